@@ -1,0 +1,37 @@
+//! BERT-family encoders for extractive question answering, on Burn, with Hugging Face weights in
+//! and out.
+//!
+//! [`ModelSource`] finds a model's folder, [`Pretrained`] loads it (and saves it again), and its
+//! [`BertForQuestionAnswering`] turns a [`PackedInput`] into start and end logits. The crate names
+//! no backend and knows nothing of training: the device comes from the caller, and a device with
+//! autodiff makes a model that can be trained.
+#![deny(missing_docs)]
+
+mod answerer;
+mod config;
+mod dropout;
+mod embeddings;
+mod encoder;
+mod error;
+mod init;
+mod input;
+mod model;
+mod names;
+mod pretrained;
+mod source;
+mod weights;
+
+pub use answerer::{QuestionAnswerer, predict_logits};
+pub use config::BertConfig;
+pub use dropout::DropoutSeed;
+pub use embeddings::BertEmbeddings;
+pub use encoder::{
+    BertAttention, BertEncoder, BertIntermediate, BertLayer, BertOutput, BertSelfAttention,
+};
+pub use error::Error;
+pub use input::PackedInput;
+pub use model::{BertForQuestionAnswering, BertModel};
+pub use names::hugging_face_name;
+pub use pretrained::{Companions, Pretrained};
+pub use source::{ModelSource, Wheel};
+pub use weights::LoadReport;

@@ -1,0 +1,82 @@
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor};
+use fused_ops::{Activation, span_cross_entropy};
+use squad_data::PackedBatch;
+
+use crate::embeddings::BertEmbeddings;
+use crate::encoder::{BertEncoder, BertLayer, apply};
+use crate::init::Init;
+use crate::{BertConfig, DropoutSeed, PackedInput};
+
+/// The encoder without a head.
+#[derive(Module, Debug)]
+pub struct BertModel {
+    pub(crate) embeddings: BertEmbeddings,
+    pub(crate) encoder: BertEncoder,
+}
+
+/// BERT with a span head (Devlin et al. 2018, section 4.2): two logits per token, for the start
+/// and the end of the answer. Field names follow Hugging Face's `BertForQuestionAnswering`.
+///
+/// The forward pass of each unit (embeddings, layer, head) is public, so that a caller can run
+/// them one by one; the model knows nothing of ranks.
+#[derive(Module, Debug)]
+pub struct BertForQuestionAnswering {
+    pub(crate) bert: BertModel,
+    pub(crate) qa_outputs: Linear,
+}
+
+impl BertForQuestionAnswering {
+    /// A newly initialised model, a function of `config` and `seed` on any backend.
+    pub fn new(config: &BertConfig, seed: u64, device: &Device) -> Self {
+        let init = &mut Init::new(device, config.initializer_range, config.layer_norm_eps, seed);
+        // The head is drawn first: its numbers do not depend on the size of the encoder, which is
+        // loaded in most runs.
+        let qa_outputs = init.linear(config.hidden_size, 2);
+        let embeddings = BertEmbeddings::new(config, init);
+        let layers = 0..config.num_hidden_layers;
+        let layer = layers.map(|index| BertLayer::new(config, index, init)).collect();
+        Self { bert: BertModel { embeddings, encoder: BertEncoder { layer } }, qa_outputs }
+    }
+
+    /// The embeddings, first unit of the forward pass.
+    pub fn embeddings(&self) -> &BertEmbeddings {
+        &self.bert.embeddings
+    }
+
+    /// The encoder layers, the units between.
+    pub fn layers(&self) -> &[BertLayer] {
+        &self.bert.encoder.layer
+    }
+
+    /// The span head, last unit: `[tokens, hidden_size]` to `[tokens, 2]`.
+    pub fn head(&self, hidden: Tensor<2>) -> Tensor<2> {
+        apply(&self.qa_outputs, hidden, Activation::Identity)
+    }
+
+    /// Start and end logits of every token, `[tokens, 2]`.
+    ///
+    /// Without `dropout` nothing is dropped: that is evaluation.
+    pub fn forward(&self, input: &PackedInput, dropout: Option<DropoutSeed>) -> Tensor<2> {
+        let embedded = self.embeddings().forward(input, dropout);
+        let hidden = self.layers().iter().fold(embedded, |hidden, layer| {
+            layer.forward(hidden, &input.lengths, dropout)
+        });
+        self.head(hidden)
+    }
+
+    /// The span loss of a batch summed over its windows, `[1]`, and the logits it came from.
+    pub fn loss(
+        &self,
+        batch: &PackedBatch,
+        device: &Device,
+        dropout: Option<DropoutSeed>,
+    ) -> (Tensor<1>, Tensor<2>) {
+        let input = PackedInput::new(batch, device);
+        let logits = self.forward(&input, dropout);
+        let starts = batch.start_positions.iter().copied();
+        let positions: Vec<_> = starts.zip(batch.end_positions.iter().copied()).collect();
+        (span_cross_entropy(logits.clone(), &input.lengths, &positions), logits)
+    }
+}

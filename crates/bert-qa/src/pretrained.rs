@@ -1,0 +1,138 @@
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use squad_data::QaTokenizer;
+
+use crate::{BertConfig, BertForQuestionAnswering, Error, LoadReport, weights};
+
+const CONFIG: &str = "config.json";
+const WEIGHTS: &str = "model.safetensors";
+const TOKENIZER: &str = "tokenizer.json";
+const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+
+/// A model with its configuration and tokenizer: what a Hugging Face model folder holds.
+#[derive(Debug)]
+pub struct Pretrained {
+    /// The model.
+    pub model: BertForQuestionAnswering,
+    /// What stands beside the weights.
+    pub companions: Companions,
+    /// What became of the tensors of the weights file.
+    pub report: LoadReport,
+}
+
+/// What stands beside the weights in a model folder. It stays the same while the model is trained,
+/// and is saved with it again.
+#[derive(Clone, Debug)]
+pub struct Companions {
+    /// The encoder's shape and settings.
+    pub config: BertConfig,
+    /// The tokenizer that the word embedding belongs to.
+    pub tokenizer: QaTokenizer,
+    /// `tokenizer_config.json` as it was found, if there was one.
+    tokenizer_config: Option<String>,
+}
+
+impl Pretrained {
+    /// Loads a model folder in Hugging Face layout: `config.json`, `model.safetensors` and
+    /// `tokenizer.json`.
+    ///
+    /// `seed` governs what the folder lacks: the span head of an encoder that was not trained to
+    /// answer questions.
+    ///
+    /// # Errors
+    /// If a file is missing, damaged, or the three do not belong together.
+    pub fn load(folder: &Path, seed: u64, device: &Device) -> Result<Self, Error> {
+        if !folder.is_dir() {
+            let source = std::io::Error::new(std::io::ErrorKind::NotFound, "no such model folder");
+            return Err(Error::io(folder, source));
+        }
+        let config = BertConfig::read(&file_in(folder, CONFIG)?)?;
+        let tokenizer_file = file_in(folder, TOKENIZER)?;
+        let tokenizer = QaTokenizer::from_file(&tokenizer_file)?;
+        if tokenizer.vocab_size() > config.vocab_size {
+            return Err(Error::Config {
+                path: tokenizer_file,
+                message: format!(
+                    "this tokenizer has {} tokens, the model's word embedding has {} rows: they do not belong together",
+                    tokenizer.vocab_size(),
+                    config.vocab_size
+                ),
+            });
+        }
+        let weights_file = file_in(folder, WEIGHTS)?;
+        let mut model = BertForQuestionAnswering::new(&config, seed, device);
+        let report = weights::load(&mut model, &weights_file)?;
+        let tokenizer_config = std::fs::read_to_string(folder.join(TOKENIZER_CONFIG)).ok();
+        let companions = Companions { config, tokenizer, tokenizer_config };
+        Ok(Self { model, companions, report })
+    }
+}
+
+impl Companions {
+    /// Saves the four files of a model folder, so that [`Pretrained::load`] and transformers'
+    /// `from_pretrained` find all they need.
+    ///
+    /// The folder appears whole or not at all: it is written under a temporary name beside
+    /// `folder` and then renamed, replacing one that is there.
+    ///
+    /// # Errors
+    /// If a file cannot be written; an older folder is then as it was.
+    pub fn save(&self, model: &BertForQuestionAnswering, folder: &Path) -> Result<(), Error> {
+        let parent = match folder.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
+        let staging = tempfile::Builder::new()
+            .prefix(".saving-")
+            .tempdir_in(parent)
+            .map_err(|e| Error::io(parent, e))?;
+        let new = staging.path().join("new");
+        std::fs::create_dir(&new).map_err(|e| Error::io(&new, e))?;
+        let write = |name: &str, text: &str| {
+            let path = new.join(name);
+            std::fs::write(&path, text).map_err(|e| Error::io(&path, e))
+        };
+        write(CONFIG, &self.config.to_json())?;
+        write(TOKENIZER_CONFIG, &self.tokenizer_config())?;
+        self.tokenizer.save(&new.join(TOKENIZER))?;
+        weights::save(model, &new.join(WEIGHTS))?;
+        // A folder cannot replace a full one in one step: the old one steps aside into the
+        // staging folder, which goes when it is dropped.
+        let old = staging.path().join("old");
+        let replaced = folder.exists();
+        if replaced {
+            std::fs::rename(folder, &old).map_err(|e| Error::io(folder, e))?;
+        }
+        std::fs::rename(&new, folder).map_err(|e| {
+            if replaced {
+                // The save fails with the first error; putting the old folder back is all that
+                // can be done about it.
+                let _ = std::fs::rename(&old, folder);
+            }
+            Error::io(folder, e)
+        })
+    }
+
+    /// The `tokenizer_config.json` that was loaded, or the least that transformers needs.
+    fn tokenizer_config(&self) -> String {
+        self.tokenizer_config.clone().unwrap_or_else(|| {
+            let config = serde_json::json!({
+                "tokenizer_class": "PreTrainedTokenizerFast",
+                "model_max_length": self.config.max_position_embeddings,
+                "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]",
+                "unk_token": "[UNK]", "mask_token": "[MASK]",
+            });
+            format!("{config:#}\n")
+        })
+    }
+}
+
+fn file_in(folder: &Path, file: &'static str) -> Result<PathBuf, Error> {
+    let path = folder.join(file);
+    match path.is_file() {
+        true => Ok(path),
+        false => Err(Error::MissingFile { folder: folder.into(), file }),
+    }
+}

@@ -1,0 +1,96 @@
+use burn::tensor::{Tensor, activation::softmax};
+
+use crate::{Dropout, PackedLengths};
+
+/// Multi-head scaled dot-product attention inside each window of a packed batch (Vaswani et al.
+/// 2017, section 3.2): `dropout(softmax(q kᵀ / sqrt(head_size))) v` per head.
+///
+/// `query`, `key`, `value` and the result are `[tokens, hidden_size]`, heads side by side in the
+/// hidden dimension. Dropout acts on the probabilities after the softmax.
+///
+/// # Panics
+/// If the shapes disagree, `num_heads` does not divide `hidden_size`, or `lengths` does not sum
+/// to `tokens`.
+pub fn attention(
+    query: Tensor<2>,
+    key: Tensor<2>,
+    value: Tensor<2>,
+    lengths: &PackedLengths,
+    num_heads: usize,
+    dropout: Option<Dropout>,
+) -> Tensor<2> {
+    let [tokens, hidden_size] = query.dims();
+    assert_eq!(hidden_size % num_heads, 0, "hidden_size {hidden_size} over {num_heads} heads");
+    assert_eq!(tokens, lengths.tokens(), "tokens and the sum of the lengths");
+    #[cfg(feature = "ndarray")]
+    if crate::ndarray::takes(&query) {
+        return crate::ndarray::attention(query, key, value, lengths, num_heads, dropout);
+    }
+    reference(query, key, value, lengths, num_heads, dropout)
+}
+
+/// [`attention`] from Burn primitives: pads inside, and masks the padding keys.
+pub fn reference(
+    query: Tensor<2>,
+    key: Tensor<2>,
+    value: Tensor<2>,
+    lengths: &PackedLengths,
+    num_heads: usize,
+    dropout: Option<Dropout>,
+) -> Tensor<2> {
+    let [_, hidden_size] = query.dims();
+    let device = query.device();
+    let (windows, max) = (lengths.len(), lengths.max());
+    let head_size = hidden_size / num_heads;
+    let indices = lengths.padded_indices(&device);
+    let heads = |packed: Tensor<2>| -> Tensor<4> {
+        packed
+            .select(0, indices.clone())
+            .reshape([windows, max, num_heads, head_size])
+            .swap_dims(1, 2)
+    };
+    let scores = heads(query).matmul(heads(key).transpose()) / (head_size as f64).sqrt();
+    let padding = lengths.padding_mask(&device).reshape([windows, 1, 1, max]);
+    let scores = scores.mask_fill(padding.expand([windows, num_heads, max, max]), f32::MIN);
+    let mut probabilities = softmax(scores, 3);
+    if let Some(dropout) = dropout {
+        probabilities = probabilities * padded_factors(&dropout, lengths, num_heads, &device);
+    }
+    let context = probabilities.matmul(heads(value)).swap_dims(1, 2);
+    context
+        .reshape([windows * max, hidden_size])
+        .select(0, lengths.packed_indices(&device))
+}
+
+/// The row of the dropout mask that belongs to one query of one head.
+#[inline]
+pub(crate) fn dropout_row(token: usize, head: usize, num_heads: usize) -> u32 {
+    (token * num_heads + head) as u32
+}
+
+/// `[windows, heads, max, max]`: each packed query's row of factors, zeros for padding.
+fn padded_factors(
+    dropout: &Dropout,
+    lengths: &PackedLengths,
+    num_heads: usize,
+    device: &burn::tensor::Device,
+) -> Tensor<4> {
+    let (windows, max) = (lengths.len(), lengths.max());
+    let mut factors = vec![0.0f32; windows * num_heads * max * max];
+    let mut rows = factors.chunks_mut(max);
+    for range in lengths.ranges() {
+        for head in 0..num_heads {
+            for i in 0..max {
+                let row = rows.next().expect("one row per window, head and position");
+                if i < range.len() {
+                    let index = dropout_row(range.start + i, head, num_heads);
+                    dropout.fill_row(index, &mut row[..range.len()]);
+                }
+            }
+        }
+    }
+    Tensor::from_data(
+        burn::tensor::TensorData::new(factors, [windows, num_heads, max, max]),
+        device,
+    )
+}

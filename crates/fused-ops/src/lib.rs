@@ -1,0 +1,43 @@
+//! The few operations where a BERT-family encoder spends its time, as functions of Burn tensors.
+//!
+//! Every operation works on a *packed batch*: the windows of a batch lie one after the other in
+//! one sequence of `tokens`, without padding, and hidden states are `[tokens, hidden_size]`. Only
+//! [`attention`] and [`span_cross_entropy`] look at the boundaries, which [`PackedLengths`] tells.
+//!
+//! Each operation has a reference form made of Burn primitives (the module of its name), which
+//! runs on any backend and is what the specialised kernels are tested against. With the feature
+//! `ndarray`, tensors on Burn's NdArray backend take kernels of our own, forward and backward.
+//!
+//! Dropout is a function of a [`DropoutKey`] and an element's place, never of hidden state: see
+//! [`Dropout`].
+#![deny(missing_docs)]
+
+mod adamw;
+mod attention;
+mod dropout;
+mod linear;
+mod norm;
+mod packed;
+mod reduce;
+mod span_loss;
+
+#[cfg(feature = "ndarray")]
+mod ndarray;
+
+pub use adamw::{AdamW, adamw_step};
+pub use attention::attention;
+pub use dropout::{Dropout, DropoutKey, dropout};
+pub use linear::{Activation, linear};
+pub use norm::dropout_add_layer_norm;
+pub use packed::PackedLengths;
+pub use reduce::sum_of_squares;
+pub use span_loss::{pad_span_logits, span_cross_entropy};
+
+/// The reference forms, from Burn primitives only: for tests and benchmarks that compare.
+pub mod reference {
+    pub use crate::adamw::reference as adamw_step;
+    pub use crate::attention::reference as attention;
+    pub use crate::linear::reference as linear;
+    pub use crate::norm::reference as dropout_add_layer_norm;
+    pub use crate::reduce::reference as sum_of_squares;
+}

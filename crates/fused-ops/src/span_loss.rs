@@ -1,0 +1,42 @@
+use burn::tensor::{Tensor, activation::log_softmax};
+
+use crate::{PackedLengths, packed::ints};
+
+/// The span loss of extractive question answering (Devlin et al. 2018, section 4.2), summed over
+/// windows: the mean of the cross-entropies of the start and of the end position.
+///
+/// `logits` is `[tokens, 2]` (start, end), `positions` holds each window's `(start, end)` counted
+/// from the window's first token; the result is `[1]`. Divide by the number of windows for the
+/// mean that Hugging Face reports; unlike Hugging Face's, the softmax runs over each window's own
+/// tokens, so padding has no part in it.
+///
+/// # Panics
+/// If a position lies outside its window or the lengths do not agree.
+pub fn span_cross_entropy(
+    logits: Tensor<2>,
+    lengths: &PackedLengths,
+    positions: &[(usize, usize)],
+) -> Tensor<1> {
+    let windows = lengths.len();
+    assert_eq!(windows, positions.len(), "one pair of positions per window");
+    for (range, (start, end)) in lengths.ranges().zip(positions) {
+        assert!(start.max(end) < &range.len(), "position outside its window");
+    }
+    let device = logits.device();
+    let padded = pad_span_logits(logits, lengths);
+    let targets = positions.iter().flat_map(|(start, end)| [*start as i64, *end as i64]);
+    let targets = ints(targets.collect(), &device).reshape([windows, 2, 1]);
+    log_softmax(padded, 2).gather(2, targets).sum() / -2.0
+}
+
+/// Span logits in padded form: `[tokens, 2]` to `[windows, 2, longest]`, the least finite number
+/// at places of padding, so that no softmax and no argmax sees them.
+pub fn pad_span_logits(logits: Tensor<2>, lengths: &PackedLengths) -> Tensor<3> {
+    let (windows, max, device) = (lengths.len(), lengths.max(), logits.device());
+    let padding = lengths.padding_mask(&device).reshape([windows, 1, max]);
+    logits
+        .select(0, lengths.padded_indices(&device))
+        .reshape([windows, max, 2])
+        .swap_dims(1, 2)
+        .mask_fill(padding.expand([windows, 2, max]), f32::MIN)
+}

@@ -1,0 +1,200 @@
+//! The official v2.0 evaluation.
+
+use std::collections::HashMap;
+
+use crate::answer::{Answer, best, gold_answers_v2, same_text, token_f1_or_agreement};
+use crate::error::Error;
+use crate::evaluation::{Evaluation, Question, QuestionScore, num_extra, percentage};
+use crate::na_probs::NaProbs;
+use crate::scores::{BestThresholds, ScoresV2, SubsetScores};
+use crate::threshold::best_thresholds;
+
+/// A question's score before any threshold.
+pub(crate) struct RawScore<'a> {
+    pub(crate) score: QuestionScore<'a>,
+    /// Whether the prediction says anything, be it only an article.
+    pub(crate) is_answered: bool,
+}
+
+/// Scores predictions as SQuAD's official v2.0 script does without no-answer probabilities.
+///
+/// An empty prediction says "no answer". **Questions without a prediction are left out of every average**, `total` says
+/// how many are in, and `missing` which are not: a caller that wants them counted as wrong must refuse them, or give them an
+/// empty prediction. The official script leaves them out of its overall averages too, but then fails on them in the
+/// HasAns/NoAns split; here all figures are those that it gives for the predicted questions alone. An id that
+/// comes twice in the data set counts once, in its first place and with its last gold answers, as in the script.
+///
+/// # Errors
+///
+/// [`Error::NoQuestions`] or [`Error::NoPredictions`] when nothing is left to average.
+///
+/// ```
+/// use qa_metrics::{Question, score_v2};
+/// use std::collections::HashMap;
+///
+/// let questions = [
+///     Question { id: "q1", answers: vec!["France"] },
+///     Question { id: "q2", answers: vec![] },
+/// ];
+/// let predictions = HashMap::from([
+///     ("q1".to_owned(), "northern France".to_owned()),
+///     ("q2".to_owned(), String::new()),
+/// ]);
+/// let scores = score_v2(&questions, &predictions)?.scores;
+/// assert_eq!((scores.exact, scores.f1), (50.0, 100.0 * (2.0 / 3.0 + 1.0) / 2.0));
+/// assert_eq!(scores.no_ans.unwrap().exact, 100.0);
+/// # Ok::<(), qa_metrics::Error>(())
+/// ```
+pub fn score_v2<'a>(
+    questions: &[Question<'a>],
+    predictions: &HashMap<String, String>,
+) -> Result<Evaluation<'a, ScoresV2>, Error> {
+    let (raw, missing) = raw_scores(questions, predictions)?;
+    let scored: Vec<QuestionScore<'a>> = raw.into_iter().map(|raw| raw.score).collect();
+    Ok(Evaluation {
+        scores: averages(&scored, None),
+        questions: scored,
+        missing,
+        num_extra: num_extra(questions, predictions),
+    })
+}
+
+/// As [`score_v2`], with no-answer probabilities: what a system's own threshold gives, and the best thresholds.
+///
+/// A question whose probability is above `na_prob_thresh` is scored as if its prediction were empty;
+/// [`DEFAULT_NA_PROB_THRESH`](crate::DEFAULT_NA_PROB_THRESH) leaves every prediction as it is, for values that are
+/// probabilities. The per-question scores are those after the threshold. The best thresholds are searched on the raw
+/// predictions, starting from "no question is answered" at threshold 0, as in the official script.
+///
+/// # Errors
+///
+/// As [`score_v2`]; [`Error::MissingNaProb`] if a predicted question has no probability, [`Error::NanNaProb`] if one is not
+/// a number.
+///
+/// ```
+/// use qa_metrics::{NaProbs, Question, score_v2_with_na_probs};
+/// use std::collections::HashMap;
+///
+/// let questions = [
+///     Question { id: "q1", answers: vec!["France"] },
+///     Question { id: "q2", answers: vec![] },
+/// ];
+/// let predictions = HashMap::from([
+///     ("q1".to_owned(), "France".to_owned()),
+///     ("q2".to_owned(), "wrongly answered".to_owned()),
+/// ]);
+/// let na_probs = NaProbs::from_iter([("q1", 0.25), ("q2", 0.75)]);
+/// let scores = score_v2_with_na_probs(&questions, &predictions, &na_probs, 0.5)?.scores;
+/// assert_eq!(scores.exact, 100.0); // q2 is above 0.5
+/// assert_eq!(scores.best.unwrap().exact_thresh, 0.25);
+/// # Ok::<(), qa_metrics::Error>(())
+/// ```
+pub fn score_v2_with_na_probs<'a>(
+    questions: &[Question<'a>],
+    predictions: &HashMap<String, String>,
+    na_probs: &NaProbs,
+    na_prob_thresh: f64,
+) -> Result<Evaluation<'a, ScoresV2>, Error> {
+    let (raw, missing) = raw_scores(questions, predictions)?;
+    let scored: Vec<QuestionScore<'a>> = raw
+        .iter()
+        .map(|raw| apply_threshold(raw.score, na_probs, na_prob_thresh))
+        .collect::<Result<_, _>>()?;
+    let best = best_thresholds(&raw, na_probs)?;
+    Ok(Evaluation {
+        scores: averages(&scored, Some(best)),
+        questions: scored,
+        missing,
+        num_extra: num_extra(questions, predictions),
+    })
+}
+
+/// Scores of the predicted questions in the data set's order, and the ids of the others.
+type RawScores<'a> = (Vec<RawScore<'a>>, Vec<&'a str>);
+
+fn raw_scores<'a>(
+    questions: &[Question<'a>],
+    predictions: &HashMap<String, String>,
+) -> Result<RawScores<'a>, Error> {
+    if questions.is_empty() {
+        return Err(Error::NoQuestions);
+    }
+    let mut scored: Vec<RawScore<'a>> = Vec::with_capacity(questions.len());
+    let mut positions: HashMap<&str, usize> = HashMap::with_capacity(questions.len());
+    let mut missing = Vec::new();
+    for question in questions {
+        let Some(prediction) = predictions.get(question.id) else {
+            missing.push(question.id);
+            continue;
+        };
+        let score = score_question(question, prediction);
+        let position = *positions.entry(question.id).or_insert(scored.len());
+        if position < scored.len() {
+            scored[position] = score;
+        } else {
+            scored.push(score);
+        }
+    }
+    if scored.is_empty() {
+        return Err(Error::NoPredictions);
+    }
+    Ok((scored, missing))
+}
+
+fn score_question<'a>(question: &Question<'a>, prediction: &str) -> RawScore<'a> {
+    let gold = gold_answers_v2(&question.answers);
+    let answer = Answer::new(prediction);
+    RawScore {
+        score: QuestionScore {
+            id: question.id,
+            has_answer: question.has_answer(),
+            exact: best(&gold, |gold| f64::from(same_text(&answer, gold))),
+            f1: best(&gold, |gold| token_f1_or_agreement(&answer, gold)),
+        },
+        is_answered: !prediction.is_empty(),
+    }
+}
+
+fn apply_threshold<'a>(
+    score: QuestionScore<'a>,
+    na_probs: &NaProbs,
+    na_prob_thresh: f64,
+) -> Result<QuestionScore<'a>, Error> {
+    let na_prob = na_probs.get(score.id).ok_or_else(|| Error::MissingNaProb {
+        id: score.id.to_owned(),
+    })?;
+    if na_prob > na_prob_thresh {
+        let is_right = f64::from(!score.has_answer);
+        return Ok(QuestionScore {
+            exact: is_right,
+            f1: is_right,
+            ..score
+        });
+    }
+    Ok(score)
+}
+
+fn averages(scored: &[QuestionScore<'_>], best: Option<BestThresholds>) -> ScoresV2 {
+    ScoresV2 {
+        exact: percentage(scored.iter().map(|score| score.exact), scored.len()),
+        f1: percentage(scored.iter().map(|score| score.f1), scored.len()),
+        total: scored.len(),
+        has_ans: subset(scored, true),
+        no_ans: subset(scored, false),
+        best,
+    }
+}
+
+fn subset(scored: &[QuestionScore<'_>], has_answer: bool) -> Option<SubsetScores> {
+    let of_subset = || {
+        scored
+            .iter()
+            .filter(move |score| score.has_answer == has_answer)
+    };
+    let total = of_subset().count();
+    (total > 0).then(|| SubsetScores {
+        exact: percentage(of_subset().map(|score| score.exact), total),
+        f1: percentage(of_subset().map(|score| score.f1), total),
+        total,
+    })
+}

@@ -1,0 +1,15 @@
+//! The crate's tests, in one binary.
+
+#[path = "qa_metrics/fixture.rs"]
+mod fixture;
+#[path = "qa_metrics/official.rs"]
+mod official;
+#[path = "qa_metrics/properties.rs"]
+mod properties;
+#[path = "qa_metrics/scoring.rs"]
+mod scoring;
+#[path = "qa_metrics/span.rs"]
+mod span;
+#[cfg(feature = "tensor")]
+#[path = "qa_metrics/tensor.rs"]
+mod tensor;

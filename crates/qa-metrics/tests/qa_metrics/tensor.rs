@@ -1,0 +1,109 @@
+//! Span metrics on the device against the scalar ones.
+
+use burn::tensor::{Device, FloatDType, Int, IntDType, Tensor};
+use proptest::prelude::*;
+use qa_metrics::{SpanMetrics, TokenSpans, span_exact_match, span_f1, span_sums};
+
+/// First and last token.
+type Span = (usize, usize);
+
+fn token_spans(spans: &[Span], device: &Device) -> TokenSpans {
+    let column = |position: fn(&Span) -> usize| {
+        let positions: Vec<i32> = spans.iter().map(|span| position(span) as i32).collect();
+        Tensor::<1, Int>::from_ints(positions.as_slice(), device)
+    };
+    TokenSpans {
+        start: column(|span| span.0),
+        end: column(|span| span.1),
+    }
+}
+
+fn unzip(batch: &[(Span, Span)], device: &Device) -> (TokenSpans, TokenSpans) {
+    let (prediction, gold): (Vec<Span>, Vec<Span>) = batch.iter().copied().unzip();
+    (token_spans(&prediction, device), token_spans(&gold, device))
+}
+
+/// Half of the spans are the gold ones, which chance alone would hardly give.
+fn batch() -> impl Strategy<Value = Vec<(Span, Span)>> {
+    let span = || (0_usize..20, 0_usize..20);
+    let pair = (span(), span(), any::<bool>());
+    prop::collection::vec(
+        pair.prop_map(|(a, b, same)| if same { (b, b) } else { (a, b) }),
+        0..20,
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_device_agrees_with_the_scalar_form(batches in prop::collection::vec(batch(), 0..5)) {
+        let device = Device::default();
+        let mut metrics = SpanMetrics::new();
+        for batch in &batches {
+            let (prediction, gold) = unzip(batch, &device);
+            metrics.update(prediction, gold);
+        }
+        let scores = metrics.into_scores().unwrap();
+
+        let pairs: Vec<(Span, Span)> = batches.concat();
+        let (mut exact, mut f1) = (0.0, 0.0);
+        for (prediction, gold) in &pairs {
+            exact += f64::from(span_exact_match(prediction.0..=prediction.1, gold.0..=gold.1));
+            f1 += span_f1(prediction.0..=prediction.1, gold.0..=gold.1);
+        }
+        let count = pairs.len().max(1) as f64;
+        prop_assert_eq!(scores.total, pairs.len());
+        // Whole numbers are exact in f32; at most 100 fractions round in the F1 sum.
+        prop_assert_eq!(scores.exact_match, exact / count);
+        prop_assert!((scores.f1 - f1 / count).abs() <= 1e-5, "{} {}", scores.f1, f1 / count);
+    }
+}
+
+const BATCH: [(Span, Span); 4] = [
+    ((3, 5), (3, 5)),
+    ((3, 6), (5, 8)),
+    ((5, 3), (3, 5)),
+    ((0, 0), (7, 9)),
+];
+
+#[test]
+fn sums_are_f32_whatever_the_integer_type() {
+    let device = Device::default();
+    let (prediction, gold) = unzip(&BATCH, &device);
+    let as_i32 = TokenSpans {
+        start: prediction.start.clone().cast(IntDType::I32),
+        end: prediction.end.clone().cast(IntDType::I32),
+    };
+    for prediction in [prediction, as_i32] {
+        let sums = span_sums(prediction, gold.clone());
+        assert_eq!(FloatDType::from(sums.dtype()), FloatDType::F32);
+        assert_eq!(sums.try_into_vec_as::<f32>().unwrap(), [1.0, 1.5]);
+    }
+}
+
+#[test]
+fn spans_of_an_autodiff_device_leave_no_graph() {
+    let plain = Device::default().without_autodiff();
+    let autodiff = plain.clone().autodiff();
+    let (prediction, _) = unzip(&BATCH, &autodiff);
+    let (_, gold) = unzip(&BATCH, &plain);
+    let sums = span_sums(prediction, gold);
+    assert!(!sums.is_autodiff());
+    assert_eq!(sums.try_into_vec_as::<f32>().unwrap(), [1.0, 1.5]);
+}
+
+#[test]
+#[should_panic(expected = "spans of different batches")]
+fn one_gold_span_is_not_compared_with_many() {
+    let device = Device::default();
+    let (prediction, gold) = unzip(&BATCH, &device);
+    let (first, _) = unzip(&BATCH[..1], &device);
+    let _ = span_sums(
+        prediction,
+        TokenSpans {
+            start: gold.start,
+            end: first.end,
+        },
+    );
+}

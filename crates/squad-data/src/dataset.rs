@@ -1,0 +1,248 @@
+//! A set of questions: read, cut, split, joined.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use crate::error::Error;
+use crate::example::Example;
+use crate::rng::SplitMix64;
+use crate::squad_json;
+
+/// Questions in file order.
+///
+/// ```
+/// use squad_data::Dataset;
+///
+/// let json = r#"{"version": "v2.0", "data": [{"title": "Pies", "paragraphs": [{
+///     "context": "Zoë ate a pie.",
+///     "qas": [{"id": "q1", "question": "What did Zoë eat?", "is_impossible": false,
+///              "answers": [{"text": "a pie", "answer_start": 8}]},
+///             {"id": "q2", "question": "What did Bo eat?", "is_impossible": true, "answers": []}]}]}]}"#;
+/// let dataset = Dataset::from_json("pies.json", json.as_bytes())?;
+/// assert_eq!(dataset.len(), 2);
+/// assert!(dataset.has_unanswerable());
+/// assert_eq!(dataset.answerable().len(), 1);
+/// # Ok::<(), squad_data::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dataset {
+    /// What messages call this set: the file's name, or the names of the files it was joined from.
+    pub name: String,
+    /// The questions, in file order.
+    pub examples: Vec<Example>,
+    /// The file's `version`, if it has one.
+    pub version: Option<String>,
+}
+
+impl Dataset {
+    /// Reads a SQuAD v1.1 or v2.0 JSON file and checks it.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, is not UTF-8 or JSON, has another shape, or breaks a rule of the format: see
+    /// [`Dataset::from_json`]. The message names the file and the first place that is wrong.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let bytes = std::fs::read(path).map_err(|error| Error::read(path, error))?;
+        Self::from_json(&path.display().to_string(), &bytes)
+    }
+
+    /// Reads a SQuAD v1.1 or v2.0 document from memory and checks it; `name` is what messages call it.
+    ///
+    /// A byte order mark and Windows line ends are accepted, unknown fields and paragraphs without questions are
+    /// passed over. A question without an `is_impossible` field is impossible when it has no answers.
+    ///
+    /// # Errors
+    ///
+    /// The first of: bytes that are not UTF-8 or not JSON, JSON of another shape, no question at all, an empty context
+    /// or question, a repeated id, an `is_impossible` that contradicts the answers, and an answer whose text is not
+    /// what the context has at `answer_start` (counted in Unicode code points).
+    pub fn from_json(name: &str, bytes: &[u8]) -> Result<Self, Error> {
+        let (examples, version) = squad_json::parse(name, bytes)?;
+        Ok(Self {
+            name: name.to_owned(),
+            examples,
+            version,
+        })
+    }
+
+    /// Reads several files into one set, in the order given.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::read`] for each file, and as [`Dataset::extend`] for an id that two files share.
+    pub fn read_all<P: AsRef<Path>>(paths: &[P]) -> Result<Self, Error> {
+        let mut all: Option<Self> = None;
+        for path in paths {
+            let next = Self::read(path.as_ref())?;
+            match &mut all {
+                Some(all) => all.extend(next)?,
+                None => all = Some(next),
+            }
+        }
+        Ok(all.unwrap_or_default())
+    }
+
+    /// Number of questions.
+    pub fn len(&self) -> usize {
+        self.examples.len()
+    }
+
+    /// Whether there is no question.
+    pub fn is_empty(&self) -> bool {
+        self.examples.is_empty()
+    }
+
+    /// Whether any question has no answer in its context: if so, this is SQuAD 2.0's task.
+    pub fn has_unanswerable(&self) -> bool {
+        self.examples.iter().any(|example| example.is_impossible)
+    }
+
+    /// The first `count` questions in file order (all, where there are fewer). Questions are never cut, whatever the
+    /// number of windows they take.
+    #[must_use]
+    pub fn first(mut self, count: usize) -> Self {
+        self.examples.truncate(count);
+        self
+    }
+
+    /// Only the questions that have an answer.
+    #[must_use]
+    pub fn answerable(mut self) -> Self {
+        self.examples.retain(|example| !example.is_impossible);
+        self
+    }
+
+    /// Divides whole questions at random into a part of `fraction` of them (rounded) and the rest, both in file order.
+    ///
+    /// Which question goes where depends on `seed` and the number of questions only. Questions about one paragraph may
+    /// land on both sides, as in a plain 0.8/0.2 split; keep separate files where contexts must not be shared.
+    ///
+    /// # Errors
+    ///
+    /// A `fraction` that is not between 0 and 1.
+    pub fn split(self, fraction: f64, seed: u64) -> Result<(Self, Self), Error> {
+        if !(0.0..=1.0).contains(&fraction) {
+            return Err(Error::Option {
+                option: "split",
+                value: fraction.to_string(),
+                problem: "a fraction of the questions must be between 0 and 1".to_owned(),
+            });
+        }
+        let count = (self.len() as f64 * fraction).round() as usize;
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        SplitMix64::new(seed).shuffle(&mut order);
+        let mut in_first = vec![false; self.len()];
+        for &index in order.iter().take(count) {
+            in_first[index] = true;
+        }
+        let mut rest = Self {
+            name: self.name.clone(),
+            examples: Vec::new(),
+            version: self.version.clone(),
+        };
+        let mut first = Self {
+            name: self.name,
+            examples: Vec::with_capacity(count),
+            version: self.version,
+        };
+        for (example, in_first) in self.examples.into_iter().zip(in_first) {
+            let side = if in_first { &mut first } else { &mut rest };
+            side.examples.push(example);
+        }
+        Ok((first, rest))
+    }
+
+    /// Appends the questions of another set. The version is kept where both agree and dropped otherwise.
+    ///
+    /// # Errors
+    ///
+    /// An id that both sets have, naming it and both sets; this set is then unchanged.
+    pub fn extend(&mut self, other: Self) -> Result<(), Error> {
+        let seen: HashSet<&str> = self
+            .examples
+            .iter()
+            .map(|example| example.id.as_str())
+            .collect();
+        if let Some(twice) = other
+            .examples
+            .iter()
+            .find(|example| seen.contains(example.id.as_str()))
+        {
+            return Err(Error::DuplicateId {
+                id: twice.id.clone(),
+                first: self.name.clone(),
+                second: other.name,
+            });
+        }
+        if self.version != other.version {
+            self.version = None;
+        }
+        self.name = format!("{}, {}", self.name, other.name);
+        self.examples.extend(other.examples);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dataset(name: &str, ids: std::ops::Range<usize>) -> Dataset {
+        let examples = ids
+            .map(|id| Example::new(id.to_string(), "?", "text"))
+            .collect();
+        Dataset {
+            name: name.to_owned(),
+            examples,
+            version: Some("v2.0".to_owned()),
+        }
+    }
+
+    fn ids(dataset: &Dataset) -> Vec<usize> {
+        dataset
+            .examples
+            .iter()
+            .map(|example| example.id.parse().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn split_is_a_partition_and_a_function_of_the_seed() {
+        let (train, dev) = dataset("a", 0..100).split(0.8, 3).unwrap();
+        assert_eq!((train.len(), dev.len()), (80, 20));
+        let (ids_train, ids_dev) = (ids(&train), ids(&dev));
+        assert!(ids_train.is_sorted() && ids_dev.is_sorted());
+        let mut all = [ids_train, ids_dev.clone()].concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..100).collect::<Vec<_>>());
+        assert_eq!(ids(&dataset("a", 0..100).split(0.8, 3).unwrap().1), ids_dev);
+        assert_ne!(ids(&dataset("a", 0..100).split(0.8, 4).unwrap().1), ids_dev);
+        assert_eq!(dataset("a", 0..7).split(1.0, 0).unwrap().1.len(), 0);
+        for wrong in [-0.1, 1.1, f64::NAN] {
+            assert!(
+                dataset("a", 0..7)
+                    .split(wrong, 0)
+                    .unwrap_err()
+                    .to_string()
+                    .starts_with("split = ")
+            );
+        }
+    }
+
+    #[test]
+    fn first_and_extend() {
+        let mut both = dataset("a.json", 0..10).first(4);
+        both.extend(dataset("b.json", 10..12)).unwrap();
+        assert_eq!(ids(&both), [0, 1, 2, 3, 10, 11]);
+        let message = both
+            .extend(dataset("c.json", 3..5))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("\"3\" occurs twice, in a.json, b.json and in c.json"),
+            "{message}"
+        );
+        assert_eq!(both.len(), 6);
+        assert_eq!(dataset("a", 0..3).first(9).len(), 3);
+    }
+}

@@ -1,0 +1,264 @@
+//! The crate's one error type.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// What went wrong, in one line that names the file, the place in it, and what to do.
+///
+/// Lines and columns count from 1; a column counts Unicode characters for [`Error::NotUtf8`] and bytes for
+/// [`Error::Json`] and [`Error::Shape`], as `serde_json` does. Positions in a context count Unicode characters from 0,
+/// as SQuAD's `answer_start` does.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried: "read" or "write".
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A data file has no bytes, only white space, or no question.
+    #[error(
+        "{file}: {problem}; expected a SQuAD file, {{\"version\": …, \"data\": [{{\"title\": …, \"paragraphs\": […]}}]}}"
+    )]
+    Empty {
+        /// The data file.
+        file: String,
+        /// What is missing.
+        problem: &'static str,
+    },
+    /// A data file is not UTF-8.
+    #[error(
+        "{file}: line {line}, column {column}: not UTF-8; convert the file to UTF-8, for example with iconv"
+    )]
+    NotUtf8 {
+        /// The data file.
+        file: String,
+        /// Line of the first wrong byte, from 1.
+        line: usize,
+        /// Column of the first wrong byte in characters, from 1.
+        column: usize,
+    },
+    /// A data file is not JSON, or stops in the middle.
+    #[error(
+        "{file}: line {line}, column {column}: not valid JSON: {problem}; is the download complete?"
+    )]
+    Json {
+        /// The data file.
+        file: String,
+        /// Line, from 1.
+        line: usize,
+        /// Column in bytes, from 1.
+        column: usize,
+        /// What the parser met.
+        problem: String,
+    },
+    /// A data file is JSON of another shape than SQuAD's.
+    #[error(
+        "{file}: line {line}, column {column}, at {path}: {problem}; the file is JSON, but not SQuAD v1.1 or v2.0"
+    )]
+    Shape {
+        /// The data file.
+        file: String,
+        /// Line, from 1.
+        line: usize,
+        /// Column in bytes, from 1.
+        column: usize,
+        /// Place in the document, for example `data[0].paragraphs[3].qas[1].id`.
+        path: String,
+        /// What was found there and what was expected.
+        problem: String,
+    },
+    /// An answer's text is not what stands at its `answer_start`.
+    #[error("{file}: question {id:?}: {0}", Mismatch { text, start: *start, found, elsewhere: *elsewhere })]
+    AnswerMismatch {
+        /// The data file.
+        file: String,
+        /// The question's id.
+        id: String,
+        /// The answer's text.
+        text: String,
+        /// Its `answer_start`, in characters.
+        start: i64,
+        /// What the context has at that place; `None` where the place is outside the context.
+        found: Option<String>,
+        /// Where the text does occur, nearest to `start`, in characters.
+        elsewhere: Option<usize>,
+    },
+    /// A question or its paragraph breaks a rule of the format.
+    #[error("{file}: question {id:?}: {problem}")]
+    Question {
+        /// The data file.
+        file: String,
+        /// The question's id.
+        id: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A paragraph without usable text.
+    #[error("{file}: {path}: {problem}")]
+    Paragraph {
+        /// The data file.
+        file: String,
+        /// Place in the document, for example `data[0].paragraphs[3]`.
+        path: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// The same question id twice.
+    #[error(
+        "question id {id:?} occurs twice, in {first} and in {second}; ids must be unique, so drop one of the two"
+    )]
+    DuplicateId {
+        /// The id.
+        id: String,
+        /// Where it was met first.
+        first: String,
+        /// Where it was met again.
+        second: String,
+    },
+    /// A `tokenizer.json` cannot be used.
+    #[error("{file}: {problem}")]
+    Tokenizer {
+        /// The tokenizer's file.
+        file: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A special token that every window needs is not in the vocabulary.
+    #[error(
+        "{file}: the tokenizer has no {token} token, which every BERT window needs; use a BERT-family tokenizer.json"
+    )]
+    MissingToken {
+        /// The tokenizer's file.
+        file: String,
+        /// The token, for example `[CLS]`.
+        token: &'static str,
+    },
+    /// A text could not be tokenised.
+    #[error("question {id:?}: cannot tokenise its {part}: {problem}")]
+    Encode {
+        /// The question's id.
+        id: String,
+        /// `question` or `context`.
+        part: &'static str,
+        /// What the tokenizer said.
+        problem: String,
+    },
+    /// A question leaves no room for its context.
+    #[error(
+        "question {id:?}: {num_tokens} tokens, but {limit}; shorten the question or raise the limit"
+    )]
+    QuestionTooLong {
+        /// The question's id.
+        id: String,
+        /// Its length in tokens.
+        num_tokens: usize,
+        /// The limit it breaks, in words.
+        limit: String,
+    },
+    /// An option has a value that cannot work.
+    #[error("{option} = {value}: {problem}")]
+    Option {
+        /// The option's name.
+        option: &'static str,
+        /// Its value.
+        value: String,
+        /// Why not, and what to do.
+        problem: String,
+    },
+    /// Examples, features and logits that do not belong together.
+    #[error("{problem}")]
+    Inconsistent {
+        /// Which item does not fit, and how.
+        problem: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
+        Self::Io {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    pub(crate) fn write(path: &Path, source: std::io::Error) -> Self {
+        Self::Io {
+            action: "write",
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// Wording of [`Error::AnswerMismatch`].
+struct Mismatch<'a> {
+    text: &'a str,
+    start: i64,
+    found: &'a Option<String>,
+    elsewhere: Option<usize>,
+}
+
+impl fmt::Display for Mismatch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = quote(self.text);
+        match self.found {
+            Some(found) => {
+                write!(
+                    f,
+                    "answer {text} does not match its context: at answer_start {} stands {}",
+                    self.start,
+                    quote(found)
+                )?;
+            }
+            None => write!(
+                f,
+                "answer {text} has answer_start {}, which is outside its context",
+                self.start
+            )?,
+        }
+        match self.elsewhere {
+            Some(at) => write!(
+                f,
+                "; the text occurs at character {at}, so correct answer_start (it counts Unicode characters)"
+            ),
+            None => write!(
+                f,
+                "; the text does not occur in the context, so correct or drop the answer"
+            ),
+        }
+    }
+}
+
+/// Quotes text for a one-line message: control characters escaped, at most 60 characters.
+pub(crate) fn quote(text: &str) -> String {
+    const LIMIT: usize = 60;
+    match text.char_indices().nth(LIMIT) {
+        Some((cut, _)) => format!("{:?}…", &text[..cut]),
+        None => format!("{text:?}"),
+    }
+}
+
+/// Folds a message of another library into one line of bearable length (such messages may quote whole texts).
+pub(crate) fn one_line(message: &dyn fmt::Display) -> String {
+    const HEAD: usize = 120;
+    const TAIL: usize = 100;
+    let message = message
+        .to_string()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    let count = message.chars().count();
+    if count <= HEAD + TAIL {
+        return message;
+    }
+    let head: String = message.chars().take(HEAD).collect();
+    let tail: String = message.chars().skip(count - TAIL).collect();
+    format!("{head}…{tail}")
+}

@@ -1,0 +1,58 @@
+//! SQuAD files to examples, windows and packed batches; logits back to answers.
+//!
+//! The way there: [`Dataset::read`] → [`make_features`] → [`batches`] → [`PackedBatch::new`]. The way back:
+//! [`SpanLogits`] of every window → [`extract_answers`]. [`inspect`] tells what a data set becomes under a tokenizer.
+//!
+//! Three units of length occur, and every item says which it means. Files and [`Answer`]s count Unicode code points
+//! of the context ("characters"), windows count tokens, and nothing counts bytes. Windows, labels and answers are those
+//! of Hugging Face's question-answering examples; the few deliberate differences stand at [`make_features`] and
+//! [`extract_answers`].
+//!
+//! The crate makes vectors on the host and knows neither tensors nor models. It does not print, and reads neither the
+//! environment nor the clock. Wrong input is an [`Error`] of one line, never a panic.
+//!
+//! ```
+//! use squad_data::{Dataset, PackedBatch, QaTokenizer, Shuffle, WindowOptions, batches, make_features};
+//! # use std::path::Path;
+//! # let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizer.json"));
+//! # let json = r#"{"data": [{"paragraphs": [{"context": "the cat ate", "qas": [
+//! #     {"id": "q1", "question": "who ate?", "answers": [{"text": "the cat", "answer_start": 0}]}]}]}]}"#;
+//!
+//! let tokenizer = QaTokenizer::from_file(path)?;
+//! let dataset = Dataset::from_json("train.json", json.as_bytes())?; // or Dataset::read(path)
+//! let features = make_features(&dataset.examples, &tokenizer, &WindowOptions::default())?;
+//! for indices in batches(features.len(), 8, Some(Shuffle { seed: 0, epoch: 0 }))? {
+//!     let batch = PackedBatch::new(&features, &indices);
+//!     assert_eq!(batch.tokens(), batch.lengths.iter().sum::<usize>());
+//! }
+//! # Ok::<(), squad_data::Error>(())
+//! ```
+
+mod answers;
+mod batches;
+mod chars;
+mod dataset;
+mod document;
+mod error;
+mod example;
+mod extract;
+mod feature;
+mod labels;
+mod packed;
+mod rng;
+mod squad_json;
+mod stats;
+mod tokenizer;
+mod windows;
+
+pub use answers::{AnswerOptions, Prediction, SpanAnswer, SpanLogits};
+pub use batches::{Shuffle, batches, batches_by_tokens};
+pub use dataset::Dataset;
+pub use error::Error;
+pub use example::{Answer, Example};
+pub use extract::extract_answers;
+pub use feature::Feature;
+pub use packed::PackedBatch;
+pub use stats::{FeatureStats, LostAnswer, LostReason, inspect};
+pub use tokenizer::{QaTokenizer, Tokens};
+pub use windows::{WindowOptions, make_features};

@@ -1,0 +1,113 @@
+//! Windows one after the other, without padding.
+
+use std::ops::Range;
+
+use crate::feature::Feature;
+
+/// Several windows laid one after the other: one sequence of tokens with the windows' lengths, no padding token.
+///
+/// ```
+/// use squad_data::{Example, PackedBatch, QaTokenizer, WindowOptions, make_features};
+/// # use std::path::Path;
+/// # let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizer.json"));
+/// let tokenizer = QaTokenizer::from_file(path)?;
+/// let examples = [Example::new("q1", "who ate?", "the cat"), Example::new("q2", "who ate?", "the old cat ate")];
+/// let features = make_features(&examples, &tokenizer, &WindowOptions::default())?;
+///
+/// let batch = PackedBatch::new(&features, &[1, 0]);
+/// assert_eq!(batch.lengths, [features[1].len(), features[0].len()]);
+/// assert_eq!(batch.tokens(), features[0].len() + features[1].len());
+/// assert_eq!(&batch.input_ids[batch.range(1)], features[0].input_ids);
+/// # Ok::<(), squad_data::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PackedBatch {
+    /// Vocabulary ids, `[tokens]`.
+    pub input_ids: Vec<u32>,
+    /// Token types, `[tokens]`: 0 for `[CLS] question [SEP]`, 1 for `context [SEP]`.
+    pub token_type_ids: Vec<u32>,
+    /// Positions, `[tokens]`: from 0 in each window.
+    pub position_ids: Vec<u32>,
+    /// Length of each window in tokens, `[windows]`.
+    pub lengths: Vec<usize>,
+    /// First token of the answer within its window, `[windows]`; 0 (`[CLS]`) for none.
+    pub start_positions: Vec<usize>,
+    /// Last token (inclusive) of the answer within its window, `[windows]`; 0 (`[CLS]`) for none.
+    pub end_positions: Vec<usize>,
+    /// Index of each window among the features it was taken from, `[windows]`.
+    pub features: Vec<usize>,
+    /// Where each window begins, and the end of the last, in tokens, `[windows + 1]`.
+    pub bounds: Vec<usize>,
+}
+
+impl PackedBatch {
+    /// Packs `features[i]` for each `i` of `indices`, in that order.
+    ///
+    /// # Panics
+    ///
+    /// An index that is not one of a feature.
+    pub fn new(features: &[Feature], indices: &[usize]) -> Self {
+        let tokens = indices.iter().map(|&index| features[index].len()).sum();
+        let mut batch = Self {
+            input_ids: Vec::with_capacity(tokens),
+            token_type_ids: Vec::with_capacity(tokens),
+            position_ids: Vec::with_capacity(tokens),
+            features: indices.to_vec(),
+            bounds: vec![0],
+            ..Self::default()
+        };
+        for feature in indices.iter().map(|&index| &features[index]) {
+            batch.input_ids.extend_from_slice(&feature.input_ids);
+            batch.token_type_ids.extend(feature.token_type_ids());
+            batch.position_ids.extend((0u32..).take(feature.len()));
+            batch.lengths.push(feature.len());
+            batch.start_positions.push(feature.start_position);
+            batch.end_positions.push(feature.end_position);
+            batch.bounds.push(batch.input_ids.len());
+        }
+        batch
+    }
+
+    /// Number of tokens of all windows together.
+    pub fn tokens(&self) -> usize {
+        self.input_ids.len()
+    }
+
+    /// Number of windows.
+    pub fn len(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// Whether there is no window.
+    pub fn is_empty(&self) -> bool {
+        self.lengths.is_empty()
+    }
+
+    /// Length of the longest window in tokens; 0 where there is none.
+    pub fn max_length(&self) -> usize {
+        self.lengths.iter().copied().max().unwrap_or(0)
+    }
+
+    /// Where window `index` stands among the tokens.
+    ///
+    /// # Panics
+    ///
+    /// An index that is not one of a window.
+    pub fn range(&self, index: usize) -> Range<usize> {
+        self.bounds[index]..self.bounds[index + 1]
+    }
+
+    /// Cuts values of all tokens, `[tokens]`, for example logits, into the windows' own, in order.
+    ///
+    /// # Panics
+    ///
+    /// A number of values other than the batch's number of tokens.
+    pub fn unpack<'a, T>(&'a self, values: &'a [T]) -> impl ExactSizeIterator<Item = &'a [T]> + 'a {
+        assert_eq!(
+            values.len(),
+            self.tokens(),
+            "one value for each token of the batch"
+        );
+        (0..self.len()).map(|index| &values[self.range(index)])
+    }
+}

@@ -1,0 +1,295 @@
+//! Answers from logits: what counts, what is decided, what is refused.
+
+use squad_data::{
+    AnswerOptions, Example, Feature, Prediction, SpanLogits, WindowOptions, extract_answers,
+    make_features,
+};
+
+use crate::common::{Numbers, example, small_tokenizer};
+
+pub(crate) type Logits = Vec<(Vec<f32>, Vec<f32>)>;
+
+pub(crate) fn extract(
+    examples: &[Example],
+    features: &[Feature],
+    logits: &Logits,
+    options: &AnswerOptions,
+) -> Vec<Prediction> {
+    let logits: Vec<_> = logits
+        .iter()
+        .map(|(start, end)| SpanLogits { start, end })
+        .collect();
+    extract_answers(examples, features, &logits, options).unwrap()
+}
+
+/// Questions of one to several windows of at most 40 tokens.
+pub(crate) fn examples() -> Vec<Example> {
+    (0..12)
+        .map(|n| {
+            let context =
+                "the old baker’s café 🙂 ate 1,250 loaves in the night ".repeat(n / 3 + 1);
+            Example::new(n.to_string(), "who ate?", context)
+        })
+        .collect()
+}
+
+pub(crate) fn windows(examples: &[Example]) -> Vec<Feature> {
+    let options = WindowOptions {
+        max_seq_length: 40,
+        doc_stride: 10,
+        max_query_length: None,
+    };
+    make_features(examples, &small_tokenizer(), &options).unwrap()
+}
+
+pub(crate) fn random_logits(features: &[Feature], seed: u64) -> Logits {
+    let mut numbers = Numbers(seed);
+    let mut row = |len| (0..len).map(|_| numbers.logit()).collect();
+    features
+        .iter()
+        .map(|feature| (row(feature.len()), row(feature.len())))
+        .collect()
+}
+
+#[test]
+fn only_tokens_of_the_context_answer() {
+    let examples = [Example::new(
+        "q",
+        "who ate the old bread in the night?",
+        "the cat",
+    )];
+    let features = windows(&examples);
+    let len = features[0].len();
+    let mut row = vec![9.0; len];
+    row[features[0].context.start] = 1.0;
+    row[features[0].context.start + 1] = 2.0;
+    row[features[0].context.end] = 50.0;
+    // With one candidate each, a search that masks after its top-k finds nothing here.
+    let options = AnswerOptions {
+        n_best_size: 1,
+        ..AnswerOptions::default()
+    };
+    let predictions = extract(&examples, &features, &vec![(row.clone(), row)], &options);
+    assert_eq!(predictions[0].text, "cat");
+}
+
+#[test]
+fn no_answer_is_decided_by_the_null_odds() {
+    let examples = [Example::new(
+        "q",
+        "who?",
+        "the cat ate the bread in the night by the sea ".repeat(5),
+    )];
+    let features = windows(&examples);
+    assert!(features.len() > 1);
+    let mut logits: Logits = features
+        .iter()
+        .map(|f| (vec![0.0; f.len()], vec![0.0; f.len()]))
+        .collect();
+    for (start, end) in &mut logits {
+        (start[0], end[0]) = (4.0, 4.0);
+    }
+    let context = features[0].context.start;
+    (logits[0].0[context + 1], logits[0].1[context + 1]) = (3.0, 3.5);
+    let options = |threshold| AnswerOptions {
+        null_score_diff_threshold: threshold,
+        allow_no_answer: true,
+        ..AnswerOptions::default()
+    };
+    let get = |logits: &Logits, options: &AnswerOptions| {
+        extract(&examples, &features, logits, options).remove(0)
+    };
+
+    let declined = get(&logits, &options(0.0));
+    assert_eq!(
+        (
+            declined.text.as_str(),
+            declined.null_score,
+            declined.null_odds
+        ),
+        ("", 8.0, 1.5)
+    );
+    assert_eq!(declined.n_best[0].text, "");
+    assert_eq!(declined.best_span.as_ref().unwrap().score, 6.5);
+    let total: f32 = declined.n_best.iter().map(|span| span.probability).sum();
+    assert!((total - 1.0).abs() < 1e-5);
+    assert_eq!(declined.n_best.len(), 20);
+
+    // Not above the threshold: the span is given.
+    assert_eq!(
+        get(&logits, &options(1.5)).text,
+        declined.best_span.as_ref().unwrap().text
+    );
+    assert!(!get(&logits, &AnswerOptions::default()).text.is_empty());
+    // The null score is the minimum over windows, here the last one's.
+    logits.last_mut().unwrap().0[0] = -2.0;
+    let answered = get(&logits, &options(0.0));
+    assert_eq!((answered.null_score, answered.null_odds), (2.0, -4.5));
+    assert_eq!(answered.text, declined.best_span.unwrap().text);
+}
+
+#[test]
+fn no_answer_comes_last_where_it_is_not_among_the_best() {
+    let examples = [Example::new("q", "who?", "the cat ate the bread")];
+    let features = windows(&examples);
+    let mut logits: Logits = features
+        .iter()
+        .map(|f| (vec![1.0; f.len()], vec![1.0; f.len()]))
+        .collect();
+    logits[0].0[0] = -50.0;
+    let options = AnswerOptions {
+        n_best_size: 2,
+        allow_no_answer: true,
+        ..AnswerOptions::default()
+    };
+    let predictions = extract(&examples, &features, &logits, &options);
+    let texts: Vec<&str> = predictions[0]
+        .n_best
+        .iter()
+        .map(|span| span.text.as_str())
+        .collect();
+    assert_eq!(texts, ["the", "the cat", ""]);
+}
+
+#[test]
+fn nan_and_infinity_do_not_panic() {
+    let examples = examples();
+    let features = windows(&examples);
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        for every in [1, 2, 7] {
+            let mut logits = random_logits(&features, 3);
+            for (start, end) in &mut logits {
+                start
+                    .iter_mut()
+                    .step_by(every)
+                    .for_each(|logit| *logit = bad);
+                end.iter_mut()
+                    .skip(1)
+                    .step_by(every)
+                    .for_each(|logit| *logit = -bad);
+            }
+            for allow_no_answer in [false, true] {
+                let options = AnswerOptions {
+                    allow_no_answer,
+                    ..AnswerOptions::default()
+                };
+                for prediction in extract(&examples, &features, &logits, &options) {
+                    assert!(
+                        prediction
+                            .n_best
+                            .iter()
+                            .all(|span| !span.score.is_nan() && !span.probability.is_nan())
+                    );
+                }
+            }
+        }
+    }
+    let all_nan: Logits = features
+        .iter()
+        .map(|f| (vec![f32::NAN; f.len()], vec![f32::NAN; f.len()]))
+        .collect();
+    let options = AnswerOptions {
+        allow_no_answer: true,
+        ..AnswerOptions::default()
+    };
+    let prediction = extract(&examples, &features, &all_nan, &options).remove(0);
+    assert!(
+        prediction.text.is_empty()
+            && prediction.best_span.is_none()
+            && prediction.null_score.is_nan()
+    );
+}
+
+#[test]
+fn gold_logits_give_gold_answers() {
+    let examples = [
+        example(
+            "a",
+            "who?",
+            "The baker Zoë Müller sold 1,250 loaves 🙂.",
+            "Zoë Müller",
+        ),
+        example(
+            "b",
+            "how many?",
+            "The baker Zoë Müller sold 1,250 loaves 🙂.",
+            "1,250",
+        ),
+        example(
+            "c",
+            "who?",
+            &format!("{} the king 🙂", "bread ".repeat(90)),
+            "the king",
+        ),
+    ];
+    let features = windows(&examples);
+    let one_hot = |len: usize, at: usize| {
+        (0..len)
+            .map(|position| if position == at { 10.0 } else { 0.0 })
+            .collect()
+    };
+    let logits: Logits = features
+        .iter()
+        .map(|f| {
+            (
+                one_hot(f.len(), f.start_position),
+                one_hot(f.len(), f.end_position),
+            )
+        })
+        .collect();
+    for (prediction, example) in extract(&examples, &features, &logits, &AnswerOptions::default())
+        .iter()
+        .zip(&examples)
+    {
+        assert_eq!(prediction.text, example.answers[0].text);
+    }
+}
+
+#[test]
+fn what_does_not_belong_together_is_refused() {
+    let examples = examples();
+    let features = windows(&examples);
+    let logits = random_logits(&features, 1);
+    let spans: Vec<_> = logits
+        .iter()
+        .map(|(start, end)| SpanLogits { start, end })
+        .collect();
+    let message = |examples: &[Example],
+                   features: &[Feature],
+                   spans: &[SpanLogits<'_>],
+                   options: &AnswerOptions| {
+        extract_answers(examples, features, spans, options)
+            .unwrap_err()
+            .to_string()
+    };
+    let options = AnswerOptions::default();
+    assert!(
+        message(&examples, &features, &spans[1..], &options).contains("give one for each window")
+    );
+    assert!(
+        message(&examples[..3], &features, &spans, &options)
+            .contains("belongs to example 3, but there are 3")
+    );
+    assert!(message(&examples, &features[..3], &spans[..3], &options).contains("has no window"));
+    let mut short = spans.clone();
+    short[4].end = &short[4].end[1..];
+    assert!(message(&examples, &features, &short, &options).contains("window 4 has"));
+    let other = vec![Example::new("q", "?", "a"); examples.len()];
+    assert!(message(&other, &features, &spans, &options).contains("outside its context"));
+    for wrong in [
+        AnswerOptions {
+            n_best_size: 0,
+            ..AnswerOptions::default()
+        },
+        AnswerOptions {
+            max_answer_length: 0,
+            ..AnswerOptions::default()
+        },
+        AnswerOptions {
+            null_score_diff_threshold: f32::NAN,
+            ..AnswerOptions::default()
+        },
+    ] {
+        assert!(message(&examples, &features, &spans, &wrong).contains(" = "));
+    }
+}

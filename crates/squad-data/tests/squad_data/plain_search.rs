@@ -1,0 +1,137 @@
+//! `extract_answers` against a plain implementation that looks at every pair of tokens.
+
+use squad_data::{AnswerOptions, Example, Feature, Prediction};
+
+use crate::answers::{Logits, examples, extract, random_logits, windows};
+
+/// Whether `position` is among the `count` best of `row` in the context; equal logits go to the earlier one.
+fn is_among_best(row: &[f32], feature: &Feature, position: usize, count: usize) -> bool {
+    let beats = |&other: &usize| {
+        row[other] > row[position] || (row[other] == row[position] && other < position)
+    };
+    feature.context.clone().filter(beats).count() < count
+}
+
+struct Brute {
+    text: String,
+    n_best: Vec<(f32, String)>,
+    null_score: f32,
+}
+
+fn brute(
+    number: usize,
+    examples: &[Example],
+    features: &[Feature],
+    logits: &Logits,
+    options: &AnswerOptions,
+) -> Brute {
+    let chars: Vec<char> = examples[number].context.chars().collect();
+    let (mut spans, mut null_score) = (Vec::new(), f32::INFINITY);
+    for (feature, (start, end)) in features
+        .iter()
+        .zip(logits)
+        .filter(|(feature, _)| feature.example == number)
+    {
+        null_score = null_score.min(start[0] + end[0]);
+        for s in feature
+            .context
+            .clone()
+            .filter(|&s| is_among_best(start, feature, s, options.n_best_size))
+        {
+            for e in feature
+                .context
+                .clone()
+                .filter(|&e| is_among_best(end, feature, e, options.n_best_size))
+            {
+                if s <= e && e - s < options.max_answer_length {
+                    let from = feature.offsets[s - feature.context.start].0 as usize;
+                    let to = feature.offsets[e - feature.context.start].1 as usize;
+                    spans.push((
+                        start[s] + end[e],
+                        chars[from..to].iter().collect::<String>(),
+                    ));
+                }
+            }
+        }
+    }
+    // Spans were pushed in the order that breaks ties, and the sort is stable.
+    spans.sort_by(|a, b| b.0.total_cmp(&a.0));
+    spans.truncate(options.n_best_size);
+    let best = spans.first().cloned();
+    let decline = options.allow_no_answer
+        && best
+            .as_ref()
+            .is_none_or(|best| null_score - best.0 > options.null_score_diff_threshold);
+    let text = best
+        .filter(|_| !decline)
+        .map(|best| best.1)
+        .unwrap_or_default();
+    Brute {
+        text,
+        n_best: spans,
+        null_score,
+    }
+}
+
+fn agrees(ours: &Prediction, brute: &Brute) -> bool {
+    let spans = ours.n_best.iter().filter(|span| !span.text.is_empty());
+    let kept = spans.clone().count();
+    ours.text == brute.text
+        && ours.null_score == brute.null_score
+        && kept + 1 >= brute.n_best.len()
+        && spans
+            .zip(&brute.n_best)
+            .all(|(ours, brute)| (ours.score, &ours.text) == (brute.0, &brute.1))
+}
+
+#[test]
+fn equals_the_plain_search() {
+    let examples = examples();
+    let features = windows(&examples);
+    assert!(features.len() > examples.len() + 5);
+    for seed in 1..40 {
+        let logits = random_logits(&features, seed);
+        for (n_best_size, max_answer_length, allow_no_answer) in
+            [(20, 30, false), (20, 30, true), (3, 4, true), (1, 1, false)]
+        {
+            let options = AnswerOptions {
+                n_best_size,
+                max_answer_length,
+                allow_no_answer,
+                ..AnswerOptions::default()
+            };
+            for (number, ours) in extract(&examples, &features, &logits, &options)
+                .iter()
+                .enumerate()
+            {
+                let brute = brute(number, &examples, &features, &logits, &options);
+                assert!(
+                    agrees(ours, &brute),
+                    "seed {seed}, {options:?}: {ours:?} but {:?} {:?}",
+                    brute.text,
+                    brute.n_best
+                );
+            }
+        }
+    }
+}
+
+/// Negative control: the comparison sees an answer length that is off by one.
+#[test]
+fn another_answer_length_is_noticed() {
+    let examples = examples();
+    let features = windows(&examples);
+    let logits = random_logits(&features, 5);
+    let options = AnswerOptions {
+        max_answer_length: 8,
+        ..AnswerOptions::default()
+    };
+    let longer = AnswerOptions {
+        max_answer_length: 9,
+        ..AnswerOptions::default()
+    };
+    let ours = extract(&examples, &features, &logits, &longer);
+    let all_agree = (0..examples.len())
+        .all(|n| agrees(&ours[n], &brute(n, &examples, &features, &logits, &options)));
+    assert!(!all_agree);
+}

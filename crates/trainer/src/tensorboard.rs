@@ -1,0 +1,91 @@
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use tensorboard_rs::summary_writer::SummaryWriter;
+
+use crate::Error;
+use crate::observer::{EpochReport, Observer, StepReport};
+
+/// Writes the curves as TensorBoard event files: tags of a step have the optimizer step as their
+/// x, tags of an epoch the epoch.
+///
+/// `tensorboard-rs` panics when the disk refuses a write, so it lives on a thread of its own: a
+/// failure there is one warning, and the training goes on.
+pub struct TensorBoard {
+    points: Option<Sender<Point>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Point {
+    tag: String,
+    value: f32,
+    x: usize,
+}
+
+impl TensorBoard {
+    /// Event files in `folder`; `warn` is called once if they cannot be written.
+    pub fn new(folder: &Path, warn: impl FnOnce(&str) + Send + 'static) -> Self {
+        let (points, received) = channel();
+        let folder = folder.to_owned();
+        let thread = std::thread::Builder::new().name("tensorboard".into()).spawn(move || {
+            if let Err(cause) = catch_unwind(AssertUnwindSafe(|| write(&folder, &received))) {
+                warn(&format!(
+                    "{}: TensorBoard events cannot be written ({}); the run goes on without them",
+                    folder.display(),
+                    message(&*cause)
+                ));
+            }
+        });
+        Self { points: Some(points), thread: thread.ok() }
+    }
+
+    fn send<T: Into<String>>(&self, scalars: impl IntoIterator<Item = (T, f64)>, x: u32) {
+        for (tag, value) in scalars {
+            let point = Point { tag: tag.into(), value: value as f32, x: x as usize };
+            // The thread is gone after a failure, which it has told; the points go nowhere then.
+            let _ = self.points.as_ref().map(|points| points.send(point));
+        }
+    }
+}
+
+fn write(folder: &Path, points: &Receiver<Point>) {
+    let mut writer = SummaryWriter::new(folder);
+    while let Ok(first) = points.recv() {
+        for point in std::iter::once(first).chain(points.try_iter()) {
+            writer.add_scalar(&point.tag, point.value, point.x);
+        }
+        writer.flush();
+    }
+}
+
+fn message(cause: &(dyn Any + Send)) -> String {
+    let text = cause.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| cause.downcast_ref::<&str>().copied());
+    text.filter(|text| !text.is_empty()).unwrap_or("no reason given").replace('\n', " ")
+}
+
+impl Observer for TensorBoard {
+    fn step(&mut self, report: &StepReport) -> Result<(), Error> {
+        self.send(report.scalars(), report.step);
+        Ok(())
+    }
+
+    fn epoch(&mut self, report: &EpochReport) -> Result<(), Error> {
+        self.send(report.scalars(), report.epoch);
+        Ok(())
+    }
+}
+
+impl Drop for TensorBoard {
+    /// Waits until the last points are on disk.
+    fn drop(&mut self) {
+        self.points = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic was caught and told inside the thread.
+            let _ = thread.join();
+        }
+    }
+}
