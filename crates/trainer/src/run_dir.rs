@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 
-/// The folder that a run writes into.
+/// The folder that a run writes into. One that was made for the run and got no file goes again
+/// when this is dropped.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
+    made: bool,
 }
 
 impl RunDir {
@@ -16,12 +18,16 @@ impl RunDir {
     /// # Errors
     /// If it cannot be made or written to, or already holds a run.
     pub fn create(path: &Path) -> Result<Self, Error> {
-        std::fs::create_dir_all(path)
-            .map_err(|e| Error::file(path, format!("cannot make the run folder: {e}")))?;
         if path.join("config.toml").exists() {
             return Err(Error::file(path, "already holds a run: give another --run-dir"));
         }
-        Ok(Self { path: path.into() })
+        let made = !path.exists();
+        std::fs::create_dir_all(path)
+            .map_err(|e| Error::file(path, format!("cannot make the run folder: {e}")))?;
+        let run_dir = Self { path: path.into(), made };
+        check_writable(path)
+            .map_err(|e| Error::file(path, format!("cannot write into the run folder: {e}")))?;
+        Ok(run_dir)
     }
 
     /// The first of `runs/NAME`, `runs/NAME-2`, … that does not exist.
@@ -65,6 +71,15 @@ impl RunDir {
     }
 }
 
+impl Drop for RunDir {
+    fn drop(&mut self) {
+        if self.made {
+            // Refused, as it should be, where the folder has anything in it.
+            let _ = std::fs::remove_dir(&self.path);
+        }
+    }
+}
+
 /// A file of JSON lines.
 #[derive(Debug)]
 pub struct Lines {
@@ -78,8 +93,17 @@ impl Lines {
     /// # Errors
     /// If the disk does not take it.
     pub fn push(&mut self, value: &serde_json::Value) -> Result<(), Error> {
-        writeln!(self.file, "{value}").map_err(|e| Error::file(&self.path, e))
+        // One call, so that a reader meanwhile sees whole lines.
+        let line = format!("{value}\n");
+        self.file.write_all(line.as_bytes()).map_err(|e| Error::file(&self.path, e))
     }
+}
+
+/// Writes a file of a few bytes into a folder and removes it again.
+pub(crate) fn check_writable(folder: &Path) -> std::io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(b"can this be written?")?;
+    file.close()
 }
 
 /// Writes a text file under a temporary name beside `path` and renames it.
@@ -111,6 +135,16 @@ mod tests {
         assert_eq!(RunDir::next_free(runs.path(), "quickstart"), runs.path().join("quickstart-2"));
         let error = RunDir::create(&first).unwrap_err().to_string();
         assert!(error.contains("already holds a run"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_got_no_file_goes_again_but_not_one_that_was_there() {
+        let runs = tempfile::tempdir().unwrap();
+        let path = runs.path().join("a/b");
+        drop(RunDir::create(&path).unwrap());
+        assert!(!path.exists());
+        drop(RunDir::create(runs.path()).unwrap());
+        assert!(runs.path().exists());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 use std::any::Any;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Once;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
@@ -8,6 +10,7 @@ use tensorboard_rs::summary_writer::SummaryWriter;
 
 use crate::Error;
 use crate::observer::{EpochReport, Observer, StepReport};
+use crate::run_dir::check_writable;
 
 /// Writes the curves as TensorBoard event files: tags of a step have the optimizer step as their
 /// x, tags of an epoch the epoch.
@@ -28,16 +31,20 @@ struct Point {
 impl TensorBoard {
     /// Event files in `folder`; `warn` is called once if they cannot be written.
     pub fn new(folder: &Path, warn: impl FnOnce(&str) + Send + 'static) -> Self {
+        silence_tensorboard_rs();
         let (points, received) = channel();
         let folder = folder.to_owned();
         let thread = std::thread::Builder::new().name("tensorboard".into()).spawn(move || {
-            if let Err(cause) = catch_unwind(AssertUnwindSafe(|| write(&folder, &received))) {
-                warn(&format!(
-                    "{}: TensorBoard events cannot be written ({}); the run goes on without them",
-                    folder.display(),
-                    message(&*cause)
-                ));
-            }
+            let written = catch_unwind(AssertUnwindSafe(|| write(&folder, &received)));
+            let cause = match written {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(panic) => message(&*panic),
+            };
+            warn(&format!(
+                "{}: TensorBoard events cannot be written ({cause}); the run goes on without them",
+                folder.display(),
+            ));
         });
         Self { points: Some(points), thread: thread.ok() }
     }
@@ -51,14 +58,35 @@ impl TensorBoard {
     }
 }
 
-fn write(folder: &Path, points: &Receiver<Point>) {
-    let mut writer = SummaryWriter::new(folder);
+/// Writes points until there are no more.
+fn write(folder: &Path, points: &Receiver<Point>) -> std::io::Result<()> {
+    // What can be told without a panic is.
+    std::fs::create_dir_all(folder)?;
+    check_writable(folder)?;
+    // The writer's destructor panics once its own thread is gone, and a panic while another one
+    // unwinds ends the process: after a failure it is forgotten instead.
+    let mut writer = ManuallyDrop::new(SummaryWriter::new(folder));
     while let Ok(first) = points.recv() {
         for point in std::iter::once(first).chain(points.try_iter()) {
             writer.add_scalar(&point.tag, point.value, point.x);
         }
         writer.flush();
     }
+    drop(ManuallyDrop::into_inner(writer));
+    Ok(())
+}
+
+/// Keeps the panics of `tensorboard-rs`, whose failures are told as a warning, off standard error.
+fn silence_tensorboard_rs() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !info.location().is_some_and(|place| place.file().contains("tensorboard-rs")) {
+                previous(info);
+            }
+        }));
+    });
 }
 
 fn message(cause: &(dyn Any + Send)) -> String {

@@ -48,20 +48,17 @@ pub fn train(
     let started = Instant::now();
     let (info, device) = crate::device::device(&config.run.device)?;
     let (train, dev) = (read_train(config)?, read_dev(config)?);
-    run_dir.write("config.toml", &config.to_toml())?;
     let source = ModelSource::parse(&config.model.source)?;
     let folder = source.resolve(&model_cache(), notice)?;
     let Pretrained { model, companions, report } =
         Pretrained::load(&folder, config.train.seed, &device.clone().autodiff())?;
-    notice(&load_line(&config.model.source, &report));
-    if config.windows.max_seq_length > companions.config.max_position_embeddings {
-        return Err(Error::Config(vec![format!(
-            "windows.max_seq_length {} is more than the model's {} positions",
-            config.windows.max_seq_length, companions.config.max_position_embeddings
-        )]));
-    }
+    config.windows.check_positions(&companions.config)?;
     let train = Questions::new(train, &companions.tokenizer, &config.windows)?;
     let dev = Questions::new(dev, &companions.tokenizer, &config.windows)?;
+    // Nothing is left that the user could mend: from here on the folder is a run's.
+    run_dir.write("config.toml", &config.to_toml())?;
+    notice(&format!("results go to {}", run_dir.path().display()));
+    notice(&load_line(&config.model.source, &report));
     notice(&format!(
         "training on {} questions ({} windows), scoring on {} ({} windows), on {}",
         train.dataset.len(),

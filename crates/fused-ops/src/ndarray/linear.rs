@@ -89,11 +89,14 @@ pub(super) fn gelu(input: &[f32]) -> Vec<f32> {
     let mut out = input.to_vec();
     let arch = Arch::new();
     out.par_chunks_mut(1 << 14).for_each(|chunk| {
-        arch.dispatch(|| {
-            for value in chunk.iter_mut() {
-                *value *= normal(*value).0;
-            }
-        });
+        arch.dispatch(
+            #[inline(always)]
+            || {
+                for value in chunk.iter_mut() {
+                    *value *= normal(*value).0;
+                }
+            },
+        );
     });
     out
 }
@@ -103,12 +106,15 @@ pub(super) fn gelu_backward(input: &[f32], grad: &[f32]) -> Vec<f32> {
     let mut out = grad.to_vec();
     let arch = Arch::new();
     out.par_chunks_mut(1 << 14).zip(input.par_chunks(1 << 14)).for_each(|(chunk, input)| {
-        arch.dispatch(|| {
-            for (grad, x) in chunk.iter_mut().zip(input) {
-                let (cdf, density) = normal(*x);
-                *grad *= cdf + x * density;
-            }
-        });
+        arch.dispatch(
+            #[inline(always)]
+            || {
+                for (grad, x) in chunk.iter_mut().zip(input) {
+                    let (cdf, density) = normal(*x);
+                    *grad *= cdf + x * density;
+                }
+            },
+        );
     });
     out
 }

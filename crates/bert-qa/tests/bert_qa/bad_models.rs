@@ -1,0 +1,154 @@
+//! A model folder that cannot be used is one clear line, never a panic.
+
+use std::path::Path;
+
+use bert_qa::Pretrained;
+
+use crate::common::{copy_of, cpu, edit, fixture, rename_tensor};
+
+/// The one line that loading a damaged copy of the tiny model ends with.
+fn message(damage: impl FnOnce(&Path)) -> String {
+    let folder = copy_of("tiny-bert");
+    damage(folder.path());
+    let loaded = Pretrained::load(folder.path(), 0, &cpu());
+    let message = loaded.err().expect("a damaged model must be refused").to_string();
+    assert!(!message.contains('\n'), "more than one line: {message}");
+    message
+}
+
+#[track_caller]
+fn assert_says(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "no {part:?} in {message:?}");
+    }
+}
+
+/// The negative control of all the others: the copy itself is fine.
+#[test]
+fn an_undamaged_copy_is_loaded() {
+    let folder = copy_of("tiny-bert");
+    assert!(Pretrained::load(folder.path(), 0, &cpu()).is_ok());
+}
+
+#[test]
+fn missing_folders_and_files_are_named() {
+    for path in [fixture("none"), fixture("expected.json")] {
+        let message = Pretrained::load(&path, 0, &cpu()).unwrap_err().to_string();
+        assert_says(&message, &[path.to_str().unwrap(), "no such model folder"]);
+    }
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        let message = message(|folder| std::fs::remove_file(folder.join(file)).unwrap());
+        assert_says(&message, &[&format!("no {file} in this model folder")]);
+    }
+}
+
+#[test]
+fn files_of_another_kind() {
+    for (file, text) in [
+        ("config.json", ""),
+        ("config.json", "{\"model_type\": \"bert\", "),
+        ("config.json", "[1, 2]"),
+        ("config.json", "{}"),
+        ("config.json", "{\"model_type\": \"bert\", \"vocab_size\": \"many\"}"),
+        ("tokenizer.json", "{\"version\": "),
+        ("tokenizer.json", "{}"),
+        ("model.safetensors", ""),
+        ("model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:53aa51172d14\nsize 90868376\n"),
+    ] {
+        let message = message(|folder| std::fs::write(folder.join(file), text).unwrap());
+        assert_says(&message, &[file]);
+    }
+}
+
+#[test]
+fn weights_cut_off_anywhere() {
+    let length = std::fs::metadata(fixture("tiny-bert/model.safetensors")).unwrap().len();
+    for kept in [0, 1, 7, 8, 9, 1000, length / 2, length - 4, length - 1] {
+        let message = message(|folder| {
+            let file = std::fs::File::options().write(true).open(folder.join("model.safetensors"));
+            file.unwrap().set_len(kept).unwrap();
+        });
+        assert_says(&message, &["model.safetensors"]);
+    }
+}
+
+#[test]
+fn a_header_longer_than_any_file() {
+    let message = message(|folder| {
+        let file = folder.join("model.safetensors");
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes[..8].fill(0xff);
+        std::fs::write(&file, bytes).unwrap();
+    });
+    assert_says(&message, &["model.safetensors"]);
+}
+
+/// Shapes are told as they stand in the file, `[out, in]` for linear layers.
+#[test]
+fn weights_of_another_shape() {
+    for (from, to, parts) in [
+        (
+            "\"intermediate_size\": 20",
+            "\"intermediate_size\": 24",
+            ["encoder.layer.0.intermediate.dense.", "[20, 12]", "[24, 12]"],
+        ),
+        (
+            "\"vocab_size\": 60",
+            "\"vocab_size\": 61",
+            ["embeddings.word_embeddings.weight", "[60, 12]", "[61, 12]"],
+        ),
+        (
+            "\"max_position_embeddings\": 40",
+            "\"max_position_embeddings\": 512",
+            ["embeddings.position_embeddings.weight", "[40, 12]", "[512, 12]"],
+        ),
+        (
+            "\"hidden_size\": 12",
+            "\"hidden_size\": 15",
+            ["embeddings.word_embeddings.weight", "[60, 12]", "[60, 15]"],
+        ),
+    ] {
+        let message = message(|folder| edit(&folder.join("config.json"), from, to));
+        assert_says(&message, &["model.safetensors", "config.json"]);
+        assert_says(&message, &parts);
+    }
+}
+
+#[test]
+fn weights_of_another_encoder() {
+    let missing = "bert.encoder.layer.1.output.dense.bias";
+    let message_ = message(|folder| {
+        rename_tensor(&folder.join("model.safetensors"), missing, "cls.predictions.bias");
+    });
+    assert_says(&message_, &["model.safetensors", missing]);
+
+    let message = message(|folder| {
+        edit(&folder.join("config.json"), "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
+    });
+    assert_says(&message, &["model.safetensors", "bert.encoder.layer.2."]);
+}
+
+#[test]
+fn configurations_of_other_models() {
+    for (from, to, named) in [
+        ("\"model_type\": \"bert\"", "\"model_type\": \"roberta\"", "\"roberta\""),
+        ("\"hidden_act\": \"gelu\"", "\"hidden_act\": \"gelu_new\"", "\"gelu_new\""),
+        ("\"hidden_act\"", "\"position_embedding_type\": \"relative_key\", \"hidden_act\"", "\"relative_key\""),
+        ("\"num_attention_heads\": 3", "\"num_attention_heads\": 5", "num_attention_heads"),
+        ("\"hidden_size\": 12", "\"hidden_size\": -12", "-12"),
+    ] {
+        let message = message(|folder| edit(&folder.join("config.json"), from, to));
+        assert_says(&message, &["config.json", named]);
+    }
+}
+
+#[test]
+fn tokenizers_of_other_models() {
+    let larger = message(|folder| {
+        edit(&folder.join("tokenizer.json"), "\"?\":59", "\"?\":59,\"!\":60");
+    });
+    assert_says(&larger, &["tokenizer.json", "61", "60"]);
+    // As many entries as rows, but an id that is beyond them.
+    let beyond = message(|folder| edit(&folder.join("tokenizer.json"), "\"?\":59", "\"?\":60"));
+    assert_says(&beyond, &["tokenizer.json", "60"]);
+}

@@ -1,0 +1,104 @@
+//! Logits and loss against transformers.
+//!
+//! The reference is computed in float64, so a difference is this crate's own rounding. One rounding of a number near 1
+//! is 6e-8; the tiny model's logits are below 10 and come out of some 30 operations on 12 to 40 numbers each, whose
+//! roundings add up to about 2e-6. The tolerance is 1e-5; a wrong activation (tanh GELU) differs by 1e-4 and more.
+
+use bert_qa::BertForQuestionAnswering;
+use burn::tensor::Tensor;
+use serde::Deserialize;
+
+use crate::common::{Window, batch, cpu, fixture, largest_difference, logits, tiny};
+
+const TOLERANCE: f32 = 1e-5;
+/// What a computation that is wrong must differ by at least.
+const WRONG: f32 = 1e-3;
+
+#[derive(Deserialize)]
+pub(crate) struct Expected {
+    /// Mean over windows.
+    pub(crate) loss: f32,
+    /// The same windows padded into one batch, as transformers trains.
+    padded_loss: f32,
+    windows: Vec<ExpectedWindow>,
+}
+
+#[derive(Deserialize)]
+struct ExpectedWindow {
+    #[serde(flatten)]
+    window: Window,
+    loss: f32,
+    start_logits: Vec<f32>,
+    end_logits: Vec<f32>,
+    /// With question and context exchanged in the token types.
+    swapped_start_logits: Vec<f32>,
+    swapped_end_logits: Vec<f32>,
+}
+
+impl Expected {
+    pub(crate) fn read() -> Self {
+        let text = std::fs::read_to_string(fixture("expected.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    pub(crate) fn windows(&self) -> Vec<Window> {
+        self.windows.iter().map(|w| w.window.clone()).collect()
+    }
+
+    /// All windows' logits in the order of the model's output.
+    fn logits(&self, sides: fn(&ExpectedWindow) -> [&Vec<f32>; 2]) -> Vec<f32> {
+        let pairs = self.windows.iter().flat_map(|window| {
+            let [start, end] = sides(window);
+            start.iter().zip(end)
+        });
+        pairs.flat_map(|(start, end)| [*start, *end]).collect()
+    }
+}
+
+/// The loss of windows, summed over them.
+fn loss(model: &BertForQuestionAnswering, windows: &[Window]) -> f32 {
+    let (loss, _): (Tensor<1>, _) = model.loss(&batch(windows), &cpu(), None);
+    loss.into_scalar()
+}
+
+#[test]
+fn logits_are_those_of_transformers() {
+    let (expected, model) = (Expected::read(), tiny().model);
+    let reference = expected.logits(|w| [&w.start_logits, &w.end_logits]);
+    let ours = logits(&model, &batch(&expected.windows()), None);
+    let difference = largest_difference(&ours, &reference);
+    assert!(difference < TOLERANCE, "{difference}");
+}
+
+/// The negative control: the comparison notices token types that are mixed up.
+#[test]
+fn swapped_token_types_give_other_logits() {
+    let (expected, model) = (Expected::read(), tiny().model);
+    let mut windows = expected.windows();
+    for kind in windows.iter_mut().flat_map(|w| &mut w.token_type_ids) {
+        *kind = 1 - *kind;
+    }
+    let swapped = logits(&model, &batch(&windows), None);
+    let reference = expected.logits(|w| [&w.start_logits, &w.end_logits]);
+    let difference = largest_difference(&swapped, &reference);
+    assert!(difference > WRONG, "{difference}");
+
+    let reference = expected.logits(|w| [&w.swapped_start_logits, &w.swapped_end_logits]);
+    let difference = largest_difference(&swapped, &reference);
+    assert!(difference < TOLERANCE, "{difference}");
+}
+
+#[test]
+fn the_loss_is_that_of_real_tokens_only() {
+    let (expected, model) = (Expected::read(), tiny().model);
+    for ExpectedWindow { window, loss: reference, .. } in &expected.windows {
+        let ours = loss(&model, std::slice::from_ref(window));
+        assert!((ours - reference).abs() < TOLERANCE, "{ours} and {reference}");
+    }
+    let windows = expected.windows();
+    let mean = loss(&model, &windows) / windows.len() as f32;
+    assert!((mean - expected.loss).abs() < TOLERANCE, "{mean} and {}", expected.loss);
+    // The negative control: where padding takes part in the softmax, the loss is another.
+    let difference = (mean - expected.padded_loss).abs();
+    assert!(difference > WRONG, "{difference}");
+}

@@ -1,0 +1,60 @@
+use burn::tensor::{Tensor, TensorData};
+use fused_ops::{PackedLengths, pad_span_logits, span_cross_entropy};
+use proptest::prelude::*;
+
+use crate::support::{device, distance, numbers, values};
+
+/// Loss and gradient of the logits, in double precision from the definition.
+fn scalar(logits: &[f32], lengths: &[usize], positions: &[(usize, usize)]) -> (f64, Vec<f64>) {
+    let mut loss = 0.0;
+    let mut gradient = vec![0.0; logits.len()];
+    let mut first = 0;
+    for (len, position) in lengths.iter().zip(positions) {
+        for (side, target) in [position.0, position.1].into_iter().enumerate() {
+            let place = |i: usize| 2 * (first + i) + side;
+            let exponentials: Vec<f64> =
+                (0..*len).map(|i| f64::from(logits[place(i)]).exp()).collect();
+            let total: f64 = exponentials.iter().sum();
+            loss -= 0.5 * (exponentials[target] / total).ln();
+            for (i, exponential) in exponentials.iter().enumerate() {
+                gradient[place(i)] += 0.5 * exponential / total;
+            }
+            gradient[place(target)] -= 0.5;
+        }
+        first += len;
+    }
+    (loss, gradient)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..Default::default() })]
+    #[test]
+    fn equals_the_definition(
+        windows in prop::collection::vec((1usize..30).prop_flat_map(|len| (Just(len), 0..len, 0..len)), 1..7),
+    ) {
+        let lengths: Vec<usize> = windows.iter().map(|window| window.0).collect();
+        let positions: Vec<_> = windows.iter().map(|window| (window.1, window.2)).collect();
+        let packed = PackedLengths::new(&lengths);
+        let numbers: Vec<f32> = numbers(5, 2 * packed.tokens()).iter().map(|x| 3.0 * x).collect();
+        let data = TensorData::new(numbers.clone(), [packed.tokens(), 2]);
+        let logits = Tensor::<2>::from_data(data, &device()).require_grad();
+        let loss = span_cross_entropy(logits.clone(), &packed, &positions);
+        let gradient = logits.grad(&loss.backward()).unwrap();
+        let (expected, expected_gradient) = scalar(&numbers, &lengths, &positions);
+        // Rounding of a handful of terms of size 1 in single precision.
+        prop_assert!((f64::from(loss.into_scalar::<f32>()) - expected).abs() < 1e-5 * (1.0 + expected));
+        let expected: Vec<f32> = expected_gradient.iter().map(|x| *x as f32).collect();
+        prop_assert!(distance(&values(&gradient), &expected) < 1e-6);
+    }
+}
+
+#[test]
+fn padding_never_wins() {
+    let lengths = PackedLengths::new(&[1, 3]);
+    let logits: Vec<f32> = (0..8).map(|i| -100.0 - i as f32).collect();
+    let data = TensorData::new(logits, [4, 2]);
+    let padded = pad_span_logits(Tensor::from_data(data, &device()), &lengths);
+    assert_eq!(padded.dims(), [2, 2, 3]);
+    let best: Vec<i64> = padded.argmax(2).to_data().iter::<i64>().collect();
+    assert_eq!(best, [0, 0, 0, 0]);
+}

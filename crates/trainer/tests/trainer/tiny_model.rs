@@ -1,0 +1,163 @@
+//! A model folder in Hugging Face layout, made from nothing: random weights, and a vocabulary of
+//! the sample's words.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+/// What is in the folder; [`TinyModel::default`] is a working encoder without a span head.
+#[derive(Clone, Debug)]
+pub(crate) struct TinyModel {
+    pub(crate) num_hidden_layers: usize,
+    pub(crate) hidden_size: usize,
+    pub(crate) max_position_embeddings: usize,
+    /// Rows of the word embedding fewer than the tokenizer has tokens.
+    pub(crate) missing_rows: usize,
+}
+
+impl Default for TinyModel {
+    fn default() -> Self {
+        Self {
+            num_hidden_layers: 1,
+            hidden_size: 32,
+            max_position_embeddings: 384,
+            missing_rows: 0,
+        }
+    }
+}
+
+impl TinyModel {
+    /// Writes `config.json`, `tokenizer.json` and `model.safetensors` for `texts`.
+    pub(crate) fn write(&self, folder: &Path, texts: &str) {
+        std::fs::create_dir_all(folder).unwrap();
+        let vocabulary = vocabulary(texts);
+        let config = self.config(vocabulary.len() - self.missing_rows);
+        std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+        let tokenizer = tokenizer(&vocabulary).to_string();
+        std::fs::write(folder.join("tokenizer.json"), tokenizer).unwrap();
+        let weights = self.weights(vocabulary.len() - self.missing_rows);
+        std::fs::write(folder.join("model.safetensors"), weights).unwrap();
+    }
+
+    fn config(&self, vocab_size: usize) -> Value {
+        json!({
+            "model_type": "bert",
+            "vocab_size": vocab_size,
+            "hidden_size": self.hidden_size,
+            "num_hidden_layers": self.num_hidden_layers,
+            "num_attention_heads": 2,
+            "intermediate_size": 2 * self.hidden_size,
+            "max_position_embeddings": self.max_position_embeddings,
+            "hidden_dropout_prob": 0.1,
+            "attention_probs_dropout_prob": 0.1,
+        })
+    }
+
+    /// The tensors with their shapes, by Hugging Face's names.
+    fn tensors(&self, vocab_size: usize) -> Vec<(String, Vec<usize>)> {
+        let (width, inner) = (self.hidden_size, 2 * self.hidden_size);
+        let mut tensors = Vec::new();
+        let mut linear = |name: String, output: usize, input: usize| {
+            tensors.push((format!("{name}.weight"), vec![output, input]));
+            tensors.push((format!("{name}.bias"), vec![output]));
+        };
+        let mut norms = vec!["bert.embeddings.LayerNorm".to_owned()];
+        for layer in (0..self.num_hidden_layers).map(|i| format!("bert.encoder.layer.{i}")) {
+            for projection in ["self.query", "self.key", "self.value", "output.dense"] {
+                linear(format!("{layer}.attention.{projection}"), width, width);
+            }
+            linear(format!("{layer}.intermediate.dense"), inner, width);
+            linear(format!("{layer}.output.dense"), width, inner);
+            norms.push(format!("{layer}.attention.output.LayerNorm"));
+            norms.push(format!("{layer}.output.LayerNorm"));
+        }
+        for name in norms {
+            tensors.push((format!("{name}.weight"), vec![width]));
+            tensors.push((format!("{name}.bias"), vec![width]));
+        }
+        for (name, rows) in
+            [("word", vocab_size), ("position", self.max_position_embeddings), ("token_type", 2)]
+        {
+            tensors.push((format!("bert.embeddings.{name}_embeddings.weight"), vec![rows, width]));
+        }
+        tensors
+    }
+
+    /// A safetensors file: the length of its header, the header in JSON, the numbers.
+    fn weights(&self, vocab_size: usize) -> Vec<u8> {
+        let mut noise = Noise(1);
+        let (mut header, mut numbers) = (Map::new(), Vec::new());
+        for (name, shape) in self.tensors(vocab_size) {
+            let start = numbers.len();
+            for _ in 0..shape.iter().product() {
+                let value = match (name.contains("LayerNorm"), name.ends_with(".bias")) {
+                    (_, true) => 0.0,
+                    (true, false) => 1.0,
+                    (false, false) => 0.2 * noise.next(),
+                };
+                numbers.extend_from_slice(&value.to_le_bytes());
+            }
+            let offsets = [start, numbers.len()];
+            header.insert(name, json!({"dtype": "F32", "shape": shape, "data_offsets": offsets}));
+        }
+        let mut header = Value::Object(header).to_string();
+        header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
+        let length = (header.len() as u64).to_le_bytes();
+        [&length, header.as_bytes(), &numbers].concat()
+    }
+}
+
+/// Numbers about 0 with standard deviation 1 (the sum of three uniform ones, xorshift64*).
+struct Noise(u64);
+
+impl Noise {
+    fn uniform(&mut self) -> f32 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let bits = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40;
+        bits as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    fn next(&mut self) -> f32 {
+        self.uniform() + self.uniform() + self.uniform()
+    }
+}
+
+/// The special tokens, every character alone and inside a word, and the words of `texts`.
+fn vocabulary(texts: &str) -> Vec<String> {
+    let mut tokens: Vec<String> =
+        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(String::from).into();
+    let texts = texts.to_lowercase();
+    let characters: BTreeSet<char> = texts.chars().chain(' '..='~').collect();
+    for character in characters.into_iter().filter(|c| !c.is_whitespace()) {
+        tokens.push(character.into());
+        tokens.push(format!("##{character}"));
+    }
+    let words: BTreeSet<&str> = texts.split(|c: char| !c.is_ascii_alphabetic()).collect();
+    tokens.extend(words.into_iter().filter(|word| word.len() > 1).map(String::from));
+    tokens
+}
+
+fn tokenizer(vocabulary: &[String]) -> Value {
+    let ids: Map<_, _> = vocabulary.iter().cloned().zip((0..).map(|id: u32| json!(id))).collect();
+    let special = |(id, token)| {
+        json!({"id": id, "content": token, "special": true, "normalized": false,
+               "single_word": false, "lstrip": false, "rstrip": false})
+    };
+    let added: Vec<Value> = vocabulary[..5].iter().enumerate().map(special).collect();
+    json!({
+        "version": "1.0",
+        "truncation": null,
+        "padding": null,
+        "added_tokens": added,
+        "normalizer": {"type": "BertNormalizer", "clean_text": true,
+                       "handle_chinese_chars": true, "strip_accents": null, "lowercase": true},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": null,
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                  "max_input_chars_per_word": 100, "vocab": ids},
+    })
+}
