@@ -18,6 +18,7 @@ gradients.safetensors   gradient of the mean loss with respect to every paramete
 - The loss is taken over each window's real tokens (the mean of the cross-entropies of start and end), window by window
   without padding. `padded_loss` is what transformers reports for the same windows padded into one batch: padding takes
   part in its softmax, so it is another number.
+- Id 0, `[PAD]`, is left out: transformers gives its embedding no gradient, and no window of ours ever holds it.
 """
 import json, pathlib, random, shutil, string
 import torch
@@ -64,7 +65,7 @@ def make_windows(vocab_size):
         question = numbers.randint(0, length // 2)
         start = numbers.randrange(length)
         windows.append({
-            "input_ids": [numbers.randrange(vocab_size) for _ in range(length)],
+            "input_ids": [numbers.randrange(1, vocab_size) for _ in range(length)],
             "token_type_ids": [0] * question + [1] * (length - question),
             "start_position": start,
             "end_position": numbers.randrange(start, length),
@@ -98,8 +99,9 @@ def write_models(model, tokenizer):
         shutil.rmtree(OUT / name, ignore_errors=True)
     model.save_pretrained(OUT / "tiny-bert")
     PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, model_max_length=model.config.max_position_embeddings, pad_token="[PAD]",
-        cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]", mask_token="[MASK]").save_pretrained(OUT / "tiny-bert")
+        tokenizer_object=tokenizer, model_max_length=model.config.max_position_embeddings,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"], pad_token="[PAD]", cls_token="[CLS]",
+        sep_token="[SEP]", unk_token="[UNK]", mask_token="[MASK]").save_pretrained(OUT / "tiny-bert")
     encoder = BertModel(model.config)  # with a pooler, which a span head does not use
     encoder.load_state_dict(model.bert.state_dict(), strict=False)
     encoder.save_pretrained(OUT / "tiny-bert-encoder")

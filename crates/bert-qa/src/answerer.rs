@@ -30,7 +30,8 @@ pub fn predict_logits(
         let values: Vec<f32> = output.iter::<f32>().collect();
         for (index, range) in indices.iter().zip(input.lengths.ranges()) {
             let pairs = &values[2 * range.start..2 * range.end];
-            logits[*index] = [0, 1].map(|side| pairs.iter().skip(side).step_by(2).copied().collect());
+            logits[*index] =
+                [0, 1].map(|side| pairs.iter().skip(side).step_by(2).copied().collect());
         }
         finished += indices.len();
         done(finished);
@@ -57,14 +58,30 @@ impl QuestionAnswerer {
         answers: AnswerOptions,
         device: Device,
     ) -> Self {
-        Self { model, tokenizer, windows, answers, device }
+        Self {
+            model,
+            tokenizer,
+            windows,
+            answers,
+            device,
+        }
     }
 
     /// Answers one question about one text, of any length.
     ///
     /// # Errors
-    /// If the question does not fit a window or one of the two is empty.
+    /// If the question does not fit a window, one of the two is empty, or windows are longer than
+    /// the model's positions.
     pub fn answer(&self, question: &str, context: &str) -> Result<Prediction, Error> {
+        for (part, text) in [("question", question), ("context", context)] {
+            if text.trim().is_empty() {
+                let message = format!("its {part} is empty");
+                return Err(Error::Question {
+                    id: "question".into(),
+                    message,
+                });
+            }
+        }
         let example = Example::new("question", question, context);
         let mut predictions = self.answer_all(std::slice::from_ref(&example))?;
         Ok(predictions.swap_remove(0))
@@ -73,12 +90,23 @@ impl QuestionAnswerer {
     /// Answers many questions, in their order.
     ///
     /// # Errors
-    /// If a question does not fit a window; the message has its id.
+    /// If a question does not fit a window, with its id; if windows are longer than the model's
+    /// positions.
     pub fn answer_all(&self, examples: &[Example]) -> Result<Vec<Prediction>, Error> {
+        let positions = self.model.max_position_embeddings();
+        if self.windows.max_seq_length > positions {
+            return Err(Error::Data(squad_data::Error::Option {
+                option: "max_seq_length",
+                value: self.windows.max_seq_length.to_string(),
+                problem: format!("the model has {positions} positions"),
+            }));
+        }
         let features = make_features(examples, &self.tokenizer, &self.windows)?;
         let logits = predict_logits(&self.model, &features, &self.device, &mut |_| {});
-        let spans: Vec<_> =
-            logits.iter().map(|[start, end]| SpanLogits { start, end }).collect();
+        let spans: Vec<_> = logits
+            .iter()
+            .map(|[start, end]| SpanLogits { start, end })
+            .collect();
         Ok(extract_answers(examples, &features, &spans, &self.answers)?)
     }
 }

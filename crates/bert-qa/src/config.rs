@@ -87,7 +87,10 @@ impl BertConfig {
     /// have: another model type, activation or kind of position embedding, named in the message.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-        Self::from_json(&text).map_err(|message| Error::Config { path: path.into(), message })
+        Self::from_json(&text).map_err(|message| Error::Config {
+            path: path.into(),
+            message,
+        })
     }
 
     /// Parses the text of a `config.json`; the error says what is wrong with it.
@@ -99,16 +102,23 @@ impl BertConfig {
             // DistilBERT shares this encoder but for token types, its key names and where dropout
             // stands; until those are here it is refused by name.
             Some(other) => {
-                return Err(format!("model_type \"{other}\" is not supported: use \"bert\""));
+                return Err(format!(
+                    "model_type \"{other}\" is not supported: use \"bert\""
+                ));
             }
             None => return Err("no model_type: is this a Hugging Face model folder?".into()),
         }
         let raw: Raw = serde_json::from_str(text).map_err(|e| e.to_string())?;
         debug_assert_eq!(raw.model_type, "bert");
         if let Some(act) = raw.hidden_act.filter(|act| act != "gelu") {
-            return Err(format!("hidden_act \"{act}\" is not supported: use \"gelu\""));
+            return Err(format!(
+                "hidden_act \"{act}\" is not supported: use \"gelu\""
+            ));
         }
-        if let Some(kind) = raw.position_embedding_type.filter(|kind| kind != "absolute") {
+        if let Some(kind) = raw
+            .position_embedding_type
+            .filter(|kind| kind != "absolute")
+        {
             return Err(format!(
                 "position_embedding_type \"{kind}\" is not supported: use \"absolute\""
             ));
@@ -142,12 +152,14 @@ impl BertConfig {
         // A bound far above any published encoder keeps a damaged file from asking for more
         // memory than any machine has.
         if let Some((name, size)) = sizes.iter().find(|(_, size)| !(1..=1 << 20).contains(size)) {
-            return Err(format!("{name} is {size}: it must be between 1 and 1048576"));
+            return Err(format!(
+                "{name} is {size}: it must be between 1 and 1048576"
+            ));
         }
         if self.type_vocab_size < 2 {
             return Err("type_vocab_size must be at least 2: question and context".into());
         }
-        if self.hidden_size % self.num_attention_heads != 0 {
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Err(format!(
                 "num_attention_heads {} does not divide hidden_size {}",
                 self.num_attention_heads, self.hidden_size
@@ -155,7 +167,10 @@ impl BertConfig {
         }
         for (name, prob) in [
             ("hidden_dropout_prob", self.hidden_dropout_prob),
-            ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
+            (
+                "attention_probs_dropout_prob",
+                self.attention_probs_dropout_prob,
+            ),
         ] {
             if !(0.0..1.0).contains(&prob) {
                 return Err(format!("{name} is {prob}: it must be in 0..1"));
@@ -168,11 +183,21 @@ impl BertConfig {
     }
 
     /// The text of the `config.json` to save beside a question-answering model's weights: what
-    /// was loaded, with the architecture named.
+    /// was loaded, with the architecture named, and the precision that weights are saved in.
     pub fn to_json(&self) -> String {
         let mut map = self.raw.clone();
-        map.insert("architectures".into(), serde_json::json!(["BertForQuestionAnswering"]));
-        map.insert("hidden_dropout_prob".into(), self.hidden_dropout_prob.into());
+        map.insert(
+            "architectures".into(),
+            serde_json::json!(["BertForQuestionAnswering"]),
+        );
+        // The key's old name and its new one: transformers loads weights in the precision it names.
+        for key in ["torch_dtype", "dtype"] {
+            map.entry(key).and_modify(|dtype| *dtype = "float32".into());
+        }
+        map.insert(
+            "hidden_dropout_prob".into(),
+            self.hidden_dropout_prob.into(),
+        );
         map.insert(
             "attention_probs_dropout_prob".into(),
             self.attention_probs_dropout_prob.into(),
@@ -193,7 +218,10 @@ mod tests {
     #[test]
     fn reads_what_is_there_and_keeps_what_it_does_not_know() {
         let config = BertConfig::from_json(TINY).unwrap();
-        assert_eq!((config.hidden_size, config.max_position_embeddings), (8, 512));
+        assert_eq!(
+            (config.hidden_size, config.max_position_embeddings),
+            (8, 512)
+        );
         assert_eq!(config.layer_norm_eps, 1e-12);
         let saved = BertConfig::from_json(&config.to_json()).unwrap();
         assert_eq!(saved.raw["extra"], 1);
@@ -205,11 +233,23 @@ mod tests {
         for (from, to, named) in [
             ("\"bert\"", "\"distilbert\"", "distilbert"),
             ("\"extra\": 1", "\"hidden_act\": \"relu\"", "relu"),
-            ("\"extra\": 1", "\"position_embedding_type\": \"relative_key\"", "relative_key"),
-            ("\"num_attention_heads\": 2", "\"num_attention_heads\": 3", "num_attention_heads"),
+            (
+                "\"extra\": 1",
+                "\"position_embedding_type\": \"relative_key\"",
+                "relative_key",
+            ),
+            (
+                "\"num_attention_heads\": 2",
+                "\"num_attention_heads\": 3",
+                "num_attention_heads",
+            ),
             ("\"hidden_size\": 8,", "\"hidden_size\": 0,", "hidden_size"),
             ("\"hidden_size\": 8,", "", "hidden_size"),
-            ("\"extra\": 1", "\"hidden_dropout_prob\": 1.5", "hidden_dropout_prob"),
+            (
+                "\"extra\": 1",
+                "\"hidden_dropout_prob\": 1.5",
+                "hidden_dropout_prob",
+            ),
         ] {
             let error = BertConfig::from_json(&TINY.replace(from, to)).unwrap_err();
             assert!(error.contains(named), "{error}");

@@ -16,8 +16,19 @@ pub struct DropoutSeed {
 impl DropoutSeed {
     /// The dropout of one place in the model.
     pub(crate) fn at(seed: Option<Self>, site: Site, prob: f64) -> Option<Dropout> {
-        let Self { seed, rank, step, micro_batch } = seed?;
-        let key = DropoutKey { seed, rank, micro_batch, step, site: site.number() };
+        let Self {
+            seed,
+            rank,
+            step,
+            micro_batch,
+        } = seed?;
+        let key = DropoutKey {
+            seed,
+            rank,
+            micro_batch,
+            step,
+            site: site.number(),
+        };
         Dropout::new(prob, key)
     }
 }

@@ -33,9 +33,21 @@ impl BertEmbeddings {
 
     /// `[tokens, hidden_size]`.
     pub fn forward(&self, input: &PackedInput, dropout: Option<DropoutSeed>) -> Tensor<2> {
-        let words = self.word_embeddings.weight.val().select(0, input.input_ids.clone());
-        let types = self.token_type_embeddings.weight.val().select(0, input.token_type_ids.clone());
-        let places = self.position_embeddings.weight.val().select(0, input.position_ids.clone());
+        let words = self
+            .word_embeddings
+            .weight
+            .val()
+            .select(0, input.input_ids.clone());
+        let types = self
+            .token_type_embeddings
+            .weight
+            .val()
+            .select(0, input.token_type_ids.clone());
+        let places = self
+            .position_embeddings
+            .weight
+            .val()
+            .select(0, input.position_ids.clone());
         let sum = words + types;
         // Dropout stands after the norm here, so the fused operation's own is not used.
         let hidden = layer_norm(&self.layer_norm, sum, places, self.layer_norm_eps, None);
@@ -54,6 +66,10 @@ pub(crate) fn layer_norm(
     eps: f64,
     dropout: Option<fused_ops::Dropout>,
 ) -> Tensor<2> {
-    let beta = norm.beta.as_ref().expect("BERT's LayerNorm has a bias").val();
+    let beta = norm
+        .beta
+        .as_ref()
+        .expect("BERT's LayerNorm has a bias")
+        .val();
     dropout_add_layer_norm(input, residual, norm.gamma.val(), beta, eps, dropout)
 }

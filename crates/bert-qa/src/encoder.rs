@@ -64,7 +64,9 @@ impl BertLayer {
                     layer_norm: init.layer_norm(width),
                 },
             },
-            intermediate: BertIntermediate { dense: init.linear(width, inner) },
+            intermediate: BertIntermediate {
+                dense: init.linear(width, inner),
+            },
             output: BertOutput {
                 dense: init.linear(inner, width),
                 layer_norm: init.layer_norm(width),
@@ -92,7 +94,10 @@ impl BertLayer {
             apply(&projections.value, hidden.clone(), Activation::Identity),
             lengths,
             self.num_attention_heads,
-            drop(Site::AttentionProbabilities(self.index), self.attention_probs_dropout_prob),
+            drop(
+                Site::AttentionProbabilities(self.index),
+                self.attention_probs_dropout_prob,
+            ),
         );
         let hidden = self.sub_layer(
             &self.attention.output,
@@ -118,7 +123,13 @@ impl BertLayer {
         dropout: Option<fused_ops::Dropout>,
     ) -> Tensor<2> {
         let projected = apply(&output.dense, input, Activation::Identity);
-        layer_norm(&output.layer_norm, projected, residual, self.layer_norm_eps, dropout)
+        layer_norm(
+            &output.layer_norm,
+            projected,
+            residual,
+            self.layer_norm_eps,
+            dropout,
+        )
     }
 }
 
@@ -130,6 +141,10 @@ pub struct BertEncoder {
 
 /// A linear module through the fused operation.
 pub(crate) fn apply(module: &Linear, input: Tensor<2>, activation: Activation) -> Tensor<2> {
-    let bias = module.bias.as_ref().expect("BERT's linear layers have a bias").val();
+    let bias = module
+        .bias
+        .as_ref()
+        .expect("BERT's linear layers have a bias")
+        .val();
     linear(input, module.weight.val(), bias, activation)
 }

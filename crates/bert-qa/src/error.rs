@@ -44,6 +44,14 @@ pub enum Error {
         /// What was tried.
         message: String,
     },
+    /// A question that cannot be answered.
+    #[error("question {id:?}: {message}")]
+    Question {
+        /// The question's id.
+        id: String,
+        /// What is wrong with it.
+        message: String,
+    },
     /// The tokenizer or the text given to it.
     #[error(transparent)]
     Data(#[from] squad_data::Error),
@@ -51,6 +59,9 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io { path: path.into(), source }
+        Self::Io {
+            path: path.into(),
+            source,
+        }
     }
 }

@@ -17,7 +17,12 @@ pub(crate) struct Init<'a> {
 
 impl<'a> Init<'a> {
     pub(crate) fn new(device: &'a Device, std: f64, layer_norm_eps: f64, seed: u64) -> Self {
-        Self { device, std, layer_norm_eps, rng: ChaCha8Rng::seed_from_u64(seed) }
+        Self {
+            device,
+            std,
+            layer_norm_eps,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+        }
     }
 
     pub(crate) fn linear(&mut self, input: usize, output: usize) -> Linear {
@@ -37,7 +42,9 @@ impl<'a> Init<'a> {
     }
 
     pub(crate) fn layer_norm(&self, width: usize) -> LayerNorm {
-        LayerNormConfig::new(width).with_epsilon(self.layer_norm_eps).init(self.device)
+        LayerNormConfig::new(width)
+            .with_epsilon(self.layer_norm_eps)
+            .init(self.device)
     }
 
     fn normal(&mut self, shape: [usize; 2]) -> Param<Tensor<2>> {
@@ -50,7 +57,10 @@ impl<'a> Init<'a> {
             .take(shape[0] * shape[1])
             .map(|value| (value * self.std) as f32)
             .collect();
-        Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), self.device))
+        Param::from_tensor(Tensor::from_data(
+            TensorData::new(values, shape),
+            self.device,
+        ))
     }
 }
 

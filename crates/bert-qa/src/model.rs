@@ -30,14 +30,32 @@ pub struct BertForQuestionAnswering {
 impl BertForQuestionAnswering {
     /// A newly initialised model, a function of `config` and `seed` on any backend.
     pub fn new(config: &BertConfig, seed: u64, device: &Device) -> Self {
-        let init = &mut Init::new(device, config.initializer_range, config.layer_norm_eps, seed);
+        let init = &mut Init::new(
+            device,
+            config.initializer_range,
+            config.layer_norm_eps,
+            seed,
+        );
         // The head is drawn first: its numbers do not depend on the size of the encoder, which is
         // loaded in most runs.
         let qa_outputs = init.linear(config.hidden_size, 2);
         let embeddings = BertEmbeddings::new(config, init);
         let layers = 0..config.num_hidden_layers;
-        let layer = layers.map(|index| BertLayer::new(config, index, init)).collect();
-        Self { bert: BertModel { embeddings, encoder: BertEncoder { layer } }, qa_outputs }
+        let layer = layers
+            .map(|index| BertLayer::new(config, index, init))
+            .collect();
+        Self {
+            bert: BertModel {
+                embeddings,
+                encoder: BertEncoder { layer },
+            },
+            qa_outputs,
+        }
+    }
+
+    /// The longest window that the model has positions for, in tokens.
+    pub fn max_position_embeddings(&self) -> usize {
+        self.bert.embeddings.position_embeddings.weight.dims()[0]
     }
 
     /// The embeddings, first unit of the forward pass.
@@ -77,6 +95,9 @@ impl BertForQuestionAnswering {
         let logits = self.forward(&input, dropout);
         let starts = batch.start_positions.iter().copied();
         let positions: Vec<_> = starts.zip(batch.end_positions.iter().copied()).collect();
-        (span_cross_entropy(logits.clone(), &input.lengths, &positions), logits)
+        (
+            span_cross_entropy(logits.clone(), &input.lengths, &positions),
+            logits,
+        )
     }
 }

@@ -50,12 +50,12 @@ impl Pretrained {
         let config = BertConfig::read(&file_in(folder, CONFIG)?)?;
         let tokenizer_file = file_in(folder, TOKENIZER)?;
         let tokenizer = QaTokenizer::from_file(&tokenizer_file)?;
-        if tokenizer.vocab_size() > config.vocab_size {
+        if tokenizer.num_ids() > config.vocab_size {
             return Err(Error::Config {
                 path: tokenizer_file,
                 message: format!(
-                    "this tokenizer has {} tokens, the model's word embedding has {} rows: they do not belong together",
-                    tokenizer.vocab_size(),
+                    "this tokenizer needs {} embeddings, the model has {}: they do not belong together",
+                    tokenizer.num_ids(),
                     config.vocab_size
                 ),
             });
@@ -64,8 +64,16 @@ impl Pretrained {
         let mut model = BertForQuestionAnswering::new(&config, seed, device);
         let report = weights::load(&mut model, &weights_file)?;
         let tokenizer_config = std::fs::read_to_string(folder.join(TOKENIZER_CONFIG)).ok();
-        let companions = Companions { config, tokenizer, tokenizer_config };
-        Ok(Self { model, companions, report })
+        let companions = Companions {
+            config,
+            tokenizer,
+            tokenizer_config,
+        };
+        Ok(Self {
+            model,
+            companions,
+            report,
+        })
     }
 }
 
@@ -84,6 +92,10 @@ impl Companions {
             _ => Path::new("."),
         };
         std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
+        let replaced = folder.exists();
+        if replaced && !folder.is_dir() {
+            return Err(Error::io(folder, std::io::ErrorKind::NotADirectory.into()));
+        }
         let staging = tempfile::Builder::new()
             .prefix(".saving-")
             .tempdir_in(parent)
@@ -101,7 +113,6 @@ impl Companions {
         // A folder cannot replace a full one in one step: the old one steps aside into the
         // staging folder, which goes when it is dropped.
         let old = staging.path().join("old");
-        let replaced = folder.exists();
         if replaced {
             std::fs::rename(folder, &old).map_err(|e| Error::io(folder, e))?;
         }
@@ -121,6 +132,8 @@ impl Companions {
             let config = serde_json::json!({
                 "tokenizer_class": "PreTrainedTokenizerFast",
                 "model_max_length": self.config.max_position_embeddings,
+                // Named, because this class of transformers 5 does not give token types by itself.
+                "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
                 "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]",
                 "unk_token": "[UNK]", "mask_token": "[MASK]",
             });
@@ -133,6 +146,9 @@ fn file_in(folder: &Path, file: &'static str) -> Result<PathBuf, Error> {
     let path = folder.join(file);
     match path.is_file() {
         true => Ok(path),
-        false => Err(Error::MissingFile { folder: folder.into(), file }),
+        false => Err(Error::MissingFile {
+            folder: folder.into(),
+            file,
+        }),
     }
 }

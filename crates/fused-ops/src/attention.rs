@@ -20,8 +20,16 @@ pub fn attention(
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
     let [tokens, hidden_size] = query.dims();
-    assert_eq!(hidden_size % num_heads, 0, "hidden_size {hidden_size} over {num_heads} heads");
-    assert_eq!(tokens, lengths.tokens(), "tokens and the sum of the lengths");
+    assert_eq!(
+        hidden_size % num_heads,
+        0,
+        "hidden_size {hidden_size} over {num_heads} heads"
+    );
+    assert_eq!(
+        tokens,
+        lengths.tokens(),
+        "tokens and the sum of the lengths"
+    );
     #[cfg(feature = "ndarray")]
     if crate::ndarray::takes(&query) {
         return crate::ndarray::attention(query, key, value, lengths, num_heads, dropout);

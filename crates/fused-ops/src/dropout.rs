@@ -42,7 +42,10 @@ impl Dropout {
     /// # Panics
     /// Unless `0 <= prob < 1`.
     pub fn new(prob: f64, key: DropoutKey) -> Option<Self> {
-        assert!((0.0..1.0).contains(&prob), "dropout probability {prob} is not in 0..1");
+        assert!(
+            (0.0..1.0).contains(&prob),
+            "dropout probability {prob} is not in 0..1"
+        );
         (prob > 0.0).then_some(Self {
             key: [key.seed as u32, (key.seed >> 32) as u32],
             micro_batch: u32::from(key.micro_batch) << 16,
@@ -99,7 +102,10 @@ impl Dropout {
 
     /// The factors of a `[rows, columns]` matrix as a tensor.
     pub(crate) fn factors(&self, [rows, columns]: [usize; 2], device: &Device) -> Tensor<2> {
-        Tensor::from_data(TensorData::new(self.matrix(rows, columns), [rows, columns]), device)
+        Tensor::from_data(
+            TensorData::new(self.matrix(rows, columns), [rows, columns]),
+            device,
+        )
     }
 }
 
@@ -131,7 +137,13 @@ fn philox4x32(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
 mod tests {
     use super::*;
 
-    const KEY: DropoutKey = DropoutKey { seed: 7, rank: 0, micro_batch: 0, step: 3, site: 5 };
+    const KEY: DropoutKey = DropoutKey {
+        seed: 7,
+        rank: 0,
+        micro_batch: 0,
+        step: 3,
+        site: 5,
+    };
 
     /// Known answers of the generator's authors (Random123, kat_vectors, philox4x32 10 rounds).
     #[test]
@@ -165,15 +177,28 @@ mod tests {
         assert_eq!(base, mask(KEY));
         for other in [
             DropoutKey { seed: 8, ..KEY },
-            DropoutKey { seed: 7 | 1 << 40, ..KEY },
+            DropoutKey {
+                seed: 7 | 1 << 40,
+                ..KEY
+            },
             DropoutKey { rank: 1, ..KEY },
-            DropoutKey { micro_batch: 1, ..KEY },
+            DropoutKey {
+                micro_batch: 1,
+                ..KEY
+            },
             DropoutKey { step: 4, ..KEY },
             DropoutKey { site: 6, ..KEY },
         ] {
-            let agreeing = base.iter().zip(mask(other)).filter(|(a, b)| **a == *b).count();
+            let agreeing = base
+                .iter()
+                .zip(mask(other))
+                .filter(|(a, b)| **a == *b)
+                .count();
             // 512 fair coins: mean 256, standard deviation 11.
-            assert!((agreeing as i64 - 256).abs() < 60, "{other:?}: {agreeing} of 512 agree");
+            assert!(
+                (agreeing as i64 - 256).abs() < 60,
+                "{other:?}: {agreeing} of 512 agree"
+            );
         }
         let (first, second) = (&base[..64], &base[64..128]);
         assert_ne!(first, second, "rows must differ");

@@ -70,7 +70,8 @@ impl PackedLengths {
         let indices: Vec<i64> = self
             .ranges()
             .flat_map(|range| {
-                (0..max).map(move |i| range.start as i64 + if i < range.len() { i as i64 } else { 0 })
+                (0..max)
+                    .map(move |i| range.start as i64 + if i < range.len() { i as i64 } else { 0 })
             })
             .collect();
         ints(indices, device)

@@ -24,7 +24,9 @@ pub fn span_cross_entropy(
     }
     let device = logits.device();
     let padded = pad_span_logits(logits, lengths);
-    let targets = positions.iter().flat_map(|(start, end)| [*start as i64, *end as i64]);
+    let targets = positions
+        .iter()
+        .flat_map(|(start, end)| [*start as i64, *end as i64]);
     let targets = ints(targets.collect(), &device).reshape([windows, 2, 1]);
     log_softmax(padded, 2).gather(2, targets).sum() / -2.0
 }

@@ -101,6 +101,13 @@ impl QaTokenizer {
         self.vocab_size
     }
 
+    /// One more than the largest id: the rows that a word embedding must have. More than
+    /// [`QaTokenizer::vocab_size`] where the vocabulary leaves ids out.
+    pub fn num_ids(&self) -> usize {
+        let largest = self.tokenizer.get_vocab(true).into_values().max();
+        largest.map_or(0, |id| id as usize + 1)
+    }
+
     /// Id of `[CLS]`, the first token of every window.
     pub fn cls_id(&self) -> u32 {
         self.cls_id

@@ -2,8 +2,8 @@ use std::path::Path;
 
 use squad_data::{Dataset, Feature, QaTokenizer, make_features};
 
-use crate::config::{Config, WindowConfig};
 use crate::Error;
+use crate::config::{Config, WindowConfig};
 
 /// Questions with the windows made of them.
 #[derive(Debug)]

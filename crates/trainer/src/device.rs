@@ -35,7 +35,9 @@ pub fn device(name: &str) -> Result<(DeviceInfo, Device), Error> {
     let devices = devices();
     let names: Vec<_> = devices.iter().map(|device| device.name.as_str()).collect();
     let names = names.join(", ");
-    let found = devices.iter().find(|device| name == "auto" || device.name == name);
+    let found = devices
+        .iter()
+        .find(|device| name == "auto" || device.name == name);
     let info = found.cloned().ok_or_else(|| {
         Error::Device(match names.as_str() {
             "" => "this build has no backend: build it with --features cpu".into(),
@@ -57,6 +59,9 @@ mod tests {
     fn auto_is_the_first_and_unknown_names_are_told_what_there_is() {
         assert_eq!(device("auto").unwrap().0, devices()[0]);
         let error = device("cuda:7").unwrap_err().to_string();
-        assert!(error.contains("cuda:7") && error.contains("ndarray"), "{error}");
+        assert!(
+            error.contains("cuda:7") && error.contains("ndarray"),
+            "{error}"
+        );
     }
 }

@@ -52,6 +52,9 @@ impl Error {
     }
 
     pub(crate) fn file(path: &Path, message: impl ToString) -> Self {
-        Self::File { path: path.into(), message: message.to_string() }
+        Self::File {
+            path: path.into(),
+            message: message.to_string(),
+        }
     }
 }

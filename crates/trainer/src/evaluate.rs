@@ -7,10 +7,10 @@ use qa_metrics::{NaProbs, Question, score_v1, score_v2_with_na_probs};
 use serde_json::{Map, Value, json};
 use squad_data::{Dataset, Prediction, SpanLogits, extract_answers};
 
+use crate::Error;
 use crate::config::AnswerConfig;
 use crate::data::Questions;
 use crate::run_dir::write_whole;
-use crate::Error;
 
 /// A scored dataset.
 #[derive(Debug)]
@@ -37,15 +37,40 @@ pub fn evaluate(
     done: &mut dyn FnMut(usize),
 ) -> Result<Evaluation, Error> {
     let logits = predict_logits(model, &questions.features, device, done);
-    let spans: Vec<_> = logits.iter().map(|[start, end]| SpanLogits { start, end }).collect();
+    let spans: Vec<_> = logits
+        .iter()
+        .map(|[start, end]| SpanLogits { start, end })
+        .collect();
     let options = answers.options(questions.dataset.has_unanswerable());
-    let predictions =
-        extract_answers(&questions.dataset.examples, &questions.features, &spans, &options)?;
-    let texts = predictions.iter().map(|p| (p.id.clone(), p.text.clone())).collect();
-    let null_odds = predictions.iter().map(|p| (p.id.clone(), f64::from(p.null_odds))).collect();
+    let predictions = extract_answers(
+        &questions.dataset.examples,
+        &questions.features,
+        &spans,
+        &options,
+    )?;
+    // Scored are the best spans with their null odds: the metric applies the threshold itself, and
+    // can then search for the best one among answers that this threshold would have withheld.
+    let best = |p: &Prediction| {
+        p.best_span
+            .as_ref()
+            .map_or(String::new(), |s| s.text.clone())
+    };
+    let texts = predictions
+        .iter()
+        .map(|p| (p.id.clone(), best(p)))
+        .collect();
+    let null_odds = predictions
+        .iter()
+        .map(|p| (p.id.clone(), f64::from(p.null_odds)))
+        .collect();
     let threshold = f64::from(answers.null_score_diff_threshold);
-    let metrics = score(&questions.dataset, &texts, Some((&null_odds, threshold)))
-        .map_err(|source| Error::Metrics { path: questions.dataset.name.clone().into(), source })?;
+    let metrics =
+        score(&questions.dataset, &texts, Some((&null_odds, threshold))).map_err(|source| {
+            Error::Metrics {
+                path: questions.dataset.name.clone().into(),
+                source,
+            }
+        })?;
     Ok(Evaluation {
         exact_match: figure(&metrics, "exact"),
         f1: figure(&metrics, "f1"),
@@ -69,14 +94,16 @@ pub fn score(
         .iter()
         .map(|example| Question {
             id: &example.id,
-            answers: example.answers.iter().map(|answer| answer.text.as_str()).collect(),
+            answers: example
+                .answers
+                .iter()
+                .map(|answer| answer.text.as_str())
+                .collect(),
         })
         .collect();
     let value = match (dataset.has_unanswerable(), null_odds) {
         (false, _) => serde_json::to_value(score_v1(&questions, predictions)?.scores),
-        (true, None) => {
-            serde_json::to_value(qa_metrics::score_v2(&questions, predictions)?.scores)
-        }
+        (true, None) => serde_json::to_value(qa_metrics::score_v2(&questions, predictions)?.scores),
         (true, Some((null_odds, threshold))) => {
             let scored = score_v2_with_na_probs(&questions, predictions, null_odds, threshold)?;
             serde_json::to_value(scored.scores)
@@ -88,7 +115,11 @@ pub fn score(
 /// A figure of either version: `exact` is `exact_match` in v1.1.
 fn figure(metrics: &Value, key: &str) -> f64 {
     let longer = format!("{key}_match");
-    metrics.get(key).or_else(|| metrics.get(longer)).and_then(Value::as_f64).unwrap_or(f64::NAN)
+    metrics
+        .get(key)
+        .or_else(|| metrics.get(longer))
+        .and_then(Value::as_f64)
+        .unwrap_or(f64::NAN)
 }
 
 impl Evaluation {
@@ -105,7 +136,10 @@ impl Evaluation {
         };
         let files = [
             ("predictions.json", object(&|p| json!(p.text))),
-            ("nbest.json", object(&|p| p.n_best.iter().map(n_best_entry).collect())),
+            (
+                "nbest.json",
+                object(&|p| p.n_best.iter().map(n_best_entry).collect()),
+            ),
             ("null_odds.json", object(&|p| json!(p.null_odds))),
             ("metrics.json", self.metrics.clone()),
         ];

@@ -43,12 +43,21 @@ pub struct Fitted {
 
 impl<'a> Fit<'a> {
     /// A run on `device`, which has no autodiff.
-    pub fn new(config: &'a Config, train: &'a Questions, dev: &'a Questions, device: Device) -> Self {
+    pub fn new(
+        config: &'a Config,
+        train: &'a Questions,
+        dev: &'a Questions,
+        device: Device,
+    ) -> Self {
         let steps_per_epoch = train.features.len().div_ceil(config.train.batch_size);
         let total_steps = u32::try_from(steps_per_epoch)
             .unwrap_or(u32::MAX)
             .saturating_mul(config.train.epochs);
-        let TrainConfig { learning_rate, warmup_ratio, .. } = config.train;
+        let TrainConfig {
+            learning_rate,
+            warmup_ratio,
+            ..
+        } = config.train;
         Self {
             config,
             train,
@@ -72,7 +81,11 @@ impl<'a> Fit<'a> {
     ) -> Result<Fitted, Error> {
         let epochs = self.config.train.epochs;
         let features = self.train.features.len();
-        observer.start(&RunStart { total_steps: self.total_steps, features, epochs });
+        observer.start(&RunStart {
+            total_steps: self.total_steps,
+            features,
+            epochs,
+        });
         let mut training_seconds = 0.0;
         let mut last = None;
         for epoch in 1..=epochs {
@@ -88,13 +101,25 @@ impl<'a> Fit<'a> {
         }
         let (last, evaluation) = last.expect("a configuration has at least one epoch");
         let features_per_second = features as f64 * f64::from(epochs) / training_seconds;
-        Ok(Fitted { model: model.valid(), last, evaluation, features_per_second })
+        Ok(Fitted {
+            model: model.valid(),
+            last,
+            evaluation,
+            features_per_second,
+        })
     }
 
     fn epoch_batches(&self, epoch: u32) -> Result<Vec<Vec<usize>>, Error> {
-        let shuffle = Shuffle { seed: self.config.train.seed, epoch: u64::from(epoch) };
+        let shuffle = Shuffle {
+            seed: self.config.train.seed,
+            epoch: u64::from(epoch),
+        };
         let train = &self.config.train;
-        Ok(batches(self.train.features.len(), train.batch_size, Some(shuffle))?)
+        Ok(batches(
+            self.train.features.len(),
+            train.batch_size,
+            Some(shuffle),
+        )?)
     }
 
     /// Forward, loss, backward, clip, step.
@@ -119,7 +144,10 @@ impl<'a> Fit<'a> {
         let loss_value = loss.clone().into_scalar::<f32>();
         self.step += 1;
         if !loss_value.is_finite() {
-            return Err(Error::Diverged { step: self.step, loss: loss_value });
+            return Err(Error::Diverged {
+                step: self.step,
+                loss: loss_value,
+            });
         }
         let (model, grad_norm) = self.optimizer.step(model, loss.backward(), learning_rate);
         let seconds = started.elapsed().as_secs_f64();
@@ -147,9 +175,17 @@ impl<'a> Fit<'a> {
         let started = Instant::now();
         let total = self.dev.features.len();
         let done = &mut |finished| observer.evaluating(finished, total);
-        let evaluation =
-            evaluate(&model.valid(), self.dev, &self.config.answers, &self.device, done)?;
-        let spans = totals.spans.into_scores().map_err(|e| Error::Device(e.to_string()))?;
+        let evaluation = evaluate(
+            &model.valid(),
+            self.dev,
+            &self.config.answers,
+            &self.device,
+            done,
+        )?;
+        let spans = totals
+            .spans
+            .into_scores()
+            .map_err(|e| Error::Device(e.to_string()))?;
         let report = EpochReport {
             epoch,
             step: self.step,
@@ -194,6 +230,12 @@ impl EpochTotals {
             start: positions(&batch.start_positions),
             end: positions(&batch.end_positions),
         };
-        self.spans.update(TokenSpans { start: side(0), end: side(1) }, gold);
+        self.spans.update(
+            TokenSpans {
+                start: side(0),
+                end: side(1),
+            },
+            gold,
+        );
     }
 }

@@ -63,13 +63,19 @@ impl StepReport {
             ("train/loss", f64::from(self.loss)),
             ("train/learning_rate", self.learning_rate),
             ("train/grad_norm", f64::from(self.grad_norm)),
-            ("train/features_per_second", self.features as f64 / self.seconds),
+            (
+                "train/features_per_second",
+                self.features as f64 / self.seconds,
+            ),
             ("train/tokens_per_second", self.tokens as f64 / self.seconds),
         ]
     }
 
     pub(crate) fn json(&self) -> Value {
-        line(json!({ "step": self.step, "epoch": self.epoch }), &self.scalars())
+        line(
+            json!({ "step": self.step, "epoch": self.epoch }),
+            &self.scalars(),
+        )
     }
 }
 
@@ -80,17 +86,23 @@ impl EpochReport {
             ("epoch/train_loss".to_owned(), self.train_loss),
             ("epoch/train_span_exact".to_owned(), self.train_span_exact),
             ("epoch/train_span_f1".to_owned(), self.train_span_f1),
-            ("epoch/features_per_second".to_owned(), self.features_per_second),
+            (
+                "epoch/features_per_second".to_owned(),
+                self.features_per_second,
+            ),
         ];
         let figures = self.metrics.as_object().into_iter().flatten();
-        scalars.extend(figures.filter_map(|(key, value)| {
-            Some((format!("epoch/dev_{key}"), value.as_f64()?))
-        }));
+        scalars.extend(
+            figures.filter_map(|(key, value)| Some((format!("epoch/dev_{key}"), value.as_f64()?))),
+        );
         scalars
     }
 
     pub(crate) fn json(&self) -> Value {
-        line(json!({ "epoch_end": self.epoch, "step": self.step }), &self.scalars())
+        line(
+            json!({ "epoch_end": self.epoch, "step": self.step }),
+            &self.scalars(),
+        )
     }
 }
 
@@ -133,15 +145,18 @@ impl<const N: usize> Observer for [Box<dyn Observer + '_>; N] {
     }
 
     fn step(&mut self, report: &StepReport) -> Result<(), Error> {
-        self.iter_mut().try_for_each(|observer| observer.step(report))
+        self.iter_mut()
+            .try_for_each(|observer| observer.step(report))
     }
 
     fn evaluating(&mut self, finished: usize, total: usize) {
-        self.iter_mut().for_each(|observer| observer.evaluating(finished, total));
+        self.iter_mut()
+            .for_each(|observer| observer.evaluating(finished, total));
     }
 
     fn epoch(&mut self, report: &EpochReport) -> Result<(), Error> {
-        self.iter_mut().try_for_each(|observer| observer.epoch(report))
+        self.iter_mut()
+            .try_for_each(|observer| observer.epoch(report))
     }
 }
 

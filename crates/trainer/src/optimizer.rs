@@ -48,14 +48,21 @@ impl Optimizer {
         gradients: Gradients,
         learning_rate: f64,
     ) -> (M, f32) {
-        let mut norm = SquaredNorm { gradients: &gradients, sum: None };
+        let mut norm = SquaredNorm {
+            gradients: &gradients,
+            sum: None,
+        };
         model.visit(&mut norm);
         let squared = norm.sum.map_or(0.0, |sum| sum.into_scalar::<f32>());
         let norm = squared.sqrt();
         self.constants.step += 1;
         self.constants.learning_rate = learning_rate;
         self.constants.gradient_scale = clip_factor(f64::from(norm), self.max_grad_norm);
-        let mut step = Step { optimizer: self, gradients, path: Vec::new() };
+        let mut step = Step {
+            optimizer: self,
+            gradients,
+            path: Vec::new(),
+        };
         (model.map(&mut step), norm)
     }
 }
@@ -113,17 +120,24 @@ impl ModuleMapper for Step<'_> {
             return Param::from_mapped_value(id, tensor, mapper);
         };
         let name = hugging_face_name(&self.path.join("."));
-        let Optimizer { constants, weight_decay, moments, .. } = &mut *self.optimizer;
+        let Optimizer {
+            constants,
+            weight_decay,
+            moments,
+            ..
+        } = &mut *self.optimizer;
         let weight_decay = if decays(&name) { *weight_decay } else { 0.0 };
-        let adamw = AdamW { weight_decay, ..*constants };
+        let adamw = AdamW {
+            weight_decay,
+            ..*constants
+        };
         let shape = tensor.shape();
         let elements = [shape.num_elements()];
         let parameter = tensor.inner().reshape(elements);
         let state = moments
             .remove(&name)
             .unwrap_or_else(|| (parameter.zeros_like(), parameter.zeros_like()));
-        let (parameter, state) =
-            adamw_step(parameter, gradient.reshape(elements), state, &adamw);
+        let (parameter, state) = adamw_step(parameter, gradient.reshape(elements), state, &adamw);
         moments.insert(name, state);
         let parameter = Tensor::from_inner(parameter.reshape(shape)).require_grad();
         Param::from_mapped_value(id, parameter, mapper)

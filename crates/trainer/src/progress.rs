@@ -59,7 +59,8 @@ impl Observer for Progress {
         let style = ProgressStyle::with_template(
             "{bar:30} {pos}/{len} steps, {msg}, {elapsed} gone, {eta} left",
         );
-        self.bar.set_style(style.expect("the template is a constant"));
+        self.bar
+            .set_style(style.expect("the template is a constant"));
         self.bar.set_length(u64::from(start.total_steps));
         (self.epochs, self.total_steps) = (start.epochs, start.total_steps);
     }
@@ -73,16 +74,21 @@ impl Observer for Progress {
         self.weight = smooth(self.weight, 1.0);
         self.bar.set_message(self.message(report.epoch));
         self.bar.set_position(u64::from(report.step));
-        if self.plain && report.step % (self.total_steps / 20).max(1) == 0 {
+        if self.plain && report.step.is_multiple_of((self.total_steps / 20).max(1)) {
             let left = self.bar.eta().as_secs();
             let message = self.message(report.epoch);
-            eprintln!("step {}/{}, {message}, {left} s left", report.step, self.total_steps);
+            eprintln!(
+                "step {}/{}, {message}, {left} s left",
+                report.step, self.total_steps
+            );
         }
         Ok(())
     }
 
     fn evaluating(&mut self, finished: usize, total: usize) {
-        self.bar.set_message(format!("answering the dev set, {finished}/{total} features"));
+        self.bar.set_message(format!(
+            "answering the dev set, {finished}/{total} features"
+        ));
     }
 
     fn epoch(&mut self, report: &EpochReport) -> Result<(), Error> {

@@ -19,12 +19,18 @@ impl RunDir {
     /// If it cannot be made or written to, or already holds a run.
     pub fn create(path: &Path) -> Result<Self, Error> {
         if path.join("config.toml").exists() {
-            return Err(Error::file(path, "already holds a run: give another --run-dir"));
+            return Err(Error::file(
+                path,
+                "already holds a run: give another --run-dir",
+            ));
         }
         let made = !path.exists();
         std::fs::create_dir_all(path)
             .map_err(|e| Error::file(path, format!("cannot make the run folder: {e}")))?;
-        let run_dir = Self { path: path.into(), made };
+        let run_dir = Self {
+            path: path.into(),
+            made,
+        };
         check_writable(path)
             .map_err(|e| Error::file(path, format!("cannot write into the run folder: {e}")))?;
         Ok(run_dir)
@@ -95,7 +101,9 @@ impl Lines {
     pub fn push(&mut self, value: &serde_json::Value) -> Result<(), Error> {
         // One call, so that a reader meanwhile sees whole lines.
         let line = format!("{value}\n");
-        self.file.write_all(line.as_bytes()).map_err(|e| Error::file(&self.path, e))
+        self.file
+            .write_all(line.as_bytes())
+            .map_err(|e| Error::file(&self.path, e))
     }
 }
 
@@ -132,7 +140,10 @@ mod tests {
         let first = RunDir::next_free(runs.path(), "quickstart");
         let dir = RunDir::create(&first).unwrap();
         dir.write("config.toml", "x = 1\n").unwrap();
-        assert_eq!(RunDir::next_free(runs.path(), "quickstart"), runs.path().join("quickstart-2"));
+        assert_eq!(
+            RunDir::next_free(runs.path(), "quickstart"),
+            runs.path().join("quickstart-2")
+        );
         let error = RunDir::create(&first).unwrap_err().to_string();
         assert!(error.contains("already holds a run"), "{error}");
     }

@@ -11,12 +11,20 @@ impl LinearSchedule {
     /// `total_steps` counts optimizer steps; the warm-up takes `warmup_ratio` of them, rounded down.
     pub fn new(peak: f64, warmup_ratio: f64, total_steps: u32) -> Self {
         let warmup_steps = (warmup_ratio * f64::from(total_steps)) as u32;
-        Self { peak, warmup_steps, total_steps }
+        Self {
+            peak,
+            warmup_steps,
+            total_steps,
+        }
     }
 
     /// The learning rate of a step; the first step is step 0.
     pub fn rate(&self, step: u32) -> f64 {
-        let Self { peak, warmup_steps, total_steps } = *self;
+        let Self {
+            peak,
+            warmup_steps,
+            total_steps,
+        } = *self;
         let factor = if step < warmup_steps {
             f64::from(step) / f64::from(warmup_steps)
         } else {

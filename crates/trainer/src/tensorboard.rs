@@ -46,12 +46,19 @@ impl TensorBoard {
                 folder.display(),
             ));
         });
-        Self { points: Some(points), thread: thread.ok() }
+        Self {
+            points: Some(points),
+            thread: thread.ok(),
+        }
     }
 
     fn send<T: Into<String>>(&self, scalars: impl IntoIterator<Item = (T, f64)>, x: u32) {
         for (tag, value) in scalars {
-            let point = Point { tag: tag.into(), value: value as f32, x: x as usize };
+            let point = Point {
+                tag: tag.into(),
+                value: value as f32,
+                x: x as usize,
+            };
             // The thread is gone after a failure, which it has told; the points go nowhere then.
             let _ = self.points.as_ref().map(|points| points.send(point));
         }
@@ -82,7 +89,10 @@ fn silence_tensorboard_rs() {
     ONCE.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if !info.location().is_some_and(|place| place.file().contains("tensorboard-rs")) {
+            if !info
+                .location()
+                .is_some_and(|place| place.file().contains("tensorboard-rs"))
+            {
                 previous(info);
             }
         }));
@@ -92,7 +102,9 @@ fn silence_tensorboard_rs() {
 fn message(cause: &(dyn Any + Send)) -> String {
     let text = cause.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| cause.downcast_ref::<&str>().copied());
-    text.filter(|text| !text.is_empty()).unwrap_or("no reason given").replace('\n', " ")
+    text.filter(|text| !text.is_empty())
+        .unwrap_or("no reason given")
+        .replace('\n', " ")
 }
 
 impl Observer for TensorBoard {

@@ -29,8 +29,13 @@ pub struct Trained {
 /// Where models from wheels are kept: `squad-burn/models` in the user's cache folder.
 pub fn model_cache() -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
-    cache.unwrap_or_else(std::env::temp_dir).join("squad-burn").join("models")
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(home);
+    cache
+        .unwrap_or_else(std::env::temp_dir)
+        .join("squad-burn")
+        .join("models")
 }
 
 /// A whole run: checks, data, model, training with evaluation after each epoch, and what is saved.
@@ -50,8 +55,11 @@ pub fn train(
     let (train, dev) = (read_train(config)?, read_dev(config)?);
     let source = ModelSource::parse(&config.model.source)?;
     let folder = source.resolve(&model_cache(), notice)?;
-    let Pretrained { model, companions, report } =
-        Pretrained::load(&folder, config.train.seed, &device.clone().autodiff())?;
+    let Pretrained {
+        model,
+        companions,
+        report,
+    } = Pretrained::load(&folder, config.train.seed, &device.clone().autodiff())?;
     config.windows.check_positions(&companions.config)?;
     let train = Questions::new(train, &companions.tokenizer, &config.windows)?;
     let dev = Questions::new(dev, &companions.tokenizer, &config.windows)?;
@@ -70,12 +78,18 @@ pub fn train(
     let events = run_dir.join("tensorboard");
     let mut observers: [Box<dyn Observer + '_>; 3] = [
         observer,
-        Box::new(TensorBoard::new(&events, |line| eprintln!("warning: {line}"))),
+        Box::new(TensorBoard::new(&events, |line| {
+            eprintln!("warning: {line}")
+        })),
         Box::new(run_dir.lines("metrics.jsonl")?),
     ];
     let fit = Fit::new(config, &train, &dev, device);
-    let Fitted { model, last, evaluation, features_per_second } =
-        fit.run(model, &mut observers)?;
+    let Fitted {
+        model,
+        last,
+        evaluation,
+        features_per_second,
+    } = fit.run(model, &mut observers)?;
     drop(observers);
     let model_folder = run_dir.join("model");
     companions.save(&model, &model_folder)?;
@@ -91,7 +105,12 @@ pub fn train(
         "threads": rayon::current_num_threads(),
     });
     run_dir.write("metrics.json", &format!("{metrics:#}\n"))?;
-    Ok(Trained { model_folder, metrics, dev, predictions: evaluation.predictions })
+    Ok(Trained {
+        model_folder,
+        metrics,
+        dev,
+        predictions: evaluation.predictions,
+    })
 }
 
 /// One line on what was loaded.

@@ -10,18 +10,36 @@ const QUESTION: &str = "who ate?";
 const CONTEXT: &str = "Zoé 🙂 ate the crème.";
 
 fn windows() -> WindowOptions {
-    WindowOptions { max_seq_length: MAX_LENGTH, doc_stride: 8, max_query_length: None }
+    WindowOptions {
+        max_seq_length: MAX_LENGTH,
+        doc_stride: 8,
+        max_query_length: None,
+    }
 }
 
 fn answerer(windows: WindowOptions) -> QuestionAnswerer {
-    let Pretrained { model, companions, .. } = tiny();
-    QuestionAnswerer::new(model, companions.tokenizer, windows, AnswerOptions::default(), cpu())
+    let Pretrained {
+        model, companions, ..
+    } = tiny();
+    QuestionAnswerer::new(
+        model,
+        companions.tokenizer,
+        windows,
+        AnswerOptions::default(),
+        cpu(),
+    )
 }
 
 #[track_caller]
 fn assert_is_refused(windows: WindowOptions, question: &str, context: &str, part: &str) {
-    let message = answerer(windows).answer(question, context).unwrap_err().to_string();
-    assert!(message.contains(part) && !message.contains('\n'), "{message}");
+    let message = answerer(windows)
+        .answer(question, context)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains(part) && !message.contains('\n'),
+        "{message}"
+    );
 }
 
 #[test]
@@ -33,8 +51,14 @@ fn answers_are_slices_of_the_text() {
     assert!(features.len() > 3, "the text must need many windows");
 
     let prediction = answerer(windows()).answer(QUESTION, &context).unwrap();
-    assert_eq!(Some(&prediction.text), prediction.best_span.as_ref().map(|span| &span.text));
-    assert_eq!(prediction.n_best.len(), AnswerOptions::default().n_best_size);
+    assert_eq!(
+        Some(&prediction.text),
+        prediction.best_span.as_ref().map(|span| &span.text)
+    );
+    assert_eq!(
+        prediction.n_best.len(),
+        AnswerOptions::default().n_best_size
+    );
     for span in &prediction.n_best {
         assert!(!span.text.is_empty());
         assert_eq!(example.slice(span.chars.clone()), Some(span.text.as_str()));
@@ -42,20 +66,29 @@ fn answers_are_slices_of_the_text() {
     }
     // The model is random, so good spans are found all over the text, not in its first window only.
     let first = features[0].offsets.last().unwrap().1 as usize;
-    assert!(prediction.n_best.iter().any(|span| span.chars.start > first));
+    assert!(
+        prediction
+            .n_best
+            .iter()
+            .any(|span| span.chars.start > first)
+    );
 }
 
 #[test]
 fn many_questions_are_answered_in_their_order() {
     let answerer = answerer(windows());
     let contexts = [CONTEXT.repeat(9), "a cat ate it.".into(), CONTEXT.into()];
-    let examples: Vec<Example> = (0..).zip(&contexts)
+    let examples: Vec<Example> = (0..)
+        .zip(&contexts)
         .map(|(i, context)| Example::new(format!("q{i}"), QUESTION, context.as_str()))
         .collect();
     let all = answerer.answer_all(&examples).unwrap();
     for (example, prediction) in examples.iter().zip(&all) {
         let alone = answerer.answer(QUESTION, &example.context).unwrap();
-        assert_eq!((&prediction.id, &prediction.text), (&example.id, &alone.text));
+        assert_eq!(
+            (&prediction.id, &prediction.text),
+            (&example.id, &alone.text)
+        );
     }
     assert!(answerer.answer_all(&[]).unwrap().is_empty());
 }
@@ -72,6 +105,12 @@ fn what_cannot_be_answered_is_refused() {
 
 #[test]
 fn windows_longer_than_the_models_positions_are_refused() {
-    let longer = WindowOptions { max_seq_length: MAX_LENGTH + 1, ..windows() };
-    assert_is_refused(longer, QUESTION, &CONTEXT.repeat(10), "40");
+    let longer = WindowOptions {
+        max_seq_length: MAX_LENGTH + 1,
+        ..windows()
+    };
+    // Also where the text at hand would fit.
+    for context in [CONTEXT, &CONTEXT.repeat(10)] {
+        assert_is_refused(longer.clone(), QUESTION, context, "max_seq_length = 41");
+    }
 }

@@ -11,7 +11,9 @@ fn message(damage: impl FnOnce(&Path)) -> String {
     let folder = copy_of("tiny-bert");
     damage(folder.path());
     let loaded = Pretrained::load(folder.path(), 0, &cpu());
-    let message = loaded.err().expect("a damaged model must be refused").to_string();
+    let message = loaded
+        .expect_err("a damaged model must be refused")
+        .to_string();
     assert!(!message.contains('\n'), "more than one line: {message}");
     message
 }
@@ -49,11 +51,17 @@ fn files_of_another_kind() {
         ("config.json", "{\"model_type\": \"bert\", "),
         ("config.json", "[1, 2]"),
         ("config.json", "{}"),
-        ("config.json", "{\"model_type\": \"bert\", \"vocab_size\": \"many\"}"),
+        (
+            "config.json",
+            "{\"model_type\": \"bert\", \"vocab_size\": \"many\"}",
+        ),
         ("tokenizer.json", "{\"version\": "),
         ("tokenizer.json", "{}"),
         ("model.safetensors", ""),
-        ("model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:53aa51172d14\nsize 90868376\n"),
+        (
+            "model.safetensors",
+            "version https://git-lfs.github.com/spec/v1\noid sha256:53aa51172d14\nsize 90868376\n",
+        ),
     ] {
         let message = message(|folder| std::fs::write(folder.join(file), text).unwrap());
         assert_says(&message, &[file]);
@@ -62,10 +70,14 @@ fn files_of_another_kind() {
 
 #[test]
 fn weights_cut_off_anywhere() {
-    let length = std::fs::metadata(fixture("tiny-bert/model.safetensors")).unwrap().len();
+    let length = std::fs::metadata(fixture("tiny-bert/model.safetensors"))
+        .unwrap()
+        .len();
     for kept in [0, 1, 7, 8, 9, 1000, length / 2, length - 4, length - 1] {
         let message = message(|folder| {
-            let file = std::fs::File::options().write(true).open(folder.join("model.safetensors"));
+            let file = std::fs::File::options()
+                .write(true)
+                .open(folder.join("model.safetensors"));
             file.unwrap().set_len(kept).unwrap();
         });
         assert_says(&message, &["model.safetensors"]);
@@ -90,7 +102,11 @@ fn weights_of_another_shape() {
         (
             "\"intermediate_size\": 20",
             "\"intermediate_size\": 24",
-            ["encoder.layer.0.intermediate.dense.", "[20, 12]", "[24, 12]"],
+            [
+                "encoder.layer.0.intermediate.dense.",
+                "[20, 12]",
+                "[24, 12]",
+            ],
         ),
         (
             "\"vocab_size\": 60",
@@ -100,7 +116,11 @@ fn weights_of_another_shape() {
         (
             "\"max_position_embeddings\": 40",
             "\"max_position_embeddings\": 512",
-            ["embeddings.position_embeddings.weight", "[40, 12]", "[512, 12]"],
+            [
+                "embeddings.position_embeddings.weight",
+                "[40, 12]",
+                "[512, 12]",
+            ],
         ),
         (
             "\"hidden_size\": 12",
@@ -117,13 +137,21 @@ fn weights_of_another_shape() {
 #[test]
 fn weights_of_another_encoder() {
     let missing = "bert.encoder.layer.1.output.dense.bias";
-    let message_ = message(|folder| {
-        rename_tensor(&folder.join("model.safetensors"), missing, "cls.predictions.bias");
+    let renamed = message(|folder| {
+        rename_tensor(
+            &folder.join("model.safetensors"),
+            missing,
+            "cls.predictions.bias",
+        );
     });
-    assert_says(&message_, &["model.safetensors", missing]);
+    assert_says(&renamed, &["model.safetensors", missing]);
 
     let message = message(|folder| {
-        edit(&folder.join("config.json"), "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
+        edit(
+            &folder.join("config.json"),
+            "\"num_hidden_layers\": 2",
+            "\"num_hidden_layers\": 3",
+        );
     });
     assert_says(&message, &["model.safetensors", "bert.encoder.layer.2."]);
 }
@@ -131,10 +159,26 @@ fn weights_of_another_encoder() {
 #[test]
 fn configurations_of_other_models() {
     for (from, to, named) in [
-        ("\"model_type\": \"bert\"", "\"model_type\": \"roberta\"", "\"roberta\""),
-        ("\"hidden_act\": \"gelu\"", "\"hidden_act\": \"gelu_new\"", "\"gelu_new\""),
-        ("\"hidden_act\"", "\"position_embedding_type\": \"relative_key\", \"hidden_act\"", "\"relative_key\""),
-        ("\"num_attention_heads\": 3", "\"num_attention_heads\": 5", "num_attention_heads"),
+        (
+            "\"model_type\": \"bert\"",
+            "\"model_type\": \"roberta\"",
+            "\"roberta\"",
+        ),
+        (
+            "\"hidden_act\": \"gelu\"",
+            "\"hidden_act\": \"gelu_new\"",
+            "\"gelu_new\"",
+        ),
+        (
+            "\"hidden_act\"",
+            "\"position_embedding_type\": \"relative_key\", \"hidden_act\"",
+            "\"relative_key\"",
+        ),
+        (
+            "\"num_attention_heads\": 3",
+            "\"num_attention_heads\": 5",
+            "num_attention_heads",
+        ),
         ("\"hidden_size\": 12", "\"hidden_size\": -12", "-12"),
     ] {
         let message = message(|folder| edit(&folder.join("config.json"), from, to));
@@ -145,7 +189,11 @@ fn configurations_of_other_models() {
 #[test]
 fn tokenizers_of_other_models() {
     let larger = message(|folder| {
-        edit(&folder.join("tokenizer.json"), "\"?\":59", "\"?\":59,\"!\":60");
+        edit(
+            &folder.join("tokenizer.json"),
+            "\"?\":59",
+            "\"?\":59,\"!\":60",
+        );
     });
     assert_says(&larger, &["tokenizer.json", "61", "60"]);
     // As many entries as rows, but an id that is beyond them.

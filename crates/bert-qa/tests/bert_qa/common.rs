@@ -44,7 +44,12 @@ pub(crate) fn copy_of(name: &str) -> TempDir {
 /// Replaces a piece of a text file, which must be there exactly once.
 pub(crate) fn edit(file: &Path, from: &str, to: &str) {
     let text = std::fs::read_to_string(file).unwrap();
-    assert_eq!(text.matches(from).count(), 1, "{from} in {}", file.display());
+    assert_eq!(
+        text.matches(from).count(),
+        1,
+        "{from} in {}",
+        file.display()
+    );
     std::fs::write(file, text.replace(from, to)).unwrap();
 }
 
@@ -118,7 +123,7 @@ pub(crate) fn logits(
 ) -> Vec<f32> {
     let output = model.forward(&PackedInput::new(batch, &cpu()), dropout);
     assert_eq!(output.dims(), [batch.tokens(), 2]);
-    output.into_data().to_vec().unwrap()
+    output.into_data().try_to_vec().unwrap()
 }
 
 /// The logits of each window by itself, one after the other.
@@ -143,7 +148,7 @@ pub(crate) fn read_tensors(path: &Path) -> Tensors {
     let tensors = store.get_all_tensors().unwrap().iter();
     tensors
         .map(|(name, tensor)| {
-            let values = bridge::to_data(tensor).unwrap().to_vec().unwrap();
+            let values = bridge::to_data(tensor).unwrap().try_to_vec().unwrap();
             (name.clone(), values)
         })
         .collect()
@@ -202,7 +207,7 @@ impl<F: OfParameter> ModuleVisitor for Collector<F> {
             true => tensor.swap_dims(0, 1),
             false => tensor,
         };
-        let values = tensor.into_data().to_vec().unwrap();
+        let values = tensor.into_data().try_to_vec().unwrap();
         assert!(
             self.found.insert(name.clone(), values).is_none(),
             "{name} twice"

@@ -9,14 +9,16 @@ use crate::common::{
 use crate::parity::Expected;
 
 /// Relative to the largest number of a parameter's gradient: its small ones are sums in which larger ones cancel, and
-/// keep the rounding of those. Float32 rounds at 6e-8; the way back is twice as long as the way to the logits, and sums
-/// over up to 94 tokens, for which a hundred roundings are allowed.
+/// keep the rounding of those. Float32 rounds at 6e-8; there and back it is some 100 operations, on sums over up to 94
+/// tokens, which were seen to add up to 2.4e-6.
 const TOLERANCE: f32 = 1e-5;
 
-/// Parameters whose gradient is zero in mathematics. A key bias adds the same number to all scores of a query, and the
-/// head's bias the same number to all logits of a window: the softmax over them does not change.
+/// Parameters whose gradient is zero in mathematics, because a softmax does not change when the same number is added to
+/// all it runs over: a key bias adds one number to all scores of a query; the head's bias, and through the head the
+/// bias of the last LayerNorm, one to all logits of a window.
 fn is_zero_in_mathematics(name: &str) -> bool {
-    name.ends_with("self.key.bias") || name == "qa_outputs.bias"
+    let last_norm = "bert.encoder.layer.1.output.LayerNorm.bias";
+    name.ends_with("self.key.bias") || name == last_norm || name == "qa_outputs.bias"
 }
 
 struct Gradient(Gradients);
@@ -30,7 +32,9 @@ impl OfParameter for Gradient {
 /// Gradients of the mean loss over windows, without dropout.
 fn gradients(windows: &[Window]) -> Tensors {
     let device = cpu().autodiff();
-    let model = Pretrained::load(&fixture("tiny-bert"), 0, &device).unwrap().model;
+    let model = Pretrained::load(&fixture("tiny-bert"), 0, &device)
+        .unwrap()
+        .model;
     let (sum, _) = model.loss(&batch(windows), &device, None);
     let mean = sum / windows.len() as f32;
     by_name(&model, Gradient(mean.backward()))
@@ -48,9 +52,10 @@ fn gradients_are_those_of_pytorch() {
     assert!(ours.keys().eq(reference.keys()), "{:?}", ours.keys());
     for (name, reference) in &reference {
         if is_zero_in_mathematics(name) {
-            // Sums of numbers up to 1 that cancel: what is left is rounding, 6e-8 each.
+            // Sums that cancel. What is left is the rounding of their terms, which are below 0.1: some 1e-8, where
+            // the gradients of the others are 1e-2 to 1e-1.
             let ours = largest(&ours[name]);
-            assert!(ours < 1e-6, "{name}: {ours}");
+            assert!(ours < 1e-7, "{name}: {ours}");
             continue;
         }
         let difference = largest_difference(&ours[name], reference) / largest(reference);
@@ -69,7 +74,10 @@ fn other_labels_give_every_parameter_another_gradient() {
         window.end_position = last - window.end_position;
     }
     let others = gradients(&windows);
-    for (name, reference) in reference.iter().filter(|(name, _)| !is_zero_in_mathematics(name)) {
+    for (name, reference) in reference
+        .iter()
+        .filter(|(name, _)| !is_zero_in_mathematics(name))
+    {
         let difference = largest_difference(&others[name], reference) / largest(reference);
         assert!(difference > 100.0 * TOLERANCE, "{name}: {difference}");
     }

@@ -7,15 +7,26 @@ use squad_data::QaTokenizer;
 
 use crate::common::{Value, by_name, cpu, file_names, fixture, read_tensors, tiny};
 
-const FILES: [&str; 4] =
-    ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"];
+const FILES: [&str; 4] = [
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+];
 
 fn encoder() -> Pretrained {
     Pretrained::load(&fixture("tiny-bert-encoder"), 5, &cpu()).unwrap()
 }
 
-fn save(Pretrained { model, companions, .. }: &Pretrained, folder: &Path) -> Result<(), String> {
-    companions.save(model, folder).map_err(|error| error.to_string())
+fn save(
+    Pretrained {
+        model, companions, ..
+    }: &Pretrained,
+    folder: &Path,
+) -> Result<(), String> {
+    companions
+        .save(model, folder)
+        .map_err(|error| error.to_string())
 }
 
 #[test]
@@ -27,19 +38,35 @@ fn a_saved_model_is_the_same_model() {
     assert_eq!(file_names(&folder), FILES);
 
     let again = Pretrained::load(&folder, 6, &cpu()).unwrap();
-    assert!(again.report.missing.is_empty(), "the head is there now: {:?}", again.report);
+    assert!(
+        again.report.missing.is_empty(),
+        "the head is there now: {:?}",
+        again.report
+    );
     // Bit for bit: nothing is computed on the way. Another seed, so that a head that was not loaded would differ.
     assert_eq!(by_name(&again.model, Value), by_name(&whole.model, Value));
     // In the file, parameters have transformers' names and layout.
-    assert_eq!(read_tensors(&folder.join("model.safetensors")), by_name(&whole.model, Value));
+    assert_eq!(
+        read_tensors(&folder.join("model.safetensors")),
+        by_name(&whole.model, Value)
+    );
 
     let config = std::fs::read_to_string(folder.join("config.json")).unwrap();
     let config: serde_json::Value = serde_json::from_str(&config).unwrap();
-    assert_eq!(config["architectures"], serde_json::json!(["BertForQuestionAnswering"]));
-    assert_eq!(config["transformers_version"], "5.23.0", "keys that we do not know are kept");
+    assert_eq!(
+        config["architectures"],
+        serde_json::json!(["BertForQuestionAnswering"])
+    );
+    assert_eq!(
+        config["transformers_version"], "5.23.0",
+        "keys that we do not know are kept"
+    );
 
     let encode = |tokenizer: &QaTokenizer| tokenizer.encode("who ate it?").unwrap();
-    assert_eq!(encode(&again.companions.tokenizer), encode(&whole.companions.tokenizer));
+    assert_eq!(
+        encode(&again.companions.tokenizer),
+        encode(&whole.companions.tokenizer)
+    );
 }
 
 #[test]
@@ -51,9 +78,15 @@ fn the_tokenizers_settings_are_kept_or_made() {
         std::fs::read_to_string(folder.join("tokenizer_config.json")).unwrap()
     };
     let original = fixture("tiny-bert/tokenizer_config.json");
-    assert_eq!(settings(&tiny()), std::fs::read_to_string(original).unwrap());
+    assert_eq!(
+        settings(&tiny()),
+        std::fs::read_to_string(original).unwrap()
+    );
     let made: serde_json::Value = serde_json::from_str(&settings(&encoder())).unwrap();
     assert_eq!(made["model_max_length"], 40);
+    // Without token types, question and context would look alike to the model in transformers.
+    let inputs = made["model_input_names"].as_array().unwrap();
+    assert!(inputs.contains(&"token_type_ids".into()), "{inputs:?}");
 }
 
 #[test]
@@ -65,7 +98,10 @@ fn saving_again_replaces_the_folder_and_leaves_nothing_beside_it() {
     save(&model, &folder).unwrap();
     assert_eq!(file_names(parent.path()), ["model"]);
     assert_eq!(file_names(&folder), FILES);
-    assert_eq!(read_tensors(&folder.join("model.safetensors")), by_name(&model.model, Value));
+    assert_eq!(
+        read_tensors(&folder.join("model.safetensors")),
+        by_name(&model.model, Value)
+    );
 }
 
 #[test]
@@ -76,7 +112,10 @@ fn where_no_folder_can_be_nothing_is_left() {
     // Below a file, and in place of one.
     for folder in [file.join("model"), file.clone()] {
         let error = save(&tiny(), &folder).unwrap_err();
-        assert!(error.contains("notes.txt") && !error.contains('\n'), "{error}");
+        assert!(
+            error.contains("notes.txt") && !error.contains('\n'),
+            "{error}"
+        );
         assert_eq!(file_names(parent.path()), ["notes.txt"]);
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
     }

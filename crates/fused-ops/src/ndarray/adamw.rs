@@ -64,7 +64,10 @@ fn values_mut(tensor: &mut NdArrayTensor) -> &mut [f32] {
     let NdArrayTensor::F32(storage) = tensor else {
         unreachable!("`takes` lets only f32 tensors through");
     };
-    storage.ensure_owned().as_slice_mut().expect("made contiguous above")
+    storage
+        .ensure_owned()
+        .as_slice_mut()
+        .expect("made contiguous above")
 }
 
 fn update(

@@ -42,7 +42,12 @@ impl Task<'_> {
 
     /// This head of this window in a `[tokens, hidden_size]` matrix: `[len, head_size]`.
     fn matrix<'a>(&self, data: &'a [f32]) -> Matrix<'a> {
-        Matrix::new(&data[self.offset()..], self.len, self.head_size(), self.hidden_size)
+        Matrix::new(
+            &data[self.offset()..],
+            self.len,
+            self.head_size(),
+            self.hidden_size,
+        )
     }
 
     /// The same part of a matrix to be written.
@@ -82,7 +87,13 @@ fn tasks(settings: &Settings, hidden_size: usize) -> Vec<Task<'_>> {
         .lengths
         .ranges()
         .flat_map(|range| (0..heads).map(move |head| (range.clone(), head)))
-        .map(|(range, head)| Task { settings, start: range.start, len: range.len(), head, hidden_size })
+        .map(|(range, head)| Task {
+            settings,
+            start: range.start,
+            len: range.len(),
+            head,
+            hidden_size,
+        })
         .collect();
     // The longest first, so that no thread is left with one at the end.
     tasks.sort_by_key(|task| std::cmp::Reverse(task.len));
@@ -102,10 +113,19 @@ pub(super) fn forward(
     let mut output = vec![0.0f32; tokens * hidden_size];
     let mut log_sums = vec![0.0f32; tokens * heads];
     let longest = settings.lengths.max();
-    let (shared_output, shared_sums) = (SharedBuffer::new(&mut output), SharedBuffer::new(&mut log_sums));
+    let (shared_output, shared_sums) = (
+        SharedBuffer::new(&mut output),
+        SharedBuffer::new(&mut log_sums),
+    );
     let arch = Arch::new();
     tasks(settings, hidden_size).par_iter().for_each_init(
-        || (vec![0.0f32; longest * longest], vec![1.0f32; longest], vec![0.0f32; longest]),
+        || {
+            (
+                vec![0.0f32; longest * longest],
+                vec![1.0f32; longest],
+                vec![0.0f32; longest],
+            )
+        },
         |(scores, factors, sums), task| {
             let len = task.len;
             task.scores(query, key, scores);
@@ -152,7 +172,11 @@ fn column_target<'a>(sums: &'a SharedBuffer<'_>, task: &Task<'_>) -> Target<'a> 
 fn softmax_row(row: &mut [f32], scale: f32, factors: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; 16];
     let chunks = row.chunks_exact(16);
-    let tail = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let tail = chunks
+        .remainder()
+        .iter()
+        .copied()
+        .fold(f32::NEG_INFINITY, f32::max);
     for chunk in chunks {
         for (lane, value) in lanes.iter_mut().zip(chunk) {
             *lane = if *value > *lane { *value } else { *lane };
@@ -194,7 +218,11 @@ pub(super) fn backward(
     tasks(settings, hidden_size).par_iter().for_each_init(
         || {
             let square = longest * longest;
-            (vec![0.0f32; square], vec![0.0f32; square], vec![1.0f32; longest])
+            (
+                vec![0.0f32; square],
+                vec![0.0f32; square],
+                vec![1.0f32; longest],
+            )
         },
         |(scores, grad_scores, factors), task| {
             let len = task.len;
@@ -202,7 +230,9 @@ pub(super) fn backward(
             let (grad_output, value) = (task.matrix(grad), task.matrix(saved.value));
             let target = Target::new(grad_scores, len);
             multiply(target, false, grad_output, value.transposed(), Threads::One);
-            let rows = scores.chunks_mut(len.max(1)).zip(grad_scores.chunks_mut(len.max(1)));
+            let rows = scores
+                .chunks_mut(len.max(1))
+                .zip(grad_scores.chunks_mut(len.max(1)));
             for (i, (row, grad_row)) in rows.take(len).enumerate() {
                 let factors = &mut factors[..len];
                 let log_sum = saved.log_sums[(task.start + i) * heads + task.head];
@@ -222,9 +252,21 @@ pub(super) fn backward(
             let grad_scores = Matrix::new(grad_scores, len, len, len);
             let (query, key) = (task.matrix(saved.query), task.matrix(saved.key));
             let one = Threads::One;
-            multiply(task.target(to_value), false, probabilities.transposed(), grad_output, one);
+            multiply(
+                task.target(to_value),
+                false,
+                probabilities.transposed(),
+                grad_output,
+                one,
+            );
             multiply(task.target(to_query), false, grad_scores, key, one);
-            multiply(task.target(to_key), false, grad_scores.transposed(), query, one);
+            multiply(
+                task.target(to_key),
+                false,
+                grad_scores.transposed(),
+                query,
+                one,
+            );
         },
     );
     grads

@@ -39,7 +39,12 @@ pub(super) trait FusedBackend: Backend {
 
 /// The linear output before its activation.
 fn linear_forward(input: &NdArrayTensor, weight: &NdArrayTensor, bias: &NdArrayTensor) -> Vec<f32> {
-    linear::forward(&values(input), &values(weight), &values(bias), dims(input)[0])
+    linear::forward(
+        &values(input),
+        &values(weight),
+        &values(bias),
+        dims(input)[0],
+    )
 }
 
 fn linear_shape(input: &NdArrayTensor, weight: &NdArrayTensor) -> [usize; 2] {
@@ -81,8 +86,7 @@ impl FusedBackend for NdArray {
         beta: NdArrayTensor,
         settings: norm::Settings,
     ) -> NdArrayTensor {
-        let [input_values, residual, gamma, beta] =
-            [&input, &residual, &gamma, &beta].map(values);
+        let [input_values, residual, gamma, beta] = [&input, &residual, &gamma, &beta].map(values);
         let forward = norm::forward(&input_values, &residual, &gamma, &beta, &settings);
         tensor(forward.output, &dims(&input))
     }
@@ -103,7 +107,11 @@ impl Backward<NdArray, 3> for LinearBackward {
     type State = LinearState;
 
     fn backward(self, ops: Ops<LinearState, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let LinearState { input, weight, linear } = ops.state;
+        let LinearState {
+            input,
+            weight,
+            linear,
+        } = ops.state;
         let grad = grads.consume::<NdArray>(&ops.node);
         let grad = match &linear {
             None => values(&grad),
@@ -177,7 +185,12 @@ impl Backward<NdArray, 4> for LayerNormBackward {
     type State = LayerNormState;
 
     fn backward(self, ops: Ops<LayerNormState, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let LayerNormState { normalised, inverse_std, gamma, settings } = ops.state;
+        let LayerNormState {
+            normalised,
+            inverse_std,
+            gamma,
+            settings,
+        } = ops.state;
         let grad = grads.consume::<NdArray>(&ops.node);
         let shape = dims(&grad);
         let [to_input, to_residual, to_gamma, to_beta] = norm::backward(
@@ -211,7 +224,11 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<NdArray, C> {
     ) -> FloatTensor<Self> {
         let nodes = [input.node(), weight.node(), bias.node()];
         let [input, weight, bias] = [input, weight, bias].map(|t| t.into_primitive());
-        match LinearBackward.prepare::<C>(nodes).compute_bound().stateful() {
+        match LinearBackward
+            .prepare::<C>(nodes)
+            .compute_bound()
+            .stateful()
+        {
             OpsKind::UnTracked(prep) => {
                 prep.finish(NdArray::fused_linear(input, weight, bias, activation))
             }
@@ -225,7 +242,14 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<NdArray, C> {
                         (Some(tensor(linear, &shape)), output)
                     }
                 };
-                prep.finish(LinearState { input, weight, linear }, tensor(output, &shape))
+                prep.finish(
+                    LinearState {
+                        input,
+                        weight,
+                        linear,
+                    },
+                    tensor(output, &shape),
+                )
             }
         }
     }
@@ -238,7 +262,11 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<NdArray, C> {
     ) -> FloatTensor<Self> {
         let nodes = [query.node(), key.node(), value.node()];
         let [query, key, value] = [query, key, value].map(|t| t.into_primitive());
-        match AttentionBackward.prepare::<C>(nodes).compute_bound().stateful() {
+        match AttentionBackward
+            .prepare::<C>(nodes)
+            .compute_bound()
+            .stateful()
+        {
             OpsKind::UnTracked(prep) => {
                 prep.finish(NdArray::fused_attention(query, key, value, settings))
             }
@@ -250,8 +278,14 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<NdArray, C> {
                 };
                 let output = tensor(output, &shape);
                 let log_sums = tensor(log_sums, &[shape[0], settings.num_heads]);
-                let state =
-                    AttentionState { query, key, value, output: output.clone(), log_sums, settings };
+                let state = AttentionState {
+                    query,
+                    key,
+                    value,
+                    output: output.clone(),
+                    log_sums,
+                    settings,
+                };
                 prep.finish(state, output)
             }
         }
@@ -267,10 +301,14 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<NdArray, C> {
         let nodes = [input.node(), residual.node(), gamma.node(), beta.node()];
         let [input, residual, gamma, beta] =
             [input, residual, gamma, beta].map(|t| t.into_primitive());
-        match LayerNormBackward.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::UnTracked(prep) => {
-                prep.finish(NdArray::fused_layer_norm(input, residual, gamma, beta, settings))
-            }
+        match LayerNormBackward
+            .prepare::<C>(nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::UnTracked(prep) => prep.finish(NdArray::fused_layer_norm(
+                input, residual, gamma, beta, settings,
+            )),
             OpsKind::Tracked(prep) => {
                 let shape = dims(&input);
                 let forward = {

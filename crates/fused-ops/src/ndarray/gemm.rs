@@ -22,7 +22,10 @@ impl<'a> Matrix<'a> {
     /// # Panics
     /// If the slice is too short for it.
     pub(super) fn new(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
-        assert!(fits(data.len(), rows, columns, row_stride), "matrix outside its slice");
+        assert!(
+            fits(data.len(), rows, columns, row_stride),
+            "matrix outside its slice"
+        );
         Self {
             data: data.as_ptr(),
             rows,
@@ -59,7 +62,12 @@ pub(super) struct Target<'a> {
 impl<'a> Target<'a> {
     pub(super) fn new(data: &'a mut [f32], row_stride: usize) -> Self {
         let len = data.len();
-        Self { data: data.as_mut_ptr(), row_stride, lifetime: PhantomData, len }
+        Self {
+            data: data.as_mut_ptr(),
+            row_stride,
+            lifetime: PhantomData,
+            len,
+        }
     }
 }
 
@@ -75,7 +83,11 @@ unsafe impl Sync for SharedBuffer<'_> {}
 
 impl<'a> SharedBuffer<'a> {
     pub(super) fn new(data: &'a mut [f32]) -> Self {
-        Self { data: data.as_mut_ptr(), len: data.len(), lifetime: PhantomData }
+        Self {
+            data: data.as_mut_ptr(),
+            len: data.len(),
+            lifetime: PhantomData,
+        }
     }
 
     /// The part that begins at `offset`.
@@ -160,9 +172,21 @@ mod tests {
         let right = [1.0, 0.0, 2.0, 0.0, 1.0, 1.0];
         let (left, right) = (Matrix::new(&left, 2, 3, 4), Matrix::new(&right, 2, 3, 3));
         let mut out = vec![10.0; 6];
-        multiply(Target::new(&mut out, 3), false, left, right.transposed(), Threads::One);
+        multiply(
+            Target::new(&mut out, 3),
+            false,
+            left,
+            right.transposed(),
+            Threads::One,
+        );
         assert_eq!(out, [7.0, 5.0, 10.0, 16.0, 11.0, 10.0]);
-        multiply(Target::new(&mut out, 3), true, left, right.transposed(), Threads::All);
+        multiply(
+            Target::new(&mut out, 3),
+            true,
+            left,
+            right.transposed(),
+            Threads::All,
+        );
         assert_eq!(out, [14.0, 10.0, 10.0, 32.0, 22.0, 10.0]);
     }
 

@@ -105,16 +105,18 @@ pub(super) fn gelu(input: &[f32]) -> Vec<f32> {
 pub(super) fn gelu_backward(input: &[f32], grad: &[f32]) -> Vec<f32> {
     let mut out = grad.to_vec();
     let arch = Arch::new();
-    out.par_chunks_mut(1 << 14).zip(input.par_chunks(1 << 14)).for_each(|(chunk, input)| {
-        arch.dispatch(
-            #[inline(always)]
-            || {
-                for (grad, x) in chunk.iter_mut().zip(input) {
-                    let (cdf, density) = normal(*x);
-                    *grad *= cdf + x * density;
-                }
-            },
-        );
-    });
+    out.par_chunks_mut(1 << 14)
+        .zip(input.par_chunks(1 << 14))
+        .for_each(|(chunk, input)| {
+            arch.dispatch(
+                #[inline(always)]
+                || {
+                    for (grad, x) in chunk.iter_mut().zip(input) {
+                        let (cdf, density) = normal(*x);
+                        *grad *= cdf + x * density;
+                    }
+                },
+            );
+        });
     out
 }

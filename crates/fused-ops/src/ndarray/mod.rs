@@ -52,7 +52,11 @@ pub(crate) fn attention(
         query.into_dispatch(),
         key.into_dispatch(),
         value.into_dispatch(),
-        attention::Settings { lengths: lengths.clone(), num_heads, dropout },
+        attention::Settings {
+            lengths: lengths.clone(),
+            num_heads,
+            dropout,
+        },
     ))
 }
 
@@ -69,6 +73,9 @@ pub(crate) fn dropout_add_layer_norm(
         residual.into_dispatch(),
         gamma.into_dispatch(),
         beta.into_dispatch(),
-        norm::Settings { eps: eps as f32, dropout },
+        norm::Settings {
+            eps: eps as f32,
+            dropout,
+        },
     ))
 }

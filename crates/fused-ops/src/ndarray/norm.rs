@@ -74,7 +74,11 @@ pub(super) fn forward(
                 );
             }
         });
-    Forward { output, normalised, inverse_std }
+    Forward {
+        output,
+        normalised,
+        inverse_std,
+    }
 }
 
 /// Gradients of input, residual, gamma and beta.
@@ -99,46 +103,55 @@ pub(super) fn backward(
     )
         .into_par_iter()
         .enumerate()
-        .map(|(index, (grad_residual, grad_input, normalised, inverse_std, grad))| {
-            let (mut grad_gamma, mut grad_beta) = (vec![0.0f32; columns], vec![0.0f32; columns]);
-            let mut factors = vec![1.0f32; columns];
-            for (i, inverse) in inverse_std.iter().enumerate() {
-                let row = i * columns..(i + 1) * columns;
-                let (x, grad) = (&normalised[row.clone()], &grad[row.clone()]);
-                let (to_residual, to_input) =
-                    (&mut grad_residual[row.clone()], &mut grad_input[row]);
-                arch.dispatch(
-                    #[inline(always)]
-                    || {
-                        for ((sum, grad), x) in grad_gamma.iter_mut().zip(grad).zip(x) {
-                            *sum += grad * x;
-                        }
-                        for (sum, grad) in grad_beta.iter_mut().zip(grad) {
-                            *sum += grad;
-                        }
-                        for ((out, grad), gamma) in to_residual.iter_mut().zip(grad).zip(gamma) {
-                            *out = grad * gamma;
-                        }
-                        let mean = sum(to_residual) / columns as f32;
-                        let slope = sum_of_products(to_residual, x) / columns as f32;
-                        for (out, x) in to_residual.iter_mut().zip(x) {
-                            *out = (*out - mean - x * slope) * inverse;
-                        }
-                        if let Some(dropout) = &settings.dropout {
-                            dropout.fill_row((index * ROWS_PER_TASK + i) as u32, &mut factors);
-                        }
-                        let kept = to_residual.iter().zip(&factors);
-                        for (out, (grad, factor)) in to_input.iter_mut().zip(kept) {
-                            *out = grad * factor;
-                        }
-                    },
-                );
-            }
-            (grad_gamma, grad_beta)
-        })
+        .map(
+            |(index, (grad_residual, grad_input, normalised, inverse_std, grad))| {
+                let (mut grad_gamma, mut grad_beta) =
+                    (vec![0.0f32; columns], vec![0.0f32; columns]);
+                let mut factors = vec![1.0f32; columns];
+                for (i, inverse) in inverse_std.iter().enumerate() {
+                    let row = i * columns..(i + 1) * columns;
+                    let (x, grad) = (&normalised[row.clone()], &grad[row.clone()]);
+                    let (to_residual, to_input) =
+                        (&mut grad_residual[row.clone()], &mut grad_input[row]);
+                    arch.dispatch(
+                        #[inline(always)]
+                        || {
+                            for ((sum, grad), x) in grad_gamma.iter_mut().zip(grad).zip(x) {
+                                *sum += grad * x;
+                            }
+                            for (sum, grad) in grad_beta.iter_mut().zip(grad) {
+                                *sum += grad;
+                            }
+                            for ((out, grad), gamma) in to_residual.iter_mut().zip(grad).zip(gamma)
+                            {
+                                *out = grad * gamma;
+                            }
+                            let mean = sum(to_residual) / columns as f32;
+                            let slope = sum_of_products(to_residual, x) / columns as f32;
+                            for (out, x) in to_residual.iter_mut().zip(x) {
+                                *out = (*out - mean - x * slope) * inverse;
+                            }
+                            if let Some(dropout) = &settings.dropout {
+                                dropout.fill_row((index * ROWS_PER_TASK + i) as u32, &mut factors);
+                            }
+                            let kept = to_residual.iter().zip(&factors);
+                            for (out, (grad, factor)) in to_input.iter_mut().zip(kept) {
+                                *out = grad * factor;
+                            }
+                        },
+                    );
+                }
+                (grad_gamma, grad_beta)
+            },
+        )
         .collect();
     let (gammas, betas) = partial.into_iter().unzip();
-    [grad_input, grad_residual, add_up(gammas, columns), add_up(betas, columns)]
+    [
+        grad_input,
+        grad_residual,
+        add_up(gammas, columns),
+        add_up(betas, columns),
+    ]
 }
 
 /// The sum, in 16 lanes so that it can use vector registers and loses less to rounding.

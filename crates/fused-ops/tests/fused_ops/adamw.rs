@@ -6,15 +6,14 @@ use crate::support::{distance, numbers, values};
 /// Larger than one task, and not a multiple of one.
 const ELEMENTS: usize = 40_001;
 
-type Op = fn(
-    Tensor<1>,
-    Tensor<1>,
-    (Tensor<1>, Tensor<1>),
-    &AdamW,
-) -> (Tensor<1>, (Tensor<1>, Tensor<1>));
+type Op =
+    fn(Tensor<1>, Tensor<1>, (Tensor<1>, Tensor<1>), &AdamW) -> (Tensor<1>, (Tensor<1>, Tensor<1>));
 
 fn tensor(seed: u64) -> Tensor<1> {
-    Tensor::from_data(TensorData::new(numbers(seed, ELEMENTS), [ELEMENTS]), &Device::ndarray())
+    Tensor::from_data(
+        TensorData::new(numbers(seed, ELEMENTS), [ELEMENTS]),
+        &Device::ndarray(),
+    )
 }
 
 /// Parameter and moments after five steps.
@@ -44,7 +43,10 @@ fn equals_the_reference_over_five_steps() {
         assert!(distance(ours, &reference) < 2e-6);
     }
     let without_decay = five_steps(reference::adamw_step, 0.0);
-    assert!(distance(&ours[0], &without_decay[0]) > 1e-4, "decay must show");
+    assert!(
+        distance(&ours[0], &without_decay[0]) > 1e-4,
+        "decay must show"
+    );
 }
 
 /// The first step of Adam moves every parameter by the learning rate, against the gradient's sign.
@@ -64,12 +66,19 @@ fn the_first_step_is_the_learning_rate() {
     let (moved, _) = adamw_step(parameter.clone(), tensor(2), (zeros(), zeros()), &adamw);
     let expected = parameter.clone() - tensor(2).sign() * 0.1;
     assert!(distance(&values(&moved), &values(&expected)) < 1e-5);
-    assert_eq!(values(&parameter), numbers(1, ELEMENTS), "a shared tensor is not changed in place");
+    assert_eq!(
+        values(&parameter),
+        numbers(1, ELEMENTS),
+        "a shared tensor is not changed in place"
+    );
 }
 
 #[test]
 fn sum_of_squares_equals_the_sum_in_double_precision() {
-    let exact: f64 = numbers(4, ELEMENTS).iter().map(|x| f64::from(*x).powi(2)).sum();
+    let exact: f64 = numbers(4, ELEMENTS)
+        .iter()
+        .map(|x| f64::from(*x).powi(2))
+        .sum();
     let ours = f64::from(sum_of_squares(tensor(4)).into_scalar::<f32>());
     assert!((ours - exact).abs() / exact < 1e-6, "{ours} and {exact}");
 }

@@ -21,13 +21,23 @@ fn run(op: Op, lengths: &[usize], heads: usize, head_size: usize, prob: f64, sit
     let inputs = [1, 2, 3].map(|seed| matrix(seed, shape));
     let [query, key, value] = inputs.clone();
     // Larger queries make the probabilities uneven.
-    let output = op(query * 4.0, key, value, &lengths, heads, dropout(prob, site));
+    let output = op(
+        query * 4.0,
+        key,
+        value,
+        &lengths,
+        heads,
+        dropout(prob, site),
+    );
     outcome(&inputs, &[], output)
 }
 
 fn compare(lengths: &[usize], heads: usize, head_size: usize, prob: f64) {
     let ours = run(attention, lengths, heads, head_size, prob, 0);
-    ours.assert_close(&run(reference::attention, lengths, heads, head_size, prob, 0), TOLERANCE);
+    ours.assert_close(
+        &run(reference::attention, lengths, heads, head_size, prob, 0),
+        TOLERANCE,
+    );
 }
 
 #[test]
@@ -39,14 +49,23 @@ fn lengths_from_1_to_512() {
 fn another_mask_is_seen() {
     let ours = run(attention, &[20, 9], 2, 8, 0.1, 0);
     let other = run(reference::attention, &[20, 9], 2, 8, 0.1, 1);
-    assert!(ours.distances(&other).iter().all(|distance| *distance > 1e-2));
+    assert!(
+        ours.distances(&other)
+            .iter()
+            .all(|distance| *distance > 1e-2)
+    );
 }
 
 #[test]
 fn windows_do_not_see_each_other() {
     let glued = run(attention, &[29], 2, 8, 0.0, 0);
     let apart = run(attention, &[20, 9], 2, 8, 0.0, 0);
-    assert!(glued.distances(&apart).iter().all(|distance| *distance > 1e-2));
+    assert!(
+        glued
+            .distances(&apart)
+            .iter()
+            .all(|distance| *distance > 1e-2)
+    );
 }
 
 #[test]

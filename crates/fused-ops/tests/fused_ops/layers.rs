@@ -16,21 +16,21 @@ fn run_linear(op: Linear, [rows, inputs, outputs]: [usize; 3], activation: Activ
     outcome(&[input, weight], &[bias], output)
 }
 
-type Norm = fn(
-    Tensor<2>,
-    Tensor<2>,
-    Tensor<1>,
-    Tensor<1>,
-    f64,
-    Option<fused_ops::Dropout>,
-) -> Tensor<2>;
+type Norm =
+    fn(Tensor<2>, Tensor<2>, Tensor<1>, Tensor<1>, f64, Option<fused_ops::Dropout>) -> Tensor<2>;
 
 fn run_norm(op: Norm, shape: [usize; 2], eps: f64, prob: f64) -> Outcome {
     let (input, residual) = (matrix(1, shape), matrix(2, shape));
     let (gamma, beta) = (vector(3, shape[1]), vector(4, shape[1]));
     let arguments = (input.clone(), residual.clone(), gamma.clone(), beta.clone());
-    let output =
-        op(arguments.0, arguments.1, arguments.2, arguments.3, eps, dropout(prob, 7));
+    let output = op(
+        arguments.0,
+        arguments.1,
+        arguments.2,
+        arguments.3,
+        eps,
+        dropout(prob, 7),
+    );
     outcome(&[input, residual], &[gamma, beta], output)
 }
 
@@ -40,8 +40,12 @@ fn gelu_is_not_the_tanh_approximation() {
     let tanh: Linear =
         |x, w, b, _| burn::tensor::activation::gelu_approximate(x.matmul(w) + b.unsqueeze());
     let ours = run_linear(linear, shape, Activation::Gelu);
-    let distance = ours.distances(&run_linear(tanh, shape, Activation::Gelu))[0];
-    assert!(distance > 1e-4, "the approximation differs by only {distance}");
+    for distance in ours.distances(&run_linear(tanh, shape, Activation::Gelu)) {
+        assert!(
+            distance > 4.0 * TOLERANCE,
+            "the approximation differs by only {distance}"
+        );
+    }
 }
 
 #[test]
@@ -79,8 +83,7 @@ proptest! {
     #[test]
     fn norm_equals_the_reference(
         rows in 1usize..150,
-        // With two columns the normalised values are ±1 and the gradient of the input is a
-        // difference of equal numbers: rounding, magnified. From three on it is not.
+        // In very narrow rows the gradient is a difference of nearly equal numbers.
         columns in 8usize..100,
         prob in prop::sample::select(vec![0.0, 0.1, 0.5]),
     ) {

@@ -12,8 +12,9 @@ fn scalar(logits: &[f32], lengths: &[usize], positions: &[(usize, usize)]) -> (f
     for (len, position) in lengths.iter().zip(positions) {
         for (side, target) in [position.0, position.1].into_iter().enumerate() {
             let place = |i: usize| 2 * (first + i) + side;
-            let exponentials: Vec<f64> =
-                (0..*len).map(|i| f64::from(logits[place(i)]).exp()).collect();
+            let exponentials: Vec<f64> = (0..*len)
+                .map(|i| f64::from(logits[place(i)]).exp())
+                .collect();
             let total: f64 = exponentials.iter().sum();
             loss -= 0.5 * (exponentials[target] / total).ln();
             for (i, exponential) in exponentials.iter().enumerate() {

@@ -27,7 +27,13 @@ pub(crate) fn vector(seed: u64, len: usize) -> Tensor<1> {
 }
 
 pub(crate) fn dropout(prob: f64, site: u16) -> Option<Dropout> {
-    let key = DropoutKey { seed: 3, rank: 1, micro_batch: 2, step: 5, site };
+    let key = DropoutKey {
+        seed: 3,
+        rank: 1,
+        micro_batch: 2,
+        step: 5,
+        site,
+    };
     Dropout::new(prob, key)
 }
 
@@ -38,9 +44,15 @@ pub(crate) fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
 /// The largest difference, relative to the largest number (at least 1).
 pub(crate) fn distance(left: &[f32], right: &[f32]) -> f32 {
     assert_eq!(left.len(), right.len());
-    assert!(left.iter().chain(right).all(|x| x.is_finite()), "a number is not finite");
+    assert!(
+        left.iter().chain(right).all(|x| x.is_finite()),
+        "a number is not finite"
+    );
     let largest = right.iter().fold(1.0f32, |max, x| max.max(x.abs()));
-    let difference = left.iter().zip(right).fold(0.0f32, |max, (a, b)| max.max((a - b).abs()));
+    let difference = left
+        .iter()
+        .zip(right)
+        .fold(0.0f32, |max, (a, b)| max.max((a - b).abs()));
     difference / largest
 }
 
@@ -54,9 +66,16 @@ pub(crate) struct Outcome {
 pub(crate) fn outcome(matrices: &[Tensor<2>], vectors: &[Tensor<1>], output: Tensor<2>) -> Outcome {
     let weights = matrix(99, output.dims()).detach();
     let gradients = (output.clone() * weights).sum().backward();
-    let of_matrices = matrices.iter().map(|t| values(&t.grad(&gradients).expect("a gradient")));
-    let of_vectors = vectors.iter().map(|t| values(&t.grad(&gradients).expect("a gradient")));
-    Outcome { output: values(&output), gradients: of_matrices.chain(of_vectors).collect() }
+    let of_matrices = matrices
+        .iter()
+        .map(|t| values(&t.grad(&gradients).expect("a gradient")));
+    let of_vectors = vectors
+        .iter()
+        .map(|t| values(&t.grad(&gradients).expect("a gradient")));
+    Outcome {
+        output: values(&output),
+        gradients: of_matrices.chain(of_vectors).collect(),
+    }
 }
 
 impl Outcome {
@@ -64,12 +83,18 @@ impl Outcome {
     pub(crate) fn distances(&self, other: &Self) -> Vec<f32> {
         let outputs = distance(&self.output, &other.output);
         let gradients = self.gradients.iter().zip(&other.gradients);
-        std::iter::once(outputs).chain(gradients.map(|(a, b)| distance(a, b))).collect()
+        std::iter::once(outputs)
+            .chain(gradients.map(|(a, b)| distance(a, b)))
+            .collect()
     }
 
     pub(crate) fn assert_close(&self, other: &Self, tolerance: f32) {
         for (place, distance) in self.distances(other).into_iter().enumerate() {
-            let what = if place == 0 { "output".into() } else { format!("gradient {place}") };
+            let what = if place == 0 {
+                "output".into()
+            } else {
+                format!("gradient {place}")
+            };
             assert!(distance < tolerance, "{what}: distance {distance}");
         }
     }
@@ -78,7 +103,10 @@ impl Outcome {
 /// Runs `task` on pools of one and of three threads.
 pub(crate) fn on_pools<T: Send>(task: impl Fn() -> T + Sync) -> [T; 2] {
     [1, 3].map(|threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
         pool.install(&task)
     })
 }

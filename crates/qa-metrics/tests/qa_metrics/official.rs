@@ -62,6 +62,10 @@ fn read(path: &Path) -> Option<String> {
                 "SKIPPED: {}: {error}; set SQUAD_DATA to the folder that has it",
                 path.display()
             );
+            assert!(
+                std::env::var_os("SQUAD_BURN_NO_SKIP").is_none(),
+                "SQUAD_BURN_NO_SKIP is set: nothing may be skipped"
+            );
             None
         }
     }

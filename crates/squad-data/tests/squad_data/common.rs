@@ -28,6 +28,10 @@ pub(crate) fn shared(relative: &str) -> Option<PathBuf> {
     eprintln!(
         "SKIPPED: {relative} is neither below $SQUAD_DATA nor in ../shared/data beside the workspace"
     );
+    assert!(
+        std::env::var_os("SQUAD_BURN_NO_SKIP").is_none(),
+        "SQUAD_BURN_NO_SKIP is set: nothing may be skipped"
+    );
     None
 }
 

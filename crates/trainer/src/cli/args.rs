@@ -93,7 +93,11 @@ pub(super) struct Predict {
     #[arg(long)]
     pub(super) question: String,
     /// The text to find the answer in
-    #[arg(long, required_unless_present = "context_file", conflicts_with = "context_file")]
+    #[arg(
+        long,
+        required_unless_present = "context_file",
+        conflicts_with = "context_file"
+    )]
     pub(super) context: Option<String>,
     /// A file with that text
     #[arg(long)]
@@ -161,6 +165,9 @@ pub(super) struct Windows {
 
 impl Windows {
     pub(super) fn config(&self) -> WindowConfig {
-        WindowConfig { max_seq_length: self.max_seq_length, doc_stride: self.doc_stride }
+        WindowConfig {
+            max_seq_length: self.max_seq_length,
+            doc_stride: self.doc_stride,
+        }
     }
 }

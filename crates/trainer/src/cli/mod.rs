@@ -25,7 +25,9 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Score(args)) => score(&args),
         Some(Command::Predict(args)) => predict(args),
         Some(Command::Inspect(args)) => inspect(&args),
-        Some(Command::Fetch(Fetch { what: FetchWhat::Model { name } })) => fetch_model(&name),
+        Some(Command::Fetch(Fetch {
+            what: FetchWhat::Model { name },
+        })) => fetch_model(&name),
         Some(Command::Devices(args)) => devices(&args),
     };
     match result {
@@ -55,7 +57,9 @@ fn load(model: &str, device: &str, windows: &WindowConfig) -> Result<(Pretrained
     let pretrained = Pretrained::load(&folder, 0, &device)?;
     windows.check_positions(&pretrained.companions.config)?;
     if !pretrained.report.missing.is_empty() {
-        notice(&format!("warning: {model} has no trained span head: its answers are random"));
+        notice(&format!(
+            "warning: {model} has no trained span head: its answers are random"
+        ));
     }
     Ok((pretrained, device))
 }
@@ -64,11 +68,14 @@ fn evaluate(args: Evaluate) -> Result<(), Error> {
     let dataset = Dataset::read(&args.dataset)?;
     let windows = args.windows.config();
     let (loaded, device) = load(&args.model, &args.device, &windows)?;
-    let Pretrained { model, companions, .. } = loaded;
+    let Pretrained {
+        model, companions, ..
+    } = loaded;
     let questions = Questions::new(dataset, &companions.tokenizer, &windows)?;
     let bar = indicatif::ProgressBar::new(questions.features.len() as u64);
     let done = &mut |finished| bar.set_position(finished as u64);
-    let evaluation = trainer::evaluate(&model, &questions, &AnswerConfig::default(), &device, done)?;
+    let evaluation =
+        trainer::evaluate(&model, &questions, &AnswerConfig::default(), &device, done)?;
     bar.finish_and_clear();
     if let Some(out) = &args.out {
         evaluation.write(out)?;
@@ -81,14 +88,23 @@ fn score(args: &Score) -> Result<(), Error> {
     let dataset = Dataset::read(&args.dataset)?;
     let predictions: HashMap<String, String> = read_json(&args.predictions)?;
     let na_probs: Option<NaProbs> = args.na_probs.as_deref().map(read_json).transpose()?;
-    let null_odds = na_probs.as_ref().map(|probs| (probs, qa_metrics::DEFAULT_NA_PROB_THRESH));
+    let null_odds = na_probs
+        .as_ref()
+        .map(|probs| (probs, qa_metrics::DEFAULT_NA_PROB_THRESH));
     let answered = |id: &str| predictions.contains_key(id);
-    let missing = dataset.examples.iter().filter(|example| !answered(&example.id)).count();
+    let missing = dataset
+        .examples
+        .iter()
+        .filter(|example| !answered(&example.id))
+        .count();
     if missing > 0 {
         notice(&format!("warning: {missing} questions have no prediction"));
     }
-    let scores = trainer::score(&dataset, &predictions, null_odds)
-        .map_err(|source| Error::Metrics { path: args.predictions.clone(), source })?;
+    let scores =
+        trainer::score(&dataset, &predictions, null_odds).map_err(|source| Error::Metrics {
+            path: args.predictions.clone(),
+            source,
+        })?;
     print_object(&scores, args.json);
     Ok(())
 }
@@ -99,21 +115,40 @@ fn predict(args: Predict) -> Result<(), Error> {
         (None, Some(path)) => read_text(&path)?,
         (None, None) => unreachable!("clap asks for one of the two"),
     };
+    for (what, text) in [("question", &args.question), ("context", &context)] {
+        if text.trim().is_empty() {
+            return Err(Error::Config(vec![format!("the {what} is empty")]));
+        }
+    }
     let windows = args.windows.config();
     let (loaded, device) = load(&args.model, &args.device, &windows)?;
-    let Pretrained { model, companions, .. } = loaded;
-    let answers = squad_data::AnswerOptions { allow_no_answer: true, ..Default::default() };
+    let Pretrained {
+        model, companions, ..
+    } = loaded;
+    let answers = squad_data::AnswerOptions {
+        allow_no_answer: true,
+        ..Default::default()
+    };
     let windows = windows.options();
     let answerer = QuestionAnswerer::new(model, companions.tokenizer, windows, answers, device);
     let prediction = answerer.answer(&args.question, &context)?;
     let answers: Vec<_> = prediction.n_best.iter().take(args.top_k.max(1)).collect();
     if args.json {
-        println!("{}", json!({ "answer": prediction.text, "null_odds": prediction.null_odds, "answers": answers }));
+        println!(
+            "{}",
+            json!({ "answer": prediction.text, "null_odds": prediction.null_odds, "answers": answers })
+        );
         return Ok(());
     }
     for span in answers {
         let range = &span.chars;
-        println!("{:6.3}  {}  [{}..{}]", span.probability, or_none(&span.text), range.start, range.end);
+        println!(
+            "{:6.3}  {}  [{}..{}]",
+            span.probability,
+            or_none(&span.text),
+            range.start,
+            range.end
+        );
     }
     Ok(())
 }
@@ -167,11 +202,15 @@ fn print_object(value: &serde_json::Value, json: bool) {
 }
 
 fn read_text(path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path)
-        .map_err(|e| Error::File { path: path.into(), message: e.to_string() })
+    std::fs::read_to_string(path).map_err(|e| Error::File {
+        path: path.into(),
+        message: e.to_string(),
+    })
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
-    serde_json::from_str(&read_text(path)?)
-        .map_err(|e| Error::File { path: path.into(), message: e.to_string() })
+    serde_json::from_str(&read_text(path)?).map_err(|e| Error::File {
+        path: path.into(),
+        message: e.to_string(),
+    })
 }

@@ -10,8 +10,14 @@ pub(super) fn run(args: Train) -> Result<(), Error> {
     settings.extend(args.device.map(|device| format!("run.device={device}")));
     let config = Config::resolve(&args.config, &settings)?;
     trainer::set_threads(config.run.threads);
-    let name = args.config.file_stem().unwrap_or("run".as_ref()).to_string_lossy();
-    let path = args.run_dir.unwrap_or_else(|| RunDir::next_free(Path::new("runs"), &name));
+    let name = args
+        .config
+        .file_stem()
+        .unwrap_or("run".as_ref())
+        .to_string_lossy();
+    let path = args
+        .run_dir
+        .unwrap_or_else(|| RunDir::next_free(Path::new("runs"), &name));
     let run_dir = RunDir::create(&path)?;
     let progress = Box::new(trainer::Progress::new());
     let trained = trainer::train(&config, &run_dir, progress, &notice)?;
@@ -28,7 +34,11 @@ fn summary(trained: &Trained, run_dir: &RunDir) {
         let (example, prediction) = (&examples[index], &trained.predictions[index]);
         let gold = example.answers.first().map_or("", |answer| &answer.text);
         println!("  Q: {}", example.question.trim());
-        println!("  A: {}   (gold: {})", or_none(&prediction.text), or_none(gold));
+        println!(
+            "  A: {}   (gold: {})",
+            or_none(&prediction.text),
+            or_none(gold)
+        );
     }
     let metrics = &trained.metrics;
     let figure = |value: &serde_json::Value| value.as_f64().unwrap_or(f64::NAN);
@@ -41,7 +51,12 @@ fn summary(trained: &Trained, run_dir: &RunDir) {
     );
     let model = trained.model_folder.display();
     println!("\nTry next:");
-    println!("  cargo run -p trainer -- predict --model {model} --question 'Who wrote it?' --context 'A text of yours.'");
+    println!(
+        "  cargo run -p trainer -- predict --model {model} --question 'Who wrote it?' --context 'A text of yours.'"
+    );
     println!("  cargo run -p trainer -- evaluate --model {model} --dataset FILE");
-    println!("  tensorboard --logdir {}", run_dir.join("tensorboard").display());
+    println!(
+        "  tensorboard --logdir {}",
+        run_dir.join("tensorboard").display()
+    );
 }

@@ -12,11 +12,19 @@ impl Config {
     /// All complaints at once: unknown keys, values of another type, values out of range.
     pub fn resolve(file: &Path, settings: &[String]) -> Result<Self, Error> {
         let text = std::fs::read_to_string(file).map_err(|e| {
-            Error::file(file, format!("{e}: give --config a TOML file (see configs/)"))
+            Error::file(
+                file,
+                format!("{e}: give --config a TOML file (see configs/)"),
+            )
         })?;
         let table: Table = text.parse().map_err(|e: toml::de::Error| {
-            let line = e.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            Error::file(file, format!("line {line}: {}", e.message().replace('\n', " ")))
+            let line = e
+                .span()
+                .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            Error::file(
+                file,
+                format!("line {line}: {}", e.message().replace('\n', " ")),
+            )
         })?;
         Self::layered(&[(file.display().to_string(), table)], settings)
     }
@@ -55,26 +63,72 @@ impl Config {
 
     /// What is wrong with the values, one line each.
     fn complaints(&self) -> Vec<String> {
-        let Self { model, train, dev, windows, answers, .. } = self;
+        let Self {
+            model,
+            train,
+            dev,
+            windows,
+            answers,
+            ..
+        } = self;
         let probability = |p: f64| (0.0..1.0).contains(&p);
         let positive = |x: f64| x > 0.0 && x.is_finite();
         let not_negative = |x: f64| x >= 0.0 && x.is_finite();
         let checks = [
-            (model.source.is_empty(), "model.source is empty: name a folder or a Hub model"),
-            (train.files.is_empty(), "train.files is empty: name at least one SQuAD JSON file"),
-            (dev.file.as_os_str().is_empty(), "dev.file is empty: name a SQuAD JSON file"),
+            (
+                model.source.is_empty(),
+                "model.source is empty: name a folder or a Hub model",
+            ),
+            (
+                train.files.is_empty(),
+                "train.files is empty: name at least one SQuAD JSON file",
+            ),
+            (
+                dev.file.as_os_str().is_empty(),
+                "dev.file is empty: name a SQuAD JSON file",
+            ),
             (train.epochs == 0, "train.epochs must be at least 1"),
             (train.batch_size == 0, "train.batch_size must be at least 1"),
-            (!positive(train.learning_rate), "train.learning_rate must be positive"),
-            (!probability(train.warmup_ratio), "train.warmup_ratio must be in 0..1"),
-            (!not_negative(train.weight_decay), "train.weight_decay must not be negative"),
-            (!probability(train.adam_beta1), "train.adam_beta1 must be in 0..1"),
-            (!probability(train.adam_beta2), "train.adam_beta2 must be in 0..1"),
-            (!positive(train.adam_epsilon), "train.adam_epsilon must be positive"),
-            (!not_negative(train.max_grad_norm), "train.max_grad_norm must not be negative"),
-            (answers.n_best_size == 0, "answers.n_best_size must be at least 1"),
-            (answers.max_answer_length == 0, "answers.max_answer_length must be at least 1"),
-            (answers.null_score_diff_threshold.is_nan(), "answers.null_score_diff_threshold is no number"),
+            (
+                !positive(train.learning_rate),
+                "train.learning_rate must be positive",
+            ),
+            (
+                !probability(train.warmup_ratio),
+                "train.warmup_ratio must be in 0..1",
+            ),
+            (
+                !not_negative(train.weight_decay),
+                "train.weight_decay must not be negative",
+            ),
+            (
+                !probability(train.adam_beta1),
+                "train.adam_beta1 must be in 0..1",
+            ),
+            (
+                !probability(train.adam_beta2),
+                "train.adam_beta2 must be in 0..1",
+            ),
+            (
+                !positive(train.adam_epsilon),
+                "train.adam_epsilon must be positive",
+            ),
+            (
+                !not_negative(train.max_grad_norm),
+                "train.max_grad_norm must not be negative",
+            ),
+            (
+                answers.n_best_size == 0,
+                "answers.n_best_size must be at least 1",
+            ),
+            (
+                answers.max_answer_length == 0,
+                "answers.max_answer_length must be at least 1",
+            ),
+            (
+                answers.null_score_diff_threshold.is_nan(),
+                "answers.null_score_diff_threshold is no number",
+            ),
         ];
         let wrong = checks.into_iter().filter(|(wrong, _)| *wrong);
         let mut complaints: Vec<String> = wrong.map(|(_, text)| text.to_owned()).collect();
@@ -128,7 +182,10 @@ fn overlay(
                     likeness(a).total_cmp(&likeness(b))
                 });
                 let hint = nearest.map(|near| format!(" (did you mean {prefix}{near}?)"));
-                complaints.push(format!("{name}: unknown key {path}{}", hint.unwrap_or_default()));
+                complaints.push(format!(
+                    "{name}: unknown key {path}{}",
+                    hint.unwrap_or_default()
+                ));
             }
         }
     }
@@ -146,21 +203,30 @@ fn parse_setting(setting: &str, known: &Table) -> Result<Table, String> {
         .unwrap_or_else(|| Value::String(text.to_owned()));
     let expected = known.get(section).and_then(|section| section.get(key));
     if let (Some(Value::Array(_)), Value::String(items)) = (expected, &value) {
-        let items = items.split(',').map(|item| Value::String(item.trim().to_owned()));
+        let items = items
+            .split(',')
+            .map(|item| Value::String(item.trim().to_owned()));
         value = Value::Array(items.collect());
     }
     let inner = Table::from_iter([(key.to_owned(), value)]);
-    Ok(Table::from_iter([(section.to_owned(), Value::Table(inner))]))
+    Ok(Table::from_iter([(
+        section.to_owned(),
+        Value::Table(inner),
+    )]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::TrainConfig;
 
     fn resolve(text: &str, settings: &[&str]) -> Result<Config, String> {
         let settings: Vec<String> = settings.iter().map(|s| s.to_string()).collect();
         let base = "train.files = [\"a\"]\ndev.file = \"b\"".parse().unwrap();
-        let tables = [("base".to_owned(), base), ("c.toml".to_owned(), text.parse().unwrap())];
+        let tables = [
+            ("base".to_owned(), base),
+            ("c.toml".to_owned(), text.parse().unwrap()),
+        ];
         Config::layered(&tables, &settings).map_err(|error| error.to_string())
     }
 
@@ -168,20 +234,35 @@ mod tests {
     fn settings_win_over_the_file_and_the_file_over_defaults() {
         let config = resolve(
             "[train]\nepochs = 3\nlearning_rate = 1\nseed = 5",
-            &["train.epochs=4", "train.files=x.json,y.json", "model.source=a/b", "run.device=cuda:0"],
+            &[
+                "train.epochs=4",
+                "train.files=x.json,y.json",
+                "model.source=a/b",
+                "run.device=cuda:0",
+            ],
         )
         .unwrap();
         assert_eq!((config.train.epochs, config.train.seed), (4, 5));
         assert_eq!(config.train.learning_rate, 1.0);
         assert_eq!(config.train.batch_size, TrainConfig::default().batch_size);
-        assert_eq!(config.train.files, [Path::new("x.json"), Path::new("y.json")]);
-        assert_eq!((&*config.model.source, &*config.run.device), ("a/b", "cuda:0"));
+        assert_eq!(
+            config.train.files,
+            [Path::new("x.json"), Path::new("y.json")]
+        );
+        assert_eq!(
+            (&*config.model.source, &*config.run.device),
+            ("a/b", "cuda:0")
+        );
     }
 
     #[test]
     fn all_complaints_come_at_once() {
         let text = "[train]\nepoch = 3\nbatch_size = \"8\"\n[other]\nx = 1";
-        let settings = ["train.learning_rate=-1", "nonsense", "windows.doc_stride=400"];
+        let settings = [
+            "train.learning_rate=-1",
+            "nonsense",
+            "windows.doc_stride=400",
+        ];
         let complaints = resolve(text, &settings).unwrap_err();
         for part in [
             "c.toml: unknown key train.epoch (did you mean train.epochs?)",

@@ -113,7 +113,9 @@ pub struct RunConfig {
 
 impl Default for ModelConfig {
     fn default() -> Self {
-        Self { source: "sentence-transformers/all-MiniLM-L6-v2".into() }
+        Self {
+            source: "sentence-transformers/all-MiniLM-L6-v2".into(),
+        }
     }
 }
 
@@ -140,25 +142,38 @@ impl Default for TrainConfig {
 
 impl Default for DevConfig {
     fn default() -> Self {
-        Self { file: PathBuf::new(), first: 0 }
+        Self {
+            file: PathBuf::new(),
+            first: 0,
+        }
     }
 }
 
 impl Default for WindowConfig {
     fn default() -> Self {
-        Self { max_seq_length: 384, doc_stride: 128 }
+        Self {
+            max_seq_length: 384,
+            doc_stride: 128,
+        }
     }
 }
 
 impl Default for AnswerConfig {
     fn default() -> Self {
-        Self { n_best_size: 20, max_answer_length: 30, null_score_diff_threshold: 0.0 }
+        Self {
+            n_best_size: 20,
+            max_answer_length: 30,
+            null_score_diff_threshold: 0.0,
+        }
     }
 }
 
 impl Default for RunConfig {
     fn default() -> Self {
-        Self { device: "auto".into(), threads: 0 }
+        Self {
+            device: "auto".into(),
+            threads: 0,
+        }
     }
 }
 

@@ -20,6 +20,10 @@ fn every_configuration_of_the_repository_resolves() {
 fn the_quick_start_needs_nothing_that_is_not_in_the_repository() {
     let config = Config::resolve(&workspace("configs/quickstart.toml"), &[]).unwrap();
     for file in config.train.files.iter().chain([&config.dev.file]) {
-        assert!(workspace(&file.to_string_lossy()).is_file(), "{}", file.display());
+        assert!(
+            workspace(&file.to_string_lossy()).is_file(),
+            "{}",
+            file.display()
+        );
     }
 }

@@ -2,7 +2,9 @@
 
 mod command_line;
 mod configs;
+mod fetch;
 mod gradients;
+mod mistaken_folders;
 mod mistakes;
 mod optimizer;
 mod real_data;

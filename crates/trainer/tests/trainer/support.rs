@@ -11,7 +11,9 @@ use crate::tiny_model::TinyModel;
 
 /// A path in the workspace.
 pub(crate) fn workspace(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(path)
 }
 
 /// A folder with a model of random weights, slices of the sample's questions and a configuration.
@@ -25,7 +27,9 @@ impl Sandbox {
     }
 
     pub(crate) fn with_model(model: &TinyModel) -> Self {
-        let sandbox = Self { folder: tempfile::tempdir().unwrap() };
+        let sandbox = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
         let texts = std::fs::read_to_string(workspace("datasets/sample/train.json")).unwrap();
         model.write(&sandbox.path("encoder"), &texts);
         let answerable = |question: &Value| question["answers"] != json!([]);
@@ -56,7 +60,10 @@ impl Sandbox {
 
     /// The values of a file of JSON lines.
     pub(crate) fn json_lines(&self, name: &str) -> Vec<Value> {
-        self.text(name).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.text(name)
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
@@ -122,8 +129,11 @@ impl Sandbox {
     }
 
     pub(crate) fn finish(&self, command: &mut Command) -> Finished {
-        let Output { status, stdout, stderr } =
-            command.current_dir(self.folder.path()).output().unwrap();
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = command.current_dir(self.folder.path()).output().unwrap();
         Finished {
             code: status.code(),
             stdout: String::from_utf8(stdout).unwrap(),
@@ -151,9 +161,16 @@ impl Finished {
 
     /// The user's mistake, told in one line that has all `parts`, on standard error only.
     pub(crate) fn mistake(&self, parts: &[&str]) {
-        let lines: Vec<_> = self.stderr.lines().collect();
+        let lines: Vec<_> = self
+            .stderr
+            .lines()
+            .filter(|line| !line.starts_with("warning: "))
+            .collect();
         assert_eq!(self.code, Some(2), "{self:?}");
-        assert!(lines.len() == 1 && lines[0].starts_with("error: "), "{self:?}");
+        assert!(
+            lines.len() == 1 && lines[0].starts_with("error: "),
+            "{self:?}"
+        );
         assert!(!self.stderr.contains("panicked"), "{self:?}");
         assert_eq!(self.stdout, "");
         for part in parts {
@@ -165,5 +182,8 @@ impl Finished {
 /// Says aloud that a test is skipped; where nothing may be skipped, fails.
 pub(crate) fn skip(reason: &str) {
     eprintln!("SKIPPED: {reason}");
-    assert!(std::env::var_os("SQUAD_BURN_NO_SKIP").is_none(), "nothing may be skipped here");
+    assert!(
+        std::env::var_os("SQUAD_BURN_NO_SKIP").is_none(),
+        "SQUAD_BURN_NO_SKIP is set: nothing may be skipped"
+    );
 }

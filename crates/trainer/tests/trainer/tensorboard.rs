@@ -8,19 +8,31 @@ use crate::support::{Sandbox, skip, workspace};
 /// What TensorBoard reads in a folder: for each tag its points, x and value.
 fn read(python: &str, folder: &std::path::Path) -> BTreeMap<String, Vec<(u64, f64)>> {
     let script = workspace("tools/reference/read_events.py");
-    let output = Command::new(python).arg(script).arg(folder).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(python)
+        .arg(script)
+        .arg(folder)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// A Python that has the package `tensorboard`: `$TENSORBOARD_PYTHON`, else `python3`.
 fn python() -> Option<String> {
     let python = std::env::var("TENSORBOARD_PYTHON").unwrap_or_else(|_| "python3".into());
-    let found = Command::new(&python).args(["-c", "import tensorboard"]).output();
+    let found = Command::new(&python)
+        .args(["-c", "import tensorboard"])
+        .output();
     match found.is_ok_and(|output| output.status.success()) {
         true => Some(python),
         false => {
-            skip(&format!("{python} has no package tensorboard; set TENSORBOARD_PYTHON"));
+            skip(&format!(
+                "{python} has no package tensorboard; set TENSORBOARD_PYTHON"
+            ));
             None
         }
     }
@@ -36,12 +48,27 @@ fn tensorboard_reads_every_point_at_its_place() {
     let mut expected: BTreeMap<String, Vec<(u64, f64)>> = BTreeMap::new();
     for line in sandbox.json_lines("run/metrics.jsonl") {
         // The optimizer step for tags of a step, the epoch for tags of an epoch.
-        let x = line.get("epoch_end").unwrap_or(&line["step"]).as_u64().unwrap();
-        for (tag, value) in line.as_object().unwrap().iter().filter(|(tag, _)| tag.contains('/')) {
-            expected.entry(tag.clone()).or_default().push((x, value.as_f64().unwrap()));
+        let x = line
+            .get("epoch_end")
+            .unwrap_or(&line["step"])
+            .as_u64()
+            .unwrap();
+        for (tag, value) in line
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(tag, _)| tag.contains('/'))
+        {
+            expected
+                .entry(tag.clone())
+                .or_default()
+                .push((x, value.as_f64().unwrap()));
         }
     }
-    assert_eq!(read.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    assert_eq!(
+        read.keys().collect::<Vec<_>>(),
+        expected.keys().collect::<Vec<_>>()
+    );
     for (tag, points) in &expected {
         let xs: Vec<u64> = read[tag].iter().map(|point| point.0).collect();
         assert_eq!(xs, (1..=points.len() as u64).collect::<Vec<_>>(), "{tag}");
@@ -59,11 +86,18 @@ fn events_that_cannot_be_written_cost_one_warning() {
     let sandbox = Sandbox::new();
     std::fs::create_dir(sandbox.path("run")).unwrap();
     sandbox.write("run/tensorboard", "in the way");
-    let finished =
-        sandbox.command(&["--config=config.toml", "--run-dir=run", "train.epochs=1", "dev.first=2"]);
+    let finished = sandbox.command(&[
+        "--config=config.toml",
+        "--run-dir=run",
+        "train.epochs=1",
+        "dev.first=2",
+    ]);
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    let warnings: Vec<_> =
-        finished.stderr.lines().filter(|line| line.starts_with("warning: ")).collect();
+    let warnings: Vec<_> = finished
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("warning: "))
+        .collect();
     assert_eq!(warnings.len(), 1, "{}", finished.stderr);
     assert!(warnings[0].contains("run/tensorboard: TensorBoard events cannot be written"));
     assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);

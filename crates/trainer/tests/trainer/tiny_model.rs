@@ -76,10 +76,15 @@ impl TinyModel {
             tensors.push((format!("{name}.weight"), vec![width]));
             tensors.push((format!("{name}.bias"), vec![width]));
         }
-        for (name, rows) in
-            [("word", vocab_size), ("position", self.max_position_embeddings), ("token_type", 2)]
-        {
-            tensors.push((format!("bert.embeddings.{name}_embeddings.weight"), vec![rows, width]));
+        for (name, rows) in [
+            ("word", vocab_size),
+            ("position", self.max_position_embeddings),
+            ("token_type", 2),
+        ] {
+            tensors.push((
+                format!("bert.embeddings.{name}_embeddings.weight"),
+                vec![rows, width],
+            ));
         }
         tensors
     }
@@ -99,7 +104,10 @@ impl TinyModel {
                 numbers.extend_from_slice(&value.to_le_bytes());
             }
             let offsets = [start, numbers.len()];
-            header.insert(name, json!({"dtype": "F32", "shape": shape, "data_offsets": offsets}));
+            header.insert(
+                name,
+                json!({"dtype": "F32", "shape": shape, "data_offsets": offsets}),
+            );
         }
         let mut header = Value::Object(header).to_string();
         header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
@@ -127,8 +135,9 @@ impl Noise {
 
 /// The special tokens, every character alone and inside a word, and the words of `texts`.
 fn vocabulary(texts: &str) -> Vec<String> {
-    let mut tokens: Vec<String> =
-        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(String::from).into();
+    let mut tokens: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        .map(String::from)
+        .into();
     let texts = texts.to_lowercase();
     let characters: BTreeSet<char> = texts.chars().chain(' '..='~').collect();
     for character in characters.into_iter().filter(|c| !c.is_whitespace()) {
@@ -136,12 +145,21 @@ fn vocabulary(texts: &str) -> Vec<String> {
         tokens.push(format!("##{character}"));
     }
     let words: BTreeSet<&str> = texts.split(|c: char| !c.is_ascii_alphabetic()).collect();
-    tokens.extend(words.into_iter().filter(|word| word.len() > 1).map(String::from));
+    tokens.extend(
+        words
+            .into_iter()
+            .filter(|word| word.len() > 1)
+            .map(String::from),
+    );
     tokens
 }
 
 fn tokenizer(vocabulary: &[String]) -> Value {
-    let ids: Map<_, _> = vocabulary.iter().cloned().zip((0..).map(|id: u32| json!(id))).collect();
+    let ids: Map<_, _> = vocabulary
+        .iter()
+        .cloned()
+        .zip((0..).map(|id: u32| json!(id)))
+        .collect();
     let special = |(id, token)| {
         json!({"id": id, "content": token, "special": true, "normalized": false,
                "single_word": false, "lstrip": false, "rstrip": false})

@@ -1,0 +1,237 @@
+//! What scripts depend on: one JSON object on standard output, its keys, and nothing else there.
+
+use serde_json::Value;
+
+use crate::support::{Sandbox, workspace};
+
+fn keys(value: &Value) -> Vec<&str> {
+    let mut keys: Vec<_> = value
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    keys.sort_unstable();
+    keys
+}
+
+#[test]
+fn score_prints_the_official_keys_of_either_version() {
+    let sandbox = Sandbox::new();
+    let dev = sandbox.json("dev.json");
+    let ids = questions(&dev).map(|question| question["id"].as_str().unwrap().to_owned());
+    let empty: Value = ids
+        .map(|id| (id, Value::from("")))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    sandbox.write("empty.json", &empty.to_string());
+    let score = sandbox
+        .command(&[
+            "score",
+            "--dataset=dev.json",
+            "--predictions=empty.json",
+            "--json",
+        ])
+        .json();
+    assert_eq!(
+        keys(&score),
+        [
+            "HasAns_exact",
+            "HasAns_f1",
+            "HasAns_total",
+            "NoAns_exact",
+            "NoAns_f1",
+            "NoAns_total",
+            "exact",
+            "f1",
+            "total"
+        ]
+    );
+    assert_eq!(
+        (&score["NoAns_exact"], &score["HasAns_exact"]),
+        (&100.0.into(), &0.0.into())
+    );
+
+    let odds: serde_json::Map<_, _> = empty
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(|id| (id.clone(), Value::from(0.5)))
+        .collect();
+    sandbox.write("odds.json", &Value::from(odds).to_string());
+    let arguments = [
+        "--dataset=dev.json",
+        "--predictions=empty.json",
+        "--na-probs=odds.json",
+    ];
+    let score = sandbox
+        .command(&[&["score", "--json"], &arguments[..]].concat())
+        .json();
+    for key in [
+        "best_exact",
+        "best_exact_thresh",
+        "best_f1",
+        "best_f1_thresh",
+    ] {
+        assert!(score[key].is_number(), "{key} in {score}");
+    }
+
+    let eight = sandbox.json("eight.json");
+    let gold = questions(&eight).map(|q| {
+        (
+            q["id"].as_str().unwrap().to_owned(),
+            q["answers"][0]["text"].clone(),
+        )
+    });
+    let gold: serde_json::Map<_, _> = gold.skip(2).collect();
+    sandbox.write("gold.json", &Value::from(gold).to_string());
+    let scored = sandbox.command(&[
+        "score",
+        "--dataset=eight.json",
+        "--predictions=gold.json",
+        "--json",
+    ]);
+    assert_eq!(keys(&scored.json()), ["exact_match", "f1"]);
+    assert_eq!(scored.json()["exact_match"], 75.0);
+    assert_eq!(scored.stderr, "warning: 2 questions have no prediction\n");
+}
+
+fn questions(dataset: &Value) -> impl Iterator<Item = &Value> {
+    dataset["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|article| {
+            let paragraphs = article["paragraphs"].as_array().unwrap();
+            paragraphs
+                .iter()
+                .flat_map(|paragraph| paragraph["qas"].as_array().unwrap())
+        })
+}
+
+#[test]
+fn inspect_prints_the_contracts_keys() {
+    let sandbox = Sandbox::new();
+    let dataset = workspace("datasets/sample/dev.json");
+    let dataset = dataset.to_str().unwrap();
+    let arguments = [
+        "inspect",
+        "--json",
+        "--tokenizer=encoder",
+        "--dataset",
+        dataset,
+    ];
+    let whole = sandbox.command(&arguments).json();
+    for key in [
+        "questions",
+        "features",
+        "mean_length",
+        "max_length",
+        "answerable",
+        "unanswerable",
+        "labelled",
+    ] {
+        assert!(whole[key].is_number(), "{key} in {whole}");
+    }
+    let count = |value: &Value, key: &str| value[key].as_u64().unwrap();
+    assert_eq!(count(&whole, "questions"), 120);
+    assert_eq!(
+        count(&whole, "answerable") + count(&whole, "unanswerable"),
+        120
+    );
+    assert_eq!(count(&whole, "labelled"), count(&whole, "answerable"));
+    let cut = ["--max-seq-length=64", "--doc-stride=16"];
+    let cut = sandbox.command(&[&arguments[..], &cut].concat()).json();
+    assert_eq!(count(&cut, "max_length"), 64);
+    assert!(count(&cut, "features") > count(&whole, "features"));
+}
+
+#[test]
+fn predict_answers_with_slices_of_the_context() {
+    let sandbox = Sandbox::new();
+    sandbox.train("run", &["train.epochs=1", "dev.first=1"]);
+    let context = "Zoë walked 12 km over the “old” bridge, twice.";
+    sandbox.write("context.txt", context);
+    let arguments = [
+        "predict",
+        "--model=run/model",
+        "--question",
+        " How far? ",
+        "--top-k=3",
+    ];
+    let given = sandbox.command(&[&arguments[..], &["--json", "--context", context]].concat());
+    let prediction = given.json();
+    assert_eq!(keys(&prediction), ["answer", "answers", "null_odds"]);
+    assert_eq!(given.stderr, "");
+    assert_eq!(prediction["answers"].as_array().unwrap().len(), 3);
+    let from_file = ["--json", "--context-file=context.txt"];
+    let from_file = sandbox.command(&[&arguments[..], &from_file].concat());
+    assert_eq!(from_file.stdout, given.stdout);
+    let plain = sandbox.command(&[&arguments[..], &["--context", context]].concat());
+    assert_eq!(
+        (plain.code, plain.stdout.lines().count()),
+        (Some(0), 3),
+        "{plain:?}"
+    );
+    let answer = prediction["answer"].as_str().unwrap();
+    assert!(context.contains(answer), "{answer:?}");
+    for line in plain
+        .stdout
+        .lines()
+        .filter(|line| !line.contains("(no answer)"))
+    {
+        let text = line
+            .trim_start()
+            .split_once("  ")
+            .unwrap()
+            .1
+            .rsplit_once("  [")
+            .unwrap()
+            .0;
+        assert!(context.contains(text), "{line}");
+    }
+}
+
+#[test]
+fn devices_are_listed_the_best_first() {
+    let sandbox = Sandbox::new();
+    let devices = sandbox.command(&["devices", "--json"]).json();
+    assert_eq!(
+        devices["devices"].as_array().unwrap().last().unwrap()["name"],
+        "ndarray"
+    );
+    let plain = sandbox.command(&["devices"]);
+    assert!(
+        plain.stdout.starts_with("ndarray") && plain.code == Some(0),
+        "{plain:?}"
+    );
+}
+
+#[test]
+fn a_run_prints_three_answers_and_what_to_try_next() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.command(&["--config=config.toml", "train.epochs=1"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(run.stdout.matches("\n  Q: ").count(), 3, "{}", run.stdout);
+    for part in [
+        "features/s",
+        "peak memory",
+        "predict --model runs/config/model",
+        "tensorboard",
+    ] {
+        assert!(run.stdout.contains(part), "{part} is not in {}", run.stdout);
+    }
+    for part in [
+        "results go to runs/config",
+        "newly initialised: qa_outputs.bias",
+        "epoch 1/1",
+    ] {
+        assert!(run.stderr.contains(part), "{part} is not in {}", run.stderr);
+    }
+    // Another run gets a folder of its own.
+    let again = sandbox.command(&["train", "--config=config.toml", "train.epochs=1"]);
+    assert!(
+        again.stderr.contains("results go to runs/config-2"),
+        "{again:?}"
+    );
+}

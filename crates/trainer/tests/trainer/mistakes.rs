@@ -1,0 +1,181 @@
+//! A user's mistake: exit 2, one line that names the file or key, nothing half-written.
+
+use crate::support::{Finished, Sandbox};
+
+/// Trains into the folder `run`, which a mistake must not leave behind.
+pub(crate) fn train(sandbox: &Sandbox, settings: &[&str]) -> Finished {
+    let arguments = ["--config=config.toml", "--run-dir=run", "train.epochs=1"];
+    let finished = sandbox.command(&[&arguments, settings].concat());
+    assert!(!sandbox.path("run").exists(), "{finished:?}");
+    finished
+}
+
+fn dataset(context: &str, qas: &str) -> String {
+    format!(r#"{{"data": [{{"paragraphs": [{{"context": "{context}", "qas": [{qas}]}}]}}]}}"#)
+}
+
+#[test]
+fn in_the_configuration() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .command(&["--config=none.toml"])
+        .mistake(&["none.toml", "configs/"]);
+    sandbox.write("broken.toml", "[train]\nepochs = 1\nseed = = 2\n");
+    sandbox
+        .command(&["--config=broken.toml"])
+        .mistake(&["broken.toml", "line 3"]);
+    train(&sandbox, &["run.device=cuda:7"]).mistake(&["cuda:7", "ndarray"]);
+    train(&sandbox, &["--device=cuda:7"]).mistake(&["cuda:7", "ndarray"]);
+    train(&sandbox, &["train.epochs=0"]).mistake(&["train.epochs"]);
+    train(&sandbox, &["train.first=-1"]).mistake(&["train.first"]);
+    let too_long = ["windows.max_seq_length=385"];
+    train(&sandbox, &too_long).mistake(&["max_seq_length 385", "384 positions"]);
+    let overlap = ["windows.max_seq_length=100"];
+    train(&sandbox, &overlap).mistake(&["doc_stride = 128"]);
+}
+
+#[test]
+fn all_complaints_about_a_configuration_come_at_once() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "wrong.toml",
+        "[train]\nepoch = 3\nbatch_size = \"8\"\n[modell]\nsource = \"x\"\n",
+    );
+    let finished = sandbox.command(&["--config=wrong.toml", "train.lr=1", "--run-dir=run"]);
+    assert_eq!(
+        (finished.code, finished.stdout.as_str()),
+        (Some(2), ""),
+        "{finished:?}"
+    );
+    for part in [
+        "train.epoch ",
+        "train.batch_size",
+        "modell",
+        "train.lr",
+        "train.files",
+        "dev.file",
+    ] {
+        assert!(
+            finished.stderr.contains(part),
+            "{part} is not in {}",
+            finished.stderr
+        );
+    }
+    assert_eq!(finished.stderr.lines().count(), 6, "{}", finished.stderr);
+    assert!(!sandbox.path("run").exists());
+}
+
+#[test]
+fn in_a_dataset() {
+    let sandbox = Sandbox::new();
+    let question =
+        r#"{"id": "q7", "question": "Who?", "answers": [{"text": "Bo", "answer_start": 1}]}"#;
+    let shape = r#"{"id": "q1", "question": 5, "answers": []}"#;
+    for (name, text, parts) in [
+        (
+            "text.json",
+            "no JSON".to_owned(),
+            &["text.json", "line 1"][..],
+        ),
+        (
+            "cut.json",
+            dataset("a", "").replace("]}]}", ""),
+            &["cut.json"],
+        ),
+        (
+            "shape.json",
+            dataset("a", shape),
+            &["data[0].paragraphs[0].qas[0].question"],
+        ),
+        ("list.json", "[1, 2]".to_owned(), &["list.json", "line 1"]),
+        ("empty.json", dataset("a", ""), &["empty.json"]),
+        (
+            "answer.json",
+            dataset("Bo ran.", question),
+            &["answer.json", "\"q7\"", "\"Bo\""],
+        ),
+    ] {
+        sandbox.write(name, &text);
+        let files = format!("train.files={name}");
+        train(&sandbox, &[&files]).mistake(parts);
+        let file = format!("dev.file={name}");
+        train(&sandbox, &[&file]).mistake(parts);
+        let inspected = sandbox.command(&["inspect", "--tokenizer=encoder", "--dataset", name]);
+        inspected.mistake(parts);
+        let evaluated = sandbox.command(&["evaluate", "--model=encoder", "--dataset", name]);
+        evaluated.mistake(parts);
+    }
+    train(&sandbox, &["train.files=none.json"]).mistake(&["none.json"]);
+    train(&sandbox, &["train.files=train.json,train.json"]).mistake(&["train.json", "twice"]);
+    // A question that leaves no room for its context, found before the first step.
+    let long = "what ".repeat(400);
+    let long = format!(r#"{{"id": "q8", "question": "{long}", "answers": []}}"#);
+    sandbox.write("long.json", &dataset("Bo ran.", &long));
+    train(&sandbox, &["train.files=long.json"]).mistake(&["\"q8\"", "400 tokens"]);
+}
+
+#[test]
+fn in_what_is_scored_asked_and_inspected() {
+    let sandbox = Sandbox::new();
+    let score = |predictions: &str| {
+        let path = sandbox.write("predictions.json", predictions);
+        let path = path.to_str().unwrap().to_owned();
+        sandbox.command(&[
+            "score",
+            "--dataset=dev.json",
+            "--predictions",
+            &path,
+            "--json",
+        ])
+    };
+    score("{\"a\": 1}").mistake(&["predictions.json", "line 1"]);
+    score("[]").mistake(&["predictions.json", "line 1"]);
+    score("{\"a\"").mistake(&["predictions.json", "line 1"]);
+    score("").mistake(&["predictions.json"]);
+    score("{}").mistake(&["predictions.json", "no question"]);
+    let arguments = ["score", "--dataset=dev.json", "--predictions=none.json"];
+    sandbox.command(&arguments).mistake(&["none.json"]);
+
+    let predict = |question: &str, context: &str| {
+        let arguments = [
+            "predict",
+            "--model=run",
+            "--question",
+            question,
+            "--context",
+            context,
+        ];
+        sandbox.command(&arguments)
+    };
+    std::fs::rename(sandbox.path("encoder"), sandbox.path("run")).unwrap();
+    predict("", "A text.").mistake(&["question"]);
+    predict(" \n", "A text.").mistake(&["question"]);
+    predict("Who?", "").mistake(&["context"]);
+    predict(&"who ".repeat(500), "A text.").mistake(&["500 tokens"]);
+    let arguments = [
+        "predict",
+        "--model=run",
+        "--question=Who?",
+        "--context-file=none.txt",
+    ];
+    sandbox.command(&arguments).mistake(&["none.txt"]);
+
+    let inspect = |arguments: &[&str]| {
+        sandbox.command(
+            &[
+                &["inspect", "--tokenizer=run", "--dataset=dev.json"],
+                arguments,
+            ]
+            .concat(),
+        )
+    };
+    inspect(&["--doc-stride=400"]).mistake(&["doc_stride = 400"]);
+    inspect(&["--max-seq-length=3"]).mistake(&["max_seq_length = 3"]);
+    let arguments = ["inspect", "--dataset=dev.json", "--tokenizer=dev.json"];
+    sandbox
+        .command(&arguments)
+        .mistake(&["dev.json", "not a tokenizer.json"]);
+    sandbox
+        .command(&["inspect", "--dataset=dev.json", "--tokenizer=none"])
+        .mistake(&["none"]);
+}

@@ -1,0 +1,162 @@
+//! The invariants that the compiler does not know.
+
+use std::path::Path;
+
+use crate::{cargo_tree, root};
+
+/// What each crate may use of ours.
+const ARROWS: [(&str, &str); 6] = [
+    ("qa-metrics", ""),
+    ("squad-data", ""),
+    ("fused-ops", ""),
+    ("bert-qa", "squad-data fused-ops"),
+    ("trainer", "bert-qa squad-data qa-metrics fused-ops"),
+    ("xtask", ""),
+];
+
+/// Words that may stand in code of some places only.
+const WORDS: [(&str, &str); 2] = [
+    (
+        "NdArray LibTorch Device::ndarray Device::libtorch burn_ndarray burn_tch",
+        "crates/trainer/src/device.rs crates/fused-ops/src/ndarray/ /tests/",
+    ),
+    (
+        "unsafe",
+        "crates/fused-ops/src/ndarray/ crates/trainer/src/machine.rs",
+    ),
+];
+
+const MANIFEST: [&str; 4] = [
+    "\ndescription = \"",
+    "\nlicense.workspace = true\n",
+    "\nrust-version.workspace = true\n",
+    "\n[lints]\nworkspace = true\n",
+];
+
+const LONGEST_FILE: usize = 300;
+
+pub(crate) fn complaints() -> Vec<String> {
+    let mut complaints = Vec::new();
+    walk(&root(), Path::new("crates"), &mut |path, text| {
+        if path.ends_with(".rs") {
+            complaints.extend(source(path, text));
+        } else if let Some(folder) = path.strip_suffix("/Cargo.toml") {
+            let name = folder.rsplit('/').next().unwrap_or_default();
+            complaints.extend(manifest(path, text));
+            let edges = "--all-features --edges=normal,build --depth=1";
+            let packages = cargo_tree(&format!("-p={name} {edges}"), "{p}");
+            complaints.extend(arrows(name, &packages));
+        }
+    });
+    for package in cargo_tree("-p=squad-data --edges=normal,build", "{p}") {
+        if package.starts_with("burn") {
+            complaints.push(format!("squad-data depends on {package}"));
+        }
+    }
+    complaints
+}
+
+/// Shows `see` every source and manifest below a folder, with its path from `root`.
+fn walk(root: &Path, folder: &Path, see: &mut dyn FnMut(&str, &str)) {
+    for entry in std::fs::read_dir(root.join(folder)).expect("a folder can be listed") {
+        let entry = entry.expect("a folder can be listed");
+        let path = folder.join(entry.file_name());
+        let name = path.to_string_lossy().replace('\\', "/");
+        if entry.path().is_dir() {
+            walk(root, &path, see);
+        } else if name.ends_with(".rs") || name.ends_with("/Cargo.toml") {
+            let text = std::fs::read_to_string(entry.path()).expect("a source is text");
+            see(&name, &text);
+        }
+    }
+}
+
+fn source(path: &str, text: &str) -> Vec<String> {
+    let mut complaints = Vec::new();
+    if text.lines().count() > LONGEST_FILE {
+        complaints.push(format!("{path}: more than {LONGEST_FILE} lines: divide it"));
+    }
+    for (words, places) in WORDS {
+        // This crate has the words in its rules.
+        let mut places = places.split(' ').chain(["crates/xtask/"]);
+        if places.any(|place| path.contains(place)) {
+            continue;
+        }
+        // Unit tests, which stand at the end, may name what they test with.
+        let code = text.lines().take_while(|line| *line != "#[cfg(test)]");
+        for (number, line) in (1..).zip(code) {
+            let line = line.split("//").next().unwrap_or_default();
+            for word in words.split(' ').filter(|word| has_word(line, word)) {
+                complaints.push(format!("{path}:{number}: {word} has no place here"));
+            }
+        }
+    }
+    complaints
+}
+
+/// Whether `word` stands in `line` and is not a part of a longer name.
+fn has_word(line: &str, word: &str) -> bool {
+    let in_name = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).any(|(at, _)| {
+        !line[..at].ends_with(in_name) && !line[at + word.len()..].starts_with(in_name)
+    })
+}
+
+fn manifest(path: &str, text: &str) -> impl Iterator<Item = String> {
+    let missing = MANIFEST.into_iter().filter(|part| !text.contains(part));
+    missing.map(move |part| format!("{path}: no `{}`", part.trim()))
+}
+
+/// `packages` are the crate itself and what it uses; those of this workspace stand with a path.
+fn arrows(name: &str, packages: &[String]) -> Vec<String> {
+    let Some((_, allowed)) = ARROWS.iter().find(|(known, _)| *known == name) else {
+        return vec![format!("{name} is not in the list of crates, {}", file!())];
+    };
+    let ours = packages.iter().filter(|line| line.contains("/crates/"));
+    ours.filter_map(|line| line.split(' ').next())
+        .filter(|used| *used != name && !allowed.split(' ').any(|allowed| allowed == *used))
+        .map(|used| format!("{name} may not depend on {used}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_found_in_code_and_nowhere_else() {
+        for (path, text, complaints) in [
+            ("crates/a/src/lib.rs", "unsafe { f() }", 1),
+            ("crates/a/src/lib.rs", "deny(unsafe_code) // unsafe", 0),
+            ("crates/trainer/src/machine.rs", "unsafe { f() }", 0),
+            ("crates/a/src/lib.rs", "\nf(Device::ndarray());", 1),
+            ("crates/a/src/lib.rs", "#[cfg(test)]\nuse NdArray;", 0),
+            ("crates/a/tests/a.rs", "f(Device::ndarray());", 0),
+            ("crates/a/src/lib.rs", &"\n".repeat(301), 1),
+        ] {
+            assert_eq!(source(path, text).len(), complaints, "{path}: {text}");
+        }
+    }
+
+    #[test]
+    fn manifests_take_from_the_workspace_what_is_the_workspaces() {
+        assert_eq!(manifest("a", &MANIFEST.concat()).count(), 0);
+        let found: Vec<_> = manifest("a", "[package]\ndescription = \"d\"\n").collect();
+        assert_eq!(
+            (found.len(), &*found[0]),
+            (3, "a: no `license.workspace = true`")
+        );
+    }
+
+    #[test]
+    fn arrows_point_one_way() {
+        for (name, used, complaints) in [
+            ("bert-qa", "squad-data", 0),
+            ("squad-data", "bert-qa", 1),
+            ("new", "new", 1),
+        ] {
+            let lines = [name, used].map(|name| format!("{name} v0.1.0 (/w/crates/{name})"));
+            assert_eq!(arrows(name, &lines).len(), complaints, "{name}");
+        }
+    }
+}
