@@ -20,6 +20,7 @@ mod names;
 mod pretrained;
 mod source;
 mod weights;
+mod wheel;
 
 pub use answerer::{QuestionAnswerer, predict_logits};
 pub use config::BertConfig;
@@ -33,5 +34,6 @@ pub use input::PackedInput;
 pub use model::{BertForQuestionAnswering, BertModel};
 pub use names::hugging_face_name;
 pub use pretrained::{Companions, Pretrained};
-pub use source::{ModelSource, Wheel};
+pub use source::ModelSource;
 pub use weights::LoadReport;
+pub use wheel::Wheel;

@@ -1,13 +1,15 @@
 //! The kernels as a Burn backend extension: forward on NdArray, backward through its autodiff.
 
-use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::autodiff::ops::{Backward, OpsKind};
 use burn::backend::ndarray::NdArrayTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, NdArray, backend_extension};
 
+use super::backward::{
+    AttentionBackward, AttentionState, LayerNormBackward, LayerNormState, LinearBackward,
+    LinearState,
+};
 use super::storage::{dims, tensor, values};
 use super::{attention, linear, norm};
 use crate::Activation;
@@ -89,129 +91,6 @@ impl FusedBackend for NdArray {
         let [input_values, residual, gamma, beta] = [&input, &residual, &gamma, &beta].map(values);
         let forward = norm::forward(&input_values, &residual, &gamma, &beta, &settings);
         tensor(forward.output, &dims(&input))
-    }
-}
-
-#[derive(Debug)]
-struct LinearBackward;
-
-#[derive(Clone, Debug)]
-struct LinearState {
-    input: NdArrayTensor,
-    weight: NdArrayTensor,
-    /// The input of the activation, where there is one.
-    linear: Option<NdArrayTensor>,
-}
-
-impl Backward<NdArray, 3> for LinearBackward {
-    type State = LinearState;
-
-    fn backward(self, ops: Ops<LinearState, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let LinearState {
-            input,
-            weight,
-            linear,
-        } = ops.state;
-        let grad = grads.consume::<NdArray>(&ops.node);
-        let grad = match &linear {
-            None => values(&grad),
-            Some(linear) => linear::gelu_backward(&values(linear), &values(&grad)).into(),
-        };
-        let [rows, inputs] = dims(&input);
-        let outputs = dims(&weight)[1];
-        let [to_input, to_weight, to_bias] =
-            linear::backward(&values(&input), &values(&weight), &grad, rows, outputs);
-        let gradients = [
-            tensor(to_input, &[rows, inputs]),
-            tensor(to_weight, &[inputs, outputs]),
-            tensor(to_bias, &[outputs]),
-        ];
-        for (node, gradient) in ops.parents.into_iter().zip(gradients) {
-            if let Some(node) = node {
-                grads.register::<NdArray>(node.id, gradient);
-            }
-        }
-    }
-}
-
-#[derive(Debug)]
-struct AttentionBackward;
-
-#[derive(Clone, Debug)]
-struct AttentionState {
-    query: NdArrayTensor,
-    key: NdArrayTensor,
-    value: NdArrayTensor,
-    output: NdArrayTensor,
-    log_sums: NdArrayTensor,
-    settings: attention::Settings,
-}
-
-impl Backward<NdArray, 3> for AttentionBackward {
-    type State = AttentionState;
-
-    fn backward(self, ops: Ops<AttentionState, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let state = ops.state;
-        let grad = grads.consume::<NdArray>(&ops.node);
-        let shape = dims(&grad);
-        let saved = attention::Saved {
-            query: &values(&state.query),
-            key: &values(&state.key),
-            value: &values(&state.value),
-            output: &values(&state.output),
-            log_sums: &values(&state.log_sums),
-        };
-        let gradients = attention::backward(&saved, &values(&grad), shape[1], &state.settings);
-        for (node, gradient) in ops.parents.into_iter().zip(gradients) {
-            if let Some(node) = node {
-                grads.register::<NdArray>(node.id, tensor(gradient, &shape));
-            }
-        }
-    }
-}
-
-#[derive(Debug)]
-struct LayerNormBackward;
-
-#[derive(Clone, Debug)]
-struct LayerNormState {
-    normalised: NdArrayTensor,
-    inverse_std: NdArrayTensor,
-    gamma: NdArrayTensor,
-    settings: norm::Settings,
-}
-
-impl Backward<NdArray, 4> for LayerNormBackward {
-    type State = LayerNormState;
-
-    fn backward(self, ops: Ops<LayerNormState, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let LayerNormState {
-            normalised,
-            inverse_std,
-            gamma,
-            settings,
-        } = ops.state;
-        let grad = grads.consume::<NdArray>(&ops.node);
-        let shape = dims(&grad);
-        let [to_input, to_residual, to_gamma, to_beta] = norm::backward(
-            &values(&normalised),
-            &values(&inverse_std),
-            &values(&gamma),
-            &values(&grad),
-            &settings,
-        );
-        let columns = [shape[1]];
-        let gradients = [
-            tensor(to_input, &shape),
-            tensor(to_residual, &shape),
-            tensor(to_gamma, &columns),
-            tensor(to_beta, &columns),
-        ];
-        for (node, gradient) in ops.parents.into_iter().zip(gradients) {
-            if let Some(node) = node {
-                grads.register::<NdArray>(node.id, gradient);
-            }
-        }
     }
 }
 

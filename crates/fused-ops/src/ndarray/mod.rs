@@ -1,10 +1,12 @@
 //! Kernels for Burn's NdArray backend: forward and hand-written backward, on all cores.
 //!
-//! `extension` ties the kernels to Burn and its autodiff; the other modules know slices only.
+//! `extension` and `backward` tie the kernels to Burn and its autodiff, `storage` opens its tensors;
+//! the other modules know slices only.
 #![allow(deprecated)] // Burn prefers its Flex backend; NdArray is the one this project runs on.
 
 mod adamw;
 mod attention;
+mod backward;
 mod extension;
 mod gemm;
 mod linear;
