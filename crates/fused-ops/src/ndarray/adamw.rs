@@ -24,7 +24,7 @@ pub(crate) fn adamw_step<const D: usize>(
         let [parameter, first, second] = tensors.each_mut().map(values_mut);
         update(parameter, &storage::values(&gradient), first, second, adamw);
     }
-    let [parameter, first, second] = tensors.map(|t| Tensor::from_primitive::<NdArray>(t));
+    let [parameter, first, second] = tensors.map(Tensor::from_primitive::<NdArray>);
     (parameter, (first, second))
 }
 

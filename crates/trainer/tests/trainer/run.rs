@@ -207,3 +207,28 @@ fn eight_questions_can_be_learnt_by_heart() {
     assert_eq!(scores["exact_match"], 100.0, "{}", trained.metrics);
     assert_eq!(scores["f1"], 100.0, "{}", trained.metrics);
 }
+
+/// The best thresholds are a property of the answers, whatever threshold the run used.
+#[test]
+fn the_best_thresholds_do_not_depend_on_the_threshold_that_was_used() {
+    let sandbox = Sandbox::new();
+    let run = |name: &str, threshold: &str| {
+        let threshold = format!("answers.null_score_diff_threshold={threshold}");
+        sandbox
+            .train(name, &[SETTINGS, &[&threshold]].concat())
+            .metrics
+    };
+    let (never, always) = (run("never", "-1e9"), run("always", "1e9"));
+    assert_eq!(never["dev"]["NoAns_exact"], 100.0, "nothing was answered");
+    assert_eq!(never["dev"]["HasAns_exact"], 0.0, "nothing was answered");
+    assert_eq!(always["dev"]["NoAns_exact"], 0.0, "everything was answered");
+    for key in [
+        "best_exact",
+        "best_exact_thresh",
+        "best_f1",
+        "best_f1_thresh",
+    ] {
+        assert!(never["dev"][key].is_f64(), "{never}");
+        assert_eq!(never["dev"][key], always["dev"][key], "{key}");
+    }
+}
