@@ -52,7 +52,7 @@ fn summary(trained: &Trained, run_dir: &RunDir) {
     let model = trained.model_folder.display();
     println!("\nTry next:");
     println!(
-        "  cargo run -p trainer -- predict --model {model} --question 'Who wrote it?' --context 'A text of yours.'"
+        "  cargo run -p trainer -- predict --model {model} --question 'What do bees collect?' --context 'Bees collect nectar and pollen from flowers.'"
     );
     println!("  cargo run -p trainer -- evaluate --model {model} --dataset FILE");
     println!(
