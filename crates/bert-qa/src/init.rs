@@ -1,4 +1,4 @@
-use burn::module::Param;
+use burn::module::{Param, ParamId};
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
@@ -47,20 +47,23 @@ impl<'a> Init<'a> {
             .init(self.device)
     }
 
+    /// Drawn when it is first looked at: a parameter that is loaded before costs no numbers.
     fn normal(&mut self, shape: [usize; 2]) -> Param<Tensor<2>> {
         // A stream of numbers for each parameter: skipped parameters leave the others as they are.
         self.rng.set_stream(self.rng.get_stream() + 1);
         self.rng.set_word_pos(0);
-        let values: Vec<f32> = std::iter::repeat_with(|| box_muller(&mut self.rng))
-            .take((shape[0] * shape[1]).div_ceil(2))
-            .flatten()
-            .take(shape[0] * shape[1])
-            .map(|value| (value * self.std) as f32)
-            .collect();
-        Param::from_tensor(Tensor::from_data(
-            TensorData::new(values, shape),
-            self.device,
-        ))
+        let (mut rng, std) = (self.rng.clone(), self.std);
+        let draw = move |device: &Device, require_grad: bool| {
+            let values: Vec<f32> = std::iter::repeat_with(|| box_muller(&mut rng))
+                .take((shape[0] * shape[1]).div_ceil(2))
+                .flatten()
+                .take(shape[0] * shape[1])
+                .map(|value| (value * std) as f32)
+                .collect();
+            Tensor::from_data(TensorData::new(values, shape), device).set_require_grad(require_grad)
+        };
+        let device = self.device.clone();
+        Param::uninitialized(ParamId::new(), draw, device, true, shape.into())
     }
 }
 
