@@ -1,6 +1,6 @@
 //! Exact match and F1 of token spans as tensor operations (feature `tensor`).
 
-use burn::tensor::{FloatDType, Int, Tensor, TensorReadError};
+use burn::tensor::{Device, FloatDType, Int, Tensor, TensorReadError};
 
 /// One token span per window: positions of its first and its last token, both included.
 ///
@@ -121,6 +121,41 @@ impl SpanMetrics {
         Self::default()
     }
 
+    /// Goes on from what [`SpanMetrics::sums`] gave; `device` is that of the batches to come.
+    ///
+    /// ```
+    /// use burn::tensor::Device;
+    /// use qa_metrics::SpanMetrics;
+    ///
+    /// let metrics = SpanMetrics::from_sums([1.0, 1.5], 2, &Device::default());
+    /// assert_eq!(metrics.into_scores()?.f1, 0.75);
+    /// # Ok::<(), burn::tensor::TensorReadError>(())
+    /// ```
+    pub fn from_sums(sums: [f32; 2], total: usize, device: &Device) -> Self {
+        Self {
+            sums: (total > 0).then(|| Tensor::from_floats(sums, device)),
+            total,
+        }
+    }
+
+    /// Copies the sums to the host: exact matches, F1, and the number of windows.
+    ///
+    /// # Errors
+    ///
+    /// As [`SpanMetrics::into_scores`].
+    ///
+    /// ```
+    /// assert_eq!(qa_metrics::SpanMetrics::new().sums()?, ([0.0, 0.0], 0));
+    /// # Ok::<(), burn::tensor::TensorReadError>(())
+    /// ```
+    pub fn sums(&self) -> Result<([f32; 2], usize), TensorReadError> {
+        let sums = match self.sums.clone() {
+            Some(sums) => sums.try_into_vec_as::<f32>()?,
+            None => vec![0.0, 0.0],
+        };
+        Ok(([sums[0], sums[1]], self.total))
+    }
+
     /// Adds a batch, without waiting for the device.
     ///
     /// # Panics
@@ -164,15 +199,12 @@ impl SpanMetrics {
     /// # Ok::<(), burn::tensor::TensorReadError>(())
     /// ```
     pub fn into_scores(self) -> Result<SpanScores, TensorReadError> {
-        let sums = match self.sums {
-            Some(sums) => sums.try_into_vec_as::<f32>()?,
-            None => vec![0.0, 0.0],
-        };
-        let mean = |sum: f32| f64::from(sum) / self.total.max(1) as f64;
+        let (sums, total) = self.sums()?;
+        let mean = |sum: f32| f64::from(sum) / total.max(1) as f64;
         Ok(SpanScores {
             exact_match: mean(sums[0]),
             f1: mean(sums[1]),
-            total: self.total,
+            total,
         })
     }
 }

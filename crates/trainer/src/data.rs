@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
 use squad_data::{Dataset, Feature, QaTokenizer, make_features};
 
 use crate::Error;
@@ -29,26 +30,47 @@ impl Questions {
     }
 }
 
-/// Reads the training questions that a configuration asks for.
+/// Reads the questions to train on and those to score that a configuration asks for.
 ///
 /// # Errors
-/// If a file is not good SQuAD JSON, or nothing is left of it.
-pub fn read_train(config: &Config) -> Result<Dataset, Error> {
+/// If a file is not good SQuAD data, or nothing is left of it.
+pub fn read_questions(config: &Config) -> Result<(Dataset, Dataset), Error> {
     let train = &config.train;
-    let mut dataset = Dataset::read_all(&train.files)?;
+    let mut questions = Dataset::read_all(&train.files)?;
     if train.answerable_only {
-        dataset = dataset.answerable();
+        questions = questions.answerable();
     }
-    not_empty(first(dataset, train.first), &train.files[0])
+    let questions = first(questions, train.first);
+    let (questions, dev, dev_file) = if train.split > 0.0 {
+        let (questions, rest) = questions.split(train.split, train.seed)?;
+        (questions, rest, &train.files[0])
+    } else {
+        (
+            questions,
+            Dataset::read(&config.dev.file)?,
+            &config.dev.file,
+        )
+    };
+    let dev = first(dev, config.dev.first);
+    Ok((
+        not_empty(questions, &train.files[0])?,
+        not_empty(dev, dev_file)?,
+    ))
 }
 
-/// Reads the questions to be scored after each epoch.
-///
-/// # Errors
-/// As [`read_train`].
-pub fn read_dev(config: &Config) -> Result<Dataset, Error> {
-    let dataset = Dataset::read(&config.dev.file)?;
-    not_empty(first(dataset, config.dev.first), &config.dev.file)
+/// What tells these windows from any others: a digest of their tokens and labels in order.
+pub(crate) fn digest(features: &[Feature]) -> String {
+    let mut hasher = Sha256::new();
+    for feature in features {
+        hasher.update((feature.len() as u64).to_le_bytes());
+        for id in &feature.input_ids {
+            hasher.update(id.to_le_bytes());
+        }
+        for position in [feature.start_position, feature.end_position] {
+            hasher.update((position as u64).to_le_bytes());
+        }
+    }
+    format!("{:x}", hasher.finalize())
 }
 
 fn first(dataset: Dataset, count: usize) -> Dataset {

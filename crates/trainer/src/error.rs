@@ -32,13 +32,20 @@ pub enum Error {
     /// A device that this build or this machine does not have.
     #[error("{0}")]
     Device(String),
-    /// The loss is no longer a number.
-    #[error("the loss became {loss} in step {step}: try a lower train.learning_rate")]
+    /// The loss or the gradient is no longer a number; the model is as it was before the step.
+    #[error(
+        "the {what} became {value} in step {step}: try a lower train.learning_rate; questions of the step: {}",
+        questions.join(", ")
+    )]
     Diverged {
+        /// Of what the value is.
+        what: &'static str,
+        /// The value.
+        value: f32,
         /// The optimizer step, counted from 1.
         step: u32,
-        /// The loss.
-        loss: f32,
+        /// Ids of the questions that the step's windows belong to.
+        questions: Vec<String>,
     },
 }
 

@@ -1,241 +1,254 @@
+use std::path::Path;
 use std::time::Instant;
 
-use bert_qa::{BertForQuestionAnswering, DropoutSeed};
+use bert_qa::{BertForQuestionAnswering, Companions, DropoutSeed};
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use fused_ops::{PackedLengths, pad_span_logits};
-use qa_metrics::{SpanMetrics, TokenSpans};
-use squad_data::{PackedBatch, Shuffle, batches};
+use burn::tensor::Device;
+use squad_data::PackedBatch;
 
 use crate::Error;
-use crate::config::{Config, TrainConfig};
+use crate::checkpoint::Checkpoints;
+use crate::config::Config;
 use crate::data::Questions;
 use crate::evaluate::{Evaluation, evaluate};
-use crate::observer::{EpochReport, Observer, RunStart, StepReport};
+use crate::gradients::ParameterGradients;
+use crate::observer::{EpochReport, EvaluationReport, Observer, RunStart, StepReport};
 use crate::optimizer::Optimizer;
-use crate::schedule::LinearSchedule;
+use crate::plan::Plan;
+use crate::schedule::Schedule;
+use crate::state::{EpochTotals, RunState, device_error};
+use crate::stop::StopFlag;
 
 /// A run with everything built: [`Fit::run`] is the training loop.
-pub struct Fit<'a> {
-    config: &'a Config,
-    train: &'a Questions,
-    dev: &'a Questions,
+pub(crate) struct Fit<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) train: &'a Questions,
+    pub(crate) dev: &'a Questions,
+    /// Stands for the training windows in checkpoints.
+    pub(crate) data: String,
+    pub(crate) companions: &'a Companions,
+    pub(crate) run_dir: &'a Path,
     /// The device without autodiff; the model's has it.
-    device: Device,
-    optimizer: Optimizer,
-    schedule: LinearSchedule,
-    total_steps: u32,
-    step: u32,
+    pub(crate) device: Device,
+    pub(crate) optimizer: Optimizer,
+    pub(crate) state: RunState,
+    pub(crate) plan: Plan,
+    pub(crate) schedule: Schedule,
+    pub(crate) totals: EpochTotals,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) stop: StopFlag,
+    pub(crate) started: Instant,
+    /// The last one in this process.
+    pub(crate) evaluation: Option<(EvaluationReport, Evaluation)>,
 }
 
-/// What a run leaves behind.
-#[derive(Debug)]
-pub struct Fitted {
-    /// The trained model, without autodiff.
-    pub model: BertForQuestionAnswering,
-    /// The last epoch's figures.
-    pub last: EpochReport,
-    /// The last epoch's answers.
-    pub evaluation: Evaluation,
-    /// Windows per second of training over the whole run.
-    pub features_per_second: f64,
+/// What the loop leaves behind.
+pub(crate) struct Fitted {
+    /// The model as it was trained last, without autodiff.
+    pub(crate) model: BertForQuestionAnswering,
+    pub(crate) state: RunState,
+    /// That model's answers, if it was the last thing that was evaluated in this process.
+    pub(crate) evaluation: Option<Evaluation>,
+    /// The checkpoint to go on from, where the run was stopped before its end.
+    pub(crate) stopped: Option<std::path::PathBuf>,
 }
 
-impl<'a> Fit<'a> {
-    /// A run on `device`, which has no autodiff.
-    pub fn new(
-        config: &'a Config,
-        train: &'a Questions,
-        dev: &'a Questions,
-        device: Device,
-    ) -> Self {
-        let steps_per_epoch = train.features.len().div_ceil(config.train.batch_size);
-        let total_steps = u32::try_from(steps_per_epoch)
-            .unwrap_or(u32::MAX)
-            .saturating_mul(config.train.epochs);
-        let TrainConfig {
-            learning_rate,
-            warmup_ratio,
-            ..
-        } = config.train;
-        Self {
-            config,
-            train,
-            dev,
-            device,
-            optimizer: Optimizer::new(&config.train),
-            schedule: LinearSchedule::new(learning_rate, warmup_ratio, total_steps),
-            total_steps,
-            step: 0,
-        }
-    }
-
-    /// Trains for all epochs, evaluating after each. `model` is on the device with autodiff.
-    ///
-    /// # Errors
-    /// If the loss is no longer a number, or an observer cannot go on.
-    pub fn run(
+impl Fit<'_> {
+    /// Trains to the end, or until it is asked to stop. `model` is on the device with autodiff.
+    pub(crate) fn run(
         mut self,
         mut model: BertForQuestionAnswering,
         observer: &mut dyn Observer,
     ) -> Result<Fitted, Error> {
-        let epochs = self.config.train.epochs;
-        let features = self.train.features.len();
         observer.start(&RunStart {
-            total_steps: self.total_steps,
-            features,
-            epochs,
+            total_steps: self.plan.total_steps,
+            step: self.state.step,
+            features: self.train.features.len(),
+            epochs: self.config.train.epochs,
         });
-        let mut training_seconds = 0.0;
-        let mut last = None;
-        for epoch in 1..=epochs {
-            let mut totals = EpochTotals::default();
-            for indices in self.epoch_batches(epoch)? {
-                let batch = PackedBatch::new(&self.train.features, &indices);
-                let report;
-                (model, report) = self.train_step(model, &batch, epoch, &mut totals)?;
-                observer.step(&report)?;
+        let mut stopped = None;
+        while !self.plan.is_finished(&self.state) && stopped.is_none() {
+            if let Some(batches) = self.plan.next_step(&self.state, &self.train.features)? {
+                model = self.train_step(model, &batches, observer)?;
             }
-            training_seconds += totals.seconds;
-            last = Some(self.evaluate(&model, epoch, totals, observer)?);
+            if self.plan.evaluation_is_due(&self.state) {
+                self.evaluate(&model, observer)?;
+            }
+            if self.plan.epoch_is_over(&self.state) {
+                self.end_epoch(&model, observer)?;
+            }
+            let stops = self.stop.is_set() && !self.plan.is_finished(&self.state);
+            if stops || self.plan.checkpoint_is_due(&self.state) {
+                let path = self.checkpoint(&model)?;
+                stopped = stops.then_some(path);
+            }
         }
-        let (last, evaluation) = last.expect("a configuration has at least one epoch");
-        let features_per_second = features as f64 * f64::from(epochs) / training_seconds;
+        let step = self.state.step;
+        let evaluation = self.evaluation.filter(|(report, _)| report.step == step);
         Ok(Fitted {
             model: model.valid(),
-            last,
-            evaluation,
-            features_per_second,
+            state: self.state,
+            evaluation: evaluation.map(|(_, evaluation)| evaluation),
+            stopped,
         })
     }
 
-    fn epoch_batches(&self, epoch: u32) -> Result<Vec<Vec<usize>>, Error> {
-        let shuffle = Shuffle {
-            seed: self.config.train.seed,
-            epoch: u64::from(epoch),
-        };
-        let train = &self.config.train;
-        Ok(batches(
-            self.train.features.len(),
-            train.batch_size,
-            Some(shuffle),
-        )?)
-    }
-
-    /// Forward, loss, backward, clip, step.
+    /// Forward, loss and backward for each batch, then clip and step once.
     fn train_step(
         &mut self,
-        model: BertForQuestionAnswering,
-        batch: &PackedBatch,
-        epoch: u32,
-        totals: &mut EpochTotals,
-    ) -> Result<(BertForQuestionAnswering, StepReport), Error> {
+        mut model: BertForQuestionAnswering,
+        batches: &[PackedBatch],
+        observer: &mut dyn Observer,
+    ) -> Result<BertForQuestionAnswering, Error> {
         let started = Instant::now();
-        let learning_rate = self.schedule.rate(self.step);
-        let train = &self.config.train;
-        let dropout = train.dropout.then_some(DropoutSeed {
-            seed: train.seed,
-            rank: 0,
-            step: self.step,
-            micro_batch: 0,
-        });
-        let (loss_sum, logits) = model.loss(batch, &self.device.clone().autodiff(), dropout);
-        let loss = loss_sum / batch.len() as f64;
-        let loss_value = loss.clone().into_scalar::<f32>();
-        self.step += 1;
-        if !loss_value.is_finite() {
-            return Err(Error::Diverged {
-                step: self.step,
-                loss: loss_value,
-            });
+        let learning_rate = self.schedule.rate(self.state.step);
+        let features: usize = batches.iter().map(PackedBatch::len).sum();
+        let mut loss = 0.0;
+        let mut gradients = ParameterGradients::default();
+        for (micro_batch, batch) in batches.iter().enumerate() {
+            let dropout = self.dropout(micro_batch);
+            let device = self.device.clone().autodiff();
+            let (loss_sum, logits) = model.loss(batch, &device, dropout);
+            let share = loss_sum / features as f64;
+            loss += share.clone().into_scalar::<f32>();
+            self.check("loss", loss, batches)?;
+            gradients.add(&model, share.backward());
+            self.totals.add_spans(batch, logits.inner());
         }
-        let (model, grad_norm) = self.optimizer.step(model, loss.backward(), learning_rate);
+        let grad_norm = gradients.norm(&model);
+        self.check("gradient's norm", grad_norm, batches)?;
+        model = self
+            .optimizer
+            .apply(model, gradients, grad_norm, learning_rate);
         let seconds = started.elapsed().as_secs_f64();
-        totals.add(batch, logits.inner(), loss_value, seconds);
-        let report = StepReport {
-            step: self.step,
-            epoch,
-            loss: loss_value,
+        self.advance(batches.len(), features, loss, seconds);
+        observer.step(&StepReport {
+            step: self.state.step,
+            epoch: self.state.epoch,
+            loss,
+            smoothed_loss: self.state.smoothed.add(f64::from(loss)),
             grad_norm,
             learning_rate,
-            features: batch.len(),
-            tokens: batch.tokens(),
+            features,
+            tokens: batches.iter().map(PackedBatch::tokens).sum(),
             seconds,
+        })?;
+        Ok(model)
+    }
+
+    fn dropout(&self, micro_batch: usize) -> Option<DropoutSeed> {
+        let train = &self.config.train;
+        train.dropout.then_some(DropoutSeed {
+            seed: train.seed,
+            rank: 0,
+            step: self.state.step,
+            micro_batch: micro_batch as u16,
+        })
+    }
+
+    fn advance(&mut self, batches: usize, features: usize, loss: f32, seconds: f64) {
+        self.totals.loss += f64::from(loss) * features as f64;
+        self.totals.features += features;
+        self.totals.seconds += seconds;
+        self.state.step += 1;
+        self.state.next_batch += batches;
+        self.state.features += features as u64;
+        self.state.training_seconds += seconds;
+    }
+
+    /// Stops the run before a number that is none gets into the model.
+    fn check(&self, what: &'static str, value: f32, batches: &[PackedBatch]) -> Result<(), Error> {
+        if value.is_finite() {
+            return Ok(());
+        }
+        let windows = batches.iter().flat_map(|batch| &batch.features);
+        let question = |window: &usize| {
+            let example = self.train.features[*window].example;
+            self.train.dataset.examples[example].id.clone()
         };
-        Ok((model, report))
+        Err(Error::Diverged {
+            what,
+            value,
+            step: self.state.step + 1,
+            questions: windows.map(question).collect(),
+        })
     }
 
     fn evaluate(
-        &self,
+        &mut self,
         model: &BertForQuestionAnswering,
-        epoch: u32,
-        totals: EpochTotals,
         observer: &mut dyn Observer,
-    ) -> Result<(EpochReport, Evaluation), Error> {
+    ) -> Result<(), Error> {
         let started = Instant::now();
         let total = self.dev.features.len();
         let done = &mut |finished| observer.evaluating(finished, total);
-        let evaluation = evaluate(
-            &model.valid(),
-            self.dev,
-            &self.config.answers,
-            &self.device,
-            done,
-        )?;
-        let spans = totals
-            .spans
-            .into_scores()
-            .map_err(|e| Error::Device(e.to_string()))?;
+        let answers = &self.config.answers;
+        let evaluation = evaluate(&model.valid(), self.dev, answers, &self.device, done)?;
+        let is_best = self.plan.compare(&mut self.state, &evaluation.metrics)?;
+        if is_best {
+            self.companions
+                .save(&model.valid(), &self.run_dir.join("best"))?;
+        }
+        self.state.evaluated_step = self.state.step;
+        let report = EvaluationReport {
+            step: self.state.step,
+            epoch: self.state.epoch,
+            metrics: evaluation.metrics.clone(),
+            best: self.state.best,
+            seconds: started.elapsed().as_secs_f64(),
+        };
+        observer.evaluation(&report)?;
+        self.evaluation = Some((report, evaluation));
+        Ok(())
+    }
+
+    fn end_epoch(
+        &mut self,
+        model: &BertForQuestionAnswering,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        let totals = std::mem::take(&mut self.totals);
+        let spans = totals.spans.into_scores().map_err(device_error)?;
+        let (epoch, step) = (self.state.epoch, self.state.step);
+        let evaluation = self.evaluation.as_ref().map(|(report, _)| report);
         let report = EpochReport {
             epoch,
-            step: self.step,
+            step,
             train_loss: totals.loss / totals.features as f64,
             train_span_exact: 100.0 * spans.exact_match,
             train_span_f1: 100.0 * spans.f1,
             features_per_second: totals.features as f64 / totals.seconds,
-            metrics: evaluation.metrics.clone(),
-            evaluation_seconds: started.elapsed().as_secs_f64(),
+            evaluation: evaluation.filter(|report| report.step == step).cloned(),
         };
         observer.epoch(&report)?;
-        Ok((report, evaluation))
+        if self.plan.weights_are_due(epoch) {
+            let loss = report.evaluation.and_then(|e| e.metrics["loss"].as_f64());
+            let loss = loss.unwrap_or(f64::NAN);
+            let name = format!("checkpoints/checkpoint-{epoch:02}-{loss:.4}");
+            self.companions
+                .save(&model.valid(), &self.run_dir.join(name))?;
+        }
+        self.state.train_loss = report.train_loss;
+        (self.state.epoch, self.state.next_batch) = (epoch + 1, 0);
+        Ok(())
     }
-}
 
-/// Sums over the batches of an epoch.
-#[derive(Default)]
-struct EpochTotals {
-    /// Of the loss, over windows.
-    loss: f64,
-    features: usize,
-    seconds: f64,
-    spans: SpanMetrics,
-}
-
-impl EpochTotals {
-    /// `logits` are `[tokens, 2]`; the predicted positions and their scores stay on the device.
-    fn add(&mut self, batch: &PackedBatch, logits: Tensor<2>, loss: f32, seconds: f64) {
-        self.loss += f64::from(loss) * batch.len() as f64;
-        self.features += batch.len();
-        self.seconds += seconds;
-        let device = logits.device();
-        let padded = pad_span_logits(logits, &PackedLengths::new(&batch.lengths));
-        let best = padded.argmax(2).squeeze_dim::<2>(2);
-        let side = |side: usize| best.clone().narrow(1, side, 1).squeeze_dim::<1>(1);
-        let positions = |positions: &[usize]| {
-            let positions: Vec<i64> = positions.iter().map(|p| *p as i64).collect();
-            let shape = [positions.len()];
-            Tensor::<1, Int>::from_data(TensorData::new(positions, shape), &device)
+    fn checkpoint(
+        &mut self,
+        model: &BertForQuestionAnswering,
+    ) -> Result<std::path::PathBuf, Error> {
+        let elapsed_seconds = self.state.elapsed_seconds + self.started.elapsed().as_secs_f64();
+        let state = RunState {
+            totals: self.totals.save()?,
+            elapsed_seconds,
+            ..self.state.clone()
         };
-        let gold = TokenSpans {
-            start: positions(&batch.start_positions),
-            end: positions(&batch.end_positions),
-        };
-        self.spans.update(
-            TokenSpans {
-                start: side(0),
-                end: side(1),
-            },
-            gold,
-        );
+        self.checkpoints.write(
+            &state,
+            &self.data,
+            self.companions,
+            &model.valid(),
+            &self.optimizer,
+        )
     }
 }

@@ -1,36 +1,65 @@
 //! Fine-tunes BERT-family encoders on SQuAD: the library behind the `trainer` command.
 //!
-//! [`train`] is a whole run from a [`Config`]; [`Fit`] is its loop, told through [`Observer`]s.
+//! [`Trainer`] is a whole run from a [`Config`]; [`Observer`]s and callbacks are told how it goes.
+//! It keeps nothing outside the run: two runs in one process give what two processes give.
+//!
+//! ```no_run
+//! use trainer::{Config, Trainer};
+//!
+//! let config = Config::resolve("configs/quickstart.toml".as_ref(), &["train.epochs=1".to_owned()])?;
+//! let outcome = Trainer::new(config)?
+//!     .run_dir("runs/mine")
+//!     .on_step(|step| println!("{} {:.3}", step.step, step.loss))
+//!     .fit()?;
+//! if let Some(trained) = outcome.finished() {
+//!     println!("{}", trained.metrics["dev"]);
+//! }
+//! # Ok::<(), trainer::Error>(())
+//! ```
 #![deny(missing_docs)]
 
+mod callbacks;
+mod checkpoint;
 mod config;
+mod curves;
 mod data;
 mod device;
+mod ending;
 mod error;
 mod evaluate;
 mod fit;
+mod gradients;
 mod machine;
 mod observer;
 mod optimizer;
+mod optimizer_state;
+mod parameters;
+mod plan;
+mod prepared;
 mod progress;
 mod run_dir;
 mod schedule;
+mod state;
+mod stop;
 mod tensorboard;
 mod train;
 
 pub use config::{
-    AnswerConfig, Config, DevConfig, ModelConfig, RunConfig, TrainConfig, WindowConfig,
+    AnswerConfig, CheckpointConfig, Config, DevConfig, Init, LrSchedulerType, ModelConfig,
+    RunConfig, TrainConfig, WindowConfig,
 };
-pub use data::{Questions, read_dev, read_train};
+pub use data::{Questions, read_questions};
 pub use device::{DeviceInfo, device, devices};
 pub use error::Error;
 pub use evaluate::{Evaluation, evaluate, score};
-pub use fit::{Fit, Fitted};
-pub use machine::{keep_freed_memory, peak_memory_bytes, set_threads};
-pub use observer::{EpochReport, Observer, RunStart, StepReport};
+pub use gradients::ParameterGradients;
+pub use machine::{keep_freed_memory, peak_memory_bytes, with_threads};
+pub use observer::{EpochReport, EvaluationReport, Observer, RunStart, StepReport};
 pub use optimizer::Optimizer;
+pub use prepared::model_cache;
 pub use progress::Progress;
-pub use run_dir::{Lines, RunDir};
-pub use schedule::LinearSchedule;
-pub use tensorboard::TensorBoard;
-pub use train::{Trained, model_cache, train};
+pub use run_dir::RunDir;
+pub use schedule::Schedule;
+pub use state::Best;
+pub use stop::StopFlag;
+pub use train::{Outcome, Stopped, Trained, Trainer};

@@ -1,5 +1,7 @@
 //! What a run may use of the machine, and what it used.
 
+use crate::Error;
+
 /// Keeps freed memory in the process instead of giving it back to the system.
 ///
 /// A training step frees and takes the same hundreds of megabytes again and again; with glibc's
@@ -11,15 +13,24 @@ pub fn keep_freed_memory() {
     unsafe {
         libc::mallopt(libc::M_MMAP_MAX, 0);
         libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
+        // Other arenas than the main one give memory back whatever the threshold says.
+        libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }
 
-/// One setting for the number of CPU threads; 0 takes every core.
-pub fn set_threads(threads: usize) {
-    // The pool can be made only once; a second run in one process keeps the first's.
-    let _ = rayon::ThreadPoolBuilder::new()
+/// Runs `work` on a pool of so many threads; 0 takes every core. What it starts in parallel stays
+/// on these threads, and nothing is left behind for the next run in this process.
+///
+/// # Errors
+/// If the system does not give the threads.
+pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
-        .build_global();
+        // The work itself runs on one of them, and needs what a main thread has.
+        .stack_size(8 << 20)
+        .build()
+        .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
+    Ok(pool.install(work))
 }
 
 /// The process's peak resident memory in bytes, where the system tells it.

@@ -1,12 +1,15 @@
 use serde_json::{Value, json};
 
 use crate::Error;
+use crate::state::Best;
 
 /// What is known before the first step.
 #[derive(Clone, Debug)]
 pub struct RunStart {
     /// Optimizer steps in all epochs.
     pub total_steps: u32,
+    /// Optimizer steps made before, where a run is resumed.
+    pub step: u32,
     /// Training windows in an epoch.
     pub features: usize,
     /// Epochs.
@@ -20,28 +23,45 @@ pub struct StepReport {
     pub step: u32,
     /// The epoch, counted from 1.
     pub epoch: u32,
-    /// Mean span loss of the batch.
+    /// Mean span loss of the step's windows.
     pub loss: f32,
+    /// The loss smoothed over about fifty steps.
+    pub smoothed_loss: f64,
     /// The gradient's global norm before clipping.
     pub grad_norm: f32,
     /// The learning rate of this step.
     pub learning_rate: f64,
-    /// Windows in the batch.
+    /// Windows of the step.
     pub features: usize,
-    /// Tokens in the batch.
+    /// Tokens of the step.
     pub tokens: usize,
     /// Seconds that the step took.
     pub seconds: f64,
 }
 
-/// One epoch with its evaluation.
+/// One evaluation on the dev set.
+#[derive(Clone, Debug)]
+pub struct EvaluationReport {
+    /// Optimizer steps made so far.
+    pub step: u32,
+    /// The epoch, counted from 1.
+    pub epoch: u32,
+    /// The official figures, and the loss.
+    pub metrics: Value,
+    /// The best evaluation so far, this one included, where evaluations are compared.
+    pub best: Option<Best>,
+    /// Seconds that it took.
+    pub seconds: f64,
+}
+
+/// One epoch.
 #[derive(Clone, Debug)]
 pub struct EpochReport {
     /// The epoch, counted from 1.
     pub epoch: u32,
     /// Optimizer steps made so far.
     pub step: u32,
-    /// Mean loss over the epoch's windows, each batch weighted by its windows.
+    /// Mean loss over the epoch's windows, each step weighted by its windows.
     pub train_loss: f64,
     /// Token-level exact match of the training spans in the epoch, in percent: not the official
     /// metric, computed in training with dropout on.
@@ -50,17 +70,16 @@ pub struct EpochReport {
     pub train_span_f1: f64,
     /// Training windows per second of training.
     pub features_per_second: f64,
-    /// The official figures on the dev set.
-    pub metrics: Value,
-    /// Seconds that the evaluation took.
-    pub evaluation_seconds: f64,
+    /// The evaluation at the epoch's end, if there was one.
+    pub evaluation: Option<EvaluationReport>,
 }
 
 impl StepReport {
     /// The named figures of a step.
-    pub fn scalars(&self) -> [(&'static str, f64); 5] {
-        [
+    pub fn scalars(&self) -> Vec<(String, f64)> {
+        let scalars = [
             ("train/loss", f64::from(self.loss)),
+            ("train/loss_smoothed", self.smoothed_loss),
             ("train/learning_rate", self.learning_rate),
             ("train/grad_norm", f64::from(self.grad_norm)),
             (
@@ -68,53 +87,73 @@ impl StepReport {
                 self.features as f64 / self.seconds,
             ),
             ("train/tokens_per_second", self.tokens as f64 / self.seconds),
-        ]
+        ];
+        scalars.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+}
+
+impl EvaluationReport {
+    /// The named figures of an evaluation.
+    pub fn scalars(&self) -> Vec<(String, f64)> {
+        self.figures("eval/")
     }
 
-    pub(crate) fn json(&self) -> Value {
-        line(
-            json!({ "step": self.step, "epoch": self.epoch }),
-            &self.scalars(),
-        )
+    fn figures(&self, prefix: &str) -> Vec<(String, f64)> {
+        let figures = self.metrics.as_object().into_iter().flatten();
+        figures
+            .filter_map(|(key, value)| Some((format!("{prefix}{key}"), value.as_f64()?)))
+            .collect()
     }
 }
 
 impl EpochReport {
     /// The named figures of an epoch; the dev set's are named as the official script names them.
     pub fn scalars(&self) -> Vec<(String, f64)> {
-        let mut scalars = vec![
-            ("epoch/train_loss".to_owned(), self.train_loss),
-            ("epoch/train_span_exact".to_owned(), self.train_span_exact),
-            ("epoch/train_span_f1".to_owned(), self.train_span_f1),
-            (
-                "epoch/features_per_second".to_owned(),
-                self.features_per_second,
-            ),
+        let scalars = [
+            ("epoch/train_loss", self.train_loss),
+            ("epoch/train_span_exact", self.train_span_exact),
+            ("epoch/train_span_f1", self.train_span_f1),
+            ("epoch/features_per_second", self.features_per_second),
         ];
-        let figures = self.metrics.as_object().into_iter().flatten();
-        scalars.extend(
-            figures.filter_map(|(key, value)| Some((format!("epoch/dev_{key}"), value.as_f64()?))),
-        );
+        let evaluation = self.evaluation.iter();
         scalars
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        line(
-            json!({ "epoch_end": self.epoch, "step": self.step }),
-            &self.scalars(),
-        )
+            .map(|(name, value)| (name.to_owned(), value))
+            .into_iter()
+            .chain(evaluation.flat_map(|evaluation| evaluation.figures("epoch/dev_")))
+            .collect()
     }
 }
 
-fn line<K: AsRef<str>>(mut line: Value, scalars: &[(K, f64)]) -> Value {
+/// A point of a curve's x axis: what a report's figures are drawn over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct At {
+    pub(crate) kind: Kind,
+    /// The epoch of an epoch's figures, else the optimizer step.
+    pub(crate) x: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Step,
+    Evaluation,
+    Epoch,
+}
+
+/// A report as a line of `metrics.jsonl`.
+pub(crate) fn line(kind: Kind, step: u32, epoch: u32, scalars: &[(String, f64)]) -> Value {
+    let mut line = match kind {
+        Kind::Step => json!({ "step": step, "epoch": epoch }),
+        Kind::Evaluation => json!({ "evaluation": step, "step": step, "epoch": epoch }),
+        Kind::Epoch => json!({ "epoch_end": epoch, "step": step }),
+    };
     for (name, value) in scalars {
-        line[name.as_ref()] = json!(value);
+        line[name] = json!(value);
     }
     line
 }
 
 /// Someone who is told how a run goes. Every method may be left out.
-pub trait Observer {
+pub trait Observer: Send {
     /// Before the first step.
     fn start(&mut self, _: &RunStart) {}
 
@@ -129,7 +168,15 @@ pub trait Observer {
     /// While the dev set is answered: windows finished, and in all.
     fn evaluating(&mut self, _finished: usize, _total: usize) {}
 
-    /// After each epoch's evaluation.
+    /// After each evaluation.
+    ///
+    /// # Errors
+    /// What the observer cannot go on without.
+    fn evaluation(&mut self, _: &EvaluationReport) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// After each epoch, and its evaluation if there is one.
     ///
     /// # Errors
     /// What the observer cannot go on without.
@@ -139,7 +186,7 @@ pub trait Observer {
 }
 
 /// Observers told one after the other.
-impl<const N: usize> Observer for [Box<dyn Observer + '_>; N] {
+impl Observer for Vec<Box<dyn Observer + '_>> {
     fn start(&mut self, start: &RunStart) {
         self.iter_mut().for_each(|observer| observer.start(start));
     }
@@ -154,19 +201,13 @@ impl<const N: usize> Observer for [Box<dyn Observer + '_>; N] {
             .for_each(|observer| observer.evaluating(finished, total));
     }
 
+    fn evaluation(&mut self, report: &EvaluationReport) -> Result<(), Error> {
+        self.iter_mut()
+            .try_for_each(|observer| observer.evaluation(report))
+    }
+
     fn epoch(&mut self, report: &EpochReport) -> Result<(), Error> {
         self.iter_mut()
             .try_for_each(|observer| observer.epoch(report))
-    }
-}
-
-/// Writes every report as a line of `metrics.jsonl`.
-impl Observer for crate::run_dir::Lines {
-    fn step(&mut self, report: &StepReport) -> Result<(), Error> {
-        self.push(&report.json())
-    }
-
-    fn epoch(&mut self, report: &EpochReport) -> Result<(), Error> {
-        self.push(&report.json())
     }
 }

@@ -1,11 +1,13 @@
 use std::collections::HashMap;
 
 use bert_qa::hugging_face_name;
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Gradients, Tensor};
 use fused_ops::{AdamW, adamw_step};
 
 use crate::config::TrainConfig;
+use crate::gradients::ParameterGradients;
+use crate::parameters::{decays, learning_rate_scale, num_layers};
 
 /// AdamW over a model's parameters with two decay groups: biases and LayerNorm do not decay.
 ///
@@ -16,8 +18,11 @@ pub struct Optimizer {
     constants: AdamW,
     weight_decay: f64,
     max_grad_norm: f64,
+    layerwise_lr_decay: f64,
+    /// Of the model, where the rate depends on it; none before the first step.
+    num_layers: Option<usize>,
     /// First and second moment of each parameter, `[elements]`.
-    moments: HashMap<String, (Tensor<1>, Tensor<1>)>,
+    pub(crate) moments: HashMap<String, (Tensor<1>, Tensor<1>)>,
 }
 
 impl Optimizer {
@@ -36,8 +41,21 @@ impl Optimizer {
             constants,
             weight_decay: config.weight_decay,
             max_grad_norm: config.max_grad_norm,
+            layerwise_lr_decay: config.layerwise_lr_decay,
+            num_layers: None,
             moments: HashMap::new(),
         }
+    }
+
+    /// Steps made.
+    pub fn steps(&self) -> u32 {
+        self.constants.step
+    }
+
+    /// Goes on from a saved state.
+    pub(crate) fn restore(&mut self, step: u32, moments: HashMap<String, (Tensor<1>, Tensor<1>)>) {
+        self.constants.step = step;
+        self.moments = moments;
     }
 
     /// Clips the global norm of `gradients` and makes one step; returns the new model and the norm
@@ -48,22 +66,34 @@ impl Optimizer {
         gradients: Gradients,
         learning_rate: f64,
     ) -> (M, f32) {
-        let mut norm = SquaredNorm {
-            gradients: &gradients,
-            sum: None,
+        let mut sums = ParameterGradients::default();
+        sums.add(&model, gradients);
+        let norm = sums.norm(&model);
+        (self.apply(model, sums, norm, learning_rate), norm)
+    }
+
+    /// One step with gradients whose global norm is `norm`.
+    pub fn apply<M: Module>(
+        &mut self,
+        model: M,
+        gradients: ParameterGradients,
+        norm: f32,
+        learning_rate: f64,
+    ) -> M {
+        let num_layers = match self.layerwise_lr_decay < 1.0 {
+            true => *self.num_layers.get_or_insert_with(|| num_layers(&model)),
+            false => 0,
         };
-        model.visit(&mut norm);
-        let squared = norm.sum.map_or(0.0, |sum| sum.into_scalar::<f32>());
-        let norm = squared.sqrt();
         self.constants.step += 1;
-        self.constants.learning_rate = learning_rate;
         self.constants.gradient_scale = clip_factor(f64::from(norm), self.max_grad_norm);
         let mut step = Step {
             optimizer: self,
             gradients,
+            learning_rate,
+            num_layers,
             path: Vec::new(),
         };
-        (model.map(&mut step), norm)
+        model.map(&mut step)
     }
 }
 
@@ -75,33 +105,12 @@ fn clip_factor(norm: f64, max_norm: f64) -> f64 {
     }
 }
 
-/// Whether weight decay applies to a parameter of this Hugging Face name.
-pub(crate) fn decays(name: &str) -> bool {
-    !name.ends_with(".bias") && !name.ends_with("LayerNorm.weight")
-}
-
-/// Sums the squares of all gradients on the device.
-struct SquaredNorm<'a> {
-    gradients: &'a Gradients,
-    sum: Option<Tensor<1>>,
-}
-
-impl ModuleVisitor for SquaredNorm<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = param.val().grad(self.gradients) {
-            let squares = fused_ops::sum_of_squares(gradient);
-            self.sum = Some(match self.sum.take() {
-                Some(sum) => sum + squares,
-                None => squares,
-            });
-        }
-    }
-}
-
 /// One step over all parameters.
 struct Step<'a> {
     optimizer: &'a mut Optimizer,
-    gradients: Gradients,
+    gradients: ParameterGradients,
+    learning_rate: f64,
+    num_layers: usize,
     path: Vec<String>,
 }
 
@@ -116,19 +125,22 @@ impl ModuleMapper for Step<'_> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, tensor, mapper) = param.consume();
-        let Some(gradient) = tensor.grad_remove(&mut self.gradients) else {
+        let Some(gradient) = self.gradients.take(id) else {
             return Param::from_mapped_value(id, tensor, mapper);
         };
         let name = hugging_face_name(&self.path.join("."));
         let Optimizer {
             constants,
             weight_decay,
+            layerwise_lr_decay,
             moments,
             ..
         } = &mut *self.optimizer;
         let weight_decay = if decays(&name) { *weight_decay } else { 0.0 };
+        let scale = learning_rate_scale(&name, self.num_layers, *layerwise_lr_decay);
         let adamw = AdamW {
             weight_decay,
+            learning_rate: self.learning_rate * scale,
             ..*constants
         };
         let shape = tensor.shape();
@@ -137,7 +149,7 @@ impl ModuleMapper for Step<'_> {
         let state = moments
             .remove(&name)
             .unwrap_or_else(|| (parameter.zeros_like(), parameter.zeros_like()));
-        let (parameter, state) = adamw_step(parameter, gradient.reshape(elements), state, &adamw);
+        let (parameter, state) = adamw_step(parameter, gradient, state, &adamw);
         moments.insert(name, state);
         let parameter = Tensor::from_inner(parameter.reshape(shape)).require_grad();
         Param::from_mapped_value(id, parameter, mapper)
@@ -147,20 +159,6 @@ impl ModuleMapper for Step<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn biases_and_layer_norm_do_not_decay() {
-        for (name, decay) in [
-            ("bert.encoder.layer.0.output.dense.weight", true),
-            ("bert.embeddings.word_embeddings.weight", true),
-            ("qa_outputs.weight", true),
-            ("bert.encoder.layer.0.output.dense.bias", false),
-            ("bert.encoder.layer.0.output.LayerNorm.weight", false),
-            ("bert.embeddings.LayerNorm.bias", false),
-        ] {
-            assert_eq!(decays(name), decay, "{name}");
-        }
-    }
 
     #[test]
     fn clipping_only_shrinks() {

@@ -1,7 +1,8 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::Error;
-use crate::observer::{EpochReport, Observer, RunStart, StepReport};
+use crate::observer::{EpochReport, EvaluationReport, Observer, RunStart, StepReport};
+use crate::state::Smoothed;
 
 /// A progress bar on standard error: epoch, loss, features per second, time left. Where standard
 /// error is no terminal, a line every twentieth of the run instead.
@@ -10,10 +11,10 @@ pub struct Progress {
     plain: bool,
     epochs: u32,
     total_steps: u32,
-    /// Smoothed over about 20 steps, without the bias of starting at 0.
     loss: f64,
-    features_per_second: f64,
-    weight: f64,
+    /// Smoothed over about 50 steps.
+    features_per_second: Smoothed,
+    rate: f64,
 }
 
 impl Progress {
@@ -26,8 +27,8 @@ impl Progress {
             epochs: 0,
             total_steps: 0,
             loss: 0.0,
-            features_per_second: 0.0,
-            weight: 0.0,
+            features_per_second: Smoothed::default(),
+            rate: 0.0,
         }
     }
 
@@ -41,9 +42,7 @@ impl Progress {
     fn message(&self, epoch: u32) -> String {
         format!(
             "epoch {epoch}/{}, loss {:.3}, {:.1} features/s",
-            self.epochs,
-            self.loss / self.weight,
-            self.features_per_second / self.weight
+            self.epochs, self.loss, self.rate
         )
     }
 }
@@ -62,16 +61,15 @@ impl Observer for Progress {
         self.bar
             .set_style(style.expect("the template is a constant"));
         self.bar.set_length(u64::from(start.total_steps));
+        self.bar.set_position(u64::from(start.step));
+        self.bar.reset_eta();
         (self.epochs, self.total_steps) = (start.epochs, start.total_steps);
     }
 
     fn step(&mut self, report: &StepReport) -> Result<(), Error> {
-        const KEEP: f64 = 0.95;
-        let smooth = |old: f64, new: f64| KEEP * old + (1.0 - KEEP) * new;
-        self.loss = smooth(self.loss, f64::from(report.loss));
+        self.loss = report.smoothed_loss;
         let rate = report.features as f64 / report.seconds;
-        self.features_per_second = smooth(self.features_per_second, rate);
-        self.weight = smooth(self.weight, 1.0);
+        self.rate = self.features_per_second.add(rate);
         self.bar.set_message(self.message(report.epoch));
         self.bar.set_position(u64::from(report.step));
         if self.plain && report.step.is_multiple_of((self.total_steps / 20).max(1)) {
@@ -91,20 +89,32 @@ impl Observer for Progress {
         ));
     }
 
-    fn epoch(&mut self, report: &EpochReport) -> Result<(), Error> {
-        let figures = ["exact_match", "exact", "f1", "HasAns_f1", "NoAns_f1"]
-            .iter()
-            .filter_map(|key| Some(format!("{key} {:.2}", report.metrics.get(key)?.as_f64()?)));
+    fn evaluation(&mut self, report: &EvaluationReport) -> Result<(), Error> {
+        let figures = [
+            "loss",
+            "exact_match",
+            "exact",
+            "f1",
+            "HasAns_f1",
+            "NoAns_f1",
+        ]
+        .iter()
+        .filter_map(|key| Some(format!("{key} {:.2}", report.metrics.get(key)?.as_f64()?)));
         self.say(&format!(
-            "epoch {}/{}: train loss {:.4}, {:.1} features/s; dev {} ({:.0} s)",
-            report.epoch,
-            self.epochs,
-            report.train_loss,
-            report.features_per_second,
+            "step {}: dev {} ({:.0} s)",
+            report.step,
             figures.collect::<Vec<_>>().join(", "),
-            report.evaluation_seconds
+            report.seconds
         ));
-        if report.epoch == self.epochs {
+        Ok(())
+    }
+
+    fn epoch(&mut self, report: &EpochReport) -> Result<(), Error> {
+        self.say(&format!(
+            "epoch {}/{}: train loss {:.4}, {:.1} features/s",
+            report.epoch, self.epochs, report.train_loss, report.features_per_second,
+        ));
+        if report.step == self.total_steps {
             self.bar.finish_and_clear();
         }
         Ok(())

@@ -1,39 +1,97 @@
-use std::fs::{File, OpenOptions};
+use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
 
-/// The folder that a run writes into. One that was made for the run and got no file goes again
-/// when this is dropped.
+const CONFIG: &str = "config.toml";
+const LOCK: &str = ".lock";
+
+/// The folder that a run writes into, locked so that no other process does. One that was made for
+/// the run and got no file goes again when this is dropped.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
     made: bool,
+    /// Unlocked when it is closed, however the process ends.
+    _lock: File,
 }
 
 impl RunDir {
     /// Makes the folder and checks that it can be written to, before any work.
     ///
     /// # Errors
-    /// If it cannot be made or written to, or already holds a run.
+    /// If it cannot be made or written to, already holds a run, or another process uses it.
     pub fn create(path: &Path) -> Result<Self, Error> {
-        if path.join("config.toml").exists() {
+        if path.join(CONFIG).exists() {
             return Err(Error::file(
                 path,
-                "already holds a run: give another --run-dir",
+                "already holds a run: give another --run-dir, or go on with --resume",
             ));
         }
         let made = !path.exists();
         std::fs::create_dir_all(path)
             .map_err(|e| Error::file(path, format!("cannot make the run folder: {e}")))?;
-        let run_dir = Self {
+        Self::open(path, made).inspect_err(|_| {
+            if made {
+                // Refused, as it should be, where the folder has anything in it.
+                let _ = std::fs::remove_dir(path);
+            }
+        })
+    }
+
+    /// Opens the folder of a run that is to go on.
+    ///
+    /// # Errors
+    /// If it holds no run, cannot be written to, or another process uses it.
+    pub fn resume(path: &Path) -> Result<Self, Error> {
+        Self::config_in(path)?;
+        Self::open(path, false)
+    }
+
+    /// The configuration file of the run in a folder.
+    ///
+    /// # Errors
+    /// If the folder holds no run.
+    pub fn config_in(path: &Path) -> Result<PathBuf, Error> {
+        let config = path.join(CONFIG);
+        match config.is_file() {
+            true => Ok(config),
+            false => Err(Error::file(
+                path,
+                "holds no run to go on with: it has no config.toml",
+            )),
+        }
+    }
+
+    fn open(path: &Path, made: bool) -> Result<Self, Error> {
+        let fault =
+            |e: std::io::Error| Error::file(path, format!("cannot write into the run folder: {e}"));
+        check_writable(path).map_err(fault)?;
+        let lock = path.join(LOCK);
+        let file = File::options().create(true).append(true).open(&lock);
+        let file = file.map_err(fault)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::file(
+                    path,
+                    "another process is running in this folder: wait for it, or give another one",
+                ));
+            }
+            // Some network file systems have no locks.
+            Err(TryLockError::Error(e)) => {
+                tracing::warn!(
+                    "{}: cannot be locked ({e}); start no second run here",
+                    path.display()
+                );
+            }
+        }
+        Ok(Self {
             path: path.into(),
             made,
-        };
-        check_writable(path)
-            .map_err(|e| Error::file(path, format!("cannot write into the run folder: {e}")))?;
-        Ok(run_dir)
+            _lock: file,
+        })
     }
 
     /// The first of `runs/NAME`, `runs/NAME-2`, … that does not exist.
@@ -62,48 +120,18 @@ impl RunDir {
     pub fn write(&self, name: &str, text: &str) -> Result<(), Error> {
         write_whole(&self.join(name), text)
     }
-
-    /// Opens a file that grows a line at a time.
-    ///
-    /// # Errors
-    /// If it cannot be made.
-    pub fn lines(&self, name: &str) -> Result<Lines, Error> {
-        let path = self.join(name);
-        let file = OpenOptions::new().create(true).append(true).open(&path);
-        match file {
-            Ok(file) => Ok(Lines { path, file }),
-            Err(e) => Err(Error::file(&path, e)),
-        }
-    }
 }
 
 impl Drop for RunDir {
     fn drop(&mut self) {
-        if self.made {
-            // Refused, as it should be, where the folder has anything in it.
+        let names = |entries: std::fs::ReadDir| entries.flatten().map(|entry| entry.file_name());
+        let is_empty =
+            std::fs::read_dir(&self.path).is_ok_and(|e| names(e).all(|name| name == LOCK));
+        if self.made && is_empty {
+            // What cannot be removed stays: there is nobody to tell.
+            let _ = std::fs::remove_file(self.join(LOCK));
             let _ = std::fs::remove_dir(&self.path);
         }
-    }
-}
-
-/// A file of JSON lines.
-#[derive(Debug)]
-pub struct Lines {
-    path: PathBuf,
-    file: File,
-}
-
-impl Lines {
-    /// Appends one line.
-    ///
-    /// # Errors
-    /// If the disk does not take it.
-    pub fn push(&mut self, value: &serde_json::Value) -> Result<(), Error> {
-        // One call, so that a reader meanwhile sees whole lines.
-        let line = format!("{value}\n");
-        self.file
-            .write_all(line.as_bytes())
-            .map_err(|e| Error::file(&self.path, e))
     }
 }
 
@@ -130,6 +158,18 @@ pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
     write().map_err(|e| Error::file(path, e))
 }
 
+/// Brings a folder with all files and folders below it to the disk.
+pub(crate) fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        match path.is_dir() {
+            true => sync_folder(&path)?,
+            false => File::open(&path)?.sync_all()?,
+        }
+    }
+    File::open(folder)?.sync_all()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +186,24 @@ mod tests {
         );
         let error = RunDir::create(&first).unwrap_err().to_string();
         assert!(error.contains("already holds a run"), "{error}");
+    }
+
+    #[test]
+    fn two_runs_cannot_have_one_folder() {
+        let runs = tempfile::tempdir().unwrap();
+        let path = runs.path().join("run");
+        let first = RunDir::create(&path).unwrap();
+        let refused = |result: Result<RunDir, Error>, part: &str| {
+            let error = result.unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        };
+        refused(RunDir::create(&path), "another process is running");
+        refused(RunDir::resume(&path), "holds no run");
+        first.write(CONFIG, "").unwrap();
+        refused(RunDir::resume(&path), "another process is running");
+        drop(first);
+        refused(RunDir::create(&path), "already holds a run");
+        RunDir::resume(&path).unwrap();
     }
 
     #[test]

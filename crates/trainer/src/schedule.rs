@@ -1,37 +1,42 @@
-/// The linear schedule with warm-up of Hugging Face's `get_linear_schedule_with_warmup`: from 0 up
-/// to the peak rate over the first steps, then down to 0 at the last.
+use std::f64::consts::PI;
+
+use crate::config::{LrSchedulerType, TrainConfig};
+
+/// A learning-rate schedule with warm-up, as Hugging Face's `get_linear_schedule_with_warmup` and
+/// its siblings for `cosine` and `constant`: from 0 up to the peak rate over the first steps, then
+/// by kind.
 #[derive(Clone, Copy, Debug)]
-pub struct LinearSchedule {
+pub struct Schedule {
+    kind: LrSchedulerType,
     peak: f64,
     warmup_steps: u32,
     total_steps: u32,
 }
 
-impl LinearSchedule {
+impl Schedule {
     /// `total_steps` counts optimizer steps; the warm-up takes `warmup_ratio` of them, rounded down.
-    pub fn new(peak: f64, warmup_ratio: f64, total_steps: u32) -> Self {
-        let warmup_steps = (warmup_ratio * f64::from(total_steps)) as u32;
+    pub fn new(config: &TrainConfig, total_steps: u32) -> Self {
         Self {
-            peak,
-            warmup_steps,
+            kind: config.lr_scheduler_type,
+            peak: config.learning_rate,
+            warmup_steps: (config.warmup_ratio * f64::from(total_steps)) as u32,
             total_steps,
         }
     }
 
     /// The learning rate of a step; the first step is step 0.
     pub fn rate(&self, step: u32) -> f64 {
-        let Self {
-            peak,
-            warmup_steps,
-            total_steps,
-        } = *self;
-        let factor = if step < warmup_steps {
-            f64::from(step) / f64::from(warmup_steps)
-        } else {
-            let left = f64::from(total_steps.saturating_sub(step));
-            left / f64::from((total_steps - warmup_steps).max(1))
-        };
-        peak * factor
+        if step < self.warmup_steps {
+            return self.peak * (f64::from(step) / f64::from(self.warmup_steps));
+        }
+        let left = f64::from(self.total_steps.saturating_sub(step));
+        let left = left / f64::from((self.total_steps - self.warmup_steps).max(1));
+        self.peak
+            * match self.kind {
+                LrSchedulerType::Linear => left,
+                LrSchedulerType::Cosine => 0.5 * (1.0 + (PI * (1.0 - left)).cos()),
+                LrSchedulerType::Constant => 1.0,
+            }
     }
 }
 
@@ -39,14 +44,30 @@ impl LinearSchedule {
 mod tests {
     use super::*;
 
+    fn rates<const N: usize>(kind: LrSchedulerType, ratio: f64, steps: [u32; N]) -> [f64; N] {
+        let config = TrainConfig {
+            lr_scheduler_type: kind,
+            learning_rate: 2.0,
+            warmup_ratio: ratio,
+            ..TrainConfig::default()
+        };
+        steps.map(|step| Schedule::new(&config, 100).rate(step))
+    }
+
     #[test]
-    fn rises_to_the_peak_and_falls_to_zero() {
-        let schedule = LinearSchedule::new(2.0, 0.1, 100);
-        assert_eq!(schedule.rate(0), 0.0);
-        assert_eq!(schedule.rate(5), 1.0);
-        assert_eq!(schedule.rate(10), 2.0);
-        assert_eq!(schedule.rate(55), 1.0);
-        assert_eq!(schedule.rate(100), 0.0);
-        assert_eq!(LinearSchedule::new(2.0, 0.0, 4).rate(0), 2.0);
+    fn rises_to_the_peak_and_goes_on_by_kind() {
+        let steps = [0, 5, 10, 55, 100];
+        let linear = rates(LrSchedulerType::Linear, 0.1, steps);
+        assert_eq!(linear, [0.0, 1.0, 2.0, 1.0, 0.0]);
+        let constant = rates(LrSchedulerType::Constant, 0.1, steps);
+        assert_eq!(constant, [0.0, 1.0, 2.0, 2.0, 2.0]);
+        let cosine = rates(LrSchedulerType::Cosine, 0.1, [0, 5, 10, 55, 100, 25]);
+        // A sixth of the way down the half wave: 1 + cos(30°).
+        let expected = [0.0, 1.0, 2.0, 1.0, 0.0, 1.0 + 0.75_f64.sqrt()];
+        for (rate, expected) in cosine.iter().zip(expected) {
+            // A few operations in f64.
+            assert!((rate - expected).abs() < 1e-15, "{cosine:?}");
+        }
+        assert_eq!(rates(LrSchedulerType::Linear, 0.0, [0]), [2.0]);
     }
 }

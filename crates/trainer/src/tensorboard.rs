@@ -9,7 +9,8 @@ use std::thread::JoinHandle;
 use tensorboard_rs::summary_writer::SummaryWriter;
 
 use crate::Error;
-use crate::observer::{EpochReport, Observer, StepReport};
+use crate::curves::Points;
+use crate::observer::{EpochReport, EvaluationReport, Observer, StepReport};
 use crate::run_dir::check_writable;
 
 /// Writes the curves as TensorBoard event files: tags of a step have the optimizer step as their
@@ -17,7 +18,7 @@ use crate::run_dir::check_writable;
 ///
 /// `tensorboard-rs` panics when the disk refuses a write, so it lives on a thread of its own: a
 /// failure there is one warning, and the training goes on.
-pub struct TensorBoard {
+pub(crate) struct TensorBoard {
     points: Option<Sender<Point>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -29,8 +30,13 @@ struct Point {
 }
 
 impl TensorBoard {
-    /// Event files in `folder`; `warn` is called once if they cannot be written.
-    pub fn new(folder: &Path, warn: impl FnOnce(&str) + Send + 'static) -> Self {
+    /// Event files in `folder`, instead of any that are there, beginning with the points of `past`;
+    /// `warn` is called once if they cannot be written.
+    pub(crate) fn new(
+        folder: &Path,
+        past: Vec<Points>,
+        warn: impl FnOnce(&str) + Send + 'static,
+    ) -> Self {
         silence_tensorboard_rs();
         let (points, received) = channel();
         let folder = folder.to_owned();
@@ -46,10 +52,14 @@ impl TensorBoard {
                 folder.display(),
             ));
         });
-        Self {
+        let board = Self {
             points: Some(points),
             thread: thread.ok(),
+        };
+        for (at, scalars) in past {
+            board.send(scalars, at.x);
         }
+        board
     }
 
     fn send<T: Into<String>>(&self, scalars: impl IntoIterator<Item = (T, f64)>, x: u32) {
@@ -70,6 +80,14 @@ fn write(folder: &Path, points: &Receiver<Point>) -> std::io::Result<()> {
     // What can be told without a panic is.
     std::fs::create_dir_all(folder)?;
     check_writable(folder)?;
+    // A resumed run draws its curves anew from its own record: what a killed process wrote after
+    // its last checkpoint would fold them back.
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().contains("tfevents") {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
     // The writer's destructor panics once its own thread is gone, and a panic while another one
     // unwinds ends the process: after a failure it is forgotten instead.
     let mut writer = ManuallyDrop::new(SummaryWriter::new(folder));
@@ -109,6 +127,11 @@ fn message(cause: &(dyn Any + Send)) -> String {
 
 impl Observer for TensorBoard {
     fn step(&mut self, report: &StepReport) -> Result<(), Error> {
+        self.send(report.scalars(), report.step);
+        Ok(())
+    }
+
+    fn evaluation(&mut self, report: &EvaluationReport) -> Result<(), Error> {
         self.send(report.scalars(), report.step);
         Ok(())
     }

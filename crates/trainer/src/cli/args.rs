@@ -33,12 +33,18 @@ pub(super) enum Command {
 
 #[derive(Args)]
 pub(super) struct Train {
-    /// A TOML file of settings
-    #[arg(long, default_value = "configs/quickstart.toml")]
-    pub(super) config: PathBuf,
-    /// The folder for results; otherwise a new one in runs/
+    /// A TOML file of settings [default: configs/quickstart.toml, or the resumed run's]
     #[arg(long)]
+    pub(super) config: Option<PathBuf>,
+    /// The folder for results; otherwise a new one in runs/
+    #[arg(long, conflicts_with = "resume")]
     pub(super) run_dir: Option<PathBuf>,
+    /// Go on with the run in this folder from its last checkpoint
+    #[arg(long, value_name = "RUN_DIR")]
+    pub(super) resume: Option<PathBuf>,
+    /// Go on even with another configuration than the run began with
+    #[arg(long, requires = "resume")]
+    pub(super) allow_changes: bool,
     /// Same as run.device=NAME
     #[arg(long)]
     pub(super) device: Option<String>,

@@ -1,4 +1,5 @@
 mod args;
+mod log;
 mod train;
 
 use std::collections::HashMap;
@@ -17,10 +18,11 @@ use trainer::{AnswerConfig, Error, Questions, WindowConfig};
 use args::{Cli, Command, Devices, Evaluate, Fetch, FetchWhat, Inspect, Predict, Score};
 
 pub(crate) fn run() -> ExitCode {
+    log::to_standard_error();
     let cli = Cli::parse();
     let result = match cli.command {
-        None => train::run(cli.train),
-        Some(Command::Train(args)) => train::run(args),
+        None => return finish(train::run(cli.train)),
+        Some(Command::Train(args)) => return finish(train::run(args)),
         Some(Command::Evaluate(args)) => evaluate(args),
         Some(Command::Score(args)) => score(&args),
         Some(Command::Predict(args)) => predict(args),
@@ -30,17 +32,18 @@ pub(crate) fn run() -> ExitCode {
         })) => fetch_model(&name),
         Some(Command::Devices(args)) => devices(&args),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(error.exit_code())
-        }
-    }
+    finish(result.map(|()| ExitCode::SUCCESS))
+}
+
+fn finish(result: Result<ExitCode, Error>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::from(error.exit_code())
+    })
 }
 
 fn notice(line: &str) {
-    eprintln!("{line}");
+    tracing::info!("{line}");
 }
 
 fn or_none(text: &str) -> &str {

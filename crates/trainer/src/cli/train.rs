@@ -1,32 +1,79 @@
 use std::path::Path;
+use std::process::ExitCode;
+#[cfg(unix)]
+use std::sync::{Arc, atomic::AtomicBool};
 
-use trainer::{Config, Error, RunDir, Trained};
+use trainer::{Config, Error, Outcome, RunDir, StopFlag, Trained, Trainer};
 
 use super::args::Train;
 use super::{notice, or_none};
 
-pub(super) fn run(args: Train) -> Result<(), Error> {
+/// Runs until the end or a signal; 75 says that a checkpoint was written to go on from.
+pub(super) fn run(args: Train) -> Result<ExitCode, Error> {
     let mut settings = args.settings;
     settings.extend(args.device.map(|device| format!("run.device={device}")));
-    let config = Config::resolve(&args.config, &settings)?;
-    trainer::set_threads(config.run.threads);
-    let name = args
-        .config
-        .file_stem()
-        .unwrap_or("run".as_ref())
-        .to_string_lossy();
-    let path = args
-        .run_dir
-        .unwrap_or_else(|| RunDir::next_free(Path::new("runs"), &name));
-    let run_dir = RunDir::create(&path)?;
-    let progress = Box::new(trainer::Progress::new());
-    let trained = trainer::train(&config, &run_dir, progress, &notice)?;
-    summary(&trained, &run_dir);
+    let config_file = match (&args.config, &args.resume) {
+        (Some(file), _) => file.clone(),
+        (None, Some(run)) => RunDir::config_in(run)?,
+        (None, None) => "configs/quickstart.toml".into(),
+    };
+    let config = Config::resolve(&config_file, &settings)?;
+    let trainer = Trainer::new(config)?;
+    let trainer = match args.resume {
+        Some(run) => trainer.resume(run).allow_changes(args.allow_changes),
+        None => {
+            let name = config_file.file_stem().unwrap_or("run".as_ref());
+            let name = name.to_string_lossy();
+            let free = || RunDir::next_free(Path::new("runs"), &name);
+            trainer.run_dir(args.run_dir.unwrap_or_else(free))
+        }
+    };
+    stop_on_signals(&trainer.stop_flag())?;
+    match trainer.observer(trainer::Progress::new()).fit()? {
+        Outcome::Finished(trained) => {
+            summary(&trained);
+            Ok(ExitCode::SUCCESS)
+        }
+        Outcome::Stopped(stopped) => {
+            notice(&format!(
+                "stopped after step {}; to go on: trainer --resume {}",
+                stopped.step,
+                stopped.run_dir.display()
+            ));
+            Ok(ExitCode::from(STOPPED))
+        }
+    }
+}
+
+/// The exit status that job scripts take as "start me again" (`EX_TEMPFAIL` of sysexits.h).
+const STOPPED: u8 = 75;
+
+/// A signal asks the run to stop; a second SIGINT (Ctrl-C) ends the process at once. Others may come
+/// twice: a scheduler warns, and then ends its grace.
+#[cfg(unix)]
+fn stop_on_signals(stop: &StopFlag) -> Result<(), Error> {
+    use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+    use signal_hook::flag::{register, register_conditional_shutdown};
+    let interrupted = Arc::new(AtomicBool::new(false));
+    // In this order: the first SIGINT finds its flag not yet set.
+    let handlers = register_conditional_shutdown(SIGINT, 128 + SIGINT, interrupted.clone())
+        .and_then(|_| register(SIGINT, interrupted))
+        .and_then(|_| register(SIGINT, stop.shared()))
+        .and_then(|_| register(SIGTERM, stop.shared()))
+        .and_then(|_| register(SIGUSR1, stop.shared()));
+    match handlers {
+        Ok(_) => Ok(()),
+        Err(e) => Err(Error::Device(format!("cannot handle signals: {e}"))),
+    }
+}
+
+#[cfg(not(unix))]
+fn stop_on_signals(_: &StopFlag) -> Result<(), Error> {
     Ok(())
 }
 
 /// Three answers, the run's figures and what to try next.
-fn summary(trained: &Trained, run_dir: &RunDir) {
+fn summary(trained: &Trained) {
     let examples = &trained.dev.dataset.examples;
     println!("\nThree of the dev set's questions:");
     // One from each third, so that they are about different texts.
@@ -57,6 +104,6 @@ fn summary(trained: &Trained, run_dir: &RunDir) {
     println!("  cargo run -p trainer -- evaluate --model {model} --dataset FILE");
     println!(
         "  tensorboard --logdir {}",
-        run_dir.join("tensorboard").display()
+        trained.run_dir.join("tensorboard").display()
     );
 }

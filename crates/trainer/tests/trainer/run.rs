@@ -27,6 +27,13 @@ fn leaves_exactly_these_files_and_they_say_what_happened() {
         })
         .collect();
     let expected = [
+        ".lock",
+        "checkpoints/step-00000010-epoch-0003/model/config.json",
+        "checkpoints/step-00000010-epoch-0003/model/model.safetensors",
+        "checkpoints/step-00000010-epoch-0003/model/tokenizer.json",
+        "checkpoints/step-00000010-epoch-0003/model/tokenizer_config.json",
+        "checkpoints/step-00000010-epoch-0003/optimizer.safetensors",
+        "checkpoints/step-00000010-epoch-0003/state.json",
         "config.toml",
         "dev/metrics.json",
         "dev/nbest.json",
@@ -88,6 +95,7 @@ fn steps_and_epochs(lines: &[Value], metrics: &Value) {
     let total = metrics["steps"].as_u64().unwrap();
     let (steps, epochs): (Vec<_>, Vec<_>) = lines
         .iter()
+        .filter(|line| line.get("evaluation").is_none())
         .partition(|line| line.get("train/loss").is_some());
     let number = |line: &Value, key: &str| line[key].as_f64().unwrap();
     let count: Vec<_> = steps

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use trainer::{Config, Observer, RunDir, Trained};
+use trainer::{Config, Trained, Trainer};
 
 use crate::tiny_model::TinyModel;
 
@@ -98,10 +98,9 @@ impl Sandbox {
 
     /// A whole run through the library, into the folder `run`.
     pub(crate) fn train(&self, run: &str, settings: &[&str]) -> Trained {
-        struct Silent;
-        impl Observer for Silent {}
-        let run_dir = RunDir::create(&self.path(run)).unwrap();
-        trainer::train(&self.config(settings), &run_dir, Box::new(Silent), &|_| {}).unwrap()
+        let trainer = Trainer::new(self.config(settings)).unwrap();
+        let outcome = trainer.run_dir(self.path(run)).fit().unwrap();
+        outcome.finished().expect("nobody asked the run to stop")
     }
 
     /// The names of all files below a folder, sorted; folders appear by what is in them.

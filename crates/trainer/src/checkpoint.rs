@@ -1,0 +1,230 @@
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use bert_qa::{BertForQuestionAnswering, Companions};
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::optimizer::Optimizer;
+use crate::run_dir::sync_folder;
+use crate::state::RunState;
+use crate::{Error, optimizer_state};
+
+const STATE: &str = "state.json";
+const OPTIMIZER: &str = "optimizer.safetensors";
+const MODEL: &str = "model";
+const WEIGHTS: &str = "model/model.safetensors";
+
+/// The folder `checkpoints/` of a run: one folder per checkpoint, named after its step. Each
+/// appears whole or not at all, and an older one goes only when a newer one is on the disk.
+#[derive(Debug)]
+pub(crate) struct Checkpoints {
+    folder: PathBuf,
+    keep: usize,
+}
+
+/// A whole checkpoint.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    folder: PathBuf,
+    pub(crate) state: RunState,
+}
+
+/// `state.json`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Contents {
+    /// Raised when a checkpoint means something else than before.
+    format: u32,
+    run: RunState,
+    /// What is trained on: a resumed run must have the same windows.
+    data: String,
+    sha256_model: String,
+    sha256_optimizer: String,
+}
+
+const FORMAT: u32 = 1;
+
+impl Checkpoints {
+    pub(crate) fn new(run: &Path, keep: usize) -> Self {
+        Self {
+            folder: run.join("checkpoints"),
+            keep,
+        }
+    }
+
+    /// Writes a checkpoint under a temporary name, brings it to the disk, renames it, and then
+    /// removes those that are too many.
+    pub(crate) fn write(
+        &self,
+        state: &RunState,
+        data: &str,
+        companions: &Companions,
+        model: &BertForQuestionAnswering,
+        optimizer: &Optimizer,
+    ) -> Result<PathBuf, Error> {
+        let fault = |e: std::io::Error| Error::file(&self.folder, format!("no checkpoint: {e}"));
+        std::fs::create_dir_all(&self.folder).map_err(fault)?;
+        let writing = tempfile::Builder::new()
+            .prefix(WRITING)
+            .tempdir_in(&self.folder)
+            .map_err(fault)?;
+        let new = writing.path();
+        companions.save(model, &new.join(MODEL))?;
+        optimizer_state::write(optimizer, &new.join(OPTIMIZER))?;
+        let contents = Contents {
+            format: FORMAT,
+            run: state.clone(),
+            data: data.to_owned(),
+            sha256_model: sha256(&new.join(WEIGHTS))?,
+            sha256_optimizer: sha256(&new.join(OPTIMIZER))?,
+        };
+        let text = serde_json::to_string_pretty(&contents).expect("a state is plain JSON");
+        std::fs::write(new.join(STATE), text).map_err(fault)?;
+        sync_folder(new).map_err(fault)?;
+        let path = self.folder.join(name(state));
+        if path.exists() {
+            if Checkpoint::read(&path).is_ok() {
+                // A resumed run that stops again where it began: what is there is as good.
+                return Ok(path);
+            }
+            std::fs::remove_dir_all(&path).map_err(fault)?;
+        }
+        std::fs::rename(writing.keep(), &path).map_err(fault)?;
+        File::open(&self.folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(fault)?;
+        self.prune();
+        Ok(path)
+    }
+
+    /// The whole checkpoint of the latest step. Damaged ones are passed over and told; what a
+    /// killed process left half written is removed.
+    pub(crate) fn latest(&self) -> Result<Checkpoint, Error> {
+        for leftover in self.names(|name| name.starts_with(WRITING)) {
+            // Another attempt to remove it comes with the next resume.
+            let _ = std::fs::remove_dir_all(self.folder.join(leftover));
+        }
+        let mut damages = Vec::new();
+        for name in self.steps().into_iter().rev() {
+            match Checkpoint::read(&self.folder.join(name)) {
+                Ok(checkpoint) => {
+                    for damage in damages {
+                        tracing::warn!("{damage}; going on from an earlier checkpoint");
+                    }
+                    return Ok(checkpoint);
+                }
+                Err(damage) => damages.push(damage),
+            }
+        }
+        Err(damages.into_iter().next().unwrap_or_else(|| {
+            Error::file(
+                &self.folder,
+                "no checkpoint to go on from: start the run again in another folder",
+            )
+        }))
+    }
+
+    fn prune(&self) {
+        let steps = self.steps();
+        for name in &steps[..steps.len().saturating_sub(self.keep)] {
+            let path = self.folder.join(name);
+            if let Err(e) = std::fs::remove_dir_all(&path) {
+                tracing::warn!("{}: cannot remove this old checkpoint: {e}", path.display());
+            }
+        }
+    }
+
+    /// Names of the checkpoints, by step.
+    fn steps(&self) -> Vec<String> {
+        self.names(|name| name.starts_with("step-"))
+    }
+
+    fn names(&self, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten();
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| wanted(name))
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+const WRITING: &str = ".writing-";
+
+/// With zeros in front, so that names are in the order in which they are written: the end of an
+/// epoch's batches and the beginning of the next one are the same step.
+fn name(state: &RunState) -> String {
+    format!("step-{:08}-epoch-{:04}", state.step, state.epoch)
+}
+
+impl Checkpoint {
+    fn read(folder: &Path) -> Result<Self, Error> {
+        let contents = Self::contents(folder)?;
+        for (file, sha) in [
+            (WEIGHTS, &contents.sha256_model),
+            (OPTIMIZER, &contents.sha256_optimizer),
+        ] {
+            let path = folder.join(file);
+            if sha256(&path)? != *sha {
+                return Err(Error::file(&path, "is damaged: its checksum is another"));
+            }
+        }
+        Ok(Self {
+            folder: folder.into(),
+            state: contents.run,
+        })
+    }
+
+    fn contents(folder: &Path) -> Result<Contents, Error> {
+        let path = folder.join(STATE);
+        let text = std::fs::read_to_string(&path).map_err(|e| Error::file(&path, e))?;
+        let contents: Contents = serde_json::from_str(&text)
+            .map_err(|e| Error::file(&path, format!("is damaged: {e}")))?;
+        match contents.format {
+            FORMAT => Ok(contents),
+            other => Err(Error::file(
+                &path,
+                format!("was written by another version (format {other}, this one reads {FORMAT})"),
+            )),
+        }
+    }
+
+    /// The model with its configuration and tokenizer, in Hugging Face layout.
+    pub(crate) fn model_folder(&self) -> PathBuf {
+        self.folder.join(MODEL)
+    }
+
+    /// An optimizer for `model` that goes on from here.
+    pub(crate) fn optimizer(
+        &self,
+        optimizer: Optimizer,
+        model: &BertForQuestionAnswering,
+        device: &Device,
+    ) -> Result<Optimizer, Error> {
+        let path = self.folder.join(OPTIMIZER);
+        optimizer_state::read(optimizer, self.state.step, model, device, &path)
+    }
+
+    /// Whether the windows to train on are those that it was trained on.
+    pub(crate) fn check_data(&self, data: &str) -> Result<(), Error> {
+        match Self::contents(&self.folder)?.data == data {
+            true => Ok(()),
+            false => Err(Error::file(
+                &self.folder,
+                "was made on other training windows: the dataset, its order or the tokenizer changed since",
+            )),
+        }
+    }
+}
+
+fn sha256(path: &Path) -> Result<String, Error> {
+    let hash = || -> std::io::Result<String> {
+        let mut hasher = Sha256::new();
+        std::io::copy(&mut File::open(path)?, &mut hasher)?;
+        Ok(format!("{:x}", hasher.finalize()))
+    };
+    hash().map_err(|e| Error::file(path, e))
+}

@@ -1,0 +1,48 @@
+use std::fmt;
+use std::io::IsTerminal;
+
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// Sends what the libraries log to standard error; `RUST_LOG` chooses what (default `info`).
+pub(super) fn to_standard_error() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .event_format(Plain)
+        .finish();
+    // Refused where a subscriber is there already: it then gets the lines.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// The message alone, as a command's user expects; warnings say that they are, and what is more
+/// detailed than usual says where it comes from.
+struct Plain;
+
+impl<S, N> FormatEvent<S, N> for Plain
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let metadata = event.metadata();
+        match *metadata.level() {
+            Level::INFO => {}
+            Level::WARN => write!(writer, "warning: ")?,
+            Level::ERROR => write!(writer, "error: ")?,
+            level => write!(writer, "{level} {}: ", metadata.target())?,
+        }
+        context.format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}

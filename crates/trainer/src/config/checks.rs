@@ -1,0 +1,177 @@
+use toml::{Table, Value};
+
+use super::Config;
+use crate::Error;
+
+impl Config {
+    /// Whether this configuration can run, as far as it can be told without its files.
+    ///
+    /// # Errors
+    /// All complaints at once.
+    pub fn check(&self) -> Result<(), Error> {
+        match self.complaints() {
+            complaints if complaints.is_empty() => Ok(()),
+            complaints => Err(Error::Config(complaints)),
+        }
+    }
+
+    /// Every setting in which `other` differs, as `section.key: this value -> the other's`.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let table = |config: &Self| Table::try_from(config).expect("a configuration is a table");
+        let mut differences = Vec::new();
+        compare(&table(self), &table(other), "", &mut differences);
+        differences
+    }
+
+    /// What is wrong with the values, one line each.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        let checks = [self.model_and_data(), self.optimization(), self.keeping()].concat();
+        let wrong = checks.into_iter().filter(|(wrong, _)| *wrong);
+        let mut complaints: Vec<String> = wrong.map(|(_, text)| text.to_owned()).collect();
+        if let Err(error) = self.windows.options().validate() {
+            complaints.push(format!("windows: {error}"));
+        }
+        complaints
+    }
+
+    fn model_and_data(&self) -> Vec<(bool, &'static str)> {
+        let Self {
+            model,
+            train,
+            dev,
+            answers,
+            ..
+        } = self;
+        let has_dev_file = !dev.file.as_os_str().is_empty();
+        vec![
+            (
+                model.source.is_empty(),
+                "model.source is empty: name a folder or a Hub model",
+            ),
+            (
+                train.files.is_empty(),
+                "train.files is empty: name at least one SQuAD JSON file",
+            ),
+            (
+                !has_dev_file && train.split == 0.0,
+                "dev.file is empty: name a SQuAD JSON file, or set train.split",
+            ),
+            (
+                has_dev_file && train.split != 0.0,
+                "dev.file and train.split are both set: which questions are to be scored?",
+            ),
+            (
+                !probability(train.split),
+                "train.split must be in 0..1: the share of the questions to train on",
+            ),
+            (
+                answers.n_best_size == 0,
+                "answers.n_best_size must be at least 1",
+            ),
+            (
+                answers.max_answer_length == 0,
+                "answers.max_answer_length must be at least 1",
+            ),
+            (
+                answers.null_score_diff_threshold.is_nan(),
+                "answers.null_score_diff_threshold is no number",
+            ),
+        ]
+    }
+
+    fn optimization(&self) -> Vec<(bool, &'static str)> {
+        let train = &self.train;
+        vec![
+            (train.epochs == 0, "train.epochs must be at least 1"),
+            (train.batch_size == 0, "train.batch_size must be at least 1"),
+            (
+                !(1..=1 << 16).contains(&train.gradient_accumulation_steps),
+                "train.gradient_accumulation_steps must be between 1 and 65536",
+            ),
+            (
+                !positive(train.learning_rate),
+                "train.learning_rate must be positive",
+            ),
+            (
+                !probability(train.warmup_ratio),
+                "train.warmup_ratio must be in 0..1",
+            ),
+            (
+                !(train.layerwise_lr_decay > 0.0 && train.layerwise_lr_decay <= 1.0),
+                "train.layerwise_lr_decay must be more than 0 and at most 1",
+            ),
+            (
+                !not_negative(train.weight_decay),
+                "train.weight_decay must not be negative",
+            ),
+            (
+                !probability(train.adam_beta1),
+                "train.adam_beta1 must be in 0..1",
+            ),
+            (
+                !probability(train.adam_beta2),
+                "train.adam_beta2 must be in 0..1",
+            ),
+            (
+                !positive(train.adam_epsilon),
+                "train.adam_epsilon must be positive",
+            ),
+            (
+                !not_negative(train.max_grad_norm),
+                "train.max_grad_norm must not be negative",
+            ),
+        ]
+    }
+
+    fn keeping(&self) -> Vec<(bool, &'static str)> {
+        let Self {
+            train,
+            dev,
+            checkpoints,
+            ..
+        } = self;
+        let compares = !dev.metric_for_best_model.is_empty();
+        vec![
+            (
+                train.early_stopping_patience > 0 && !compares,
+                "train.early_stopping_patience needs dev.metric_for_best_model, for example f1 or loss",
+            ),
+            (
+                dev.load_best_model_at_end && !compares,
+                "dev.load_best_model_at_end needs dev.metric_for_best_model, for example f1 or loss",
+            ),
+            (
+                checkpoints.keep == 0,
+                "checkpoints.keep must be at least 1 (checkpoints.every_epochs=0 writes none)",
+            ),
+        ]
+    }
+}
+
+/// Both tables have the same keys.
+fn compare(before: &Table, after: &Table, prefix: &str, differences: &mut Vec<String>) {
+    for (key, before) in before {
+        let path = format!("{prefix}{key}");
+        match (before, after.get(key)) {
+            (Value::Table(before), Some(Value::Table(after))) => {
+                compare(before, after, &format!("{path}."), differences);
+            }
+            (before, Some(after)) if before != after => {
+                differences.push(format!("{path}: {before} -> {after}"));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn probability(p: f64) -> bool {
+    (0.0..1.0).contains(&p)
+}
+
+fn positive(x: f64) -> bool {
+    x > 0.0 && x.is_finite()
+}
+
+fn not_negative(x: f64) -> bool {
+    x >= 0.0 && x.is_finite()
+}

@@ -1,0 +1,159 @@
+//! `metrics.jsonl`: every report as a line, from which the curves can be drawn again.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::Error;
+use crate::observer::{At, EpochReport, EvaluationReport, Kind, Observer, StepReport, line};
+use crate::run_dir::write_whole;
+use crate::state::RunState;
+
+/// The named figures of one report and where they stand on the x axis.
+pub(crate) type Points = (At, Vec<(String, f64)>);
+
+/// A file of JSON lines that grows with the run.
+#[derive(Debug)]
+pub(crate) struct Curves {
+    path: PathBuf,
+    file: File,
+}
+
+impl Curves {
+    /// Opens the file of a new run.
+    pub(crate) fn create(path: &Path) -> Result<Self, Error> {
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        match file {
+            Ok(file) => Ok(Self {
+                path: path.into(),
+                file,
+            }),
+            Err(e) => Err(Error::file(path, e)),
+        }
+    }
+
+    /// Opens the file of a run that goes on from `state`: what came after it is cut off, so that no
+    /// curve goes over the same steps twice, and what came before is given back.
+    pub(crate) fn resume(path: &Path, state: &RunState) -> Result<(Self, Vec<Points>), Error> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(e) => return Err(Error::file(path, e)),
+        };
+        let mut kept = String::new();
+        let mut points = Vec::new();
+        for text in text.lines() {
+            // A process that was killed may have left half a line: it belongs to a later step.
+            let parsed: Option<Value> = serde_json::from_str(text).ok();
+            let report = parsed.as_ref().and_then(|line| before(line, state));
+            if let Some(report) = report {
+                kept.push_str(text);
+                kept.push('\n');
+                points.push(report);
+            }
+        }
+        write_whole(path, &kept)?;
+        Ok((Self::create(path)?, points))
+    }
+
+    fn push(&mut self, line: &Value) -> Result<(), Error> {
+        // One call, so that a reader meanwhile sees whole lines.
+        let line = format!("{line}\n");
+        self.file
+            .write_all(line.as_bytes())
+            .map_err(|e| Error::file(&self.path, e))
+    }
+}
+
+/// The figures of a line that a run in this state has behind it.
+fn before(line: &Value, state: &RunState) -> Option<Points> {
+    let number = |key: &str| u32::try_from(line.get(key)?.as_u64()?).ok();
+    let step = number("step")?;
+    let (at, is_behind) = if let Some(epoch) = number("epoch_end") {
+        let at = At {
+            kind: Kind::Epoch,
+            x: epoch,
+        };
+        (at, epoch < state.epoch)
+    } else if line.get("evaluation").is_some() {
+        let at = At {
+            kind: Kind::Evaluation,
+            x: step,
+        };
+        (at, step <= state.evaluated_step)
+    } else {
+        let at = At {
+            kind: Kind::Step,
+            x: step,
+        };
+        (at, true)
+    };
+    let figures = line.as_object()?.iter();
+    let scalars = figures
+        .filter(|(key, _)| key.contains('/'))
+        .filter_map(|(key, value)| Some((key.clone(), value.as_f64()?)));
+    (is_behind && step <= state.step).then(|| (at, scalars.collect()))
+}
+
+impl Observer for Curves {
+    fn step(&mut self, report: &StepReport) -> Result<(), Error> {
+        let StepReport { step, epoch, .. } = *report;
+        self.push(&line(Kind::Step, step, epoch, &report.scalars()))
+    }
+
+    fn evaluation(&mut self, report: &EvaluationReport) -> Result<(), Error> {
+        let EvaluationReport { step, epoch, .. } = *report;
+        self.push(&line(Kind::Evaluation, step, epoch, &report.scalars()))
+    }
+
+    fn epoch(&mut self, report: &EpochReport) -> Result<(), Error> {
+        let EpochReport { step, epoch, .. } = *report;
+        self.push(&line(Kind::Epoch, step, epoch, &report.scalars()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resumed_run_keeps_what_it_has_behind_it_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let scalars = |name: &str, value: f64| vec![(name.to_owned(), value)];
+        let lines = [
+            line(Kind::Step, 1, 1, &scalars("train/loss", 3.0)),
+            line(Kind::Step, 2, 1, &scalars("train/loss", 2.0)),
+            line(Kind::Evaluation, 2, 1, &scalars("eval/f1", 10.0)),
+            line(Kind::Epoch, 2, 1, &scalars("epoch/dev_f1", 10.0)),
+            line(Kind::Step, 3, 2, &scalars("train/loss", 1.0)),
+            line(Kind::Step, 4, 2, &scalars("train/loss", 0.5)),
+            line(Kind::Evaluation, 4, 2, &scalars("eval/f1", 20.0)),
+        ];
+        let mut text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        text.push_str("{\"step\": 5, \"tr");
+        let resume = |state: &RunState| {
+            std::fs::write(&path, &text).unwrap();
+            let (_, points) = Curves::resume(&path, state).unwrap();
+            let kept = std::fs::read_to_string(&path).unwrap().lines().count();
+            assert_eq!(kept, points.len());
+            points.iter().map(|(at, _)| at.x).collect::<Vec<_>>()
+        };
+        let state = |step, epoch, evaluated_step| RunState {
+            step,
+            epoch,
+            evaluated_step,
+            ..RunState::default()
+        };
+        assert_eq!(resume(&state(1, 1, 0)), [1]);
+        // The epoch's batches are over, its evaluation is not done.
+        assert_eq!(resume(&state(2, 1, 0)), [1, 2]);
+        assert_eq!(resume(&state(2, 2, 2)), [1, 2, 2, 1]);
+        assert_eq!(resume(&state(4, 2, 2)), [1, 2, 2, 1, 3, 4]);
+        assert_eq!(resume(&state(4, 2, 4)), [1, 2, 2, 1, 3, 4, 4]);
+        std::fs::remove_file(&path).unwrap();
+        assert!(Curves::resume(&path, &state(4, 2, 4)).unwrap().1.is_empty());
+    }
+}

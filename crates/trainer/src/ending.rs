@@ -1,0 +1,74 @@
+use std::time::Instant;
+
+use bert_qa::{Companions, Pretrained};
+use burn::tensor::Device;
+use serde_json::json;
+
+use crate::config::Config;
+use crate::data::Questions;
+use crate::device::DeviceInfo;
+use crate::evaluate::{Evaluation, evaluate};
+use crate::fit::Fitted;
+use crate::run_dir::RunDir;
+use crate::state::RunState;
+use crate::train::Trained;
+use crate::{Error, machine};
+
+/// What a finished run saves.
+pub(crate) struct Ending<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) run_dir: &'a RunDir,
+    pub(crate) companions: &'a Companions,
+    pub(crate) info: &'a DeviceInfo,
+    pub(crate) device: &'a Device,
+    pub(crate) started: Instant,
+}
+
+impl Ending<'_> {
+    pub(crate) fn save(&self, fitted: Fitted, dev: Questions) -> Result<Trained, Error> {
+        let Fitted {
+            mut model,
+            state,
+            mut evaluation,
+            ..
+        } = fitted;
+        if let Some(best) = state.best.filter(|best| best.step != state.evaluated_step)
+            && self.config.dev.load_best_model_at_end
+        {
+            tracing::info!("taking the best model, of step {}", best.step);
+            model = Pretrained::load(&self.run_dir.join("best"), 0, self.device)?.model;
+            evaluation = None;
+        }
+        let evaluation = match evaluation {
+            Some(evaluation) => evaluation,
+            None => evaluate(&model, &dev, &self.config.answers, self.device, &mut |_| {})?,
+        };
+        let model_folder = self.run_dir.join("model");
+        self.companions.save(&model, &model_folder)?;
+        evaluation.write(&self.run_dir.join("dev"))?;
+        let metrics = self.metrics(&state, &evaluation);
+        self.run_dir
+            .write("metrics.json", &format!("{metrics:#}\n"))?;
+        Ok(Trained {
+            run_dir: self.run_dir.path().into(),
+            model_folder,
+            metrics,
+            dev,
+            predictions: evaluation.predictions,
+        })
+    }
+
+    fn metrics(&self, state: &RunState, evaluation: &Evaluation) -> serde_json::Value {
+        json!({
+            "dev": evaluation.metrics,
+            "train_loss": state.train_loss,
+            "steps": state.step,
+            "best": state.best,
+            "features_per_second": state.features as f64 / state.training_seconds,
+            "seconds": state.elapsed_seconds + self.started.elapsed().as_secs_f64(),
+            "peak_memory_bytes": machine::peak_memory_bytes(),
+            "device": self.info.name,
+            "threads": rayon::current_num_threads(),
+        })
+    }
+}

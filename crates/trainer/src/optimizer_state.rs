@@ -1,0 +1,97 @@
+//! The optimizer's moments in a safetensors file, by Hugging Face's parameter names.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use safetensors::{Dtype, SafeTensors, View};
+
+use crate::Error;
+use crate::optimizer::Optimizer;
+use crate::parameters::parameters;
+
+/// PyTorch's names for the two moments of AdamW.
+const MOMENTS: [&str; 2] = ["exp_avg", "exp_avg_sq"];
+
+/// Writes the moments as `exp_avg.NAME` and `exp_avg_sq.NAME`, `f32`, flat.
+pub(crate) fn write(optimizer: &Optimizer, path: &Path) -> Result<(), Error> {
+    let mut moments = Vec::new();
+    for (name, (first, second)) in &optimizer.moments {
+        for (moment, tensor) in MOMENTS.iter().zip([first, second]) {
+            let elements = [tensor.shape().num_elements()];
+            moments.push((format!("{moment}.{name}"), Moment { tensor, elements }));
+        }
+    }
+    moments.sort_by(|a, b| a.0.cmp(&b.0));
+    safetensors::serialize_to_file(moments, None, path).map_err(|e| Error::file(path, e))
+}
+
+/// Copied from the device when it is written, so that one at a time is in memory twice.
+struct Moment<'a> {
+    tensor: &'a Tensor<1>,
+    elements: [usize; 1],
+}
+
+impl View for Moment<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.elements
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let data = self.tensor.to_data().convert::<f32>();
+        Cow::Owned(data.as_bytes().to_vec())
+    }
+
+    fn data_len(&self) -> usize {
+        4 * self.elements[0]
+    }
+}
+
+/// Reads the moments of every parameter that is trained onto a device without autodiff; one that is missing, or one too many, is
+/// an error, since a moment that begins anew would change the run in silence.
+pub(crate) fn read<M: Module>(
+    mut optimizer: Optimizer,
+    step: u32,
+    model: &M,
+    device: &Device,
+    path: &Path,
+) -> Result<Optimizer, Error> {
+    let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| Error::file(path, e))?;
+    let mut moments = HashMap::new();
+    for parameter in parameters(model).iter().filter(|p| p.is_trained) {
+        let moment = |moment: &str| -> Result<Tensor<1>, Error> {
+            let name = format!("{moment}.{}", parameter.name);
+            let view = file
+                .tensor(&name)
+                .map_err(|_| Error::file(path, format!("has no {name}")))?;
+            let values: Vec<f32> = view
+                .data()
+                .chunks_exact(4)
+                .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+                .collect();
+            match values.len() == parameter.elements && view.dtype() == Dtype::F32 {
+                true => Ok(Tensor::from_data(
+                    TensorData::new(values, [parameter.elements]),
+                    device,
+                )),
+                false => Err(Error::file(path, format!("{name} has another size"))),
+            }
+        };
+        let pair = (moment(MOMENTS[0])?, moment(MOMENTS[1])?);
+        moments.insert(parameter.name.clone(), pair);
+    }
+    if file.len() != 2 * moments.len() {
+        let (has, wants) = (file.len(), 2 * moments.len());
+        let message = format!("has {has} tensors, the model's trained parameters need {wants}");
+        return Err(Error::file(path, message));
+    }
+    optimizer.restore(step, moments);
+    Ok(optimizer)
+}

@@ -1,0 +1,183 @@
+//! What applies to which parameter, by its Hugging Face name.
+
+use bert_qa::hugging_face_name;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+
+use crate::config::TrainConfig;
+
+/// Whether weight decay applies to a parameter.
+pub(crate) fn decays(name: &str) -> bool {
+    !name.ends_with(".bias") && !name.ends_with("LayerNorm.weight")
+}
+
+/// Where a parameter stands, from the input up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Embeddings,
+    Layer(usize),
+    Head,
+}
+
+fn place(name: &str) -> Place {
+    if name.contains("embeddings.") {
+        return Place::Embeddings;
+    }
+    let layer = name
+        .split_once(".layer.")
+        .and_then(|(_, rest)| rest.split('.').next()?.parse().ok());
+    layer.map_or(Place::Head, Place::Layer)
+}
+
+/// The share of the learning rate that a parameter gets in a model of `num_layers` layers: all of it
+/// for the head, `decay` times as much with each layer further down (Howard & Ruder 2018, section 3.2).
+pub(crate) fn learning_rate_scale(name: &str, num_layers: usize, decay: f64) -> f64 {
+    let below_the_head = match place(name) {
+        Place::Head => 0,
+        Place::Layer(layer) => num_layers.saturating_sub(layer),
+        Place::Embeddings => num_layers + 1,
+    };
+    decay.powi(below_the_head as i32)
+}
+
+/// Whether a parameter is left as it is.
+fn is_frozen(name: &str, config: &TrainConfig) -> bool {
+    match place(name) {
+        Place::Embeddings => config.freeze_embeddings,
+        Place::Layer(layer) => layer < config.freeze_layers,
+        Place::Head => false,
+    }
+}
+
+/// The model with those parameters frozen that a configuration leaves as they are: they get no
+/// gradient, and none is computed for what lies below the lowest parameter that does.
+pub(crate) fn freeze<M: Module>(model: M, config: &TrainConfig) -> M {
+    if !config.freeze_embeddings && config.freeze_layers == 0 {
+        return model;
+    }
+    model.map(&mut Freeze {
+        config,
+        path: Vec::new(),
+    })
+}
+
+struct Freeze<'a> {
+    config: &'a TrainConfig,
+    path: Vec<String>,
+}
+
+impl ModuleMapper for Freeze<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        match is_frozen(&hugging_face_name(&self.path.join(".")), self.config) {
+            true => param.set_require_grad(false),
+            false => param,
+        }
+    }
+}
+
+/// A parameter of a model.
+pub(crate) struct Parameter {
+    /// Its Hugging Face name.
+    pub(crate) name: String,
+    pub(crate) elements: usize,
+    /// Whether it gets a gradient: it is not frozen.
+    pub(crate) is_trained: bool,
+}
+
+/// Every parameter, in the model's order.
+pub(crate) fn parameters<M: Module>(model: &M) -> Vec<Parameter> {
+    let mut names = Names::default();
+    model.visit(&mut names);
+    names.found
+}
+
+/// The number of encoder layers.
+pub(crate) fn num_layers<M: Module>(model: &M) -> usize {
+    let layers = parameters(model)
+        .into_iter()
+        .filter_map(|p| match place(&p.name) {
+            Place::Layer(layer) => Some(layer + 1),
+            _ => None,
+        });
+    layers.max().unwrap_or(0)
+}
+
+#[derive(Default)]
+struct Names {
+    path: Vec<String>,
+    found: Vec<Parameter>,
+}
+
+impl ModuleVisitor for Names {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.found.push(Parameter {
+            name: hugging_face_name(&self.path.join(".")),
+            elements: param.val().shape().num_elements(),
+            is_trained: param.is_require_grad(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn biases_and_layer_norm_do_not_decay() {
+        for (name, decay) in [
+            ("bert.encoder.layer.0.output.dense.weight", true),
+            ("bert.embeddings.word_embeddings.weight", true),
+            ("qa_outputs.weight", true),
+            ("bert.encoder.layer.0.output.dense.bias", false),
+            ("bert.encoder.layer.0.output.LayerNorm.weight", false),
+            ("bert.embeddings.LayerNorm.bias", false),
+        ] {
+            assert_eq!(decays(name), decay, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_rate_falls_from_the_head_down() {
+        for (name, scale) in [
+            ("qa_outputs.weight", 1.0),
+            ("bert.encoder.layer.1.output.dense.bias", 0.5),
+            ("bert.encoder.layer.0.attention.self.query.weight", 0.25),
+            ("bert.embeddings.LayerNorm.weight", 0.125),
+            ("distilbert.transformer.layer.1.ffn.lin1.weight", 0.5),
+        ] {
+            assert_eq!(learning_rate_scale(name, 2, 0.5), scale, "{name}");
+            assert_eq!(learning_rate_scale(name, 2, 1.0), 1.0, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_frozen_is_what_was_asked_for() {
+        let config = TrainConfig {
+            freeze_layers: 2,
+            ..TrainConfig::default()
+        };
+        assert!(is_frozen("bert.encoder.layer.1.output.dense.bias", &config));
+        assert!(!is_frozen(
+            "bert.encoder.layer.2.output.dense.bias",
+            &config
+        ));
+        assert!(!is_frozen("bert.embeddings.LayerNorm.weight", &config));
+        assert!(!is_frozen("qa_outputs.weight", &config));
+    }
+}

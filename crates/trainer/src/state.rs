@@ -1,0 +1,204 @@
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use fused_ops::{PackedLengths, pad_span_logits};
+use qa_metrics::{SpanMetrics, TokenSpans};
+use serde::{Deserialize, Serialize};
+use squad_data::PackedBatch;
+
+use crate::Error;
+
+/// Where a run stands between two optimizer steps, besides the model and the optimizer's moments.
+/// The order of batches and the dropout masks follow from it, so there is no random state to keep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunState {
+    /// Optimizer steps made.
+    pub(crate) step: u32,
+    /// The epoch that the next batch belongs to, counted from 1.
+    pub(crate) epoch: u32,
+    /// That batch's index in the order of its epoch.
+    pub(crate) next_batch: usize,
+    /// The epoch so far.
+    pub(crate) totals: SavedTotals,
+    /// Windows trained on since the run began.
+    pub(crate) features: u64,
+    /// Seconds spent in training steps.
+    pub(crate) training_seconds: f64,
+    /// Seconds that earlier processes of this run took, up to their last checkpoint.
+    pub(crate) elapsed_seconds: f64,
+    /// The mean loss of the last whole epoch; NaN before there is one.
+    #[serde(with = "nan_as_null")]
+    pub(crate) train_loss: f64,
+    pub(crate) smoothed: Smoothed,
+    /// The step of the last evaluation; 0 before there is one.
+    pub(crate) evaluated_step: u32,
+    pub(crate) best: Option<Best>,
+    /// Evaluations since the best one.
+    pub(crate) evaluations_without_improvement: u32,
+}
+
+impl Default for RunState {
+    fn default() -> Self {
+        Self {
+            step: 0,
+            epoch: 1,
+            next_batch: 0,
+            totals: SavedTotals::default(),
+            features: 0,
+            training_seconds: 0.0,
+            elapsed_seconds: 0.0,
+            train_loss: f64::NAN,
+            smoothed: Smoothed::default(),
+            evaluated_step: 0,
+            best: None,
+            evaluations_without_improvement: 0,
+        }
+    }
+}
+
+/// JSON has no NaN.
+mod nan_as_null {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        value.is_finite().then_some(value).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(reader: D) -> Result<f64, D::Error> {
+        Ok(Option::deserialize(reader)?.unwrap_or(f64::NAN))
+    }
+}
+
+/// The best evaluation so far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Best {
+    /// The figure that `dev.metric_for_best_model` names.
+    pub value: f64,
+    /// The optimizer steps made by then.
+    pub step: u32,
+    /// The epoch, counted from 1.
+    pub epoch: u32,
+}
+
+/// A mean over about the last fifty values, without the bias of starting at 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Smoothed {
+    sum: f64,
+    weight: f64,
+}
+
+impl Smoothed {
+    /// Takes a value in and gives the mean.
+    pub(crate) fn add(&mut self, value: f64) -> f64 {
+        const KEEP: f64 = 0.98;
+        self.sum = KEEP * self.sum + (1.0 - KEEP) * value;
+        self.weight = KEEP * self.weight + (1.0 - KEEP);
+        self.sum / self.weight
+    }
+}
+
+/// [`EpochTotals`] on the host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SavedTotals {
+    loss: f64,
+    features: usize,
+    seconds: f64,
+    spans: ([f32; 2], usize),
+}
+
+/// Sums over the steps of an epoch.
+#[derive(Debug, Default)]
+pub(crate) struct EpochTotals {
+    /// Of the loss, over windows.
+    pub(crate) loss: f64,
+    pub(crate) features: usize,
+    pub(crate) seconds: f64,
+    pub(crate) spans: SpanMetrics,
+}
+
+impl EpochTotals {
+    /// Goes on from a saved state.
+    pub(crate) fn restore(saved: &SavedTotals, device: &Device) -> Self {
+        let (sums, total) = saved.spans;
+        Self {
+            loss: saved.loss,
+            features: saved.features,
+            seconds: saved.seconds,
+            spans: SpanMetrics::from_sums(sums, total, device),
+        }
+    }
+
+    pub(crate) fn save(&self) -> Result<SavedTotals, Error> {
+        Ok(SavedTotals {
+            loss: self.loss,
+            features: self.features,
+            seconds: self.seconds,
+            spans: self.spans.sums().map_err(device_error)?,
+        })
+    }
+
+    /// Adds the spans that the logits of a batch, `[tokens, 2]`, point at; they and their scores
+    /// stay on the device.
+    pub(crate) fn add_spans(&mut self, batch: &PackedBatch, logits: Tensor<2>) {
+        let device = logits.device();
+        let padded = pad_span_logits(logits, &PackedLengths::new(&batch.lengths));
+        let best = padded.argmax(2).squeeze_dim::<2>(2);
+        let side = |side: usize| best.clone().narrow(1, side, 1).squeeze_dim::<1>(1);
+        let positions = |positions: &[usize]| {
+            let positions: Vec<i64> = positions.iter().map(|p| *p as i64).collect();
+            let shape = [positions.len()];
+            Tensor::<1, Int>::from_data(TensorData::new(positions, shape), &device)
+        };
+        let gold = TokenSpans {
+            start: positions(&batch.start_positions),
+            end: positions(&batch.end_positions),
+        };
+        self.spans.update(
+            TokenSpans {
+                start: side(0),
+                end: side(1),
+            },
+            gold,
+        );
+    }
+}
+
+pub(crate) fn device_error(error: impl ToString) -> Error {
+    Error::Device(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smoothing_starts_at_the_first_value_and_follows() {
+        let mut loss = Smoothed::default();
+        // Rounding of four operations.
+        assert!((loss.add(3.0) - 3.0).abs() < 1e-12);
+        let last = (0..500).map(|_| loss.add(1.0)).last().unwrap();
+        assert!((last - 1.0).abs() < 1e-3 && last > 1.0, "{last}");
+    }
+
+    #[test]
+    fn a_state_is_read_back_as_it_was_written() {
+        let state = RunState {
+            step: 7,
+            training_seconds: 0.1 + 0.2,
+            best: Some(Best {
+                value: 1.0 / 3.0,
+                step: 5,
+                epoch: 2,
+            }),
+            train_loss: 0.7,
+            ..RunState::default()
+        };
+        let text = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<RunState>(&text).unwrap(), state);
+        let new = serde_json::to_string(&RunState::default()).unwrap();
+        let new: RunState = serde_json::from_str(&new).unwrap();
+        assert!(new.train_loss.is_nan());
+    }
+}

@@ -1,0 +1,263 @@
+//! A run that was interrupted and went on is the run that was not, bit for bit.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use trainer::{Outcome, Trainer};
+
+use crate::support::{Finished, Sandbox};
+
+/// Two epochs of five batches in three steps each: accumulation with a tail, dropout, everything
+/// that a checkpoint has to bring back.
+const SETTINGS: &[&str] = &[
+    "train.epochs=2",
+    "train.learning_rate=1e-3",
+    "train.batch_size=5",
+    "train.gradient_accumulation_steps=2",
+    "dev.first=4",
+    "dev.metric_for_best_model=f1",
+    "run.threads=1",
+];
+
+/// What must be equal: the weights, and every figure that is not a time.
+fn result(sandbox: &Sandbox, run: &str) -> (Vec<u8>, Vec<Value>, Value) {
+    let mut bytes = std::fs::read(sandbox.path(run).join("model/model.safetensors")).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let weights = bytes.split_off(8 + length);
+    let mut lines = sandbox.json_lines(&format!("{run}/metrics.jsonl"));
+    for line in &mut lines {
+        let object = line.as_object_mut().unwrap();
+        object.retain(|key, _| !key.ends_with("per_second") && !key.ends_with("_seconds"));
+    }
+    let mut metrics = sandbox.json(&format!("{run}/metrics.json"));
+    let kept = ["train_loss", "steps", "best"];
+    metrics
+        .as_object_mut()
+        .unwrap()
+        .retain(|key, _| kept.contains(&key.as_str()));
+    (weights, lines, metrics)
+}
+
+fn assert_equal(sandbox: &Sandbox, run: &str, other: &str) {
+    let ((weights, lines, metrics), (other_weights, other_lines, other_metrics)) =
+        (result(sandbox, run), result(sandbox, other));
+    assert_eq!(lines, other_lines);
+    assert_eq!(metrics, other_metrics);
+    assert!(weights == other_weights, "the weights differ");
+}
+
+#[test]
+fn stopped_after_any_step_it_goes_on_as_if_nothing_had_been() {
+    let sandbox = Sandbox::new();
+    sandbox.train("whole", SETTINGS);
+    assert_eq!(sandbox.json("whole/metrics.json")["steps"], 6);
+    for stop_at in 1..=5 {
+        let run = format!("stopped-{stop_at}");
+        let trainer = Trainer::new(sandbox.config(SETTINGS)).unwrap();
+        let stop = trainer.stop_flag();
+        let outcome = trainer
+            .run_dir(sandbox.path(&run))
+            .on_step(|step| {
+                if step.step == stop_at {
+                    stop.stop();
+                }
+            })
+            .fit()
+            .unwrap();
+        let Outcome::Stopped(stopped) = outcome else {
+            panic!("the run was asked to stop");
+        };
+        assert_eq!(stopped.step, stop_at);
+        assert!(stopped.checkpoint.join("state.json").is_file());
+        assert!(!sandbox.path(&run).join("model").exists());
+        let trainer = Trainer::new(sandbox.config(SETTINGS)).unwrap();
+        let outcome = trainer.resume(sandbox.path(&run)).fit().unwrap();
+        assert!(outcome.finished().is_some());
+        assert_equal(&sandbox, "whole", &run);
+    }
+    // The comparison sees a difference.
+    sandbox.train("other", &[SETTINGS, &["train.seed=1"]].concat());
+    assert!(result(&sandbox, "whole").0 != result(&sandbox, "other").0);
+}
+
+fn start(sandbox: &Sandbox, arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_trainer"))
+        .args(arguments)
+        .current_dir(sandbox.path("."))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn wait_for(what: &str, is_there: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_there() {
+        let waited = started.elapsed();
+        assert!(waited < Duration::from_secs(120), "no {what} in {waited:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn lines(path: &Path) -> usize {
+    std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
+}
+
+/// Long enough to be hit, with a checkpoint after every second step.
+const LONG: &[&str] = &["train.epochs=6", "checkpoints.every_steps=2"];
+
+#[test]
+#[cfg(unix)]
+fn killed_at_any_moment_it_goes_on_as_if_nothing_had_been() {
+    let sandbox = Sandbox::new();
+    let settings = [SETTINGS, LONG].concat();
+    sandbox.train("whole", &settings);
+    let all = lines(&sandbox.path("whole/metrics.jsonl"));
+    // Several kills in one run, at moments that depend on the machine.
+    let arguments = [&["--config=config.toml", "--run-dir=run"], &settings[..]].concat();
+    let mut child = start(&sandbox, &arguments);
+    let curves = sandbox.path("run/metrics.jsonl");
+    for kill_at in [4, 9, 10, 17] {
+        wait_for("line", || lines(&curves) >= kill_at);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(lines(&curves) < all, "killed too late to say anything");
+        child = start(&sandbox, &["--resume=run"]);
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_equal(&sandbox, "whole", "run");
+    let leftovers = sandbox.files("run/checkpoints");
+    assert!(
+        leftovers.iter().all(|name| !name.contains("writing")),
+        "{leftovers:?}"
+    );
+}
+
+#[test]
+#[cfg(unix)]
+fn a_signal_ends_the_step_writes_a_checkpoint_and_exits_with_75() {
+    let sandbox = Sandbox::new();
+    let settings = [SETTINGS, &["train.epochs=200"]].concat();
+    for signal in ["TERM", "INT", "USR1"] {
+        let run = format!("run-{signal}");
+        let folder = format!("--run-dir={run}");
+        let arguments = [&["--config=config.toml", &folder], &settings[..]].concat();
+        let child = start(&sandbox, &arguments);
+        let curves = sandbox.path(&run).join("metrics.jsonl");
+        wait_for("line", || lines(&curves) >= 2);
+        let signal = format!("-{signal}");
+        let status = Command::new("kill")
+            .args([&signal, &child.id().to_string()])
+            .status();
+        assert!(status.unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(75), "{output:?}");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains(&format!("--resume {run}")), "{told}");
+        assert!(!sandbox.files(&format!("{run}/checkpoints")).is_empty());
+    }
+}
+
+fn stopped(sandbox: &Sandbox, run: &str, at: u32) {
+    let trainer = Trainer::new(sandbox.config(SETTINGS)).unwrap();
+    let stop = trainer.stop_flag();
+    let outcome = trainer
+        .run_dir(sandbox.path(run))
+        .on_step(|step| {
+            if step.step == at {
+                stop.stop();
+            }
+        })
+        .fit();
+    assert!(outcome.unwrap().finished().is_none());
+}
+
+#[test]
+fn a_changed_configuration_is_told_setting_by_setting() {
+    let sandbox = Sandbox::new();
+    stopped(&sandbox, "run", 1);
+    let resume = |more: &[&str]| sandbox.command(&[&["--resume=run"], more].concat());
+    let changes = ["train.learning_rate=2e-3", "dev.first=2"];
+    let refused = resume(&changes);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    for part in [
+        "--allow-changes",
+        "train.learning_rate: 0.001 -> 0.002",
+        "dev.first: 4 -> 2",
+    ] {
+        assert!(refused.stderr.contains(part), "{refused:?}");
+    }
+    assert_eq!(refused.stderr.lines().count(), 3, "{refused:?}");
+    let allowed = resume(&[&["--allow-changes"], &changes[..]].concat());
+    assert_eq!(allowed.code, Some(0), "{allowed:?}");
+    let config = sandbox.text("run/config.toml");
+    assert!(config.contains("learning_rate = 0.002"), "{config}");
+}
+
+#[test]
+fn what_cannot_go_on_is_told_in_one_line() {
+    let sandbox = Sandbox::new();
+    let resume = |run: &str| -> Finished { sandbox.command(&["--resume", run]) };
+    std::fs::create_dir(sandbox.path("empty")).unwrap();
+    resume("empty").mistake(&["empty", "holds no run", "config.toml"]);
+    // Stopped before its first checkpoint.
+    stopped(&sandbox, "run", 2);
+    std::fs::rename(sandbox.path("run/checkpoints"), sandbox.path("kept")).unwrap();
+    resume("run").mistake(&["run/checkpoints", "no checkpoint"]);
+    std::fs::rename(sandbox.path("kept"), sandbox.path("run/checkpoints")).unwrap();
+
+    // Data that changed since.
+    let train = sandbox.text("train.json");
+    sandbox.write("train.json", &train.replacen("What", "Which", 1));
+    resume("run").mistake(&["checkpoints", "other training windows"]);
+    std::fs::remove_file(sandbox.path("train.json")).unwrap();
+    resume("run").mistake(&["train.json"]);
+    sandbox.write("train.json", &train);
+
+    // The one checkpoint, damaged in each of its files.
+    let files = sandbox.files("run/checkpoints");
+    for file in files.iter().filter(|name| {
+        ["state.json", "optimizer.safetensors", "model.safetensors"]
+            .iter()
+            .any(|end| name.ends_with(end))
+    }) {
+        let path = sandbox.path("run/checkpoints").join(file);
+        let whole = std::fs::read(&path).unwrap();
+        let mut damaged = whole.clone();
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 0x41;
+        std::fs::write(&path, damaged).unwrap();
+        let name = file.rsplit('/').next().unwrap();
+        resume("run").mistake(&[name]);
+        std::fs::write(&path, &whole[..middle]).unwrap();
+        resume("run").mistake(&[name]);
+        std::fs::write(&path, whole).unwrap();
+    }
+    assert_eq!(resume("run").code, Some(0));
+}
+
+#[test]
+fn a_damaged_checkpoint_costs_the_steps_since_the_one_before() {
+    let sandbox = Sandbox::new();
+    let keep = ["checkpoints.every_steps=1", "checkpoints.keep=2"];
+    let settings = [SETTINGS, &keep[..]].concat();
+    sandbox.train("run", &settings);
+    let names: Vec<String> = sandbox
+        .files("run/checkpoints")
+        .into_iter()
+        .filter(|name| name.ends_with("state.json"))
+        .collect();
+    assert_eq!(names.len(), 2, "the last two are kept: {names:?}");
+    let before = result(&sandbox, "run");
+    std::fs::write(sandbox.path("run/checkpoints").join(&names[1]), "{").unwrap();
+    let resumed = sandbox.command(&["--resume=run"]);
+    assert_eq!(resumed.code, Some(0), "{resumed:?}");
+    assert!(resumed.stderr.contains("warning: "), "{resumed:?}");
+    assert!(resumed.stderr.contains("earlier checkpoint"), "{resumed:?}");
+    let after = result(&sandbox, "run");
+    assert!(before.0 == after.0, "the weights differ");
+    assert_eq!(before.1, after.1);
+}
