@@ -1,13 +1,14 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use bert_qa::{ModelSource, Pretrained};
+use bert_qa::Pretrained;
 use serde_json::json;
 use squad_data::Prediction;
 
 use crate::config::Config;
 use crate::data::{Questions, read_dev, read_train};
 use crate::fit::{Fit, Fitted};
+use crate::model_folder::model_folder;
 use crate::observer::Observer;
 use crate::run_dir::RunDir;
 use crate::tensorboard::TensorBoard;
@@ -26,18 +27,6 @@ pub struct Trained {
     pub predictions: Vec<Prediction>,
 }
 
-/// Where models from wheels are kept: `squad-burn/models` in the user's cache folder.
-pub fn model_cache() -> PathBuf {
-    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(home);
-    cache
-        .unwrap_or_else(std::env::temp_dir)
-        .join("squad-burn")
-        .join("models")
-}
-
 /// A whole run: checks, data, model, training with evaluation after each epoch, and what is saved.
 ///
 /// `notice` is told what is going on, a line at a time; `observer` is told the figures.
@@ -53,8 +42,7 @@ pub fn train(
     let started = Instant::now();
     let (info, device) = crate::device::device(&config.run.device)?;
     let (train, dev) = (read_train(config)?, read_dev(config)?);
-    let source = ModelSource::parse(&config.model.source)?;
-    let folder = source.resolve(&model_cache(), notice)?;
+    let folder = model_folder(&config.model.source, notice)?;
     let Pretrained {
         model,
         companions,
@@ -66,7 +54,7 @@ pub fn train(
     // Nothing is left that the user could mend: from here on the folder is a run's.
     run_dir.write("config.toml", &config.to_toml())?;
     notice(&format!("results go to {}", run_dir.path().display()));
-    notice(&load_line(&config.model.source, &report));
+    notice(&format!("{}: {report}", config.model.source));
     notice(&format!(
         "training on {} questions ({} windows), scoring on {} ({} windows), on {}",
         train.dataset.len(),
@@ -111,18 +99,4 @@ pub fn train(
         dev,
         predictions: evaluation.predictions,
     })
-}
-
-/// One line on what was loaded.
-fn load_line(name: &str, report: &bert_qa::LoadReport) -> String {
-    let list = |names: &[String]| match names {
-        [] => "none".to_owned(),
-        names => names.join(", "),
-    };
-    format!(
-        "{name}: {} parameters loaded; newly initialised: {}; in the file but not used: {}",
-        report.loaded.len(),
-        list(&report.missing),
-        list(&report.unexpected)
-    )
 }
