@@ -21,12 +21,14 @@ pub enum Error {
         message: String,
     },
     /// A model folder lacks a file.
-    #[error("{}: no {file} in this model folder", folder.display())]
+    #[error("{}: no {file} in this model folder{hint}", folder.display())]
     MissingFile {
         /// The folder.
         folder: PathBuf,
         /// The file that it should hold.
         file: &'static str,
+        /// What else would do, or how to make it; may be empty.
+        hint: &'static str,
     },
     /// Weights that cannot be read, or do not fit the configuration.
     #[error("{}: {message}", path.display())]

@@ -8,16 +8,21 @@
 #![deny(missing_docs)]
 
 mod answerer;
+mod checkpoint;
 mod config;
 mod dropout;
 mod embeddings;
 mod encoder;
 mod error;
+mod file_kind;
+mod finite;
+mod hub;
 mod init;
 mod input;
 mod model;
 mod names;
 mod pretrained;
+mod report;
 mod source;
 mod weights;
 mod wheel;
@@ -30,10 +35,11 @@ pub use encoder::{
     BertAttention, BertEncoder, BertIntermediate, BertLayer, BertOutput, BertSelfAttention,
 };
 pub use error::Error;
+pub use hub::Hub;
 pub use input::PackedInput;
 pub use model::{BertForQuestionAnswering, BertModel};
 pub use names::hugging_face_name;
 pub use pretrained::{Companions, Pretrained};
-pub use source::ModelSource;
-pub use weights::LoadReport;
+pub use report::LoadReport;
+pub use source::{ModelSource, Watch};
 pub use wheel::Wheel;

@@ -3,12 +3,16 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use squad_data::QaTokenizer;
 
+use crate::checkpoint::Checkpoint;
 use crate::{BertConfig, BertForQuestionAnswering, Error, LoadReport, weights};
 
-const CONFIG: &str = "config.json";
+pub(crate) const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
-const TOKENIZER: &str = "tokenizer.json";
-const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+pub(crate) const TOKENIZER: &str = "tokenizer.json";
+pub(crate) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+/// What to do where only the files of an old tokenizer are.
+pub(crate) const MAKE_TOKENIZER: &str =
+    ": make it with transformers, AutoTokenizer.from_pretrained(FROM).save_pretrained(FOLDER)";
 
 /// A model with its configuration and tokenizer: what a Hugging Face model folder holds.
 #[derive(Debug)]
@@ -34,21 +38,29 @@ pub struct Companions {
 }
 
 impl Pretrained {
-    /// Loads a model folder in Hugging Face layout: `config.json`, `model.safetensors` and
-    /// `tokenizer.json`.
+    /// Loads a model folder in Hugging Face layout: `config.json`, `tokenizer.json`, and the weights
+    /// in the first of these that is there: `model.safetensors`, safetensors in shards
+    /// (`model.safetensors.index.json`), `pytorch_model.bin`, PyTorch files in shards
+    /// (`pytorch_model.bin.index.json`). Weights are `f32`, `f16`, `bf16` or `f64`, parameters `f32`.
+    ///
+    /// safetensors files are mapped into memory. A PyTorch file is a pickle, which in Python can run
+    /// any code; here nothing of it is executed: it is read for its tensors, and any other object
+    /// is passed over.
     ///
     /// `seed` governs what the folder lacks: the span head of an encoder that was not trained to
     /// answer questions.
     ///
     /// # Errors
-    /// If a file is missing, damaged, or the three do not belong together.
+    /// If a file is missing, damaged, of another kind than its name says, or if the three do not
+    /// belong together; if the encoder is one that this crate does not have, before anything else
+    /// is looked at; if a weight is NaN or infinite.
     pub fn load(folder: &Path, seed: u64, device: &Device) -> Result<Self, Error> {
         if !folder.is_dir() {
             let source = std::io::Error::new(std::io::ErrorKind::NotFound, "no such model folder");
             return Err(Error::io(folder, source));
         }
-        let config = BertConfig::read(&file_in(folder, CONFIG)?)?;
-        let tokenizer_file = file_in(folder, TOKENIZER)?;
+        let config = BertConfig::read(&file_in(folder, CONFIG, "")?)?;
+        let tokenizer_file = file_in(folder, TOKENIZER, MAKE_TOKENIZER)?;
         let tokenizer = QaTokenizer::from_file(&tokenizer_file)?;
         if tokenizer.num_ids() > config.vocab_size {
             return Err(Error::Config {
@@ -60,9 +72,9 @@ impl Pretrained {
                 ),
             });
         }
-        let weights_file = file_in(folder, WEIGHTS)?;
+        let checkpoint = Checkpoint::find(folder)?;
         let mut model = BertForQuestionAnswering::new(&config, seed, device);
-        let report = weights::load(&mut model, &weights_file)?;
+        let report = weights::load(&mut model, &checkpoint)?;
         let tokenizer_config = std::fs::read_to_string(folder.join(TOKENIZER_CONFIG)).ok();
         let companions = Companions {
             config,
@@ -142,13 +154,15 @@ impl Companions {
     }
 }
 
-fn file_in(folder: &Path, file: &'static str) -> Result<PathBuf, Error> {
+/// A file that must be there; `hint` says what to do where it is not.
+fn file_in(folder: &Path, file: &'static str, hint: &'static str) -> Result<PathBuf, Error> {
     let path = folder.join(file);
     match path.is_file() {
         true => Ok(path),
         false => Err(Error::MissingFile {
             folder: folder.into(),
             file,
+            hint,
         }),
     }
 }

@@ -1,94 +1,143 @@
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
+use burn::store::burn_pack::Tensor;
 use burn::store::{
-    ApplyError, BurnToPyTorchAdapter, FloatCastAdapter, ModuleAdapter, ModuleSnapshot,
-    PyTorchToBurnAdapter, SafetensorsStore,
+    ApplyError, BurnToPyTorchAdapter, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter,
+    SafetensorsStore,
 };
-use burn::tensor::{DType, Shape};
+use burn::tensor::Shape;
 
+use crate::checkpoint::Checkpoint;
+use crate::finite::{Faults, FiniteF32};
 use crate::names::{hugging_face_name, to_hugging_face, to_module_paths};
-use crate::{BertForQuestionAnswering, Error};
+use crate::{BertForQuestionAnswering, Error, LoadReport};
 
-/// What became of the tensors of a weights file, by Hugging Face's names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LoadReport {
-    /// Parameters that were loaded.
-    pub loaded: Vec<String>,
-    /// Parameters that the file lacks; they keep their initial values.
-    pub missing: Vec<String>,
-    /// Tensors of the file that the model has no place for.
-    pub unexpected: Vec<String>,
-}
-
-/// Loads `model.safetensors` as transformers writes it into `model`.
+/// Loads a folder's weights as transformers writes them into `model`.
 ///
 /// The span head may be missing (it keeps its initial values, and the report says so): that is
-/// how a pretrained encoder comes. A file that lacks any other parameter is refused. Parameters are
-/// `f32`, whatever the precision of the file.
-pub(crate) fn load(model: &mut BertForQuestionAnswering, path: &Path) -> Result<LoadReport, Error> {
-    let error = |message: String| Error::Weights {
-        path: path.into(),
-        message,
-    };
-    let mut store = SafetensorsStore::from_file(path)
-        .with_from_adapter(FloatCastAdapter::to(DType::F32).chain(PyTorchToBurnAdapter))
-        .remap(to_module_paths())
-        .validate(false)
-        .allow_partial(true);
-    let result = model
-        .load_from(&mut store)
-        .map_err(|e| error(format!("{e}; is the file complete?")))?;
-    if let Some(first) = result.errors.first() {
-        return Err(error(explain(first)));
+/// how a pretrained encoder comes. Weights that lack any other parameter are refused. Parameters
+/// are `f32`, whatever the precision of the files. Tensors are read one at a time, so that no more
+/// than one stands in memory beside the parameters.
+pub(crate) fn load(
+    model: &mut BertForQuestionAnswering,
+    checkpoint: &Checkpoint,
+) -> Result<LoadReport, Error> {
+    let (tensors, origins) = place(checkpoint)?;
+    let faults = Faults::default();
+    let adapter = FiniteF32::new(&faults).chain(PyTorchToBurnAdapter);
+    let result = model.apply(tensors, None, Some(Box::new(adapter)), false);
+    // A tensor that could not be read is among the errors as well, in other words.
+    let fault = faults.take();
+    let error = || Some(explain(result.errors.first()?, &origins));
+    if let Some((path, message)) = fault.or_else(error) {
+        let name = hugging_face_name(&path);
+        let file = origins.get(&name).map(|origin| &origin.file);
+        return Err(Error::Weights {
+            path: file.unwrap_or(&checkpoint.path).clone(),
+            message: format!("tensor \"{name}\" {message}"),
+        });
     }
-    let names = |paths: &[String]| {
-        let mut names: Vec<_> = paths.iter().map(|path| hugging_face_name(path)).collect();
-        names.sort();
-        names
-    };
-    let missing: Vec<String> = result.missing.into_iter().map(|(path, _)| path).collect();
+    let files = checkpoint.files();
     let report = LoadReport {
-        loaded: names(&result.applied),
-        missing: names(&missing),
+        files: files.iter().map(|file| file_name(file)).collect(),
+        loaded: names_of(result.applied),
+        missing: names_of(result.missing.into_iter().map(|(path, _)| path)),
         // Old files hold the buffer of positions, 0, 1, 2, …, which is no weight.
-        unexpected: names(&result.unused)
+        unexpected: names_of(result.unused)
             .into_iter()
             .filter(|name| !name.ends_with("embeddings.position_ids"))
             .collect(),
     };
-    match report
-        .missing
-        .iter()
-        .find(|name| !name.starts_with("qa_outputs."))
-    {
-        Some(name) => Err(error(format!(
-            "no tensor \"{name}\" ({} of {} parameters found): these are not this encoder's weights",
-            report.loaded.len(),
-            report.loaded.len() + report.missing.len()
-        ))),
-        None => Ok(report),
+    check_missing(&report, &checkpoint.path)?;
+    Ok(report)
+}
+
+/// Where a tensor comes from.
+struct Origin {
+    file: PathBuf,
+    /// As it stands in the file.
+    shape: Vec<usize>,
+}
+
+/// The tensors under their module paths, and by Hugging Face's names where they come from.
+fn place(checkpoint: &Checkpoint) -> Result<(Vec<Tensor>, BTreeMap<String, Origin>), Error> {
+    let stored = checkpoint.open()?.into_iter();
+    let (files, tensors): (Vec<_>, Vec<_>) = stored.map(|s| (s.file, s.tensor)).unzip();
+    let (tensors, _) = to_module_paths().remap(tensors);
+    let mut origins = BTreeMap::new();
+    for (tensor, file) in tensors.iter().zip(files) {
+        let name = hugging_face_name(&tensor.name);
+        let shape = tensor.shape.to_vec();
+        if origins
+            .insert(name.clone(), Origin { file, shape })
+            .is_some()
+        {
+            return Err(Error::Weights {
+                path: checkpoint.path.clone(),
+                message: format!(
+                    "two tensors for \"{name}\", with and without the encoder's prefix"
+                ),
+            });
+        }
+    }
+    Ok((tensors, origins))
+}
+
+/// Only the span head may be missing.
+fn check_missing(report: &LoadReport, path: &Path) -> Result<(), Error> {
+    let is_encoder = |name: &&String| !name.starts_with("qa_outputs.");
+    match report.missing.iter().find(is_encoder) {
+        None => Ok(()),
+        Some(name) => Err(Error::Weights {
+            path: path.into(),
+            message: format!(
+                "no tensor \"{name}\" ({} of {} parameters found): these are not this encoder's weights",
+                report.loaded.len(),
+                report.loaded.len() + report.missing.len()
+            ),
+        }),
     }
 }
 
-fn explain(error: &ApplyError) -> String {
+fn names_of(paths: impl IntoIterator<Item = String>) -> Vec<String> {
+    let names = paths.into_iter().map(|path| hugging_face_name(&path));
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// The module path of a tensor that does not fit, and why.
+fn explain(error: &ApplyError, origins: &BTreeMap<String, Origin>) -> (String, String) {
     match error {
-        ApplyError::ShapeMismatch {
-            path,
-            expected,
-            found,
-        } => {
-            let name = hugging_face_name(path);
-            let [found, expected] = [found, expected].map(|shape| file_shape(&name, shape));
-            format!("tensor \"{name}\" has shape {found:?}, config.json asks for {expected:?}")
+        ApplyError::ShapeMismatch { path, expected, .. } => {
+            let expected = file_shape(path, expected);
+            let origin = origins.get(&hugging_face_name(path));
+            let found = origin.map(|origin| &origin.shape[..]).unwrap_or_default();
+            let message = format!("has shape {found:?}, config.json asks for {expected:?}");
+            (path.clone(), message)
         }
-        other => other.to_string(),
+        ApplyError::DTypeMismatch { path, found, .. } => {
+            let message = format!("holds {found:?}: weights are f32, f16, bf16 or f64");
+            (path.clone(), message)
+        }
+        ApplyError::AdapterError { path, message } | ApplyError::LoadError { path, message } => {
+            (path.clone(), format!("cannot be loaded: {message}"))
+        }
     }
 }
 
 /// The shape that a parameter has in the file: linear layers are transposed on the way.
-fn file_shape(name: &str, shape: &Shape) -> Vec<usize> {
+fn file_shape(path: &str, shape: &Shape) -> Vec<usize> {
     let mut shape = shape.to_vec();
-    if !name.contains("embeddings.") {
+    if !path.contains("embeddings.") {
         shape.reverse();
     }
     shape

