@@ -55,6 +55,40 @@ impl Pretrained {
     /// belong together; if the encoder is one that this crate does not have, before anything else
     /// is looked at; if a weight is NaN or infinite.
     pub fn load(folder: &Path, seed: u64, device: &Device) -> Result<Self, Error> {
+        let companions = Companions::read(folder)?;
+        let checkpoint = Checkpoint::find(folder)?;
+        let mut model = BertForQuestionAnswering::new(&companions.config, seed, device);
+        let report = weights::load(&mut model, &checkpoint)?;
+        Ok(Self {
+            model,
+            companions,
+            report,
+        })
+    }
+
+    /// A newly initialised model of the shape that a folder describes, with the folder's tokenizer;
+    /// weights that may be there are not looked at.
+    ///
+    /// # Errors
+    /// As [`Pretrained::load`] for `config.json` and `tokenizer.json`.
+    pub fn random(folder: &Path, seed: u64, device: &Device) -> Result<Self, Error> {
+        let companions = Companions::read(folder)?;
+        let model = BertForQuestionAnswering::new(&companions.config, seed, device);
+        let report = LoadReport {
+            missing: weights::names(&model),
+            ..LoadReport::default()
+        };
+        Ok(Self {
+            model,
+            companions,
+            report,
+        })
+    }
+}
+
+impl Companions {
+    /// Reads and checks `config.json` and `tokenizer.json`.
+    fn read(folder: &Path) -> Result<Self, Error> {
         if !folder.is_dir() {
             let source = std::io::Error::new(std::io::ErrorKind::NotFound, "no such model folder");
             return Err(Error::io(folder, source));
@@ -72,24 +106,14 @@ impl Pretrained {
                 ),
             });
         }
-        let checkpoint = Checkpoint::find(folder)?;
-        let mut model = BertForQuestionAnswering::new(&config, seed, device);
-        let report = weights::load(&mut model, &checkpoint)?;
         let tokenizer_config = std::fs::read_to_string(folder.join(TOKENIZER_CONFIG)).ok();
-        let companions = Companions {
+        Ok(Self {
             config,
             tokenizer,
             tokenizer_config,
-        };
-        Ok(Self {
-            model,
-            companions,
-            report,
         })
     }
-}
 
-impl Companions {
     /// Saves the four files of a model folder, so that [`Pretrained::load`] and transformers'
     /// `from_pretrained` find all they need.
     ///

@@ -53,6 +53,12 @@ pub(crate) fn load(
     Ok(report)
 }
 
+/// The names of all parameters of a model.
+pub(crate) fn names(model: &BertForQuestionAnswering) -> Vec<String> {
+    let tensors = model.collect(None, None, false);
+    names_of(tensors.into_iter().map(|tensor| tensor.name))
+}
+
 /// Where a tensor comes from.
 struct Origin {
     file: PathBuf,

@@ -3,7 +3,7 @@ use burn::tensor::Device;
 
 use crate::Error;
 use crate::checkpoint::Checkpoint;
-use crate::config::Config;
+use crate::config::{Config, Init};
 use crate::data::{Questions, digest, read_questions};
 use crate::device::DeviceInfo;
 use crate::model_folder::model_folder;
@@ -36,11 +36,15 @@ impl Prepared {
             Some(checkpoint) => checkpoint.model_folder(),
             None => model_folder(&config.model.source, &|line| tracing::info!("{line}"))?,
         };
+        let load = match (config.model.init, &from) {
+            (Init::Random, None) => Pretrained::random,
+            _ => Pretrained::load,
+        };
         let Pretrained {
             model,
             companions,
             report,
-        } = Pretrained::load(&folder, config.train.seed, &device.clone().autodiff())?;
+        } = load(&folder, config.train.seed, &device.clone().autodiff())?;
         config.windows.check_positions(&companions.config)?;
         let model = freeze(model, &config.train);
         let train = Questions::new(train, &companions.tokenizer, &config.windows)?;

@@ -6,6 +6,7 @@ mod fetch;
 mod gradients;
 mod mistaken_folders;
 mod mistakes;
+mod optimisation;
 mod optimizer;
 mod real_data;
 mod reproducible;

@@ -1,0 +1,214 @@
+//! What the settings of `[train]` do to the weights.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use safetensors::SafeTensors;
+use trainer::{Error, Trainer};
+
+use crate::support::Sandbox;
+
+type Weights = BTreeMap<String, Vec<f32>>;
+
+fn weights(path: &Path) -> Weights {
+    let bytes = std::fs::read(path.join("model.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensors = file.tensors().into_iter().map(|(name, tensor)| {
+        let values = tensor.data().chunks_exact(4);
+        let values = values.map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+        (name, values.collect())
+    });
+    tensors.collect()
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, f32::max)
+}
+
+fn largest_of_all(a: &Weights, b: &Weights) -> f32 {
+    let all = a.iter().map(|(name, a)| largest_difference(a, &b[name]));
+    all.fold(0.0, f32::max)
+}
+
+/// A run's weights; the settings come after the common ones.
+fn trained(sandbox: &Sandbox, run: &str, settings: &[&str]) -> Weights {
+    const COMMON: &[&str] = &[
+        "train.epochs=1",
+        "train.learning_rate=1e-2",
+        "train.dropout=false",
+        "dev.first=1",
+    ];
+    sandbox.train(run, &[COMMON, settings].concat());
+    weights(&sandbox.path(run).join("model"))
+}
+
+/// Sums of gradients are added up in another order, which AdamW's small epsilon would blow up where
+/// a gradient is zero in mathematics; so epsilon is large, and what is left is rounding.
+#[test]
+fn accumulated_batches_are_one_batch() {
+    let sandbox = Sandbox::new();
+    let run = |name: &str, settings: &[&str]| {
+        trained(&sandbox, name, &[settings, &["train.adam_epsilon=1e-4"]].concat())
+    };
+    // 24 windows: the last step of an epoch has 4 of them.
+    let whole = run("whole", &["train.batch_size=10"]);
+    let accumulated = run(
+        "accumulated",
+        &["train.batch_size=5", "train.gradient_accumulation_steps=2"],
+    );
+    let difference = largest_of_all(&whole, &accumulated);
+    assert!(difference < 1e-6, "{difference}");
+    let steps = |run: &str| sandbox.json(&format!("{run}/metrics.json"))["steps"].clone();
+    assert_eq!((steps("whole"), steps("accumulated")), (3.into(), 3.into()));
+    // Smaller batches without accumulation are another training.
+    let difference = largest_of_all(&whole, &run("other", &["train.batch_size=5"]));
+    assert!(difference > 1e-4, "{difference}");
+}
+
+#[test]
+fn frozen_parameters_stay_and_the_others_move() {
+    let sandbox = Sandbox::new();
+    let before = trained(&sandbox, "before", &["train.learning_rate=1e-30"]);
+    let after = trained(
+        &sandbox,
+        "after",
+        &["train.freeze_embeddings=true", "train.freeze_layers=1"],
+    );
+    for (name, before) in &before {
+        let is_frozen = name.contains("embeddings.") || name.contains(".layer.0.");
+        let difference = largest_difference(before, &after[name]);
+        // Key biases have no slope: see the test of gradients.
+        if !name.ends_with("key.bias") {
+            assert_eq!(difference == 0.0, is_frozen, "{name} moved by {difference}");
+        }
+    }
+    // And a run with frozen layers goes on after a stop: the optimizer knows of no more.
+    let optimizer = sandbox.files("after/checkpoints");
+    let optimizer = optimizer.iter().find(|name| name.contains("optimizer"));
+    let bytes = std::fs::read(sandbox.path("after/checkpoints").join(optimizer.unwrap())).unwrap();
+    let state = SafeTensors::deserialize(&bytes).unwrap();
+    assert!(state.names().iter().all(|name| !name.contains("embeddings.")));
+}
+
+/// The first step of Adam moves every element by the learning rate, whatever the gradient's size.
+#[test]
+fn lower_layers_learn_more_slowly() {
+    let sandbox = Sandbox::new();
+    let one_step = [
+        "train.max_steps=1",
+        "train.warmup_ratio=0",
+        "train.weight_decay=0",
+        "train.lr_scheduler_type=constant",
+        "train.max_grad_norm=0",
+    ];
+    let run = |name: &str, more: &[&str]| trained(&sandbox, name, &[&one_step, more].concat());
+    let before = run("before", &["train.learning_rate=1e-30"]);
+    let after = run("after", &["train.layerwise_lr_decay=0.5"]);
+    assert_eq!(sandbox.json("after/metrics.json")["steps"], 1);
+    let layers = 2;
+    for (name, scale) in [
+        ("qa_outputs.weight", 1.0),
+        ("bert.encoder.layer.1.output.dense.weight", 0.5),
+        ("bert.encoder.layer.0.output.dense.weight", 0.25),
+        ("bert.embeddings.word_embeddings.weight", 0.125),
+    ] {
+        let moved = largest_difference(&before[name], &after[name]);
+        // 1e-2 up to epsilon and the rounding of weights near 1.
+        assert!((moved - 1e-2 * scale).abs() < 1e-5, "{name}: {moved}");
+    }
+    assert!(!before.contains_key(&format!("bert.encoder.layer.{layers}.output.dense.weight")));
+}
+
+/// With a rate that changes nothing, no evaluation is better than the first.
+#[test]
+fn a_run_that_gets_no_better_stops_and_keeps_the_best() {
+    let sandbox = Sandbox::new();
+    let settings = [
+        "train.epochs=9",
+        "train.learning_rate=1e-30",
+        "train.early_stopping_patience=2",
+        "dev.metric_for_best_model=f1",
+        "dev.load_best_model_at_end=true",
+        "checkpoints.weights_every_epochs=2",
+    ];
+    let trained = sandbox.train("run", &settings);
+    assert_eq!(trained.metrics["steps"], 3 * 3);
+    assert_eq!(trained.metrics["best"]["step"], 3);
+    let best = weights(&sandbox.path("run/best"));
+    assert!(best == weights(&trained.model_folder), "the best is saved");
+    let kept = sandbox.files("run/checkpoints");
+    let alone: Vec<_> = kept
+        .iter()
+        .filter(|name| name.starts_with("checkpoint-") && name.ends_with("model.safetensors"))
+        .collect();
+    let [name] = alone[..] else {
+        panic!("{kept:?}");
+    };
+    let lines = sandbox.json_lines("run/metrics.jsonl");
+    let second = lines.iter().find(|line| line["epoch_end"] == 2).unwrap();
+    let loss = second["epoch/dev_loss"].as_f64().unwrap();
+    assert_eq!(*name, format!("checkpoint-02-{loss:.4}/model.safetensors"));
+}
+
+/// The model that is kept is the best one even where later ones are worse.
+#[test]
+fn the_best_model_is_not_the_last() {
+    let sandbox = Sandbox::new();
+    let settings = [
+        "train.epochs=4",
+        "train.learning_rate=5e-1",
+        "train.lr_scheduler_type=constant",
+        "train.max_grad_norm=0",
+        "dev.metric_for_best_model=loss",
+        "dev.load_best_model_at_end=true",
+    ];
+    let trained = sandbox.train("run", &settings);
+    let best = &trained.metrics["best"];
+    assert!(best["step"].as_u64() < trained.metrics["steps"].as_u64(), "{best}");
+    assert_eq!(best["value"], trained.metrics["dev"]["loss"]);
+    assert!(weights(&sandbox.path("run/best")) == weights(&trained.model_folder));
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_run_before_it_gets_into_the_weights() {
+    let sandbox = Sandbox::new();
+    let settings = [
+        "train.learning_rate=1e30",
+        "train.warmup_ratio=0",
+        "train.batch_size=4",
+        "checkpoints.every_steps=1",
+    ];
+    let config = sandbox.config(&settings);
+    let error = Trainer::new(config).unwrap().run_dir(sandbox.path("run")).fit();
+    let error = error.unwrap_err();
+    assert_eq!(error.exit_code(), 1);
+    let Error::Diverged { step, questions, .. } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!((*step, questions.len()), (2, 4));
+    let text = sandbox.text("train.json");
+    for id in questions {
+        assert!(text.contains(&format!("{id:?}")), "{id} is no question");
+        assert!(error.to_string().contains(id), "{error}");
+    }
+    assert!(!sandbox.path("run/model").exists());
+    let kept = sandbox.files("run/checkpoints");
+    assert!(kept.iter().all(|name| name.starts_with("step-00000001-")), "{kept:?}");
+}
+
+#[test]
+fn what_is_compared_must_be_a_figure_of_the_evaluation() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.command(&[
+        "--config=config.toml",
+        "--run-dir=run",
+        "train.max_steps=1",
+        "dev.first=1",
+        "dev.metric_for_best_model=f2",
+    ]);
+    assert_eq!(run.code, Some(2), "{run:?}");
+    let last = run.stderr.lines().last().unwrap();
+    assert!(last.contains("no such figure") && last.contains("f1"), "{last}");
+}
