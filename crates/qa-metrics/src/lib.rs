@@ -45,6 +45,7 @@
 //!
 //! Nothing here reads a file. `serde` is used for one thing: the scores serialise under the official scripts' key names
 //! ([`ScoresV1`], [`ScoresV2`]), and [`NaProbs`] deserialises in the order of its file, on which a best threshold can depend.
+#![warn(missing_docs)]
 
 mod answer;
 mod error;
@@ -70,3 +71,8 @@ pub use span::{span_exact_match, span_f1};
 pub use span_tensor::{SpanMetrics, SpanScores, TokenSpans, span_sums};
 pub use v1::score_v1;
 pub use v2::{score_v2, score_v2_with_na_probs};
+
+/// The README's example, compiled and run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -56,11 +56,7 @@ impl TokenSpans {
 /// # Ok::<(), burn::tensor::TensorReadError>(())
 /// ```
 pub fn span_sums(prediction: TokenSpans, gold: TokenSpans) -> Tensor<1> {
-    // Checked here, since a single position would silently be compared with all.
-    let num_windows = gold.start.dims();
-    for positions in [&prediction.start, &prediction.end, &gold.end] {
-        assert_eq!(positions.dims(), num_windows, "spans of different batches");
-    }
+    num_windows(&prediction, &gold);
     let (start, end) = prediction.into_float();
     let (gold_start, gold_end) = gold.into_float();
 
@@ -79,6 +75,19 @@ pub fn span_sums(prediction: TokenSpans, gold: TokenSpans) -> Tensor<1> {
         .cast(FloatDType::F32);
     let f1 = overlap.mul_scalar(2.0) / lengths.clamp_min(1.0);
     Tensor::cat(vec![exact.sum(), f1.sum()], 0)
+}
+
+/// Windows of a batch. Checked, since a single position would silently be compared with all.
+fn num_windows(prediction: &TokenSpans, gold: &TokenSpans) -> usize {
+    let [num_windows] = gold.start.dims();
+    for positions in [&prediction.start, &prediction.end, &gold.end] {
+        assert_eq!(
+            positions.dims(),
+            [num_windows],
+            "spans of different batches"
+        );
+    }
+    num_windows
 }
 
 fn num_tokens(start: Tensor<1>, end: Tensor<1>) -> Tensor<1> {
@@ -156,7 +165,7 @@ impl SpanMetrics {
         Ok(([sums[0], sums[1]], self.total))
     }
 
-    /// Adds a batch, without waiting for the device.
+    /// Adds a batch, which may be empty, without waiting for the device.
     ///
     /// # Panics
     ///
@@ -174,7 +183,7 @@ impl SpanMetrics {
     /// # Ok::<(), burn::tensor::TensorReadError>(())
     /// ```
     pub fn update(&mut self, prediction: TokenSpans, gold: TokenSpans) {
-        let [num_windows] = gold.start.dims();
+        let num_windows = num_windows(&prediction, &gold);
         if num_windows == 0 {
             return;
         }

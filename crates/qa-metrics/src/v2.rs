@@ -96,10 +96,8 @@ pub fn score_v2_with_na_probs<'a>(
     na_prob_thresh: f64,
 ) -> Result<Evaluation<'a, ScoresV2>, Error> {
     let (raw, missing) = raw_scores(questions, predictions)?;
-    let scored: Vec<QuestionScore<'a>> = raw
-        .iter()
-        .map(|raw| apply_threshold(raw.score, na_probs, na_prob_thresh))
-        .collect::<Result<_, _>>()?;
+    let raw_scores: Vec<_> = raw.iter().map(|raw| raw.score).collect();
+    let scored = apply_threshold(&raw_scores, na_probs, na_prob_thresh)?;
     let best = best_thresholds(&raw, na_probs)?;
     Ok(Evaluation {
         scores: averages(&scored, Some(best)),
@@ -155,23 +153,64 @@ fn score_question<'a>(question: &Question<'a>, prediction: &str) -> RawScore<'a>
     }
 }
 
+impl Evaluation<'_, ScoresV2> {
+    /// What becomes of the scores when every question whose no-answer probability is above `na_prob_thresh` is scored as if
+    /// its prediction were empty.
+    ///
+    /// The figures are those of [`score_v2_with_na_probs`] at that threshold, without normalising a text again; the best
+    /// thresholds stay as they are. Withheld answers do not come back: begin with an evaluation at an infinite threshold.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingNaProb`] if a predicted question has no probability.
+    ///
+    /// ```
+    /// use qa_metrics::{NaProbs, Question, score_v2_with_na_probs};
+    /// use std::collections::HashMap;
+    ///
+    /// let questions = [Question { id: "q1", answers: vec!["France"] }, Question { id: "q2", answers: vec![] }];
+    /// let answers = [("q1", "France"), ("q2", "wrongly answered")];
+    /// let predictions = HashMap::from(answers.map(|(id, text)| (id.to_owned(), text.to_owned())));
+    /// let na_probs = NaProbs::from_iter([("q1", 0.25), ("q2", 0.75)]);
+    ///
+    /// let all = score_v2_with_na_probs(&questions, &predictions, &na_probs, f64::INFINITY)?;
+    /// assert_eq!(all.scores.exact, 50.0);
+    /// let best = all.scores.best.unwrap();
+    /// assert_eq!(all.withhold_above(best.f1_thresh, &na_probs)?.scores.f1, best.f1);
+    /// assert_eq!(all.withhold_above(0.0, &na_probs)?.scores.no_ans.unwrap().exact, 100.0);
+    /// # Ok::<(), qa_metrics::Error>(())
+    /// ```
+    pub fn withhold_above(&self, na_prob_thresh: f64, na_probs: &NaProbs) -> Result<Self, Error> {
+        let questions = apply_threshold(&self.questions, na_probs, na_prob_thresh)?;
+        Ok(Self {
+            scores: averages(&questions, self.scores.best),
+            questions,
+            missing: self.missing.clone(),
+            num_extra: self.num_extra,
+        })
+    }
+}
+
 fn apply_threshold<'a>(
-    score: QuestionScore<'a>,
+    scores: &[QuestionScore<'a>],
     na_probs: &NaProbs,
     na_prob_thresh: f64,
-) -> Result<QuestionScore<'a>, Error> {
-    let na_prob = na_probs.get(score.id).ok_or_else(|| Error::MissingNaProb {
-        id: score.id.to_owned(),
-    })?;
-    if na_prob > na_prob_thresh {
+) -> Result<Vec<QuestionScore<'a>>, Error> {
+    let after = |score: &QuestionScore<'a>| {
+        let na_prob = na_probs.get(score.id).ok_or_else(|| Error::MissingNaProb {
+            id: score.id.to_owned(),
+        })?;
         let is_right = f64::from(!score.has_answer);
-        return Ok(QuestionScore {
-            exact: is_right,
-            f1: is_right,
-            ..score
-        });
-    }
-    Ok(score)
+        Ok(match na_prob > na_prob_thresh {
+            true => QuestionScore {
+                exact: is_right,
+                f1: is_right,
+                ..*score
+            },
+            false => *score,
+        })
+    };
+    scores.iter().map(after).collect()
 }
 
 fn averages(scored: &[QuestionScore<'_>], best: Option<BestThresholds>) -> ScoresV2 {

@@ -1,16 +1,16 @@
 use std::collections::HashMap;
-use std::path::Path;
+use std::time::Instant;
 
 use bert_qa::{BertForQuestionAnswering, predict_logits};
 use burn::tensor::Device;
-use qa_metrics::{NaProbs, Question, score_v1, score_v2_with_na_probs};
-use serde_json::{Map, Value, json};
+use qa_metrics::{NaProbs, Question, ScoresV2, score_v1, score_v2, score_v2_with_na_probs};
+use serde_json::{Value, json};
 use squad_data::{Dataset, Prediction, SpanLogits, extract_answers};
 
 use crate::Error;
 use crate::config::AnswerConfig;
 use crate::data::Questions;
-use crate::run_dir::write_whole;
+use crate::window_scores::WindowScores;
 
 /// A scored dataset.
 #[derive(Debug)]
@@ -19,10 +19,26 @@ pub struct Evaluation {
     pub exact_match: f64,
     /// F1, in percent.
     pub f1: f64,
-    /// All figures, with the official script's keys.
+    /// All figures, with the official script's keys, and `loss`, `span_exact` and `span_f1` of the
+    /// windows against their labels. For SQuAD 2.0 `null_score_diff_threshold` is
+    /// the threshold that they were computed at, and `at_best_f1` holds the same figures at the
+    /// threshold with the highest F1, which it names under the same key.
     pub metrics: Value,
     /// The answers.
     pub predictions: Vec<Prediction>,
+    /// For SQuAD 2.0 the threshold on the null odds that gives the highest F1.
+    pub best_f1_threshold: Option<f64>,
+    /// How long it took.
+    pub timings: Timings,
+}
+
+/// How long the parts of an evaluation took.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Timings {
+    /// Logits of all windows, in seconds.
+    pub inference_seconds: f64,
+    /// From logits to answers and scores, in seconds.
+    pub postprocess_seconds: f64,
 }
 
 /// Answers every question and scores the answers; `done` is told how many windows are finished.
@@ -36,47 +52,118 @@ pub fn evaluate(
     device: &Device,
     done: &mut dyn FnMut(usize),
 ) -> Result<Evaluation, Error> {
+    let started = Instant::now();
     let logits = predict_logits(model, &questions.features, device, done);
+    let inference_seconds = started.elapsed().as_secs_f64();
+    let mut evaluation = evaluate_logits(questions, &logits, answers)?;
+    evaluation.timings.inference_seconds = inference_seconds;
+    Ok(evaluation)
+}
+
+/// As [`evaluate`], from the start and end logits of every window, in the order of the windows.
+///
+/// # Errors
+/// If the logits are not those of the windows, or the answers cannot be scored.
+pub fn evaluate_logits(
+    questions: &Questions,
+    logits: &[[Vec<f32>; 2]],
+    answers: &AnswerConfig,
+) -> Result<Evaluation, Error> {
+    let started = Instant::now();
     let spans: Vec<_> = logits
         .iter()
         .map(|[start, end]| SpanLogits { start, end })
         .collect();
-    let options = answers.options(questions.dataset.has_unanswerable());
-    let predictions = extract_answers(
-        &questions.dataset.examples,
-        &questions.features,
-        &spans,
-        &options,
-    )?;
-    // Scored are the best spans with their null odds: the metric applies the threshold itself, and
-    // can then search for the best one among answers that this threshold would have withheld.
-    let best = |p: &Prediction| {
-        p.best_span
-            .as_ref()
-            .map_or(String::new(), |s| s.text.clone())
-    };
-    let texts = predictions
-        .iter()
-        .map(|p| (p.id.clone(), best(p)))
-        .collect();
-    let null_odds = predictions
-        .iter()
-        .map(|p| (p.id.clone(), f64::from(p.null_odds)))
-        .collect();
+    let dataset = &questions.dataset;
+    let options = answers.options(dataset.has_unanswerable());
+    let predictions = extract_answers(&dataset.examples, &questions.features, &spans, &options)?;
     let threshold = f64::from(answers.null_score_diff_threshold);
-    let metrics =
-        score(&questions.dataset, &texts, Some((&null_odds, threshold))).map_err(|source| {
-            Error::Metrics {
-                path: questions.dataset.name.clone().into(),
-                source,
-            }
-        })?;
+    let scored = score_predictions(dataset, &predictions, threshold);
+    let (mut metrics, best_f1_threshold) = scored.map_err(|source| Error::Metrics {
+        path: dataset.name.clone().into(),
+        source,
+    })?;
+    let windows = WindowScores::new(&questions.features, logits);
+    metrics["loss"] = json!(windows.loss);
+    metrics["span_exact"] = json!(windows.span_exact);
+    metrics["span_f1"] = json!(windows.span_f1);
     Ok(Evaluation {
         exact_match: figure(&metrics, "exact"),
         f1: figure(&metrics, "f1"),
         metrics,
         predictions,
+        best_f1_threshold,
+        timings: Timings {
+            postprocess_seconds: started.elapsed().as_secs_f64(),
+            ..Default::default()
+        },
     })
+}
+
+/// All figures, and for SQuAD 2.0 the threshold with the highest F1.
+///
+/// Scored are the best spans with their null odds: the metric applies the threshold itself, and can
+/// then search for the best one among answers that this threshold would have withheld.
+fn score_predictions(
+    dataset: &Dataset,
+    predictions: &[Prediction],
+    threshold: f64,
+) -> Result<(Value, Option<f64>), qa_metrics::Error> {
+    let questions = questions(dataset);
+    let texts = predictions
+        .iter()
+        .map(|p| (p.id.clone(), best_text(p).to_owned()))
+        .collect();
+    if !dataset.has_unanswerable() {
+        return Ok((to_value(score_v1(&questions, &texts)?.scores), None));
+    }
+    let null_odds = predictions
+        .iter()
+        .map(|p| (p.id.clone(), f64::from(p.null_odds)))
+        .collect();
+    let all = score_v2_with_na_probs(&questions, &texts, &null_odds, f64::INFINITY)?;
+    let scores = all.withhold_above(threshold, &null_odds)?.scores;
+    let (best_threshold, at_best) = at_best_f1(&all, &null_odds)?;
+    let mut metrics = to_value(scores);
+    metrics["null_score_diff_threshold"] = json!(threshold);
+    metrics["at_best_f1"] = to_value(at_best);
+    metrics["at_best_f1"]["null_score_diff_threshold"] = json!(best_threshold);
+    Ok((metrics, Some(best_threshold)))
+}
+
+/// The threshold that reaches the best F1, and all scores at it.
+///
+/// The official search begins with no question answered and calls that threshold 0, which it is for
+/// probabilities. Odds may be below 0: there, the threshold that answers nothing is below them all.
+fn at_best_f1(
+    all: &qa_metrics::Evaluation<'_, ScoresV2>,
+    null_odds: &NaProbs,
+) -> Result<(f64, ScoresV2), qa_metrics::Error> {
+    // The search adds up in another order than the average.
+    const ROUNDING: f64 = 1e-9;
+    let at = |threshold| Ok(all.withhold_above(threshold, null_odds)?.scores);
+    let (best_f1, threshold) = all
+        .scores
+        .best
+        .map_or((0.0, 0.0), |best| (best.f1, best.f1_thresh));
+    let (mut found, mut scores) = (threshold, at(threshold)?);
+    if scores.f1 < best_f1 - ROUNDING {
+        let lowest = null_odds
+            .iter()
+            .map(|(_, odds)| odds)
+            .fold(f64::INFINITY, f64::min);
+        let unanswered = at(lowest - 1.0)?;
+        if unanswered.f1 > scores.f1 {
+            (found, scores) = (lowest - 1.0, unanswered);
+        }
+    }
+    scores.best = None;
+    Ok((found, scores))
+}
+
+/// The best span's text, whatever was decided about "no answer".
+pub(crate) fn best_text(prediction: &Prediction) -> &str {
+    prediction.best_span.as_ref().map_or("", |span| &span.text)
 }
 
 /// The official metric with the official script's keys: v1.1's for a dataset in which every
@@ -89,7 +176,19 @@ pub fn score(
     predictions: &HashMap<String, String>,
     null_odds: Option<(&NaProbs, f64)>,
 ) -> Result<Value, qa_metrics::Error> {
-    let questions: Vec<_> = dataset
+    let questions = questions(dataset);
+    Ok(match (dataset.has_unanswerable(), null_odds) {
+        (false, _) => to_value(score_v1(&questions, predictions)?.scores),
+        (true, None) => to_value(score_v2(&questions, predictions)?.scores),
+        (true, Some((null_odds, threshold))) => {
+            let scored = score_v2_with_na_probs(&questions, predictions, null_odds, threshold)?;
+            to_value(scored.scores)
+        }
+    })
+}
+
+fn questions(dataset: &Dataset) -> Vec<Question<'_>> {
+    dataset
         .examples
         .iter()
         .map(|example| Question {
@@ -100,16 +199,11 @@ pub fn score(
                 .map(|answer| answer.text.as_str())
                 .collect(),
         })
-        .collect();
-    let value = match (dataset.has_unanswerable(), null_odds) {
-        (false, _) => serde_json::to_value(score_v1(&questions, predictions)?.scores),
-        (true, None) => serde_json::to_value(qa_metrics::score_v2(&questions, predictions)?.scores),
-        (true, Some((null_odds, threshold))) => {
-            let scored = score_v2_with_na_probs(&questions, predictions, null_odds, threshold)?;
-            serde_json::to_value(scored.scores)
-        }
-    };
-    Ok(value.expect("scores are plain numbers"))
+        .collect()
+}
+
+fn to_value(scores: impl serde::Serialize) -> Value {
+    serde_json::to_value(scores).expect("scores are plain numbers")
 }
 
 /// A figure of either version: `exact` is `exact_match` in v1.1.
@@ -120,42 +214,4 @@ fn figure(metrics: &Value, key: &str) -> f64 {
         .or_else(|| metrics.get(longer))
         .and_then(Value::as_f64)
         .unwrap_or(f64::NAN)
-}
-
-impl Evaluation {
-    /// Writes `predictions.json`, `nbest.json`, `null_odds.json` and `metrics.json`, each whole or
-    /// not at all, with the keys of Hugging Face's `run_qa.py`.
-    ///
-    /// # Errors
-    /// If a file cannot be written.
-    pub fn write(&self, folder: &Path) -> Result<(), Error> {
-        std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
-        let object = |value: &dyn Fn(&Prediction) -> Value| -> Value {
-            let entries = self.predictions.iter().map(|p| (p.id.clone(), value(p)));
-            Value::Object(entries.collect::<Map<_, _>>())
-        };
-        let files = [
-            ("predictions.json", object(&|p| json!(p.text))),
-            (
-                "nbest.json",
-                object(&|p| p.n_best.iter().map(n_best_entry).collect()),
-            ),
-            ("null_odds.json", object(&|p| json!(p.null_odds))),
-            ("metrics.json", self.metrics.clone()),
-        ];
-        for (name, value) in files {
-            write_whole(&folder.join(name), &format!("{value:#}\n"))?;
-        }
-        Ok(())
-    }
-}
-
-fn n_best_entry(span: &squad_data::SpanAnswer) -> Value {
-    json!({
-        "text": span.text,
-        "probability": span.probability,
-        "start_logit": span.start_logit,
-        "end_logit": span.end_logit,
-        "offsets": [span.chars.start, span.chars.end],
-    })
 }

@@ -27,6 +27,7 @@ mod device;
 mod ending;
 mod error;
 mod evaluate;
+mod fetch;
 mod fit;
 mod gradients;
 mod machine;
@@ -36,6 +37,7 @@ mod optimizer;
 mod optimizer_state;
 mod parameters;
 mod plan;
+mod prediction_files;
 mod prepared;
 mod progress;
 mod run_dir;
@@ -44,6 +46,7 @@ mod state;
 mod stop;
 mod tensorboard;
 mod train;
+mod window_scores;
 
 pub use config::{
     AnswerConfig, CheckpointConfig, Config, DevConfig, Init, LrSchedulerType, ModelConfig,
@@ -52,7 +55,8 @@ pub use config::{
 pub use data::{Questions, read_questions};
 pub use device::{DeviceInfo, device, devices};
 pub use error::Error;
-pub use evaluate::{Evaluation, evaluate, score};
+pub use evaluate::{Evaluation, Timings, evaluate, evaluate_logits, score};
+pub use fetch::{DatasetFile, FetchEvent, FetchOptions, Manifest, fetch_file};
 pub use gradients::ParameterGradients;
 pub use machine::{keep_freed_memory, peak_memory_bytes, with_threads};
 pub use model_folder::{model_cache, model_folder};

@@ -22,7 +22,7 @@ fn text(value: &Value) -> &str {
 }
 
 /// Floats are strings in the fixture: Rust's own parser reads them exactly.
-fn float(value: &Value) -> f64 {
+pub(crate) fn float(value: &Value) -> f64 {
     text(value).parse().expect("a float")
 }
 
@@ -111,11 +111,16 @@ fn evaluate_v2<'a>(
         .map(|pair| (text(&pair[0]), float(&pair[1])))
         .collect();
     let na_prob_thresh = float(&case["na_prob_thresh"]);
-    score_v2_with_na_probs(questions, predictions, &na_probs, na_prob_thresh).unwrap()
+    let scored =
+        |thresh| score_v2_with_na_probs(questions, predictions, &na_probs, thresh).unwrap();
+    let evaluation = scored(na_prob_thresh);
+    let afterwards = scored(f64::INFINITY).withhold_above(na_prob_thresh, &na_probs);
+    assert_eq!(afterwards.unwrap(), evaluation, "{}", case["name"]);
+    evaluation
 }
 
 /// The same keys, and under each the same number.
-fn assert_same_figures(actual: &Value, expected: &Value, name: &Value) {
+pub(crate) fn assert_same_figures(actual: &Value, expected: &Value, name: &Value) {
     let (actual, expected) = (actual.as_object().unwrap(), expected.as_object().unwrap());
     let keys = |map: &serde_json::Map<String, Value>| {
         let mut keys: Vec<String> = map.keys().cloned().collect();

@@ -11,13 +11,13 @@ use qa_metrics::{
 };
 use serde_json::Value;
 
-struct Reference {
+pub(crate) struct Reference {
     dataset: Value,
-    predictions: HashMap<String, String>,
+    pub(crate) predictions: HashMap<String, String>,
 }
 
 impl Reference {
-    fn load(dataset: &str, predictions: &str) -> Option<Self> {
+    pub(crate) fn load(dataset: &str, predictions: &str) -> Option<Self> {
         let folder = std::env::var_os("SQUAD_DATA").map_or_else(
             || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
             PathBuf::from,
@@ -30,7 +30,7 @@ impl Reference {
         })
     }
 
-    fn questions(&self) -> Vec<Question<'_>> {
+    pub(crate) fn questions(&self) -> Vec<Question<'_>> {
         let mut questions = Vec::new();
         for article in items(&self.dataset, "data") {
             for paragraph in items(article, "paragraphs") {

@@ -107,3 +107,32 @@ fn one_gold_span_is_not_compared_with_many() {
         },
     );
 }
+
+#[test]
+fn batches_without_a_window_change_nothing() {
+    let device = Device::default();
+    let empty = || unzip(&[], &device);
+    let (prediction, gold) = empty();
+    let sums = span_sums(prediction, gold);
+    assert_eq!(sums.try_into_vec_as::<f32>().unwrap(), [0.0, 0.0]);
+
+    let mut metrics = SpanMetrics::new();
+    for batch in [&[][..], &BATCH, &[]] {
+        let (prediction, gold) = unzip(batch, &device);
+        metrics.update(prediction, gold);
+    }
+    let scores = metrics.into_scores().unwrap();
+    assert_eq!(
+        (scores.exact_match, scores.f1, scores.total),
+        (0.25, 0.375, 4)
+    );
+}
+
+#[test]
+#[should_panic(expected = "spans of different batches")]
+fn no_gold_span_is_not_an_empty_batch() {
+    let device = Device::default();
+    let (prediction, _) = unzip(&BATCH, &device);
+    let (_, gold) = unzip(&[], &device);
+    SpanMetrics::new().update(prediction, gold);
+}

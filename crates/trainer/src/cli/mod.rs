@@ -1,21 +1,22 @@
 mod args;
+mod evaluate;
+mod fetch;
 mod log;
+mod predict;
+mod score;
 mod train;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::process::ExitCode;
 
-use bert_qa::{Pretrained, QuestionAnswerer};
+use bert_qa::Pretrained;
 use burn::tensor::Device;
 use clap::Parser;
-use qa_metrics::NaProbs;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 use squad_data::{Dataset, QaTokenizer, make_features};
-use trainer::{AnswerConfig, Error, Questions, WindowConfig};
+use trainer::{Error, WindowConfig};
 
-use args::{Cli, Command, Devices, Evaluate, Fetch, FetchWhat, Inspect, Predict, Score};
+use args::{Cli, Command, Devices, Inspect};
 
 pub(crate) fn run() -> ExitCode {
     log::to_standard_error();
@@ -23,13 +24,11 @@ pub(crate) fn run() -> ExitCode {
     let result = match cli.command {
         None => return finish(train::run(cli.train)),
         Some(Command::Train(args)) => return finish(train::run(args)),
-        Some(Command::Evaluate(args)) => evaluate(args),
-        Some(Command::Score(args)) => score(&args),
-        Some(Command::Predict(args)) => predict(args),
+        Some(Command::Evaluate(args)) => evaluate::run(&args),
+        Some(Command::Score(args)) => score::run(&args),
+        Some(Command::Predict(args)) => predict::run(args),
         Some(Command::Inspect(args)) => inspect(&args),
-        Some(Command::Fetch(Fetch {
-            what: FetchWhat::Model { name },
-        })) => fetch_model(&name),
+        Some(Command::Fetch(args)) => fetch::run(args.what),
         Some(Command::Devices(args)) => devices(&args),
     };
     finish(result.map(|()| ExitCode::SUCCESS))
@@ -67,95 +66,6 @@ fn load(model: &str, device: &str, windows: &WindowConfig) -> Result<(Pretrained
     Ok((pretrained, device))
 }
 
-fn evaluate(args: Evaluate) -> Result<(), Error> {
-    let dataset = Dataset::read(&args.dataset)?;
-    let windows = args.windows.config();
-    let (loaded, device) = load(&args.model, &args.device, &windows)?;
-    let Pretrained {
-        model, companions, ..
-    } = loaded;
-    let questions = Questions::new(dataset, &companions.tokenizer, &windows)?;
-    let bar = indicatif::ProgressBar::new(questions.features.len() as u64);
-    let done = &mut |finished| bar.set_position(finished as u64);
-    let evaluation =
-        trainer::evaluate(&model, &questions, &AnswerConfig::default(), &device, done)?;
-    bar.finish_and_clear();
-    if let Some(out) = &args.out {
-        evaluation.write(out)?;
-    }
-    print_object(&evaluation.metrics, args.json);
-    Ok(())
-}
-
-fn score(args: &Score) -> Result<(), Error> {
-    let dataset = Dataset::read(&args.dataset)?;
-    let predictions: HashMap<String, String> = read_json(&args.predictions)?;
-    let na_probs: Option<NaProbs> = args.na_probs.as_deref().map(read_json).transpose()?;
-    let null_odds = na_probs
-        .as_ref()
-        .map(|probs| (probs, qa_metrics::DEFAULT_NA_PROB_THRESH));
-    let answered = |id: &str| predictions.contains_key(id);
-    let missing = dataset
-        .examples
-        .iter()
-        .filter(|example| !answered(&example.id))
-        .count();
-    if missing > 0 {
-        notice(&format!("warning: {missing} questions have no prediction"));
-    }
-    let scores =
-        trainer::score(&dataset, &predictions, null_odds).map_err(|source| Error::Metrics {
-            path: args.predictions.clone(),
-            source,
-        })?;
-    print_object(&scores, args.json);
-    Ok(())
-}
-
-fn predict(args: Predict) -> Result<(), Error> {
-    let context = match (args.context, args.context_file) {
-        (Some(context), _) => context,
-        (None, Some(path)) => read_text(&path)?,
-        (None, None) => unreachable!("clap asks for one of the two"),
-    };
-    for (what, text) in [("question", &args.question), ("context", &context)] {
-        if text.trim().is_empty() {
-            return Err(Error::Config(vec![format!("the {what} is empty")]));
-        }
-    }
-    let windows = args.windows.config();
-    let (loaded, device) = load(&args.model, &args.device, &windows)?;
-    let Pretrained {
-        model, companions, ..
-    } = loaded;
-    let answers = squad_data::AnswerOptions {
-        allow_no_answer: true,
-        ..Default::default()
-    };
-    let windows = windows.options();
-    let answerer = QuestionAnswerer::new(model, companions.tokenizer, windows, answers, device);
-    let prediction = answerer.answer(&args.question, &context)?;
-    let answers: Vec<_> = prediction.n_best.iter().take(args.top_k.max(1)).collect();
-    if args.json {
-        println!(
-            "{}",
-            json!({ "answer": prediction.text, "null_odds": prediction.null_odds, "answers": answers })
-        );
-        return Ok(());
-    }
-    for span in answers {
-        let range = &span.chars;
-        println!(
-            "{:6.3}  {}  [{}..{}]",
-            span.probability,
-            or_none(&span.text),
-            range.start,
-            range.end
-        );
-    }
-    Ok(())
-}
-
 fn inspect(args: &Inspect) -> Result<(), Error> {
     let windows = args.windows.config().options();
     windows.validate()?;
@@ -170,12 +80,6 @@ fn inspect(args: &Inspect) -> Result<(), Error> {
         }
     }
     print_object(&stats, args.json);
-    Ok(())
-}
-
-fn fetch_model(name: &str) -> Result<(), Error> {
-    let folder = trainer::model_folder(name, &notice)?;
-    println!("{}", folder.display());
     Ok(())
 }
 
@@ -195,25 +99,28 @@ fn devices(args: &Devices) -> Result<(), Error> {
 fn print_object(value: &serde_json::Value, json: bool) {
     if json {
         println!("{value}");
-        return;
+    } else {
+        print_figures("", value);
     }
+}
+
+fn print_figures(prefix: &str, value: &serde_json::Value) {
     for (key, value) in value.as_object().into_iter().flatten() {
-        if !value.is_array() {
-            println!("{key}: {value}");
+        match value.is_object() {
+            true => print_figures(&format!("{prefix}{key}."), value),
+            false if !value.is_array() => println!("{prefix}{key}: {value}"),
+            false => {}
         }
     }
 }
 
 fn read_text(path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|e| Error::File {
-        path: path.into(),
-        message: e.to_string(),
-    })
+    std::fs::read_to_string(path).map_err(|e| file_error(path, e))
 }
 
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
-    serde_json::from_str(&read_text(path)?).map_err(|e| Error::File {
+fn file_error(path: &Path, message: impl ToString) -> Error {
+    Error::File {
         path: path.into(),
-        message: e.to_string(),
-    })
+        message: message.to_string(),
+    }
 }

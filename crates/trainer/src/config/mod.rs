@@ -137,7 +137,7 @@ impl WindowConfig {
 
 impl AnswerConfig {
     /// As `squad-data` takes it.
-    pub(crate) fn options(&self, allow_no_answer: bool) -> squad_data::AnswerOptions {
+    pub fn options(&self, allow_no_answer: bool) -> squad_data::AnswerOptions {
         squad_data::AnswerOptions {
             n_best_size: self.n_best_size,
             max_answer_length: self.max_answer_length,

@@ -93,7 +93,20 @@ fn score_prints_the_official_keys_of_either_version() {
     ]);
     assert_eq!(keys(&scored.json()), ["exact_match", "f1"]);
     assert_eq!(scored.json()["exact_match"], 75.0);
-    assert_eq!(scored.stderr, "warning: 2 questions have no prediction\n");
+    let warning =
+        "warning: 2 questions have no prediction: counted as wrong, as in the official script\n";
+    assert_eq!(scored.stderr, warning);
+    // Odds say nothing there; a threshold without odds says nothing anywhere.
+    let mut arguments = vec!["score", "--dataset=eight.json", "--predictions=gold.json"];
+    arguments.push("--na-probs=odds.json");
+    let with_odds = sandbox.command(&arguments);
+    assert_eq!(with_odds.code, Some(0), "{with_odds:?}");
+    assert!(
+        with_odds.stderr.contains("--na-probs changes nothing"),
+        "{with_odds:?}"
+    );
+    arguments[3] = "--na-prob-thresh=0";
+    assert_eq!(sandbox.command(&arguments).code, Some(2));
 }
 
 fn questions(dataset: &Value) -> impl Iterator<Item = &Value> {
@@ -161,7 +174,16 @@ fn predict_answers_with_slices_of_the_context() {
     ];
     let given = sandbox.command(&[&arguments[..], &["--json", "--context", context]].concat());
     let prediction = given.json();
-    assert_eq!(keys(&prediction), ["answer", "answers", "null_odds"]);
+    let shape = [
+        "answer",
+        "answers",
+        "null_odds",
+        "null_score",
+        "offsets",
+        "probability",
+        "score",
+    ];
+    assert_eq!(keys(&prediction), shape);
     assert_eq!(given.stderr, "");
     assert_eq!(prediction["answers"].as_array().unwrap().len(), 3);
     let from_file = ["--json", "--context-file=context.txt"];
@@ -180,14 +202,8 @@ fn predict_answers_with_slices_of_the_context() {
         .lines()
         .filter(|line| !line.contains("(no answer)"))
     {
-        let text = line
-            .trim_start()
-            .split_once("  ")
-            .unwrap()
-            .1
-            .rsplit_once("  [")
-            .unwrap()
-            .0;
+        // Probability, score, text, range: 6 and 8 columns, two spaces between.
+        let text = line[18..].rsplit_once("  [").unwrap().0;
         assert!(context.contains(text), "{line}");
     }
 }

@@ -2,12 +2,20 @@
 
 mod command_line;
 mod configs;
+mod evaluate;
 mod fetch;
+mod fetch_command;
+mod fetch_dataset;
+mod fetch_place;
+mod file_server;
 mod gradients;
 mod mistaken_folders;
 mod mistakes;
 mod optimisation;
 mod optimizer;
+mod pointer_model;
+mod postprocessing;
+mod predict;
 mod real_data;
 mod reproducible;
 mod resume;

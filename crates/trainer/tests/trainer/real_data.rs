@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{Sandbox, skip};
+use serde_json::{Map, Value};
+use squad_data::Dataset;
+
+use crate::support::{Sandbox, skip, workspace};
 
 /// A file of the shared data as an argument, or nothing after saying so aloud.
-fn shared(path: &str) -> Option<String> {
+pub(crate) fn shared(path: &str) -> Option<String> {
     let root = std::env::var_os("SQUAD_DATA").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
         PathBuf::from,
@@ -106,5 +109,87 @@ fn inspect_counts_the_windows_that_hugging_face_makes() {
             (&questions.into(), &features.into())
         );
         assert_eq!(stats["max_length"], 384);
+    }
+}
+
+/// The figures of `qa-metrics`' fixture, through files and the command.
+#[test]
+fn missing_and_superfluous_predictions_count_as_in_the_official_scripts() {
+    let sandbox = Sandbox::new();
+    let fixture = workspace("crates/qa-metrics/tests/fixtures/real.json");
+    let fixture: Value = serde_json::from_slice(&std::fs::read(fixture).unwrap()).unwrap();
+    for (dataset, predictions, cases) in [
+        (
+            "squad/dev-v1.1.json",
+            "reference-predictions/electra-small-v1.1-dev.json",
+            &[("v1, every third missing", None)][..],
+        ),
+        (
+            "squad/dev-v2.0.json",
+            "reference-predictions/bert-single-google-v2.0-dev.json",
+            &[
+                ("v2, every third missing", None),
+                (
+                    "v2, every third missing, odds by 1 over 1.0",
+                    Some((1, "1")),
+                ),
+                (
+                    "v2, every third missing, odds by 100 over 0.0",
+                    Some((100, "0")),
+                ),
+            ],
+        ),
+    ] {
+        let (Some(dataset), Some(predictions)) = (shared(dataset), shared(predictions)) else {
+            return;
+        };
+        let examples = Dataset::read(Path::new(&dataset)).unwrap().examples;
+        let published: Map<String, Value> =
+            serde_json::from_slice(&std::fs::read(predictions).unwrap()).unwrap();
+        let kept = examples
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| place % 3 != 0);
+        let mut kept: Map<_, _> = kept
+            .map(|(_, e)| (e.id.clone(), published[&e.id].clone()))
+            .collect();
+        kept.insert("of no question".into(), "x".into());
+        sandbox.write("predictions.json", &Value::from(kept).to_string());
+        for (name, odds) in cases {
+            let mut arguments = vec![
+                "score",
+                "--predictions=predictions.json",
+                "--json",
+                "--dataset",
+                &dataset,
+            ];
+            if let Some((step, threshold)) = odds {
+                let value = |i: usize| (i * 7919 % 10007 / step) as f64 - (2500 / step) as f64;
+                let line = |(i, e): (usize, &squad_data::Example)| {
+                    format!("{:?}: {}", e.id, value(i) / 4096.0)
+                };
+                let lines: Vec<_> = examples.iter().enumerate().map(line).collect();
+                sandbox.write("odds.json", &format!("{{{}}}", lines.join(",\n")));
+                arguments.extend(["--na-probs=odds.json", "--na-prob-thresh", threshold]);
+            }
+            let scored = sandbox.command(&arguments);
+            let (scores, expected) = (scored.json(), fixture[name].as_object().unwrap());
+            assert_eq!(scores.as_object().unwrap().len(), expected.len(), "{name}");
+            for (key, value) in expected {
+                let value: f64 = value.as_str().unwrap().parse().unwrap();
+                assert_eq!(scores[key].as_f64(), Some(value), "{name}: {key}");
+            }
+            let missing = examples.len().div_ceil(3);
+            for part in [
+                format!("{missing} questions have no prediction"),
+                "1 prediction is of no".into(),
+            ] {
+                assert!(
+                    scored.stderr.contains(&part),
+                    "{part} is not in {}",
+                    scored.stderr
+                );
+            }
+        }
     }
 }

@@ -39,6 +39,7 @@ fn leaves_exactly_these_files_and_they_say_what_happened() {
         "dev/nbest.json",
         "dev/null_odds.json",
         "dev/predictions.json",
+        "dev/predictions_best.json",
         "metrics.json",
         "metrics.jsonl",
         "model/config.json",
@@ -170,19 +171,22 @@ fn the_saved_model_gives_the_same_scores_when_it_is_loaded_again() {
         "--out=again",
         "--json",
     ]);
-    assert_eq!(evaluated.json(), trained.metrics["dev"]);
+    let metrics = evaluated.json();
+    for (key, value) in trained.metrics["dev"].as_object().unwrap() {
+        assert_eq!(&metrics[key], value, "{key}");
+    }
     for file in [
         "predictions.json",
+        "predictions_best.json",
         "nbest.json",
         "null_odds.json",
-        "metrics.json",
     ] {
         assert_eq!(
             sandbox.text(&format!("again/{file}")),
             sandbox.text(&format!("run/dev/{file}"))
         );
     }
-    assert_eq!(sandbox.files("again").len(), 4);
+    assert_eq!(sandbox.files("again").len(), 5);
     assert!(
         !evaluated.stderr.contains("no trained span head"),
         "{}",

@@ -1,0 +1,59 @@
+use std::time::Instant;
+
+use bert_qa::Pretrained;
+use serde_json::{Value, json};
+use squad_data::Dataset;
+use trainer::{Error, Evaluation, Questions};
+
+use super::args::Evaluate;
+use super::{load, print_object};
+
+pub(super) fn run(args: &Evaluate) -> Result<(), Error> {
+    trainer::with_threads(args.machine.threads, || evaluate(args))?
+}
+
+fn evaluate(args: &Evaluate) -> Result<(), Error> {
+    let answers = args.answers.config()?;
+    let mut dataset = Dataset::read(&args.dataset)?;
+    if let Some(count) = args.first {
+        dataset = dataset.first(count.get());
+    }
+    let windows = args.windows.config();
+    let (loaded, device) = load(&args.model, &args.machine.device, &windows)?;
+    let Pretrained {
+        model, companions, ..
+    } = loaded;
+    let started = Instant::now();
+    let questions = Questions::new(dataset, &companions.tokenizer, &windows)?;
+    let tokenization_seconds = started.elapsed().as_secs_f64();
+    if let Some(out) = &args.out {
+        Evaluation::check_folder(out)?;
+    }
+    let bar = indicatif::ProgressBar::new(questions.features.len() as u64);
+    let done = &mut |finished| bar.set_position(finished as u64);
+    let mut evaluation = trainer::evaluate(&model, &questions, &answers, &device, done)?;
+    bar.finish_and_clear();
+    add_timings(&mut evaluation, &questions, tokenization_seconds);
+    if let Some(out) = &args.out {
+        evaluation.write(out)?;
+    }
+    print_object(&evaluation.metrics, args.json);
+    Ok(())
+}
+
+/// What was worked on and how long it took, beside the scores.
+fn add_timings(evaluation: &mut Evaluation, questions: &Questions, tokenization_seconds: f64) {
+    let timings = evaluation.timings;
+    let features = questions.features.len();
+    let added = json!({
+        "questions": questions.dataset.len(),
+        "features": features,
+        "tokenization_seconds": tokenization_seconds,
+        "inference_seconds": timings.inference_seconds,
+        "postprocess_seconds": timings.postprocess_seconds,
+        "features_per_second": features as f64 / timings.inference_seconds,
+    });
+    if let (Value::Object(metrics), Value::Object(added)) = (&mut evaluation.metrics, added) {
+        metrics.extend(added);
+    }
+}

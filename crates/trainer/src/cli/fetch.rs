@@ -1,0 +1,82 @@
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use trainer::{DatasetFile, Error, FetchEvent, FetchOptions, Manifest, fetch_file};
+
+use super::args::{FetchDataset, FetchWhat};
+use super::notice;
+
+/// More mirrors, with white space between them.
+const MIRRORS: &str = "SQUAD_BURN_MIRRORS";
+
+pub(super) fn run(what: FetchWhat) -> Result<(), Error> {
+    match what {
+        FetchWhat::Dataset(args) => dataset(args),
+        FetchWhat::Model { name } => model(&name),
+    }
+}
+
+fn model(name: &str) -> Result<(), Error> {
+    let folder = trainer::model_folder(name, &notice)?;
+    println!("{}", folder.display());
+    Ok(())
+}
+
+fn dataset(args: FetchDataset) -> Result<(), Error> {
+    let manifest = match &args.manifest {
+        Some(path) => Manifest::read(path)?,
+        None => Manifest::official(),
+    };
+    let files = manifest.find(&args.name)?;
+    let mut mirrors = args.mirror;
+    let more = std::env::var(MIRRORS).unwrap_or_default();
+    mirrors.extend(more.split_whitespace().map(str::to_owned));
+    let options = FetchOptions {
+        mirrors,
+        last_mirrors: manifest.mirrors.clone(),
+        ..Default::default()
+    };
+    for file in files {
+        let mut bar = Bar::new(file);
+        let path = fetch_file(file, &args.to, &options, &mut |event| bar.tell(event))?;
+        bar.bar.finish_and_clear();
+        println!("{}", path.display());
+    }
+    Ok(())
+}
+
+/// A progress bar on standard error; where that is no terminal, a line every tenth of the file.
+struct Bar {
+    bar: ProgressBar,
+    plain: bool,
+    /// Tenths that were told.
+    tenths: u64,
+}
+
+impl Bar {
+    fn new(file: &DatasetFile) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(file.size), ProgressDrawTarget::stderr());
+        let template = "{msg} {bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
+        let style = ProgressStyle::with_template(template);
+        bar.set_style(style.expect("the template is a constant"));
+        bar.set_message(file.name.clone());
+        Self {
+            plain: bar.is_hidden(),
+            bar,
+            tenths: 0,
+        }
+    }
+
+    fn tell(&mut self, event: FetchEvent<'_>) {
+        match event {
+            FetchEvent::Progress { file, bytes } => {
+                self.bar.set_position(bytes);
+                let tenths = 10 * bytes / file.size;
+                if self.plain && tenths > self.tenths {
+                    notice(&format!("{}: {bytes} of {} bytes", file.name, file.size));
+                }
+                self.tenths = tenths;
+            }
+            FetchEvent::Notice(line) if self.plain => notice(&line),
+            FetchEvent::Notice(line) => self.bar.println(line),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+use std::collections::HashSet;
+use std::io::Read;
+use std::path::Path;
+
+use bert_qa::{Pretrained, QuestionAnswerer};
+use serde_json::{Value, json};
+use squad_data::{Prediction, SpanAnswer};
+use trainer::Error;
+
+use super::args::Predict;
+use super::{file_error, load, or_none, read_text};
+
+pub(super) fn run(args: Predict) -> Result<(), Error> {
+    trainer::with_threads(args.machine.threads, || predict(args))?
+}
+
+fn predict(args: Predict) -> Result<(), Error> {
+    let context = match (args.context, args.context_file.as_deref()) {
+        (Some(context), _) => context,
+        (None, Some(path)) if path == Path::new("-") => read_standard_input()?,
+        (None, Some(path)) => read_text(path)?,
+        (None, None) => unreachable!("clap asks for one of the two"),
+    };
+    for (what, text) in [("question", &args.question), ("context", &context)] {
+        if text.trim().is_empty() {
+            return Err(Error::Config(vec![format!("the {what} is empty")]));
+        }
+    }
+    let top_k = args.top_k.get();
+    let mut options = args.answers.config()?.options(!args.must_answer);
+    options.n_best_size = options.n_best_size.max(top_k);
+    let windows = args.windows.config();
+    let (loaded, device) = load(&args.model, &args.machine.device, &windows)?;
+    let Pretrained {
+        model, companions, ..
+    } = loaded;
+    let windows = windows.options();
+    let answerer = QuestionAnswerer::new(model, companions.tokenizer, windows, options, device);
+    let prediction = answerer.answer(&args.question, &context)?;
+    let answers = ranked(&prediction, top_k);
+    match args.json {
+        true => println!("{}", object(&prediction, &answers)),
+        false => answers.iter().for_each(|span| print_line(span)),
+    }
+    Ok(())
+}
+
+fn read_standard_input() -> Result<String, Error> {
+    let mut text = String::new();
+    match std::io::stdin().read_to_string(&mut text) {
+        Ok(_) => Ok(text),
+        Err(e) => Err(file_error(Path::new("standard input"), e)),
+    }
+}
+
+/// The answer that was decided on, then the others, best first. A span that lies in two windows is
+/// one answer: the better of the two.
+fn ranked(prediction: &Prediction, count: usize) -> Vec<&SpanAnswer> {
+    let decided = match prediction.text.is_empty() {
+        true => prediction.n_best.iter().find(|span| span.chars.is_empty()),
+        false => prediction.best_span.as_ref(),
+    };
+    let mut seen = HashSet::new();
+    let all = decided.into_iter().chain(&prediction.n_best);
+    all.filter(|span| seen.insert(span.chars.clone()))
+        .take(count)
+        .collect()
+}
+
+fn object(prediction: &Prediction, answers: &[&SpanAnswer]) -> Value {
+    let decided = answers.first();
+    let entries: Vec<_> = answers.iter().map(|span| entry(span)).collect();
+    json!({
+        "answer": prediction.text,
+        "score": decided.map(|span| span.score),
+        "probability": decided.map(|span| span.probability),
+        "offsets": decided.map(|span| [span.chars.start, span.chars.end]),
+        "null_score": prediction.null_score,
+        "null_odds": prediction.null_odds,
+        "answers": entries,
+    })
+}
+
+fn entry(span: &SpanAnswer) -> Value {
+    json!({
+        "text": span.text,
+        "score": span.score,
+        "probability": span.probability,
+        "start_logit": span.start_logit,
+        "end_logit": span.end_logit,
+        "offsets": [span.chars.start, span.chars.end],
+    })
+}
+
+fn print_line(span: &SpanAnswer) {
+    let range = &span.chars;
+    println!(
+        "{:6.3}  {:8.3}  {}  [{}..{}]",
+        span.probability,
+        span.score,
+        or_none(&span.text),
+        range.start,
+        range.end
+    );
+}

@@ -1,0 +1,192 @@
+//! Which files there are, where, and how to know them.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::Error;
+
+/// The data sets that can be fetched; as a file, `datasets/manifest.toml`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Addresses of folders that hold copies under the same names, asked after a file's own.
+    #[serde(default)]
+    pub mirrors: Vec<String>,
+    /// The files.
+    #[serde(rename = "file")]
+    pub files: Vec<DatasetFile>,
+}
+
+/// One file of a data set.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetFile {
+    /// The data set that it belongs to.
+    pub dataset: String,
+    /// Its name.
+    pub name: String,
+    /// Its own address.
+    pub url: String,
+    /// Its licence, as SPDX names it.
+    pub licence: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// SHA-256 of its bytes, in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// The official SQuAD files, known to the program wherever it runs.
+    ///
+    /// ```
+    /// let names: Vec<_> = trainer::Manifest::official().files.into_iter().map(|file| file.name).collect();
+    /// assert!(names.contains(&"dev-v1.1.json".to_owned()));
+    /// ```
+    pub fn official() -> Self {
+        let text = include_str!("../../../../datasets/manifest.toml");
+        Self::parse(Path::new("datasets/manifest.toml"), text)
+            .expect("a test reads the manifest that is compiled in")
+    }
+
+    /// Reads another manifest, of the same form.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not of that form, or has an entry that cannot be fetched.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
+        Self::parse(path, &text)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, Error> {
+        let manifest: Self = toml::from_str(text).map_err(|e| {
+            // The message alone: what toml prints in full is a drawing of several lines.
+            let line = e
+                .span()
+                .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            Error::file(path, format!("line {line}: {}", e.message()))
+        })?;
+        for mirror in &manifest.mirrors {
+            check_address(mirror).map_err(|message| Error::file(path, message))?;
+        }
+        for file in &manifest.files {
+            file.check().map_err(|message| Error::file(path, message))?;
+        }
+        Ok(manifest)
+    }
+
+    /// The files of a data set, or the one file of that name.
+    ///
+    /// # Errors
+    /// If neither is called so; the message lists what there is.
+    pub fn find(&self, name: &str) -> Result<Vec<&DatasetFile>, Error> {
+        let called = |file: &&DatasetFile| file.dataset == name || file.name == name;
+        let found: Vec<_> = self.files.iter().filter(called).collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let mut known: Vec<&str> = self.files.iter().map(|file| &*file.dataset).collect();
+        known.dedup();
+        known.extend(self.files.iter().map(|file| &*file.name));
+        Err(Error::Config(vec![format!(
+            "no data set is called {name} (known: {})",
+            known.join(", ")
+        )]))
+    }
+}
+
+impl DatasetFile {
+    /// Whether the entry can be fetched: above all, that its file lands in the folder asked for.
+    fn check(&self) -> Result<(), String> {
+        let name = &self.name;
+        if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', ':']) {
+            return Err(format!("name = {name:?} is not a plain file name"));
+        }
+        let is_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        if self.sha256.len() != 64 || !self.sha256.chars().all(is_hex) {
+            return Err(format!(
+                "{name}: sha256 is not 64 lower-case hexadecimal digits"
+            ));
+        }
+        if self.size == 0 {
+            return Err(format!("{name}: size = 0"));
+        }
+        check_address(&self.url)
+    }
+}
+
+/// Whether an address is one that can be asked.
+pub(super) fn check_address(address: &str) -> Result<(), String> {
+    let rest = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| address.strip_prefix(scheme));
+    match rest {
+        Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(()),
+        _ => Err(format!(
+            "{address:?} is not an address that begins with http:// or https://"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manifest_compiled_in_has_two_files_of_each_version() {
+        let manifest = Manifest::official();
+        for (dataset, train, dev) in [
+            ("squad1", "train-v1.1.json", "dev-v1.1.json"),
+            ("squad2", "train-v2.0.json", "dev-v2.0.json"),
+        ] {
+            let names: Vec<_> = manifest
+                .find(dataset)
+                .unwrap()
+                .iter()
+                .map(|file| &*file.name)
+                .collect();
+            assert_eq!(names, [train, dev]);
+            assert_eq!(manifest.find(dev).unwrap()[0].dataset, dataset);
+        }
+        let error = manifest.find("squad3").unwrap_err().to_string();
+        assert!(
+            error.contains("squad3") && error.contains("squad1, squad2, train-v1.1.json"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn entries_that_cannot_be_fetched_are_told_with_their_file() {
+        let entry = |change: &[(&str, &str)]| {
+            let mut text =
+                "[[file]]\ndataset = \"d\"\nname = \"a.json\"\nurl = \"http://h/a.json\"\n\
+                            licence = \"MIT\"\nsize = 3\nsha256 = \"X\"\n"
+                    .replace('X', &"0f".repeat(32));
+            for (from, to) in change {
+                assert!(text.contains(from), "{from}");
+                text = text.replace(from, to);
+            }
+            Manifest::parse(Path::new("m.toml"), &text)
+        };
+        assert_eq!(entry(&[]).unwrap().files.len(), 1);
+        for (from, to, part) in [
+            ("a.json\"\nurl", "../a\"\nurl", "plain file name"),
+            ("a.json\"\nurl", ".a\"\nurl", "plain file name"),
+            ("0f0f", "0F0F", "sha256"),
+            ("0f0f", "0f", "sha256"),
+            ("size = 3", "size = 0", "size"),
+            ("size = 3", "size = -3", "line 6"),
+            ("size = 3", "length = 3", "line 6"),
+            ("http://h", "ftp://h", "http://"),
+            ("http://h", "http:///h", "http://"),
+            ("[[file]]", "mirrors = [\"/here\"]\n[[file]]", "\"/here\""),
+        ] {
+            let error = entry(&[(from, to)]).unwrap_err().to_string();
+            assert!(
+                error.starts_with("m.toml: ") && error.contains(part),
+                "{error}"
+            );
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+    }
+}

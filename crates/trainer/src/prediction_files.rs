@@ -1,0 +1,121 @@
+//! The files of an evaluation.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde::{Serialize, Serializer};
+use squad_data::{Prediction, SpanAnswer};
+
+use crate::Error;
+use crate::evaluate::{Evaluation, best_text};
+use crate::run_dir::{check_writable, write_whole};
+
+impl Evaluation {
+    /// Makes the folder for [`Evaluation::write`] and checks that it can be written to, before any
+    /// work.
+    ///
+    /// # Errors
+    /// If it cannot be made or written to, or holds a run, whose figures would be written over.
+    pub fn check_folder(folder: &Path) -> Result<(), Error> {
+        if folder.join("config.toml").exists() {
+            let message = "holds a run, whose metrics.json would be lost: give another folder";
+            return Err(Error::file(folder, message));
+        }
+        std::fs::create_dir_all(folder)
+            .and_then(|()| check_writable(folder))
+            .map_err(|e| Error::file(folder, format!("cannot write into this folder: {e}")))
+    }
+
+    /// Writes `predictions.json`, `nbest.json`, `null_odds.json` and `metrics.json`, and for SQuAD
+    /// 2.0 `predictions_best.json`, the answers at the threshold with the highest F1.
+    ///
+    /// Each appears whole or not at all, with the keys of Hugging Face's `run_qa.py` and `offsets`
+    /// besides (characters of the context), questions in the dataset's order.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<(), Error> {
+        std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
+        let all = &self.predictions;
+        let mut files = vec![
+            ("nbest.json", n_best_json(all)),
+            ("predictions.json", json_by_id(all, |p| p.text.as_str())),
+            // All digits, so that thresholds found in this file are those in metrics.json.
+            (
+                "null_odds.json",
+                json_by_id(all, |p| f64::from(p.null_odds)),
+            ),
+        ];
+        if let Some(threshold) = self.best_f1_threshold {
+            let best = |p| text_at(p, threshold);
+            files.push(("predictions_best.json", json_by_id(all, best)));
+        }
+        let write = |(name, text): &(&str, String)| write_whole(&folder.join(name), text);
+        files.par_iter().try_for_each(write)?;
+        let metrics = format!("{:#}\n", self.metrics);
+        write_whole(&folder.join("metrics.json"), &metrics)
+    }
+}
+
+/// The answer at a threshold on the null odds.
+fn text_at(prediction: &Prediction, threshold: f64) -> &str {
+    match f64::from(prediction.null_odds) > threshold {
+        true => "",
+        false => best_text(prediction),
+    }
+}
+
+const PLAIN: &str = "texts and numbers are plain JSON";
+
+/// A JSON object with something of every question, by its id.
+fn json_by_id<'a, V, F>(predictions: &'a [Prediction], value: F) -> String
+where
+    V: Serialize,
+    F: Fn(&'a Prediction) -> V,
+{
+    struct InOrder<'a, F>(&'a [Prediction], F);
+    impl<'a, V: Serialize, F: Fn(&'a Prediction) -> V> Serialize for InOrder<'a, F> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(self.0.iter().map(|p| (&p.id, self.1(p))))
+        }
+    }
+    serde_json::to_string_pretty(&InOrder(predictions, value)).expect(PLAIN) + "\n"
+}
+
+#[derive(Serialize)]
+struct NBestEntry<'a> {
+    text: &'a str,
+    probability: f32,
+    start_logit: f32,
+    end_logit: f32,
+    offsets: [usize; 2],
+}
+
+impl<'a> NBestEntry<'a> {
+    fn new(span: &'a SpanAnswer) -> Self {
+        Self {
+            text: &span.text,
+            probability: span.probability,
+            start_logit: span.start_logit,
+            end_logit: span.end_logit,
+            offsets: [span.chars.start, span.chars.end],
+        }
+    }
+}
+
+/// A JSON object of lists by question id, a span to a line: by far the largest of the files.
+fn n_best_json(predictions: &[Prediction]) -> String {
+    let list = |prediction: &Prediction| {
+        let mut list = format!(
+            "  {}: [",
+            serde_json::to_string(&prediction.id).expect(PLAIN)
+        );
+        for (number, span) in prediction.n_best.iter().enumerate() {
+            list.push_str(if number == 0 { "\n    " } else { ",\n    " });
+            list.push_str(&serde_json::to_string(&NBestEntry::new(span)).expect(PLAIN));
+        }
+        list + "\n  ]"
+    };
+    let lists: Vec<String> = predictions.par_iter().map(list).collect();
+    ["{\n", &lists.join(",\n"), "\n}\n"].concat()
+}

@@ -1,0 +1,143 @@
+//! `trainer fetch dataset` from the outside.
+
+use std::process::Command;
+
+use crate::fetch_place::{content, sha256};
+use crate::file_server::{FileServer, Reply};
+use crate::real_data::shared;
+use crate::support::{Finished, Sandbox, workspace};
+
+/// A server that has nothing.
+fn refusing() -> FileServer {
+    FileServer::start(b"x", &[Reply::Status("404 Not Found")])
+}
+
+fn manifest(sandbox: &Sandbox, official: &FileServer) {
+    let entry = |name: &str| {
+        format!(
+            "[[file]]\ndataset = \"mine\"\nname = \"{name}\"\nurl = \"{}/official/{name}\"\n\
+             licence = \"MIT\"\nsize = {}\nsha256 = \"{}\"\n",
+            official.address,
+            content().len(),
+            sha256(&content())
+        )
+    };
+    sandbox.write("mine.toml", &(entry("one.json") + &entry("two.json")));
+}
+
+fn fetch(sandbox: &Sandbox, arguments: &[&str], mirrors: &str) -> Finished {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+    command.args(["fetch", "dataset"]).args(arguments);
+    for proxy in ["http_proxy", "https_proxy", "all_proxy"] {
+        command.env_remove(proxy).env_remove(proxy.to_uppercase());
+    }
+    sandbox.finish(command.env("SQUAD_BURN_MIRRORS", mirrors))
+}
+
+#[test]
+fn prints_the_paths_of_a_data_sets_files() {
+    let sandbox = Sandbox::new();
+    let server = FileServer::start(&content(), &[Reply::Drop(1000), Reply::Good]);
+    manifest(&sandbox, &server);
+    let arguments = ["mine", "--manifest=mine.toml"];
+    for told in ["trying again in 1 s", "is there already"] {
+        let fetched = fetch(&sandbox, &arguments, "");
+        assert_eq!(fetched.code, Some(0), "{fetched:?}");
+        assert_eq!(fetched.stdout, "datasets/one.json\ndatasets/two.json\n");
+        assert_eq!(sandbox.files("datasets"), ["one.json", "two.json"]);
+        assert_eq!(server.requests().len(), 3, "nothing is fetched twice");
+        assert!(fetched.stderr.contains(told), "{fetched:?}");
+    }
+    let fetched = fetch(
+        &sandbox,
+        &["two.json", "--manifest=mine.toml", "--to=a/b"],
+        "",
+    );
+    assert_eq!(
+        (fetched.code, fetched.stdout.as_str()),
+        (Some(0), "a/b/two.json\n")
+    );
+    assert!(
+        fetched.stderr.contains("two.json: 300000 of 300000 bytes"),
+        "{fetched:?}"
+    );
+}
+
+#[test]
+fn mirrors_come_from_the_command_line_and_the_environment() {
+    let sandbox = Sandbox::new();
+    let [first, second, official] = [refusing(), refusing(), refusing()];
+    manifest(&sandbox, &official);
+    let good = FileServer::start(&content(), &[Reply::Good]);
+    let mirror = format!("--mirror={}/files/", first.address);
+    let arguments = ["one.json", "--manifest=mine.toml", &mirror];
+    let mirrors = format!(" {}  {}/x\n", second.address, good.address);
+    let fetched = fetch(&sandbox, &arguments, &mirrors);
+    assert_eq!(fetched.code, Some(0), "{fetched:?}");
+    assert!(
+        fetched
+            .stderr
+            .contains(&format!("{}/files/one.json: answered 404", first.address)),
+        "{fetched:?}"
+    );
+    let asked = [&first, &second, &good, &official].map(|server| server.requests().len());
+    assert_eq!(asked, [1, 1, 1, 0]);
+    fetch(&sandbox, &["two.json", "--manifest=mine.toml"], "").mistake(&[
+        "datasets/two.json",
+        "/official/two.json: answered 404",
+        "mirror",
+        &sha256(&content()),
+    ]);
+    assert_eq!(sandbox.files("datasets"), ["one.json"]);
+}
+
+#[test]
+fn mistakes_are_told_before_anything_is_asked() {
+    let sandbox = Sandbox::new();
+    fetch(&sandbox, &["squad3"], "").mistake(&["squad3", "squad1, squad2", "dev-v2.0.json"]);
+    for address in ["/mnt/data", "ftp://host/data", "http://"] {
+        fetch(&sandbox, &["squad1", "--mirror", address], "").mistake(&[address, "http://"]);
+        fetch(&sandbox, &["squad1"], address).mistake(&[address, "http://"]);
+    }
+    // Reserved for names that do not exist: no waiting, whether there is a network or not.
+    let nowhere = ["dev-v1.1.json", "--manifest=nowhere.toml"];
+    let text = std::fs::read_to_string(workspace("datasets/manifest.toml")).unwrap();
+    sandbox.write(
+        "nowhere.toml",
+        &text.replace("rajpurkar.github.io", "nowhere.invalid"),
+    );
+    fetch(&sandbox, &nowhere, "").mistake(&["nowhere.invalid", "no such host", "--mirror"]);
+    assert_eq!(sandbox.files("datasets"), [""; 0]);
+    std::fs::remove_dir(sandbox.path("datasets")).unwrap();
+    fetch(&sandbox, &["mine", "--manifest=none.toml"], "").mistake(&["none.toml"]);
+    sandbox.write("bad.toml", "[[file]]\nname = \"a\"\n");
+    fetch(&sandbox, &["mine", "--manifest=bad.toml"], "").mistake(&["bad.toml", "line 1"]);
+    let file = sandbox.write("file", "");
+    let (server, to) = (refusing(), format!("--to={}", file.display()));
+    manifest(&sandbox, &server);
+    fetch(&sandbox, &["mine", "--manifest=mine.toml", &to], "").mistake(&[file.to_str().unwrap()]);
+    assert_eq!(server.requests(), []);
+    assert!(!sandbox.path("datasets").exists());
+}
+
+/// The official entry, with the bytes of the official file from a mirror.
+#[test]
+fn the_official_dev_set_is_the_one_of_the_manifest() {
+    let Some(path) = shared("squad/dev-v1.1.json") else {
+        return;
+    };
+    let sandbox = Sandbox::new();
+    let dev = std::fs::read(path).unwrap();
+    let mirror = FileServer::start(&dev, &[Reply::Drop(3_000_000), Reply::Good]);
+    let fetched = fetch(
+        &sandbox,
+        &["dev-v1.1.json", "--mirror", &mirror.address],
+        "",
+    );
+    assert_eq!(
+        (fetched.code, fetched.stdout.as_str()),
+        (Some(0), "datasets/dev-v1.1.json\n")
+    );
+    assert_eq!(mirror.requests(), [None, Some(3_000_000)]);
+    assert!(std::fs::read(sandbox.path("datasets/dev-v1.1.json")).unwrap() == dev);
+}
