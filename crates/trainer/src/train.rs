@@ -61,8 +61,8 @@ pub fn train(
         report,
     } = Pretrained::load(&folder, config.train.seed, &device.clone().autodiff())?;
     config.windows.check_positions(&companions.config)?;
-    let train = Questions::new(train, &companions.tokenizer, &config.windows)?;
-    let dev = Questions::new(dev, &companions.tokenizer, &config.windows)?;
+    let train = Questions::for_run(train, &companions.tokenizer, config, notice)?;
+    let dev = Questions::for_run(dev, &companions.tokenizer, config, notice)?;
     // Nothing is left that the user could mend: from here on the folder is a run's.
     run_dir.write("config.toml", &config.to_toml())?;
     notice(&format!("results go to {}", run_dir.path().display()));

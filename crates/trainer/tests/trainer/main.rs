@@ -13,3 +13,4 @@ mod run;
 mod support;
 mod tensorboard;
 mod tiny_model;
+mod windows;
