@@ -107,7 +107,7 @@ pub struct Prediction {
     pub best_span: Option<SpanAnswer>,
     /// The best spans of all windows, best first, at most `n_best_size`; with `allow_no_answer` "no answer" is among
     /// them, and comes as one more at the end where it is not one of the best. Overlapping windows may give one span
-    /// twice, as in Hugging Face's script.
+    /// twice, as in Hugging Face's script; under [`crate::StrideKind::Step`] each start is one window's.
     pub n_best: Vec<SpanAnswer>,
     /// Score of "no answer": the minimum over windows of `start[0] + end[0]`; NaN where all of these are NaN.
     pub null_score: f32,

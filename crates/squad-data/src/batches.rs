@@ -1,5 +1,7 @@
 //! Which windows go together, in which order.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Error;
 use crate::rng::SplitMix64;
 
@@ -10,6 +12,46 @@ pub struct Shuffle {
     pub seed: u64,
     /// The epoch, from 0.
     pub epoch: u64,
+}
+
+/// How large a batch is.
+///
+/// ```
+/// use squad_data::BatchSize;
+///
+/// assert!(BatchSize::Windows(8).validate().is_ok());
+/// assert_eq!(BatchSize::Tokens(0).validate().unwrap_err().to_string(), "batch_size = 0: a batch needs at least one token");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchSize {
+    /// So many windows, whatever their lengths.
+    Windows(usize),
+    /// As many windows as follow each other with at most so many tokens together. A window that is longer is a batch of
+    /// its own.
+    Tokens(usize),
+}
+
+impl BatchSize {
+    /// Checks the size before any work.
+    ///
+    /// # Errors
+    ///
+    /// A size of 0.
+    pub fn validate(self) -> Result<(), Error> {
+        let (size, unit) = match self {
+            Self::Windows(size) => (size, "window"),
+            Self::Tokens(size) => (size, "token"),
+        };
+        match size {
+            0 => Err(Error::Option {
+                option: "batch_size",
+                value: "0".to_owned(),
+                problem: format!("a batch needs at least one {unit}"),
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Windows `0..num_features` in batches of `batch_size`; the last batch holds what is left.
@@ -35,18 +77,18 @@ pub fn batches(
     batch_size: usize,
     shuffle: Option<Shuffle>,
 ) -> Result<Vec<Vec<usize>>, Error> {
-    if batch_size == 0 {
-        return Err(Error::Option {
-            option: "batch_size",
-            value: "0".to_owned(),
-            problem: "a batch needs at least one window".to_owned(),
-        });
-    }
+    BatchSize::Windows(batch_size).validate()?;
+    let order = order(num_features, shuffle);
+    Ok(order.chunks(batch_size).map(<[usize]>::to_vec).collect())
+}
+
+/// `0..num_features`, shuffled where that is asked for.
+pub(crate) fn order(num_features: usize, shuffle: Option<Shuffle>) -> Vec<usize> {
     let mut order: Vec<usize> = (0..num_features).collect();
     if let Some(Shuffle { seed, epoch }) = shuffle {
         SplitMix64::stream(seed, epoch).shuffle(&mut order);
     }
-    Ok(order.chunks(batch_size).map(<[usize]>::to_vec).collect())
+    order
 }
 
 /// Windows in batches of at most `max_tokens` tokens, longest windows first, for evaluation.
@@ -63,9 +105,14 @@ pub fn batches(
 pub fn batches_by_tokens(lengths: &[usize], max_tokens: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|&index| std::cmp::Reverse(lengths[index]));
+    fill(&order, lengths, max_tokens)
+}
+
+/// Divides windows, without changing their order, into batches of at most `max_tokens` tokens.
+pub(crate) fn fill(order: &[usize], lengths: &[usize], max_tokens: usize) -> Vec<Vec<usize>> {
     let mut batches: Vec<Vec<usize>> = Vec::new();
     let mut tokens = 0usize;
-    for index in order {
+    for &index in order {
         tokens = tokens.saturating_add(lengths[index]);
         match batches.last_mut() {
             Some(batch) if tokens <= max_tokens => batch.push(index),

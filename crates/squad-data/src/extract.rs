@@ -1,7 +1,8 @@
 //! From logits to answers, over all windows of each question.
 //!
 //! After `postprocess_qa_predictions` in `utils_qa.py` of Hugging Face's question-answering examples, except that starts
-//! and ends are restricted to tokens of the context before the best `n_best_size` of them are taken.
+//! and ends are restricted to tokens of the context before the best `n_best_size` of them are taken. The restriction of
+//! starts to a window's `max_context` is that of `write_predictions` in Google's `run_squad.py`.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -16,8 +17,8 @@ use crate::feature::Feature;
 
 /// Answers every question from the logits of all its windows, in the order of the examples, on all of rayon's threads.
 ///
-/// In each window the `n_best_size` best starts and ends among the context's tokens are combined into spans of at most
-/// `max_answer_length` tokens; spans of all windows are compared by the sum of their logits. With `allow_no_answer` the
+/// In each window the `n_best_size` best starts among the tokens of [`Feature::max_context`] and the `n_best_size` best
+/// ends among those of the context are combined into spans of at most `max_answer_length` tokens; spans of all windows are compared by the sum of their logits. With `allow_no_answer` the
 /// text is empty where `null_odds` exceeds the threshold. Equal scores go to the earlier window, start and end; a NaN
 /// is never part of a span.
 ///
@@ -87,6 +88,7 @@ fn group_by_example<'a>(
         if start != tokens
             || end != tokens
             || feature.context.end > tokens
+            || feature.max_context.end > tokens
             || feature.offsets.len() != feature.context.len()
         {
             return wrong(format!(
@@ -180,7 +182,7 @@ fn window_spans(
     options: &AnswerOptions,
     candidates: &mut Vec<Candidate>,
 ) {
-    let starts = best_positions(logits.start, &feature.context, options.n_best_size);
+    let starts = best_positions(logits.start, &feature.max_context, options.n_best_size);
     let ends = best_positions(logits.end, &feature.context, options.n_best_size);
     for &start in &starts {
         for &end in &ends {
@@ -203,9 +205,9 @@ fn window_spans(
     }
 }
 
-/// Positions in `context` of the `count` highest logits, highest first, equal ones in order; NaN left out.
-fn best_positions(logits: &[f32], context: &Range<usize>, count: usize) -> Vec<usize> {
-    let mut positions: Vec<usize> = context
+/// Positions in `range` of the `count` highest logits, highest first, equal ones in order; NaN left out.
+fn best_positions(logits: &[f32], range: &Range<usize>, count: usize) -> Vec<usize> {
+    let mut positions: Vec<usize> = range
         .clone()
         .filter(|&position| !logits[position].is_nan())
         .collect();

@@ -26,6 +26,10 @@ pub struct Feature {
     pub input_ids: Vec<u32>,
     /// Where the context's tokens stand in the window, in tokens. `[SEP]` follows.
     pub context: Range<usize>,
+    /// Where in `context` an answer may begin, in tokens of the window: all of `context` under
+    /// [`crate::StrideKind::Overlap`]; under [`crate::StrideKind::Step`] the tokens of which no other window has more
+    /// context, so that each token of the text is in the `max_context` of one window.
+    pub max_context: Range<usize>,
     /// For each token in `context`, in order, its range in the example's context in Unicode code points,
     /// `[context.len()]`.
     pub offsets: Vec<(u32, u32)>,

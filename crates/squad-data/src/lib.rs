@@ -8,8 +8,12 @@
 //! of Hugging Face's question-answering examples; the few deliberate differences stand at [`make_features`] and
 //! [`extract_answers`].
 //!
-//! The crate makes vectors on the host and knows neither tensors nor models. It does not print, and reads neither the
-//! environment nor the clock. Wrong input is an [`Error`] of one line, never a panic.
+//! Order and position of training are a [`BatchSampler`], a rank's part of the work is a [`Shard`], and a
+//! [`FeatureCache`] keeps windows on disk.
+//!
+//! The crate makes vectors on the host and knows neither tensors nor models; the feature `burn` adds Burn's traits for
+//! data loaders. It does not print, and reads neither the environment nor the clock. Wrong input is an [`Error`] of one
+//! line, never a panic.
 //!
 //! ```
 //! use squad_data::{Dataset, PackedBatch, QaTokenizer, Shuffle, WindowOptions, batches, make_features};
@@ -30,6 +34,10 @@
 
 mod answers;
 mod batches;
+#[cfg(feature = "burn")]
+mod burn_data;
+mod cache;
+mod cache_file;
 mod chars;
 mod dataset;
 mod document;
@@ -40,19 +48,28 @@ mod feature;
 mod labels;
 mod packed;
 mod rng;
+mod sampler;
+mod shard;
 mod squad_json;
 mod stats;
 mod tokenizer;
+mod window_options;
 mod windows;
 
 pub use answers::{AnswerOptions, Prediction, SpanAnswer, SpanLogits};
-pub use batches::{Shuffle, batches, batches_by_tokens};
+pub use batches::{BatchSize, Shuffle, batches, batches_by_tokens};
+#[cfg(feature = "burn")]
+pub use burn_data::{FeatureDataset, PackedBatcher, TensorBatch};
+pub use cache::{CachedFeatures, FeatureCache};
 pub use dataset::Dataset;
 pub use error::Error;
 pub use example::{Answer, Example};
 pub use extract::extract_answers;
 pub use feature::Feature;
 pub use packed::PackedBatch;
+pub use sampler::{BatchSampler, SamplerState};
+pub use shard::Shard;
 pub use stats::{FeatureStats, LostAnswer, LostReason, inspect};
 pub use tokenizer::{QaTokenizer, Tokens};
-pub use windows::{WindowOptions, make_features};
+pub use window_options::{StrideKind, WindowOptions};
+pub use windows::make_features;

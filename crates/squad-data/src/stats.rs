@@ -120,7 +120,7 @@ struct Coverage {
 impl Coverage {
     fn add(&mut self, example: &Example, feature: &Feature) {
         if let Some(answer) = example.answers.first() {
-            let gold = answer.char_range();
+            let gold = trimmed(&answer.text, answer.start);
             let first = feature
                 .offsets
                 .partition_point(|&(_, end)| end as usize <= gold.start);
@@ -168,6 +168,7 @@ mod tests {
             example: 0,
             input_ids: vec![0; 6],
             context: 3..5,
+            max_context: 3..5,
             offsets: vec![(0, 3), (4, 9)],
             start_position,
             end_position,

@@ -1,7 +1,7 @@
-//! Examples to windows, exactly as Hugging Face's tokenizers make them (truncation `only_second`, overlapping windows).
+//! Examples to windows: as Hugging Face's tokenizers make them (truncation `only_second`, overlapping windows), or with
+//! the steps of Google's `run_squad.py`.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -10,125 +10,13 @@ use crate::example::Example;
 use crate::feature::Feature;
 use crate::labels::answer_tokens;
 use crate::tokenizer::{QaTokenizer, Tokens};
-
-/// `[CLS]` and two `[SEP]`.
-const NUM_SPECIAL: usize = 3;
-
-/// How contexts are cut into windows. All lengths are in tokens.
-///
-/// ```
-/// use squad_data::WindowOptions;
-///
-/// let options = WindowOptions { max_seq_length: 256, ..WindowOptions::default() };
-/// options.validate()?;
-/// let wrong = WindowOptions { max_seq_length: 64, doc_stride: 128, max_query_length: None };
-/// assert!(wrong.validate().is_err());
-/// # Ok::<(), squad_data::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WindowOptions {
-    /// Longest window, `[CLS]`, question and both `[SEP]` included. Default 384.
-    pub max_seq_length: usize,
-    /// Overlap: how many tokens of the context two neighbouring windows share. This is Hugging Face's meaning of the
-    /// word; Google's and NVIDIA's scripts mean the step from one window to the next. Default 128.
-    pub doc_stride: usize,
-    /// Longest question; a longer one is an error, never cut. `None` (default) allows whatever leaves room for the
-    /// context.
-    pub max_query_length: Option<usize>,
-}
-
-impl Default for WindowOptions {
-    fn default() -> Self {
-        Self {
-            max_seq_length: 384,
-            doc_stride: 128,
-            max_query_length: None,
-        }
-    }
-}
-
-impl WindowOptions {
-    /// Checks the options before any work.
-    ///
-    /// # Errors
-    ///
-    /// Lengths that leave no room for a context, or an overlap that is not smaller than that room, so that windows
-    /// would not move on. The room is `max_seq_length` less three special tokens and `max_query_length` (or one token
-    /// of question).
-    pub fn validate(&self) -> Result<(), Error> {
-        let question = self.max_query_length.unwrap_or(1);
-        let room = self
-            .max_seq_length
-            .saturating_sub(NUM_SPECIAL)
-            .saturating_sub(question);
-        if question == 0 {
-            return Err(Error::Option {
-                option: "max_query_length",
-                value: "0".to_owned(),
-                problem: "a question needs at least one token".to_owned(),
-            });
-        }
-        if room == 0 {
-            return Err(Error::Option {
-                option: "max_seq_length",
-                value: self.max_seq_length.to_string(),
-                problem: format!(
-                    "leaves no room for the context beside {NUM_SPECIAL} special tokens and {question} of the question; raise it"
-                ),
-            });
-        }
-        if self.doc_stride >= room {
-            return Err(Error::Option {
-                option: "doc_stride",
-                value: self.doc_stride.to_string(),
-                problem: format!(
-                    "the overlap of two windows must be smaller than their room for the context, {room} tokens \
-                     (max_seq_length {} less {NUM_SPECIAL} special tokens and {question} of the question)",
-                    self.max_seq_length
-                ),
-            });
-        }
-        Ok(())
-    }
-
-    /// Where the windows of a context of `num_context` tokens begin and end, beside a question of `num_question`.
-    fn cut(
-        &self,
-        id: &str,
-        num_question: usize,
-        num_context: usize,
-    ) -> Result<Vec<Range<usize>>, Error> {
-        let too_long = |limit| Error::QuestionTooLong {
-            id: id.to_owned(),
-            num_tokens: num_question,
-            limit,
-        };
-        if let Some(limit) = self.max_query_length.filter(|&limit| num_question > limit) {
-            return Err(too_long(format!("max_query_length is {limit}")));
-        }
-        let room = self
-            .max_seq_length
-            .saturating_sub(NUM_SPECIAL + num_question);
-        if room == 0 || (num_context > room && self.doc_stride >= room) {
-            return Err(too_long(format!(
-                "max_seq_length {} then has room for {room} tokens of the context, where windows that overlap by \
-                 doc_stride {} need at least {}",
-                self.max_seq_length,
-                self.doc_stride,
-                self.doc_stride + 1
-            )));
-        }
-        let step = room - self.doc_stride.min(room - 1);
-        let num_windows = 1 + num_context.saturating_sub(room).div_ceil(step);
-        let window = |number: usize| number * step..(number * step + room).min(num_context);
-        Ok((0..num_windows).map(window).collect())
-    }
-}
+use crate::window_options::{Cut, WindowOptions};
 
 /// Cuts every question and its context into windows, in the order of the examples and of the context.
 ///
 /// Windows, ids and offsets are those of `transformers` with `truncation="only_second"`, `stride=doc_stride` and
-/// `return_overflowing_tokens=True`, questions left-stripped. Each distinct context is tokenised once, on all of
+/// `return_overflowing_tokens=True`, questions left-stripped; under [`crate::StrideKind::Step`] the windows begin where
+/// those of Google's `run_squad.py` do. Each distinct context is tokenised once, on all of
 /// rayon's threads; the result does not depend on their number.
 ///
 /// Labels: the first gold answer, in the windows that hold all its tokens; 0 and 0, the position of `[CLS]`, elsewhere.
@@ -232,7 +120,8 @@ fn example_features(
         .first()
         .and_then(|answer| answer_tokens(answer, &context.offsets));
     let windows = options.cut(&example.id, question.ids.len(), context.ids.len())?;
-    let feature = |window: Range<usize>| {
+    let feature = |cut: Cut| {
+        let window = cut.tokens;
         let context_start = question.ids.len() + 2;
         let mut input_ids = Vec::with_capacity(context_start + window.len() + 1);
         input_ids.push(tokenizer.cls_id());
@@ -251,7 +140,8 @@ fn example_features(
             example: index,
             input_ids,
             context: context_start..context_start + window.len(),
-            offsets: context.offsets[window].to_vec(),
+            max_context: position(cut.max_context.start)..position(cut.max_context.end),
+            offsets: context.offsets[window.clone()].to_vec(),
             start_position,
             end_position,
         }

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use squad_data::{Dataset, Feature, QaTokenizer, make_features};
+use squad_data::{Dataset, Feature, FeatureCache, QaTokenizer, make_features};
 
 use crate::Error;
 use crate::config::{Config, WindowConfig};
@@ -27,6 +27,30 @@ impl Questions {
     ) -> Result<Self, Error> {
         let features = make_features(&dataset.examples, tokenizer, &windows.options())?;
         Ok(Self { dataset, features })
+    }
+
+    /// Cuts a dataset into windows for a run, or takes them from its `run.feature_cache`, telling `notice` which.
+    ///
+    /// # Errors
+    /// As [`Questions::new`]. A cache that cannot be written is no error.
+    pub fn for_run(
+        dataset: Dataset,
+        tokenizer: &QaTokenizer,
+        config: &Config,
+        notice: &dyn Fn(&str),
+    ) -> Result<Self, Error> {
+        let folder = &config.run.feature_cache;
+        if folder.as_os_str().is_empty() {
+            return Self::new(dataset, tokenizer, &config.windows);
+        }
+        let windows = config.windows.options();
+        let cached =
+            FeatureCache::new(folder).get_or_make(&dataset.examples, tokenizer, &windows)?;
+        notice(&cached.notice());
+        Ok(Self {
+            dataset,
+            features: cached.features,
+        })
     }
 }
 

@@ -47,8 +47,9 @@ impl Prepared {
         } = load(&folder, config.train.seed, &device.clone().autodiff())?;
         config.windows.check_positions(&companions.config)?;
         let model = freeze(model, &config.train);
-        let train = Questions::new(train, &companions.tokenizer, &config.windows)?;
-        let dev = Questions::new(dev, &companions.tokenizer, &config.windows)?;
+        let notice = |line: &str| tracing::info!("{line}");
+        let train = Questions::for_run(train, &companions.tokenizer, config, &notice)?;
+        let dev = Questions::for_run(dev, &companions.tokenizer, config, &notice)?;
         let data = digest(&train.features);
         let mut optimizer = Optimizer::new(&config.train);
         let mut loaded = format!("{}: {report}", config.model.source);

@@ -48,10 +48,17 @@ pub(crate) fn complaints() -> Vec<String> {
             complaints.extend(arrows(name, &packages));
         }
     });
-    for package in cargo_tree("-p=squad-data --edges=normal,build", "{p}") {
-        if package.starts_with("burn") {
-            complaints.push(format!("squad-data depends on {package}"));
-        }
+    let squad_data = |features: &str| {
+        let edges = "--edges=normal,build";
+        let arguments =
+            format!("-p=squad-data --no-default-features --features={features} {edges}");
+        cargo_tree(&arguments, "{p}")
+    };
+    complaints.extend(without_burn(&squad_data("parquet")));
+    // Were Burn not seen here, it would not be seen above either.
+    if without_burn(&squad_data("burn")).is_empty() {
+        complaints
+            .push("squad-data has no Burn with its feature `burn`: is the check blind?".into());
     }
     complaints
 }
@@ -119,6 +126,13 @@ fn arrows(name: &str, packages: &[String]) -> Vec<String> {
         .collect()
 }
 
+/// `packages` are what `squad-data` uses where its feature `burn` is off.
+fn without_burn(packages: &[String]) -> Vec<String> {
+    let burn = packages.iter().filter(|line| line.starts_with("burn"));
+    burn.map(|package| format!("squad-data depends on {package} without its feature `burn`"))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +160,15 @@ mod tests {
             (found.len(), &*found[0]),
             (3, "a: no `license.workspace = true`")
         );
+    }
+
+    #[test]
+    fn burn_is_seen_wherever_it_hides() {
+        let lines = |text: &str| text.split(", ").map(String::from).collect::<Vec<_>>();
+        let without = lines("squad-data v0.1.0 (/w/crates/squad-data), rayon v1.12.0");
+        assert_eq!(without_burn(&without), [""; 0]);
+        let with = lines("rayon v1.12.0, burn v0.22.1, burn-dataset v0.22.1");
+        assert_eq!(without_burn(&with).len(), 2);
     }
 
     #[test]

@@ -13,7 +13,7 @@ fn windows() -> WindowOptions {
     WindowOptions {
         max_seq_length: MAX_LENGTH,
         doc_stride: 8,
-        max_query_length: None,
+        ..WindowOptions::default()
     }
 }
 

@@ -71,6 +71,7 @@ fn predicted_logits_are_in_the_order_of_the_windows() {
                 .map(|i| ((index + i * i) % VOCAB_SIZE as usize) as u32)
                 .collect(),
             context: 2..length - 1,
+            max_context: 2..length - 1,
             offsets: vec![(0, 0); length - 3],
             start_position: 0,
             end_position: 0,

@@ -1,8 +1,8 @@
 //! Answers from logits: what counts, what is decided, what is refused.
 
 use squad_data::{
-    AnswerOptions, Example, Feature, Prediction, SpanLogits, WindowOptions, extract_answers,
-    make_features,
+    AnswerOptions, Example, Feature, Prediction, SpanLogits, StrideKind, WindowOptions,
+    extract_answers, make_features,
 };
 
 use crate::common::{Numbers, example, small_tokenizer};
@@ -34,10 +34,15 @@ pub(crate) fn examples() -> Vec<Example> {
 }
 
 pub(crate) fn windows(examples: &[Example]) -> Vec<Feature> {
+    windows_of(examples, StrideKind::Overlap)
+}
+
+pub(crate) fn windows_of(examples: &[Example], stride: StrideKind) -> Vec<Feature> {
     let options = WindowOptions {
         max_seq_length: 40,
         doc_stride: 10,
-        max_query_length: None,
+        stride,
+        ..WindowOptions::default()
     };
     make_features(examples, &small_tokenizer(), &options).unwrap()
 }

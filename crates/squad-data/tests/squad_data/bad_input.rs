@@ -132,6 +132,7 @@ fn options_that_cannot_work() {
         max_seq_length,
         doc_stride,
         max_query_length,
+        ..WindowOptions::default()
     };
     for (wrong, names) in [
         (options(384, 380, None), "doc_stride = 380: "),

@@ -21,9 +21,9 @@ struct GoldenExample {
 }
 
 #[derive(Deserialize)]
-struct Setting {
-    max_seq_length: usize,
-    doc_stride: usize,
+pub(crate) struct Setting {
+    pub(crate) max_seq_length: usize,
+    pub(crate) doc_stride: usize,
     features: Vec<GoldenFeature>,
 }
 
@@ -37,7 +37,7 @@ struct GoldenFeature {
     labels: (usize, usize),
 }
 
-fn golden() -> (Vec<Example>, Vec<Setting>) {
+pub(crate) fn golden() -> (Vec<Example>, Vec<Setting>) {
     let bytes = std::fs::read(fixture("windows.json")).unwrap();
     let golden: Golden = serde_json::from_slice(&bytes).unwrap();
     let example = |e: GoldenExample| Example {
@@ -71,7 +71,7 @@ fn windows_equal_transformers() {
         let options = WindowOptions {
             max_seq_length: setting.max_seq_length,
             doc_stride: setting.doc_stride,
-            max_query_length: None,
+            ..WindowOptions::default()
         };
         let ours = make_features(&examples, &small_tokenizer(), &options).unwrap();
         assert_eq!(ours.len(), setting.features.len(), "{options:?}");
@@ -110,7 +110,7 @@ fn labels_equal_run_qa() {
         let options = WindowOptions {
             max_seq_length: setting.max_seq_length,
             doc_stride: setting.doc_stride,
-            max_query_length: None,
+            ..WindowOptions::default()
         };
         let ours = make_features(&examples, &small_tokenizer(), &options).unwrap();
         for (ours, theirs) in ours.iter().zip(&setting.features) {
@@ -138,7 +138,7 @@ fn another_overlap_is_noticed() {
     let options = WindowOptions {
         max_seq_length: setting.max_seq_length,
         doc_stride: setting.doc_stride + 1,
-        max_query_length: None,
+        ..WindowOptions::default()
     };
     let ours = make_features(&examples, &small_tokenizer(), &options).unwrap();
     assert!(

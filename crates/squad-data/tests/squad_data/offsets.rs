@@ -74,7 +74,7 @@ fn windows_without_the_answer_point_at_cls() {
     let options = WindowOptions {
         max_seq_length: 40,
         doc_stride: 10,
-        max_query_length: None,
+        ..WindowOptions::default()
     };
     let features =
         make_features(std::slice::from_ref(&example), &small_tokenizer(), &options).unwrap();
@@ -111,7 +111,7 @@ fn the_report_names_lost_answers() {
     let options = WindowOptions {
         max_seq_length: 40,
         doc_stride: 10,
-        max_query_length: None,
+        ..WindowOptions::default()
     };
     let features = make_features(&examples, &small_tokenizer(), &options).unwrap();
     let stats = inspect(&examples, &features);

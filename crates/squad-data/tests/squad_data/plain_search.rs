@@ -1,15 +1,17 @@
 //! `extract_answers` against a plain implementation that looks at every pair of tokens.
 
-use squad_data::{AnswerOptions, Example, Feature, Prediction};
+use std::ops::Range;
 
-use crate::answers::{Logits, examples, extract, random_logits, windows};
+use squad_data::{AnswerOptions, Example, Feature, Prediction, StrideKind};
 
-/// Whether `position` is among the `count` best of `row` in the context; equal logits go to the earlier one.
-fn is_among_best(row: &[f32], feature: &Feature, position: usize, count: usize) -> bool {
+use crate::answers::{Logits, examples, extract, random_logits, windows, windows_of};
+
+/// Whether `position` is among the `count` best of `row` in `range`; equal logits go to the earlier one.
+fn is_among_best(row: &[f32], range: &Range<usize>, position: usize, count: usize) -> bool {
     let beats = |&other: &usize| {
         row[other] > row[position] || (row[other] == row[position] && other < position)
     };
-    feature.context.clone().filter(beats).count() < count
+    range.clone().filter(beats).count() < count
 }
 
 struct Brute {
@@ -34,14 +36,14 @@ fn brute(
     {
         null_score = null_score.min(start[0] + end[0]);
         for s in feature
-            .context
+            .max_context
             .clone()
-            .filter(|&s| is_among_best(start, feature, s, options.n_best_size))
+            .filter(|&s| is_among_best(start, &feature.max_context, s, options.n_best_size))
         {
             for e in feature
                 .context
                 .clone()
-                .filter(|&e| is_among_best(end, feature, e, options.n_best_size))
+                .filter(|&e| is_among_best(end, &feature.context, e, options.n_best_size))
             {
                 if s <= e && e - s < options.max_answer_length {
                     let from = feature.offsets[s - feature.context.start].0 as usize;
@@ -87,10 +89,16 @@ fn agrees(ours: &Prediction, brute: &Brute) -> bool {
 #[test]
 fn equals_the_plain_search() {
     let examples = examples();
-    let features = windows(&examples);
-    assert!(features.len() > examples.len() + 5);
-    for seed in 1..40 {
-        let logits = random_logits(&features, seed);
+    for (stride, seeds) in [(StrideKind::Overlap, 1..40), (StrideKind::Step, 40..80)] {
+        let features = windows_of(&examples, stride);
+        assert!(features.len() > examples.len() + 5);
+        equals_the_plain_search_on(&examples, &features, seeds);
+    }
+}
+
+fn equals_the_plain_search_on(examples: &[Example], features: &[Feature], seeds: Range<u64>) {
+    for seed in seeds {
+        let logits = random_logits(features, seed);
         for (n_best_size, max_answer_length, allow_no_answer) in
             [(20, 30, false), (20, 30, true), (3, 4, true), (1, 1, false)]
         {
@@ -100,11 +108,11 @@ fn equals_the_plain_search() {
                 allow_no_answer,
                 ..AnswerOptions::default()
             };
-            for (number, ours) in extract(&examples, &features, &logits, &options)
+            for (number, ours) in extract(examples, features, &logits, &options)
                 .iter()
                 .enumerate()
             {
-                let brute = brute(number, &examples, &features, &logits, &options);
+                let brute = brute(number, examples, features, &logits, &options);
                 assert!(
                     agrees(ours, &brute),
                     "seed {seed}, {options:?}: {ours:?} but {:?} {:?}",

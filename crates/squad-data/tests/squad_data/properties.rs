@@ -74,7 +74,7 @@ fn options() -> impl Strategy<Value = WindowOptions> {
     (100..160usize, 0..40usize).prop_map(|(max_seq_length, doc_stride)| WindowOptions {
         max_seq_length,
         doc_stride,
-        max_query_length: None,
+        ..WindowOptions::default()
     })
 }
 

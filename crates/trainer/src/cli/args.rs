@@ -1,7 +1,8 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use squad_data::StrideKind;
 use trainer::{AnswerConfig, WindowConfig};
 
 /// Fine-tunes BERT-family encoders on SQuAD, scores and answers.
@@ -196,9 +197,23 @@ pub(super) struct Windows {
     /// The longest window, in tokens
     #[arg(long, default_value_t = WindowConfig::default().max_seq_length)]
     max_seq_length: usize,
-    /// Tokens that consecutive windows share
+    /// Tokens that consecutive windows share, or that they are apart
     #[arg(long, default_value_t = WindowConfig::default().doc_stride)]
     doc_stride: usize,
+    /// What the stride counts
+    #[arg(long, value_enum, default_value_t = Stride::Overlap)]
+    stride: Stride,
+    /// The longest question, in tokens; 0 sets no limit of its own
+    #[arg(long, default_value_t = WindowConfig::default().max_query_length)]
+    max_query_length: usize,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Stride {
+    /// Tokens that consecutive windows share (Hugging Face)
+    Overlap,
+    /// Tokens from one window's start to the next's (Google's run_squad.py)
+    Step,
 }
 
 impl Windows {
@@ -206,6 +221,11 @@ impl Windows {
         WindowConfig {
             max_seq_length: self.max_seq_length,
             doc_stride: self.doc_stride,
+            stride: match self.stride {
+                Stride::Overlap => StrideKind::Overlap,
+                Stride::Step => StrideKind::Step,
+            },
+            max_query_length: self.max_query_length,
         }
     }
 }

@@ -3,7 +3,9 @@ mod layers;
 mod train;
 
 use bert_qa::BertConfig;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, IntoDeserializer};
+use serde::{Deserialize, Deserializer, Serialize};
+use squad_data::StrideKind;
 
 use crate::Error;
 
@@ -47,8 +49,23 @@ pub struct ModelConfig {
 pub struct WindowConfig {
     /// The longest window, in tokens, special tokens included.
     pub max_seq_length: usize,
-    /// Tokens that consecutive windows of a text share (Hugging Face's sense of the word).
+    /// Tokens that consecutive windows of a text share, or that they are apart: see `stride`.
     pub doc_stride: usize,
+    /// What `doc_stride` counts: `overlap` (Hugging Face) or `step` (Google's `run_squad.py`).
+    #[serde(deserialize_with = "stride")]
+    pub stride: StrideKind,
+    /// The longest question, in tokens; a longer one is an error. 0 sets no limit of its own.
+    pub max_query_length: usize,
+}
+
+/// With a complaint that names the key.
+fn stride<'de, D: Deserializer<'de>>(value: D) -> Result<StrideKind, D::Error> {
+    let name = String::deserialize(value)?;
+    StrideKind::deserialize(name.as_str().into_deserializer()).map_err(|_: D::Error| {
+        D::Error::custom(format!(
+            "windows.stride must be \"overlap\" or \"step\", not {name:?}"
+        ))
+    })
 }
 
 /// `[answers]`
@@ -71,6 +88,8 @@ pub struct RunConfig {
     pub device: String,
     /// Threads of the run; 0 takes every core.
     pub threads: usize,
+    /// A folder in which windows are kept from run to run; empty makes them anew each time.
+    pub feature_cache: PathBuf,
 }
 
 impl Default for ModelConfig {
@@ -87,6 +106,8 @@ impl Default for WindowConfig {
         Self {
             max_seq_length: 384,
             doc_stride: 128,
+            stride: StrideKind::Overlap,
+            max_query_length: 0,
         }
     }
 }
@@ -106,6 +127,7 @@ impl Default for RunConfig {
         Self {
             device: "auto".into(),
             threads: 0,
+            feature_cache: PathBuf::new(),
         }
     }
 }
@@ -116,7 +138,11 @@ impl WindowConfig {
         squad_data::WindowOptions {
             max_seq_length: self.max_seq_length,
             doc_stride: self.doc_stride,
-            ..Default::default()
+            stride: self.stride,
+            max_query_length: match self.max_query_length {
+                0 => None,
+                limit => Some(limit),
+            },
         }
     }
 

@@ -23,3 +23,4 @@ mod run;
 mod support;
 mod tensorboard;
 mod tiny_model;
+mod windows;

@@ -1,0 +1,108 @@
+//! Burn's own data loaders over windows.
+
+use burn::data::dataloader::DataLoaderBuilder;
+use burn::data::dataset::Dataset;
+use burn::tensor::{Device, Int, Tensor};
+use squad_data::{Feature, FeatureDataset, PackedBatch, PackedBatcher, TensorBatch};
+
+use crate::answers::{examples, windows};
+
+#[allow(deprecated)] // Burn marks NdArray as superseded; it is what this project runs on.
+fn cpu() -> Device {
+    Device::ndarray()
+}
+
+fn values(tensor: &Tensor<1, Int>) -> Vec<usize> {
+    tensor
+        .to_data()
+        .iter::<i64>()
+        .map(|value| value as usize)
+        .collect()
+}
+
+fn equals(ours: &TensorBatch, packed: &PackedBatch, features: &[Feature]) -> bool {
+    let ids = |ids: &[u32]| ids.iter().map(|&id| id as usize).collect::<Vec<_>>();
+    let examples = packed.features.iter().map(|&index| features[index].example);
+    values(&ours.input_ids) == ids(&packed.input_ids)
+        && values(&ours.token_type_ids) == ids(&packed.token_type_ids)
+        && values(&ours.position_ids) == ids(&packed.position_ids)
+        && values(&ours.start_positions) == packed.start_positions
+        && values(&ours.end_positions) == packed.end_positions
+        && ours.lengths == packed.lengths
+        && examples.eq(ours.examples.iter().copied())
+}
+
+fn load(
+    features: &[Feature],
+    batch_size: usize,
+    workers: usize,
+    shuffle: Option<u64>,
+) -> Vec<TensorBatch> {
+    let mut builder = DataLoaderBuilder::new(PackedBatcher)
+        .batch_size(batch_size)
+        .num_workers(workers)
+        .set_device(cpu());
+    if let Some(seed) = shuffle {
+        builder = builder.shuffle(seed);
+    }
+    let loader = builder.build(FeatureDataset::new(features.to_vec()));
+    assert_eq!(loader.num_items(), features.len());
+    loader.iter().map(|batch| batch.unwrap()).collect()
+}
+
+/// Windows with labels of their own, so that a label in another window's place is seen.
+fn labelled() -> Vec<Feature> {
+    let mut features = windows(&examples());
+    for (index, feature) in features.iter_mut().enumerate() {
+        feature.start_position = feature.context.start + index % 3;
+        feature.end_position = feature.start_position + index % 4;
+    }
+    features
+}
+
+#[test]
+fn batches_equal_packed_batches() {
+    let features = labelled();
+    let indices: Vec<usize> = (0..features.len()).collect();
+    let loaded = load(&features, 5, 0, None);
+    assert_eq!(loaded.len(), features.len().div_ceil(5));
+    for (ours, indices) in loaded.iter().zip(indices.chunks(5)) {
+        assert!(equals(
+            ours,
+            &PackedBatch::new(&features, indices),
+            &features
+        ));
+    }
+    // Negative control: the same windows in another order are another batch.
+    let swapped = PackedBatch::new(&features, &[1, 0, 2, 3, 4]);
+    assert!(!equals(&loaded[0], &swapped, &features));
+}
+
+#[test]
+fn shuffled_and_from_threads_every_window_comes_once() {
+    let features = labelled();
+    let mut expected: Vec<Vec<u32>> = features.iter().map(|f| f.input_ids.clone()).collect();
+    expected.sort();
+    for (workers, shuffle) in [(2, None), (0, Some(3)), (2, Some(3))] {
+        let mut windows = Vec::new();
+        for batch in load(&features, 4, workers, shuffle) {
+            let ids = values(&batch.input_ids);
+            let mut ids = ids.into_iter().map(|id| id as u32);
+            for length in batch.lengths {
+                windows.push(ids.by_ref().take(length).collect::<Vec<_>>());
+            }
+            assert_eq!(ids.len(), 0);
+        }
+        windows.sort();
+        assert_eq!(windows, expected);
+    }
+}
+
+#[test]
+fn a_dataset_is_its_windows() {
+    let features = labelled();
+    let dataset = FeatureDataset::new(features.clone());
+    assert_eq!(Dataset::<Feature>::len(&dataset), features.len());
+    assert_eq!(dataset.get(3).unwrap(), features[3]);
+    assert!(dataset.iter().map(Result::unwrap).eq(features));
+}

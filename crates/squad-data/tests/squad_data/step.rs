@@ -1,0 +1,270 @@
+//! `StrideKind::Step` against a plain implementation of Google's run_squad.py: its loop over spans and its rule of
+//! maximum context.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use squad_data::{
+    AnswerOptions, Example, Feature, QaTokenizer, SpanLogits, StrideKind, WindowOptions,
+    extract_answers, inspect, make_features,
+};
+
+use crate::common::small_tokenizer;
+use crate::real_data::{dataset, tokenizer};
+
+/// First token and length.
+type Span = (usize, usize);
+
+/// The script's `doc_spans`.
+fn doc_spans(num_context: usize, room: usize, doc_stride: usize) -> Vec<Span> {
+    let mut spans = Vec::new();
+    let mut start = 0;
+    while start < num_context {
+        let length = (num_context - start).min(room);
+        spans.push((start, length));
+        if start + length == num_context {
+            break;
+        }
+        start += length.min(doc_stride);
+    }
+    spans
+}
+
+/// The span that `_check_is_max_context` says yes for: the first with the highest score.
+fn best_span<S: PartialOrd>(
+    spans: &[Span],
+    token: usize,
+    score: impl Fn(usize, usize) -> S,
+) -> usize {
+    let mut best: Option<(S, usize)> = None;
+    for (index, &(start, length)) in spans.iter().enumerate() {
+        if (start..start + length).contains(&token) {
+            let least = (token - start).min(start + length - 1 - token);
+            let score = score(least, length);
+            if best.as_ref().is_none_or(|(highest, _)| score > *highest) {
+                best = Some((score, index));
+            }
+        }
+    }
+    best.unwrap().1
+}
+
+fn as_in_the_script(least: usize, length: usize) -> f64 {
+    least as f64 + 0.01 * length as f64
+}
+
+fn without_rounding(least: usize, length: usize) -> usize {
+    100 * least + length
+}
+
+fn step(max_seq_length: usize, doc_stride: usize) -> WindowOptions {
+    WindowOptions {
+        max_seq_length,
+        doc_stride,
+        stride: StrideKind::Step,
+        max_query_length: None,
+    }
+}
+
+/// Windows of a question of one token and a context of `num_context`, with room for `room`.
+fn windows(
+    tokenizer: &QaTokenizer,
+    num_context: usize,
+    room: usize,
+    doc_stride: usize,
+) -> Vec<Feature> {
+    let example = Example::new("q", "who", "king ".repeat(num_context));
+    let options = step(room + 4, doc_stride);
+    make_features(&[example], tokenizer, &options).unwrap()
+}
+
+/// A window's span, and the tokens of the context at which it may have answers begin.
+fn span_and_part(feature: &Feature) -> (Span, std::ops::Range<usize>) {
+    let start = feature.offsets[0].0 as usize / "king ".len();
+    let token = |position: usize| position - feature.context.start + start;
+    let part = token(feature.max_context.start)..token(feature.max_context.end);
+    ((start, feature.context.len()), part)
+}
+
+/// Whether windows and their parts are the script's; `score` is how it compares spans.
+fn agrees<S: PartialOrd>(
+    features: &[Feature],
+    spans: &[Span],
+    score: impl Fn(usize, usize) -> S,
+) -> bool {
+    let ours: Vec<_> = features.iter().map(span_and_part).collect();
+    let num_context = spans.last().map_or(0, |(start, length)| start + length);
+    ours.iter().map(|(span, _)| span).eq(spans)
+        && (0..num_context).all(|token| {
+            let owners = (0..ours.len()).filter(|&index| ours[index].1.contains(&token));
+            owners.eq([best_span(spans, token, &score)])
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Each window's `max_context` is a range by its type, so agreement shows that the script's tokens follow each other.
+    #[test]
+    fn windows_and_their_parts_are_the_scripts(
+        num_context in 1..500usize, room in 1..200usize, stride in any::<prop::sample::Index>(),
+    ) {
+        // Multiples of 101: see `rounding_makes_holes`.
+        let doc_stride = 1 + stride.index(room);
+        prop_assume!(doc_stride % 101 != 0);
+        let features = windows(&small_tokenizer(), num_context, room, doc_stride);
+        prop_assert!(agrees(&features, &doc_spans(num_context, room, doc_stride), as_in_the_script));
+    }
+}
+
+/// Scores that are equal on paper differ in the script by how its sums are rounded. Ours are equal there too.
+#[test]
+fn rounding_makes_holes() {
+    let tokenizer = small_tokenizer();
+    let mut others = 0;
+    for (room, num_context) in [(118, 119), (169, 170), (211, 312), (313, 415)] {
+        for doc_stride in [101, 202] {
+            if doc_stride <= room {
+                let features = windows(&tokenizer, num_context, room, doc_stride);
+                let spans = doc_spans(num_context, room, doc_stride);
+                assert!(agrees(&features, &spans, without_rounding));
+                others += usize::from(!agrees(&features, &spans, as_in_the_script));
+            }
+        }
+    }
+    assert!(others > 0, "the property's assumption would be needless");
+}
+
+/// Negative controls: another step, another order of ties, and windows without the rule are noticed.
+#[test]
+fn another_rule_is_noticed() {
+    let tokenizer = small_tokenizer();
+    let spans = doc_spans(90, 40, 16);
+    let features = windows(&tokenizer, 90, 40, 16);
+    assert!(agrees(&features, &spans, as_in_the_script));
+    assert!(!agrees(
+        &windows(&tokenizer, 90, 40, 15),
+        &spans,
+        as_in_the_script
+    ));
+    assert!(!agrees(&features, &spans, |least, length| least as f64
+        + 0.5 * length as f64));
+    let whole = |feature: &Feature| Feature {
+        max_context: feature.context.clone(),
+        ..feature.clone()
+    };
+    let whole: Vec<Feature> = features.iter().map(whole).collect();
+    assert!(!agrees(&whole, &spans, as_in_the_script));
+}
+
+#[test]
+fn both_conventions_cut_alike_where_overlap_and_step_fill_the_room() {
+    let tokenizer = small_tokenizer();
+    let example = [Example::new("q", "who", "king ".repeat(300))];
+    let overlap = WindowOptions {
+        max_seq_length: 104,
+        doc_stride: 30,
+        ..WindowOptions::default()
+    };
+    let overlap = make_features(&example, &tokenizer, &overlap).unwrap();
+    let steps = make_features(&example, &tokenizer, &step(104, 70)).unwrap();
+    assert_eq!(overlap.len(), steps.len());
+    for (overlap, step) in overlap.iter().zip(&steps) {
+        assert_eq!(overlap.max_context, overlap.context);
+        assert_eq!(
+            Feature {
+                max_context: step.context.clone(),
+                ..step.clone()
+            },
+            *overlap
+        );
+    }
+}
+
+/// An answer is found once, in the window with most context around its first token, though its end may lie beyond.
+#[test]
+fn answers_begin_where_a_window_has_most_context() {
+    let tokenizer = small_tokenizer();
+    let features = windows(&tokenizer, 30, 20, 10);
+    let parts: Vec<_> = features.iter().map(span_and_part).collect();
+    assert_eq!(parts, [((0, 20), 0..15), ((10, 20), 15..30)]);
+    let example = [Example::new("q", "who", "king ".repeat(30))];
+    // Token 14 is in both windows; the second prefers it, but only the first may answer with it.
+    let row = |window: usize, token: usize, logit: f32| {
+        let mut row = vec![0.0; features[window].len()];
+        row[features[window].context.start + token - 10 * window] = logit;
+        row
+    };
+    let rows = [
+        (row(0, 14, 5.0), row(0, 17, 5.0)),
+        (row(1, 14, 9.0), row(1, 17, 9.0)),
+    ];
+    let logits = rows
+        .each_ref()
+        .map(|(start, end)| SpanLogits { start, end });
+    let answer = |features: &[Feature]| {
+        extract_answers(&example, features, &logits, &AnswerOptions::default())
+            .unwrap()
+            .remove(0)
+    };
+    let best = answer(&features).best_span.unwrap();
+    assert_eq!((best.score, best.chars), (10.0, 70..89));
+    // Negative control: without the rule the second window's span wins.
+    let whole = |feature: &Feature| Feature {
+        max_context: feature.context.clone(),
+        ..feature.clone()
+    };
+    let whole: Vec<Feature> = features.iter().map(whole).collect();
+    assert_eq!(answer(&whole).best_span.unwrap().score, 18.0);
+}
+
+/// The windows of real files, at the original script's 384 and 128 and its limit of 64 tokens to a question.
+#[test]
+fn real_files_give_the_scripts_windows() {
+    for (file, casing, count) in [
+        ("dev-v1.1", "uncased", 10_833),
+        ("dev-v2.0", "uncased", 12_232),
+        ("dev-v2.0", "cased", 12_320),
+    ] {
+        let (Some(dataset), Some(tokenizer)) = (dataset(file), tokenizer(casing)) else {
+            return;
+        };
+        let options = WindowOptions {
+            max_query_length: Some(64),
+            ..step(384, 128)
+        };
+        let features = make_features(&dataset.examples, &tokenizer, &options).unwrap();
+        let mut lengths: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut ours = features.iter().peekable();
+        for (index, example) in dataset.examples.iter().enumerate() {
+            let num_context = *lengths
+                .entry(&example.context)
+                .or_insert_with(|| tokenizer.encode(&example.context).unwrap().ids.len());
+            let question = tokenizer
+                .encode(example.stripped_question())
+                .unwrap()
+                .ids
+                .len();
+            let spans = doc_spans(num_context, 384 - 3 - question, 128);
+            let mut covered = 0;
+            for (number, span) in spans.iter().enumerate() {
+                let feature = ours.next_if(|feature| feature.example == index).unwrap();
+                assert_eq!(feature.context.len(), span.1, "{}", example.id);
+                let token = |position: usize| position - feature.context.start + span.0;
+                assert_eq!(token(feature.max_context.start), covered);
+                for position in feature.max_context.clone() {
+                    assert_eq!(best_span(&spans, token(position), as_in_the_script), number);
+                }
+                covered = token(feature.max_context.end);
+            }
+            assert_eq!(covered, num_context);
+        }
+        assert!(ours.next().is_none());
+        let stats = inspect(&dataset.examples, &features);
+        eprintln!(
+            "{file} {casing}: {} windows with steps of 128, {} labelled",
+            stats.features, stats.labelled
+        );
+        assert_eq!(stats.features, count);
+    }
+}

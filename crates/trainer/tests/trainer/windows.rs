@@ -1,0 +1,97 @@
+//! How texts are cut: the keys and arguments, and windows kept from run to run.
+
+use serde_json::Value;
+use squad_data::{StrideKind, WindowOptions};
+
+use crate::support::Sandbox;
+
+#[test]
+fn keys_become_options() {
+    let sandbox = Sandbox::new();
+    let usual = sandbox.config(&[]).windows.options();
+    assert_eq!(usual, WindowOptions::default());
+    let settings = ["windows.stride=step", "windows.max_query_length=64"];
+    let expected = WindowOptions {
+        stride: StrideKind::Step,
+        max_query_length: Some(64),
+        ..usual
+    };
+    let config = sandbox.config(&settings);
+    assert_eq!(config.windows.options(), expected);
+    assert!(config.to_toml().contains("stride = \"step\""));
+}
+
+#[test]
+fn mistakes_are_named() {
+    let sandbox = Sandbox::new();
+    let train =
+        |setting: &str| sandbox.command(&["--config=config.toml", "--run-dir=run", setting]);
+    train("windows.stride=steps").mistake(&["windows.stride", "\"overlap\" or \"step\"", "steps"]);
+    train("windows.stride=1").mistake(&["windows.stride", "string"]);
+    let step = "windows.stride=step";
+    let zero = [
+        "--config=config.toml",
+        "--run-dir=run",
+        step,
+        "windows.doc_stride=0",
+    ];
+    sandbox.command(&zero).mistake(&["doc_stride = 0", "step"]);
+    train("windows.max_query_length=1").mistake(&["max_query_length is 1"]);
+    let inspect = ["inspect", "--tokenizer=encoder", "--dataset=train.json"];
+    let inspect = |more: &[&str]| sandbox.command(&[&inspect, more].concat());
+    inspect(&["--stride=step", "--doc-stride=381"]).mistake(&["doc_stride = 381", "380 tokens"]);
+    inspect(&["--max-query-length=1"]).mistake(&["max_query_length is 1"]);
+}
+
+#[test]
+fn the_stride_is_what_it_is_said_to_count() {
+    let sandbox = Sandbox::new();
+    let features = |stride: &str, doc_stride: &str| {
+        let fixed = [
+            "inspect",
+            "--tokenizer=encoder",
+            "--dataset=train.json",
+            "--json",
+        ];
+        let more = [
+            "--max-seq-length=80",
+            "--doc-stride",
+            doc_stride,
+            "--stride",
+            stride,
+        ];
+        sandbox.command(&[&fixed[..], &more[..]].concat()).json()["features"]
+            .as_u64()
+            .unwrap()
+    };
+    // A larger overlap makes more windows, a larger step fewer.
+    assert!(features("overlap", "40") > features("overlap", "10"));
+    assert!(features("step", "40") < features("step", "10"));
+}
+
+#[test]
+fn a_second_run_reads_its_windows_and_gives_the_same() {
+    let sandbox = Sandbox::new();
+    let cache = format!("run.feature_cache={}", sandbox.path("cache").display());
+    let train = |run: &str, settings: &[&str]| {
+        let arguments = ["--config=config.toml", "--run-dir", run, "train.epochs=1"];
+        let finished = sandbox.command(&[&arguments, settings].concat());
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        let metrics: Value = sandbox.json(&format!("{run}/metrics.json"));
+        (finished.stderr, metrics["train_loss"].clone())
+    };
+    let (silent, plain) = train("plain", &[]);
+    assert!(
+        !silent.contains("windows made") && !sandbox.path("cache").exists(),
+        "{silent}"
+    );
+    let (first, made) = train("made", &[&cache]);
+    assert_eq!(
+        first.matches("windows made and kept in ").count(),
+        2,
+        "{first}"
+    );
+    let (second, read) = train("read", &[&cache]);
+    assert_eq!(second.matches("windows read from ").count(), 2, "{second}");
+    assert_eq!((&made, &read), (&plain, &plain));
+}
