@@ -8,6 +8,7 @@
 #![deny(missing_docs)]
 
 mod answerer;
+mod architecture;
 mod config;
 mod dropout;
 mod embeddings;
@@ -23,6 +24,7 @@ mod weights;
 mod wheel;
 
 pub use answerer::{QuestionAnswerer, predict_logits};
+pub use architecture::Architecture;
 pub use config::BertConfig;
 pub use dropout::DropoutSeed;
 pub use embeddings::BertEmbeddings;

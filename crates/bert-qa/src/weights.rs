@@ -32,7 +32,7 @@ pub(crate) fn load(model: &mut BertForQuestionAnswering, path: &Path) -> Result<
     };
     let mut store = SafetensorsStore::from_file(path)
         .with_from_adapter(FloatCastAdapter::to(DType::F32).chain(PyTorchToBurnAdapter))
-        .remap(to_module_paths())
+        .remap(to_module_paths(model.architecture()))
         .validate(false)
         .allow_partial(true);
     let result = model

@@ -1,14 +1,23 @@
 //! `bert-qa` from the outside: one binary, one module per subject.
 //!
-//! What transformers computes with the tiny model in `tests/fixtures` stands beside it, written by
-//! `tools/reference/make_bert_fixture.py`, which says how to renew it.
+//! What transformers computes with small models stands in `tests/fixtures`, written by scripts in `tools/reference`, which
+//! say how to renew it.
+
+#[macro_use]
+mod backends;
 
 mod answering;
+mod architectures;
 mod bad_models;
+mod case;
 mod common;
 mod dropout;
+mod dropout_places;
+mod forward;
 mod gradients;
 mod loading;
 mod packed;
 mod parity;
+mod real_weights;
 mod saving;
+mod tensors;
