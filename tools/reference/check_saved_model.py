@@ -4,7 +4,8 @@ usage: python tools/reference/check_saved_model.py FOLDER [QUESTION CONTEXT]
 needs torch and transformers; made with torch 2.9.0 and transformers 5.23.0.
 
 Fails (exit 1, one line) if transformers had to make up a parameter, found one that it has no place for, or has a
-tokenizer without token types: none of them is so with a model that was saved whole.
+tokenizer that does not give the model's inputs (token types, which BERT has and DistilBERT does not): none of them is so
+with a model that was saved whole.
 """
 import argparse, json, sys
 import torch
@@ -22,8 +23,8 @@ wrong = {kind: sorted(map(str, report[kind])) for kind in ("missing_keys", "unex
 if wrong:
     sys.exit(f"{args.folder}: {wrong}")
 inputs = tokenizer(args.question, args.context, return_tensors="pt")
-if "token_type_ids" not in inputs:
-    sys.exit(f"{args.folder}: its tokenizer gives no token types, so question and context look alike to the model")
+if ("token_type_ids" in inputs) != (model.config.model_type == "bert"):
+    sys.exit(f"{args.folder}: its tokenizer gives {sorted(inputs)}, which are not what a {model.config.model_type} reads")
 with torch.no_grad():
     output = model.eval()(**inputs)
 json.dump({

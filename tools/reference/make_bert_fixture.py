@@ -20,29 +20,14 @@ gradients.safetensors   gradient of the mean loss with respect to every paramete
   part in its softmax, so it is another number.
 - Id 0, `[PAD]`, is left out: transformers gives its embedding no gradient, and no window of ours ever holds it.
 """
-import json, pathlib, random, shutil, string
+import json, pathlib, random, shutil
 import torch
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForQuestionAnswering, BertModel, PreTrainedTokenizerFast
+from tiny import make_tokenizer
 
 OUT = pathlib.Path(__file__).resolve().parents[2] / "crates" / "bert-qa" / "tests" / "fixtures"
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LENGTHS = [17, 1, 40, 3, 24, 9]  # one token, and all positions there are, among them
-
-
-def make_tokenizer():
-    """Lower-case letters, one token each, and three marks: 60 entries."""
-    letters = list(string.ascii_lowercase)
-    vocab = SPECIAL + letters + ["##" + letter for letter in letters] + [".", ",", "?"]
-    tokenizer = Tokenizer(models.WordPiece({token: i for i, token in enumerate(vocab)}, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    tokenizer.add_special_tokens(SPECIAL)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
-    return tokenizer
 
 
 def make_model(vocab_size):

@@ -1,13 +1,16 @@
 use std::path::Path;
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::Error;
+use crate::architecture::Keys;
+use crate::{Architecture, Error};
 
-/// An encoder's shape and settings, as Hugging Face's `config.json` names them.
+/// An encoder's shape and settings. Fields have the names of BERT's `config.json`; DistilBERT's
+/// names for them stand in [`Architecture`]'s table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BertConfig {
+    /// Which encoder it is.
+    pub architecture: Architecture,
     /// Rows of the word embedding.
     pub vocab_size: usize,
     /// Width of the hidden states.
@@ -20,63 +23,22 @@ pub struct BertConfig {
     pub intermediate_size: usize,
     /// The longest window, in tokens.
     pub max_position_embeddings: usize,
-    /// Token types (question, context).
+    /// Token types (question, context); 0 for DistilBERT, which has none.
     pub type_vocab_size: usize,
     /// Added to the variance in every LayerNorm.
     pub layer_norm_eps: f64,
-    /// Dropout on embeddings and sub-layer outputs.
+    /// Dropout on embeddings and sub-layer outputs (in DistilBERT not on attention's).
     pub hidden_dropout_prob: f64,
     /// Dropout on attention probabilities.
     pub attention_probs_dropout_prob: f64,
+    /// Dropout before the span head; 0 for BERT, which has none.
+    pub qa_dropout_prob: f64,
     /// Standard deviation of newly initialised weights.
     pub initializer_range: f64,
+    /// Whether new position embeddings start from sines and cosines.
+    pub(crate) sinusoidal_positions: bool,
     /// The whole file, kept so that what is saved has what was loaded.
     raw: Map<String, Value>,
-}
-
-/// The keys read from `config.json`; defaults are those of transformers' `BertConfig`.
-#[derive(Deserialize)]
-struct Raw {
-    model_type: String,
-    vocab_size: usize,
-    hidden_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    intermediate_size: usize,
-    #[serde(default = "Raw::positions")]
-    max_position_embeddings: usize,
-    #[serde(default = "Raw::types")]
-    type_vocab_size: usize,
-    #[serde(default = "Raw::eps")]
-    layer_norm_eps: f64,
-    #[serde(default = "Raw::dropout")]
-    hidden_dropout_prob: f64,
-    #[serde(default = "Raw::dropout")]
-    attention_probs_dropout_prob: f64,
-    #[serde(default = "Raw::range")]
-    initializer_range: f64,
-    #[serde(default)]
-    hidden_act: Option<String>,
-    #[serde(default)]
-    position_embedding_type: Option<String>,
-}
-
-impl Raw {
-    fn positions() -> usize {
-        512
-    }
-    fn types() -> usize {
-        2
-    }
-    fn eps() -> f64 {
-        1e-12
-    }
-    fn dropout() -> f64 {
-        0.1
-    }
-    fn range() -> f64 {
-        0.02
-    }
 }
 
 impl BertConfig {
@@ -84,7 +46,8 @@ impl BertConfig {
     ///
     /// # Errors
     /// If the file cannot be read or parsed, or describes an encoder that this crate does not
-    /// have: another model type, activation or kind of position embedding, named in the message.
+    /// have: another model type, activation or kind of position embedding, a decoder, pruned or
+    /// quantized weights; the message names it.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
         Self::from_json(&text).map_err(|message| Error::Config {
@@ -93,85 +56,61 @@ impl BertConfig {
         })
     }
 
-    /// Parses the text of a `config.json`; the error says what is wrong with it.
+    /// Parses the text of a `config.json`; the error says what is wrong with it. Defaults are those
+    /// of transformers' `BertConfig` and `DistilBertConfig`.
     pub(crate) fn from_json(text: &str) -> Result<Self, String> {
-        let map: Map<String, Value> = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        let raw: Map<String, Value> = serde_json::from_str(text).map_err(|e| e.to_string())?;
         // The type decides which keys there are, so it is looked at before any other.
-        match map.get("model_type").and_then(Value::as_str) {
-            Some("bert") => {}
-            // DistilBERT shares this encoder but for token types, its key names and where dropout
-            // stands; until those are here it is refused by name.
-            Some(other) => {
-                return Err(format!(
-                    "model_type \"{other}\" is not supported: use \"bert\""
-                ));
-            }
-            None => return Err("no model_type: is this a Hugging Face model folder?".into()),
-        }
-        let raw: Raw = serde_json::from_str(text).map_err(|e| e.to_string())?;
-        debug_assert_eq!(raw.model_type, "bert");
-        if let Some(act) = raw.hidden_act.filter(|act| act != "gelu") {
-            return Err(format!(
-                "hidden_act \"{act}\" is not supported: use \"gelu\""
-            ));
-        }
-        if let Some(kind) = raw
-            .position_embedding_type
-            .filter(|kind| kind != "absolute")
-        {
-            return Err(format!(
-                "position_embedding_type \"{kind}\" is not supported: use \"absolute\""
-            ));
-        }
+        let architecture = architecture(&raw)?;
+        let keys = &architecture.differences().keys;
+        refuse_unsupported(&raw, keys)?;
+        let file = Reader(&raw);
+        let probability = |key| file.number(Some(key), 0.1);
         let config = Self {
-            vocab_size: raw.vocab_size,
-            hidden_size: raw.hidden_size,
-            num_hidden_layers: raw.num_hidden_layers,
-            num_attention_heads: raw.num_attention_heads,
-            intermediate_size: raw.intermediate_size,
-            max_position_embeddings: raw.max_position_embeddings,
-            type_vocab_size: raw.type_vocab_size,
-            layer_norm_eps: raw.layer_norm_eps,
-            hidden_dropout_prob: raw.hidden_dropout_prob,
-            attention_probs_dropout_prob: raw.attention_probs_dropout_prob,
-            initializer_range: raw.initializer_range,
-            raw: map,
+            architecture,
+            vocab_size: file.size("vocab_size", None)?,
+            hidden_size: file.size(keys.hidden_size, None)?,
+            num_hidden_layers: file.size(keys.num_hidden_layers, None)?,
+            num_attention_heads: file.size(keys.num_attention_heads, None)?,
+            intermediate_size: file.size(keys.intermediate_size, None)?,
+            max_position_embeddings: file.size("max_position_embeddings", Some(512))?,
+            type_vocab_size: match keys.type_vocab_size {
+                Some(key) => file.size(key, Some(2))?,
+                None => 0,
+            },
+            layer_norm_eps: file.number(keys.layer_norm_eps, 1e-12)?,
+            hidden_dropout_prob: probability(keys.hidden_dropout_prob)?,
+            attention_probs_dropout_prob: probability(keys.attention_probs_dropout_prob)?,
+            qa_dropout_prob: keys.qa_dropout_prob.map_or(Ok(0.0), probability)?,
+            initializer_range: file.number(Some("initializer_range"), 0.02)?,
+            sinusoidal_positions: keys
+                .sinusoidal_positions
+                .is_some_and(|key| raw.get(key) == Some(&true.into())),
+            raw,
         };
-        config.check().map(|()| config)
+        config.check(keys).map(|()| config)
     }
 
-    fn check(&self) -> Result<(), String> {
-        let sizes = [
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("intermediate_size", self.intermediate_size),
-            ("max_position_embeddings", self.max_position_embeddings),
-        ];
-        // A bound far above any published encoder keeps a damaged file from asking for more
-        // memory than any machine has.
-        if let Some((name, size)) = sizes.iter().find(|(_, size)| !(1..=1 << 20).contains(size)) {
-            return Err(format!(
-                "{name} is {size}: it must be between 1 and 1048576"
-            ));
+    fn check(&self, keys: &Keys) -> Result<(), String> {
+        if self.type_vocab_size < 2
+            && let Some(key) = keys.type_vocab_size
+        {
+            return Err(format!("{key} must be at least 2: question and context"));
         }
-        if self.type_vocab_size < 2 {
-            return Err("type_vocab_size must be at least 2: question and context".into());
+        if self.num_hidden_layers > 4096 {
+            let (key, layers) = (keys.num_hidden_layers, self.num_hidden_layers);
+            return Err(format!("{key} is {layers}: it must be at most 4096"));
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Err(format!(
-                "num_attention_heads {} does not divide hidden_size {}",
-                self.num_attention_heads, self.hidden_size
+                "{} {} does not divide {} {}",
+                keys.num_attention_heads,
+                self.num_attention_heads,
+                keys.hidden_size,
+                self.hidden_size
             ));
         }
-        for (name, prob) in [
-            ("hidden_dropout_prob", self.hidden_dropout_prob),
-            (
-                "attention_probs_dropout_prob",
-                self.attention_probs_dropout_prob,
-            ),
-        ] {
+        for (name, prob) in self.dropouts() {
             if !(0.0..1.0).contains(&prob) {
                 return Err(format!("{name} is {prob}: it must be in 0..1"));
             }
@@ -182,77 +121,120 @@ impl BertConfig {
         Ok(())
     }
 
+    /// The dropouts by the names that they have in the file.
+    fn dropouts(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let keys = &self.architecture.differences().keys;
+        let qa_dropout = keys.qa_dropout_prob.map(|key| (key, self.qa_dropout_prob));
+        let attention = self.attention_probs_dropout_prob;
+        [
+            (keys.hidden_dropout_prob, self.hidden_dropout_prob),
+            (keys.attention_probs_dropout_prob, attention),
+        ]
+        .into_iter()
+        .chain(qa_dropout)
+    }
+
+    /// Dropout between attention's output projection and the residual.
+    pub(crate) fn attention_output_dropout_prob(&self) -> f64 {
+        match self.architecture.differences().drops_attention_output {
+            true => self.hidden_dropout_prob,
+            false => 0.0,
+        }
+    }
+
     /// The text of the `config.json` to save beside a question-answering model's weights: what
     /// was loaded, with the architecture named, and the precision that weights are saved in.
     pub fn to_json(&self) -> String {
         let mut map = self.raw.clone();
-        map.insert(
-            "architectures".into(),
-            serde_json::json!(["BertForQuestionAnswering"]),
-        );
+        let class = self.architecture.differences().class;
+        map.insert("architectures".into(), json!([class]));
         // The key's old name and its new one: transformers loads weights in the precision it names.
         for key in ["torch_dtype", "dtype"] {
             map.entry(key).and_modify(|dtype| *dtype = "float32".into());
         }
-        map.insert(
-            "hidden_dropout_prob".into(),
-            self.hidden_dropout_prob.into(),
-        );
-        map.insert(
-            "attention_probs_dropout_prob".into(),
-            self.attention_probs_dropout_prob.into(),
-        );
+        // Labels of a classifier that the encoder had before: transformers would give the span head
+        // as many outputs, and find another shape in the weights.
+        let labels = map.get("id2label").and_then(Value::as_object).map(Map::len);
+        if labels.is_some_and(|labels| labels != 2) {
+            for key in ["id2label", "label2id", "num_labels"] {
+                map.remove(key);
+            }
+        }
+        for (key, prob) in self.dropouts() {
+            map.insert(key.into(), prob.into());
+        }
         let mut text = serde_json::to_string_pretty(&map).expect("a JSON map can be written");
         text.push('\n');
         text
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn architecture(raw: &Map<String, Value>) -> Result<Architecture, String> {
+    let model_type = raw.get("model_type").and_then(Value::as_str);
+    let model_type = model_type.ok_or("no model_type: is this a Hugging Face model folder?")?;
+    Architecture::of_model_type(model_type).ok_or_else(|| {
+        let known = Architecture::ALL.map(|known| format!("{:?}", known.differences().model_type));
+        format!(
+            "model_type {model_type:?} is not supported: use {}",
+            known.join(" or ")
+        )
+    })
+}
 
-    const TINY: &str = r#"{"model_type": "bert", "vocab_size": 30, "hidden_size": 8,
-        "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16, "extra": 1}"#;
-
-    #[test]
-    fn reads_what_is_there_and_keeps_what_it_does_not_know() {
-        let config = BertConfig::from_json(TINY).unwrap();
-        assert_eq!(
-            (config.hidden_size, config.max_position_embeddings),
-            (8, 512)
-        );
-        assert_eq!(config.layer_norm_eps, 1e-12);
-        let saved = BertConfig::from_json(&config.to_json()).unwrap();
-        assert_eq!(saved.raw["extra"], 1);
-        assert_eq!(saved.raw["architectures"][0], "BertForQuestionAnswering");
-    }
-
-    #[test]
-    fn refuses_by_name_what_it_does_not_have() {
-        for (from, to, named) in [
-            ("\"bert\"", "\"distilbert\"", "distilbert"),
-            ("\"extra\": 1", "\"hidden_act\": \"relu\"", "relu"),
-            (
-                "\"extra\": 1",
-                "\"position_embedding_type\": \"relative_key\"",
-                "relative_key",
-            ),
-            (
-                "\"num_attention_heads\": 2",
-                "\"num_attention_heads\": 3",
-                "num_attention_heads",
-            ),
-            ("\"hidden_size\": 8,", "\"hidden_size\": 0,", "hidden_size"),
-            ("\"hidden_size\": 8,", "", "hidden_size"),
-            (
-                "\"extra\": 1",
-                "\"hidden_dropout_prob\": 1.5",
-                "hidden_dropout_prob",
-            ),
-        ] {
-            let error = BertConfig::from_json(&TINY.replace(from, to)).unwrap_err();
-            assert!(error.contains(named), "{error}");
+/// Settings that change what a forward pass computes, and have one value here.
+fn refuse_unsupported(raw: &Map<String, Value>, keys: &Keys) -> Result<(), String> {
+    for (key, supported) in [
+        (keys.hidden_act, json!("gelu")),
+        ("position_embedding_type", json!("absolute")),
+        ("is_decoder", json!(false)),
+        ("add_cross_attention", json!(false)),
+        ("pruned_heads", json!({})),
+    ] {
+        match raw.get(key) {
+            None | Some(Value::Null) => {}
+            Some(value) if *value == supported => {}
+            Some(value) => {
+                return Err(format!("{key} {value} is not supported: use {supported}"));
+            }
         }
     }
+    match raw.get("quantization_config") {
+        None | Some(Value::Null) => Ok(()),
+        Some(_) => Err("quantization_config: quantized weights are not supported".into()),
+    }
 }
+
+/// Values of a `config.json` by key. A key that is `null` counts as one that is not there.
+struct Reader<'a>(&'a Map<String, Value>);
+
+impl Reader<'_> {
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key).filter(|value| !value.is_null())
+    }
+
+    /// A bound far above any published encoder keeps a damaged file from asking for more memory
+    /// than any machine has.
+    fn size(&self, key: &str, default: Option<usize>) -> Result<usize, String> {
+        let Some(value) = self.get(key) else {
+            return default.ok_or_else(|| format!("no {key}: is the file complete?"));
+        };
+        let size = value
+            .as_u64()
+            .filter(|size| (1..=1 << 20).contains(size))
+            .and_then(|size| usize::try_from(size).ok());
+        size.ok_or_else(|| {
+            format!("{key} is {value}: it must be a whole number between 1 and 1048576")
+        })
+    }
+
+    fn number(&self, key: Option<&str>, default: f64) -> Result<f64, String> {
+        let Some((key, value)) = key.and_then(|key| Some((key, self.get(key)?))) else {
+            return Ok(default);
+        };
+        let number = value.as_f64();
+        number.ok_or_else(|| format!("{key} is {value}: it must be a number"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -40,6 +40,7 @@ pub(crate) enum Site {
     AttentionProbabilities(usize),
     AttentionOutput(usize),
     LayerOutput(usize),
+    Head,
 }
 
 impl Site {
@@ -50,7 +51,9 @@ impl Site {
             Self::AttentionProbabilities(layer) => 1 + 3 * layer,
             Self::AttentionOutput(layer) => 2 + 3 * layer,
             Self::LayerOutput(layer) => 3 + 3 * layer,
+            Self::Head => return u16::MAX,
         };
+        // `BertConfig` has no more than 4096 layers.
         number as u16
     }
 }

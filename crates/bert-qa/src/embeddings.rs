@@ -1,18 +1,19 @@
 use burn::module::Module;
 use burn::nn::{Embedding, LayerNorm};
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 use fused_ops::dropout_add_layer_norm;
 
 use crate::dropout::Site;
 use crate::init::Init;
 use crate::{BertConfig, DropoutSeed, PackedInput};
 
-/// Word, position and token-type embeddings, summed and normalised (Devlin et al. 2018, figure 2).
+/// Word, position and token-type embeddings, summed and normalised (Devlin et al. 2018, figure 2);
+/// DistilBERT has no token types.
 #[derive(Module, Debug)]
 pub struct BertEmbeddings {
     pub(crate) word_embeddings: Embedding,
     pub(crate) position_embeddings: Embedding,
-    pub(crate) token_type_embeddings: Embedding,
+    pub(crate) token_type_embeddings: Option<Embedding>,
     pub(crate) layer_norm: LayerNorm,
     layer_norm_eps: f64,
     dropout_prob: f64,
@@ -23,8 +24,14 @@ impl BertEmbeddings {
         let width = config.hidden_size;
         Self {
             word_embeddings: init.embedding(config.vocab_size, width),
-            position_embeddings: init.embedding(config.max_position_embeddings, width),
-            token_type_embeddings: init.embedding(config.type_vocab_size, width),
+            position_embeddings: match config.sinusoidal_positions {
+                true => init.sinusoidal_embedding(config.max_position_embeddings, width),
+                false => init.embedding(config.max_position_embeddings, width),
+            },
+            token_type_embeddings: match config.type_vocab_size {
+                0 => None,
+                types => Some(init.embedding(types, width)),
+            },
             layer_norm: init.layer_norm(width),
             layer_norm_eps: config.layer_norm_eps,
             dropout_prob: config.hidden_dropout_prob,
@@ -33,22 +40,13 @@ impl BertEmbeddings {
 
     /// `[tokens, hidden_size]`.
     pub fn forward(&self, input: &PackedInput, dropout: Option<DropoutSeed>) -> Tensor<2> {
-        let words = self
-            .word_embeddings
-            .weight
-            .val()
-            .select(0, input.input_ids.clone());
-        let types = self
-            .token_type_embeddings
-            .weight
-            .val()
-            .select(0, input.token_type_ids.clone());
-        let places = self
-            .position_embeddings
-            .weight
-            .val()
-            .select(0, input.position_ids.clone());
-        let sum = words + types;
+        let rows =
+            |table: &Embedding, ids: &Tensor<1, Int>| table.weight.val().select(0, ids.clone());
+        let mut sum = rows(&self.word_embeddings, &input.input_ids);
+        if let Some(types) = &self.token_type_embeddings {
+            sum = sum + rows(types, &input.token_type_ids);
+        }
+        let places = rows(&self.position_embeddings, &input.position_ids);
         // Dropout stands after the norm here, so the fused operation's own is not used.
         let hidden = layer_norm(&self.layer_norm, sum, places, self.layer_norm_eps, None);
         match DropoutSeed::at(dropout, Site::Embeddings, self.dropout_prob) {
@@ -69,7 +67,7 @@ pub(crate) fn layer_norm(
     let beta = norm
         .beta
         .as_ref()
-        .expect("BERT's LayerNorm has a bias")
+        .expect("every LayerNorm here has a bias")
         .val();
     dropout_add_layer_norm(input, residual, norm.gamma.val(), beta, eps, dropout)
 }

@@ -45,8 +45,9 @@ pub struct BertLayer {
     index: usize,
     num_attention_heads: usize,
     layer_norm_eps: f64,
-    hidden_dropout_prob: f64,
     attention_probs_dropout_prob: f64,
+    attention_output_dropout_prob: f64,
+    layer_output_dropout_prob: f64,
 }
 
 impl BertLayer {
@@ -74,8 +75,9 @@ impl BertLayer {
             index,
             num_attention_heads: config.num_attention_heads,
             layer_norm_eps: config.layer_norm_eps,
-            hidden_dropout_prob: config.hidden_dropout_prob,
             attention_probs_dropout_prob: config.attention_probs_dropout_prob,
+            attention_output_dropout_prob: config.attention_output_dropout_prob(),
+            layer_output_dropout_prob: config.hidden_dropout_prob,
         }
     }
 
@@ -103,14 +105,20 @@ impl BertLayer {
             &self.attention.output,
             context,
             hidden,
-            drop(Site::AttentionOutput(self.index), self.hidden_dropout_prob),
+            drop(
+                Site::AttentionOutput(self.index),
+                self.attention_output_dropout_prob,
+            ),
         );
         let inner = apply(&self.intermediate.dense, hidden.clone(), Activation::Gelu);
         self.sub_layer(
             &self.output,
             inner,
             hidden,
-            drop(Site::LayerOutput(self.index), self.hidden_dropout_prob),
+            drop(
+                Site::LayerOutput(self.index),
+                self.layer_output_dropout_prob,
+            ),
         )
     }
 
@@ -144,7 +152,7 @@ pub(crate) fn apply(module: &Linear, input: Tensor<2>, activation: Activation) -
     let bias = module
         .bias
         .as_ref()
-        .expect("BERT's linear layers have a bias")
+        .expect("every linear layer here has a bias")
         .val();
     linear(input, module.weight.val(), bias, activation)
 }

@@ -34,10 +34,27 @@ impl<'a> Init<'a> {
     }
 
     pub(crate) fn embedding(&mut self, rows: usize, width: usize) -> Embedding {
+        let weight = self.normal([rows, width]);
+        self.embedding_of(weight)
+    }
+
+    /// Positions as sines and cosines (Vaswani et al. 2017, section 3.5), interleaved as in
+    /// transformers' DistilBERT: to start from, and learned from there.
+    pub(crate) fn sinusoidal_embedding(&self, rows: usize, width: usize) -> Embedding {
+        let values = move || {
+            let places = (0..rows).flat_map(|row| (0..width).map(move |column| (row, column)));
+            let value = |(row, column)| sinusoid(row, column, width) as f32;
+            places.map(value).collect()
+        };
+        self.embedding_of(self.parameter([rows, width], values))
+    }
+
+    fn embedding_of(&self, weight: Param<Tensor<2>>) -> Embedding {
+        let [rows, width] = weight.lazy_shape().dims();
         let mut embedding = EmbeddingConfig::new(rows, width)
             .with_initializer(burn::nn::Initializer::Zeros)
             .init(self.device);
-        embedding.weight = self.normal([rows, width]);
+        embedding.weight = weight;
         embedding
     }
 
@@ -47,23 +64,43 @@ impl<'a> Init<'a> {
             .init(self.device)
     }
 
-    /// Drawn when it is first looked at: a parameter that is loaded before costs no numbers.
     fn normal(&mut self, shape: [usize; 2]) -> Param<Tensor<2>> {
         // A stream of numbers for each parameter: skipped parameters leave the others as they are.
         self.rng.set_stream(self.rng.get_stream() + 1);
         self.rng.set_word_pos(0);
         let (mut rng, std) = (self.rng.clone(), self.std);
-        let draw = move |device: &Device, require_grad: bool| {
-            let values: Vec<f32> = std::iter::repeat_with(|| box_muller(&mut rng))
+        self.parameter(shape, move || {
+            std::iter::repeat_with(|| box_muller(&mut rng))
                 .take((shape[0] * shape[1]).div_ceil(2))
                 .flatten()
                 .take(shape[0] * shape[1])
                 .map(|value| (value * std) as f32)
-                .collect();
-            Tensor::from_data(TensorData::new(values, shape), device).set_require_grad(require_grad)
+                .collect()
+        })
+    }
+
+    /// Made when it is first looked at: a parameter that is loaded before costs nothing.
+    fn parameter(
+        &self,
+        shape: [usize; 2],
+        values: impl FnOnce() -> Vec<f32> + Send + Sync + 'static,
+    ) -> Param<Tensor<2>> {
+        let make = move |device: &Device, require_grad: bool| {
+            Tensor::from_data(TensorData::new(values(), shape), device)
+                .set_require_grad(require_grad)
         };
         let device = self.device.clone();
-        Param::uninitialized(ParamId::new(), draw, device, true, shape.into())
+        Param::uninitialized(ParamId::new(), make, device, true, shape.into())
+    }
+}
+
+/// The sinusoidal embedding of a position: pairs of columns share a wavelength.
+fn sinusoid(position: usize, column: usize, width: usize) -> f64 {
+    let pair = 2 * (column / 2);
+    let angle = position as f64 / 10_000f64.powf(pair as f64 / width as f64);
+    match column.is_multiple_of(2) {
+        true => angle.sin(),
+        false => angle.cos(),
     }
 }
 
@@ -89,5 +126,20 @@ mod tests {
         // Four standard deviations: 1 / sqrt(40000) = 0.005 and sqrt(2 / 40000) = 0.007.
         assert!(mean.abs() < 0.02, "mean {mean}");
         assert!((variance - 1.0).abs() < 0.03, "variance {variance}");
+    }
+
+    /// Row 3 of the position embeddings of a new transformers 5.23 `DistilBertModel` of width 12
+    /// with `sinusoidal_pos_embds`.
+    #[test]
+    fn sinusoidal_positions_are_those_of_transformers() {
+        let expected = [
+            0.1411, -0.9900, 0.6023, 0.7983, 0.1388, 0.9903, 0.0300, 0.9996, 0.0065, 1.0000,
+            0.0014, 1.0000,
+        ];
+        for (column, expected) in expected.into_iter().enumerate() {
+            let value = sinusoid(3, column, 12);
+            // They were printed with four digits.
+            assert!((value - expected).abs() < 6e-5, "{column}: {value}");
+        }
     }
 }

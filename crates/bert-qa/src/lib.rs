@@ -8,6 +8,7 @@
 #![deny(missing_docs)]
 
 mod answerer;
+mod architecture;
 mod checkpoint;
 mod config;
 mod dropout;
@@ -28,6 +29,7 @@ mod weights;
 mod wheel;
 
 pub use answerer::{QuestionAnswerer, predict_logits};
+pub use architecture::Architecture;
 pub use config::BertConfig;
 pub use dropout::DropoutSeed;
 pub use embeddings::BertEmbeddings;

@@ -4,10 +4,11 @@ use burn::tensor::{Device, Tensor};
 use fused_ops::{Activation, span_cross_entropy};
 use squad_data::PackedBatch;
 
+use crate::dropout::Site;
 use crate::embeddings::BertEmbeddings;
 use crate::encoder::{BertEncoder, BertLayer, apply};
 use crate::init::Init;
-use crate::{BertConfig, DropoutSeed, PackedInput};
+use crate::{Architecture, BertConfig, DropoutSeed, PackedInput};
 
 /// The encoder without a head.
 #[derive(Module, Debug)]
@@ -16,15 +17,24 @@ pub struct BertModel {
     pub(crate) encoder: BertEncoder,
 }
 
-/// BERT with a span head (Devlin et al. 2018, section 4.2): two logits per token, for the start
-/// and the end of the answer. Field names follow Hugging Face's `BertForQuestionAnswering`.
+/// An encoder, by its architecture: a parameter's path in the module says whose it is.
+#[derive(Module, Debug)]
+pub(crate) enum Encoder {
+    Bert(BertModel),
+    DistilBert(BertModel),
+}
+
+/// An encoder with a span head (Devlin et al. 2018, section 4.2): two logits per token, for the
+/// start and the end of the answer. Field names follow Hugging Face's `BertForQuestionAnswering`,
+/// and [`Architecture`] says how DistilBERT differs.
 ///
 /// The forward pass of each unit (embeddings, layer, head) is public, so that a caller can run
 /// them one by one; the model knows nothing of ranks.
 #[derive(Module, Debug)]
 pub struct BertForQuestionAnswering {
-    pub(crate) bert: BertModel,
+    pub(crate) encoder: Encoder,
     pub(crate) qa_outputs: Linear,
+    qa_dropout_prob: f64,
 }
 
 impl BertForQuestionAnswering {
@@ -44,32 +54,55 @@ impl BertForQuestionAnswering {
         let layer = layers
             .map(|index| BertLayer::new(config, index, init))
             .collect();
+        let model = BertModel {
+            embeddings,
+            encoder: BertEncoder { layer },
+        };
         Self {
-            bert: BertModel {
-                embeddings,
-                encoder: BertEncoder { layer },
+            encoder: match config.architecture {
+                Architecture::Bert => Encoder::Bert(model),
+                Architecture::DistilBert => Encoder::DistilBert(model),
             },
             qa_outputs,
+            qa_dropout_prob: config.qa_dropout_prob,
+        }
+    }
+
+    /// Which encoder it is.
+    pub fn architecture(&self) -> Architecture {
+        match self.encoder {
+            Encoder::Bert(_) => Architecture::Bert,
+            Encoder::DistilBert(_) => Architecture::DistilBert,
+        }
+    }
+
+    fn encoder(&self) -> &BertModel {
+        match &self.encoder {
+            Encoder::Bert(model) | Encoder::DistilBert(model) => model,
         }
     }
 
     /// The longest window that the model has positions for, in tokens.
     pub fn max_position_embeddings(&self) -> usize {
-        self.bert.embeddings.position_embeddings.weight.dims()[0]
+        self.embeddings().position_embeddings.weight.dims()[0]
     }
 
     /// The embeddings, first unit of the forward pass.
     pub fn embeddings(&self) -> &BertEmbeddings {
-        &self.bert.embeddings
+        &self.encoder().embeddings
     }
 
     /// The encoder layers, the units between.
     pub fn layers(&self) -> &[BertLayer] {
-        &self.bert.encoder.layer
+        &self.encoder().encoder.layer
     }
 
     /// The span head, last unit: `[tokens, hidden_size]` to `[tokens, 2]`.
-    pub fn head(&self, hidden: Tensor<2>) -> Tensor<2> {
+    pub fn head(&self, hidden: Tensor<2>, dropout: Option<DropoutSeed>) -> Tensor<2> {
+        let hidden = match DropoutSeed::at(dropout, Site::Head, self.qa_dropout_prob) {
+            Some(dropout) => fused_ops::dropout(hidden, &dropout),
+            None => hidden,
+        };
         apply(&self.qa_outputs, hidden, Activation::Identity)
     }
 
@@ -81,7 +114,7 @@ impl BertForQuestionAnswering {
         let hidden = self.layers().iter().fold(embedded, |hidden, layer| {
             layer.forward(hidden, &input.lengths, dropout)
         });
-        self.head(hidden)
+        self.head(hidden, dropout)
     }
 
     /// The span loss of a batch summed over its windows, `[1]`, and the logits it came from.

@@ -1,39 +1,186 @@
 use burn::store::KeyRemapper;
 
-/// Hugging Face's name of a parameter, from its path in the module: the names differ only where
-/// Rust's do not allow theirs (`self`, `LayerNorm`) and in Burn's names for LayerNorm's parts.
+use crate::Architecture;
+
+/// Hugging Face's name of a parameter, from its path in the module. The path tells the
+/// [`Architecture`], and with it the names.
 ///
 /// ```
-/// let path = "bert.encoder.layer.0.attention.output.layer_norm.gamma";
+/// use bert_qa::hugging_face_name;
+///
+/// let path = "encoder.Bert.encoder.layer.0.attention.output.layer_norm.gamma";
 /// let name = "bert.encoder.layer.0.attention.output.LayerNorm.weight";
-/// assert_eq!(bert_qa::hugging_face_name(path), name);
+/// assert_eq!(hugging_face_name(path), name);
+///
+/// let path = "encoder.DistilBert.encoder.layer.0.attention.output.layer_norm.gamma";
+/// let name = "distilbert.transformer.layer.0.sa_layer_norm.weight";
+/// assert_eq!(hugging_face_name(path), name);
 /// ```
 pub fn hugging_face_name(path: &str) -> String {
-    let name = path.replace(".self_attention.", ".self.");
-    match name.split_once("layer_norm.") {
-        Some((module, "gamma")) => format!("{module}LayerNorm.weight"),
-        Some((module, "beta")) => format!("{module}LayerNorm.bias"),
-        _ => name.replace("layer_norm.", "LayerNorm."),
+    let mut name = path.to_owned();
+    for differences in Architecture::ALL.map(Architecture::differences) {
+        let [prefix, ours] = differences.prefix;
+        if let Some(rest) = path.strip_prefix(ours) {
+            name = format!("{prefix}{rest}");
+            for [theirs, ours] in differences.names {
+                name = name.replace(ours, theirs);
+            }
+        }
+    }
+    // Burn's names for LayerNorm's parts.
+    match name.rsplit_once('.') {
+        Some((module, "gamma")) => format!("{module}.weight"),
+        Some((module, "beta")) => format!("{module}.bias"),
+        _ => name,
     }
 }
 
-/// From the names in a Hugging Face file, with or without the prefix `bert.`, to module paths.
-pub(crate) fn to_module_paths() -> KeyRemapper {
-    patterns(&[
-        (r"^(embeddings|encoder|pooler)\.", "bert.$1."),
-        (r"\.attention\.self\.", ".attention.self_attention."),
-        (r"\.LayerNorm\.", ".layer_norm."),
-    ])
+/// From the names in a Hugging Face file, with or without the architecture's prefix, to module
+/// paths.
+pub(crate) fn to_module_paths(architecture: Architecture) -> KeyRemapper {
+    let differences = architecture.differences();
+    let [prefix, path] = differences.prefix;
+    let units = differences.units.join("|");
+    let mut patterns = vec![(
+        format!(r"^(?:{prefix}\.)?({units})\."),
+        format!("{path}.$1."),
+    )];
+    for [theirs, ours] in differences.names {
+        patterns.push(inside(path, theirs, ours));
+    }
+    remapper(patterns)
 }
 
 /// From module paths to Hugging Face's names.
 pub(crate) fn to_hugging_face() -> KeyRemapper {
-    patterns(&[
-        (r"\.attention\.self_attention\.", ".attention.self."),
-        (r"\.layer_norm\.", ".LayerNorm."),
-    ])
+    let mut patterns = Vec::new();
+    for differences in Architecture::ALL.map(Architecture::differences) {
+        let [prefix, path] = differences.prefix;
+        for [theirs, ours] in differences.names {
+            patterns.push(inside(path, ours, theirs));
+        }
+        patterns.push((format!("^{}", literal(path)), prefix.into()));
+    }
+    remapper(patterns)
 }
 
-fn patterns(patterns: &[(&str, &str)]) -> KeyRemapper {
-    KeyRemapper::from_patterns(patterns.to_vec()).expect("the patterns are constants")
+/// The pattern that replaces a part of the names below a path, and of no others.
+fn inside(path: &str, from: &str, to: &str) -> (String, String) {
+    let pattern = format!("^({}.*){}", literal(path), literal(from));
+    (pattern, format!("${{1}}{to}"))
+}
+
+fn literal(text: &str) -> String {
+    text.replace('.', r"\.")
+}
+
+fn remapper(patterns: Vec<(String, String)>) -> KeyRemapper {
+    KeyRemapper::from_patterns(patterns).expect("the patterns are made of constants")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One parameter of every module, as transformers names it and where it is in ours.
+    const BERT: [[&str; 2]; 6] = [
+        ["embeddings.word_embeddings.weight"; 2],
+        ["embeddings.LayerNorm.weight", "embeddings.layer_norm.gamma"],
+        [
+            "encoder.layer.10.attention.self.query.bias",
+            "encoder.layer.10.attention.self_attention.query.bias",
+        ],
+        ["encoder.layer.1.attention.output.dense.weight"; 2],
+        [
+            "encoder.layer.1.attention.output.LayerNorm.bias",
+            "encoder.layer.1.attention.output.layer_norm.beta",
+        ],
+        ["encoder.layer.1.intermediate.dense.weight"; 2],
+    ];
+    const DISTILBERT: [[&str; 2]; 10] = [
+        ["embeddings.position_embeddings.weight"; 2],
+        ["embeddings.LayerNorm.bias", "embeddings.layer_norm.beta"],
+        [
+            "transformer.layer.3.attention.q_lin.weight",
+            "encoder.layer.3.attention.self_attention.query.weight",
+        ],
+        [
+            "transformer.layer.3.attention.k_lin.bias",
+            "encoder.layer.3.attention.self_attention.key.bias",
+        ],
+        [
+            "transformer.layer.3.attention.v_lin.bias",
+            "encoder.layer.3.attention.self_attention.value.bias",
+        ],
+        [
+            "transformer.layer.12.attention.out_lin.weight",
+            "encoder.layer.12.attention.output.dense.weight",
+        ],
+        [
+            "transformer.layer.3.sa_layer_norm.weight",
+            "encoder.layer.3.attention.output.layer_norm.gamma",
+        ],
+        [
+            "transformer.layer.3.ffn.lin1.bias",
+            "encoder.layer.3.intermediate.dense.bias",
+        ],
+        [
+            "transformer.layer.3.ffn.lin2.weight",
+            "encoder.layer.3.output.dense.weight",
+        ],
+        [
+            "transformer.layer.3.output_layer_norm.bias",
+            "encoder.layer.3.output.layer_norm.beta",
+        ],
+    ];
+
+    fn mapped(remapper: &KeyRemapper, name: &str) -> String {
+        let mut name = name.to_owned();
+        for (pattern, replacement) in &remapper.patterns {
+            name = pattern.replace_all(&name, replacement).into_owned();
+        }
+        name
+    }
+
+    /// As Burn's adapter between its names and PyTorch's sees a path of ours.
+    fn parts_as_in_pytorch(path: &str) -> String {
+        path.replace("gamma", "weight").replace("beta", "bias")
+    }
+
+    #[test]
+    fn names_go_in_and_out_with_and_without_the_prefix() {
+        for (architecture, table) in [
+            (Architecture::Bert, &BERT[..]),
+            (Architecture::DistilBert, &DISTILBERT[..]),
+        ] {
+            let [prefix, path] = architecture.differences().prefix;
+            let incoming = to_module_paths(architecture);
+            for [theirs, ours] in table {
+                let (full, ours) = (format!("{prefix}.{theirs}"), format!("{path}.{ours}"));
+                assert_eq!(hugging_face_name(&ours), full);
+                let ours = parts_as_in_pytorch(&ours);
+                assert_eq!(mapped(&incoming, theirs), ours);
+                assert_eq!(mapped(&incoming, &full), ours);
+                assert_eq!(mapped(&to_hugging_face(), &ours), full);
+                // What stands in a file and has no place is told by the name it has there.
+                assert_eq!(hugging_face_name(&ours), full);
+            }
+        }
+    }
+
+    #[test]
+    fn other_names_stay_as_they_are() {
+        for name in [
+            "qa_outputs.weight",
+            "cls.predictions.transform.LayerNorm.weight",
+            "vocab_layer_norm.bias",
+            "transformer_old.layer.0.ffn.lin1.weight",
+        ] {
+            for architecture in Architecture::ALL {
+                assert_eq!(mapped(&to_module_paths(architecture), name), name);
+            }
+            assert_eq!(mapped(&to_hugging_face(), name), name);
+            assert_eq!(hugging_face_name(name), name);
+        }
+    }
 }

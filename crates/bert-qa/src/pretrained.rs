@@ -169,7 +169,7 @@ impl Companions {
                 "tokenizer_class": "PreTrainedTokenizerFast",
                 "model_max_length": self.config.max_position_embeddings,
                 // Named, because this class of transformers 5 does not give token types by itself.
-                "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+                "model_input_names": self.config.architecture.differences().model_inputs,
                 "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]",
                 "unk_token": "[UNK]", "mask_token": "[MASK]",
             });

@@ -11,7 +11,7 @@ use burn::tensor::Shape;
 use crate::checkpoint::Checkpoint;
 use crate::finite::{Faults, FiniteF32};
 use crate::names::{hugging_face_name, to_hugging_face, to_module_paths};
-use crate::{BertForQuestionAnswering, Error, LoadReport};
+use crate::{Architecture, BertForQuestionAnswering, Error, LoadReport};
 
 /// Loads a folder's weights as transformers writes them into `model`.
 ///
@@ -23,7 +23,7 @@ pub(crate) fn load(
     model: &mut BertForQuestionAnswering,
     checkpoint: &Checkpoint,
 ) -> Result<LoadReport, Error> {
-    let (tensors, origins) = place(checkpoint)?;
+    let (tensors, origins) = place(checkpoint, model.architecture())?;
     let faults = Faults::default();
     let adapter = FiniteF32::new(&faults).chain(PyTorchToBurnAdapter);
     let result = model.apply(tensors, None, Some(Box::new(adapter)), false);
@@ -67,10 +67,13 @@ struct Origin {
 }
 
 /// The tensors under their module paths, and by Hugging Face's names where they come from.
-fn place(checkpoint: &Checkpoint) -> Result<(Vec<Tensor>, BTreeMap<String, Origin>), Error> {
+fn place(
+    checkpoint: &Checkpoint,
+    architecture: Architecture,
+) -> Result<(Vec<Tensor>, BTreeMap<String, Origin>), Error> {
     let stored = checkpoint.open()?.into_iter();
     let (files, tensors): (Vec<_>, Vec<_>) = stored.map(|s| (s.file, s.tensor)).unzip();
-    let (tensors, _) = to_module_paths().remap(tensors);
+    let (tensors, _) = to_module_paths(architecture).remap(tensors);
     let mut origins = BTreeMap::new();
     for (tensor, file) in tensors.iter().zip(files) {
         let name = hugging_face_name(&tensor.name);

@@ -62,7 +62,9 @@ pub fn reference(
     let scores = scores.mask_fill(padding.expand([windows, num_heads, max, max]), f32::MIN);
     let mut probabilities = softmax(scores, 3);
     if let Some(dropout) = dropout {
-        probabilities = probabilities * padded_factors(&dropout, lengths, num_heads, &device);
+        let factors = padded_factors(&dropout, lengths, num_heads, &device);
+        let dtype = probabilities.dtype();
+        probabilities = probabilities * factors.cast(dtype);
     }
     let context = probabilities.matmul(heads(value)).swap_dims(1, 2);
     context

@@ -111,8 +111,11 @@ impl Dropout {
 
 /// Applies dropout to a matrix, `[rows, columns]`.
 pub fn dropout(input: Tensor<2>, dropout: &Dropout) -> Tensor<2> {
-    let factors = dropout.factors(input.dims(), &input.device());
-    input * factors
+    let (factors, dtype) = (
+        dropout.factors(input.dims(), &input.device()),
+        input.dtype(),
+    );
+    input * factors.cast(dtype)
 }
 
 #[inline(always)]

@@ -157,7 +157,7 @@ const WRITING: &str = ".writing-";
 /// With zeros in front, so that names are in the order in which they are written: the end of an
 /// epoch's batches and the beginning of the next one are the same step.
 fn name(state: &RunState) -> String {
-    format!("step-{:08}-epoch-{:04}", state.step, state.epoch)
+    format!("step-{:08}-epoch-{:04}", state.step, state.epoch())
 }
 
 impl Checkpoint {

@@ -76,7 +76,7 @@ fn before(line: &Value, state: &RunState) -> Option<Points> {
             kind: Kind::Epoch,
             x: epoch,
         };
-        (at, epoch < state.epoch)
+        (at, epoch < state.epoch())
     } else if line.get("evaluation").is_some() {
         let at = At {
             kind: Kind::Evaluation,
@@ -141,12 +141,7 @@ mod tests {
             assert_eq!(kept, points.len());
             points.iter().map(|(at, _)| at.x).collect::<Vec<_>>()
         };
-        let state = |step, epoch, evaluated_step| RunState {
-            step,
-            epoch,
-            evaluated_step,
-            ..RunState::default()
-        };
+        let state = RunState::at;
         assert_eq!(resume(&state(1, 1, 0)), [1]);
         // The epoch's batches are over, its evaluation is not done.
         assert_eq!(resume(&state(2, 1, 0)), [1, 2]);

@@ -68,7 +68,7 @@ impl Fit<'_> {
         });
         let mut stopped = None;
         while !self.plan.is_finished(&self.state) && stopped.is_none() {
-            if let Some(batches) = self.plan.next_step(&self.state, &self.train.features)? {
+            if let Some(batches) = self.plan.next_step(&self.state, &self.train.features) {
                 model = self.train_step(model, &batches, observer)?;
             }
             if self.plan.evaluation_is_due(&self.state) {
@@ -124,7 +124,7 @@ impl Fit<'_> {
         self.advance(batches.len(), features, loss, seconds);
         observer.step(&StepReport {
             step: self.state.step,
-            epoch: self.state.epoch,
+            epoch: self.state.epoch(),
             loss,
             smoothed_loss: self.state.smoothed.add(f64::from(loss)),
             grad_norm,
@@ -151,7 +151,7 @@ impl Fit<'_> {
         self.totals.features += features;
         self.totals.seconds += seconds;
         self.state.step += 1;
-        self.state.next_batch += batches;
+        self.state.sampler.next_batch += batches;
         self.state.features += features as u64;
         self.state.training_seconds += seconds;
     }
@@ -192,7 +192,7 @@ impl Fit<'_> {
         self.state.evaluated_step = self.state.step;
         let report = EvaluationReport {
             step: self.state.step,
-            epoch: self.state.epoch,
+            epoch: self.state.epoch(),
             metrics: evaluation.metrics.clone(),
             best: self.state.best,
             seconds: started.elapsed().as_secs_f64(),
@@ -209,7 +209,7 @@ impl Fit<'_> {
     ) -> Result<(), Error> {
         let totals = std::mem::take(&mut self.totals);
         let spans = totals.spans.into_scores().map_err(device_error)?;
-        let (epoch, step) = (self.state.epoch, self.state.step);
+        let (epoch, step) = (self.state.epoch(), self.state.step);
         let evaluation = self.evaluation.as_ref().map(|(report, _)| report);
         let report = EpochReport {
             epoch,
@@ -229,7 +229,7 @@ impl Fit<'_> {
                 .save(&model.valid(), &self.run_dir.join(name))?;
         }
         self.state.train_loss = report.train_loss;
-        (self.state.epoch, self.state.next_batch) = (epoch + 1, 0);
+        self.state.sampler = self.plan.after_epoch(epoch);
         Ok(())
     }
 

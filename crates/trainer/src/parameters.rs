@@ -6,9 +6,15 @@ use burn::tensor::Tensor;
 
 use crate::config::TrainConfig;
 
-/// Whether weight decay applies to a parameter.
+/// Whether weight decay applies to a parameter: not to biases, and not to LayerNorms, which
+/// DistilBERT names `sa_layer_norm` and `output_layer_norm`.
 pub(crate) fn decays(name: &str) -> bool {
-    !name.ends_with(".bias") && !name.ends_with("LayerNorm.weight")
+    let is_norm = |module: &str| module.ends_with("LayerNorm") || module.ends_with("layer_norm");
+    match name.rsplit_once('.') {
+        Some((_, "bias")) => false,
+        Some((module, _)) => !is_norm(module),
+        None => true,
+    }
 }
 
 /// Where a parameter stands, from the input up.
@@ -147,6 +153,13 @@ mod tests {
             ("bert.encoder.layer.0.output.dense.bias", false),
             ("bert.encoder.layer.0.output.LayerNorm.weight", false),
             ("bert.embeddings.LayerNorm.bias", false),
+            ("distilbert.transformer.layer.0.ffn.lin2.weight", true),
+            ("distilbert.transformer.layer.0.ffn.lin2.bias", false),
+            ("distilbert.transformer.layer.0.sa_layer_norm.weight", false),
+            (
+                "distilbert.transformer.layer.0.output_layer_norm.weight",
+                false,
+            ),
         ] {
             assert_eq!(decays(name), decay, "{name}");
         }

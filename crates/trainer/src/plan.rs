@@ -1,5 +1,5 @@
 use serde_json::Value;
-use squad_data::{Feature, PackedBatch, Shuffle, batches};
+use squad_data::{BatchSampler, BatchSize, Feature, PackedBatch, SamplerState};
 
 use crate::Error;
 use crate::config::Config;
@@ -10,29 +10,46 @@ use crate::state::{Best, RunState};
 pub(crate) struct Plan {
     pub(crate) total_steps: u32,
     config: Config,
-    batches_per_epoch: usize,
-    /// The order of one epoch, made when its first step is asked for.
-    order: Option<(u32, Vec<Vec<usize>>)>,
+    sampler: BatchSampler,
 }
 
 impl Plan {
-    pub(crate) fn new(config: &Config, num_features: usize) -> Self {
+    pub(crate) fn new(config: &Config, features: &[Feature]) -> Result<Self, Error> {
         let train = &config.train;
-        let batches_per_epoch = num_features.div_ceil(train.batch_size);
-        let steps = batches_per_epoch.div_ceil(train.gradient_accumulation_steps);
-        let all = u32::try_from(steps)
-            .unwrap_or(u32::MAX)
-            .saturating_mul(train.epochs);
+        let batch_size = match train.batch_tokens {
+            0 => BatchSize::Windows(train.batch_size),
+            tokens => BatchSize::Tokens(tokens),
+        };
+        let lengths = features.iter().map(Feature::len).collect();
+        let mut sampler = BatchSampler::new(lengths, batch_size, train.seed)?;
+        let steps = (1..=u64::from(train.epochs)).map(|epoch| {
+            let batches = sampler.num_batches(epoch);
+            batches.div_ceil(train.gradient_accumulation_steps) as u64
+        });
+        let all = u32::try_from(steps.sum::<u64>()).unwrap_or(u32::MAX);
         let total_steps = match train.max_steps {
             0 => all,
             max => all.min(max),
         };
-        Self {
+        sampler.start_epoch(1);
+        Ok(Self {
             total_steps,
             config: config.clone(),
-            batches_per_epoch,
-            order: None,
-        }
+            sampler,
+        })
+    }
+
+    /// The state before the first step.
+    pub(crate) fn start(&self) -> RunState {
+        RunState::new(self.sampler.state())
+    }
+
+    /// Goes to where a saved run stood.
+    ///
+    /// # Errors
+    /// If its batches are not those of this run.
+    pub(crate) fn go_to(&mut self, state: &RunState) -> Result<(), Error> {
+        Ok(self.sampler.restore(&state.sampler)?)
     }
 
     /// The batches of the next optimizer step; none where the epoch has no more.
@@ -40,40 +57,37 @@ impl Plan {
         &mut self,
         state: &RunState,
         features: &[Feature],
-    ) -> Result<Option<Vec<PackedBatch>>, Error> {
-        let train = &self.config.train;
+    ) -> Option<Vec<PackedBatch>> {
         if self.epoch_is_over(state) {
-            return Ok(None);
+            return None;
         }
-        if self
-            .order
-            .as_ref()
-            .is_none_or(|(epoch, _)| *epoch != state.epoch)
-        {
-            let (seed, epoch) = (train.seed, u64::from(state.epoch));
-            let shuffle = Some(Shuffle { seed, epoch });
-            let order = batches(features.len(), train.batch_size, shuffle)?;
-            self.order = Some((state.epoch, order));
-        }
-        let order = self.order.as_ref().map_or(&[][..], |(_, order)| order);
-        let batches = order.iter().skip(state.next_batch);
-        let batches = batches.take(train.gradient_accumulation_steps);
-        Ok(Some(
+        let count = self.config.train.gradient_accumulation_steps;
+        let batches = self.sampler.by_ref().take(count);
+        Some(
             batches
-                .map(|indices| PackedBatch::new(features, indices))
+                .map(|indices| PackedBatch::new(features, &indices))
                 .collect(),
-        ))
+        )
+    }
+
+    /// Where the next epoch begins.
+    pub(crate) fn after_epoch(&mut self, epoch: u32) -> SamplerState {
+        self.sampler.start_epoch(u64::from(epoch) + 1);
+        self.sampler.state()
     }
 
     /// Whether the epoch's last step was made, or the run's.
     pub(crate) fn epoch_is_over(&self, state: &RunState) -> bool {
-        state.next_batch >= self.batches_per_epoch || state.step >= self.total_steps
+        let batches = self.sampler.num_batches(state.sampler.epoch);
+        state.sampler.next_batch >= batches
+            || state.step >= self.total_steps
+            || self.stops_early(state)
     }
 
     /// Whether nothing is left to do but to save.
     pub(crate) fn is_finished(&self, state: &RunState) -> bool {
-        let all_steps = state.step >= self.total_steps && state.next_batch == 0;
-        all_steps || self.stops_early(state) && state.next_batch == 0
+        let no_more_steps = state.step >= self.total_steps || self.stops_early(state);
+        no_more_steps && state.is_at_epochs_start()
     }
 
     fn stops_early(&self, state: &RunState) -> bool {
@@ -83,9 +97,8 @@ impl Plan {
 
     pub(crate) fn evaluation_is_due(&self, state: &RunState) -> bool {
         let dev = &self.config.dev;
-        let every = |count: u32, every: u32| every > 0 && count.is_multiple_of(every);
-        let at_epochs_end =
-            every(state.epoch, dev.every_epochs) || self.weights_are_due(state.epoch);
+        let epoch = state.epoch();
+        let at_epochs_end = every(epoch, dev.every_epochs) || self.weights_are_due(epoch);
         let is_due = every(state.step, dev.every_steps)
             || self.epoch_is_over(state) && at_epochs_end
             || state.step >= self.total_steps;
@@ -95,16 +108,15 @@ impl Plan {
     /// After the epoch was ended: `state` then stands at the beginning of the next one.
     pub(crate) fn checkpoint_is_due(&self, state: &RunState) -> bool {
         let checkpoints = &self.config.checkpoints;
-        let every = |count: u32, every: u32| every > 0 && count.is_multiple_of(every);
-        let epoch_ended = state.next_batch == 0 && state.epoch > 1;
+        let epochs = state.epoch() - 1;
+        let epoch_ended = state.is_at_epochs_start() && epochs > 0;
         every(state.step, checkpoints.every_steps)
-            || epoch_ended && every(state.epoch - 1, checkpoints.every_epochs)
+            || epoch_ended && every(epochs, checkpoints.every_epochs)
     }
 
     /// Whether the model alone is kept after this epoch.
     pub(crate) fn weights_are_due(&self, epoch: u32) -> bool {
-        let every = self.config.checkpoints.weights_every_epochs;
-        every > 0 && epoch.is_multiple_of(every)
+        every(epoch, self.config.checkpoints.weights_every_epochs)
     }
 
     /// Compares an evaluation with the best one and notes it where it is better; the loss is better
@@ -114,24 +126,14 @@ impl Plan {
         if name.is_empty() {
             return Ok(false);
         }
-        let value = metrics.get(name).and_then(Value::as_f64).ok_or_else(|| {
-            let figures = metrics.as_object().into_iter().flatten();
-            let names: Vec<_> = figures
-                .filter(|(_, v)| v.is_f64())
-                .map(|(k, _)| &**k)
-                .collect();
-            Error::Config(vec![format!(
-                "dev.metric_for_best_model = {name}: no such figure (there is: {})",
-                names.join(", ")
-            )])
-        })?;
+        let value = figure(metrics, name)?;
         let is_better = state.best.is_none_or(|best| match &**name {
             "loss" => value < best.value,
             _ => value > best.value,
         });
         match is_better {
             true => {
-                let (step, epoch) = (state.step, state.epoch);
+                let (step, epoch) = (state.step, state.epoch());
                 state.best = Some(Best { value, step, epoch });
                 state.evaluations_without_improvement = 0;
             }
@@ -139,4 +141,32 @@ impl Plan {
         }
         Ok(is_better)
     }
+
+    /// Whether evaluations, which will look like this one, have the figure by which they are compared.
+    ///
+    /// # Errors
+    /// The figures that they have.
+    pub(crate) fn check_metric(&self, metrics: &Value) -> Result<(), Error> {
+        match &*self.config.dev.metric_for_best_model {
+            "" => Ok(()),
+            name => figure(metrics, name).map(drop),
+        }
+    }
+}
+
+/// Whether `count` is a multiple of `every`; 0 is never.
+fn every(count: u32, every: u32) -> bool {
+    every > 0 && count.is_multiple_of(every)
+}
+
+fn figure(metrics: &Value, name: &str) -> Result<f64, Error> {
+    metrics.get(name).and_then(Value::as_f64).ok_or_else(|| {
+        let figures = metrics.as_object().into_iter().flatten();
+        let names = figures.filter(|(_, value)| value.is_f64());
+        let names: Vec<_> = names.map(|(name, _)| &**name).collect();
+        Error::Config(vec![format!(
+            "dev.metric_for_best_model = {name}: no such figure (there is: {})",
+            names.join(", ")
+        )])
+    })
 }

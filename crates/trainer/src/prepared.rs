@@ -1,11 +1,13 @@
 use bert_qa::{BertForQuestionAnswering, Companions, Pretrained};
 use burn::tensor::Device;
+use squad_data::Feature;
 
 use crate::Error;
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, Init};
 use crate::data::{Questions, digest, read_questions};
 use crate::device::DeviceInfo;
+use crate::evaluate::evaluate_logits;
 use crate::model_folder::model_folder;
 use crate::optimizer::Optimizer;
 use crate::parameters::freeze;
@@ -53,15 +55,20 @@ impl Prepared {
         let data = digest(&train.features);
         let mut optimizer = Optimizer::new(&config.train);
         let mut loaded = format!("{}: {report}", config.model.source);
-        let mut state = RunState::default();
+        let mut plan = Plan::new(config, &train.features)?;
+        if !config.dev.metric_for_best_model.is_empty() {
+            plan.check_metric(&untrained_metrics(&dev, config)?)?;
+        }
+        let mut state = plan.start();
         if let Some(checkpoint) = from {
             checkpoint.check_data(&data)?;
             optimizer = checkpoint.optimizer(optimizer, &model, &device)?;
             loaded = format!("going on from {}", checkpoint.model_folder().display());
             state = checkpoint.state;
+            plan.go_to(&state)?;
         }
         Ok(Self {
-            plan: Plan::new(config, train.features.len()),
+            plan,
             info,
             device,
             train,
@@ -86,4 +93,11 @@ impl Prepared {
             self.info.name
         );
     }
+}
+
+/// What an evaluation on the dev set looks like, from logits that know nothing.
+fn untrained_metrics(dev: &Questions, config: &Config) -> Result<serde_json::Value, Error> {
+    let flat = |feature: &Feature| [vec![0.0; feature.len()], vec![0.0; feature.len()]];
+    let logits: Vec<_> = dev.features.iter().map(flat).collect();
+    Ok(evaluate_logits(dev, &logits, &config.answers)?.metrics)
 }

@@ -2,7 +2,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use fused_ops::{PackedLengths, pad_span_logits};
 use qa_metrics::{SpanMetrics, TokenSpans};
 use serde::{Deserialize, Serialize};
-use squad_data::PackedBatch;
+use squad_data::{PackedBatch, SamplerState};
 
 use crate::Error;
 
@@ -13,10 +13,8 @@ use crate::Error;
 pub(crate) struct RunState {
     /// Optimizer steps made.
     pub(crate) step: u32,
-    /// The epoch that the next batch belongs to, counted from 1.
-    pub(crate) epoch: u32,
-    /// That batch's index in the order of its epoch.
-    pub(crate) next_batch: usize,
+    /// The epoch, counted from 1, and the next batch in its order.
+    pub(crate) sampler: SamplerState,
     /// The epoch so far.
     pub(crate) totals: SavedTotals,
     /// Windows trained on since the run began.
@@ -36,12 +34,12 @@ pub(crate) struct RunState {
     pub(crate) evaluations_without_improvement: u32,
 }
 
-impl Default for RunState {
-    fn default() -> Self {
+impl RunState {
+    /// Before the first step; `sampler` stands at the beginning of the first epoch.
+    pub(crate) fn new(sampler: SamplerState) -> Self {
         Self {
             step: 0,
-            epoch: 1,
-            next_batch: 0,
+            sampler,
             totals: SavedTotals::default(),
             features: 0,
             training_seconds: 0.0,
@@ -52,6 +50,16 @@ impl Default for RunState {
             best: None,
             evaluations_without_improvement: 0,
         }
+    }
+
+    /// The epoch that the next batch belongs to, counted from 1.
+    pub(crate) fn epoch(&self) -> u32 {
+        u32::try_from(self.sampler.epoch).unwrap_or(u32::MAX)
+    }
+
+    /// Whether the epoch's first batch is the next.
+    pub(crate) fn is_at_epochs_start(&self) -> bool {
+        self.sampler.next_batch == 0
     }
 }
 
@@ -170,6 +178,26 @@ pub(crate) fn device_error(error: impl ToString) -> Error {
 }
 
 #[cfg(test)]
+impl RunState {
+    /// A run of ten windows, at the beginning of an epoch.
+    pub(crate) fn at(step: u32, epoch: u32, evaluated_step: u32) -> Self {
+        let sampler = SamplerState {
+            seed: 0,
+            num_features: 10,
+            num_tokens: 100,
+            batch_size: squad_data::BatchSize::Windows(5),
+            epoch: u64::from(epoch),
+            next_batch: 0,
+        };
+        Self {
+            step,
+            evaluated_step,
+            ..Self::new(sampler)
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -185,7 +213,6 @@ mod tests {
     #[test]
     fn a_state_is_read_back_as_it_was_written() {
         let state = RunState {
-            step: 7,
             training_seconds: 0.1 + 0.2,
             best: Some(Best {
                 value: 1.0 / 3.0,
@@ -193,11 +220,11 @@ mod tests {
                 epoch: 2,
             }),
             train_loss: 0.7,
-            ..RunState::default()
+            ..RunState::at(7, 2, 5)
         };
         let text = serde_json::to_string(&state).unwrap();
         assert_eq!(serde_json::from_str::<RunState>(&text).unwrap(), state);
-        let new = serde_json::to_string(&RunState::default()).unwrap();
+        let new = serde_json::to_string(&RunState::at(0, 1, 0)).unwrap();
         let new: RunState = serde_json::from_str(&new).unwrap();
         assert!(new.train_loss.is_nan());
     }

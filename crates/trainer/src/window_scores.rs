@@ -60,6 +60,7 @@ mod tests {
             example: 0,
             input_ids: vec![0; 4],
             context: 1..3,
+            max_context: 1..3,
             offsets: vec![(0, 1), (1, 2)],
             start_position,
             end_position,

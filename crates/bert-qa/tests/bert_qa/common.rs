@@ -1,15 +1,16 @@
 //! What the tests share.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use bert_qa::{BertForQuestionAnswering, DropoutSeed, PackedInput, Pretrained, hugging_face_name};
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::store::{ModuleStore, SafetensorsStore, bridge};
-use burn::tensor::{Device, Tensor};
-use serde::Deserialize;
+use bert_qa::{BertForQuestionAnswering, DropoutSeed, PackedInput, Pretrained};
+use burn::tensor::Device;
 use squad_data::PackedBatch;
 use tempfile::TempDir;
+
+pub(crate) use crate::case::{Window, batch};
+pub(crate) use crate::tensors::{
+    OfParameter, Tensors, Value, by_name, largest_difference, read_tensors,
+};
 
 /// The tiny model's positions: no window is longer.
 pub(crate) const MAX_LENGTH: usize = 40;
@@ -86,35 +87,6 @@ pub(crate) fn file_names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// One window with its labels.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Window {
-    pub(crate) input_ids: Vec<u32>,
-    pub(crate) token_type_ids: Vec<u32>,
-    pub(crate) start_position: usize,
-    pub(crate) end_position: usize,
-}
-
-/// Windows one after the other.
-pub(crate) fn batch(windows: &[Window]) -> PackedBatch {
-    let mut batch = PackedBatch {
-        features: (0..windows.len()).collect(),
-        bounds: vec![0],
-        ..PackedBatch::default()
-    };
-    for window in windows {
-        let length = window.input_ids.len();
-        batch.input_ids.extend(&window.input_ids);
-        batch.token_type_ids.extend(&window.token_type_ids);
-        batch.position_ids.extend(0..length as u32);
-        batch.lengths.push(length);
-        batch.start_positions.push(window.start_position);
-        batch.end_positions.push(window.end_position);
-        batch.bounds.push(batch.input_ids.len());
-    }
-    batch
-}
-
 /// Start and end logit of every token: start, end, start, end, …
 pub(crate) fn logits(
     model: &BertForQuestionAnswering,
@@ -124,93 +96,4 @@ pub(crate) fn logits(
     let output = model.forward(&PackedInput::new(batch, &cpu()), dropout);
     assert_eq!(output.dims(), [batch.tokens(), 2]);
     output.into_data().try_to_vec().unwrap()
-}
-
-/// The logits of each window by itself, one after the other.
-pub(crate) fn logits_alone(model: &BertForQuestionAnswering, windows: &[Window]) -> Vec<f32> {
-    let alone = |window: &Window| logits(model, &batch(std::slice::from_ref(window)), None);
-    windows.iter().flat_map(alone).collect()
-}
-
-/// NaN, which nothing is less than, where a number is not one.
-pub(crate) fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
-    assert_eq!(a.len(), b.len());
-    let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
-    differences.fold(0.0, |max, d| if d <= max { max } else { d })
-}
-
-/// Values of tensors by name.
-pub(crate) type Tensors = BTreeMap<String, Vec<f32>>;
-
-/// The tensors of a safetensors file.
-pub(crate) fn read_tensors(path: &Path) -> Tensors {
-    let mut store = SafetensorsStore::from_file(path);
-    let tensors = store.get_all_tensors().unwrap().iter();
-    tensors
-        .map(|(name, tensor)| {
-            let values = bridge::to_data(tensor).unwrap().try_to_vec().unwrap();
-            (name.clone(), values)
-        })
-        .collect()
-}
-
-/// A tensor for each parameter of the model, by Hugging Face's names and in PyTorch's layout.
-pub(crate) fn by_name<F>(model: &BertForQuestionAnswering, of_parameter: F) -> Tensors
-where
-    F: OfParameter,
-{
-    let mut collector = Collector {
-        of_parameter,
-        path: Vec::new(),
-        found: Tensors::new(),
-    };
-    model.visit(&mut collector);
-    collector.found
-}
-
-/// What to take of a parameter: a closure cannot be generic over the number of dimensions.
-pub(crate) trait OfParameter {
-    fn take<const D: usize>(&self, parameter: Tensor<D>) -> Option<Tensor<D>>;
-}
-
-/// The parameter itself.
-pub(crate) struct Value;
-
-impl OfParameter for Value {
-    fn take<const D: usize>(&self, parameter: Tensor<D>) -> Option<Tensor<D>> {
-        Some(parameter)
-    }
-}
-
-struct Collector<F> {
-    of_parameter: F,
-    path: Vec<String>,
-    found: Tensors,
-}
-
-impl<F: OfParameter> ModuleVisitor for Collector<F> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-        let name = hugging_face_name(&self.path.join("."));
-        let Some(tensor) = self.of_parameter.take(parameter.val()) else {
-            return;
-        };
-        // A linear layer's weight is [in, out] in Burn, [out, in] in PyTorch; an embedding's is the same in both.
-        let tensor = match D == 2 && !name.contains("embeddings") {
-            true => tensor.swap_dims(0, 1),
-            false => tensor,
-        };
-        let values = tensor.into_data().try_to_vec().unwrap();
-        assert!(
-            self.found.insert(name.clone(), values).is_none(),
-            "{name} twice"
-        );
-    }
 }

@@ -1,13 +1,20 @@
 //! `bert-qa` from the outside: one binary, one module per subject.
 //!
-//! What transformers computes with the tiny model in `tests/fixtures` stands beside it, written by
-//! `tools/reference/make_bert_fixture.py`, which says how to renew it.
+//! What transformers computes with small models stands in `tests/fixtures`, written by scripts in `tools/reference`, which
+//! say how to renew it.
+
+#[macro_use]
+mod backends;
 
 mod answering;
+mod architectures;
 mod bad_models;
 mod bad_weights;
+mod case;
 mod common;
 mod dropout;
+mod dropout_places;
+mod forward;
 mod gradients;
 mod hub;
 mod hub_accidents;
@@ -15,5 +22,7 @@ mod hub_server;
 mod loading;
 mod packed;
 mod parity;
+mod real_weights;
 mod saving;
+mod tensors;
 mod weight_files;

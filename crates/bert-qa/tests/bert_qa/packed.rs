@@ -1,18 +1,28 @@
 //! A packed batch is its windows: nothing of one reaches another.
 
-use bert_qa::predict_logits;
+use bert_qa::{BertForQuestionAnswering, predict_logits};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use squad_data::{Feature, PackedBatch};
 
-use crate::common::{
-    MAX_LENGTH, VOCAB_SIZE, Window, batch, cpu, largest_difference, logits, logits_alone, tiny,
-};
-use crate::parity::Expected;
+use crate::backends::Backend;
+use crate::case::{CASES, Case};
+use crate::common::{MAX_LENGTH, VOCAB_SIZE, Window, batch, cpu, largest_difference, logits, tiny};
 
 /// Matrix products may add in another order when there are more rows. The logits are below 10, where neighbouring
 /// numbers are 1e-6 apart: one or two of those are seen, ten are allowed.
 const TOLERANCE: f32 = 1e-5;
+
+on_every_backend!(
+    any_mix_of_windows_gives_the_logits_of_each_alone,
+    two_windows_glued_into_one_are_not_two_windows,
+);
+
+/// The logits of each window by itself, one after the other.
+fn alone(backend: &Backend, model: &BertForQuestionAnswering, windows: &[Window]) -> Vec<f32> {
+    let one = |window: &Window| backend.logits(model, &batch(std::slice::from_ref(window)), None);
+    windows.iter().flat_map(one).collect()
+}
 
 /// A window of any length that the model has positions for, with any ids.
 fn window() -> impl Strategy<Value = Window> {
@@ -27,9 +37,8 @@ fn window() -> impl Strategy<Value = Window> {
     })
 }
 
-#[test]
-fn any_mix_of_windows_gives_the_logits_of_each_alone() {
-    let model = tiny().model;
+fn any_mix_of_windows_gives_the_logits_of_each_alone(backend: &Backend) {
+    let model = backend.load(Case::read("distilbert").model().path(), false);
     let config = ProptestConfig {
         cases: 64,
         failure_persistence: None,
@@ -37,8 +46,8 @@ fn any_mix_of_windows_gives_the_logits_of_each_alone() {
     };
     let mixes = prop::collection::vec(window(), 1..8);
     let result = TestRunner::new(config).run(&mixes, |windows| {
-        let packed = logits(&model, &batch(&windows), None);
-        let difference = largest_difference(&packed, &logits_alone(&model, &windows));
+        let packed = backend.logits(&model, &batch(&windows), None);
+        let difference = largest_difference(&packed, &alone(backend, &model, &windows));
         prop_assert!(difference < TOLERANCE, "{}", difference);
         Ok(())
     });
@@ -46,16 +55,18 @@ fn any_mix_of_windows_gives_the_logits_of_each_alone() {
 }
 
 /// The negative control: without the boundary between them, two windows change each other.
-#[test]
-fn two_windows_glued_into_one_are_not_two_windows() {
-    let model = tiny().model;
-    for pair in Expected::read().windows().windows(2) {
-        let mut glued = batch(pair);
-        // The ids, types and positions stay as they are; only attention is told of one window.
-        glued.lengths = vec![glued.tokens()];
-        let difference =
-            largest_difference(&logits(&model, &glued, None), &logits_alone(&model, pair));
-        assert!(difference > 1e-3, "{difference}");
+fn two_windows_glued_into_one_are_not_two_windows(backend: &Backend) {
+    for name in CASES {
+        let case = Case::read(name);
+        let model = backend.load(case.model().path(), false);
+        for pair in case.windows.windows(2) {
+            let mut glued = batch(pair);
+            // The ids, types and positions stay as they are; only attention is told of one window.
+            glued.lengths = vec![glued.tokens()];
+            let together = backend.logits(&model, &glued, None);
+            let difference = largest_difference(&together, &alone(backend, &model, pair));
+            assert!(difference > 1e-3, "{name}: {difference}");
+        }
     }
 }
 

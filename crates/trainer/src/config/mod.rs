@@ -2,6 +2,8 @@ mod checks;
 mod layers;
 mod train;
 
+use std::path::PathBuf;
+
 use bert_qa::BertConfig;
 use serde::de::{Error as _, IntoDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};

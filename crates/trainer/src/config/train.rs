@@ -21,6 +21,8 @@ pub struct TrainConfig {
     pub max_steps: u32,
     /// Windows in a batch.
     pub batch_size: usize,
+    /// If not 0, batches are as many windows as have so many tokens together, whatever `batch_size`.
+    pub batch_tokens: usize,
     /// Batches whose gradients make one optimizer step.
     pub gradient_accumulation_steps: usize,
     /// The highest learning rate of the schedule.
@@ -119,6 +121,7 @@ impl Default for TrainConfig {
             epochs: 2,
             max_steps: 0,
             batch_size: 8,
+            batch_tokens: 0,
             gradient_accumulation_steps: 1,
             learning_rate: 5e-5,
             lr_scheduler_type: LrSchedulerType::Linear,

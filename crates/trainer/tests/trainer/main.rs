@@ -1,5 +1,13 @@
 //! `trainer` from the outside, library and command: one binary, one module per subject.
 
+// Shared with `bert-qa`'s tests, which use more of them.
+#[allow(dead_code)]
+#[path = "../../../bert-qa/tests/bert_qa/case.rs"]
+mod case;
+#[allow(dead_code)]
+#[path = "../../../bert-qa/tests/bert_qa/tensors.rs"]
+mod tensors;
+
 mod command_line;
 mod configs;
 mod evaluate;
@@ -13,6 +21,7 @@ mod mistaken_folders;
 mod mistakes;
 mod optimisation;
 mod optimizer;
+mod parity;
 mod pointer_model;
 mod postprocessing;
 mod predict;

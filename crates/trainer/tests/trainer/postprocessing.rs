@@ -68,6 +68,7 @@ fn sample() -> Questions {
     let windows = WindowConfig {
         max_seq_length: 160,
         doc_stride: 32,
+        ..WindowConfig::default()
     };
     Questions::new(
         dataset,

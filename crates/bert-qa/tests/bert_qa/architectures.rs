@@ -1,0 +1,146 @@
+//! Every kind of model comes in and goes out under transformers' names.
+
+use std::path::Path;
+
+use bert_qa::{Architecture, BertConfig, BertForQuestionAnswering, LoadReport, Pretrained};
+
+use crate::case::{CASES, Case};
+use crate::common::{cpu, edit};
+use crate::tensors::{Tensors, Value, by_name, read_tensors};
+
+fn load(folder: &Path) -> Result<(Tensors, LoadReport), String> {
+    let loaded = Pretrained::load(folder, 0, &cpu());
+    loaded
+        .map(|loaded| (by_name(&loaded.model, Value), loaded.report))
+        .map_err(|error| error.to_string())
+}
+
+fn prefix(name: &str) -> &'static str {
+    match name {
+        "distilbert" => "distilbert.",
+        _ => "bert.",
+    }
+}
+
+/// The name of a tensor of a case with the prefix, whether its file has it or not.
+fn full(name: &str, tensor: &str) -> String {
+    match tensor.starts_with("qa_outputs.") || tensor.starts_with(prefix(name)) {
+        true => tensor.to_owned(),
+        false => format!("{}{tensor}", prefix(name)),
+    }
+}
+
+/// A pooler is told of, and left out.
+#[test]
+fn names_have_a_prefix_or_none() {
+    for name in CASES {
+        let case = Case::read(name);
+        let with = |tensor: &str| full(name, tensor);
+        let without = |tensor: &str| tensor.trim_start_matches(prefix(name)).to_owned();
+        let with = load(case.model_with(with, |_, _| None).path()).unwrap();
+        let without = load(case.model_with(without, |_, _| None).path()).unwrap();
+        assert_eq!(with, without, "{name}");
+
+        let (values, report) = with;
+        let mut names: Vec<String> = case.tensors.iter().map(|t| full(name, &t.0)).collect();
+        names.sort();
+        let (pooler, parameters): (Vec<_>, Vec<_>) = names
+            .into_iter()
+            .partition(|tensor| tensor.contains("pooler"));
+        assert!(values.keys().eq(&parameters), "{name}");
+        assert_eq!((report.loaded, report.unexpected), (parameters, pooler));
+        assert!(report.missing.is_empty());
+    }
+}
+
+#[test]
+fn a_saved_model_is_of_the_architecture_that_was_loaded() {
+    for (name, architecture, class, inputs) in [
+        (
+            "bert-cased",
+            Architecture::Bert,
+            "BertForQuestionAnswering",
+            3,
+        ),
+        (
+            "distilbert",
+            Architecture::DistilBert,
+            "DistilBertForQuestionAnswering",
+            2,
+        ),
+    ] {
+        let case = Case::read(name);
+        let folder = case.model();
+        let loaded = Pretrained::load(folder.path(), 0, &cpu()).unwrap();
+        assert_eq!(loaded.model.architecture(), architecture);
+        let saved = folder.path().join("saved");
+        loaded.companions.save(&loaded.model, &saved).unwrap();
+        let values = by_name(&loaded.model, Value);
+        assert_eq!(read_tensors(&saved.join("model.safetensors")), values);
+        assert_eq!(load(&saved).unwrap().0, values);
+
+        let json = |file: &str| -> serde_json::Value {
+            serde_json::from_slice(&std::fs::read(saved.join(file)).unwrap()).unwrap()
+        };
+        assert_eq!(
+            json("config.json")["architectures"],
+            serde_json::json!([class])
+        );
+        // transformers' DistilBERT fails when it is given token types.
+        let names = json("tokenizer_config.json")["model_input_names"].clone();
+        assert_eq!(names.as_array().unwrap().len(), inputs, "{names}");
+    }
+}
+
+#[test]
+fn mistakes_are_told_by_the_architectures_own_names() {
+    let case = Case::read("distilbert");
+    let rename = |tensor: &str| tensor.replace("layer.1.ffn.lin2.bias", "layer.1.ffn.lin3.bias");
+    let message = load(case.model_with(rename, |_, _| None).path()).unwrap_err();
+    let missing = "no tensor \"distilbert.transformer.layer.1.ffn.lin2.bias\"";
+    assert!(message.contains(missing), "{message}");
+
+    let folder = case.model();
+    edit(
+        &folder.path().join("config.json"),
+        "\"hidden_dim\": 20",
+        "\"hidden_dim\": 24",
+    );
+    let message = load(folder.path()).unwrap_err();
+    for part in [
+        "distilbert.transformer.layer.0.ffn.lin1.",
+        "[20, 12]",
+        "[24, 12]",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+
+    // BERT's weights under DistilBERT's configuration.
+    let (folder, other) = (Case::read("bert-uncased").model(), case.model());
+    let [to, from] = [&folder, &other].map(|folder| folder.path().join("config.json"));
+    std::fs::copy(from, to).unwrap();
+    let message = load(folder.path()).unwrap_err();
+    assert!(message.contains("no tensor \"distilbert."), "{message}");
+}
+
+/// The key says what new position embeddings start from; a file's are loaded, whatever it says.
+#[test]
+fn sinusoidal_positions_are_a_start_and_no_more() {
+    let folder = Case::read("distilbert").model();
+    let config = folder.path().join("config.json");
+    let learned = load(folder.path()).unwrap();
+    edit(
+        &config,
+        "\"sinusoidal_pos_embds\": false",
+        "\"sinusoidal_pos_embds\": true",
+    );
+    assert_eq!(load(folder.path()).unwrap(), learned);
+
+    let new = BertForQuestionAnswering::new(&BertConfig::read(&config).unwrap(), 0, &cpu());
+    let positions = &by_name(&new, Value)["distilbert.embeddings.position_embeddings.weight"];
+    // Position 1, whose first angle is 1.
+    let expected = [1f32.sin(), 1f32.cos()];
+    for (value, expected) in positions[12..14].iter().zip(expected) {
+        assert!((value - expected).abs() < 1e-6, "{value} and {expected}");
+    }
+}

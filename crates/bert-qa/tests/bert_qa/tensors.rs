@@ -1,0 +1,92 @@
+//! Tensors by Hugging Face's names. The tests of `trainer` use this file as well.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bert_qa::{BertForQuestionAnswering, hugging_face_name};
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::store::{ModuleStore, SafetensorsStore, bridge};
+use burn::tensor::Tensor;
+
+/// NaN, which nothing is less than, where a number is not one.
+pub(crate) fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, |max, d| if d <= max { max } else { d })
+}
+
+/// Values of tensors by name.
+pub(crate) type Tensors = BTreeMap<String, Vec<f32>>;
+
+/// The tensors of a safetensors file.
+pub(crate) fn read_tensors(path: &Path) -> Tensors {
+    let mut store = SafetensorsStore::from_file(path);
+    let tensors = store.get_all_tensors().unwrap().iter();
+    tensors
+        .map(|(name, tensor)| {
+            let values = bridge::to_data(tensor).unwrap().try_to_vec().unwrap();
+            (name.clone(), values)
+        })
+        .collect()
+}
+
+/// A tensor for each parameter of the model, by Hugging Face's names and in PyTorch's layout.
+pub(crate) fn by_name<F>(model: &BertForQuestionAnswering, of_parameter: F) -> Tensors
+where
+    F: OfParameter,
+{
+    let mut collector = Collector {
+        of_parameter,
+        path: Vec::new(),
+        found: Tensors::new(),
+    };
+    model.visit(&mut collector);
+    collector.found
+}
+
+/// What to take of a parameter: a closure cannot be generic over the number of dimensions.
+pub(crate) trait OfParameter {
+    fn take<const D: usize>(&self, parameter: Tensor<D>) -> Option<Tensor<D>>;
+}
+
+/// The parameter itself.
+pub(crate) struct Value;
+
+impl OfParameter for Value {
+    fn take<const D: usize>(&self, parameter: Tensor<D>) -> Option<Tensor<D>> {
+        Some(parameter)
+    }
+}
+
+struct Collector<F> {
+    of_parameter: F,
+    path: Vec<String>,
+    found: Tensors,
+}
+
+impl<F: OfParameter> ModuleVisitor for Collector<F> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+        let name = hugging_face_name(&self.path.join("."));
+        let Some(tensor) = self.of_parameter.take(parameter.val()) else {
+            return;
+        };
+        // A linear layer's weight is [in, out] in Burn, [out, in] in PyTorch; an embedding's is the same in both.
+        let tensor = match D == 2 && !name.contains("embeddings") {
+            true => tensor.swap_dims(0, 1),
+            false => tensor,
+        };
+        let values = tensor.into_data().iter::<f32>().collect();
+        assert!(
+            self.found.insert(name.clone(), values).is_none(),
+            "{name} twice"
+        );
+    }
+}

@@ -1,0 +1,110 @@
+"""transformers' models in train mode with masks that are a function of the place, and with dropout at wrong places.
+
+needs numpy and torch; used by make_parity_fixture.py.
+"""
+import copy
+import numpy as np, torch
+from torch import nn
+from tiny import dropout_factors
+
+SEED, STEP, HEAD_SITE = 5, 7, 65535
+
+
+class Masks:
+    """Stands in for torch's dropout, with the masks that belong to a place. nn.Dropout modules know their places; the call
+    inside attention is told by the four dimensions of what it drops, and counted."""
+
+    def __init__(self, model):
+        self.calls, self.offset, self.layer = [], 0, 0
+        attention = [m.dropout for name, m in model.named_modules() if name.endswith("attention.self") or name.endswith(".attention")
+                     and model.config.model_type == "distilbert"]
+        for name, module in model.named_modules():
+            if isinstance(module, nn.Dropout) and not any(module is other for other in attention):
+                module.site = self.site(name)
+
+    @staticmethod
+    def site(name):
+        if "layer." not in name:
+            return 0 if "embeddings" in name else HEAD_SITE
+        layer = int(name.split("layer.")[1].split(".")[0])
+        return 3 * layer + (2 if "attention" in name else 3)
+
+    def drop(self, values, prob, site):
+        # [1, heads, queries, keys], where a row is a query of a head; or [1, tokens, width].
+        heads, length = values.shape[-3], values.shape[-2]
+        head, token = np.divmod(np.arange(heads * length), length)
+        rows = (self.offset + token) * heads + head
+        factors = dropout_factors(rows, values.shape[-1], prob, site, SEED, STEP)
+        self.calls.append((site, prob))
+        return values * torch.from_numpy(factors).double().reshape(values.shape)
+
+    def run(self, model, inputs):
+        """The logits of one window in train mode, `[tokens, 2]`."""
+        self.layer, original_call, original = 0, nn.Dropout.forward, nn.functional.dropout
+
+        def in_attention(values, p=0.5, training=True, inplace=False):
+            assert training and values.dim() == 4
+            self.layer += 1
+            return self.drop(values, p, 3 * self.layer - 2) if p > 0 else values
+
+        nn.Dropout.forward = lambda module, values: self.drop(values, module.p, module.site) if module.p > 0 else values
+        nn.functional.dropout = in_attention
+        output = model.train()(**inputs)
+        nn.Dropout.forward, nn.functional.dropout = original_call, original
+        model.eval()
+        self.offset += inputs["input_ids"].shape[1]
+        return torch.stack([output.start_logits[0], output.end_logits[0]], 1)
+
+
+def wrong_dropouts(model):
+    """The model with dropout at a wrong place, by what is wrong."""
+    def changed(change):
+        other = copy.deepcopy(model)
+        encoder = getattr(other, other.base_model_prefix)
+        change(other, getattr(encoder, "encoder", None) or encoder.transformer)
+        return other
+
+    def dropout(site, prob):
+        module = nn.Dropout(prob)
+        module.site = site
+        return module
+
+    def after(module, dropout):
+        return nn.Sequential(module, dropout)
+
+    def after_norm(other, encoder):
+        for layer in encoder.layer:
+            place, norm = (layer.output, "LayerNorm") if is_bert else (layer, "output_layer_norm")
+            owner = layer.output if is_bert else layer.ffn
+            setattr(place, norm, after(getattr(place, norm), owner.dropout))
+            owner.dropout = nn.Identity()
+
+    def before_second_linear(other, encoder):
+        for layer in encoder.layer:
+            place, act = (layer.intermediate, "intermediate_act_fn") if is_bert else (layer.ffn, "activation")
+            owner = layer.output if is_bert else layer.ffn
+            setattr(place, act, after(getattr(place, act), owner.dropout))
+            owner.dropout = nn.Identity()
+
+    def other_architecture(other, encoder):
+        for i, layer in enumerate(encoder.layer):
+            if is_bert:
+                layer.attention.output.dropout = nn.Identity()
+            else:
+                layer.attention.out_lin = after(layer.attention.out_lin, dropout(3 * i + 2, 0.1))
+
+    def no_attention_dropout(other, encoder):
+        for layer in encoder.layer:
+            (layer.attention.self if is_bert else layer.attention).dropout.p = 0.0
+
+    def no_head_dropout(other, encoder):
+        other.dropout.p = 0.0
+
+    def before_embeddings_norm(other, encoder):
+        embeddings = getattr(other, other.base_model_prefix).embeddings
+        embeddings.LayerNorm, embeddings.dropout = nn.Sequential(embeddings.dropout, embeddings.LayerNorm), nn.Identity()
+
+    is_bert = model.config.model_type == "bert"
+    Masks(model)  # gives modules their places, which copies keep
+    changes = [after_norm, before_second_linear, other_architecture, no_attention_dropout, before_embeddings_norm]
+    return {change.__name__: changed(change) for change in changes + [no_head_dropout] * (not is_bert)}
