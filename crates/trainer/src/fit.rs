@@ -1,4 +1,3 @@
-use std::path::Path;
 use std::time::Instant;
 
 use bert_qa::{BertForQuestionAnswering, Companions, DropoutSeed};
@@ -15,6 +14,7 @@ use crate::gradients::ParameterGradients;
 use crate::observer::{EpochReport, EvaluationReport, Observer, RunStart, StepReport};
 use crate::optimizer::Optimizer;
 use crate::plan::Plan;
+use crate::run_dir::RunDir;
 use crate::schedule::Schedule;
 use crate::state::{EpochTotals, RunState, device_error};
 use crate::stop::StopFlag;
@@ -27,7 +27,7 @@ pub(crate) struct Fit<'a> {
     /// Stands for the training windows in checkpoints.
     pub(crate) data: String,
     pub(crate) companions: &'a Companions,
-    pub(crate) run_dir: &'a Path,
+    pub(crate) run_dir: &'a RunDir,
     /// The device without autodiff; the model's has it.
     pub(crate) device: Device,
     pub(crate) optimizer: Optimizer,
@@ -184,6 +184,7 @@ impl Fit<'_> {
         let done = &mut |finished| observer.evaluating(finished, total);
         let answers = &self.config.answers;
         let evaluation = evaluate(&model.valid(), self.dev, answers, &self.device, done)?;
+        self.run_dir.still_there()?;
         let is_best = self.plan.compare(&mut self.state, &evaluation.metrics)?;
         if is_best {
             self.companions
@@ -226,7 +227,7 @@ impl Fit<'_> {
             let loss = loss.unwrap_or(f64::NAN);
             let name = format!("checkpoints/checkpoint-{epoch:02}-{loss:.4}");
             self.companions
-                .save(&model.valid(), &self.run_dir.join(name))?;
+                .save(&model.valid(), &self.run_dir.join(&name))?;
         }
         self.state.train_loss = report.train_loss;
         self.state.sampler = self.plan.after_epoch(epoch);
@@ -237,6 +238,7 @@ impl Fit<'_> {
         &mut self,
         model: &BertForQuestionAnswering,
     ) -> Result<std::path::PathBuf, Error> {
+        self.run_dir.still_there()?;
         let elapsed_seconds = self.state.elapsed_seconds + self.started.elapsed().as_secs_f64();
         let state = RunState {
             totals: self.totals.save()?,

@@ -94,6 +94,20 @@ impl RunDir {
         })
     }
 
+    /// Whether the folder still is where the run began: saving would make it anew otherwise.
+    ///
+    /// # Errors
+    /// If it was removed or moved.
+    pub(crate) fn still_there(&self) -> Result<(), Error> {
+        match self.join(CONFIG).exists() {
+            true => Ok(()),
+            false => Err(Error::file(
+                &self.path,
+                "the run folder is gone: it was removed or moved while the run went on",
+            )),
+        }
+    }
+
     /// The first of `runs/NAME`, `runs/NAME-2`, … that does not exist.
     pub fn next_free(runs: &Path, name: &str) -> PathBuf {
         let numbered = (2..).map(|number| runs.join(format!("{name}-{number}")));

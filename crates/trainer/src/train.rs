@@ -168,7 +168,7 @@ impl<'a> Trainer<'a> {
             dev: &run.dev,
             data: run.data,
             companions: &run.companions,
-            run_dir: run_dir.path(),
+            run_dir: &run_dir,
             device: run.device.clone(),
             optimizer: run.optimizer,
             totals: EpochTotals::restore(&run.state.totals, &run.device),

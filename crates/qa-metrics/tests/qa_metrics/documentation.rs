@@ -76,7 +76,7 @@ fn every_module_with_public_items_is_looked_at() {
 }
 
 #[test]
-fn span_metrics_are_copied_to_the_host_by_into_scores_alone() {
+fn span_metrics_are_copied_to_the_host_by_sums_alone() {
     let (_, source) = SOURCES
         .iter()
         .find(|(name, _)| *name == "span_tensor.rs")
@@ -100,7 +100,7 @@ fn span_metrics_are_copied_to_the_host_by_into_scores_alone() {
     assert_eq!(reads.len(), 1, "{reads:?}");
     let of = code
         .iter()
-        .position(|line| line.contains("fn into_scores"))
+        .position(|line| line.contains("fn sums"))
         .unwrap();
     assert!(code[of..].contains(reads[0]));
 }

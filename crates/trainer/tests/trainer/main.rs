@@ -11,6 +11,7 @@ mod tensors;
 mod command_line;
 mod configs;
 mod evaluate;
+mod faults;
 mod fetch;
 mod fetch_command;
 mod fetch_dataset;

@@ -7,6 +7,7 @@ use safetensors::SafeTensors;
 use trainer::{Error, Trainer};
 
 use crate::support::Sandbox;
+use crate::tiny_model::TinyModel;
 
 type Weights = BTreeMap<String, Vec<f32>>;
 
@@ -44,6 +45,13 @@ fn trained(sandbox: &Sandbox, run: &str, settings: &[&str]) -> Weights {
     weights(&sandbox.path(run).join("model"))
 }
 
+fn two_layers() -> TinyModel {
+    TinyModel {
+        num_hidden_layers: 2,
+        ..TinyModel::default()
+    }
+}
+
 /// Sums of gradients are added up in another order, which AdamW's small epsilon would blow up where
 /// a gradient is zero in mathematics; so epsilon is large, and what is left is rounding.
 #[test]
@@ -53,7 +61,7 @@ fn accumulated_batches_are_one_batch() {
         trained(
             &sandbox,
             name,
-            &[settings, &["train.adam_epsilon=1e-4"]].concat(),
+            &[settings, &["train.adam_epsilon=1e-2"]].concat(),
         )
     };
     // 24 windows: the last step of an epoch has 4 of them.
@@ -73,7 +81,7 @@ fn accumulated_batches_are_one_batch() {
 
 #[test]
 fn frozen_parameters_stay_and_the_others_move() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::with_model(&two_layers());
     let before = trained(&sandbox, "before", &["train.learning_rate=1e-30"]);
     let after = trained(
         &sandbox,
@@ -85,7 +93,9 @@ fn frozen_parameters_stay_and_the_others_move() {
         let difference = largest_difference(before, &after[name]);
         // Key biases have no slope: see the test of gradients.
         if !name.ends_with("key.bias") {
-            assert_eq!(difference == 0.0, is_frozen, "{name} moved by {difference}");
+            // The run before moved by its rate, which is less than any weight's last digit.
+            let is_same = difference < 1e-20;
+            assert_eq!(is_same, is_frozen, "{name} moved by {difference}");
         }
     }
     // And a run with frozen layers goes on after a stop: the optimizer knows of no more.
@@ -104,7 +114,7 @@ fn frozen_parameters_stay_and_the_others_move() {
 /// The first step of Adam moves every element by the learning rate, whatever the gradient's size.
 #[test]
 fn lower_layers_learn_more_slowly() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::with_model(&two_layers());
     let one_step = [
         "train.max_steps=1",
         "train.warmup_ratio=0",
@@ -116,7 +126,6 @@ fn lower_layers_learn_more_slowly() {
     let before = run("before", &["train.learning_rate=1e-30"]);
     let after = run("after", &["train.layerwise_lr_decay=0.5"]);
     assert_eq!(sandbox.json("after/metrics.json")["steps"], 1);
-    let layers = 2;
     for (name, scale) in [
         ("qa_outputs.weight", 1.0),
         ("bert.encoder.layer.1.output.dense.weight", 0.5),
@@ -127,7 +136,6 @@ fn lower_layers_learn_more_slowly() {
         // 1e-2 up to epsilon and the rounding of weights near 1.
         assert!((moved - 1e-2 * scale).abs() < 1e-5, "{name}: {moved}");
     }
-    assert!(!before.contains_key(&format!("bert.encoder.layer.{layers}.output.dense.weight")));
 }
 
 /// With a rate that changes nothing, no evaluation is better than the first.
@@ -229,6 +237,6 @@ fn what_is_compared_must_be_a_figure_of_the_evaluation() {
         "dev.first=1",
         "dev.metric_for_best_model=f2",
     ]);
-    run.mistake(&["no such figure", "f1", "HasAns_f1", "loss"]);
+    run.mistake(&["no such figure", "exact_match", "f1", "loss"]);
     assert!(!sandbox.path("run").exists());
 }

@@ -71,13 +71,18 @@ fn tensorboard_reads_every_point_at_its_place() {
     );
     for (tag, points) in &expected {
         let xs: Vec<u64> = read[tag].iter().map(|point| point.0).collect();
-        assert_eq!(xs, (1..=points.len() as u64).collect::<Vec<_>>(), "{tag}");
+        // Three steps an epoch, and an evaluation after each.
+        let distance = if tag.starts_with("eval/") { 3 } else { 1 };
+        let expected: Vec<u64> = (1..=points.len() as u64).map(|x| distance * x).collect();
+        assert_eq!(xs, expected, "{tag}");
         for (read, point) in read[tag].iter().zip(points) {
             // Event files hold f32.
             assert_eq!(*read, (point.0, f64::from(point.1 as f32)), "{tag}");
         }
     }
     assert_eq!(read["epoch/dev_f1"].len(), 2);
+    assert_eq!(read["eval/f1"].len(), 2);
+    assert_eq!(read["eval/loss"].len(), 2);
     assert_eq!(read["train/loss"].len(), 6);
 }
 

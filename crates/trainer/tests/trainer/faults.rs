@@ -1,0 +1,236 @@
+//! What happens to a run when the world changes under it.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::{Sandbox, skip};
+
+/// Long enough to be caught in the middle.
+const LONG: &[&str] = &[
+    "--config=config.toml",
+    "--run-dir=run",
+    "train.epochs=500",
+    "dev.first=2",
+];
+
+fn start(sandbox: &Sandbox, arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_trainer"))
+        .args(arguments)
+        .current_dir(sandbox.path("."))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn wait_until(what: &str, happened: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !happened() {
+        let waited = started.elapsed();
+        assert!(waited < Duration::from_secs(120), "no {what} in {waited:?}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn lines(path: &Path) -> usize {
+    std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
+}
+
+/// The exit status, and the last line of standard error.
+fn end(child: Child) -> (Option<i32>, String) {
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(!told.contains("panicked"), "{told}");
+    (
+        output.status.code(),
+        told.lines().last().unwrap().to_owned(),
+    )
+}
+
+#[test]
+fn a_run_folder_that_is_removed_ends_the_run_and_does_not_come_back() {
+    let sandbox = Sandbox::new();
+    let child = start(&sandbox, LONG);
+    let curves = sandbox.path("run/metrics.jsonl");
+    wait_until("line", || lines(&curves) >= 2);
+    std::fs::remove_dir_all(sandbox.path("run")).unwrap();
+    let (code, told) = end(child);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(
+        told.starts_with("error: ") && told.contains("run folder is gone"),
+        "{told}"
+    );
+    assert!(!sandbox.path("run").exists());
+}
+
+#[test]
+fn a_dataset_that_vanishes_is_not_missed_until_the_run_is_resumed() {
+    let sandbox = Sandbox::new();
+    let child = start(&sandbox, LONG);
+    let curves = sandbox.path("run/metrics.jsonl");
+    wait_until("line", || lines(&curves) >= 2);
+    for file in ["train.json", "dev.json"] {
+        std::fs::rename(sandbox.path(file), sandbox.path(&format!("gone-{file}"))).unwrap();
+    }
+    std::fs::rename(sandbox.path("encoder"), sandbox.path("gone-encoder")).unwrap();
+    let before = lines(&curves);
+    wait_until("further line", || lines(&curves) > before + 5);
+    let stop = Command::new("kill").arg(child.id().to_string()).status();
+    assert!(stop.unwrap().success());
+    assert_eq!(end(child).0, Some(75));
+    let resumed = sandbox.command(&["--resume=run"]);
+    resumed.mistake(&["train.json"]);
+    // The checkpoint holds model and tokenizer: the data is all that has to come back.
+    for file in ["train.json", "dev.json"] {
+        std::fs::rename(sandbox.path(&format!("gone-{file}")), sandbox.path(file)).unwrap();
+    }
+    let shorter = ["--resume=run", "--allow-changes", "train.epochs=1"];
+    assert_eq!(sandbox.command(&shorter).code, Some(0));
+}
+
+#[test]
+fn a_second_process_is_kept_out_of_the_folder() {
+    let sandbox = Sandbox::new();
+    let child = start(&sandbox, &[LONG, &["checkpoints.every_steps=1"]].concat());
+    let checkpoints = sandbox.path("run/checkpoints");
+    wait_until("checkpoint", || {
+        std::fs::read_dir(&checkpoints).is_ok_and(|mut entries| entries.next().is_some())
+    });
+    sandbox
+        .command(&["--resume=run"])
+        .mistake(&["run", "another process is running"]);
+    let stop = Command::new("kill").arg(child.id().to_string()).status();
+    assert!(stop.unwrap().success());
+    assert_eq!(end(child).0, Some(75));
+}
+
+/// Runs a script as root of a new mount namespace in which `disk` is a file system of its own;
+/// none where the system does not allow that.
+fn on_a_disk_of_its_own(sandbox: &Sandbox, script: &str) -> Option<std::process::Output> {
+    std::fs::create_dir_all(sandbox.path("disk")).unwrap();
+    let unshare = |script: &str| {
+        Command::new("unshare")
+            .args(["--user", "--map-root-user", "--mount", "sh", "-ec", script])
+            .env("TRAINER", env!("CARGO_BIN_EXE_trainer"))
+            .current_dir(sandbox.path("."))
+            .output()
+    };
+    let mount = "mount -t tmpfs -o size=1m tmpfs disk";
+    match unshare(mount) {
+        Ok(output) if output.status.success() => {}
+        tried => {
+            skip(&format!("no mount namespaces here: {tried:?}"));
+            return None;
+        }
+    }
+    Some(unshare(script).unwrap())
+}
+
+/// Room for one checkpoint and a half: the second one finds no room while the first is there.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_in_the_middle_of_a_checkpoint_loses_no_earlier_one() {
+    let sandbox = Sandbox::new();
+    let settings = "--config=config.toml train.epochs=2 checkpoints.every_steps=2 dev.first=2";
+    let script = format!(
+        "mount -t tmpfs -o size=64m tmpfs disk
+        $TRAINER {settings} train.max_steps=2 --run-dir=disk/measure
+        size=$(du -sk disk/measure/checkpoints | cut -f1)
+        umount disk
+        mount -t tmpfs -o size=$((size + size / 2))k tmpfs disk
+        code=0; $TRAINER {settings} --run-dir=disk/run 2>told || code=$?
+        echo $code >code
+        ls -A disk/run/checkpoints >kept
+        mount -o remount,size=64m disk
+        $TRAINER --resume=disk/run
+        cp disk/run/model/model.safetensors resumed
+        $TRAINER {settings} --run-dir=disk/whole
+        cp disk/whole/model/model.safetensors whole"
+    );
+    let Some(output) = on_a_disk_of_its_own(&sandbox, &script) else {
+        return;
+    };
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(sandbox.text("code").trim(), "2");
+    let told = sandbox.text("told");
+    let last = told.lines().last().unwrap();
+    assert!(
+        last.starts_with("error: ") && last.contains("No space left on device"),
+        "{told}"
+    );
+    assert_eq!(sandbox.text("kept").trim(), "step-00000002-epoch-0001");
+    let numbers = |file: &str| {
+        let mut bytes = std::fs::read(sandbox.path(file)).unwrap();
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        bytes.split_off(8 + length)
+    };
+    assert!(numbers("resumed") == numbers("whole"), "the weights differ");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_folder_that_becomes_read_only_keeps_the_last_checkpoint() {
+    let sandbox = Sandbox::new();
+    let script = "mount -t tmpfs tmpfs disk
+        $TRAINER --config=config.toml --run-dir=disk/run train.epochs=500 dev.first=2 \
+            checkpoints.every_steps=1 2>told &
+        checkpoints=disk/run/checkpoints
+        until ls $checkpoints 2>/dev/null | grep -q step; do sleep 0.01; done
+        mount --bind $checkpoints $checkpoints
+        # Refused while a checkpoint is being written.
+        until mount -o remount,bind,ro $checkpoints 2>/dev/null; do sleep 0.003; done
+        code=0; wait $! || code=$?
+        echo $code >code
+        umount $checkpoints
+        $TRAINER --resume=disk/run --allow-changes train.epochs=1 2>resumed";
+    let Some(output) = on_a_disk_of_its_own(&sandbox, script) else {
+        return;
+    };
+    assert!(
+        output.status.success(),
+        "{output:?} {}",
+        sandbox.text("told")
+    );
+    assert_eq!(sandbox.text("code").trim(), "2");
+    let told = sandbox.text("told");
+    let last = told.lines().last().unwrap();
+    assert!(
+        last.starts_with("error: ") && last.contains("Read-only file system"),
+        "{told}"
+    );
+    let resumed = sandbox.text("resumed");
+    assert!(resumed.contains("going on from"), "{resumed}");
+}
+
+/// The clock of the wall is nobody's business: a run under one that runs backwards is the same run.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_clock_that_goes_backwards_changes_nothing() {
+    let library = ["/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"];
+    let Some(library) = library.iter().find(|path| Path::new(path).exists()) else {
+        return skip("libfaketime is not installed");
+    };
+    let sandbox = Sandbox::new();
+    let arguments = |run| ["--config=config.toml", run, "train.epochs=2", "dev.first=2"];
+    let plain = sandbox.command(&arguments("--run-dir=plain"));
+    assert_eq!(plain.code, Some(0), "{plain:?}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+    // Ten seconds back in each second, for the wall clock alone.
+    command
+        .args(arguments("--run-dir=backwards"))
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME", "@2026-06-01 12:00:00 x-10")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let backwards = sandbox.finish(&mut command);
+    assert_eq!(backwards.code, Some(0), "{backwards:?}");
+    let weights = |run: &str| {
+        let path = sandbox.path(run).join("model/model.safetensors");
+        let mut bytes = std::fs::read(path).unwrap();
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        bytes.split_off(8 + length)
+    };
+    assert!(weights("plain") == weights("backwards"));
+    let seconds = sandbox.json("backwards/metrics.json")["seconds"].as_f64();
+    assert!(seconds.unwrap() > 0.0);
+}
