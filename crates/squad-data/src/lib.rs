@@ -30,6 +30,7 @@
 
 mod answers;
 mod batches;
+mod builder;
 mod chars;
 mod dataset;
 mod document;
@@ -38,7 +39,14 @@ mod example;
 mod extract;
 mod feature;
 mod labels;
+mod load;
 mod packed;
+#[cfg(feature = "parquet")]
+mod parquet_checks;
+#[cfg(feature = "parquet")]
+mod parquet_rows;
+mod raw;
+mod read;
 mod rng;
 mod squad_json;
 mod stats;
@@ -53,6 +61,8 @@ pub use example::{Answer, Example};
 pub use extract::extract_answers;
 pub use feature::Feature;
 pub use packed::PackedBatch;
+#[cfg(feature = "parquet")]
+pub use parquet_rows::PARQUET_THREAD;
 pub use stats::{FeatureStats, LostAnswer, LostReason, inspect};
 pub use tokenizer::{QaTokenizer, Tokens};
 pub use windows::{WindowOptions, make_features};

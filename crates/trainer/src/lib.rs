@@ -26,6 +26,8 @@ pub use device::{DeviceInfo, device, devices};
 pub use error::Error;
 pub use evaluate::{Evaluation, evaluate, score};
 pub use fit::{Fit, Fitted};
+#[cfg(feature = "parquet")]
+pub use machine::quiet_parquet_panics;
 pub use machine::{keep_freed_memory, peak_memory_bytes, set_threads};
 pub use observer::{EpochReport, Observer, RunStart, StepReport};
 pub use optimizer::Optimizer;

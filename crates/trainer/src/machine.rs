@@ -14,6 +14,17 @@ pub fn keep_freed_memory() {
     }
 }
 
+/// Keeps the panics of Parquet's decoder off standard error: they come back as errors of one line.
+#[cfg(feature = "parquet")]
+pub fn quiet_parquet_panics() {
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if std::thread::current().name() != Some(squad_data::PARQUET_THREAD) {
+            previous(info);
+        }
+    }));
+}
+
 /// One setting for the number of CPU threads; 0 takes every core.
 pub fn set_threads(threads: usize) {
     // The pool can be made only once; a second run in one process keeps the first's.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::support::{Sandbox, skip};
 
 /// A file of the shared data as an argument, or nothing after saying so aloud.
-fn shared(path: &str) -> Option<String> {
+pub(crate) fn shared(path: &str) -> Option<String> {
     let root = std::env::var_os("SQUAD_DATA").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
         PathBuf::from,
