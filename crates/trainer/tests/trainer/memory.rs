@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::real_data::shared;
-use crate::support::Sandbox;
+use crate::support::{Sandbox, skip};
 
 /// On two threads: what a thread needs for itself is not what is measured here.
 fn inspect(sandbox: &Sandbox, dataset: &str, tokenizer: &str) -> Value {
@@ -22,6 +22,15 @@ fn bytes(stats: &Value, key: &str) -> u64 {
         .unwrap_or_else(|| panic!("no {key} in {stats}"))
 }
 
+/// Whether this system tells what a process takes; said aloud where it does not.
+fn measured(stats: &Value) -> bool {
+    let told = !stats["peak_memory_bytes"].is_null();
+    if !told {
+        skip("this system does not tell a process's peak memory");
+    }
+    told
+}
+
 #[test]
 fn inspect_measures_text_and_features() {
     let sandbox = Sandbox::new();
@@ -32,7 +41,9 @@ fn inspect_measures_text_and_features() {
     let tokens = stats["mean_length"].as_f64().unwrap() * stats["features"].as_f64().unwrap();
     let features = bytes(&stats, "feature_bytes");
     assert!(features > tokens as u64 * 8 && features < tokens as u64 * 12 + 8 * 1000);
-    assert!(bytes(&stats, "peak_memory_bytes") > features);
+    if measured(&stats) {
+        assert!(bytes(&stats, "peak_memory_bytes") > features);
+    }
 }
 
 /// The whole v2.0 dev set takes less than twice its text and its features on top of what eight questions take, which is
@@ -47,6 +58,9 @@ fn a_whole_dev_set_takes_less_than_twice_its_text_and_its_features() {
     };
     let sandbox = Sandbox::new();
     let tiny = inspect(&sandbox, "dev.json", &tokenizer);
+    if !measured(&tiny) {
+        return;
+    }
     let whole = inspect(&sandbox, &dataset, &tokenizer);
     let (text, features) = (bytes(&whole, "text_bytes"), bytes(&whole, "feature_bytes"));
     let peak = bytes(&whole, "peak_memory_bytes");
