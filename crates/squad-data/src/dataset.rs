@@ -1,12 +1,10 @@
-//! A set of questions: read, cut, split, joined.
+//! A set of questions: cut, split, joined.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use crate::error::Error;
 use crate::example::Example;
 use crate::rng::SplitMix64;
-use crate::squad_json;
 
 /// Questions in file order.
 ///
@@ -35,53 +33,6 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Reads a SQuAD v1.1 or v2.0 JSON file and checks it.
-    ///
-    /// # Errors
-    ///
-    /// A file that cannot be read, is not UTF-8 or JSON, has another shape, or breaks a rule of the format: see
-    /// [`Dataset::from_json`]. The message names the file and the first place that is wrong.
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        let bytes = std::fs::read(path).map_err(|error| Error::read(path, error))?;
-        Self::from_json(&path.display().to_string(), &bytes)
-    }
-
-    /// Reads a SQuAD v1.1 or v2.0 document from memory and checks it; `name` is what messages call it.
-    ///
-    /// A byte order mark and Windows line ends are accepted, unknown fields and paragraphs without questions are
-    /// passed over. A question without an `is_impossible` field is impossible when it has no answers.
-    ///
-    /// # Errors
-    ///
-    /// The first of: bytes that are not UTF-8 or not JSON, JSON of another shape, no question at all, an empty context
-    /// or question, a repeated id, an `is_impossible` that contradicts the answers, and an answer whose text is not
-    /// what the context has at `answer_start` (counted in Unicode code points).
-    pub fn from_json(name: &str, bytes: &[u8]) -> Result<Self, Error> {
-        let (examples, version) = squad_json::parse(name, bytes)?;
-        Ok(Self {
-            name: name.to_owned(),
-            examples,
-            version,
-        })
-    }
-
-    /// Reads several files into one set, in the order given.
-    ///
-    /// # Errors
-    ///
-    /// As [`Dataset::read`] for each file, and as [`Dataset::extend`] for an id that two files share.
-    pub fn read_all<P: AsRef<Path>>(paths: &[P]) -> Result<Self, Error> {
-        let mut all: Option<Self> = None;
-        for path in paths {
-            let next = Self::read(path.as_ref())?;
-            match &mut all {
-                Some(all) => all.extend(next)?,
-                None => all = Some(next),
-            }
-        }
-        Ok(all.unwrap_or_default())
-    }
-
     /// Number of questions.
     pub fn len(&self) -> usize {
         self.examples.len()

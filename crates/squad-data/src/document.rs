@@ -1,156 +1,254 @@
-//! SQuAD's JSON, v1.1 and v2.0, as it stands in a file.
+//! The values of a SQuAD text as they stand there: a document of articles, or the rows of a flat file.
 //!
-//! Format: Rajpurkar et al. 2016 (v1.1) and 2018 (v2.0), <https://rajpurkar.github.io/SQuAD-explorer/>.
+//! Formats: Rajpurkar et al. 2016 (v1.1) and 2018 (v2.0), <https://rajpurkar.github.io/SQuAD-explorer/>; rows as
+//! the data sets `squad` and `squad_v2` on the Hugging Face Hub have them. Paragraphs go to the [`Builder`] one by one, so
+//! that a document is never in memory as a whole.
+
+use std::fmt;
 
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::error::{Error, one_line};
+use crate::builder::Builder;
+use crate::raw::{FlatAnswers, Place, RawParagraph, RawRow};
 
-#[derive(Deserialize)]
-#[serde(expecting = "an object with `data`, a list of articles")]
-pub(crate) struct Document {
-    #[serde(default)]
-    pub(crate) version: serde_json::Value,
-    pub(crate) data: Vec<Article>,
+/// What a value at the top level of a text was.
+pub(crate) enum TopLevel {
+    /// A document, whose paragraphs are with the builder already.
+    Document {
+        /// Its `version`, if it has one.
+        version: Option<String>,
+    },
+    /// A row of a flat file.
+    Row(RawRow),
+}
+
+/// Reads one value at the top level.
+pub(crate) struct Value<'b, 'f> {
+    pub(crate) builder: &'b mut Builder<'f>,
+    /// Whether rows came before, so that a row is all it may be.
+    pub(crate) only_row: bool,
 }
 
 #[derive(Deserialize)]
-#[serde(expecting = "an article: an object with `title` and `paragraphs`")]
-pub(crate) struct Article {
-    #[serde(default)]
-    pub(crate) title: Option<String>,
-    pub(crate) paragraphs: Vec<Paragraph>,
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Key {
+    Version,
+    Data,
+    Id,
+    Title,
+    Context,
+    Question,
+    Answers,
+    IsImpossible,
+    #[serde(other)]
+    Unknown,
 }
 
-#[derive(Deserialize)]
-#[serde(expecting = "a paragraph: an object with `context` and `qas`")]
-pub(crate) struct Paragraph {
-    pub(crate) context: String,
-    pub(crate) qas: Vec<Question>,
+#[derive(Default)]
+struct RowFields {
+    id: Option<String>,
+    title: Option<String>,
+    context: Option<String>,
+    question: Option<String>,
+    answers: Option<FlatAnswers>,
+    is_impossible: Option<bool>,
 }
 
-#[derive(Deserialize)]
-#[serde(expecting = "a question: an object with `id`, `question` and `answers`")]
-pub(crate) struct Question {
-    pub(crate) id: String,
-    pub(crate) question: String,
-    pub(crate) answers: Option<Vec<RawAnswer>>,
-    pub(crate) is_impossible: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(expecting = "an answer: an object with `text` and `answer_start`")]
-pub(crate) struct RawAnswer {
-    pub(crate) text: String,
-    pub(crate) answer_start: i64,
-}
-
-/// Parses a file; `file` is what messages call it.
-pub(crate) fn deserialize(file: &str, bytes: &[u8]) -> Result<Document, Error> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let text =
-        std::str::from_utf8(bytes).map_err(|error| not_utf8(file, bytes, error.valid_up_to()))?;
-    if text.trim().is_empty() {
-        return Err(Error::Empty {
-            file: file.to_owned(),
-            problem: "the file is empty",
-        });
+impl RowFields {
+    fn is_row(&self) -> bool {
+        self.id.is_some()
+            || self.context.is_some()
+            || self.question.is_some()
+            || self.answers.is_some()
     }
-    let mut json = serde_json::Deserializer::from_str(text);
-    let document = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        json_error(file, path, error.inner())
-    })?;
-    json.end()
-        .map_err(|error| json_error(file, ".".to_owned(), &error))?;
-    Ok(document)
-}
 
-fn not_utf8(file: &str, bytes: &[u8], valid_up_to: usize) -> Error {
-    let valid = &bytes[..valid_up_to];
-    let line_start = valid
-        .iter()
-        .rposition(|&byte| byte == b'\n')
-        .map_or(0, |newline| newline + 1);
-    Error::NotUtf8 {
-        file: file.to_owned(),
-        line: valid.iter().filter(|&&byte| byte == b'\n').count() + 1,
-        column: String::from_utf8_lossy(&valid[line_start..])
-            .chars()
-            .count()
-            + 1,
+    fn finish<E: Error>(self) -> Result<RawRow, E> {
+        let missing = E::missing_field;
+        Ok(RawRow {
+            id: self.id.ok_or_else(|| missing("id"))?,
+            title: self.title,
+            context: self.context.ok_or_else(|| missing("context"))?,
+            question: self.question.ok_or_else(|| missing("question"))?,
+            answers: self.answers.ok_or_else(|| missing("answers"))?,
+            is_impossible: self.is_impossible,
+        })
     }
 }
 
-fn json_error(file: &str, path: String, error: &serde_json::Error) -> Error {
-    let (file, line, column) = (file.to_owned(), error.line(), error.column());
-    let message = one_line(error);
-    let problem = match message.rfind(" at line ") {
-        Some(end) => message[..end].to_owned(),
-        None => message,
-    };
-    if error.is_data() {
-        let path = if path == "." {
-            "the top level".to_owned()
-        } else {
-            path
+impl<'de> DeserializeSeed<'de> for Value<'_, '_> {
+    type Value = TopLevel;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<TopLevel, D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Value<'_, '_> {
+    type Value = TopLevel;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.only_row {
+            true => "a row: an object with `id`, `context`, `question` and `answers`",
+            false => "an object with `data`, a list of articles",
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TopLevel, A::Error> {
+        let mut row = RowFields::default();
+        let mut version = serde_json::Value::Null;
+        let mut has_data = false;
+        while let Some(key) = map.next_key()? {
+            match key {
+                Key::Data if has_data => return Err(Error::duplicate_field("data")),
+                Key::Data if !self.only_row && !row.is_row() => {
+                    map.next_value_seed(Articles(self.builder))?;
+                    has_data = true;
+                }
+                Key::Version if !self.only_row => version = map.next_value()?,
+                // A document may have further fields, whatever their names.
+                Key::Version | Key::Data | Key::Unknown => drop(map.next_value::<IgnoredAny>()?),
+                _ if has_data => drop(map.next_value::<IgnoredAny>()?),
+                Key::Id => row.id = Some(map.next_value()?),
+                Key::Title => row.title = map.next_value()?,
+                Key::Context => row.context = Some(map.next_value()?),
+                Key::Question => row.question = Some(map.next_value()?),
+                Key::Answers => row.answers = Some(map.next_value()?),
+                Key::IsImpossible => row.is_impossible = map.next_value()?,
+            }
+        }
+        if self.only_row || row.is_row() {
+            return row.finish().map(TopLevel::Row);
+        }
+        if !has_data {
+            return Err(Error::missing_field("data"));
+        }
+        let version = match version {
+            serde_json::Value::Null => None,
+            serde_json::Value::String(version) => Some(version),
+            other => Some(other.to_string()),
         };
-        Error::Shape {
-            file,
-            line,
-            column,
-            path,
-            problem,
-        }
-    } else {
-        Error::Json {
-            file,
-            line,
-            column,
-            problem,
-        }
+        Ok(TopLevel::Document { version })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+struct Articles<'b, 'f>(&'b mut Builder<'f>);
 
-    fn message(bytes: impl AsRef<[u8]>) -> String {
-        let message = deserialize("f.json", bytes.as_ref())
-            .map(|_| ())
-            .unwrap_err()
-            .to_string();
-        assert!(!message.contains('\n'), "{message}");
-        message
+impl<'de> DeserializeSeed<'de> for Articles<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Articles<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of articles")
     }
 
-    #[test]
-    fn files_without_content() {
-        assert!(message("").contains("the file is empty"));
-        assert!(message(" \r\n").contains("the file is empty"));
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        for number in 0.. {
+            let builder = &mut *self.0;
+            if list
+                .next_element_seed(Article { builder, number })?
+                .is_none()
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Article<'b, 'f> {
+    builder: &'b mut Builder<'f>,
+    number: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum ArticleKey {
+    Title,
+    Paragraphs,
+    #[serde(other)]
+    Unknown,
+}
+
+impl<'de> DeserializeSeed<'de> for Article<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Article<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an article: an object with `title` and `paragraphs`")
     }
 
-    #[test]
-    fn other_shapes_are_placed() {
-        assert!(message("[1]").contains("line 1, column 3, at the top level: "));
-        assert!(message("{}").contains("missing field `data`"));
-        let number = message("{\"data\":[\n{\"paragraphs\":[{\"context\":3}]}]}");
-        assert!(
-            number.contains("line 2, column 27, at data[0].paragraphs[0].context: "),
-            "{number}"
-        );
-        let long = message(format!("{{\"data\":[\"{}\"]}}", "long ".repeat(1_000_000)));
-        assert!(long.len() < 500, "{}", long.len());
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let first = self.builder.len();
+        let mut title: Option<String> = None;
+        let mut has_paragraphs = false;
+        while let Some(key) = map.next_key()? {
+            match key {
+                ArticleKey::Title => title = map.next_value()?,
+                ArticleKey::Paragraphs if has_paragraphs => {
+                    return Err(Error::duplicate_field("paragraphs"));
+                }
+                ArticleKey::Paragraphs => {
+                    map.next_value_seed(Paragraphs(Article {
+                        builder: self.builder,
+                        number: self.number,
+                    }))?;
+                    has_paragraphs = true;
+                }
+                ArticleKey::Unknown => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        if !has_paragraphs {
+            return Err(Error::missing_field("paragraphs"));
+        }
+        self.builder.title(first, title.unwrap_or_default());
+        Ok(())
+    }
+}
+
+/// The paragraphs of an article.
+struct Paragraphs<'b, 'f>(Article<'b, 'f>);
+
+impl<'de> DeserializeSeed<'de> for Paragraphs<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Paragraphs<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of paragraphs")
     }
 
-    #[test]
-    fn what_is_not_json_is_placed() {
-        assert!(message("{\"data\":[] trailing").contains("line 1, column 12: not valid JSON"));
-        assert!(message("{\"data\":[]} trailing").contains("line 1, column 13: not valid JSON"));
-        assert!(message("{\"data\":[\n").contains("not valid JSON: EOF"));
-        assert!(message(b"{\"data\":\n \"\xc3\x28\"").contains("line 2, column 3: not UTF-8"));
-        assert!(message(b"\0\0\0").contains("line 1, column 1"));
-        assert!(message("{\"data\":[{\"title\":\"\0\"}]}").contains("control character"));
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let Article { builder, number } = self.0;
+        for paragraph in 0.. {
+            let Some(raw) = list.next_element::<RawParagraph>()? else {
+                break;
+            };
+            if let Err(fault) = builder.paragraph(Place::Paragraph(number, paragraph), raw) {
+                builder.fault = Some(fault);
+                return Err(Error::custom("a paragraph is wrong"));
+            }
+        }
+        Ok(())
     }
 }

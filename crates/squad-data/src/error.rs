@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 /// What went wrong, in one line that names the file, the place in it, and what to do.
 ///
 /// Lines and columns count from 1; a column counts Unicode characters for [`Error::NotUtf8`] and bytes for
-/// [`Error::Json`] and [`Error::Shape`], as `serde_json` does. Positions in a context count Unicode characters from 0,
-/// as SQuAD's `answer_start` does.
+/// [`Error::Json`] and [`Error::Shape`], where they tell how far `serde_json` had come when it stopped. Positions in a
+/// context count Unicode characters from 0, as SQuAD's `answer_start` does.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -30,6 +30,26 @@ pub enum Error {
         file: String,
         /// What is missing.
         problem: &'static str,
+    },
+    /// A compressed data file is damaged or incomplete.
+    #[error(
+        "{file}: the {compression} data is damaged: {problem}; is the download complete? Fetch or compress it again"
+    )]
+    Compressed {
+        /// The data file.
+        file: String,
+        /// The compression, for example `gzip`.
+        compression: &'static str,
+        /// What was found.
+        problem: String,
+    },
+    /// A Parquet file that is damaged, has other columns than a SQuAD data set, or cannot be read by this build.
+    #[error("{file}: {problem}")]
+    Parquet {
+        /// The data file.
+        file: String,
+        /// What is wrong and what to do.
+        problem: String,
     },
     /// A data file is not UTF-8.
     #[error(
@@ -76,7 +96,7 @@ pub enum Error {
     /// An answer's text is not what stands at its `answer_start`.
     #[error("{file}: question {id:?}: {0}", Mismatch { text, start: *start, found, elsewhere: *elsewhere })]
     AnswerMismatch {
-        /// The data file.
+        /// The data file and the place in it.
         file: String,
         /// The question's id.
         id: String,
@@ -92,19 +112,19 @@ pub enum Error {
     /// A question or its paragraph breaks a rule of the format.
     #[error("{file}: question {id:?}: {problem}")]
     Question {
-        /// The data file.
+        /// The data file and the place in it.
         file: String,
         /// The question's id.
         id: String,
         /// What is wrong and what to do.
         problem: String,
     },
-    /// A paragraph without usable text.
+    /// A paragraph, or a row of a flat file, that cannot be used.
     #[error("{file}: {path}: {problem}")]
     Paragraph {
         /// The data file.
         file: String,
-        /// Place in the document, for example `data[0].paragraphs[3]`.
+        /// Place in the file, for example `data[0].paragraphs[3]`, `line 7` or `row 7`.
         path: String,
         /// What is wrong and what to do.
         problem: String,

@@ -50,6 +50,13 @@ impl Feature {
         self.input_ids.is_empty()
     }
 
+    /// Bytes that the window takes in memory: the structure itself and what its vectors have reserved.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.input_ids.capacity() * size_of::<u32>()
+            + self.offsets.capacity() * size_of::<(u32, u32)>()
+    }
+
     /// Number of tokens of the question.
     pub fn num_question_tokens(&self) -> usize {
         self.context.start.saturating_sub(2)

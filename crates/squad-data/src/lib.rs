@@ -34,6 +34,7 @@
 
 mod answers;
 mod batches;
+mod builder;
 #[cfg(feature = "burn")]
 mod burn_data;
 mod cache;
@@ -46,7 +47,14 @@ mod example;
 mod extract;
 mod feature;
 mod labels;
+mod load;
 mod packed;
+#[cfg(feature = "parquet")]
+mod parquet_checks;
+#[cfg(feature = "parquet")]
+mod parquet_rows;
+mod raw;
+mod read;
 mod rng;
 mod sampler;
 mod shard;
@@ -67,6 +75,8 @@ pub use example::{Answer, Example};
 pub use extract::extract_answers;
 pub use feature::Feature;
 pub use packed::PackedBatch;
+#[cfg(feature = "parquet")]
+pub use parquet_rows::PARQUET_THREAD;
 pub use sampler::{BatchSampler, SamplerState};
 pub use shard::Shard;
 pub use stats::{FeatureStats, LostAnswer, LostReason, inspect};

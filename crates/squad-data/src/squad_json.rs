@@ -1,183 +1,103 @@
-//! A SQuAD document checked and turned into examples.
+//! SQuAD texts, nested or flat, turned into examples.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use serde::de::DeserializeSeed;
+use serde_path_to_error::Track;
 
-use crate::chars::CharIndex;
-use crate::document::{Paragraph, Question, RawAnswer, deserialize};
-use crate::error::{Error, quote};
-use crate::example::{Answer, Example};
+use crate::builder::Builder;
+use crate::document::{TopLevel, Value};
+use crate::error::{Error, one_line};
+use crate::raw::Place;
+use crate::read::{Position, Text};
 
-/// The examples of a file in file order, and its version.
-pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<(Vec<Example>, Option<String>), Error> {
-    let document = deserialize(file, bytes)?;
-    let version = match document.version {
-        serde_json::Value::Null => None,
-        serde_json::Value::String(version) => Some(version),
-        other => Some(other.to_string()),
-    };
-    let mut reader = Reader {
-        file,
-        seen: HashSet::new(),
-        examples: Vec::new(),
-    };
-    for (a, article) in document.data.into_iter().enumerate() {
-        let title: Arc<str> = article.title.unwrap_or_default().into();
-        for (p, paragraph) in article.paragraphs.into_iter().enumerate() {
-            reader.paragraph(&title, paragraph, || format!("data[{a}].paragraphs[{p}]"))?;
-        }
-    }
-    match reader.examples.is_empty() {
-        true => Err(Error::Empty {
-            file: file.to_owned(),
-            problem: "no question in it",
-        }),
-        false => Ok((reader.examples, version)),
-    }
-}
-
-struct Reader<'a> {
-    file: &'a str,
-    seen: HashSet<String>,
-    examples: Vec<Example>,
-}
-
-impl Reader<'_> {
-    fn paragraph(
-        &mut self,
-        title: &Arc<str>,
-        paragraph: Paragraph,
-        path: impl Fn() -> String,
-    ) -> Result<(), Error> {
-        if paragraph.qas.is_empty() {
-            return Ok(());
-        }
-        let wrong = |problem: &str| Error::Paragraph {
-            file: self.file.to_owned(),
-            path: path(),
-            problem: problem.to_owned(),
-        };
-        if paragraph.context.trim().is_empty() {
-            return Err(wrong(
-                "the context is empty, so nothing in it can be answered; drop the paragraph",
-            ));
-        }
-        if u32::try_from(paragraph.context.len()).is_err() {
-            return Err(wrong(
-                "the context is longer than 4 GiB; split it into paragraphs",
-            ));
-        }
-        let context: Arc<str> = paragraph.context.into();
-        let index = CharIndex::new(&context);
-        for question in paragraph.qas {
-            let example = self.question(title, &context, &index, question)?;
-            self.examples.push(example);
-        }
-        Ok(())
-    }
-
-    fn question(
-        &mut self,
-        title: &Arc<str>,
-        context: &Arc<str>,
-        index: &CharIndex<'_>,
-        raw: Question,
-    ) -> Result<Example, Error> {
-        let Question {
-            id,
-            question,
-            answers,
-            is_impossible,
-        } = raw;
-        if !self.seen.insert(id.clone()) {
-            return Err(Error::DuplicateId {
-                id,
-                first: self.file.to_owned(),
-                second: self.file.to_owned(),
-            });
-        }
-        if question.trim().is_empty() {
-            return Err(self.wrong(id, "the question is empty; drop it"));
-        }
-        let answers = match (answers, is_impossible) {
-            (Some(answers), Some(true)) if !answers.is_empty() => {
-                return Err(self.wrong(
-                    id,
-                    "is_impossible is true but answers are given; correct one of the two",
-                ));
-            }
-            (Some(answers), Some(false)) if answers.is_empty() => {
-                return Err(self.wrong(
-                    id,
-                    "is_impossible is false but no answer is given; correct one of the two",
-                ));
-            }
-            (None, Some(true)) => Vec::new(),
-            (None, _) => {
-                return Err(self.wrong(
-                    id,
-                    "no `answers`; give a list, empty where is_impossible is true",
-                ));
-            }
-            (Some(answers), _) => answers,
-        };
-        let is_impossible = answers.is_empty();
-        let answers = answers
-            .into_iter()
-            .map(|raw| self.answer(&id, context, index, raw))
-            .collect::<Result<_, _>>()?;
-        Ok(Example {
-            id,
-            title: title.clone(),
-            context: context.clone(),
-            question,
-            answers,
-            is_impossible,
-        })
-    }
-
-    fn answer(
-        &self,
-        id: &str,
-        context: &str,
-        index: &CharIndex<'_>,
-        raw: RawAnswer,
-    ) -> Result<Answer, Error> {
-        let RawAnswer { text, answer_start } = raw;
-        if text.trim().is_empty() {
-            return Err(self.wrong(
-                id.to_owned(),
-                &format!("an answer's text is {}; drop that answer", quote(&text)),
-            ));
-        }
-        let start = usize::try_from(answer_start)
-            .ok()
-            .filter(|&start| start < index.len());
-        let found = start.and_then(|start| {
-            let end = start.saturating_add(text.chars().count()).min(index.len());
-            index.slice(start..end)
+/// Gives a text's questions to the builder: those of one document, or of rows. Returns the document's version.
+pub(crate) fn parse(
+    text: &mut Text<'_>,
+    builder: &mut Builder<'_>,
+) -> Result<Option<String>, Error> {
+    if !text.skip_space()? {
+        return Err(Error::Empty {
+            file: text.name().to_owned(),
+            problem: "the file is empty",
         });
-        match (start, found) {
-            (Some(start), Some(found)) if found == text => Ok(Answer { text, start }),
-            (_, found) => Err(Error::AnswerMismatch {
-                file: self.file.to_owned(),
-                id: id.to_owned(),
-                start: answer_start,
-                found: found.map(str::to_owned),
-                elsewhere: context
-                    .match_indices(&text)
-                    .map(|(byte, _)| index.char_at(byte))
-                    .min_by_key(|&at| (at as i64).abs_diff(answer_start)),
-                text,
-            }),
-        }
     }
+    let mut only_row = false;
+    loop {
+        let start = text.position();
+        match value(text, start, Value { builder, only_row })? {
+            TopLevel::Row(row) => builder.row(Place::Line(start.lines + 1), row)?,
+            TopLevel::Document { .. } if text.skip_space()? => {
+                let Position { lines, bytes, .. } = text.position();
+                return Err(Error::Json {
+                    file: text.name().to_owned(),
+                    line: lines + 1,
+                    column: bytes + 1,
+                    problem: "trailing characters".to_owned(),
+                });
+            }
+            TopLevel::Document { version } => return Ok(version),
+        }
+        if !text.skip_space()? {
+            return Ok(None);
+        }
+        only_row = true;
+    }
+}
 
-    fn wrong(&self, id: String, problem: &str) -> Error {
-        Error::Question {
-            file: self.file.to_owned(),
-            id,
-            problem: problem.to_owned(),
+/// Reads one value, which begins at `start`.
+fn value(text: &mut Text<'_>, start: Position, expected: Value<'_, '_>) -> Result<TopLevel, Error> {
+    let Value { builder, only_row } = expected;
+    let mut track = Track::new();
+    let mut json = serde_json::Deserializer::from_reader(&mut *text);
+    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+    let read = Value {
+        builder: &mut *builder,
+        only_row,
+    }
+    .deserialize(tracked);
+    read.map_err(|error| {
+        // What stopped the deserializer knows more than its own error does.
+        let cause = builder.fault.take().or_else(|| text.take_fault());
+        cause.unwrap_or_else(|| json_error(text.name(), start, one_line(&track.path()), &error))
+    })
+}
+
+fn json_error(file: &str, start: Position, path: String, error: &serde_json::Error) -> Error {
+    let file = file.to_owned();
+    // The deserializer counts from where the value begins.
+    let line = start.lines + error.line().max(1);
+    let column = match error.line() {
+        0 | 1 => start.bytes + error.column().max(1),
+        _ => error.column().max(1),
+    };
+    let message = one_line(error);
+    let mut problem = match message.rfind(" at line ") {
+        Some(end) => message[..end].to_owned(),
+        None => message,
+    };
+    // Valid JSON, but no SQuAD file is nested like that; the limit keeps the stack from overflowing.
+    let too_deep = problem == "recursion limit exceeded";
+    if too_deep {
+        problem = "lists and objects are nested too deeply".to_owned();
+    }
+    if error.is_data() || too_deep {
+        let path = if path == "." {
+            "the top level".to_owned()
+        } else {
+            path
+        };
+        Error::Shape {
+            file,
+            line,
+            column,
+            path,
+            problem,
+        }
+    } else {
+        Error::Json {
+            file,
+            line,
+            column,
+            problem,
         }
     }
 }
@@ -185,20 +105,24 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::example::Example;
+
+    fn read(bytes: &[u8]) -> Result<(Vec<Example>, Option<String>), Error> {
+        let mut builder = Builder::new("f.json");
+        let version = parse(&mut Text::from_bytes("f.json", bytes)?, &mut builder)?;
+        Ok((builder.finish()?, version))
+    }
+
+    fn message(bytes: impl AsRef<[u8]>) -> String {
+        let message = read(bytes.as_ref()).map(|_| ()).unwrap_err().to_string();
+        assert!(!message.contains('\n'), "{message}");
+        message
+    }
 
     fn file(qas: &str) -> String {
         format!(
             r#"{{"version":"v2.0","data":[{{"title":"T","paragraphs":[{{"context":"Zoë 🙂 ate a pie.","qas":[{qas}]}}]}}]}}"#
         )
-    }
-
-    fn message(bytes: impl AsRef<[u8]>) -> String {
-        let message = parse("f.json", bytes.as_ref())
-            .map(|_| ())
-            .unwrap_err()
-            .to_string();
-        assert!(!message.contains('\n'), "{message}");
-        message
     }
 
     fn qa(answer: &str, start: &str) -> String {
@@ -209,7 +133,7 @@ mod tests {
 
     #[test]
     fn answers_are_counted_in_characters() {
-        let (examples, version) = parse("f.json", qa("a pie", "10").as_bytes()).unwrap();
+        let (examples, version) = read(qa("a pie", "10").as_bytes()).unwrap();
         assert_eq!(version.as_deref(), Some("v2.0"));
         let answer = &examples[0].answers[0];
         assert_eq!(examples[0].slice(answer.char_range()), Some("a pie"));
@@ -275,6 +199,35 @@ mod tests {
     #[test]
     fn byte_order_mark_and_windows_line_ends() {
         let text = format!("\u{feff}{}", qa("pie", "12").replace(",\"", ",\r\n\"")).into_bytes();
-        assert_eq!(parse("f.json", &text).unwrap().0.len(), 1);
+        assert_eq!(read(&text).unwrap().0.len(), 1);
+    }
+
+    #[test]
+    fn files_without_content() {
+        assert!(message("").contains("the file is empty"));
+        assert!(message(" \r\n").contains("the file is empty"));
+    }
+
+    #[test]
+    fn other_shapes_are_placed() {
+        assert!(message("[1]").contains("line 1, column 1, at the top level: "));
+        assert!(message("{}").contains("missing field `data`"));
+        let number = message("{\"data\":[\n{\"paragraphs\":[{\"context\":3}]}]}");
+        assert!(
+            number.contains("line 2, column 28, at data[0].paragraphs[0].context: "),
+            "{number}"
+        );
+        let long = message(format!("{{\"data\":[\"{}\"]}}", "long ".repeat(1_000_000)));
+        assert!(long.len() < 500, "{}", long.len());
+    }
+
+    #[test]
+    fn what_is_not_json_is_placed() {
+        assert!(message("{\"data\":[] trailing").contains("line 1, column 12: not valid JSON"));
+        assert!(message("{\"data\":[]} trailing").contains("line 1, column 13: not valid JSON"));
+        assert!(message("{\"data\":[\n").contains("not valid JSON: EOF"));
+        assert!(message(b"{\"data\":\n \"\xc3\x28\"").contains("line 2, column 3: not UTF-8"));
+        assert!(message(b"\0\0\0").contains("line 1, column 1"));
+        assert!(message("{\"data\":[{\"title\":\"\0\"}]}").contains("control character"));
     }
 }

@@ -12,6 +12,9 @@ use crate::labels::answer_tokens;
 use crate::tokenizer::{QaTokenizer, Tokens};
 use crate::window_options::{Cut, WindowOptions};
 
+/// Many more than any machine has threads, and a few hundred kilobytes of lists.
+const QUESTIONS_AT_A_TIME: usize = 2048;
+
 /// Cuts every question and its context into windows, in the order of the examples and of the context.
 ///
 /// Windows, ids and offsets are those of `transformers` with `truncation="only_second"`, `stride=doc_stride` and
@@ -29,7 +32,8 @@ use crate::window_options::{Cut, WindowOptions};
 /// # Errors
 ///
 /// Options that cannot work ([`WindowOptions::validate`]), a question too long for its window, and a text that the
-/// tokenizer cannot express, naming the question's id: the first in the order of the examples, contexts before questions.
+/// tokenizer cannot express, naming the question's id: the first in the order of the examples, where in each piece of 2048
+/// examples contexts come before questions.
 pub fn make_features(
     examples: &[Example],
     tokenizer: &QaTokenizer,
@@ -37,36 +41,45 @@ pub fn make_features(
 ) -> Result<Vec<Feature>, Error> {
     options.validate()?;
     let (distinct, context_of) = distinct_contexts(examples);
-    // Errors are looked at in order, so that which one is told does not depend on the threads.
-    let contexts: Vec<Result<Tokens, Error>> = distinct
-        .par_iter()
-        .map(|&first| {
-            encode(
-                tokenizer,
-                &examples[first],
-                "context",
-                &examples[first].context,
-            )
-        })
-        .collect();
-    let contexts: Vec<Tokens> = contexts.into_iter().collect::<Result<_, _>>()?;
-
-    let windows: Vec<Result<Vec<Feature>, Error>> = examples
-        .par_iter()
-        .enumerate()
-        .map(|(index, example)| {
-            example_features(
-                index,
-                example,
-                &contexts[context_of[index]],
-                tokenizer,
-                options,
-            )
-        })
-        .collect();
+    let mut last_use = vec![0; distinct.len()];
+    for (index, &context) in context_of.iter().enumerate() {
+        last_use[context] = index;
+    }
+    let mut contexts: Vec<Tokens> = Vec::with_capacity(distinct.len());
     let mut features = Vec::with_capacity(examples.len());
-    for windows in windows {
-        features.extend(windows?);
+    // A piece at a time, so that memory holds the windows and little else: a context's tokens from its first question
+    // to its last. Errors are looked at in order, so that which one is told does not depend on the threads.
+    for start in (0..examples.len()).step_by(QUESTIONS_AT_A_TIME) {
+        let piece = start..examples.len().min(start + QUESTIONS_AT_A_TIME);
+        let known = contexts.len();
+        let met = distinct.partition_point(|&first| first < piece.end);
+        let encoded: Vec<Result<Tokens, Error>> = distinct[known..met]
+            .par_iter()
+            .map(|&first| {
+                let example = &examples[first];
+                encode(tokenizer, example, "context", &example.context)
+            })
+            .collect();
+        for tokens in encoded {
+            contexts.push(tokens?);
+        }
+        let windows: Vec<Result<Vec<Feature>, Error>> = piece
+            .clone()
+            .into_par_iter()
+            .map(|index| {
+                let context = &contexts[context_of[index]];
+                example_features(index, &examples[index], context, tokenizer, options)
+            })
+            .collect();
+        for windows in windows {
+            features.extend(windows?);
+        }
+        for index in piece {
+            let context = context_of[index];
+            if last_use[context] == index {
+                contexts[context] = Tokens::default();
+            }
+        }
     }
     Ok(features)
 }

@@ -58,6 +58,8 @@ pub use error::Error;
 pub use evaluate::{Evaluation, Timings, evaluate, evaluate_logits, score};
 pub use fetch::{DatasetFile, FetchEvent, FetchOptions, Manifest, fetch_file};
 pub use gradients::ParameterGradients;
+#[cfg(feature = "parquet")]
+pub use machine::quiet_parquet_panics;
 pub use machine::{keep_freed_memory, peak_memory_bytes, with_threads};
 pub use model_folder::{model_cache, model_folder};
 pub use observer::{EpochReport, EvaluationReport, Observer, RunStart, StepReport};

@@ -18,6 +18,17 @@ pub fn keep_freed_memory() {
     }
 }
 
+/// Keeps the panics of Parquet's decoder off standard error: they come back as errors of one line.
+#[cfg(feature = "parquet")]
+pub fn quiet_parquet_panics() {
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if std::thread::current().name() != Some(squad_data::PARQUET_THREAD) {
+            previous(info);
+        }
+    }));
+}
+
 /// Runs `work` on a pool of so many threads; 0 takes every core. What it starts in parallel stays
 /// on these threads, and nothing is left behind for the next run in this process.
 ///

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use proptest::prelude::*;
 use squad_data::{Dataset, Error, Example, QaTokenizer, WindowOptions, make_features};
 
 use crate::common::{fixture, small_tokenizer};
@@ -219,73 +218,5 @@ fn contexts_without_tokens_give_one_window() {
             features[0].char_span(features[0].context.start, features[0].context.start),
             None
         );
-    }
-}
-
-#[test]
-fn a_paragraph_of_ten_megabytes() {
-    let context = "bread 🙂 ".repeat(910_000);
-    let features = make_features(
-        &[Example::new("q", "who?", context)],
-        &small_tokenizer(),
-        &WindowOptions::default(),
-    );
-    let features = features.unwrap();
-    let last = features.last().unwrap();
-    assert_eq!(last.offsets.last().copied(), Some((7_279_998, 7_279_999)));
-}
-
-/// End of the JSON value that starts at byte `start` of `GOOD`: the longest piece that parses.
-fn value_end(start: usize) -> usize {
-    let parses = |end: &usize| {
-        GOOD.get(start..*end)
-            .is_some_and(|piece| serde_json::from_str::<serde_json::Value>(piece).is_ok())
-    };
-    (start..=GOOD.len()).rev().find(parses).unwrap()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        if let Err(error) = Dataset::from_json("f.json", &bytes) {
-            prop_assert!(!error.to_string().contains('\n'));
-        }
-    }
-
-    #[test]
-    fn damaged_files_never_panic(edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3u8), 1..6)) {
-        let mut bytes = GOOD.as_bytes().to_vec();
-        for (at, byte, kind) in edits {
-            let at = at.index(bytes.len());
-            match kind {
-                0 => bytes[at] = byte,
-                1 => drop(bytes.remove(at)),
-                _ => bytes.insert(at, byte),
-            }
-        }
-        match Dataset::from_json("f.json", &bytes) {
-            Err(error) => prop_assert!(!error.to_string().contains('\n')),
-            Ok(dataset) => {
-                let features = make_features(&dataset.examples, &small_tokenizer(), &WindowOptions::default());
-                prop_assert!(features.is_ok());
-            }
-        }
-    }
-
-    #[test]
-    fn swapped_values_never_panic(
-        at in any::<prop::sample::Index>(),
-        value in prop::sample::select(vec!["null", "true", "-1", "1e400", "\"\"", "[]", "{}", "9999999999999999999", "[[]]", "\"\\u0000\""]),
-    ) {
-        // Every value of the document that stands behind a colon, replaced by another one.
-        let colons: Vec<usize> = GOOD.match_indices("\":").map(|(place, _)| place + 2).collect();
-        let start = colons[at.index(colons.len())];
-        let end = value_end(start);
-        let json = format!("{}{value}{}", &GOOD[..start], &GOOD[end..]);
-        if let Err(error) = Dataset::from_json("f.json", json.as_bytes()) {
-            prop_assert!(!error.to_string().contains('\n'));
-        }
     }
 }

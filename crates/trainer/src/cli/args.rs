@@ -138,7 +138,7 @@ pub(super) struct Predict {
 
 #[derive(Args)]
 pub(super) struct Inspect {
-    /// A SQuAD JSON file
+    /// A SQuAD file: JSON, JSON Lines, either of them with gzip, or Parquet
     #[arg(long)]
     pub(super) dataset: PathBuf,
     /// A tokenizer.json, or the folder that holds it

@@ -13,7 +13,7 @@ use bert_qa::Pretrained;
 use burn::tensor::Device;
 use clap::Parser;
 use serde_json::json;
-use squad_data::{Dataset, QaTokenizer, make_features};
+use squad_data::{Dataset, Feature, QaTokenizer, make_features};
 use trainer::{Error, WindowConfig};
 
 use args::{Cli, Command, Devices, Inspect};
@@ -69,11 +69,16 @@ fn load(model: &str, device: &str, windows: &WindowConfig) -> Result<(Pretrained
 fn inspect(args: &Inspect) -> Result<(), Error> {
     let windows = args.windows.config().options();
     windows.validate()?;
-    let dataset = Dataset::read(&args.dataset)?;
+    let (dataset, text_bytes) = Dataset::read_measured(&args.dataset)?;
     let tokenizer = QaTokenizer::from_file(&args.tokenizer)?;
     let features = make_features(&dataset.examples, &tokenizer, &windows)?;
+    let peak_memory_bytes = trainer::peak_memory_bytes();
     let stats = squad_data::inspect(&dataset.examples, &features);
-    let stats = serde_json::to_value(&stats).expect("counts and texts are plain JSON");
+    let mut stats = serde_json::to_value(&stats).expect("counts and texts are plain JSON");
+    let feature_bytes: usize = features.iter().map(Feature::memory_bytes).sum();
+    stats["text_bytes"] = text_bytes.into();
+    stats["feature_bytes"] = feature_bytes.into();
+    stats["peak_memory_bytes"] = peak_memory_bytes.into();
     if !args.json {
         for lost in stats["lost"].as_array().into_iter().flatten() {
             println!("answer lost: {lost}");

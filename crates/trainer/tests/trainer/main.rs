@@ -8,6 +8,7 @@ mod case;
 #[path = "../../../bert-qa/tests/bert_qa/tensors.rs"]
 mod tensors;
 
+mod bad_files;
 mod command_line;
 mod configs;
 mod evaluate;
@@ -18,6 +19,7 @@ mod fetch_dataset;
 mod fetch_place;
 mod file_server;
 mod gradients;
+mod memory;
 mod mistaken_folders;
 mod mistakes;
 mod optimisation;

@@ -1,0 +1,294 @@
+//! Wrong Parquet files: one line that names the file and, where there is one, the row and the column.
+
+use parquet::basic::Compression;
+use squad_data::{Answer, Example};
+
+use crate::forms::{message, read};
+use crate::tables::{Column, HUB, Values, columns, file};
+
+fn examples() -> Vec<Example> {
+    let example = |number: usize| Example {
+        title: "Pies".into(),
+        answers: vec![
+            Answer {
+                text: "a pie".to_owned(),
+                start: 10
+            };
+            number % 3
+        ],
+        is_impossible: number.is_multiple_of(3),
+        ..Example::new(format!("q{number}"), "What?", "Zoë 🙂 ate a pie.")
+    };
+    (0..6).map(example).collect()
+}
+
+fn parquet(schema: &str, columns: Vec<Column>) -> Vec<u8> {
+    file(schema, &[columns], Compression::SNAPPY)
+}
+
+/// The message for the good columns after a change.
+fn changed(change: impl FnOnce(&mut Vec<Column>)) -> String {
+    let mut columns = columns(&examples());
+    change(&mut columns);
+    message("f.parquet", &parquet(HUB, columns))
+}
+
+#[test]
+fn the_good_file_is_good() {
+    let bytes = parquet(HUB, columns(&examples()));
+    assert_eq!(read("f.parquet", &bytes).unwrap().examples, examples());
+}
+
+#[test]
+fn columns_are_checked_before_rows_are_read() {
+    for (wrong, expected) in [
+        (
+            HUB.replace(" id (UTF8)", " name (UTF8)"),
+            "no column `id`, only \"name, title, context, question, answers\"",
+        ),
+        (
+            HUB.replace(" context (UTF8)", " text (UTF8)"),
+            "no column `context`",
+        ),
+        (
+            HUB.replace(" question (UTF8)", " question"),
+            "column `question` is BYTE_ARRAY, expected a string",
+        ),
+        (
+            HUB.replace("group answers {", "group answer {"),
+            "no column `answers`",
+        ),
+        (
+            HUB.replace("group text (LIST)", "group texts (LIST)"),
+            "column `answers` has no field `text`",
+        ),
+        (
+            HUB.replace("group answer_start (LIST)", "group start (LIST)"),
+            "no field `answer_start`",
+        ),
+        (
+            HUB.replace("title (UTF8)", "id (UTF8)"),
+            "two columns `id`; drop one",
+        ),
+    ] {
+        let message = message("f.parquet", &parquet(&wrong, columns(&examples())));
+        assert!(
+            message.starts_with("f.parquet: ") && message.contains(expected),
+            "{expected} is not in {message}"
+        );
+    }
+    let no_list = "message schema { optional binary id (UTF8); optional binary context (UTF8);
+        optional binary question (UTF8); optional group answers { optional binary text (UTF8); optional int32 answer_start; } }";
+    let mut flat = vec![
+        Column::texts(["q"]),
+        Column::texts(["Bo"]),
+        Column::texts(["Who?"]),
+    ];
+    flat.extend([Column::texts(["Bo"]), Column::flat(Values::Int32(vec![0]))]);
+    let message = message("f.parquet", &parquet(no_list, flat));
+    assert!(
+        message.contains("column `answers.text` is not a list of strings"),
+        "{message}"
+    );
+}
+
+#[test]
+fn types_of_columns_are_named() {
+    let ids = HUB.replace("binary id (UTF8)", "int64 id");
+    let mut numbers = columns(&examples());
+    numbers[0] = Column::flat(Values::Int64((0..6).collect()));
+    let text = message("f.parquet", &parquet(&ids, numbers));
+    assert!(
+        text.contains("column `id` is INT64, expected a string"),
+        "{text}"
+    );
+
+    let starts = HUB.replace("int32 element", "double element");
+    let mut floats = columns(&examples());
+    floats[5].values = Values::Float(vec![10.0; 6]);
+    let text = message("f.parquet", &parquet(&starts, floats));
+    assert!(
+        text.contains("column `answers.answer_start` is DOUBLE, expected a list of int32 or int64"),
+        "{text}"
+    );
+
+    // Wider integers, columns that nobody needs, and none where one may be missing.
+    let starts = HUB.replace("int32 element", "int64 element");
+    let mut wide = columns(&examples());
+    wide[5].values = Values::Int64(vec![10; 6]);
+    assert_eq!(
+        read("f.parquet", &parquet(&starts, wide)).unwrap().examples,
+        examples()
+    );
+    let more = HUB.replace(
+        "optional binary title (UTF8)",
+        "optional boolean is_impossible; optional double weight",
+    );
+    let mut other = columns(&examples());
+    other[1] = Column::flat(Values::Bool(
+        examples().iter().map(|e| e.is_impossible).collect(),
+    ));
+    other.insert(2, Column::flat(Values::Float(vec![1.0; 6])));
+    let read = read("f.parquet", &parquet(&more, other)).unwrap();
+    assert_eq!((read.len(), &*read.examples[0].title), (6, ""));
+}
+
+/// Makes the value of a row null.
+fn null(column: &mut Column, row: usize) {
+    column.definitions[row] = 0;
+    match &mut column.values {
+        Values::Texts(values) => drop(values.remove(row)),
+        Values::Int32(values) => drop(values.remove(row)),
+        _ => unreachable!("the columns are texts and starts"),
+    }
+}
+
+#[test]
+fn nulls_are_placed() {
+    for (column, name) in [(0, "id"), (2, "context"), (3, "question")] {
+        let message = changed(|columns| null(&mut columns[column], 4));
+        assert!(
+            message.starts_with(&format!("f.parquet: row 5: column `{name}` is null")),
+            "{message}"
+        );
+    }
+    // Row 4 has no answer: its place in the lists says "empty" (2), then "no list" (1), then "no answers" (0).
+    let place = 3;
+    for (level, expected) in [(1, "column `answers.text` is null"), (0, "column `answers")] {
+        let message = changed(|columns| {
+            columns[4].definitions[place + 1] = level;
+            if level == 0 {
+                columns[5].definitions[place + 1] = level;
+            }
+        });
+        assert!(
+            message.starts_with("f.parquet: row 4: ") && message.contains(expected),
+            "{message}"
+        );
+    }
+    // An element: the answer of row 2.
+    let message = changed(|columns| {
+        columns[4].definitions[1] = 3;
+        let Values::Texts(texts) = &mut columns[4].values else {
+            unreachable!("answers are texts")
+        };
+        texts.remove(0);
+    });
+    assert!(
+        message.starts_with("f.parquet: row 2: column `answers.text` is null"),
+        "{message}"
+    );
+    // A title may be null, as it may be missing.
+    let mut columns = columns(&examples());
+    null(&mut columns[1], 0);
+    let read = read("f.parquet", &parquet(HUB, columns)).unwrap();
+    assert_eq!(
+        (&*read.examples[0].title, &*read.examples[1].title),
+        ("", "Pies")
+    );
+}
+
+#[test]
+fn the_rules_of_the_nested_form_hold_for_rows() {
+    let text = |column: usize, row: usize, text: &'static str| {
+        move |columns: &mut Vec<Column>| {
+            let Values::Texts(texts) = &mut columns[column].values else {
+                unreachable!("a column of texts")
+            };
+            texts[row] = text.to_owned();
+        }
+    };
+    assert!(changed(text(2, 5, " ")).starts_with("f.parquet: row 6: the context is empty"));
+    assert!(
+        changed(text(3, 1, ""))
+            .starts_with("f.parquet: row 2: question \"q1\": the question is empty")
+    );
+    assert!(
+        changed(text(4, 0, "Bo"))
+            .contains("row 2: question \"q1\": answer \"Bo\" does not match its context")
+    );
+    let twice = changed(text(0, 3, "q1"));
+    assert!(
+        twice.contains("f.parquet: question 2 and in ") && twice.contains("f.parquet: row 4;"),
+        "{twice}"
+    );
+    let lengths = changed(|columns| {
+        // Row 3 has two answers; the second start goes.
+        columns[5].definitions.remove(3);
+        columns[5].repetitions.remove(3);
+        columns[5].values = Values::Int32(vec![10; 5]);
+    });
+    assert!(
+        lengths.starts_with("f.parquet: row 3: question \"q2\": answers.text has 2 entries and answers.answer_start 1;"),
+        "{lengths}"
+    );
+}
+
+#[test]
+fn what_is_not_parquet_is_named() {
+    let whole = parquet(HUB, columns(&examples()));
+    let empty = parquet(HUB, columns(&[]));
+    assert!(message("f.parquet", &empty).contains("no question in it"));
+    let cut = |length: usize| &whole[..length];
+    for bytes in [
+        &b""[..],
+        b"PAR1",
+        b"PAR1PAR1",
+        b"{\"data\": []}",
+        cut(200),
+        cut(whole.len() - 1),
+    ] {
+        let message = message("f.parquet", bytes);
+        assert!(
+            message.starts_with("f.parquet: not a Parquet file that can be read: "),
+            "{message}"
+        );
+    }
+    // Parquet has its own compression; a table inside gzip is not text.
+    assert!(message("f.gz", &crate::forms::gzip(&whole)).contains("line 1, column "));
+}
+
+/// A file without rows whose columns are nested so deeply, in Thrift's compact form: every level takes 8 bytes.
+fn nested(depth: usize) -> Vec<u8> {
+    let mut footer = vec![0x15, 2, 0x19, 0xfc];
+    let mut count = depth + 2;
+    while count >= 0x80 {
+        footer.push(count as u8 | 0x80);
+        count >>= 7;
+    }
+    footer.push(count as u8);
+    footer.extend([0x48, 1, b'r', 0x15, 2, 0]);
+    footer.extend([0x35, 0, 0x18, 1, b'a', 0x15, 2, 0].repeat(depth));
+    footer.extend([0x15, 2, 0x25, 0, 0x18, 1, b'a', 0]);
+    footer.extend([0x16, 0, 0x19, 0x0c, 0]);
+    let length = (footer.len() as u32).to_le_bytes();
+    [b"PAR1", &*footer, &length, b"PAR1"].concat()
+}
+
+#[test]
+fn deep_schemas_do_not_overflow_the_stack() {
+    for depth in [0, 1, 1_000, 100_000, 520_000] {
+        let message = message("f.parquet", &nested(depth));
+        assert!(
+            message.contains("no column `id`, only \"a\""),
+            "{depth}: {message}"
+        );
+    }
+    let message = message("f.parquet", &nested(530_000));
+    assert!(message.contains("its footer has 42"), "{message}");
+}
+
+#[test]
+fn pages_may_not_claim_more_values_than_they_hold() {
+    let mut bytes = file(HUB, &[columns(&examples())], Compression::UNCOMPRESSED);
+    // The header of the ids' dictionary: its kind, 36 bytes twice, and 6 values (Thrift doubles numbers).
+    let header = [0x15, 4, 0x15, 72, 0x15, 72, 0x4c, 0x15, 12];
+    assert_eq!(bytes[4..13], header);
+    assert_eq!(read("f.parquet", &bytes).unwrap().len(), 6);
+    bytes[12] = 126;
+    let message = message("f.parquet", &bytes);
+    assert!(
+        message.contains("a page claims to have 63 values"),
+        "{message}"
+    );
+}

@@ -1,0 +1,187 @@
+//! Data files as the command meets them: wrong ones are exit 2 and one line, odd but right ones work.
+
+use serde_json::{Value, json};
+
+use crate::support::{Finished, Sandbox};
+
+fn inspect(sandbox: &Sandbox, name: &str, bytes: &[u8]) -> Finished {
+    std::fs::write(sandbox.path(name), bytes).unwrap();
+    sandbox.command(&[
+        "inspect",
+        "--json",
+        "--tokenizer=encoder",
+        "--dataset",
+        name,
+    ])
+}
+
+fn document(context: &str, questions: Value) -> String {
+    json!({"data": [{"paragraphs": [{"context": context, "qas": questions}]}]}).to_string()
+}
+
+fn question(id: &str, start: i64) -> Value {
+    json!({"id": id, "question": "Who?", "answers": [{"text": "Bo", "answer_start": start}]})
+}
+
+/// A gzip file that stores its bytes as they are.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let crc = !bytes.iter().fold(!0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            (crc >> 1) ^ (0xedb8_8320 * (crc & 1))
+        })
+    });
+    let length = u16::try_from(bytes.len()).unwrap();
+    let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255, 1];
+    file.extend(length.to_le_bytes());
+    file.extend((!length).to_le_bytes());
+    file.extend(bytes);
+    file.extend(crc.to_le_bytes());
+    file.extend(u32::from(length).to_le_bytes());
+    file
+}
+
+#[test]
+fn wrong_values_are_one_line() {
+    let sandbox = Sandbox::new();
+    let one = |start: i64| document("Bo ran.", json!([question("q1", start)]));
+    let nested = format!("{{\"version\": {}", "[".repeat(100_000));
+    for (text, parts) in [
+        (one(-1), &["\"q1\"", "answer_start -1", "outside"][..]),
+        (
+            one(i64::MAX),
+            &["\"q1\"", "answer_start 9223372036854775807"],
+        ),
+        (
+            one(0).replace("start\":0", "start\":1e30"),
+            &["line 1", "answer_start", "1e+30"],
+        ),
+        (
+            one(0).replace("start\":0", "start\":9223372036854775808"),
+            &["line 1", "answer_start"],
+        ),
+        (
+            one(0).replace("Who?", " "),
+            &["\"q1\"", "question is empty"],
+        ),
+        (
+            document(" ", json!([question("q1", 0)])),
+            &["data[0].paragraphs[0]", "context is empty"],
+        ),
+        (
+            document("Bo ran.", json!([question("q1", 0), question("q1", 0)])),
+            &["\"q1\"", "twice"],
+        ),
+        (nested, &["line 1", "at version", "nested too deeply"]),
+    ] {
+        inspect(&sandbox, "wrong.json", text.as_bytes())
+            .mistake(&[&["wrong.json"], parts].concat());
+    }
+    let good = one(0);
+    let not_utf8 = [good.as_bytes(), b"\n \xff"].concat();
+    inspect(&sandbox, "wrong.json", &not_utf8).mistake(&[
+        "wrong.json",
+        "line 2",
+        "column 2",
+        "UTF-8",
+    ]);
+    assert_eq!(
+        inspect(&sandbox, "good.json", good.as_bytes()).json()["questions"],
+        1
+    );
+}
+
+#[test]
+fn a_tokenizer_without_its_special_tokens() {
+    let sandbox = Sandbox::new();
+    for token in ["[CLS]", "[SEP]"] {
+        let text = sandbox.text("encoder/tokenizer.json").replace(token, "[X]");
+        sandbox.write("tokenizer.json", &text);
+        let arguments = [
+            "inspect",
+            "--dataset=dev.json",
+            "--tokenizer=tokenizer.json",
+        ];
+        sandbox
+            .command(&arguments)
+            .mistake(&["tokenizer.json", token]);
+    }
+}
+
+#[test]
+fn odd_texts_work() {
+    let sandbox = Sandbox::new();
+    for context in ["\0\0Bo\0 ran.", "🙂 e\u{301}Bo ran.", "No\r\nBo ran."] {
+        let start = context[..context.find("Bo").unwrap()].chars().count();
+        let text = document(context, json!([question("q1", start as i64)]));
+        let text = format!("\u{feff}{}", text.replace(",\"", ",\r\n\""));
+        let stats = inspect(&sandbox, "odd.json", text.as_bytes()).json();
+        assert_eq!(
+            (&stats["questions"], &stats["labelled"]),
+            (&1.into(), &1.into())
+        );
+    }
+}
+
+/// A good row and one whose answer is elsewhere.
+fn rows() -> [String; 2] {
+    ["q1", "q2"].map(|id| {
+        let start = i32::from(id == "q2");
+        let answers = json!({"text": ["Bo"], "answer_start": [start]});
+        json!({"id": id, "context": "Bo ran.", "question": "Who?", "answers": answers}).to_string()
+    })
+}
+
+#[test]
+fn rows_and_gzip() {
+    let sandbox = Sandbox::new();
+    let [good, wrong] = rows();
+    let packed = gzip(good.as_bytes());
+    for (name, bytes) in [("rows.jsonl", good.as_bytes()), ("rows.jsonl.gz", &packed)] {
+        let stats = inspect(&sandbox, name, bytes).json();
+        assert_eq!(stats["questions"], 1);
+        assert_eq!(stats["text_bytes"], good.len());
+    }
+    let lines = format!("{good}\n\n{wrong}\n");
+    let parts = ["rows.jsonl", "line 3", "\"q2\"", "answer_start 1"];
+    inspect(&sandbox, "rows.jsonl", lines.as_bytes()).mistake(&parts);
+    let lines = format!("{good}\n{}\n", wrong.replace("\"Who?\"", "null"));
+    let parts = ["rows.jsonl", "line 2, column ", "at question"];
+    inspect(&sandbox, "rows.jsonl", lines.as_bytes()).mistake(&parts);
+    let cut = &packed[..packed.len() - 3];
+    inspect(&sandbox, "cut.gz", cut).mistake(&["cut.gz", "gzip", "stops in the middle"]);
+    let mut flipped = packed.clone();
+    flipped[20] ^= 1;
+    inspect(&sandbox, "bad.gz", &flipped).mistake(&["bad.gz", "gzip", "damaged"]);
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn parquet() {
+    let sandbox = Sandbox::new();
+    let fixture = crate::support::workspace("crates/squad-data/tests/fixtures/plain.parquet");
+    let good = std::fs::read(fixture).unwrap();
+    let stats = inspect(&sandbox, "good.parquet", &good).json();
+    assert_eq!(
+        (&stats["questions"], &stats["features"]),
+        (&12.into(), &12.into())
+    );
+    inspect(&sandbox, "cut.parquet", &good[..good.len() / 2])
+        .mistake(&["cut.parquet", "not a Parquet file"]);
+    inspect(&sandbox, "none.parquet", b"").mistake(&["none.parquet", "not a Parquet file"]);
+
+    // A byte that the decoder panics for: nothing of that may be seen.
+    let panics = |bytes: &[u8]| {
+        let path = sandbox.path("bad.parquet");
+        std::fs::write(&path, bytes).unwrap();
+        let read = squad_data::Dataset::read(&path);
+        read.is_err_and(|error| error.to_string().contains("contradict each other"))
+    };
+    let damaged = (0..good.len()).map(|at| {
+        let mut bytes = good.clone();
+        bytes[at] = 0xff;
+        bytes
+    });
+    let damaged = damaged.into_iter().find(|bytes| panics(bytes));
+    let damaged = damaged.expect("some byte makes the decoder panic");
+    inspect(&sandbox, "bad.parquet", &damaged).mistake(&["bad.parquet", "contradict each other"]);
+}

@@ -1,0 +1,66 @@
+"""Writes crates/squad-data/tests/fixtures/hub.parquet and plain.parquet: the first questions of datasets/sample/dev.json in
+the columns that the Hub's SQuAD data sets have, with Snappy and without compression.
+
+    python tools/reference/make_parquet_fixture.py
+    python tools/reference/make_parquet_fixture.py SQUAD.json OUT.parquet [snappy|none]   converts any SQuAD file
+
+Last run with pyarrow 26.0.1.
+"""
+
+import json
+import pathlib
+import sys
+
+import pyarrow
+import pyarrow.parquet
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCHEMA = pyarrow.schema(
+    [
+        ("id", pyarrow.string()),
+        ("title", pyarrow.string()),
+        ("context", pyarrow.string()),
+        ("question", pyarrow.string()),
+        (
+            "answers",
+            pyarrow.struct(
+                [
+                    ("text", pyarrow.list_(pyarrow.string())),
+                    ("answer_start", pyarrow.list_(pyarrow.int32())),
+                ]
+            ),
+        ),
+    ]
+)
+
+
+def rows(path):
+    for article in json.loads(pathlib.Path(path).read_text(encoding="utf-8"))["data"]:
+        for paragraph in article["paragraphs"]:
+            for question in paragraph["qas"]:
+                yield {
+                    "id": question["id"],
+                    "title": article.get("title", ""),
+                    "context": paragraph["context"],
+                    "question": question["question"],
+                    "answers": {
+                        "text": [answer["text"] for answer in question["answers"]],
+                        "answer_start": [answer["answer_start"] for answer in question["answers"]],
+                    },
+                }
+
+
+def write(rows, path, compression):
+    table = pyarrow.Table.from_pylist(rows, schema=SCHEMA)
+    pyarrow.parquet.write_table(table, path, compression=compression)
+    print(path, table.num_rows, "rows", pathlib.Path(path).stat().st_size, "bytes")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        write(list(rows(sys.argv[1])), sys.argv[2], (sys.argv + ["snappy"])[3])
+    else:
+        fixtures = ROOT / "crates/squad-data/tests/fixtures"
+        first = list(rows(ROOT / "datasets/sample/dev.json"))[:12]
+        write(first, fixtures / "hub.parquet", "snappy")
+        write(first, fixtures / "plain.parquet", "none")
