@@ -100,6 +100,11 @@ impl Fit<'_> {
         batches: &[PackedBatch],
         observer: &mut dyn Observer,
     ) -> Result<BertForQuestionAnswering, Error> {
+        tracing::debug!(
+            "step {}: windows {}",
+            self.state.step + 1,
+            self.windows(batches)
+        );
         let started = Instant::now();
         let learning_rate = self.schedule.rate(self.state.step);
         let features: usize = batches.iter().map(PackedBatch::len).sum();
@@ -154,6 +159,19 @@ impl Fit<'_> {
         self.state.sampler.next_batch += batches;
         self.state.features += features as u64;
         self.state.training_seconds += seconds;
+    }
+
+    /// The windows of a step as `QUESTION_ID#WINDOW`, windows of a question counted from 0.
+    fn windows(&self, batches: &[PackedBatch]) -> String {
+        let features = &self.train.features;
+        let name = |&window: &usize| {
+            let example = features[window].example;
+            let first = features.partition_point(|feature| feature.example < example);
+            let id = &self.train.dataset.examples[example].id;
+            format!("{id}#{}", window - first)
+        };
+        let windows = batches.iter().flat_map(|batch| &batch.features);
+        windows.map(name).collect::<Vec<_>>().join(" ")
     }
 
     /// Stops the run before a number that is none gets into the model.

@@ -49,8 +49,8 @@ mod train;
 mod window_scores;
 
 pub use config::{
-    AnswerConfig, CheckpointConfig, Config, DevConfig, Init, LrSchedulerType, ModelConfig,
-    RunConfig, TrainConfig, WindowConfig,
+    AnswerConfig, CheckpointConfig, Config, DevConfig, DistributedConfig, Init, LrSchedulerType,
+    ModelConfig, RunConfig, Strategy, TrainConfig, WindowConfig,
 };
 pub use data::{Questions, read_questions};
 pub use device::{DeviceInfo, device, devices};

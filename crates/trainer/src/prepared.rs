@@ -4,7 +4,7 @@ use squad_data::Feature;
 
 use crate::Error;
 use crate::checkpoint::Checkpoint;
-use crate::config::{Config, Init};
+use crate::config::{Config, Init, Strategy};
 use crate::data::{Questions, digest, read_questions};
 use crate::device::DeviceInfo;
 use crate::evaluate::evaluate_logits;
@@ -82,7 +82,10 @@ impl Prepared {
         })
     }
 
-    pub(crate) fn describe(&self) {
+    pub(crate) fn describe(&self, config: &Config) {
+        if config.distributed.strategy != Strategy::None {
+            tracing::warn!("distributed.strategy has no effect: this is one process");
+        }
         tracing::info!("{}", self.loaded);
         tracing::info!(
             "training on {} questions ({} windows), scoring on {} ({} windows), on {}",

@@ -159,7 +159,7 @@ impl<'a> Trainer<'a> {
         // Nothing is left that the user could mend: from here on the folder is a run's.
         run_dir.write("config.toml", &self.config.to_toml())?;
         tracing::info!("results go to {}", run_dir.path().display());
-        run.describe();
+        run.describe(&self.config);
         let observers = &mut self.observers;
         let mut told = open_curves(&run_dir, &run.state, self.resume, observers)?;
         let fit = Fit {
