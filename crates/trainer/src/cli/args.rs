@@ -27,6 +27,8 @@ pub(super) enum Command {
     Inspect(Inspect),
     /// Fetch a model and say where it is
     Fetch(Fetch),
+    /// Write one HTML page about a run
+    Report(Report),
     /// List the devices of this build and machine
     Devices(Devices),
 }
@@ -149,6 +151,15 @@ pub(super) enum FetchWhat {
         /// As in model.source
         name: String,
     },
+}
+
+#[derive(Args)]
+pub(super) struct Report {
+    /// The run's folder
+    pub(super) run_dir: PathBuf,
+    /// Where the page goes [default: report.html in the run's folder]
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -1,5 +1,6 @@
 mod args;
 mod log;
+mod report;
 mod train;
 
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Fetch(Fetch {
             what: FetchWhat::Model { name },
         })) => fetch_model(&name),
+        Some(Command::Report(args)) => report::run(&args),
         Some(Command::Devices(args)) => devices(&args),
     };
     finish(result.map(|()| ExitCode::SUCCESS))

@@ -8,6 +8,7 @@ mod mistaken_folders;
 mod mistakes;
 mod optimizer;
 mod real_data;
+mod report;
 mod reproducible;
 mod resume;
 mod run;
