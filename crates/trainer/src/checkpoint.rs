@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::optimizer::Optimizer;
-use crate::run_dir::sync_folder;
+use crate::run_dir::{open_to, sync_folder};
 use crate::state::RunState;
 use crate::{Error, optimizer_state};
 
@@ -66,10 +66,9 @@ impl Checkpoints {
     ) -> Result<PathBuf, Error> {
         let fault = |e: std::io::Error| Error::file(&self.folder, format!("no checkpoint: {e}"));
         std::fs::create_dir_all(&self.folder).map_err(fault)?;
-        let writing = tempfile::Builder::new()
-            .prefix(WRITING)
-            .tempdir_in(&self.folder)
-            .map_err(fault)?;
+        let mut builder = tempfile::Builder::new();
+        open_to(0o777, builder.prefix(WRITING));
+        let writing = builder.tempdir_in(&self.folder).map_err(fault)?;
         let new = writing.path();
         companions.save(model, &new.join(MODEL))?;
         optimizer_state::write(optimizer, &new.join(OPTIMIZER))?;

@@ -14,6 +14,9 @@ use crate::state::RunState;
 use crate::train::Trained;
 use crate::{Error, machine};
 
+/// As the workspace pins it.
+const BURN: &str = "0.22.1";
+
 /// What a finished run saves.
 pub(crate) struct Ending<'a> {
     pub(crate) config: &'a Config,
@@ -69,6 +72,7 @@ impl Ending<'_> {
             "peak_memory_bytes": machine::peak_memory_bytes(),
             "device": self.info.name,
             "threads": rayon::current_num_threads(),
+            "versions": { "squad-burn": env!("CARGO_PKG_VERSION"), "burn": BURN },
         })
     }
 }

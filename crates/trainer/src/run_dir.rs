@@ -156,6 +156,18 @@ pub(crate) fn check_writable(folder: &Path) -> std::io::Result<()> {
     file.close()
 }
 
+/// What is made under a temporary name is for its maker alone; what a run leaves is for whom the
+/// user's mask allows, as any other file. `mode` is 0o666 for files, 0o777 for folders.
+pub(crate) fn open_to(mode: u32, builder: &mut tempfile::Builder<'_, '_>) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(mode));
+    }
+    #[cfg(not(unix))]
+    let _ = (mode, builder);
+}
+
 /// Writes a text file under a temporary name beside `path` and renames it.
 pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
     let folder = match path.parent() {
@@ -163,7 +175,9 @@ pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
         _ => Path::new("."),
     };
     let write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut builder = tempfile::Builder::new();
+        open_to(0o666, &mut builder);
+        let mut file = builder.tempfile_in(folder)?;
         file.write_all(text.as_bytes())?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|e| e.error)?;

@@ -29,6 +29,8 @@ pub(super) enum Command {
     Inspect(Inspect),
     /// Fetch a data set or a model and say where it is
     Fetch(Fetch),
+    /// Write one HTML page about a run
+    Report(Report),
     /// List the devices of this build and machine
     Devices(Devices),
 }
@@ -182,6 +184,15 @@ pub(super) struct FetchDataset {
     /// Another list of files, in the form of datasets/manifest.toml
     #[arg(long, value_name = "FILE")]
     pub(super) manifest: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(super) struct Report {
+    /// The run's folder
+    pub(super) run_dir: PathBuf,
+    /// Where the page goes [default: report.html in the run's folder]
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -3,6 +3,7 @@ mod evaluate;
 mod fetch;
 mod log;
 mod predict;
+mod report;
 mod score;
 mod train;
 
@@ -29,6 +30,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Predict(args)) => predict::run(args),
         Some(Command::Inspect(args)) => inspect(&args),
         Some(Command::Fetch(args)) => fetch::run(args.what),
+        Some(Command::Report(args)) => report::run(&args),
         Some(Command::Devices(args)) => devices(&args),
     };
     finish(result.map(|()| ExitCode::SUCCESS))

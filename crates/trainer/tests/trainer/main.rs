@@ -29,6 +29,7 @@ mod pointer_model;
 mod postprocessing;
 mod predict;
 mod real_data;
+mod report;
 mod reproducible;
 mod resume;
 mod run;

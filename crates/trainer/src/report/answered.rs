@@ -1,0 +1,235 @@
+//! The dev questions with what was answered.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+
+use qa_metrics::{Question, score_v1, score_v2};
+use serde::Deserialize;
+use serde_json::Value;
+use squad_data::{Dataset, Example};
+
+use super::outcome::Outcome;
+use super::run::{Run, read_json};
+use crate::{Config, Error, read_questions};
+
+/// A question of the dev set and its answer.
+pub(super) struct Answered {
+    pub(super) example: Example,
+    /// What was answered; empty for "no answer".
+    pub(super) text: String,
+    /// Where it stands in the context, in Unicode code points.
+    pub(super) span: Option<Range<usize>>,
+    /// Its probability among the question's n-best list.
+    pub(super) probability: Option<f64>,
+    /// Score of "no answer" less that of the best span.
+    pub(super) null_odds: Option<f64>,
+    pub(super) exact: bool,
+    /// From 0 to 1.
+    pub(super) f1: f64,
+    pub(super) outcome: Outcome,
+}
+
+/// What is left of the dev set.
+pub(super) enum Answers {
+    /// The run has not answered it yet.
+    NotYet,
+    /// The questions cannot be shown; why not.
+    Missing(String),
+    /// In file order.
+    Scored(Vec<Answered>),
+}
+
+/// What a run wrote into `dev/`, by question id.
+struct Written {
+    predictions: HashMap<String, String>,
+    n_best: HashMap<String, Vec<Span>>,
+    null_odds: HashMap<String, Option<f64>>,
+    metrics: Value,
+}
+
+/// An entry of `nbest.json`.
+#[derive(Deserialize)]
+struct Span {
+    text: String,
+    probability: Option<f64>,
+    offsets: [usize; 2],
+}
+
+impl Answers {
+    /// Reads the answers, and the dev set that the configuration names.
+    ///
+    /// # Errors
+    /// If a file of `dev/` is damaged, or missing while others are there.
+    pub(super) fn read(run: &Run) -> Result<Self, Error> {
+        let Some(written) = Written::read(&run.folder.join("dev"))? else {
+            return Ok(Self::NotYet);
+        };
+        let why = match dev_questions(&run.config) {
+            Ok(dataset) => match written.score(&dataset) {
+                Some(answered) => return Ok(Self::Scored(answered)),
+                None => format!("{} is not what this run answered", dataset.name),
+            },
+            Err(error) => error.to_string(),
+        };
+        Ok(Self::Missing(why))
+    }
+}
+
+/// The dev set as the run saw it. Where it is a file of its own, the training files are not needed.
+fn dev_questions(config: &Config) -> Result<Dataset, Error> {
+    let mut config = config.clone();
+    if config.train.split == 0.0 {
+        config.train.files = vec![config.dev.file.clone()];
+        (config.train.answerable_only, config.train.first) = (false, 1);
+    }
+    Ok(read_questions(&config)?.1)
+}
+
+impl Written {
+    fn read(folder: &Path) -> Result<Option<Self>, Error> {
+        let Some(predictions) = read_json(&folder.join("predictions.json"))? else {
+            return Ok(None);
+        };
+        fn needed<T: serde::de::DeserializeOwned>(folder: &Path, name: &str) -> Result<T, Error> {
+            let path = folder.join(name);
+            let missing = || Error::file(&path, "is missing beside predictions.json");
+            read_json(&path)?.ok_or_else(missing)
+        }
+        Ok(Some(Self {
+            predictions,
+            n_best: needed(folder, "nbest.json")?,
+            null_odds: needed(folder, "null_odds.json")?,
+            metrics: needed(folder, "metrics.json")?,
+        }))
+    }
+
+    /// Scores each question officially; `None` where the dataset is not the one that was answered.
+    fn score(&self, dataset: &Dataset) -> Option<Vec<Answered>> {
+        let examples = &dataset.examples;
+        let questions: Vec<_> = examples
+            .iter()
+            .map(|example| Question {
+                id: &example.id,
+                answers: example.answers.iter().map(|a| a.text.as_str()).collect(),
+            })
+            .collect();
+        let (scores, missing, [exact, f1]) = if dataset.has_unanswerable() {
+            let scored = score_v2(&questions, &self.predictions).ok()?;
+            let means = [scored.scores.exact, scored.scores.f1];
+            (scored.questions, scored.missing, means)
+        } else {
+            let scored = score_v1(&questions, &self.predictions).ok()?;
+            let means = [scored.scores.exact_match, scored.scores.f1];
+            (scored.questions, scored.missing, means)
+        };
+        let told = |key: &str, value: f64| {
+            let told = self.metrics.get(key).and_then(Value::as_f64);
+            // Half of the sixth decimal: only the order of the sums may differ.
+            told.is_some_and(|told| (told - value).abs() < 5e-7)
+        };
+        let is_the_same = missing.is_empty()
+            && self.predictions.len() == examples.len()
+            && (told("exact", exact) || told("exact_match", exact))
+            && told("f1", f1);
+        if !is_the_same {
+            return None;
+        }
+        let pairs = examples.iter().zip(&scores);
+        pairs
+            .map(|(example, score)| self.answered(example, score.exact == 1.0, score.f1))
+            .collect()
+    }
+
+    /// `None` where the answer does not stand where it was found.
+    fn answered(&self, example: &Example, exact: bool, f1: f64) -> Option<Answered> {
+        let text = self.predictions.get(&example.id)?;
+        let n_best = self.n_best.get(&example.id).map_or(&[][..], Vec::as_slice);
+        let entry = n_best.iter().find(|entry| entry.text == *text);
+        let span = entry
+            .filter(|_| !text.is_empty())
+            .map(|entry| entry.offsets[0]..entry.offsets[1]);
+        if let Some(span) = &span
+            && example.slice(span.clone()) != Some(text)
+        {
+            return None;
+        }
+        Some(Answered {
+            text: text.clone(),
+            probability: entry.and_then(|entry| entry.probability),
+            null_odds: self.null_odds.get(&example.id).copied().flatten(),
+            exact,
+            f1,
+            outcome: Outcome::of(example, (exact, f1), text, span.as_ref()),
+            example: example.clone(),
+            span,
+        })
+    }
+}
+
+/// The questions with the highest F1 that got a span, the surest first.
+pub(super) fn best(answered: &[Answered], count: usize) -> Vec<&Answered> {
+    let spans = answered.iter().filter(|a| !a.text.is_empty() && a.f1 > 0.0);
+    ordered(spans, count, |a, b| b.f1.total_cmp(&a.f1))
+}
+
+/// The wrong answers with the lowest F1, the surest first.
+pub(super) fn worst(answered: &[Answered], count: usize) -> Vec<&Answered> {
+    let wrong = answered.iter().filter(|a| !a.outcome.is_right());
+    ordered(wrong, count, |a, b| a.f1.total_cmp(&b.f1))
+}
+
+/// Ties keep the order of the file.
+fn ordered<'a>(
+    answered: impl Iterator<Item = &'a Answered>,
+    count: usize,
+    by_f1: impl Fn(&Answered, &Answered) -> Ordering,
+) -> Vec<&'a Answered> {
+    let mut all: Vec<_> = answered.collect();
+    let sure = |a: &Answered| a.probability.unwrap_or(0.0);
+    all.sort_by(|a, b| by_f1(a, b).then_with(|| sure(b).total_cmp(&sure(a))));
+    all.truncate(count);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(id: &str, text: &str, probability: f64, f1: f64) -> Answered {
+        let mut example = Example::new(id, "Who?", "Ann and Bo");
+        example.is_impossible = false;
+        let exact = f1 == 1.0;
+        Answered {
+            text: text.into(),
+            span: None,
+            probability: Some(probability),
+            null_odds: None,
+            exact,
+            f1,
+            outcome: Outcome::of(&example, (exact, f1), text, None),
+            example,
+        }
+    }
+
+    #[test]
+    fn the_best_and_the_worst_go_by_f1_then_by_how_sure_they_are_then_by_place() {
+        let all = [
+            answered("a", "Ann", 0.5, 1.0),
+            answered("b", "Ann", 0.9, 1.0),
+            answered("c", "Ann", 0.9, 1.0),
+            answered("d", "and Bo", 0.3, 0.5),
+            answered("e", "and", 0.2, 0.0),
+            answered("f", "", 0.8, 0.0),
+            answered("g", "and", 0.8, 0.0),
+        ];
+        let ids = |answered: Vec<&Answered>| -> String {
+            answered.iter().map(|a| a.example.id.as_str()).collect()
+        };
+        assert_eq!(ids(best(&all, 9)), "bcad");
+        assert_eq!(ids(best(&all, 2)), "bc");
+        assert_eq!(ids(worst(&all, 9)), "fged");
+        assert_eq!(ids(worst(&all[..3], 9)), "");
+    }
+}

@@ -1,0 +1,194 @@
+//! Scores by length and by question word.
+
+use super::answered::Answered;
+
+/// The questions that have something in common, and how well they were answered.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Group {
+    pub(super) name: String,
+    pub(super) questions: usize,
+    /// Exact match in percent.
+    pub(super) exact: f64,
+    /// F1 in percent.
+    pub(super) f1: f64,
+}
+
+/// The first lengths of groups of words; the last group has no end.
+const ANSWER_WORDS: [usize; 5] = [1, 2, 3, 5, 9];
+const CONTEXT_WORDS: [usize; 6] = [1, 50, 100, 150, 200, 300];
+
+const QUESTION_WORDS: [&str; 8] = [
+    "what", "who", "when", "where", "which", "why", "how", "other",
+];
+
+/// By the words of the first gold answer; those without one come first.
+pub(super) fn by_answer_length(answered: &[Answered]) -> Vec<Group> {
+    let mut names = vec!["no answer".to_owned()];
+    names.extend(range_names(&ANSWER_WORDS));
+    let group = |answered: &Answered| {
+        let gold = answered.example.answers.first();
+        gold.map_or(0, |gold| 1 + range_of(&ANSWER_WORDS, words(&gold.text)))
+    };
+    group_by(answered, &names, group)
+}
+
+/// By the words of the context.
+pub(super) fn by_context_length(answered: &[Answered]) -> Vec<Group> {
+    let names: Vec<_> = range_names(&CONTEXT_WORDS).collect();
+    let group = |answered: &Answered| range_of(&CONTEXT_WORDS, words(&answered.example.context));
+    group_by(answered, &names, group)
+}
+
+/// By the first question word, wherever it stands in the question.
+pub(super) fn by_question_word(answered: &[Answered]) -> Vec<Group> {
+    let names = QUESTION_WORDS.map(str::to_owned);
+    group_by(answered, &names, |answered| {
+        question_word(&answered.example.question)
+    })
+}
+
+fn words(text: &str) -> usize {
+    text.split_whitespace().count()
+}
+
+/// The index into [`QUESTION_WORDS`].
+fn question_word(question: &str) -> usize {
+    let question = question.to_lowercase();
+    let words = question.split(|c: char| !c.is_alphabetic());
+    let known = |word: &str| {
+        let word = match word {
+            "whose" | "whom" => "who",
+            word => word,
+        };
+        QUESTION_WORDS[..7].iter().position(|known| *known == word)
+    };
+    words.into_iter().find_map(known).unwrap_or(7)
+}
+
+fn range_of(firsts: &[usize], length: usize) -> usize {
+    firsts
+        .partition_point(|first| *first <= length)
+        .saturating_sub(1)
+}
+
+fn range_names(firsts: &[usize]) -> impl Iterator<Item = String> {
+    let ends = firsts[1..].iter().map(|next| Some(next - 1)).chain([None]);
+    firsts.iter().zip(ends).map(|(first, last)| match last {
+        None => format!("{first} or more"),
+        Some(last) if last == *first => first.to_string(),
+        Some(last) => format!("{first} to {last}"),
+    })
+}
+
+/// The means of each group that has questions, in the order of `names`.
+fn group_by(
+    answered: &[Answered],
+    names: &[String],
+    group: impl Fn(&Answered) -> usize,
+) -> Vec<Group> {
+    let mut sums = vec![(0usize, 0.0, 0.0); names.len()];
+    for question in answered {
+        let (questions, exact, f1) = &mut sums[group(question)];
+        *questions += 1;
+        *exact += f64::from(question.exact);
+        *f1 += question.f1;
+    }
+    let groups = names.iter().zip(sums).filter(|(_, sums)| sums.0 > 0);
+    groups
+        .map(|(name, (questions, exact, f1))| Group {
+            name: name.clone(),
+            questions,
+            exact: 100.0 * exact / questions as f64,
+            f1: 100.0 * f1 / questions as f64,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use squad_data::{Answer, Example};
+
+    use super::super::outcome::Outcome;
+    use super::*;
+
+    fn answered(question: &str, gold: &str, f1: f64) -> Answered {
+        let mut example = Example::new("q", question, gold.repeat(2));
+        if !gold.is_empty() {
+            let text = gold.to_owned();
+            example.answers.push(Answer { text, start: 0 });
+        }
+        Answered {
+            example,
+            text: String::new(),
+            span: None,
+            probability: None,
+            null_odds: None,
+            exact: f1 == 1.0,
+            f1,
+            outcome: Outcome::Exact,
+        }
+    }
+
+    #[test]
+    fn lengths_fall_into_the_range_that_holds_them() {
+        let names: Vec<_> = range_names(&ANSWER_WORDS).collect();
+        assert_eq!(names, ["1", "2", "3 to 4", "5 to 8", "9 or more"]);
+        for (length, index) in [
+            (0, 0),
+            (1, 0),
+            (2, 1),
+            (4, 2),
+            (5, 3),
+            (8, 3),
+            (9, 4),
+            (99, 4),
+        ] {
+            assert_eq!(range_of(&ANSWER_WORDS, length), index, "{length}");
+        }
+    }
+
+    #[test]
+    fn question_words_are_whole_words_in_any_place_and_case() {
+        for (question, word) in [
+            ("What's that?", "what"),
+            ("In WHICH year?", "which"),
+            ("To whom?", "who"),
+            ("Whoever sang, how long?", "how"),
+            ("Name a river.", "other"),
+            ("", "other"),
+        ] {
+            assert_eq!(QUESTION_WORDS[question_word(question)], word, "{question}");
+        }
+    }
+
+    #[test]
+    fn groups_are_means_over_their_questions_and_empty_ones_are_left_out() {
+        let all = [
+            answered("Who?", "a b c", 1.0),
+            answered("Who?", "a b c d", 0.5),
+            answered("Why?", "", 0.0),
+        ];
+        let group = |name: &str, questions, exact, f1| Group {
+            name: name.into(),
+            questions,
+            exact,
+            f1,
+        };
+        assert_eq!(
+            by_answer_length(&all),
+            [
+                group("no answer", 1, 0.0, 0.0),
+                group("3 to 4", 2, 50.0, 75.0)
+            ]
+        );
+        assert_eq!(
+            by_question_word(&all),
+            [group("who", 2, 50.0, 75.0), group("why", 1, 0.0, 0.0)]
+        );
+        assert_eq!(
+            by_context_length(&all),
+            [group("1 to 49", 3, 100.0 / 3.0, 50.0)]
+        );
+        assert_eq!(by_context_length(&[]), []);
+    }
+}

@@ -1,0 +1,125 @@
+//! `trainer report`: a run written by hand, and the checks that every page must pass.
+
+mod missing;
+mod page;
+mod well_formed;
+
+use serde_json::{Value, json};
+
+use crate::support::Sandbox;
+use well_formed::well_formed;
+
+const CONTEXT: &str = "Ann <script>alert(1)</script> baked a large blue pie & ate it in Rome.";
+
+/// A question, its gold answer and what a model answered; empty for none.
+const QUESTIONS: [(&str, &str, &str); 6] = [
+    ("Who <script>baked</script> it?", "Ann", "Ann"),
+    ("What did Ann bake?", "a large blue pie", "blue pie & ate"),
+    ("In which town?", "Rome", "Ann"),
+    ("When?", "", ""),
+    ("Why?", "", "Rome"),
+    ("How big was it?", "large", ""),
+];
+
+/// A finished run written by hand, so that every kind of error is there.
+fn written() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let place = |text: &str| CONTEXT.find(text).unwrap();
+    let questions = QUESTIONS.iter().zip(1..).map(|((question, gold, _), id)| {
+        let answers = match *gold {
+            "" => json!([]),
+            gold => json!([{ "text": gold, "answer_start": place(gold) }]),
+        };
+        json!({ "id": format!("q{id}"), "question": question, "answers": answers,
+                "is_impossible": gold.is_empty() })
+    });
+    let questions: Vec<Value> = questions.collect();
+    let paragraph = json!({ "context": CONTEXT, "qas": questions });
+    let dataset = json!({ "data": [{ "title": "Pies & <b>", "paragraphs": [paragraph] }] });
+    sandbox.write("pies.json", &dataset.to_string());
+    std::fs::create_dir_all(sandbox.path("run/dev")).unwrap();
+    let config = sandbox.text("config.toml").replace("dev.json", "pies.json");
+    sandbox.write("run/config.toml", &config);
+    let object = |value: &dyn Fn(&str) -> Value| -> String {
+        let entries = QUESTIONS
+            .iter()
+            .zip(1..)
+            .map(|((_, _, text), id)| (format!("q{id}"), value(text)));
+        Value::Object(entries.collect()).to_string()
+    };
+    let n_best = |text: &str| {
+        let start = place(text);
+        let end = if text.is_empty() {
+            0
+        } else {
+            start + text.len()
+        };
+        json!([{ "text": text, "probability": 0.75, "offsets": [start, end] }])
+    };
+    sandbox.write("run/dev/predictions.json", &object(&|text| json!(text)));
+    sandbox.write("run/dev/nbest.json", &object(&n_best));
+    sandbox.write("run/dev/null_odds.json", &object(&|_| json!(-1.5)));
+    let arguments = [
+        "--dataset=pies.json",
+        "--predictions=run/dev/predictions.json",
+    ];
+    let scores = sandbox.command(&[&["score", "--json"], &arguments[..]].concat());
+    let scores = scores.json();
+    sandbox.write("run/dev/metrics.json", &scores.to_string());
+    let metrics = json!({ "dev": scores, "train_loss": 1.25, "steps": 3, "seconds": 75.0,
+        "peak_memory_bytes": 3 << 20, "device": "ndarray", "threads": 2, "features_per_second": 4.5 });
+    sandbox.write("run/metrics.json", &metrics.to_string());
+    let curves = [
+        json!({ "step": 1, "epoch": 1, "train/loss": 3.0, "train/learning_rate": 1e-4 }),
+        json!({ "step": 2, "epoch": 1, "train/loss": 2.0, "train/learning_rate": 5e-5 }),
+        json!({ "step": 3, "epoch": 1, "train/loss": null, "train/learning_rate": 0.0 }),
+        json!({ "epoch_end": 1, "step": 3, "epoch/train_loss": 1.25, "epoch/dev_f1": scores["f1"],
+                "epoch/dev_exact": scores["exact"], "epoch/dev_loss": 1.5 }),
+    ];
+    let curves = curves.map(|line| format!("{line}\n")).concat();
+    sandbox.write("run/metrics.jsonl", &curves);
+    sandbox
+}
+
+/// The page that the command says it wrote, which must be sound.
+fn report(sandbox: &Sandbox) -> String {
+    let finished = sandbox.command(&["report", "run"]);
+    assert_eq!(
+        (
+            finished.code,
+            finished.stdout.as_str(),
+            finished.stderr.as_str()
+        ),
+        (Some(0), "run/report.html\n", "")
+    );
+    let page = sandbox.text("run/report.html");
+    well_formed(&page).unwrap_or_else(|fault| panic!("{fault}"));
+    // Nothing is loaded and nothing runs: links go to places of the page.
+    for part in [
+        " src", "url(", "@import", "<script", "<link", "<iframe", "xlink", " on",
+    ] {
+        let tags = page.split('<').filter_map(|tag| tag.split_once('>'));
+        let found = tags
+            .map(|(tag, _)| format!("<{tag}"))
+            .find(|tag| tag.contains(part));
+        assert_eq!(found, None, "{part}");
+    }
+    let style = section(&page, "<style>", "</style>");
+    assert!(!style.contains("url(") && !style.contains("@import"));
+    assert_eq!(
+        page.matches("href=\"").count(),
+        page.matches("href=\"#").count()
+    );
+    page
+}
+
+fn section<'a>(page: &'a str, start: &str, end: &str) -> &'a str {
+    let (_, rest) = page
+        .split_once(start)
+        .unwrap_or_else(|| panic!("no {start}"));
+    rest.split_once(end).unwrap().0
+}
+
+fn part<'a>(page: &'a str, id: &str) -> &'a str {
+    section(page, &format!("<section id=\"{id}\">"), "</section>")
+}

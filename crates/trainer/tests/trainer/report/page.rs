@@ -1,0 +1,117 @@
+//! What stands on the page of a finished run.
+
+use super::{part, report, section, written};
+use crate::support::Sandbox;
+
+#[test]
+fn shows_the_figures_errors_and_answers_of_a_run() {
+    let sandbox = written();
+    let page = report(&sandbox);
+    let head = section(&page, "<header>", "</header>");
+    // 2 of 6 exact; F1 is (1 + 2/3 + 1) of 6.
+    for (name, value) in [
+        ("Exact match", "33.33"),
+        ("F1", "44.44"),
+        ("Train loss", "1.250"),
+        ("Questions scored", "6"),
+        ("Steps", "3"),
+        ("Features/s", "4.5"),
+        ("Time", "1 min 15 s"),
+    ] {
+        let figure = format!("<dt>{name}</dt><dd>{value}</dd>");
+        assert!(head.contains(&figure), "{figure} is not in {head}");
+    }
+    let epoch = "<td>3</td><td>1.2500</td><td>1.5000</td><td>33.33</td><td>44.44</td>";
+    assert!(part(&page, "epochs").contains(epoch));
+    let errors = part(&page, "errors");
+    for name in [
+        "Exact",
+        "Rightly no answer",
+        "Boundary",
+        "Wrong span",
+        "No answer, though there is one",
+        "Answered, though there is none",
+    ] {
+        let row = section(errors, &format!(">{name}<small>"), "</tr>");
+        assert!(row.contains("<td>1</td><td>16.7 %</td>"), "{row}");
+    }
+    let lengths = part(&page, "lengths");
+    for (name, figures) in [
+        ("no answer", "<td>2</td><td>50.0</td><td>50.0</td>"),
+        ("3 to 4", "<td>1</td><td>0.0</td><td>66.7</td>"),
+        ("1 to 49", "<td>6</td><td>33.3</td><td>44.4</td>"),
+        ("which", "<td>1</td><td>0.0</td><td>0.0</td>"),
+    ] {
+        let row = format!("<th scope=\"row\">{name}</th>{figures}");
+        assert!(lengths.contains(&row), "{row} is not in {lengths}");
+    }
+    let answers = part(&page, "answers");
+    // The crossing spans of the second question, as three elements side by side.
+    let crossing = "baked <mark class=\"gold\">a large </mark>\
+                    <mark class=\"gold predicted\">blue pie</mark>\
+                    <mark class=\"predicted\"> &amp; ate</mark> it in Rome.";
+    assert!(answers.contains(crossing), "{answers}");
+    // Two answers share a word with a gold one, four are not exact, one of them is both.
+    assert_eq!(answers.matches("<article").count(), 2 + 4);
+    assert_eq!(
+        page.matches("<svg").count(),
+        4,
+        "loss, rate, epochs, scores"
+    );
+    assert!(part(&page, "environment").contains("3 MiB"));
+    let set = "<tr class=\"best\"><th scope=\"row\">train.files</th>";
+    assert!(part(&page, "configuration").contains(set));
+    // Text of the data stays text.
+    assert!(page.contains("Who &lt;script&gt;baked&lt;/script&gt; it?"));
+    assert!(page.contains("Ann</mark> &lt;script&gt;alert(1)&lt;/script&gt; baked"));
+    assert!(page.contains("Pies &amp; &lt;b&gt;"));
+
+    assert_eq!(report(&sandbox), page, "equal folders give equal pages");
+    let elsewhere = sandbox.command(&["report", "run/", "--out=page.html"]);
+    assert_eq!(elsewhere.stdout, "page.html\n", "{elsewhere:?}");
+    assert_eq!(sandbox.text("page.html"), page);
+}
+
+#[test]
+fn a_trained_run_has_all_of_it() {
+    let sandbox = Sandbox::new();
+    let settings = ["train.epochs=2", "train.batch_size=5", "dev.every_steps=3"];
+    let trained = sandbox.train("run", &settings);
+    let page = report(&sandbox);
+    let scores = part(&page, "scores");
+    for (key, value) in trained.metrics["dev"].as_object().unwrap() {
+        let digits = if key.ends_with("total") { 0 } else { 4 };
+        let value = format!("{:.digits$}", value.as_f64().unwrap());
+        let row = format!("<th scope=\"row\">{key}</th><td>{value}</td>");
+        assert!(scores.contains(&row), "{row} is not in {scores}");
+    }
+    let loss = trained.metrics["train_loss"].as_f64().unwrap();
+    assert!(part(&page, "epochs").contains(&format!("<td>{loss:.4}</td>")));
+    assert_eq!(page.matches("<svg").count(), 6);
+    for id in [
+        "errors",
+        "lengths",
+        "answers",
+        "configuration",
+        "environment",
+    ] {
+        assert!(part(&page, id).len() > 200, "{id}");
+    }
+}
+
+#[test]
+fn a_run_that_divided_its_questions_finds_those_it_scored_again() {
+    let sandbox = Sandbox::new();
+    sandbox.train(
+        "run",
+        &[
+            "train.epochs=1",
+            "dev.file=",
+            "train.split=0.75",
+            "train.seed=3",
+        ],
+    );
+    let page = report(&sandbox);
+    assert!(page.contains("<dt>Questions scored</dt><dd>6</dd>"));
+    assert!(page.contains("<article"));
+}
