@@ -1,35 +1,90 @@
-"""Loads a model folder with transformers, as anyone would, and prints its logits for one question as JSON.
+"""Loads a model folder with transformers, as anyone would, and compares what it computes with our answers.
 
-usage: python tools/reference/check_saved_model.py FOLDER [QUESTION CONTEXT]
-needs torch and transformers; made with torch 2.9.0 and transformers 5.23.0.
+usage: python tools/reference/check_saved_model.py FOLDER DATASET ANSWERS
+DATASET: SQuAD JSON; every question's window must fit the model whole. ANSWERS: what the example `answer_file` of the
+crate bert-qa wrote about it. Needs torch and transformers; made with torch 2.9.0 and transformers 5.23.0.
 
-Fails (exit 1, one line) if transformers had to make up a parameter, found one that it has no place for, or has a
-tokenizer without token types: none of them is so with a model that was saved whole.
+Fails (exit 1) if
+- transformers had to make up a parameter, found one that it has no place for, or has a tokenizer without token types;
+- a logit of ours (start and end of every span listed, and both of [CLS]) differs from transformers' by more than 1e-4:
+  f32 sums of some hundred terms through 6 layers, in another order, differ by about 1e-5;
+- the best span by transformers' logits, out of all spans of at most 30 tokens, is another than ours, and not as good.
+Negative control: with token types swapped, logits must differ by more than that.
 """
 import argparse, json, sys
 import torch
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
+TOLERANCE = 1e-4
+MAX_ANSWER_LENGTH = 30
+
 parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
 parser.add_argument("folder")
-parser.add_argument("question", nargs="?", default="Who ate it?")
-parser.add_argument("context", nargs="?", default="The cat ate the bread.")
+parser.add_argument("dataset")
+parser.add_argument("answers")
 args = parser.parse_args()
 
-tokenizer = AutoTokenizer.from_pretrained(args.folder)
-model, report = AutoModelForQuestionAnswering.from_pretrained(args.folder, output_loading_info=True)
-wrong = {kind: sorted(map(str, report[kind])) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") if report[kind]}
-if wrong:
-    sys.exit(f"{args.folder}: {wrong}")
-inputs = tokenizer(args.question, args.context, return_tensors="pt")
-if "token_type_ids" not in inputs:
-    sys.exit(f"{args.folder}: its tokenizer gives no token types, so question and context look alike to the model")
-with torch.no_grad():
-    output = model.eval()(**inputs)
-json.dump({
-    "model": type(model).__name__, "tokenizer": type(tokenizer).__name__, "dtype": str(model.dtype).removeprefix("torch."),
-    "question": args.question, "context": args.context,
-    **{name: values[0].tolist() for name, values in inputs.items()},
-    "start_logits": output.start_logits[0].tolist(), "end_logits": output.end_logits[0].tolist(),
-}, sys.stdout)
-print()
+
+def load(folder):
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model, report = AutoModelForQuestionAnswering.from_pretrained(folder, output_loading_info=True)
+    kinds = ("missing_keys", "unexpected_keys", "mismatched_keys")
+    wrong = {kind: sorted(map(str, report[kind])) for kind in kinds if report[kind]}
+    if wrong:
+        sys.exit(f"{folder}: {wrong}")
+    return tokenizer, model.eval()
+
+
+def logits(model, inputs):
+    with torch.no_grad():
+        output = model(**inputs)
+    return output.start_logits[0], output.end_logits[0]
+
+
+def differences(start, end, offsets, in_context, answer):
+    """Of our logits from these, at the tokens that our spans begin and end with."""
+    first_of = {offsets[i][0]: i for i in reversed(in_context)}
+    last_of = {offsets[i][1]: i for i in in_context}
+    yield abs(start[0] + end[0] - answer["null_score"])
+    for span in answer["spans"]:
+        yield abs(start[first_of[span["start"]]] - span["start_logit"])
+        yield abs(end[last_of[span["end"]]] - span["end_logit"])
+
+
+def best_span(start, end, in_context):
+    context = torch.zeros(len(start), dtype=torch.bool)
+    context[in_context] = True
+    allowed = (context[:, None] & context).triu().tril(MAX_ANSWER_LENGTH - 1)
+    scores = (start[:, None] + end).masked_fill(~allowed, -torch.inf)
+    return divmod(int(scores.argmax()), len(start)), float(scores.max())
+
+
+tokenizer, model = load(args.folder)
+answers = json.load(open(args.answers))
+rows = [(paragraph["context"], question) for article in json.load(open(args.dataset))["data"]
+        for paragraph in article["paragraphs"] for question in paragraph["qas"]]
+largest, control, ties = 0.0, 0.0, 0
+for context, question in rows:
+    answer = answers[question["id"]]
+    inputs = tokenizer(question["question"].lstrip(), context, return_tensors="pt", return_offsets_mapping=True)
+    if "token_type_ids" not in inputs:
+        sys.exit(f"{args.folder}: its tokenizer gives no token types, so question and context look alike to the model")
+    offsets = inputs.pop("offset_mapping")[0].tolist()
+    in_context = [i for i, part in enumerate(inputs.sequence_ids()) if part == 1]
+    start, end = logits(model, inputs)
+    largest = max(largest, *map(float, differences(start, end, offsets, in_context, answer)))
+    (first, last), score = best_span(start, end, in_context)
+    ours = answer["spans"][0]
+    if (offsets[first][0], offsets[last][1]) != (ours["start"], ours["end"]):
+        if score - ours["start_logit"] - ours["end_logit"] > TOLERANCE:
+            sys.exit(f"{question['id']}: transformers' best span is {context[offsets[first][0]:offsets[last][1]]!r}, "
+                     f"ours {context[ours['start']:ours['end']]!r}")
+        ties += 1
+    swapped = dict(inputs, token_type_ids=1 - inputs["token_type_ids"])
+    control = max(control, *map(float, differences(*logits(model, swapped), offsets, in_context, answer)))
+print(f"{len(rows)} questions: logits differ by {largest:.1e} at most (with token types swapped by {control:.1e}); "
+      f"best spans equal but for {ties} ties")
+if not largest <= TOLERANCE:
+    sys.exit(f"logits differ by more than {TOLERANCE}")
+if not control > 100 * TOLERANCE:
+    sys.exit("the negative control did not fail: this comparison shows nothing")

@@ -18,6 +18,18 @@ pub enum ModelSource {
     Wheel(&'static Wheel),
 }
 
+/// Where models from wheels are kept unless the caller has another place: `squad-burn/models` in
+/// the user's cache folder (`XDG_CACHE_HOME`, else `.cache` in `HOME`).
+pub fn model_cache() -> PathBuf {
+    let folder = |name| std::env::var_os(name).filter(|folder| !folder.is_empty());
+    let cache = folder("XDG_CACHE_HOME").map(PathBuf::from);
+    cache
+        .or_else(|| Some(Path::new(&folder("HOME")?).join(".cache")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("squad-burn")
+        .join("models")
+}
+
 /// The files that a model folder must hold.
 pub(crate) const FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
 

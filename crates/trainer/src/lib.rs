@@ -3,6 +3,7 @@
 //! [`train`] is a whole run from a [`Config`]; [`Fit`] is its loop, told through [`Observer`]s.
 #![deny(missing_docs)]
 
+mod card;
 mod config;
 mod data;
 mod device;
@@ -18,6 +19,7 @@ mod schedule;
 mod tensorboard;
 mod train;
 
+pub use bert_qa::model_cache;
 pub use config::{
     AnswerConfig, Config, DevConfig, ModelConfig, RunConfig, TrainConfig, WindowConfig,
 };
@@ -33,4 +35,4 @@ pub use progress::Progress;
 pub use run_dir::{Lines, RunDir};
 pub use schedule::LinearSchedule;
 pub use tensorboard::TensorBoard;
-pub use train::{Trained, model_cache, train};
+pub use train::{Trained, train};

@@ -1,7 +1,7 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use bert_qa::{ModelSource, Pretrained};
+use bert_qa::{ModelSource, Pretrained, model_cache};
 use serde_json::json;
 use squad_data::Prediction;
 
@@ -26,18 +26,6 @@ pub struct Trained {
     pub predictions: Vec<Prediction>,
 }
 
-/// Where models from wheels are kept: `squad-burn/models` in the user's cache folder.
-pub fn model_cache() -> PathBuf {
-    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(home);
-    cache
-        .unwrap_or_else(std::env::temp_dir)
-        .join("squad-burn")
-        .join("models")
-}
-
 /// A whole run: checks, data, model, training with evaluation after each epoch, and what is saved.
 ///
 /// `notice` is told what is going on, a line at a time; `observer` is told the figures.
@@ -54,6 +42,7 @@ pub fn train(
     let (info, device) = crate::device::device(&config.run.device)?;
     let (train, dev) = (read_train(config)?, read_dev(config)?);
     let source = ModelSource::parse(&config.model.source)?;
+    let mut card = crate::card::begin(config, &source, &train, &dev);
     let folder = source.resolve(&model_cache(), notice)?;
     let Pretrained {
         model,
@@ -92,7 +81,8 @@ pub fn train(
     } = fit.run(model, &mut observers)?;
     drop(observers);
     let model_folder = run_dir.join("model");
-    companions.save(&model, &model_folder)?;
+    card.scores = crate::card::scores(&evaluation.metrics);
+    companions.save_with_card(&model, &model_folder, &card)?;
     evaluation.write(&run_dir.join("dev"))?;
     let metrics = json!({
         "dev": evaluation.metrics,

@@ -9,6 +9,7 @@ mod common;
 mod dropout;
 mod gradients;
 mod loading;
+mod model_card;
 mod packed;
 mod parity;
 mod saving;
