@@ -14,6 +14,7 @@ than 1e-4, to which the two programs come by different roundings; they are count
 Negative control: every question against the answer to the next one must differ in most cases.
 """
 import argparse, json, sys
+import torch
 import transformers
 from transformers import pipeline
 
@@ -25,6 +26,7 @@ parser.add_argument("dataset")
 parser.add_argument("answers")
 args = parser.parse_args()
 
+torch.set_num_threads(1)  # one window at a time: more threads wait for each other
 ask = pipeline("question-answering", model=args.model, device="cpu")
 answers = json.load(open(args.answers))
 MAX_SEQ_LENGTH = min(ask.model.config.max_position_embeddings, 384)
