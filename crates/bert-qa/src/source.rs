@@ -33,6 +33,18 @@ pub struct Watch<'a> {
     pub progress: &'a dyn Fn(&str, u64, u64),
 }
 
+/// Where models from wheels are kept unless the caller has another place: `squad-burn/models` in
+/// the user's cache folder (`XDG_CACHE_HOME`, else `.cache` in `HOME`).
+pub fn model_cache() -> PathBuf {
+    let folder = |name| std::env::var_os(name).filter(|folder| !folder.is_empty());
+    let cache = folder("XDG_CACHE_HOME").map(PathBuf::from);
+    cache
+        .or_else(|| Some(Path::new(&folder("HOME")?).join(".cache")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("squad-burn")
+        .join("models")
+}
+
 impl ModelSource {
     /// Reads a source as a user writes it; an existing folder wins over a Hub name.
     ///

@@ -157,6 +157,8 @@ pub(crate) fn save(model: &BertForQuestionAnswering, path: &Path) -> Result<(), 
     let mut store = SafetensorsStore::from_file(path)
         .with_to_adapter(BurnToPyTorchAdapter)
         .remap(to_hugging_face())
+        // One entry only: Burn writes several in an order that differs from run to run.
+        .clear_metadata()
         .metadata("format", "pt")
         .overwrite(true);
     model.save_into(&mut store).map_err(|e| Error::Weights {

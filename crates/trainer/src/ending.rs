@@ -1,9 +1,11 @@
+use std::collections::BTreeMap;
 use std::time::Instant;
 
-use bert_qa::{Companions, Pretrained};
+use bert_qa::{Companions, ModelCard, Pretrained};
 use burn::tensor::Device;
 use serde_json::json;
 
+use crate::card::VERSIONS;
 use crate::config::Config;
 use crate::data::Questions;
 use crate::device::DeviceInfo;
@@ -12,10 +14,7 @@ use crate::fit::Fitted;
 use crate::run_dir::RunDir;
 use crate::state::RunState;
 use crate::train::Trained;
-use crate::{Error, machine};
-
-/// As the workspace pins it.
-const BURN: &str = "0.22.1";
+use crate::{Error, card, machine};
 
 /// What a finished run saves.
 pub(crate) struct Ending<'a> {
@@ -28,7 +27,12 @@ pub(crate) struct Ending<'a> {
 }
 
 impl Ending<'_> {
-    pub(crate) fn save(&self, fitted: Fitted, dev: Questions) -> Result<Trained, Error> {
+    pub(crate) fn save(
+        &self,
+        fitted: Fitted,
+        dev: Questions,
+        mut card: ModelCard,
+    ) -> Result<Trained, Error> {
         let Fitted {
             mut model,
             state,
@@ -47,7 +51,9 @@ impl Ending<'_> {
             None => evaluate(&model, &dev, &self.config.answers, self.device, &mut |_| {})?,
         };
         let model_folder = self.run_dir.join("model");
-        self.companions.save(&model, &model_folder)?;
+        card.scores = card::scores(&evaluation.metrics);
+        self.companions
+            .save_with_card(&model, &model_folder, &card)?;
         evaluation.write(&self.run_dir.join("dev"))?;
         let metrics = self.metrics(&state, &evaluation);
         self.run_dir
@@ -72,7 +78,7 @@ impl Ending<'_> {
             "peak_memory_bytes": machine::peak_memory_bytes(),
             "device": self.info.name,
             "threads": rayon::current_num_threads(),
-            "versions": { "squad-burn": env!("CARGO_PKG_VERSION"), "burn": BURN },
+            "versions": BTreeMap::from(VERSIONS),
         })
     }
 }

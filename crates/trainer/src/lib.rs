@@ -19,6 +19,7 @@
 #![deny(missing_docs)]
 
 mod callbacks;
+mod card;
 mod checkpoint;
 mod config;
 mod curves;
@@ -49,6 +50,7 @@ mod tensorboard;
 mod train;
 mod window_scores;
 
+pub use bert_qa::model_cache;
 pub use config::{
     AnswerConfig, CheckpointConfig, Config, DevConfig, DistributedConfig, Init, LrSchedulerType,
     ModelConfig, RunConfig, Strategy, TrainConfig, WindowConfig,
@@ -62,7 +64,7 @@ pub use gradients::ParameterGradients;
 #[cfg(feature = "parquet")]
 pub use machine::quiet_parquet_panics;
 pub use machine::{keep_freed_memory, peak_memory_bytes, with_threads};
-pub use model_folder::{model_cache, model_folder};
+pub use model_folder::model_folder;
 pub use observer::{EpochReport, EvaluationReport, Observer, RunStart, StepReport};
 pub use optimizer::Optimizer;
 pub use progress::Progress;

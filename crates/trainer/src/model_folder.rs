@@ -1,22 +1,10 @@
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use bert_qa::{Hub, ModelSource, Watch};
+use bert_qa::{Hub, ModelSource, Watch, model_cache};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::Error;
-
-/// Where models from wheels are kept: `squad-burn/models` in the user's cache folder.
-pub fn model_cache() -> PathBuf {
-    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(home);
-    cache
-        .unwrap_or_else(std::env::temp_dir)
-        .join("squad-burn")
-        .join("models")
-}
 
 /// The local folder of a model as a user names it, fetched if need be: with a bar on standard
 /// error for each file that takes long, if that is a terminal.

@@ -1,8 +1,7 @@
-use bert_qa::{BertForQuestionAnswering, Companions, Pretrained};
+use bert_qa::{BertForQuestionAnswering, Companions, ModelCard, Pretrained};
 use burn::tensor::Device;
 use squad_data::Feature;
 
-use crate::Error;
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, Init, Strategy};
 use crate::data::{Questions, digest, read_questions};
@@ -13,6 +12,7 @@ use crate::optimizer::Optimizer;
 use crate::parameters::freeze;
 use crate::plan::Plan;
 use crate::state::RunState;
+use crate::{Error, card};
 
 /// Everything that is built before the first step.
 pub(crate) struct Prepared {
@@ -25,6 +25,8 @@ pub(crate) struct Prepared {
     pub(crate) model: BertForQuestionAnswering,
     pub(crate) optimizer: Optimizer,
     pub(crate) plan: Plan,
+    /// All but the scores.
+    pub(crate) card: ModelCard,
     pub(crate) state: RunState,
     /// What is told about the model.
     pub(crate) loaded: String,
@@ -34,6 +36,7 @@ impl Prepared {
     pub(crate) fn new(config: &Config, from: Option<Checkpoint>) -> Result<Self, Error> {
         let (info, device) = crate::device::device(&config.run.device)?;
         let (train, dev) = read_questions(config)?;
+        let card = card::begin(config, &train, &dev);
         let folder = match &from {
             Some(checkpoint) => checkpoint.model_folder(),
             None => model_folder(&config.model.source, &|line| tracing::info!("{line}"))?,
@@ -69,6 +72,7 @@ impl Prepared {
         }
         Ok(Self {
             plan,
+            card,
             info,
             device,
             train,

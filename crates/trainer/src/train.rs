@@ -197,7 +197,7 @@ impl<'a> Trainer<'a> {
             device: &run.device,
             started,
         };
-        let trained = ending.save(fitted, run.dev)?;
+        let trained = ending.save(fitted, run.dev, run.card)?;
         Ok(Outcome::Finished(Box::new(trained)))
     }
 

@@ -20,6 +20,7 @@ mod hub;
 mod hub_accidents;
 mod hub_server;
 mod loading;
+mod model_card;
 mod packed;
 mod parity;
 mod real_weights;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bert_qa::Pretrained;
+use bert_qa::{ModelCard, Pretrained};
 use squad_data::QaTokenizer;
 
 use crate::common::{Value, by_name, cpu, file_names, fixture, read_tensors, tiny};
@@ -102,6 +102,57 @@ fn saving_again_replaces_the_folder_and_leaves_nothing_beside_it() {
         read_tensors(&folder.join("model.safetensors")),
         by_name(&model.model, Value)
     );
+}
+
+#[test]
+fn equal_models_give_equal_files() {
+    let parent = tempfile::tempdir().unwrap();
+    let bytes = |name: &str| -> Vec<_> {
+        let folder = parent.path().join(name);
+        save(&tiny(), &folder).unwrap();
+        let read = |file| std::fs::read(folder.join(file)).unwrap();
+        FILES.map(read).into()
+    };
+    let first = bytes("a");
+    assert!((0..5).all(|_| bytes("b") == first));
+    // The one entry that transformers looks for.
+    let header = String::from_utf8_lossy(&first[1][8..]);
+    assert!(
+        header.starts_with(r#"{"__metadata__":{"format":"pt"},"#),
+        "{header:.60}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn who_may_read_one_file_may_read_all() {
+    use std::os::unix::fs::PermissionsExt;
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("model");
+    save(&tiny(), &folder).unwrap();
+    let modes = FILES.map(|file| {
+        let metadata = std::fs::metadata(folder.join(file)).unwrap();
+        metadata.permissions().mode()
+    });
+    assert_eq!(modes, [modes[0]; 4]);
+}
+
+#[test]
+fn a_card_stands_beside_the_weights() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("model");
+    let card = ModelCard {
+        title: "A small model".into(),
+        ..ModelCard::default()
+    };
+    let Pretrained {
+        model, companions, ..
+    } = tiny();
+    companions.save_with_card(&model, &folder, &card).unwrap();
+    assert_eq!(file_names(&folder)[0], "README.md");
+    assert_eq!(file_names(&folder)[1..], FILES);
+    let text = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    assert_eq!(text, card.to_markdown());
 }
 
 #[test]

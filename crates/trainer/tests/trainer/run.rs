@@ -42,6 +42,7 @@ fn leaves_exactly_these_files_and_they_say_what_happened() {
         "dev/predictions_best.json",
         "metrics.json",
         "metrics.jsonl",
+        "model/README.md",
         "model/config.json",
         "model/model.safetensors",
         "model/tokenizer.json",
@@ -89,6 +90,25 @@ fn leaves_exactly_these_files_and_they_say_what_happened() {
     );
 
     steps_and_epochs(&sandbox.json_lines("run/metrics.jsonl"), &metrics);
+    model_card(&sandbox.text("run/model/README.md"), &written, &metrics);
+}
+
+/// The card beside the weights tells the run's settings, data and scores.
+fn model_card(card: &str, config: &Config, metrics: &Value) {
+    assert!(
+        card.starts_with("---\nlibrary_name: transformers\n"),
+        "{card}"
+    );
+    assert!(card.contains(&config.to_toml()), "{card}");
+    let f1 = metrics["dev"]["f1"].as_f64().unwrap();
+    for row in [
+        format!("| f1 | {f1:.2} |"),
+        "| total | 8 |".into(),
+        "| scores | 8 | dev.json | ".into(),
+        "| Burn | 0.22.1 |".into(),
+    ] {
+        assert_eq!(card.matches(&row).count(), 1, "{row} in {card}");
+    }
 }
 
 /// One line per step and per epoch, in order; the rate follows the schedule.

@@ -1,0 +1,67 @@
+//! Answers the questions of a SQuAD file and tells how many it answers in a second:
+//!
+//! `answer_file MODEL FILE [batch=1] [rounds=1] [out=FILE]`
+//!
+//! `out` gets a JSON object: question id to `text` (empty for "no answer"), `null_score`, and the best `spans` with
+//! `start` and `end` (characters of the context) and their two logits. The scripts in `tools/reference/` read it.
+
+use std::error::Error;
+use std::time::Instant;
+
+use bert_qa::{Prediction, QuestionAnswerer};
+use burn::tensor::Device;
+use serde_json::{Map, Value, json};
+use squad_data::Dataset;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [model, file, options @ ..] = arguments.as_slice() else {
+        return Err("usage: answer_file MODEL FILE [batch=1] [rounds=1] [out=FILE]".into());
+    };
+    let (mut batch, mut rounds, mut out) = (1, 1, None);
+    for option in options {
+        match option.split_once('=') {
+            Some(("batch", value)) => batch = value.parse::<usize>()?.max(1),
+            Some(("rounds", value)) => rounds = value.parse()?,
+            Some(("out", value)) => out = Some(value),
+            _ => return Err(format!("no option {option}").into()),
+        }
+    }
+    let examples = Dataset::read(file.as_ref())?.examples;
+    let answerer =
+        QuestionAnswerer::from_pretrained(model, &Device::default())?.with_no_answer(0.0);
+    let mut predictions = Vec::new();
+    for _ in 0..rounds {
+        let started = Instant::now();
+        predictions.clear();
+        for examples in examples.chunks(batch) {
+            predictions.extend(answerer.answer_all(examples)?);
+        }
+        let rate = examples.len() as f64 / started.elapsed().as_secs_f64();
+        println!("{rate:.2} questions/s");
+    }
+    if let Some(out) = out {
+        let answers: Map<String, Value> = predictions.iter().map(entry).collect();
+        std::fs::write(out, Value::Object(answers).to_string())?;
+    }
+    Ok(())
+}
+
+fn entry(prediction: &Prediction) -> (String, Value) {
+    let spans = prediction
+        .n_best
+        .iter()
+        .filter(|span| !span.text.is_empty());
+    let spans = spans.map(|span| {
+        json!({
+            "start": span.chars.start, "end": span.chars.end,
+            "start_logit": span.start_logit, "end_logit": span.end_logit,
+        })
+    });
+    let entry = json!({
+        "text": prediction.text,
+        "null_score": prediction.null_score,
+        "spans": spans.collect::<Value>(),
+    });
+    (prediction.id.clone(), entry)
+}

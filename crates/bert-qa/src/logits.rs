@@ -1,0 +1,37 @@
+use burn::tensor::Device;
+use squad_data::{Feature, PackedBatch, batches_by_tokens};
+
+use crate::{BertForQuestionAnswering, PackedInput};
+
+/// Tokens in one forward pass of evaluation: enough to keep every core busy, little enough that
+/// the hidden states stay small beside the weights.
+const EVALUATION_TOKENS: usize = 4096;
+
+/// Start and end logits of every window, computed without dropout, in the order of `features`.
+///
+/// `done` is told after each batch how many windows are finished.
+pub fn predict_logits(
+    model: &BertForQuestionAnswering,
+    features: &[Feature],
+    device: &Device,
+    done: &mut dyn FnMut(usize),
+) -> Vec<[Vec<f32>; 2]> {
+    let mut logits = vec![[Vec::new(), Vec::new()]; features.len()];
+    let lengths: Vec<usize> = features.iter().map(Feature::len).collect();
+    let mut finished = 0;
+    for indices in batches_by_tokens(&lengths, EVALUATION_TOKENS) {
+        let batch = PackedBatch::new(features, &indices);
+        let input = PackedInput::new(&batch, device);
+        let output = model.forward(&input, None).into_data();
+        // The model's output is `[tokens, 2]` in row-major order: start, end, start, end, …
+        let values: Vec<f32> = output.iter::<f32>().collect();
+        for (index, range) in indices.iter().zip(input.lengths.ranges()) {
+            let pairs = &values[2 * range.start..2 * range.end];
+            logits[*index] =
+                [0, 1].map(|side| pairs.iter().skip(side).step_by(2).copied().collect());
+        }
+        finished += indices.len();
+        done(finished);
+    }
+    logits
+}
