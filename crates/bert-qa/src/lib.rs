@@ -62,7 +62,7 @@ pub use encoder::{
 pub use error::Error;
 pub use hub::Hub;
 pub use input::PackedInput;
-pub use logits::predict_logits;
+pub use logits::{predict_logits, try_predict_logits};
 pub use model::{BertForQuestionAnswering, BertModel};
 pub use model_card::{CardData, CardFile, ModelCard};
 pub use names::hugging_face_name;

@@ -1,3 +1,5 @@
+use std::convert::Infallible;
+
 use burn::tensor::Device;
 use squad_data::{Feature, PackedBatch, batches_by_tokens};
 
@@ -16,6 +18,26 @@ pub fn predict_logits(
     device: &Device,
     done: &mut dyn FnMut(usize),
 ) -> Vec<[Vec<f32>; 2]> {
+    let all = try_predict_logits(model, features, device, &mut |finished| {
+        done(finished);
+        Ok::<(), Infallible>(())
+    });
+    match all {
+        Ok(logits) => logits,
+        Err(never) => match never {},
+    }
+}
+
+/// As [`predict_logits`], until `done` says that it is enough.
+///
+/// # Errors
+/// What `done` gives; nothing else fails.
+pub fn try_predict_logits<E>(
+    model: &BertForQuestionAnswering,
+    features: &[Feature],
+    device: &Device,
+    done: &mut dyn FnMut(usize) -> Result<(), E>,
+) -> Result<Vec<[Vec<f32>; 2]>, E> {
     let mut logits = vec![[Vec::new(), Vec::new()]; features.len()];
     let lengths: Vec<usize> = features.iter().map(Feature::len).collect();
     let mut finished = 0;
@@ -31,7 +53,7 @@ pub fn predict_logits(
                 [0, 1].map(|side| pairs.iter().skip(side).step_by(2).copied().collect());
         }
         finished += indices.len();
-        done(finished);
+        done(finished)?;
     }
-    logits
+    Ok(logits)
 }

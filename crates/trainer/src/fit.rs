@@ -9,7 +9,7 @@ use crate::Error;
 use crate::checkpoint::Checkpoints;
 use crate::config::Config;
 use crate::data::Questions;
-use crate::evaluate::{Evaluation, evaluate};
+use crate::evaluate::{Evaluation, evaluate_unless_stopped};
 use crate::gradients::ParameterGradients;
 use crate::observer::{EpochReport, EvaluationReport, Observer, RunStart, StepReport};
 use crate::optimizer::Optimizer;
@@ -74,7 +74,9 @@ impl Fit<'_> {
             if self.plan.evaluation_is_due(&self.state) {
                 self.evaluate(&model, observer)?;
             }
-            if self.plan.epoch_is_over(&self.state) {
+            // An evaluation that was cut short is still due, and the epoch is not over before it.
+            let evaluated = !self.plan.evaluation_is_due(&self.state);
+            if evaluated && self.plan.epoch_is_over(&self.state) {
                 self.end_epoch(&model, observer)?;
             }
             let stops = self.stop.is_set() && !self.plan.is_finished(&self.state);
@@ -201,12 +203,16 @@ impl Fit<'_> {
         let total = self.dev.features.len();
         let done = &mut |finished| observer.evaluating(finished, total);
         let answers = &self.config.answers;
-        let evaluation = evaluate(&model.valid(), self.dev, answers, &self.device, done)?;
+        let (valid, stop) = (model.valid(), &self.stop);
+        let device = &self.device;
+        let evaluation = evaluate_unless_stopped(&valid, self.dev, answers, device, stop, done)?;
+        let Some(evaluation) = evaluation else {
+            return Ok(());
+        };
         self.run_dir.still_there()?;
         let is_best = self.plan.compare(&mut self.state, &evaluation.metrics)?;
         if is_best {
-            self.companions
-                .save(&model.valid(), &self.run_dir.join("best"))?;
+            self.companions.save(&valid, &self.run_dir.join("best"))?;
         }
         self.state.evaluated_step = self.state.step;
         let report = EvaluationReport {

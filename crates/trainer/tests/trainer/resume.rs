@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use trainer::{Outcome, Trainer};
+use trainer::{Error, Observer, Outcome, StepReport, StopFlag, Trainer};
 
 use crate::support::{Finished, Sandbox};
 
@@ -80,6 +80,46 @@ fn stopped_after_any_step_it_goes_on_as_if_nothing_had_been() {
     // The comparison sees a difference.
     sandbox.train("other", &[SETTINGS, &["train.seed=1"]].concat());
     assert!(result(&sandbox, "whole").0 != result(&sandbox, "other").0);
+}
+
+/// Stops the run while the dev set is being answered.
+struct StopInEvaluation {
+    stop: StopFlag,
+    step: u32,
+}
+
+impl Observer for StopInEvaluation {
+    fn step(&mut self, report: &StepReport) -> Result<(), Error> {
+        self.step = report.step;
+        Ok(())
+    }
+
+    fn evaluating(&mut self, _: usize, _: usize) {
+        if self.step == 3 {
+            self.stop.stop();
+        }
+    }
+}
+
+#[test]
+fn stopped_in_an_evaluation_it_makes_that_evaluation_when_it_goes_on() {
+    let sandbox = Sandbox::new();
+    sandbox.train("whole", SETTINGS);
+    let trainer = Trainer::new(sandbox.config(SETTINGS)).unwrap();
+    let stop = trainer.stop_flag();
+    let outcome = trainer
+        .run_dir(sandbox.path("run"))
+        .observer(StopInEvaluation { stop, step: 0 })
+        .fit();
+    let Ok(Outcome::Stopped(stopped)) = outcome else {
+        panic!("the run was asked to stop");
+    };
+    assert_eq!(stopped.step, 3);
+    let lines = sandbox.json_lines("run/metrics.jsonl");
+    assert!(lines.iter().all(|line| line.get("evaluation").is_none()));
+    let trainer = Trainer::new(sandbox.config(SETTINGS)).unwrap();
+    trainer.resume(sandbox.path("run")).fit().unwrap();
+    assert_equal(&sandbox, "whole", "run");
 }
 
 fn start(sandbox: &Sandbox, arguments: &[&str]) -> Child {

@@ -80,6 +80,10 @@ fn a_trained_run_has_all_of_it() {
     let page = report(&sandbox);
     let scores = part(&page, "scores");
     for (key, value) in trained.metrics["dev"].as_object().unwrap() {
+        // The scores at the best threshold are a table of their own.
+        if value.is_object() {
+            continue;
+        }
         let digits = if key.ends_with("total") { 0 } else { 4 };
         let value = format!("{:.digits$}", value.as_f64().unwrap());
         let row = format!("<th scope=\"row\">{key}</th><td>{value}</td>");
