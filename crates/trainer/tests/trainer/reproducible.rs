@@ -33,3 +33,84 @@ fn the_number_of_threads_does_not_change_the_result() {
     assert!(weights(&sandbox, "one") == weights(&sandbox, "two"));
     assert!(weights(&sandbox, "one") == weights(&sandbox, "three"));
 }
+
+/// The library keeps nothing outside a run.
+#[test]
+fn two_runs_in_one_process_are_those_of_two_processes() {
+    let sandbox = Sandbox::new();
+    let seed = |seed| [SETTINGS, &["run.threads=2", seed]].concat();
+    sandbox.train("in-1", &seed("train.seed=1"));
+    sandbox.train("in-2", &seed("train.seed=2"));
+    for (run, settings) in [
+        ("out-1", seed("train.seed=1")),
+        ("out-2", seed("train.seed=2")),
+    ] {
+        let arguments = ["--config=config.toml", "--run-dir", run];
+        let finished = sandbox.command(&[&arguments, &settings[..]].concat());
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+    }
+    assert!(weights(&sandbox, "in-1") == weights(&sandbox, "out-1"));
+    assert!(weights(&sandbox, "in-2") == weights(&sandbox, "out-2"));
+    assert!(weights(&sandbox, "in-1") != weights(&sandbox, "in-2"));
+}
+
+/// Processor time of each thread of a process, in ticks.
+#[cfg(target_os = "linux")]
+fn ticks(process: u32) -> Vec<u64> {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let stats =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+    let times = stats.map(|stat| {
+        // The fields behind the name, which stands in parentheses; user and system time are 14 and 15.
+        let fields: Vec<_> = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    });
+    times.collect()
+}
+
+/// A model large enough to keep threads busy; which ones are is seen from outside.
+#[test]
+#[cfg(target_os = "linux")]
+fn one_thread_is_one_thread() {
+    let model = crate::tiny_model::TinyModel {
+        hidden_size: 256,
+        num_hidden_layers: 2,
+        ..Default::default()
+    };
+    let sandbox = Sandbox::with_model(&model);
+    let busy = |threads: &str| {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_trainer"))
+            .args([
+                "--config=config.toml",
+                "train.epochs=1000",
+                "dev.every_epochs=0",
+            ])
+            .args([
+                format!("--run-dir={threads}"),
+                format!("run.threads={threads}"),
+            ])
+            .current_dir(sandbox.path("."))
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // Two seconds of processor time, however long that takes on this machine.
+        let times = loop {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            let times = ticks(child.id());
+            if times.iter().sum::<u64>() > 200 {
+                break times;
+            }
+        };
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let all: u64 = times.iter().sum();
+        times.iter().filter(|time| **time * 10 > all).count()
+    };
+    assert_eq!(busy("1"), 1);
+    assert_eq!(busy("2"), 2);
+}
