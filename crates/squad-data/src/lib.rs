@@ -82,4 +82,4 @@ pub use shard::Shard;
 pub use stats::{FeatureStats, LostAnswer, LostReason, inspect};
 pub use tokenizer::{QaTokenizer, Tokens};
 pub use window_options::{StrideKind, WindowOptions};
-pub use windows::make_features;
+pub use windows::{make_features, make_features_watched};

@@ -39,6 +39,33 @@ pub fn make_features(
     tokenizer: &QaTokenizer,
     options: &WindowOptions,
 ) -> Result<Vec<Feature>, Error> {
+    make_features_watched(examples, tokenizer, options, &mut |_| {})
+}
+
+/// As [`make_features`]; `done` is told now and then how many examples are finished, at last all of them.
+///
+/// ```
+/// use squad_data::{Example, QaTokenizer, WindowOptions, make_features_watched};
+/// # use std::path::Path;
+/// # let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizer.json"));
+/// let tokenizer = QaTokenizer::from_file(path)?;
+/// let examples = [Example::new("q1", "who ate?", "the old cat ate")];
+///
+/// let mut finished = 0;
+/// make_features_watched(&examples, &tokenizer, &WindowOptions::default(), &mut |done| finished = done)?;
+/// assert_eq!(finished, 1);
+/// # Ok::<(), squad_data::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`make_features`].
+pub fn make_features_watched(
+    examples: &[Example],
+    tokenizer: &QaTokenizer,
+    options: &WindowOptions,
+    done: &mut dyn FnMut(usize),
+) -> Result<Vec<Feature>, Error> {
     options.validate()?;
     let (distinct, context_of) = distinct_contexts(examples);
     let mut last_use = vec![0; distinct.len()];
@@ -74,6 +101,7 @@ pub fn make_features(
         for windows in windows {
             features.extend(windows?);
         }
+        done(piece.end);
         for index in piece {
             let context = context_of[index];
             if last_use[context] == index {

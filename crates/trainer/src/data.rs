@@ -1,7 +1,9 @@
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use squad_data::{Dataset, Feature, FeatureCache, QaTokenizer, make_features};
+use squad_data::{
+    Dataset, Feature, FeatureCache, QaTokenizer, make_features, make_features_watched,
+};
 
 use crate::Error;
 use crate::config::{Config, WindowConfig};
@@ -29,7 +31,8 @@ impl Questions {
         Ok(Self { dataset, features })
     }
 
-    /// Cuts a dataset into windows for a run, or takes them from its `run.feature_cache`, telling `notice` which.
+    /// Cuts a dataset into windows for a run, or takes them from its `run.feature_cache`, and logs which; `done` is told
+    /// how many questions are finished.
     ///
     /// # Errors
     /// As [`Questions::new`]. A cache that cannot be written is no error.
@@ -37,16 +40,17 @@ impl Questions {
         dataset: Dataset,
         tokenizer: &QaTokenizer,
         config: &Config,
-        notice: &dyn Fn(&str),
+        done: &mut dyn FnMut(usize),
     ) -> Result<Self, Error> {
         let folder = &config.run.feature_cache;
-        if folder.as_os_str().is_empty() {
-            return Self::new(dataset, tokenizer, &config.windows);
-        }
         let windows = config.windows.options();
+        if folder.as_os_str().is_empty() {
+            let features = make_features_watched(&dataset.examples, tokenizer, &windows, done)?;
+            return Ok(Self { dataset, features });
+        }
         let cached =
             FeatureCache::new(folder).get_or_make(&dataset.examples, tokenizer, &windows)?;
-        notice(&cached.notice());
+        tracing::info!("{}", cached.notice());
         Ok(Self {
             dataset,
             features: cached.features,

@@ -154,6 +154,9 @@ pub(crate) fn line(kind: Kind, step: u32, epoch: u32, scalars: &[(String, f64)])
 
 /// Someone who is told how a run goes. Every method may be left out.
 pub trait Observer: Send {
+    /// While questions are cut into windows, before anything else: questions finished, and in all.
+    fn tokenising(&mut self, _finished: usize, _total: usize) {}
+
     /// Before the first step.
     fn start(&mut self, _: &RunStart) {}
 
@@ -187,6 +190,11 @@ pub trait Observer: Send {
 
 /// Observers told one after the other.
 impl Observer for Vec<Box<dyn Observer + '_>> {
+    fn tokenising(&mut self, finished: usize, total: usize) {
+        self.iter_mut()
+            .for_each(|observer| observer.tokenising(finished, total));
+    }
+
     fn start(&mut self, start: &RunStart) {
         self.iter_mut().for_each(|observer| observer.start(start));
     }

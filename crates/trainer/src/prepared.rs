@@ -8,6 +8,7 @@ use crate::data::{Questions, digest, read_questions};
 use crate::device::DeviceInfo;
 use crate::evaluate::evaluate_logits;
 use crate::model_folder::model_folder;
+use crate::observer::Observer;
 use crate::optimizer::Optimizer;
 use crate::parameters::freeze;
 use crate::plan::Plan;
@@ -33,7 +34,11 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    pub(crate) fn new(config: &Config, from: Option<Checkpoint>) -> Result<Self, Error> {
+    pub(crate) fn new(
+        config: &Config,
+        from: Option<Checkpoint>,
+        observer: &mut dyn Observer,
+    ) -> Result<Self, Error> {
         let (info, device) = crate::device::device(&config.run.device)?;
         let (train, dev) = read_questions(config)?;
         let card = card::begin(config, &train, &dev);
@@ -52,9 +57,12 @@ impl Prepared {
         } = load(&folder, config.train.seed, &device.clone().autodiff())?;
         config.windows.check_positions(&companions.config)?;
         let model = freeze(model, &config.train);
-        let notice = |line: &str| tracing::info!("{line}");
-        let train = Questions::for_run(train, &companions.tokenizer, config, &notice)?;
-        let dev = Questions::for_run(dev, &companions.tokenizer, config, &notice)?;
+        let all = train.len() + dev.len();
+        let before = train.len();
+        let done = &mut |finished| observer.tokenising(finished, all);
+        let train = Questions::for_run(train, &companions.tokenizer, config, done)?;
+        let done = &mut |finished| observer.tokenising(before + finished, all);
+        let dev = Questions::for_run(dev, &companions.tokenizer, config, done)?;
         let data = digest(&train.features);
         let mut optimizer = Optimizer::new(&config.train);
         let mut loaded = format!("{}: {report}", config.model.source);

@@ -54,6 +54,17 @@ impl Default for Progress {
 }
 
 impl Observer for Progress {
+    fn tokenising(&mut self, finished: usize, total: usize) {
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} questions cut into windows");
+        self.bar
+            .set_style(style.expect("the template is a constant"));
+        self.bar.set_length(total as u64);
+        self.bar.set_position(finished as u64);
+        if finished == total {
+            self.bar.reset();
+        }
+    }
+
     fn start(&mut self, start: &RunStart) {
         let style = ProgressStyle::with_template(
             "{bar:30} {pos}/{len} steps, {msg}, {elapsed} gone, {eta} left",

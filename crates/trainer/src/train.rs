@@ -155,7 +155,7 @@ impl<'a> Trainer<'a> {
             true => Some(checkpoints.latest()?),
             false => None,
         };
-        let run = Prepared::new(&self.config, from)?;
+        let run = Prepared::new(&self.config, from, &mut self.observers)?;
         // Nothing is left that the user could mend: from here on the folder is a run's.
         run_dir.write("config.toml", &self.config.to_toml())?;
         tracing::info!("results go to {}", run_dir.path().display());
