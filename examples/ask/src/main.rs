@@ -25,7 +25,10 @@ fn ask(model: &str, question: &str, file: &str) -> Result<(), Box<dyn std::error
     let answerer = QuestionAnswerer::from_pretrained(model, &Device::default())?.with_top_k(3);
     for span in answerer.answer(question, &text)?.n_best {
         let (probability, chars) = (span.probability, span.chars);
-        println!("{probability:.3}  {}  [{}..{}]", span.text, chars.start, chars.end);
+        println!(
+            "{probability:.3}  {}  [{}..{}]",
+            span.text, chars.start, chars.end
+        );
     }
     Ok(())
 }

@@ -207,7 +207,8 @@ fn a_folder_that_becomes_read_only_keeps_the_last_checkpoint() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_clock_that_goes_backwards_changes_nothing() {
-    let library = ["/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"];
+    let library = ["x86_64", "aarch64"]
+        .map(|arch| format!("/usr/lib/{arch}-linux-gnu/faketime/libfaketime.so.1"));
     let Some(library) = library.iter().find(|path| Path::new(path).exists()) else {
         return skip("libfaketime is not installed");
     };

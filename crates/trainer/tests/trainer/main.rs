@@ -32,6 +32,7 @@ mod real_data;
 mod report;
 mod reproducible;
 mod resume;
+mod resume_refused;
 mod run;
 mod support;
 mod tensorboard;

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use trainer::{Error, Observer, Outcome, StepReport, StopFlag, Trainer};
 
-use crate::support::{Finished, Sandbox};
+use crate::support::Sandbox;
 
 /// Two epochs of five batches in three steps each: accumulation with a tail, dropout, everything
 /// that a checkpoint has to bring back.
-const SETTINGS: &[&str] = &[
+pub(crate) const SETTINGS: &[&str] = &[
     "train.epochs=2",
     "train.learning_rate=1e-3",
     "train.batch_size=5",
@@ -199,84 +199,6 @@ fn a_signal_ends_the_step_writes_a_checkpoint_and_exits_with_75() {
         assert!(told.contains(&format!("--resume {run}")), "{told}");
         assert!(!sandbox.files(&format!("{run}/checkpoints")).is_empty());
     }
-}
-
-fn stopped(sandbox: &Sandbox, run: &str, at: u32) {
-    let trainer = Trainer::new(sandbox.config(SETTINGS)).unwrap();
-    let stop = trainer.stop_flag();
-    let outcome = trainer
-        .run_dir(sandbox.path(run))
-        .on_step(|step| {
-            if step.step == at {
-                stop.stop();
-            }
-        })
-        .fit();
-    assert!(outcome.unwrap().finished().is_none());
-}
-
-#[test]
-fn a_changed_configuration_is_told_setting_by_setting() {
-    let sandbox = Sandbox::new();
-    stopped(&sandbox, "run", 1);
-    let resume = |more: &[&str]| sandbox.command(&[&["--resume=run"], more].concat());
-    let changes = ["train.learning_rate=2e-3", "dev.first=2"];
-    let refused = resume(&changes);
-    assert_eq!(refused.code, Some(2), "{refused:?}");
-    for part in [
-        "--allow-changes",
-        "train.learning_rate: 0.001 -> 0.002",
-        "dev.first: 4 -> 2",
-    ] {
-        assert!(refused.stderr.contains(part), "{refused:?}");
-    }
-    assert_eq!(refused.stderr.lines().count(), 3, "{refused:?}");
-    let allowed = resume(&[&["--allow-changes"], &changes[..]].concat());
-    assert_eq!(allowed.code, Some(0), "{allowed:?}");
-    let config = sandbox.text("run/config.toml");
-    assert!(config.contains("learning_rate = 0.002"), "{config}");
-}
-
-#[test]
-fn what_cannot_go_on_is_told_in_one_line() {
-    let sandbox = Sandbox::new();
-    let resume = |run: &str| -> Finished { sandbox.command(&["--resume", run]) };
-    std::fs::create_dir(sandbox.path("empty")).unwrap();
-    resume("empty").mistake(&["empty", "holds no run", "config.toml"]);
-    // Stopped before its first checkpoint.
-    stopped(&sandbox, "run", 2);
-    std::fs::rename(sandbox.path("run/checkpoints"), sandbox.path("kept")).unwrap();
-    resume("run").mistake(&["run/checkpoints", "no checkpoint"]);
-    std::fs::rename(sandbox.path("kept"), sandbox.path("run/checkpoints")).unwrap();
-
-    // Data that changed since.
-    let train = sandbox.text("train.json");
-    sandbox.write("train.json", &train.replacen("What", "Which", 1));
-    resume("run").mistake(&["checkpoints", "other training windows"]);
-    std::fs::remove_file(sandbox.path("train.json")).unwrap();
-    resume("run").mistake(&["train.json"]);
-    sandbox.write("train.json", &train);
-
-    // The one checkpoint, damaged in each of its files.
-    let files = sandbox.files("run/checkpoints");
-    for file in files.iter().filter(|name| {
-        ["state.json", "optimizer.safetensors", "model.safetensors"]
-            .iter()
-            .any(|end| name.ends_with(end))
-    }) {
-        let path = sandbox.path("run/checkpoints").join(file);
-        let whole = std::fs::read(&path).unwrap();
-        let mut damaged = whole.clone();
-        let middle = damaged.len() / 2;
-        damaged[middle] ^= 0x41;
-        std::fs::write(&path, damaged).unwrap();
-        let name = file.rsplit('/').next().unwrap();
-        resume("run").mistake(&[name]);
-        std::fs::write(&path, &whole[..middle]).unwrap();
-        resume("run").mistake(&[name]);
-        std::fs::write(&path, whole).unwrap();
-    }
-    assert_eq!(resume("run").code, Some(0));
 }
 
 #[test]
