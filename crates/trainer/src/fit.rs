@@ -68,13 +68,15 @@ impl Fit<'_> {
         });
         let mut stopped = None;
         while !self.plan.is_finished(&self.state) && stopped.is_none() {
-            if let Some(batches) = self.plan.next_step(&self.state, &self.train.features) {
+            // An evaluation that was cut short comes before the next step, and before the epoch's end.
+            if !self.plan.evaluation_is_due(&self.state)
+                && let Some(batches) = self.plan.next_step(&self.state, &self.train.features)
+            {
                 model = self.train_step(model, &batches, observer)?;
             }
             if self.plan.evaluation_is_due(&self.state) {
                 self.evaluate(&model, observer)?;
             }
-            // An evaluation that was cut short is still due, and the epoch is not over before it.
             let evaluated = !self.plan.evaluation_is_due(&self.state);
             if evaluated && self.plan.epoch_is_over(&self.state) {
                 self.end_epoch(&model, observer)?;

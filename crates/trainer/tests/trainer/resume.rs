@@ -82,9 +82,10 @@ fn stopped_after_any_step_it_goes_on_as_if_nothing_had_been() {
     assert!(result(&sandbox, "whole").0 != result(&sandbox, "other").0);
 }
 
-/// Stops the run while the dev set is being answered.
+/// Stops the run while the dev set is being answered after a step.
 struct StopInEvaluation {
     stop: StopFlag,
+    after: u32,
     step: u32,
 }
 
@@ -95,7 +96,7 @@ impl Observer for StopInEvaluation {
     }
 
     fn evaluating(&mut self, _: usize, _: usize) {
-        if self.step == 3 {
+        if self.step == self.after {
             self.stop.stop();
         }
     }
@@ -104,22 +105,32 @@ impl Observer for StopInEvaluation {
 #[test]
 fn stopped_in_an_evaluation_it_makes_that_evaluation_when_it_goes_on() {
     let sandbox = Sandbox::new();
-    sandbox.train("whole", SETTINGS);
-    let trainer = Trainer::new(sandbox.config(SETTINGS)).unwrap();
-    let stop = trainer.stop_flag();
-    let outcome = trainer
-        .run_dir(sandbox.path("run"))
-        .observer(StopInEvaluation { stop, step: 0 })
-        .fit();
-    let Ok(Outcome::Stopped(stopped)) = outcome else {
-        panic!("the run was asked to stop");
-    };
-    assert_eq!(stopped.step, 3);
-    let lines = sandbox.json_lines("run/metrics.jsonl");
-    assert!(lines.iter().all(|line| line.get("evaluation").is_none()));
-    let trainer = Trainer::new(sandbox.config(SETTINGS)).unwrap();
-    trainer.resume(sandbox.path("run")).fit().unwrap();
-    assert_equal(&sandbox, "whole", "run");
+    let settings = [SETTINGS, &["dev.every_steps=2"]].concat();
+    sandbox.train("whole", &settings);
+    // In the middle of an epoch, at its end, and at the run's.
+    for after in [2, 3, 6] {
+        let run = format!("run-{after}");
+        let trainer = Trainer::new(sandbox.config(&settings)).unwrap();
+        let stop = trainer.stop_flag();
+        let outcome = trainer
+            .run_dir(sandbox.path(&run))
+            .observer(StopInEvaluation {
+                stop,
+                after,
+                step: 0,
+            })
+            .fit();
+        let Ok(Outcome::Stopped(stopped)) = outcome else {
+            panic!("the run was asked to stop");
+        };
+        assert_eq!(stopped.step, after);
+        let lines = sandbox.json_lines(&format!("{run}/metrics.jsonl"));
+        let evaluations = lines.iter().filter_map(|line| line.get("evaluation"));
+        assert!(evaluations.into_iter().all(|step| step != after));
+        let trainer = Trainer::new(sandbox.config(&settings)).unwrap();
+        trainer.resume(sandbox.path(&run)).fit().unwrap();
+        assert_equal(&sandbox, "whole", &run);
+    }
 }
 
 fn start(sandbox: &Sandbox, arguments: &[&str]) -> Child {
