@@ -1,10 +1,9 @@
 //! What happens to a run when the world changes under it.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command};
 
-use crate::support::{Sandbox, skip};
+use crate::support::{Sandbox, skip, wait_for};
 
 /// Long enough to be caught in the middle.
 const LONG: &[&str] = &[
@@ -13,29 +12,6 @@ const LONG: &[&str] = &[
     "train.epochs=500",
     "dev.first=2",
 ];
-
-fn start(sandbox: &Sandbox, arguments: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_trainer"))
-        .args(arguments)
-        .current_dir(sandbox.path("."))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-fn wait_until(what: &str, happened: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !happened() {
-        let waited = started.elapsed();
-        assert!(waited < Duration::from_secs(120), "no {what} in {waited:?}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn lines(path: &Path) -> usize {
-    std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
-}
 
 /// The exit status, and the last line of standard error.
 fn end(child: Child) -> (Option<i32>, String) {
@@ -51,9 +27,8 @@ fn end(child: Child) -> (Option<i32>, String) {
 #[test]
 fn a_run_folder_that_is_removed_ends_the_run_and_does_not_come_back() {
     let sandbox = Sandbox::new();
-    let child = start(&sandbox, LONG);
-    let curves = sandbox.path("run/metrics.jsonl");
-    wait_until("line", || lines(&curves) >= 2);
+    let child = sandbox.start(LONG);
+    wait_for("line", || sandbox.reports("run") >= 2);
     std::fs::remove_dir_all(sandbox.path("run")).unwrap();
     let (code, told) = end(child);
     assert_eq!(code, Some(2), "{told}");
@@ -67,15 +42,14 @@ fn a_run_folder_that_is_removed_ends_the_run_and_does_not_come_back() {
 #[test]
 fn a_dataset_that_vanishes_is_not_missed_until_the_run_is_resumed() {
     let sandbox = Sandbox::new();
-    let child = start(&sandbox, LONG);
-    let curves = sandbox.path("run/metrics.jsonl");
-    wait_until("line", || lines(&curves) >= 2);
+    let child = sandbox.start(LONG);
+    wait_for("line", || sandbox.reports("run") >= 2);
     for file in ["train.json", "dev.json"] {
         std::fs::rename(sandbox.path(file), sandbox.path(&format!("gone-{file}"))).unwrap();
     }
     std::fs::rename(sandbox.path("encoder"), sandbox.path("gone-encoder")).unwrap();
-    let before = lines(&curves);
-    wait_until("further line", || lines(&curves) > before + 5);
+    let before = sandbox.reports("run");
+    wait_for("further line", || sandbox.reports("run") > before + 5);
     let stop = Command::new("kill").arg(child.id().to_string()).status();
     assert!(stop.unwrap().success());
     assert_eq!(end(child).0, Some(75));
@@ -92,9 +66,9 @@ fn a_dataset_that_vanishes_is_not_missed_until_the_run_is_resumed() {
 #[test]
 fn a_second_process_is_kept_out_of_the_folder() {
     let sandbox = Sandbox::new();
-    let child = start(&sandbox, &[LONG, &["checkpoints.every_steps=1"]].concat());
+    let child = sandbox.start(&[LONG, &["checkpoints.every_steps=1"]].concat());
     let checkpoints = sandbox.path("run/checkpoints");
-    wait_until("checkpoint", || {
+    wait_for("checkpoint", || {
         std::fs::read_dir(&checkpoints).is_ok_and(|mut entries| entries.next().is_some())
     });
     sandbox
@@ -160,11 +134,7 @@ fn a_full_disk_in_the_middle_of_a_checkpoint_loses_no_earlier_one() {
         "{told}"
     );
     assert_eq!(sandbox.text("kept").trim(), "step-00000002-epoch-0001");
-    let numbers = |file: &str| {
-        let mut bytes = std::fs::read(sandbox.path(file)).unwrap();
-        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-        bytes.split_off(8 + length)
-    };
+    let numbers = |file: &str| std::fs::read(sandbox.path(file)).unwrap();
     assert!(numbers("resumed") == numbers("whole"), "the weights differ");
 }
 
@@ -225,13 +195,7 @@ fn a_clock_that_goes_backwards_changes_nothing() {
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     let backwards = sandbox.finish(&mut command);
     assert_eq!(backwards.code, Some(0), "{backwards:?}");
-    let weights = |run: &str| {
-        let path = sandbox.path(run).join("model/model.safetensors");
-        let mut bytes = std::fs::read(path).unwrap();
-        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-        bytes.split_off(8 + length)
-    };
-    assert!(weights("plain") == weights("backwards"));
+    assert!(sandbox.weights("plain") == sandbox.weights("backwards"));
     let seconds = sandbox.json("backwards/metrics.json")["seconds"].as_f64();
     assert!(seconds.unwrap() > 0.0);
 }

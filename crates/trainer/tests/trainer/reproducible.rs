@@ -2,11 +2,6 @@
 
 use crate::support::Sandbox;
 
-/// The file of saved weights.
-fn weights(sandbox: &Sandbox, run: &str) -> Vec<u8> {
-    std::fs::read(sandbox.path(run).join("model/model.safetensors")).unwrap()
-}
-
 const SETTINGS: &[&str] = &["train.epochs=1", "train.learning_rate=1e-3", "dev.first=2"];
 
 #[test]
@@ -15,8 +10,8 @@ fn the_seed_and_nothing_else_decides() {
     sandbox.train("first", SETTINGS);
     sandbox.train("again", SETTINGS);
     sandbox.train("other", &[SETTINGS, &["train.seed=1"]].concat());
-    assert!(weights(&sandbox, "first") == weights(&sandbox, "again"));
-    assert!(weights(&sandbox, "first") != weights(&sandbox, "other"));
+    assert!(sandbox.weights("first") == sandbox.weights("again"));
+    assert!(sandbox.weights("first") != sandbox.weights("other"));
 }
 
 #[test]
@@ -30,8 +25,8 @@ fn the_number_of_threads_does_not_change_the_result() {
         let metrics = sandbox.json(&format!("{run}/metrics.json"));
         assert_eq!(format!("run.threads={}", metrics["threads"]), threads);
     }
-    assert!(weights(&sandbox, "one") == weights(&sandbox, "two"));
-    assert!(weights(&sandbox, "one") == weights(&sandbox, "three"));
+    assert!(sandbox.weights("one") == sandbox.weights("two"));
+    assert!(sandbox.weights("one") == sandbox.weights("three"));
 }
 
 /// The library keeps nothing outside a run.
@@ -49,9 +44,9 @@ fn two_runs_in_one_process_are_those_of_two_processes() {
         let finished = sandbox.command(&[&arguments, &settings[..]].concat());
         assert_eq!(finished.code, Some(0), "{finished:?}");
     }
-    assert!(weights(&sandbox, "in-1") == weights(&sandbox, "out-1"));
-    assert!(weights(&sandbox, "in-2") == weights(&sandbox, "out-2"));
-    assert!(weights(&sandbox, "in-1") != weights(&sandbox, "in-2"));
+    assert!(sandbox.weights("in-1") == sandbox.weights("out-1"));
+    assert!(sandbox.weights("in-2") == sandbox.weights("out-2"));
+    assert!(sandbox.weights("in-1") != sandbox.weights("in-2"));
 }
 
 /// Processor time of each thread of a process, in ticks.

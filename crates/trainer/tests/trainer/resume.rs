@@ -1,13 +1,11 @@
 //! A run that was interrupted and went on is the run that was not, bit for bit.
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use serde_json::Value;
 use trainer::{Error, Observer, Outcome, StepReport, StopFlag, Trainer};
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, wait_for};
 
 /// Two epochs of five batches in three steps each: accumulation with a tail, dropout, everything
 /// that a checkpoint has to bring back.
@@ -23,9 +21,7 @@ pub(crate) const SETTINGS: &[&str] = &[
 
 /// What must be equal: the weights, and every figure that is not a time.
 fn result(sandbox: &Sandbox, run: &str) -> (Vec<u8>, Vec<Value>, Value) {
-    let mut bytes = std::fs::read(sandbox.path(run).join("model/model.safetensors")).unwrap();
-    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    let weights = bytes.split_off(8 + length);
+    let weights = sandbox.weights(run);
     let mut lines = sandbox.json_lines(&format!("{run}/metrics.jsonl"));
     for line in &mut lines {
         let object = line.as_object_mut().unwrap();
@@ -133,29 +129,6 @@ fn stopped_in_an_evaluation_it_makes_that_evaluation_when_it_goes_on() {
     }
 }
 
-fn start(sandbox: &Sandbox, arguments: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_trainer"))
-        .args(arguments)
-        .current_dir(sandbox.path("."))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-fn wait_for(what: &str, is_there: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !is_there() {
-        let waited = started.elapsed();
-        assert!(waited < Duration::from_secs(120), "no {what} in {waited:?}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-fn lines(path: &Path) -> usize {
-    std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
-}
-
 /// Long enough to be hit, with a checkpoint after every second step.
 const LONG: &[&str] = &["train.epochs=6", "checkpoints.every_steps=2"];
 
@@ -165,17 +138,19 @@ fn killed_at_any_moment_it_goes_on_as_if_nothing_had_been() {
     let sandbox = Sandbox::new();
     let settings = [SETTINGS, LONG].concat();
     sandbox.train("whole", &settings);
-    let all = lines(&sandbox.path("whole/metrics.jsonl"));
+    let all = sandbox.reports("whole");
     // Several kills in one run, at moments that depend on the machine.
     let arguments = [&["--config=config.toml", "--run-dir=run"], &settings[..]].concat();
-    let mut child = start(&sandbox, &arguments);
-    let curves = sandbox.path("run/metrics.jsonl");
+    let mut child = sandbox.start(&arguments);
     for kill_at in [4, 9, 10, 17] {
-        wait_for("line", || lines(&curves) >= kill_at);
+        wait_for("line", || sandbox.reports("run") >= kill_at);
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(lines(&curves) < all, "killed too late to say anything");
-        child = start(&sandbox, &["--resume=run"]);
+        assert!(
+            sandbox.reports("run") < all,
+            "killed too late to say anything"
+        );
+        child = sandbox.start(&["--resume=run"]);
     }
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -196,9 +171,8 @@ fn a_signal_ends_the_step_writes_a_checkpoint_and_exits_with_75() {
         let run = format!("run-{signal}");
         let folder = format!("--run-dir={run}");
         let arguments = [&["--config=config.toml", &folder], &settings[..]].concat();
-        let child = start(&sandbox, &arguments);
-        let curves = sandbox.path(&run).join("metrics.jsonl");
-        wait_for("line", || lines(&curves) >= 2);
+        let child = sandbox.start(&arguments);
+        wait_for("line", || sandbox.reports(&run) >= 2);
         let signal = format!("-{signal}");
         let status = Command::new("kill")
             .args([&signal, &child.id().to_string()])

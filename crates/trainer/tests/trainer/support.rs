@@ -1,7 +1,8 @@
 //! What the tests share.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -121,6 +122,28 @@ impl Sandbox {
         files
     }
 
+    /// The bytes of a run's saved weights; equal models have equal ones.
+    pub(crate) fn weights(&self, run: &str) -> Vec<u8> {
+        std::fs::read(self.path(run).join("model/model.safetensors")).unwrap()
+    }
+
+    /// Starts the command with this folder as working directory, and does not wait for its end.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_trainer"))
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Lines that a run has written into `metrics.jsonl` so far.
+    pub(crate) fn reports(&self, run: &str) -> usize {
+        let text = std::fs::read_to_string(self.path(run).join("metrics.jsonl"));
+        text.map_or(0, |text| text.lines().count())
+    }
+
     /// Runs the command with this folder as working directory.
     pub(crate) fn command(&self, arguments: &[&str]) -> Finished {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
@@ -138,6 +161,16 @@ impl Sandbox {
             stdout: String::from_utf8(stdout).unwrap(),
             stderr: String::from_utf8(stderr).unwrap(),
         }
+    }
+}
+
+/// Waits for what a process does, two minutes at most.
+pub(crate) fn wait_for(what: &str, is_there: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_there() {
+        let waited = started.elapsed();
+        assert!(waited < Duration::from_secs(120), "no {what} in {waited:?}");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
