@@ -2,30 +2,11 @@ use std::path::Path;
 
 use bert_qa::{CardData, CardFile, ModelCard, ModelSource};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use squad_data::Dataset;
 
 use crate::config::Config;
-
-/// SHA-256 of the official files (`datasets/manifest.toml`) and the Hub's names of their data sets.
-const OFFICIAL: [(&str, &str); 4] = [
-    (
-        "3527663986b8295af4f7fcdff1ba1ff3f72d07d61a20f487cb238a6ef92fd955",
-        "rajpurkar/squad",
-    ),
-    (
-        "95aa6a52d5d6a735563366753ca50492a658031da74f301ac5238b03966972c9",
-        "rajpurkar/squad",
-    ),
-    (
-        "68dcfbb971bd3e96d5b46c7177b16c1a4e7d4bdef19fb204502738552dede002",
-        "rajpurkar/squad_v2",
-    ),
-    (
-        "80a5225e94905956a6446d296ca1093975c4d3b3260f1d6c8f68bc2ab77182d8",
-        "rajpurkar/squad_v2",
-    ),
-];
+use crate::digest::sha256_of_file;
+use crate::fetch::Manifest;
 
 /// What a run's figures depend on; Burn's is the one that the workspace pins.
 pub(crate) const VERSIONS: [(&str, &str); 2] = [
@@ -81,24 +62,27 @@ pub(crate) fn scores(metrics: &Value) -> Vec<(String, f64)> {
         .collect()
 }
 
+/// The Hub's name of the data set that an official file, known by its digest, belongs to.
+fn dataset_id(sha256: &str) -> Option<&'static str> {
+    let files = Manifest::official().files;
+    let file = files.into_iter().find(|file| file.sha256 == sha256)?;
+    match &*file.dataset {
+        "squad1" => Some("rajpurkar/squad"),
+        "squad2" => Some("rajpurkar/squad_v2"),
+        _ => None,
+    }
+}
+
 /// A file by its name alone: where it lies on this machine is of no use to others.
 fn file(path: &Path) -> CardFile {
-    let sha256 = sha256_of(path).ok();
-    let known = |sha256: &String| OFFICIAL.iter().find(|(known, _)| known == sha256);
-    let dataset_id = sha256.as_ref().and_then(known).map(|(_, id)| (*id).into());
+    let sha256 = sha256_of_file(path).ok();
+    let dataset_id = sha256.as_deref().and_then(dataset_id).map(str::to_owned);
     let name = path.file_name().unwrap_or(path.as_os_str());
     CardFile {
         name: name.to_string_lossy().into(),
         sha256,
         dataset_id,
     }
-}
-
-fn sha256_of(path: &Path) -> std::io::Result<String> {
-    let mut hasher = Sha256::new();
-    std::io::copy(&mut std::fs::File::open(path)?, &mut hasher)?;
-    let digest = hasher.finalize();
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]
@@ -110,22 +94,15 @@ mod tests {
     }
 
     #[test]
-    fn the_official_files_are_those_of_the_manifest() {
-        let manifest = std::fs::read_to_string(root().join("datasets/manifest.toml")).unwrap();
-        let manifest: toml::Table = manifest.parse().unwrap();
-        let files = manifest["file"].as_array().unwrap();
-        for file in files {
-            let (name, sha256) = (&file["name"], file["sha256"].as_str().unwrap());
-            let id = match name.as_str().unwrap().contains("-v1.1") {
+    fn official_files_are_known_by_their_digests() {
+        for file in Manifest::official().files {
+            let id = match file.name.contains("-v1.1") {
                 true => "rajpurkar/squad",
                 false => "rajpurkar/squad_v2",
             };
-            assert!(
-                OFFICIAL.contains(&(sha256, id)),
-                "{name} is not in the list"
-            );
+            assert_eq!(dataset_id(&file.sha256), Some(id), "{}", file.name);
         }
-        assert_eq!(files.len(), OFFICIAL.len());
+        assert_eq!(dataset_id("another"), None);
     }
 
     #[test]
@@ -156,13 +133,5 @@ mod tests {
         let text = card.to_markdown();
         assert!(text.contains("base_model: \"sentence-transformers/all-MiniLM-L6-v2\"\n"));
         assert!(text.contains("learning_rate = "), "{text}");
-    }
-
-    #[test]
-    fn a_digest_is_the_standards() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "abc").unwrap();
-        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(sha256_of(file.path()).unwrap(), abc);
     }
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use bert_qa::{BertForQuestionAnswering, Companions};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use crate::digest::sha256_of_file;
 use crate::optimizer::Optimizer;
 use crate::run_dir::{open_to, sync_folder};
 use crate::state::RunState;
@@ -220,10 +220,5 @@ impl Checkpoint {
 }
 
 fn sha256(path: &Path) -> Result<String, Error> {
-    let hash = || -> std::io::Result<String> {
-        let mut hasher = Sha256::new();
-        std::io::copy(&mut File::open(path)?, &mut hasher)?;
-        Ok(format!("{:x}", hasher.finalize()))
-    };
-    hash().map_err(|e| Error::file(path, e))
+    sha256_of_file(path).map_err(|e| Error::file(path, e))
 }

@@ -25,6 +25,7 @@ mod config;
 mod curves;
 mod data;
 mod device;
+mod digest;
 mod ending;
 mod error;
 mod evaluate;

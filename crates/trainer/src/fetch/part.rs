@@ -1,12 +1,11 @@
 //! The file that a download grows in.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use crate::Error;
+use crate::digest::sha256_of;
 
 /// `NAME.part`, which only this process writes. It is kept where it has something that a later
 /// download can go on from, and goes when it is empty.
@@ -93,12 +92,4 @@ impl Drop for Part {
             let _ = std::fs::remove_file(&self.path);
         }
     }
-}
-
-/// SHA-256 in lower-case hexadecimal of all that is left to read.
-pub(super) fn sha256_of(reader: &mut impl Read) -> std::io::Result<String> {
-    let mut hasher = Sha256::new();
-    std::io::copy(reader, &mut hasher)?;
-    let digest = hasher.finalize();
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
