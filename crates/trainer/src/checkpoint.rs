@@ -29,6 +29,8 @@ pub(crate) struct Checkpoints {
 pub(crate) struct Checkpoint {
     folder: PathBuf,
     pub(crate) state: RunState,
+    /// What it was trained on.
+    data: String,
 }
 
 /// `state.json`.
@@ -174,6 +176,7 @@ impl Checkpoint {
         Ok(Self {
             folder: folder.into(),
             state: contents.run,
+            data: contents.data,
         })
     }
 
@@ -209,7 +212,7 @@ impl Checkpoint {
 
     /// Whether the windows to train on are those that it was trained on.
     pub(crate) fn check_data(&self, data: &str) -> Result<(), Error> {
-        match Self::contents(&self.folder)?.data == data {
+        match self.data == data {
             true => Ok(()),
             false => Err(Error::file(
                 &self.folder,
