@@ -1,6 +1,6 @@
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 use fused_ops::{Activation, span_cross_entropy};
 use squad_data::PackedBatch;
 
@@ -35,6 +35,7 @@ pub struct BertForQuestionAnswering {
     pub(crate) encoder: Encoder,
     pub(crate) qa_outputs: Linear,
     qa_dropout_prob: f64,
+    bf16: bool,
 }
 
 impl BertForQuestionAnswering {
@@ -65,7 +66,14 @@ impl BertForQuestionAnswering {
             },
             qa_outputs,
             qa_dropout_prob: config.qa_dropout_prob,
+            bf16: false,
         }
+    }
+
+    /// Mixed precision or not: hidden states and products in `bf16` between embeddings and head,
+    /// parameters and logits in `f32`. For the LibTorch backend; others have no `bf16`.
+    pub fn in_bf16(self, bf16: bool) -> Self {
+        Self { bf16, ..self }
     }
 
     /// Which encoder it is.
@@ -110,11 +118,18 @@ impl BertForQuestionAnswering {
     ///
     /// Without `dropout` nothing is dropped: that is evaluation.
     pub fn forward(&self, input: &PackedInput, dropout: Option<DropoutSeed>) -> Tensor<2> {
-        let embedded = self.embeddings().forward(input, dropout);
+        let mut embedded = self.embeddings().forward(input, dropout);
+        if self.bf16 {
+            embedded = embedded.cast(FloatDType::BF16);
+        }
         let hidden = self.layers().iter().fold(embedded, |hidden, layer| {
             layer.forward(hidden, &input.lengths, dropout)
         });
-        self.head(hidden, dropout)
+        let logits = self.head(hidden, dropout);
+        match self.bf16 {
+            true => logits.cast(FloatDType::F32),
+            false => logits,
+        }
     }
 
     /// The span loss of a batch summed over its windows, `[1]`, and the logits it came from.

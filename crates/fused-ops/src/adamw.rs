@@ -37,9 +37,9 @@ pub fn adamw_step<const D: usize>(
     moments: (Tensor<D>, Tensor<D>),
     adamw: &AdamW,
 ) -> (Tensor<D>, (Tensor<D>, Tensor<D>)) {
-    #[cfg(feature = "ndarray")]
-    if crate::ndarray::takes(&parameter) {
-        return crate::ndarray::adamw_step(parameter, gradient, moments, adamw);
+    #[cfg(any(feature = "ndarray", feature = "tch"))]
+    if crate::extension::takes(&parameter) {
+        return crate::extension::adamw_step(parameter, gradient, moments, adamw);
     }
     reference(parameter, gradient, moments, adamw)
 }

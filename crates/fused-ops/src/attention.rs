@@ -30,9 +30,9 @@ pub fn attention(
         lengths.tokens(),
         "tokens and the sum of the lengths"
     );
-    #[cfg(feature = "ndarray")]
-    if crate::ndarray::takes(&query) {
-        return crate::ndarray::attention(query, key, value, lengths, num_heads, dropout);
+    #[cfg(any(feature = "ndarray", feature = "tch"))]
+    if crate::extension::takes(&query) {
+        return crate::extension::attention(query, key, value, lengths, num_heads, dropout);
     }
     reference(query, key, value, lengths, num_heads, dropout)
 }

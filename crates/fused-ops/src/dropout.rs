@@ -67,6 +67,20 @@ impl Dropout {
         1.0 / (1.0 - self.prob)
     }
 
+    /// The probability to be dropped.
+    #[cfg(feature = "tch")]
+    pub(crate) fn prob(&self) -> f64 {
+        f64::from(self.prob)
+    }
+
+    /// The whole key in one number, for generators that are seeded with one.
+    #[cfg(feature = "tch")]
+    pub(crate) fn seed(&self) -> u64 {
+        let counter = [self.micro_batch, 0, self.step, self.rank_and_site];
+        let [low, high, ..] = philox4x32(counter, self.key);
+        u64::from(high) << 32 | u64::from(low)
+    }
+
     /// Writes the factors (0 or the scale) of the first elements of a row, at most 2^18 of them.
     #[inline(always)]
     pub(crate) fn fill_row(&self, row: u32, factors: &mut [f32]) {

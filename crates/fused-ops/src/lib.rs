@@ -5,8 +5,9 @@
 //! [`attention`] and [`span_cross_entropy`] look at the boundaries, which [`PackedLengths`] tells.
 //!
 //! Each operation has a reference form made of Burn primitives (the module of its name), which
-//! runs on any backend and is what the specialised kernels are tested against. With the feature
-//! `ndarray`, tensors on Burn's NdArray backend take kernels of our own, forward and backward.
+//! runs on any backend and is what the specialised kernels are tested against. With the features
+//! `ndarray` and `tch`, tensors on Burn's NdArray and LibTorch backends take specialised kernels,
+//! forward and backward.
 //!
 //! Dropout is a function of a [`DropoutKey`] and an element's place, never of hidden state: see
 //! [`Dropout`].
@@ -21,6 +22,16 @@ mod packed;
 mod reduce;
 mod span_loss;
 
+// What the specialised kernels share.
+#[cfg(any(feature = "ndarray", feature = "tch"))]
+mod extension;
+#[cfg(any(feature = "ndarray", feature = "tch"))]
+mod host;
+#[cfg(any(feature = "ndarray", feature = "tch"))]
+mod kernels;
+
+#[cfg(feature = "tch")]
+mod libtorch;
 #[cfg(feature = "ndarray")]
 mod ndarray;
 

@@ -20,9 +20,9 @@ pub fn linear(
     bias: Tensor<1>,
     activation: Activation,
 ) -> Tensor<2> {
-    #[cfg(feature = "ndarray")]
-    if crate::ndarray::takes(&input) {
-        return crate::ndarray::linear(input, weight, bias, activation);
+    #[cfg(any(feature = "ndarray", feature = "tch"))]
+    if crate::extension::takes(&input) {
+        return crate::extension::linear(input, weight, bias, activation);
     }
     reference(input, weight, bias, activation)
 }

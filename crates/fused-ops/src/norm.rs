@@ -14,9 +14,11 @@ pub fn dropout_add_layer_norm(
     eps: f64,
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
-    #[cfg(feature = "ndarray")]
-    if crate::ndarray::takes(&input) {
-        return crate::ndarray::dropout_add_layer_norm(input, residual, gamma, beta, eps, dropout);
+    #[cfg(any(feature = "ndarray", feature = "tch"))]
+    if crate::extension::takes(&input) {
+        return crate::extension::dropout_add_layer_norm(
+            input, residual, gamma, beta, eps, dropout,
+        );
     }
     reference(input, residual, gamma, beta, eps, dropout)
 }

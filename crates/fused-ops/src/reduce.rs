@@ -2,9 +2,9 @@ use burn::tensor::Tensor;
 
 /// The sum of the squares of all elements, `[1]`, on the tensor's device.
 pub fn sum_of_squares<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
-    #[cfg(feature = "ndarray")]
-    if crate::ndarray::takes(&tensor) && !tensor.is_autodiff() {
-        return crate::ndarray::sum_of_squares(tensor);
+    #[cfg(any(feature = "ndarray", feature = "tch"))]
+    if crate::extension::takes(&tensor) && !tensor.is_autodiff() {
+        return crate::extension::sum_of_squares(tensor);
     }
     reference(tensor)
 }

@@ -4,6 +4,7 @@
 use burn::tensor::Device;
 
 use crate::Error;
+use crate::config::{F32Matmul, RunConfig};
 
 /// A device of this build: the name to ask for it by, and what it is.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -14,17 +15,60 @@ pub struct DeviceInfo {
     pub description: String,
 }
 
+impl DeviceInfo {
+    fn new(name: &str, description: String) -> Self {
+        Self {
+            name: name.into(),
+            description,
+        }
+    }
+}
+
 /// The devices that this build can use on this machine, the best one first.
 pub fn devices() -> Vec<DeviceInfo> {
-    let mut devices = Vec::new();
+    let cores = crate::machine::cores();
+    let mut devices = gpus();
+    if cfg!(feature = "libtorch") {
+        let description =
+            format!("Burn on libtorch with this project's kernels, {cores} CPU cores");
+        devices.push(DeviceInfo::new("libtorch", description));
+    }
     if cfg!(feature = "cpu") {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        devices.push(DeviceInfo {
-            name: "ndarray".into(),
-            description: format!("Burn on ndarray with this project's kernels, {cores} CPU cores"),
-        });
+        let description = format!("Burn on ndarray with this project's kernels, {cores} CPU cores");
+        devices.push(DeviceInfo::new("ndarray", description));
     }
     devices
+}
+
+#[cfg(feature = "cuda")]
+fn gpus() -> Vec<DeviceInfo> {
+    let count = match torch_shim::cuda_problem() {
+        None => tch::Cuda::device_count(),
+        Some(_) => 0,
+    };
+    let info = |index| DeviceInfo::new(&format!("cuda:{index}"), "Burn on libtorch, GPU".into());
+    (0..count).map(info).collect()
+}
+
+#[cfg(not(feature = "cuda"))]
+fn gpus() -> Vec<DeviceInfo> {
+    Vec::new()
+}
+
+/// Why this build on this machine has no GPU to offer; `None` if it has one.
+pub fn why_no_gpu() -> Option<String> {
+    #[cfg(feature = "cuda")]
+    return torch_shim::cuda_problem().map(|problem| first_sentence(&problem));
+    #[cfg(not(feature = "cuda"))]
+    Some("this build has no CUDA: build it with --features cuda".into())
+}
+
+/// Of a message of libtorch, which goes on with where it was thrown.
+#[cfg_attr(not(feature = "cuda"), allow(dead_code))]
+fn first_sentence(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    let end = line.find(". ").map_or(line.len(), |dot| dot);
+    line[..end].trim_end_matches('.').to_owned()
 }
 
 /// The device that a name asks for; `auto` is the best one present.
@@ -39,16 +83,72 @@ pub fn device(name: &str) -> Result<(DeviceInfo, Device), Error> {
         .iter()
         .find(|device| name == "auto" || device.name == name);
     let info = found.cloned().ok_or_else(|| {
-        Error::Device(match names.as_str() {
-            "" => "this build has no backend: build it with --features cpu".into(),
+        Error::Device(match (names.as_str(), why_no_gpu()) {
+            ("", _) => "this build has no backend: build it with --features cpu".into(),
+            (_, Some(why)) if name.starts_with("cuda") => {
+                format!("device {name}: {why} (there is: {names})")
+            }
             _ => format!("device {name} is not in this build or machine (there is: {names})"),
         })
     })?;
-    match info.name.as_str() {
+    let device = match info.name.as_str() {
         #[cfg(feature = "cpu")]
-        "ndarray" => Ok((info, Device::ndarray())),
+        "ndarray" => Device::ndarray(),
+        #[cfg(feature = "libtorch")]
+        "libtorch" => Device::libtorch(),
+        #[cfg(feature = "cuda")]
+        other => {
+            let index = other.strip_prefix("cuda:").and_then(|n| n.parse().ok());
+            Device::libtorch_cuda(index.unwrap_or(0usize))
+        }
+        #[cfg(not(feature = "cuda"))]
         other => unreachable!("`devices` lists only what is handled here, not {other}"),
+    };
+    Ok((info, device))
+}
+
+/// Makes products as exact as the run asks, where the device has a choice.
+///
+/// # Errors
+/// If the device has none.
+pub(crate) fn set_precision(info: &DeviceInfo, run: &RunConfig) -> Result<(), Error> {
+    if info.name == "ndarray" {
+        let asked = [
+            (run.bf16, "run.bf16 = true"),
+            (
+                run.f32_matmul == F32Matmul::High,
+                "run.f32_matmul = \"high\"",
+            ),
+            (
+                run.f32_matmul == F32Matmul::Medium,
+                "run.f32_matmul = \"medium\"",
+            ),
+        ];
+        return match asked.iter().find(|(asked, _)| *asked) {
+            Some((_, setting)) => Err(Error::Device(format!(
+                "{setting} needs libtorch: device ndarray computes in f32 only"
+            ))),
+            None => Ok(()),
+        };
     }
+    #[cfg(feature = "libtorch")]
+    {
+        let precision = match run.f32_matmul {
+            F32Matmul::Highest => torch_shim::Precision::Highest,
+            F32Matmul::High => torch_shim::Precision::High,
+            F32Matmul::Medium => torch_shim::Precision::Medium,
+        };
+        torch_shim::set_float32_matmul_precision(precision)
+            .map_err(|error| Error::Device(format!("run.f32_matmul: {error}")))?;
+    }
+    Ok(())
+}
+
+/// Leaves the threads of this process to the caller's pool, which `fused-ops` divides products
+/// among: libtorch would start as many again, and the two would contend for the cores.
+pub(crate) fn keep_to_one_pool() {
+    #[cfg(feature = "libtorch")]
+    tch::set_num_threads(1);
 }
 
 #[cfg(all(test, feature = "cpu"))]
@@ -58,10 +158,40 @@ mod tests {
     #[test]
     fn auto_is_the_first_and_unknown_names_are_told_what_there_is() {
         assert_eq!(device("auto").unwrap().0, devices()[0]);
-        let error = device("cuda:7").unwrap_err().to_string();
+        let error = device("cuda:77").unwrap_err().to_string();
         assert!(
-            error.contains("cuda:7") && error.contains("ndarray"),
+            error.contains("cuda:77") && error.contains("ndarray"),
             "{error}"
+        );
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+
+    #[test]
+    fn ndarray_refuses_precisions_that_it_has_not() {
+        let (info, _) = device("ndarray").unwrap();
+        let plain = RunConfig::default();
+        set_precision(&info, &plain).unwrap();
+        let half = RunConfig {
+            bf16: true,
+            ..plain.clone()
+        };
+        let medium = RunConfig {
+            f32_matmul: F32Matmul::Medium,
+            ..plain
+        };
+        for (run, key) in [(half, "run.bf16"), (medium, "run.f32_matmul")] {
+            let error = set_precision(&info, &run).unwrap_err();
+            assert!(error.to_string().contains(key), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+
+    #[test]
+    fn messages_of_libtorch_are_cut_to_what_they_say() {
+        let message = "Found no NVIDIA driver on your system. Please check that\nException raised";
+        assert_eq!(
+            first_sentence(message),
+            "Found no NVIDIA driver on your system"
         );
     }
 }

@@ -43,7 +43,9 @@ impl Ending<'_> {
             && self.config.dev.load_best_model_at_end
         {
             tracing::info!("taking the best model, of step {}", best.step);
-            model = Pretrained::load(&self.run_dir.join("best"), 0, self.device)?.model;
+            model = Pretrained::load(&self.run_dir.join("best"), 0, self.device)?
+                .model
+                .in_bf16(self.config.run.bf16);
             evaluation = None;
         }
         let evaluation = match evaluation {

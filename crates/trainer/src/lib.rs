@@ -53,11 +53,11 @@ mod window_scores;
 
 pub use bert_qa::model_cache;
 pub use config::{
-    AnswerConfig, CheckpointConfig, Config, DevConfig, DistributedConfig, Init, LrSchedulerType,
-    ModelConfig, RunConfig, Strategy, TrainConfig, WindowConfig,
+    AnswerConfig, CheckpointConfig, Config, DevConfig, DistributedConfig, F32Matmul, Init,
+    LrSchedulerType, ModelConfig, RunConfig, Strategy, TrainConfig, WindowConfig,
 };
 pub use data::{Questions, read_questions};
-pub use device::{DeviceInfo, device, devices};
+pub use device::{DeviceInfo, device, devices, why_no_gpu};
 pub use error::Error;
 pub use evaluate::{Evaluation, Timings, evaluate, evaluate_logits, score};
 pub use fetch::{DatasetFile, FetchEvent, FetchOptions, Manifest, fetch_file};

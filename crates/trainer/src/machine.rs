@@ -29,19 +29,32 @@ pub fn quiet_parquet_panics() {
     }));
 }
 
+/// The cores that this process may use; of one that runs several threads, one.
+pub(crate) fn cores() -> usize {
+    let allowed = std::thread::available_parallelism().map_or(1, usize::from);
+    allowed.min(num_cpus::get_physical()).max(1)
+}
+
 /// Runs `work` on a pool of so many threads; 0 takes every core. What it starts in parallel stays
 /// on these threads, and nothing is left behind for the next run in this process.
 ///
 /// # Errors
 /// If the system does not give the threads.
 pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    let threads = match threads {
+        0 => cores(),
+        threads => threads,
+    };
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         // The work itself runs on one of them, and needs what a main thread has.
         .stack_size(8 << 20)
         .build()
         .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
-    Ok(pool.install(work))
+    Ok(pool.install(|| {
+        crate::device::keep_to_one_pool();
+        work()
+    }))
 }
 
 /// The process's peak resident memory in bytes, where the system tells it.

@@ -5,7 +5,7 @@ use squad_data::Feature;
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, Init, Strategy};
 use crate::data::{Questions, digest, read_questions};
-use crate::device::DeviceInfo;
+use crate::device::{DeviceInfo, device, set_precision, why_no_gpu};
 use crate::evaluate::evaluate_logits;
 use crate::model_folder::model_folder;
 use crate::observer::Observer;
@@ -39,7 +39,8 @@ impl Prepared {
         from: Option<Checkpoint>,
         observer: &mut dyn Observer,
     ) -> Result<Self, Error> {
-        let (info, device) = crate::device::device(&config.run.device)?;
+        let (info, device) = device(&config.run.device)?;
+        set_precision(&info, &config.run)?;
         let (train, dev) = read_questions(config)?;
         let card = card::begin(config, &train, &dev);
         let folder = match &from {
@@ -56,7 +57,7 @@ impl Prepared {
             report,
         } = load(&folder, config.train.seed, &device.clone().autodiff())?;
         config.windows.check_positions(&companions.config)?;
-        let model = freeze(model, &config.train);
+        let model = freeze(model.in_bf16(config.run.bf16), &config.train);
         let all = train.len() + dev.len();
         let before = train.len();
         let done = &mut |finished| observer.tokenising(finished, all);
@@ -107,6 +108,9 @@ impl Prepared {
             self.dev.features.len(),
             self.info.name
         );
+        if let (Some(why), true) = (why_no_gpu(), cfg!(feature = "cuda")) {
+            tracing::warn!("no GPU is used: {why}");
+        }
     }
 }
 

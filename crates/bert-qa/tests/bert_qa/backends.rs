@@ -12,6 +12,10 @@ macro_rules! on_every_backend {
     ($($test:ident),+ $(,)?) => {
         on_every_backend! { @on ndarray_kernels { $($test)+ } }
         on_every_backend! { @on ndarray_primitives { $($test)+ } }
+        #[cfg(feature = "tch")]
+        on_every_backend! { @on libtorch_kernels { $($test)+ } }
+        #[cfg(feature = "tch")]
+        on_every_backend! { @on libtorch_primitives { $($test)+ } }
     };
     (@on $backend:ident { $($test:ident)+ }) => {
         mod $backend {
@@ -53,6 +57,26 @@ pub(crate) fn ndarray_primitives() -> Backend {
         dtype: DType::F64,
         // What is left is the rounding of the comparison, to `f32`.
         tolerance: 1e-6,
+    }
+}
+
+/// As [`ndarray_kernels`], with libtorch's matrix products.
+#[cfg(feature = "tch")]
+#[allow(deprecated)]
+pub(crate) fn libtorch_kernels() -> Backend {
+    Backend {
+        device: Device::libtorch(),
+        ..ndarray_kernels()
+    }
+}
+
+/// As [`ndarray_primitives`], on libtorch.
+#[cfg(feature = "tch")]
+#[allow(deprecated)]
+pub(crate) fn libtorch_primitives() -> Backend {
+    Backend {
+        device: Device::libtorch(),
+        ..ndarray_primitives()
     }
 }
 

@@ -1,7 +1,7 @@
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use fused_ops::{AdamW, adamw_step, reference, sum_of_squares};
 
-use crate::support::{distance, numbers, values};
+use super::support::{distance, numbers, values};
 
 /// Larger than one task, and not a multiple of one.
 const ELEMENTS: usize = 40_001;
@@ -12,7 +12,7 @@ type Op =
 fn tensor(seed: u64) -> Tensor<1> {
     Tensor::from_data(
         TensorData::new(numbers(seed, ELEMENTS), [ELEMENTS]),
-        &Device::ndarray(),
+        &super::device(),
     )
 }
 

@@ -1,13 +1,33 @@
-//! The specialised kernels against the reference forms, in value and in gradient.
-//!
-//! Built with a backend that has kernels (`cargo test --workspace` has NdArray).
-#![allow(deprecated)] // Burn marks NdArray as superseded; its kernels are what is tested here.
+//! The specialised kernels against the reference forms, in value and in gradient, on each backend
+//! that this build has kernels for (`cargo test --workspace` has NdArray; LibTorch comes with the
+//! feature `tch`).
+#![allow(deprecated)] // Burn marks both backends as superseded; their kernels are what is tested here.
 
+/// The tests are the same files on every backend; what differs is `super::device`.
 #[cfg(feature = "ndarray")]
-mod adamw;
-#[cfg(feature = "ndarray")]
-mod attention;
-#[cfg(feature = "ndarray")]
-mod layers;
-mod span_loss;
-mod support;
+#[path = "."]
+mod ndarray {
+    mod adamw;
+    mod attention;
+    mod layers;
+    mod span_loss;
+    mod support;
+
+    fn device() -> burn::tensor::Device {
+        burn::tensor::Device::ndarray()
+    }
+}
+
+#[cfg(feature = "tch")]
+#[path = "."]
+mod libtorch {
+    mod adamw;
+    mod attention;
+    mod layers;
+    mod span_loss;
+    mod support;
+
+    fn device() -> burn::tensor::Device {
+        burn::tensor::Device::libtorch()
+    }
+}

@@ -2,7 +2,7 @@ use burn::tensor::{Tensor, TensorData};
 use fused_ops::{PackedLengths, pad_span_logits, span_cross_entropy};
 use proptest::prelude::*;
 
-use crate::support::{device, distance, numbers, values};
+use super::support::{device, distance, numbers, values};
 
 /// Loss and gradient of the logits, in double precision from the definition.
 fn scalar(logits: &[f32], lengths: &[usize], positions: &[(usize, usize)]) -> (f64, Vec<f64>) {

@@ -2,7 +2,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use fused_ops::{Dropout, DropoutKey};
 
 pub(crate) fn device() -> Device {
-    Device::ndarray().autodiff()
+    super::device().autodiff()
 }
 
 /// Numbers in -1..1 that look random and are the same every time.
@@ -103,10 +103,7 @@ impl Outcome {
 /// Runs `task` on pools of one and of three threads.
 pub(crate) fn on_pools<T: Send>(task: impl Fn() -> T + Sync) -> [T; 2] {
     [1, 3].map(|threads| {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
-        pool.install(&task)
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.unwrap().install(&task)
     })
 }

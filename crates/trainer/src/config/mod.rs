@@ -113,8 +113,25 @@ pub struct RunConfig {
     pub device: String,
     /// Threads of the run; 0 takes every core.
     pub threads: usize,
+    /// How exact products of `f32` matrices are: a device of libtorch has the choice.
+    pub f32_matmul: F32Matmul,
+    /// Mixed precision: hidden states and products in `bf16`, weights and sums in `f32`; a device
+    /// of libtorch has it.
+    pub bf16: bool,
     /// A folder in which windows are kept from run to run; empty makes them anew each time.
     pub feature_cache: PathBuf,
+}
+
+/// PyTorch's names for how exact products of `f32` matrices are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum F32Matmul {
+    /// `f32` throughout.
+    Highest,
+    /// TF32 on GPUs that have it.
+    High,
+    /// `bf16` inside products, on CPUs that have it.
+    Medium,
 }
 
 impl Default for ModelConfig {
@@ -152,6 +169,8 @@ impl Default for RunConfig {
         Self {
             device: "auto".into(),
             threads: 0,
+            f32_matmul: F32Matmul::Highest,
+            bf16: false,
             feature_cache: PathBuf::new(),
         }
     }

@@ -5,6 +5,8 @@ use std::marker::PhantomData;
 
 use gemm::Parallelism;
 
+use super::workers::SharedBuffer;
+
 /// A strided `f32` matrix inside a slice.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a> {
@@ -71,25 +73,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// A buffer that several tasks write at once, each its own part.
-pub(super) struct SharedBuffer<'a> {
-    data: *mut f32,
-    len: usize,
-    lifetime: PhantomData<&'a mut [f32]>,
-}
-
-// SAFETY: the only way to the numbers is `target`, whose caller answers for disjoint parts.
-unsafe impl Sync for SharedBuffer<'_> {}
-
-impl<'a> SharedBuffer<'a> {
-    pub(super) fn new(data: &'a mut [f32]) -> Self {
-        Self {
-            data: data.as_mut_ptr(),
-            len: data.len(),
-            lifetime: PhantomData,
-        }
-    }
-
+impl SharedBuffer<'_> {
     /// The part that begins at `offset`.
     ///
     /// # Safety

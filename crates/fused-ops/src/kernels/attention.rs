@@ -3,20 +3,20 @@
 //! FlashAttention does; Dao et al. 2022), and dropout masks are drawn again from their counters.
 
 use pulp::Arch;
-use rayon::prelude::*;
 
-use super::gemm::{Matrix, SharedBuffer, Target, Threads, multiply};
+use super::gemm::{Matrix, Target, Threads, multiply};
 use super::math::exp;
 use super::norm::{sum, sum_of_products};
+use super::workers::{SharedBuffer, for_each};
 use crate::attention::dropout_row;
 use crate::{Dropout, PackedLengths};
 
 /// What attention is told besides its tensors.
 #[derive(Clone, Debug)]
-pub(super) struct Settings {
-    pub(super) lengths: PackedLengths,
-    pub(super) num_heads: usize,
-    pub(super) dropout: Option<Dropout>,
+pub(crate) struct Settings {
+    pub(crate) lengths: PackedLengths,
+    pub(crate) num_heads: usize,
+    pub(crate) dropout: Option<Dropout>,
 }
 
 /// One head of one window.
@@ -100,25 +100,29 @@ fn tasks(settings: &Settings, hidden_size: usize) -> Vec<Task<'_>> {
     tasks
 }
 
-/// The output `[tokens, hidden_size]`, and each row's logarithm of its sum of exponentials,
-/// `[tokens, heads]`.
-pub(super) fn forward(
-    query: &[f32],
-    key: &[f32],
-    value: &[f32],
-    hidden_size: usize,
+/// Query, key and value, each `[tokens, hidden_size]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Inputs<'a> {
+    pub(crate) query: &'a [f32],
+    pub(crate) key: &'a [f32],
+    pub(crate) value: &'a [f32],
+    pub(crate) hidden_size: usize,
+}
+
+/// Fills the output, `[tokens, hidden_size]`, and each row's logarithm of its sum of
+/// exponentials, `[tokens, heads]`.
+pub(crate) fn forward(
+    inputs: Inputs<'_>,
     settings: &Settings,
-) -> (Vec<f32>, Vec<f32>) {
-    let (tokens, heads) = (settings.lengths.tokens(), settings.num_heads);
-    let mut output = vec![0.0f32; tokens * hidden_size];
-    let mut log_sums = vec![0.0f32; tokens * heads];
+    output: &mut [f32],
+    log_sums: &mut [f32],
+) {
     let longest = settings.lengths.max();
-    let (shared_output, shared_sums) = (
-        SharedBuffer::new(&mut output),
-        SharedBuffer::new(&mut log_sums),
-    );
+    let (output, log_sums) = (SharedBuffer::new(output), SharedBuffer::new(log_sums));
     let arch = Arch::new();
-    tasks(settings, hidden_size).par_iter().for_each_init(
+    let tasks = tasks(settings, inputs.hidden_size);
+    for_each(
+        tasks.len(),
         || {
             (
                 vec![0.0f32; longest * longest],
@@ -126,9 +130,10 @@ pub(super) fn forward(
                 vec![0.0f32; longest],
             )
         },
-        |(scores, factors, sums), task| {
+        |(scores, factors, sums), index| {
+            let task = &tasks[index];
             let len = task.len;
-            task.scores(query, key, scores);
+            task.scores(inputs.query, inputs.key, scores);
             for (i, row) in scores.chunks_mut(len.max(1)).take(len).enumerate() {
                 let factors = &mut factors[..len];
                 sums[i] = arch.dispatch(
@@ -140,15 +145,15 @@ pub(super) fn forward(
                 );
             }
             multiply(
-                task.target(&shared_output),
+                task.target(&output),
                 false,
                 Matrix::new(scores, len, len, len),
-                task.matrix(value),
+                task.matrix(inputs.value),
                 Threads::One,
             );
             // A product with 1 writes the sums to this head's column without another unsafe door.
             multiply(
-                column_target(&shared_sums, task),
+                column_target(&log_sums, task),
                 false,
                 Matrix::new(sums, len, 1, 1),
                 Matrix::new(&[1.0], 1, 1, 1),
@@ -156,7 +161,6 @@ pub(super) fn forward(
             );
         },
     );
-    (output, log_sums)
 }
 
 #[allow(unsafe_code)]
@@ -194,28 +198,32 @@ fn softmax_row(row: &mut [f32], scale: f32, factors: &[f32]) -> f32 {
     max + total.ln()
 }
 
-/// What the backward pass is given.
-pub(super) struct Saved<'a> {
-    pub(super) query: &'a [f32],
-    pub(super) key: &'a [f32],
-    pub(super) value: &'a [f32],
-    pub(super) output: &'a [f32],
-    pub(super) log_sums: &'a [f32],
+/// What the backward pass is given, besides the gradient of the output.
+pub(crate) struct Saved<'a> {
+    pub(crate) inputs: Inputs<'a>,
+    pub(crate) output: &'a [f32],
+    pub(crate) log_sums: &'a [f32],
 }
 
 /// Gradients of query, key and value.
-pub(super) fn backward(
+pub(crate) fn backward(
     saved: &Saved<'_>,
     grad: &[f32],
-    hidden_size: usize,
     settings: &Settings,
-) -> [Vec<f32>; 3] {
-    let mut grads = [(); 3].map(|()| vec![0.0f32; grad.len()]);
-    let shared = grads.each_mut().map(|grad| SharedBuffer::new(grad));
-    let [to_query, to_key, to_value] = &shared;
+    gradients: [&mut [f32]; 3],
+) {
+    let Inputs {
+        query,
+        key,
+        value,
+        hidden_size,
+    } = saved.inputs;
+    let [to_query, to_key, to_value] = gradients.map(SharedBuffer::new);
     let (longest, heads) = (settings.lengths.max(), settings.num_heads);
     let arch = Arch::new();
-    tasks(settings, hidden_size).par_iter().for_each_init(
+    let tasks = tasks(settings, hidden_size);
+    for_each(
+        tasks.len(),
         || {
             let square = longest * longest;
             (
@@ -224,10 +232,11 @@ pub(super) fn backward(
                 vec![1.0f32; longest],
             )
         },
-        |(scores, grad_scores, factors), task| {
+        |(scores, grad_scores, factors), index| {
+            let task = &tasks[index];
             let len = task.len;
-            task.scores(saved.query, saved.key, scores);
-            let (grad_output, value) = (task.matrix(grad), task.matrix(saved.value));
+            task.scores(query, key, scores);
+            let (grad_output, value) = (task.matrix(grad), task.matrix(value));
             let target = Target::new(grad_scores, len);
             multiply(target, false, grad_output, value.transposed(), Threads::One);
             let rows = scores
@@ -250,18 +259,18 @@ pub(super) fn backward(
             // `scores` now holds the dropped-out probabilities, `grad_scores` the gradient of q kᵀ.
             let probabilities = Matrix::new(scores, len, len, len);
             let grad_scores = Matrix::new(grad_scores, len, len, len);
-            let (query, key) = (task.matrix(saved.query), task.matrix(saved.key));
+            let (query, key) = (task.matrix(query), task.matrix(key));
             let one = Threads::One;
             multiply(
-                task.target(to_value),
+                task.target(&to_value),
                 false,
                 probabilities.transposed(),
                 grad_output,
                 one,
             );
-            multiply(task.target(to_query), false, grad_scores, key, one);
+            multiply(task.target(&to_query), false, grad_scores, key, one);
             multiply(
-                task.target(to_key),
+                task.target(&to_key),
                 false,
                 grad_scores.transposed(),
                 query,
@@ -269,7 +278,6 @@ pub(super) fn backward(
             );
         },
     );
-    grads
 }
 
 /// For one query: `row` from unscaled scores to dropped-out probabilities, `grad_row` from the

@@ -1,0 +1,142 @@
+//! The kernels on tensors that lie in host memory as `f32`, whichever backend holds them.
+
+use std::borrow::Cow;
+
+use burn::backend::Backend;
+use burn::backend::tensor::FloatTensor;
+
+use crate::AdamW;
+use crate::kernels::{adamw, attention, norm};
+
+/// A backend whose tensors can be read and filled as slices.
+pub(crate) trait Host: Backend {
+    /// A tensor's numbers in row-major order, copied only where the tensor is a strided view.
+    fn values(tensor: &FloatTensor<Self>) -> Cow<'_, [f32]>;
+
+    /// A tensor's numbers to be changed: in place if it is owned alone, else of a copy.
+    fn values_mut(tensor: &mut FloatTensor<Self>) -> &mut [f32];
+
+    /// A tensor to be filled.
+    fn zeros(shape: &[usize]) -> FloatTensor<Self>;
+
+    /// `[rows, columns]` of a matrix.
+    fn dims(tensor: &FloatTensor<Self>) -> [usize; 2];
+}
+
+/// New tensors of these shapes, filled by `fill`.
+pub(crate) fn filled<B: Host, const N: usize>(
+    shapes: [&[usize]; N],
+    fill: impl FnOnce([&mut [f32]; N]),
+) -> [FloatTensor<B>; N] {
+    let mut tensors = shapes.map(B::zeros);
+    fill(tensors.each_mut().map(B::values_mut));
+    tensors
+}
+
+pub(crate) fn attention<B: Host>(
+    inputs: [&FloatTensor<B>; 3],
+    settings: &attention::Settings,
+) -> (FloatTensor<B>, Vec<FloatTensor<B>>) {
+    let shape = B::dims(inputs[0]);
+    let [query, key, value] = inputs.map(B::values);
+    let inputs = attention::Inputs {
+        query: &query,
+        key: &key,
+        value: &value,
+        hidden_size: shape[1],
+    };
+    let [output, log_sums] = filled::<B, 2>(
+        [&shape, &[shape[0], settings.num_heads]],
+        |[output, log_sums]| {
+            attention::forward(inputs, settings, output, log_sums);
+        },
+    );
+    (output, vec![log_sums])
+}
+
+pub(crate) fn attention_backward<B: Host>(
+    inputs: [&FloatTensor<B>; 3],
+    output: &FloatTensor<B>,
+    kept: &[FloatTensor<B>],
+    grad: &FloatTensor<B>,
+    settings: &attention::Settings,
+) -> [FloatTensor<B>; 3] {
+    let shape = B::dims(output);
+    let [query, key, value] = inputs.map(B::values);
+    let saved = attention::Saved {
+        inputs: attention::Inputs {
+            query: &query,
+            key: &key,
+            value: &value,
+            hidden_size: shape[1],
+        },
+        output: &B::values(output),
+        log_sums: &B::values(&kept[0]),
+    };
+    filled::<B, 3>([&shape, &shape, &shape], |gradients| {
+        attention::backward(&saved, &B::values(grad), settings, gradients);
+    })
+}
+
+pub(crate) fn layer_norm<B: Host>(
+    inputs: [&FloatTensor<B>; 4],
+    settings: &norm::Settings,
+) -> (FloatTensor<B>, Vec<FloatTensor<B>>) {
+    let shape = B::dims(inputs[0]);
+    let [input, residual, gamma, beta] = inputs.map(B::values);
+    let inputs = norm::Inputs {
+        input: &input,
+        residual: &residual,
+        gamma: &gamma,
+        beta: &beta,
+    };
+    let [output, normalised, inverse_std] = filled::<B, 3>(
+        [&shape, &shape, &shape[..1]],
+        |[output, normalised, inverse_std]| {
+            let outputs = norm::Outputs {
+                output,
+                normalised,
+                inverse_std,
+            };
+            norm::forward(&inputs, outputs, settings);
+        },
+    );
+    (output, vec![normalised, inverse_std])
+}
+
+pub(crate) fn layer_norm_backward<B: Host>(
+    gamma: &FloatTensor<B>,
+    kept: &[FloatTensor<B>],
+    grad: &FloatTensor<B>,
+    settings: &norm::Settings,
+) -> [FloatTensor<B>; 4] {
+    let shape = B::dims(&kept[0]);
+    let saved = norm::Saved {
+        normalised: &B::values(&kept[0]),
+        inverse_std: &B::values(&kept[1]),
+        gamma: &B::values(gamma),
+    };
+    let columns = &shape[1..];
+    filled::<B, 4>([&shape, &shape, columns, columns], |gradients| {
+        norm::backward(&saved, &B::values(grad), settings, gradients);
+    })
+}
+
+/// In place where the tensors are owned alone.
+pub(crate) fn adamw_step<B: Host>(
+    tensors: [FloatTensor<B>; 3],
+    gradient: &FloatTensor<B>,
+    constants: &AdamW,
+) -> [FloatTensor<B>; 3] {
+    let mut tensors = tensors;
+    let values = tensors.each_mut().map(B::values_mut);
+    adamw::step(values, &B::values(gradient), constants);
+    tensors
+}
+
+pub(crate) fn sum_of_squares<B: Host>(tensor: &FloatTensor<B>) -> FloatTensor<B> {
+    let [sum] = filled::<B, 1>([&[1]], |[sum]| {
+        sum[0] = adamw::sum_of_squares(&B::values(tensor));
+    });
+    sum
+}

@@ -1,0 +1,116 @@
+use pulp::Arch;
+
+use super::math::normal;
+use super::workers::for_each_chunk;
+#[cfg(feature = "ndarray")]
+pub(crate) use products::{backward, forward};
+
+/// Rows that one task takes; partial sums over rows are added up in this grouping whatever the
+/// number of threads, so that results do not depend on it.
+pub(super) const ROWS_PER_TASK: usize = 64;
+
+/// The products of a linear layer, for backends that bring no better ones.
+#[cfg(feature = "ndarray")]
+mod products {
+    use crate::kernels::gemm::{Matrix, Target, Threads, multiply};
+
+    /// `input [rows, in] · weight [in, out] + bias` to `output [rows, out]`.
+    pub(crate) fn forward(input: &[f32], weight: &[f32], bias: &[f32], output: &mut [f32]) {
+        let (outputs, inputs) = (bias.len(), weight.len() / bias.len().max(1));
+        let rows = output.len() / outputs.max(1);
+        for row in output.chunks_exact_mut(outputs) {
+            row.copy_from_slice(bias);
+        }
+        multiply(
+            Target::new(output, outputs),
+            true,
+            Matrix::new(input, rows, inputs, inputs),
+            Matrix::new(weight, inputs, outputs, outputs),
+            Threads::All,
+        );
+    }
+
+    /// Gradients of input and weight from the gradient of the output, `[rows, outputs]`.
+    pub(crate) fn backward(
+        input: &[f32],
+        weight: &[f32],
+        grad: &[f32],
+        outputs: usize,
+        [to_input, to_weight]: [&mut [f32]; 2],
+    ) {
+        let (inputs, rows) = (weight.len() / outputs.max(1), grad.len() / outputs.max(1));
+        let grad = Matrix::new(grad, rows, outputs, outputs);
+        multiply(
+            Target::new(to_input, inputs),
+            false,
+            grad,
+            Matrix::new(weight, inputs, outputs, outputs).transposed(),
+            Threads::All,
+        );
+        multiply(
+            Target::new(to_weight, outputs),
+            false,
+            Matrix::new(input, rows, inputs, inputs).transposed(),
+            grad,
+            Threads::All,
+        );
+    }
+}
+
+/// The sum of each column of a `[rows, columns]` matrix.
+pub(crate) fn column_sums(matrix: &[f32], sums: &mut [f32]) {
+    let columns = sums.len();
+    let task = ROWS_PER_TASK * columns;
+    let mut partial = vec![0.0f32; matrix.len().div_ceil(task.max(1)) * columns];
+    for_each_chunk(
+        [(&mut partial, columns.max(1))],
+        || (),
+        |(), index, [sums]| {
+            let rows = &matrix[index * task..matrix.len().min((index + 1) * task)];
+            for row in rows.chunks_exact(columns) {
+                add_to(sums, row);
+            }
+        },
+    );
+    add_up(&partial, sums);
+}
+
+/// Adds partial sums, one after the other, in their order.
+pub(crate) fn add_up(partial: &[f32], total: &mut [f32]) {
+    total.fill(0.0);
+    for sums in partial.chunks_exact(total.len().max(1)) {
+        add_to(total, sums);
+    }
+}
+
+fn add_to(sums: &mut [f32], row: &[f32]) {
+    for (sum, value) in sums.iter_mut().zip(row) {
+        *sum += value;
+    }
+}
+
+/// `x Φ(x)` of every element, on this thread.
+pub(crate) fn gelu(input: &[f32], output: &mut [f32]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (out, x) in output.iter_mut().zip(input) {
+                *out = x * normal(*x).0;
+            }
+        },
+    );
+}
+
+/// The gradient of the input of [`gelu`], `grad (Φ(x) + x φ(x))`, on this thread.
+pub(crate) fn gelu_backward(input: &[f32], grad: &[f32], output: &mut [f32]) {
+    let inputs = input.iter().zip(grad);
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (out, (x, grad)) in output.iter_mut().zip(inputs) {
+                let (cdf, density) = normal(*x);
+                *out = grad * (cdf + x * density);
+            }
+        },
+    );
+}

@@ -1,0 +1,215 @@
+//! The kernels on Burn's LibTorch backend: on the CPU ours, with libtorch's matrix products; on a
+//! GPU libtorch's own.
+//!
+//! `bf16` is mixed precision: weights stay `f32` and are rounded for a product, gradients of
+//! weights come back as `f32`.
+#![allow(deprecated)] // Burn prefers its CubeCL backends; LibTorch is one that this project runs on.
+
+mod gpu;
+mod linear;
+
+use std::borrow::Cow;
+
+use burn::backend::LibTorch;
+use burn::backend::libtorch::{LibTorchDevice, TchTensor};
+use burn::tensor::DType;
+use tch::{Device, Kind, Tensor};
+
+use crate::extension::{Kernels, OptimizerBackend};
+use crate::host::{self, Host};
+use crate::kernels::{attention, norm};
+use crate::{Activation, AdamW};
+
+/// `f32` and `bf16` on the CPU and on NVIDIA's GPUs.
+pub(crate) fn takes(device: &LibTorchDevice, dtype: DType) -> bool {
+    matches!(device, LibTorchDevice::Cpu | LibTorchDevice::Cuda(_))
+        && matches!(dtype, DType::F32 | DType::BF16)
+}
+
+fn on_cpu(tensor: &TchTensor) -> bool {
+    tensor.tensor.device() == Device::Cpu
+}
+
+/// As `f32`, without a copy where it is that already.
+fn single(tensor: &TchTensor) -> TchTensor {
+    cast(tensor, Kind::Float)
+}
+
+fn cast(tensor: &TchTensor, kind: Kind) -> TchTensor {
+    match tensor.tensor.kind() == kind {
+        true => tensor.clone(),
+        false => TchTensor::new(tensor.tensor.to_kind(kind)),
+    }
+}
+
+impl Host for LibTorch {
+    fn values(tensor: &TchTensor) -> Cow<'_, [f32]> {
+        match tensor.tensor.is_contiguous() {
+            true => Cow::Borrowed(slice(&tensor.tensor)),
+            false => Cow::Owned(slice(&tensor.tensor.contiguous()).to_vec()),
+        }
+    }
+
+    #[allow(unsafe_code)]
+    fn values_mut(tensor: &mut TchTensor) -> &mut [f32] {
+        if !tensor.can_mut() || !tensor.tensor.is_contiguous() {
+            *tensor = TchTensor::new(tensor.tensor.copy());
+        }
+        // SAFETY: owned alone, and borrowed mutably as long as the slice.
+        unsafe { slice_mut(&tensor.tensor) }
+    }
+
+    fn zeros(shape: &[usize]) -> TchTensor {
+        let shape: Vec<i64> = shape.iter().map(|n| *n as i64).collect();
+        TchTensor::new(Tensor::zeros(shape, (Kind::Float, Device::Cpu)))
+    }
+
+    fn dims(tensor: &TchTensor) -> [usize; 2] {
+        let (rows, columns) = tensor.tensor.size2().expect("a matrix");
+        [rows as usize, columns as usize]
+    }
+}
+
+/// The numbers of a contiguous tensor.
+#[allow(unsafe_code)]
+fn slice(tensor: &Tensor) -> &[f32] {
+    check(tensor);
+    if tensor.numel() == 0 {
+        return &[]; // Its pointer may be null.
+    }
+    // SAFETY: checked above; the tensor is borrowed as long as the slice, and what changes a
+    // tensor's memory (Burn's `mut_ops`, `values_mut`) asks first that nobody else holds it.
+    unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast(), tensor.numel()) }
+}
+
+/// The numbers of a contiguous tensor, to be changed.
+///
+/// # Safety
+/// While the slice lives, nobody else may look at the tensor's memory.
+#[allow(unsafe_code, clippy::mut_from_ref)]
+unsafe fn slice_mut(tensor: &Tensor) -> &mut [f32] {
+    check(tensor);
+    if tensor.numel() == 0 {
+        return &mut [];
+    }
+    // SAFETY: checked above to be contiguous `f32` in host memory; the caller's for the rest.
+    unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) }
+}
+
+fn check(tensor: &Tensor) {
+    assert!(
+        tensor.kind() == Kind::Float && tensor.device() == Device::Cpu && tensor.is_contiguous(),
+        "kernels on slices take contiguous f32 in host memory"
+    );
+}
+
+impl Kernels for LibTorch {
+    fn linear_forward(
+        input: &TchTensor,
+        weight: &TchTensor,
+        bias: &TchTensor,
+        activation: Activation,
+        keep: bool,
+    ) -> (TchTensor, Option<TchTensor>) {
+        match on_cpu(input) {
+            true => linear::forward(input, weight, bias, activation, keep),
+            false => gpu::linear(input, weight, bias, activation, keep),
+        }
+    }
+
+    fn linear_backward(
+        input: &TchTensor,
+        weight: &TchTensor,
+        activated: Option<&TchTensor>,
+        grad: TchTensor,
+    ) -> [TchTensor; 3] {
+        match on_cpu(input) {
+            true => linear::backward(input, weight, activated, grad),
+            false => gpu::linear_backward(input, weight, activated, grad),
+        }
+    }
+
+    fn attention_forward(
+        inputs: [&TchTensor; 3],
+        settings: &attention::Settings,
+    ) -> (TchTensor, Vec<TchTensor>) {
+        if !on_cpu(inputs[0]) {
+            return gpu::attention(inputs, settings);
+        }
+        let kind = inputs[0].tensor.kind();
+        let inputs = inputs.map(single);
+        let (output, kept) = host::attention::<Self>(inputs.each_ref(), settings);
+        (cast(&output, kind), kept)
+    }
+
+    fn attention_backward(
+        inputs: [&TchTensor; 3],
+        output: &TchTensor,
+        kept: &[TchTensor],
+        grad: TchTensor,
+        settings: &attention::Settings,
+    ) -> [TchTensor; 3] {
+        if !on_cpu(output) {
+            return gpu::attention_backward(inputs, output, kept, &grad, settings);
+        }
+        let kind = output.tensor.kind();
+        let inputs = inputs.map(single);
+        let (output, grad) = (single(output), single(&grad));
+        let inputs = inputs.each_ref();
+        host::attention_backward::<Self>(inputs, &output, kept, &grad, settings)
+            .map(|gradient| cast(&gradient, kind))
+    }
+
+    fn layer_norm_forward(
+        inputs: [&TchTensor; 4],
+        settings: &norm::Settings,
+    ) -> (TchTensor, Vec<TchTensor>) {
+        if !on_cpu(inputs[0]) {
+            return gpu::layer_norm(inputs, settings);
+        }
+        let kind = inputs[0].tensor.kind();
+        let inputs = inputs.map(single);
+        let (output, kept) = host::layer_norm::<Self>(inputs.each_ref(), settings);
+        (cast(&output, kind), kept)
+    }
+
+    fn layer_norm_backward(
+        gamma: &TchTensor,
+        kept: &[TchTensor],
+        grad: TchTensor,
+        settings: &norm::Settings,
+    ) -> [TchTensor; 4] {
+        if !on_cpu(gamma) {
+            return gpu::layer_norm_backward(gamma, kept, &grad, settings);
+        }
+        let kind = grad.tensor.kind();
+        let gradients = host::layer_norm_backward::<Self>(gamma, kept, &single(&grad), settings);
+        let [to_input, to_residual, to_gamma, to_beta] = gradients;
+        let [to_input, to_residual] = [to_input, to_residual].map(|grad| cast(&grad, kind));
+        [to_input, to_residual, to_gamma, to_beta]
+    }
+}
+
+impl OptimizerBackend for LibTorch {
+    fn fused_adamw(
+        parameter: TchTensor,
+        gradient: TchTensor,
+        first: TchTensor,
+        second: TchTensor,
+        adamw: AdamW,
+    ) -> (TchTensor, TchTensor, TchTensor) {
+        let tensors = [parameter, first, second];
+        let tensors = match on_cpu(&gradient) {
+            true => host::adamw_step::<Self>(tensors, &gradient, &adamw),
+            false => gpu::adamw_step(tensors, gradient, &adamw),
+        };
+        tensors.into()
+    }
+
+    fn fused_sum_of_squares(tensor: TchTensor) -> TchTensor {
+        match on_cpu(&tensor) {
+            true => host::sum_of_squares::<Self>(&tensor),
+            false => TchTensor::new(tensor.tensor.square().sum(Kind::Float).reshape([1])),
+        }
+    }
+}

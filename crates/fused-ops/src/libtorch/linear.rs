@@ -1,0 +1,178 @@
+//! Linear layers on the CPU: libtorch's matrix products on blocks, the blocks on our threads, and
+//! what goes with a product done while its block is in the cache.
+
+use burn::backend::libtorch::TchTensor;
+use tch::{Device, Kind, Tensor};
+use torch_shim::sequentially;
+
+use super::{cast, slice};
+use crate::Activation;
+use crate::host::Host;
+use crate::kernels::linear::{add_up, gelu, gelu_backward};
+use crate::kernels::workers::{for_each, for_each_chunk};
+
+type LibTorch = burn::backend::LibTorch;
+
+/// About as many rows of a product as stay in a core's cache.
+const BLOCK: usize = 128;
+
+/// Equal parts of at most [`BLOCK`], the same on any number of threads so that sums are; an even
+/// number of them, which two or four threads share evenly.
+fn blocks(len: usize) -> Vec<(i64, i64)> {
+    let parts = match len.div_ceil(BLOCK) {
+        parts @ 0..=1 => parts,
+        parts => parts.next_multiple_of(4),
+    };
+    let size = len.div_ceil(parts.max(1)).max(1);
+    let starts = (0..len).step_by(size);
+    starts
+        .map(|start| (start as i64, size.min(len - start) as i64))
+        .collect()
+}
+
+/// Rows of a matrix. (Of the tensor of Burn, which several threads may look at.)
+fn rows(matrix: &TchTensor, (start, len): (i64, i64)) -> Tensor {
+    matrix.tensor.narrow(0, start, len)
+}
+
+fn empty(shape: [usize; 2], kind: Kind) -> TchTensor {
+    let shape = shape.map(|n| n as i64);
+    TchTensor::new(Tensor::empty(shape, (kind, Device::Cpu)))
+}
+
+/// The output, and what the activation was given if there is one and `keep` asks for it.
+pub(super) fn forward(
+    input: &TchTensor,
+    weight: &TchTensor,
+    bias: &TchTensor,
+    activation: Activation,
+    keep: bool,
+) -> (TchTensor, Option<TchTensor>) {
+    let kind = input.tensor.kind();
+    let [weight, bias] = [weight, bias].map(|tensor| cast(tensor, kind));
+    let shape = [LibTorch::dims(input)[0], LibTorch::dims(&weight)[1]];
+    let output = empty(shape, kind);
+    let given = (activation == Activation::Gelu && keep).then(|| empty(shape, kind));
+    let blocks = blocks(shape[0]);
+    for_each(
+        blocks.len(),
+        || (),
+        |(), index| {
+            let block = blocks[index];
+            let (input, output) = (rows(input, block), rows(&output, block));
+            sequentially(|| {
+                let product = match (activation, &given) {
+                    (Activation::Identity, _) => output.shallow_clone(),
+                    (Activation::Gelu, Some(given)) => rows(given, block),
+                    (Activation::Gelu, None) => output.empty_like(),
+                };
+                let product = addmm(&product, &bias, &input, &weight);
+                if activation == Activation::Gelu {
+                    activate(&product, &output);
+                }
+            });
+        },
+    );
+    (output, given)
+}
+
+fn addmm(out: &Tensor, bias: &TchTensor, left: &Tensor, right: &TchTensor) -> Tensor {
+    bias.tensor.addmm_out(out, left, &right.tensor)
+}
+
+/// GELU of a block.
+fn activate(input: &Tensor, output: &Tensor) {
+    match input.kind() {
+        // SAFETY: the block is this task's alone.
+        #[allow(unsafe_code)]
+        Kind::Float => gelu(slice(input), unsafe { super::slice_mut(output) }),
+        _ => drop(input.gelu_out(output, "none")),
+    }
+}
+
+/// Gradients of input, weight and bias.
+pub(super) fn backward(
+    input: &TchTensor,
+    weight: &TchTensor,
+    given: Option<&TchTensor>,
+    grad: TchTensor,
+) -> [TchTensor; 3] {
+    let kind = input.tensor.kind();
+    let weight = cast(weight, kind);
+    let [inputs, outputs] = LibTorch::dims(&weight);
+    let to_input = empty(LibTorch::dims(input), kind);
+    let grad = TchTensor::new(grad.tensor.contiguous());
+    let of_product = match given {
+        Some(_) => TchTensor::new(grad.tensor.empty_like()),
+        None => grad.clone(),
+    };
+    let by_rows = blocks(LibTorch::dims(input)[0]);
+    let mut sums = vec![0.0f32; by_rows.len() * outputs];
+    for_each_chunk(
+        [(&mut sums, outputs)],
+        || (),
+        |(), index, [sums]| {
+            let block = by_rows[index];
+            let of_product = rows(&of_product, block);
+            sequentially(|| {
+                if let Some(given) = given {
+                    activate_backward(&rows(given, block), &rows(&grad, block), &of_product);
+                }
+                mm(&rows(&to_input, block), &of_product, &transposed(&weight));
+                add_rows(sums, &of_product);
+            });
+        },
+    );
+    let to_weight = empty([inputs, outputs], kind);
+    let by_columns = blocks(inputs);
+    for_each(
+        by_columns.len(),
+        || (),
+        |(), index| {
+            let block = by_columns[index];
+            let columns = columns(input, block).tr();
+            sequentially(|| mm(&rows(&to_weight, block), &columns, &whole(&of_product)));
+        },
+    );
+    let mut to_bias = LibTorch::zeros(&[outputs]);
+    add_up(&sums, LibTorch::values_mut(&mut to_bias));
+    [to_input, cast(&to_weight, Kind::Float), to_bias]
+}
+
+fn mm(out: &Tensor, left: &Tensor, right: &Tensor) {
+    let _ = left.mm_out(out, right);
+}
+
+fn whole(matrix: &TchTensor) -> Tensor {
+    matrix.tensor.shallow_clone()
+}
+
+fn transposed(matrix: &TchTensor) -> Tensor {
+    matrix.tensor.tr()
+}
+
+fn columns(matrix: &TchTensor, (start, len): (i64, i64)) -> Tensor {
+    matrix.tensor.narrow(1, start, len)
+}
+
+/// The gradient of what GELU was given, of a block.
+fn activate_backward(given: &Tensor, grad: &Tensor, output: &Tensor) {
+    match given.kind() {
+        // SAFETY: the block is this task's alone.
+        #[allow(unsafe_code)]
+        Kind::Float => gelu_backward(slice(given), slice(grad), unsafe {
+            super::slice_mut(output)
+        }),
+        _ => drop(grad.gelu_backward_grad_input(output, given, "none")),
+    }
+}
+
+/// Adds a block's rows to `sums`.
+fn add_rows(sums: &mut [f32], block: &Tensor) {
+    let block = block.to_kind(Kind::Float);
+    for row in slice(&block).chunks_exact(sums.len()) {
+        for (sum, value) in sums.iter_mut().zip(row) {
+            *sum += value;
+        }
+    }
+}

@@ -1,0 +1,39 @@
+use std::ffi::{CStr, c_char};
+
+use tch::TchError;
+
+use crate::error::check;
+
+unsafe extern "C" {
+    fn shim_set_float32_matmul_precision(precision: *const c_char) -> *mut c_char;
+}
+
+/// How exact products of `f32` matrices are, as PyTorch names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// `f32` throughout.
+    Highest,
+    /// TF32 on GPUs that have it.
+    High,
+    /// `bf16` inside products, on CPUs where oneDNN has it; as `High` on GPUs.
+    Medium,
+}
+
+impl Precision {
+    fn name(self) -> &'static CStr {
+        match self {
+            Self::Highest => c"highest",
+            Self::High => c"high",
+            Self::Medium => c"medium",
+        }
+    }
+}
+
+/// PyTorch's `torch.set_float32_matmul_precision`, for the whole process.
+///
+/// # Errors
+/// libtorch's.
+pub fn set_float32_matmul_precision(precision: Precision) -> Result<(), TchError> {
+    // SAFETY: a C string that outlives the call.
+    check(unsafe { shim_set_float32_matmul_precision(precision.name().as_ptr()) })
+}

@@ -1,0 +1,44 @@
+use std::ffi::c_int;
+
+#[repr(C)]
+struct ShimThreads {
+    omp: c_int,
+    mkl: c_int,
+}
+
+unsafe extern "C" {
+    fn shim_sequential() -> ShimThreads;
+    fn shim_restore_threads(before: ShimThreads);
+}
+
+/// Runs `body` with libtorch's matrix products on the calling thread alone, whatever
+/// `tch::set_num_threads` says: for callers that divide the work among threads of their own.
+pub fn sequentially<T>(body: impl FnOnce() -> T) -> T {
+    struct Restore(Option<ShimThreads>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            if let Some(before) = self.0.take() {
+                // SAFETY: what `shim_sequential` gave on this thread.
+                unsafe { shim_restore_threads(before) }
+            }
+        }
+    }
+    // SAFETY: no arguments; it changes settings of this thread alone.
+    let _restore = Restore(Some(unsafe { shim_sequential() }));
+    body()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn is_undone_afterwards_and_on_this_thread_only() {
+        tch::set_num_threads(3);
+        assert_eq!(tch::get_num_threads(), 3);
+        super::sequentially(|| {
+            assert_eq!(tch::get_num_threads(), 1);
+            let other = std::thread::spawn(tch::get_num_threads).join();
+            assert_eq!(other.unwrap(), 3);
+        });
+        assert_eq!(tch::get_num_threads(), 3);
+    }
+}
