@@ -38,7 +38,7 @@ pub(super) fn linear_backward(
     grad: TchTensor,
 ) -> [TchTensor; 3] {
     let grad = match activated {
-        Some(activated) => grad.tensor.gelu_backward(&activated.tensor, "none"),
+        Some(activated) => activated.tensor.gelu_backward(&grad.tensor, "none"),
         None => grad.tensor,
     };
     let to_input = grad.mm(&cast(weight, input.tensor.kind()).tensor.tr());

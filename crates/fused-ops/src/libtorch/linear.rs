@@ -66,7 +66,9 @@ pub(super) fn forward(
                     (Activation::Gelu, Some(given)) => rows(given, block),
                     (Activation::Gelu, None) => output.empty_like(),
                 };
-                let product = addmm(&product, &bias, &input, &weight);
+                // Not `addmm`, which does not heed the precision of products that was asked for.
+                mm(&product, &input, &whole(&weight));
+                add_bias(&product, &bias);
                 if activation == Activation::Gelu {
                     activate(&product, &output);
                 }
@@ -76,8 +78,20 @@ pub(super) fn forward(
     (output, given)
 }
 
-fn addmm(out: &Tensor, bias: &TchTensor, left: &Tensor, right: &TchTensor) -> Tensor {
-    bias.tensor.addmm_out(out, left, &right.tensor)
+/// Adds a row to every row of a block.
+fn add_bias(block: &Tensor, bias: &TchTensor) {
+    match block.kind() {
+        Kind::Float => {
+            let bias = slice(&bias.tensor);
+            // SAFETY: the block is this task's alone.
+            #[allow(unsafe_code)]
+            let block = unsafe { super::slice_mut(block) };
+            for row in block.chunks_exact_mut(bias.len()) {
+                row.iter_mut().zip(bias).for_each(|(x, bias)| *x += bias);
+            }
+        }
+        _ => drop(block.shallow_clone().g_add_(&bias.tensor)),
+    }
 }
 
 /// GELU of a block.
@@ -163,7 +177,7 @@ fn activate_backward(given: &Tensor, grad: &Tensor, output: &Tensor) {
         Kind::Float => gelu_backward(slice(given), slice(grad), unsafe {
             super::slice_mut(output)
         }),
-        _ => drop(grad.gelu_backward_grad_input(output, given, "none")),
+        _ => drop(given.gelu_backward_grad_input(output, grad, "none")),
     }
 }
 
