@@ -6,13 +6,17 @@ pub enum Error {
     #[error("{0}")]
     Launch(String),
     /// The ranks did not all arrive when the group was made.
-    #[error("the ranks have not all started within {seconds} s: is one of them stopped or cut off?")]
+    #[error(
+        "the ranks have not all started within {seconds} s: is one of them stopped or cut off?"
+    )]
     Startup {
         /// How long this rank has waited.
         seconds: u64,
     },
     /// Ranks of which nothing is heard.
-    #[error("{ranks} not answered for {seconds} s (killed, stopped or cut off); this is rank {here}, {doing}")]
+    #[error(
+        "{ranks} not answered for {seconds} s (killed, stopped or cut off); this is rank {here}, {doing}"
+    )]
     Silent {
         /// Which, with their hosts: `rank 3 (node7) has`.
         ranks: String,
@@ -24,7 +28,9 @@ pub enum Error {
         doing: String,
     },
     /// Ranks that live, and do not come to a collective.
-    #[error("{ranks} not come to {operation} for {seconds} s, and still answered; this is rank {here}")]
+    #[error(
+        "{ranks} not come to {operation} for {seconds} s, and still answered; this is rank {here}"
+    )]
     Late {
         /// Which, with their hosts.
         ranks: String,
@@ -36,7 +42,9 @@ pub enum Error {
         here: usize,
     },
     /// All ranks live and are at the same collective, which does not end.
-    #[error("{operation} has not ended for {seconds} s, though all ranks answer; this is rank {here}")]
+    #[error(
+        "{operation} has not ended for {seconds} s, though all ranks answer; this is rank {here}"
+    )]
     Stuck {
         /// The collective, with its number.
         operation: String,

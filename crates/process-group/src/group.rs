@@ -184,13 +184,19 @@ pub trait ProcessGroup: Collectives<Vec<f32>> {
     /// # Errors
     /// As [`Pending::wait`], and if ranks bring different counts of numbers.
     fn sum(&self, mine: &[f64]) -> Result<Vec<f64>, Error> {
-        let bytes = mine.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let bytes = mine
+            .iter()
+            .flat_map(|number| number.to_le_bytes())
+            .collect();
         let mut sums = vec![0.0; mine.len()];
         for (rank, theirs) in self.all_gather_bytes(bytes)?.iter().enumerate() {
             let (numbers, _) = theirs.as_chunks();
             if numbers.len() != sums.len() {
                 let what = "the count of numbers to add up".into();
-                return Err(Error::Unequal { what, ranks: vec![rank] });
+                return Err(Error::Unequal {
+                    what,
+                    ranks: vec![rank],
+                });
             }
             for (sum, number) in sums.iter_mut().zip(numbers) {
                 *sum += f64::from_le_bytes(*number);
@@ -208,7 +214,10 @@ pub trait ProcessGroup: Collectives<Vec<f32>> {
         let ranks: Vec<_> = (0..all.len()).filter(|rank| all[*rank] != all[0]).collect();
         match ranks.is_empty() {
             true => Ok(()),
-            false => Err(Error::Unequal { what: what.into(), ranks }),
+            false => Err(Error::Unequal {
+                what: what.into(),
+                ranks,
+            }),
         }
     }
 }

@@ -7,11 +7,7 @@ use crate::{Error, Limits, ProcessGroup};
 /// What launchers tell each process about how many they started.
 ///
 /// `SLURM_NTASKS` is not one of them: SLURM also sets it for a batch script, which runs once.
-const WORLD_SIZES: [&str; 3] = [
-    "OMPI_COMM_WORLD_SIZE",
-    "PMI_SIZE",
-    "SLURM_STEP_NUM_TASKS",
-];
+const WORLD_SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
 
 /// The group that this process belongs to, from how it was launched; alone if by nothing.
 ///

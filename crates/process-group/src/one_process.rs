@@ -57,14 +57,18 @@ mod tests {
             Collective::ReduceScatter,
         ] {
             let back = group.start(collective, numbers.clone()).wait().unwrap();
-            let bits = |numbers: &[f32]| -> Vec<u32> { numbers.iter().map(|x| x.to_bits()).collect() };
+            let bits =
+                |numbers: &[f32]| -> Vec<u32> { numbers.iter().map(|x| x.to_bits()).collect() };
             assert_eq!(bits(&back), bits(&numbers), "{collective}");
         }
         group.barrier().unwrap();
         assert_eq!(group.all_gather_bytes(vec![7]).unwrap(), [[7]]);
         assert_eq!(group.sum(&[0.1, 2.0]).unwrap(), [0.1, 2.0]);
         group.agree("configuration", b"a").unwrap();
-        assert_eq!((group.rank(), group.world_size(), group.local_rank()), (0, 1, 0));
+        assert_eq!(
+            (group.rank(), group.world_size(), group.local_rank()),
+            (0, 1, 0)
+        );
     }
 
     #[test]

@@ -74,7 +74,12 @@ impl Control {
                 })
             })
             .collect();
-        Ok(Self { comm, peers: peers?, beat_every, last_beat: Duration::ZERO })
+        Ok(Self {
+            comm,
+            peers: peers?,
+            beat_every,
+            last_beat: Duration::ZERO,
+        })
     }
 
     /// Receives what has come, and shows that this rank lives when it is time.
@@ -106,7 +111,9 @@ impl Control {
 
     fn tell_all(&mut self, message: &[u64]) -> Result<(), Error> {
         let Self { comm, peers, .. } = self;
-        peers.iter_mut().try_for_each(|peer| peer.send(comm, message.to_vec()))
+        peers
+            .iter_mut()
+            .try_for_each(|peer| peer.send(comm, message.to_vec()))
     }
 
     /// Whether all can do what `rank` has announced first of what it has not begun; if so, it has
@@ -125,7 +132,10 @@ impl Control {
         if here < self.peers.len() {
             return answer;
         }
-        let theirs = self.peers.iter_mut().filter_map(|peer| peer.announced.pop_front());
+        let theirs = self
+            .peers
+            .iter_mut()
+            .filter_map(|peer| peer.announced.pop_front());
         let mut lens: Vec<_> = theirs.map(|shape| shape.len).collect();
         lens.insert(rank, mine.len);
         Answer::Agreed(lens)
@@ -176,7 +186,8 @@ impl Peer {
     }
 
     fn send(&mut self, comm: &SimpleCommunicator, message: Message) -> Result<(), Error> {
-        self.outbox.push_back(InFlight::send(comm, self.rank, message)?);
+        self.outbox
+            .push_back(InFlight::send(comm, self.rank, message)?);
         Ok(())
     }
 

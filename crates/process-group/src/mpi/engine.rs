@@ -6,8 +6,8 @@
 //! one, MPI needs no locks (`MPI_THREAD_FUNNELED`).
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use mpi::traits::Communicator;
 
 use super::clock::Clock;
 use super::control::{Answer, Control};
-use super::shape::Shape;
-use super::task::{Command, Flying, Task};
 use super::health::Health;
 use super::place::Place;
+use super::shape::Shape;
+use super::task::{Command, Flying, Task};
 use crate::{Error, Limits};
 
 /// How long the thread sleeps at most while nothing is to do.
@@ -66,14 +66,29 @@ impl Engine {
         let control = Control::new(control, place.rank, place.hosts.len(), beat_every)?;
         let (clock, now) = (Clock::new(), Duration::ZERO);
         let (waiting, flying) = (VecDeque::new(), Vec::new());
-        Ok(Self { world, data, control, place, limits, health, clock, now, waiting, flying, count: 0 })
+        Ok(Self {
+            world,
+            data,
+            control,
+            place,
+            limits,
+            health,
+            clock,
+            now,
+            waiting,
+            flying,
+            count: 0,
+        })
     }
 
     /// Serves until the group is dropped. Whether all ranks have left in peace, so that MPI can be
     /// finalised.
     pub(super) fn run(&mut self, commands: &Receiver<Command>) -> bool {
         loop {
-            let command = match (self.waiting.is_empty() && self.flying.is_empty(), self.health.get()) {
+            let command = match (
+                self.waiting.is_empty() && self.flying.is_empty(),
+                self.health.get(),
+            ) {
                 // Nothing but the end is awaited.
                 (_, Err(_)) => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 (true, Ok(())) => commands.recv_timeout(IDLE),
@@ -110,7 +125,12 @@ impl Engine {
         let shape = task.shape();
         self.count += 1;
         let (number, at) = (self.count, self.now);
-        self.waiting.push_back(Started { what: task, shape, number, at });
+        self.waiting.push_back(Started {
+            what: task,
+            shape,
+            number,
+            at,
+        });
         self.control.announce(shape)
     }
 
@@ -129,11 +149,22 @@ impl Engine {
                 Answer::Differs(rank, theirs) => return Err(self.differs(first, rank, theirs)),
                 Answer::Left(rank) => return Err(self.left(first, rank)),
             };
-            let Some(Started { what, shape, number, at }) = self.waiting.pop_front() else {
+            let Some(Started {
+                what,
+                shape,
+                number,
+                at,
+            }) = self.waiting.pop_front()
+            else {
                 break;
             };
             if let Some(what) = what.start(&self.data, self.place.rank, lens)? {
-                self.flying.push(Started { what, shape, number, at });
+                self.flying.push(Started {
+                    what,
+                    shape,
+                    number,
+                    at,
+                });
             }
         }
         let mut at = 0;
@@ -147,31 +178,52 @@ impl Engine {
     }
 
     fn check_limits(&self) -> Result<(), Error> {
-        let (place, Limits { silence, patience, .. }) = (&self.place, self.limits);
+        let (
+            place,
+            Limits {
+                silence, patience, ..
+            },
+        ) = (&self.place, self.limits);
         let (here, seconds) = (place.rank, patience.as_secs());
         let silent = self.control.silent(self.now, silence);
         if !silent.is_empty() {
             let (ranks, seconds) = (place.names(&silent), silence.as_secs());
-            return Err(Error::Silent { ranks, seconds, here, doing: self.doing() });
+            return Err(Error::Silent {
+                ranks,
+                seconds,
+                here,
+                doing: self.doing(),
+            });
         }
         let over = |at: Duration| self.now - at >= patience;
         if let Some(flying) = self.flying.iter().find(|flying| over(flying.at)) {
             let operation = flying.name();
-            return Err(Error::Stuck { operation, seconds, here });
+            return Err(Error::Stuck {
+                operation,
+                seconds,
+                here,
+            });
         }
         match self.waiting.front() {
             Some(first) if over(first.at) => {
                 let (ranks, operation) = (place.names(&self.control.missing()), first.name());
-                Err(Error::Late { ranks, operation, seconds, here })
+                Err(Error::Late {
+                    ranks,
+                    operation,
+                    seconds,
+                    here,
+                })
             }
             _ => Ok(()),
         }
     }
 
     fn doing(&self) -> String {
-        let flying = self.flying.first().map(Started::name);
-        let first = flying.or_else(|| self.waiting.front().map(Started::name));
-        first.map_or_else(|| "computing".into(), |name| format!("at {name}"))
+        match (self.flying.first(), self.waiting.front()) {
+            (Some(flying), _) => format!("in {}", flying.name()),
+            (None, Some(waiting)) => format!("waiting at {}", waiting.name()),
+            (None, None) => "computing".into(),
+        }
     }
 
     fn differs(&self, first: &Started<Task>, rank: usize, theirs: Shape) -> Error {
@@ -207,7 +259,9 @@ impl Engine {
     /// While data are on their way every round counts; ranks that are missing may take their time.
     fn rest(&self) {
         match self.waiting.front() {
-            Some(first) if self.flying.is_empty() && self.now - first.at > EAGER => thread::sleep(NAP),
+            Some(first) if self.flying.is_empty() && self.now - first.at > EAGER => {
+                thread::sleep(NAP)
+            }
             _ if self.is_idle() => (),
             _ => thread::yield_now(),
         }

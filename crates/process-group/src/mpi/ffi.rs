@@ -61,17 +61,33 @@ impl<T: Equivalence> InFlight<T> {
         let datatype = T::equivalent_datatype();
         let code = call(&mut memory, datatype.as_raw(), &mut request);
         let (memory, thread) = (Some(memory), PhantomData);
-        let started = Self { request, memory, thread };
+        let started = Self {
+            request,
+            memory,
+            thread,
+        };
         check(code).map(|()| started)
     }
 
-    pub(super) fn send(comm: &SimpleCommunicator, to: usize, message: Vec<T>) -> Result<Self, Error> {
+    pub(super) fn send(
+        comm: &SimpleCommunicator,
+        to: usize,
+        message: Vec<T>,
+    ) -> Result<Self, Error> {
         let memory = Memory::new(message, Vec::new());
         let (count, to, comm) = (count(memory.input.len())?, rank(to)?, comm.as_raw());
         Self::start(memory, |memory, datatype, request| {
             // SAFETY: `input` has `count` elements and lives until the request has ended (`InFlight`).
             unsafe {
-                ffi::MPI_Isend(memory.input.as_ptr().cast(), count, datatype, to, TAG, comm, request)
+                ffi::MPI_Isend(
+                    memory.input.as_ptr().cast(),
+                    count,
+                    datatype,
+                    to,
+                    TAG,
+                    comm,
+                    request,
+                )
             }
         })
     }
@@ -104,7 +120,15 @@ impl<T: Equivalence> InFlight<T> {
             let (input, output) = memory.pointers();
             // SAFETY: both have `count` elements, do not overlap, and live until the request has ended.
             unsafe {
-                ffi::MPI_Iallreduce(input, output, count, datatype, ffi::RSMPI_SUM, comm, request)
+                ffi::MPI_Iallreduce(
+                    input,
+                    output,
+                    count,
+                    datatype,
+                    ffi::RSMPI_SUM,
+                    comm,
+                    request,
+                )
             }
         })
     }
@@ -132,7 +156,11 @@ impl<T: Equivalence> InFlight<T> {
         counts: &[usize],
     ) -> Result<Self, Error> {
         let total = counts.iter().sum();
-        assert_eq!((room.len(), counts.len()), (total, world_size(comm)), "room for all");
+        assert_eq!(
+            (room.len(), counts.len()),
+            (total, world_size(comm)),
+            "room for all"
+        );
         let mut memory = Memory::new(input, room);
         let mut end = 0;
         for len in counts {
@@ -182,7 +210,12 @@ impl<T: Equivalence> InFlight<T> {
 impl<T> Memory<T> {
     fn new(input: Vec<T>, output: Vec<T>) -> Self {
         let (counts, offsets) = (Vec::new(), Vec::new());
-        Self { input, output, counts, offsets }
+        Self {
+            input,
+            output,
+            counts,
+            offsets,
+        }
     }
 
     fn pointers(&mut self) -> (*const std::ffi::c_void, *mut std::ffi::c_void) {
@@ -209,9 +242,8 @@ fn check(code: c_int) -> Result<(), Error> {
     let mut message = vec![0_u8; LONGEST_MESSAGE];
     let mut len: c_int = 0;
     // SAFETY: there is room for the longest message.
-    let known = unsafe {
-        ffi::MPI_Error_string(code, message.as_mut_ptr().cast::<c_char>(), &mut len)
-    };
+    let known =
+        unsafe { ffi::MPI_Error_string(code, message.as_mut_ptr().cast::<c_char>(), &mut len) };
     message.truncate(usize::try_from(len).unwrap_or(0));
     Err(Error::Mpi(match known {
         0 => String::from_utf8_lossy(&message).into_owned(),

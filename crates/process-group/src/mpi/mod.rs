@@ -65,14 +65,23 @@ impl MpiGroup {
             Err(RecvTimeoutError::Disconnected) => return Err(Error::Closed { here: 0 }),
         };
         let (commands, thread) = (Some(commands), Some(thread));
-        Ok(Self { place, limits, health, commands, thread })
+        Ok(Self {
+            place,
+            limits,
+            health,
+            commands,
+            thread,
+        })
     }
 
     /// Asks for a task, which sends its result to the reply that it is given.
     fn ask<B: Send + 'static>(&self, task: impl FnOnce(Reply<B>) -> Task) -> Pending<B> {
         let (reply, result) = mpsc::channel();
         let here = self.place.rank;
-        let sent = self.commands.as_ref().map(|commands| commands.send(Command::Do(task(reply))));
+        let sent = self
+            .commands
+            .as_ref()
+            .map(|commands| commands.send(Command::Do(task(reply))));
         if !matches!(sent, Some(Ok(()))) {
             return Pending::ready(Err(Error::Closed { here }));
         }
@@ -100,7 +109,10 @@ fn wait<B>(
             Err(RecvTimeoutError::Timeout) => still += LOOK,
         }
         if still >= silence {
-            let error = Error::Blocked { seconds: still.as_secs(), here };
+            let error = Error::Blocked {
+                seconds: still.as_secs(),
+                here,
+            };
             health.fail(error.clone());
             return Err(error);
         }
@@ -154,7 +166,8 @@ impl Drop for MpiGroup {
         drop(commands);
         if let Some(thread) = self.thread.take() {
             // A thread inside a call of MPI that does not come back is left to itself.
-            while !thread.is_finished() && !matches!(self.health.get(), Err(Error::Blocked { .. })) {
+            while !thread.is_finished() && !matches!(self.health.get(), Err(Error::Blocked { .. }))
+            {
                 thread::sleep(Duration::from_millis(1));
             }
         }

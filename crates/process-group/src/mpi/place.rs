@@ -32,7 +32,11 @@ impl Place {
             host.trim_end_matches('\0').to_owned()
         });
         let (rank, hosts) = (index(world.rank()), hosts.collect());
-        Self { rank, local_rank, hosts }
+        Self {
+            rank,
+            local_rank,
+            hosts,
+        }
     }
 
     /// `rank 3 (node7) has`.

@@ -21,7 +21,10 @@ const ROOT: u32 = 8;
 
 impl Shape {
     pub(super) fn barrier() -> Self {
-        Self { code: BARRIER, len: 0 }
+        Self {
+            code: BARRIER,
+            len: 0,
+        }
     }
 
     /// An all-gather of bytes, of which ranks may have different numbers.
@@ -105,6 +108,9 @@ mod tests {
         assert!(Shape::bytes(3).fits(Shape::bytes(0)));
         assert!(!Shape::bytes(0).fits(Shape::barrier()));
         assert!(!Shape::barrier().fits(Shape::of(Collective::AllReduce, 0)));
-        assert_eq!(Shape::decode([77, 1]).to_string(), "an unknown operation (77)");
+        assert_eq!(
+            Shape::decode([77, 1]).to_string(),
+            "an unknown operation (77)"
+        );
     }
 }

@@ -34,7 +34,7 @@ fn a_stopped_rank_is_named() {
         "error on rank ",
         ": rank 1 (",
         ") has not answered for 5 s",
-        "at collective 1001, all-reduce",
+        "waiting at collective 1001, all-reduce",
     ];
     fails("stopped", &lines, LIMITS.silence);
 }
@@ -44,7 +44,7 @@ fn a_rank_stopped_in_the_middle_of_a_transfer_is_named() {
     let lines = [
         ": rank 1 (",
         ") has not answered for 5 s",
-        "all-reduce of 8388608 numbers",
+        "in collective 2, all-reduce of 134217728 numbers",
     ];
     fails("stopped in flight", &lines, LIMITS.silence);
 }

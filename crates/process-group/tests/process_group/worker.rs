@@ -1,5 +1,6 @@
 //! What each rank does in a case.
 
+use std::io::Write;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -22,7 +23,9 @@ fn worker() {
     let case = std::env::var(CASE).expect("started by hand");
     let group = MpiGroup::connect(LIMITS).expect("all ranks start");
     if let Err(error) = play(&case, &group) {
-        eprintln!("error on rank {}: {error}", group.rank());
+        // In one write, as all ranks have something to say at once.
+        let line = format!("error on rank {}: {error}\n", group.rank());
+        let _ = std::io::stderr().write_all(line.as_bytes());
         group.abort(3);
     }
     println!("rank {} is done", group.rank());
@@ -40,15 +43,16 @@ fn play(case: &str, group: &MpiGroup) -> Result<(), Error> {
         "killed" => lose(group, victim, "KILL")?,
         "stopped" => lose(group, victim, "STOP")?,
         "stopped in flight" => {
+            // Half a gigabyte takes longer than it takes to stop.
+            let buffer = vec![1.0; 128 << 20];
+            group.barrier()?;
             if victim {
                 thread::spawn(|| {
-                    thread::sleep(Duration::from_millis(100));
+                    thread::sleep(Duration::from_millis(50));
                     signal("STOP");
                 });
             }
-            for _ in 0..1000 {
-                group.all_reduce(vec![1.0; 8 << 20])?;
-            }
+            group.all_reduce(buffer)?;
         }
         "stopped while others compute" => {
             group.barrier()?;
