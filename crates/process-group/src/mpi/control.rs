@@ -141,9 +141,16 @@ impl Control {
         Answer::Agreed(lens)
     }
 
-    /// Those of which nothing was heard for so long, except who has left.
+    /// Those of which nothing was heard, if there is one of which nothing was for so long; who has left
+    /// is not missed. Ranks that were lost together are named together, though their last beats came
+    /// one after the other.
     pub(super) fn silent(&self, now: Duration, silence: Duration) -> Vec<usize> {
-        self.ranks(|peer| peer.inbox.is_some() && now - peer.heard >= silence)
+        let since =
+            |after: Duration| self.ranks(|peer| peer.inbox.is_some() && now - peer.heard >= after);
+        match since(silence).is_empty() {
+            true => Vec::new(),
+            false => since(silence.saturating_sub(self.beat_every * 2)),
+        }
     }
 
     /// Those that have not come to what this rank waits for.

@@ -149,16 +149,11 @@ impl Engine {
                 Answer::Differs(rank, theirs) => return Err(self.differs(first, rank, theirs)),
                 Answer::Left(rank) => return Err(self.left(first, rank)),
             };
-            let Some(Started {
-                what,
-                shape,
-                number,
-                at,
-            }) = self.waiting.pop_front()
-            else {
+            let Some(first) = self.waiting.pop_front() else {
                 break;
             };
-            if let Some(what) = what.start(&self.data, self.place.rank, lens)? {
+            if let Some(what) = first.what.start(&self.data, self.place.rank, lens)? {
+                let (shape, number, at) = (first.shape, first.number, self.now);
                 self.flying.push(Started {
                     what,
                     shape,
@@ -178,12 +173,10 @@ impl Engine {
     }
 
     fn check_limits(&self) -> Result<(), Error> {
-        let (
-            place,
-            Limits {
-                silence, patience, ..
-            },
-        ) = (&self.place, self.limits);
+        let place = &self.place;
+        let Limits {
+            silence, patience, ..
+        } = self.limits;
         let (here, seconds) = (place.rank, patience.as_secs());
         let silent = self.control.silent(self.now, silence);
         if !silent.is_empty() {

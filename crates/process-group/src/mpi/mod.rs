@@ -102,7 +102,9 @@ fn wait<B>(
     loop {
         match result.recv_timeout(LOOK) {
             Ok(result) => return result,
-            Err(RecvTimeoutError::Disconnected) => return Err(Error::Closed { here }),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(health.get().err().unwrap_or(Error::Closed { here }));
+            }
             Err(RecvTimeoutError::Timeout) if health.rounds() != rounds => {
                 (rounds, still) = (health.rounds(), Duration::ZERO);
             }
@@ -176,10 +178,19 @@ impl Drop for MpiGroup {
 
 impl Collectives<Vec<f32>> for MpiGroup {
     fn start(&self, collective: Collective, buffer: Vec<f32>) -> Pending<Vec<f32>> {
-        match collective.part_len(buffer.len(), self.world_size()) {
-            Ok(_) => self.ask(|reply| Task::Numbers(collective, buffer, reply)),
+        let part_len = collective.part_len(buffer.len(), self.world_size());
+        match part_len.and_then(|_| check_len(buffer.len())) {
+            Ok(()) => self.ask(|reply| Task::Numbers(collective, buffer, reply)),
             Err(error) => Pending::ready(Err(error)),
         }
+    }
+}
+
+/// MPI's counts are of 32 bits.
+fn check_len(len: usize) -> Result<(), Error> {
+    match i32::try_from(len) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::TooLong { len }),
     }
 }
 
@@ -201,6 +212,7 @@ impl ProcessGroup for MpiGroup {
     }
 
     fn all_gather_bytes(&self, mine: Vec<u8>) -> Result<Vec<Vec<u8>>, Error> {
+        check_len(mine.len().saturating_mul(self.world_size()))?;
         self.ask(|reply| Task::Bytes(mine, reply)).wait()
     }
 
@@ -215,5 +227,37 @@ impl ProcessGroup for MpiGroup {
         }
         // MPI cannot end this process, so it ends without destructors that might wait for MPI.
         std::process::abort()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_that_no_message_can_have_is_an_error() {
+        assert_eq!(check_len(0x7fff_ffff), Ok(()));
+        let error = check_len(0x8000_0000).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("a buffer of 2147483648 elements"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_thread_inside_of_mpi_is_noticed() {
+        let (_reply, result) = mpsc::channel::<Result<(), Error>>();
+        let health = Health::default();
+        let error = wait(&result, &health, Duration::from_secs(2), 3).unwrap_err();
+        assert_eq!(
+            error,
+            Error::Blocked {
+                seconds: 2,
+                here: 3
+            }
+        );
+        assert_eq!(health.get(), Err(error));
     }
 }

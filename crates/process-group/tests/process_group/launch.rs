@@ -17,7 +17,7 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    fn of(output: Output, after: Duration) -> Self {
+    pub(crate) fn of(output: Output, after: Duration) -> Self {
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text).into_owned();
         Self {
@@ -38,7 +38,7 @@ fn run(mut command: Command, case: &str) -> Ended {
 }
 
 /// The arguments with which this binary plays one test.
-fn play(command: &mut Command, test: &str) {
+pub(crate) fn play(command: &mut Command, test: &str) {
     command.args([test, "--exact", "--ignored", "--nocapture"]);
 }
 
@@ -57,11 +57,7 @@ pub(crate) fn alone(test: &str, case: &str, variables: &[(&str, &str)]) -> Ended
 #[cfg(feature = "mpi")]
 pub(crate) fn mpirun(ranks: usize, case: &str) -> Option<Ended> {
     if Command::new("mpirun").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: no mpirun (Debian: openmpi-bin)");
-        assert!(
-            std::env::var_os("SQUAD_BURN_NO_SKIP").is_none(),
-            "SQUAD_BURN_NO_SKIP is set: nothing may be skipped"
-        );
+        skip("no mpirun (Debian: openmpi-bin)");
         return None;
     }
     let mut command = Command::new("mpirun");
@@ -74,4 +70,13 @@ pub(crate) fn mpirun(ranks: usize, case: &str) -> Option<Ended> {
     command.arg(std::env::current_exe().expect("this binary has a path"));
     play(&mut command, "worker::worker");
     Some(run(command, case))
+}
+
+#[cfg(feature = "mpi")]
+pub(crate) fn skip(why: &str) {
+    eprintln!("SKIPPED: {why}");
+    assert!(
+        std::env::var_os("SQUAD_BURN_NO_SKIP").is_none(),
+        "SQUAD_BURN_NO_SKIP is set: nothing may be skipped"
+    );
 }

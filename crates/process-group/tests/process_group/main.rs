@@ -9,6 +9,8 @@ mod launch;
 #[cfg(feature = "nccl")]
 mod nccl;
 #[cfg(feature = "mpi")]
+mod two_nodes;
+#[cfg(feature = "mpi")]
 mod worker;
 
 /// `cargo test --workspace` builds without MPI, so that it needs none.

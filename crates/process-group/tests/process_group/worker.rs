@@ -72,6 +72,13 @@ fn play(case: &str, group: &MpiGroup) -> Result<(), Error> {
             pending.wait()?;
             lose(group, false, "")?;
         }
+        "cut off" => {
+            println!("rank {} is at work", group.rank());
+            for _ in 0..600 {
+                group.all_reduce(vec![1.0; 100])?;
+                thread::sleep(Duration::from_millis(100));
+            }
+        }
         "late" => {
             if victim {
                 thread::sleep(LIMITS.patience * 3);
