@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A SLURM of the two nodes that two-nodes.sh makes, for trying job scripts: Debian's slurm-wlm and munge, two processors and
-# two slots a node, no GPU, accounts or cgroups. Needs root. It lives in one folder, /tmp/squad-slurm or $SQUAD_SLURM.
+# two slots a node, no GPU, accounts or cgroups. Needs root. It lives in one folder, /run/squad-slurm or $SQUAD_SLURM.
 #
 #   slurm.sh up                  makes the nodes, starts munged, slurmctld and a slurmd on each
 #   slurm.sh run COMMAND…        runs srun, sbatch, squeue … on the first node
@@ -8,7 +8,7 @@
 set -euo pipefail
 
 nodes=$(dirname "$(realpath "$0")")/two-nodes.sh
-folder=${SQUAD_SLURM:-/tmp/squad-slurm}
+folder=${SQUAD_SLURM:-/run/squad-slurm}
 prefix=${TWO_NODES_PREFIX:-squad}
 export SLURM_CONF=$folder/slurm.conf
 

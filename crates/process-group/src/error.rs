@@ -97,10 +97,10 @@ pub enum Error {
         /// Ranks of the group.
         world_size: usize,
     },
-    /// More elements than a message may have.
-    #[error("a buffer of {len} elements: a message of MPI has at most 2147483647")]
+    /// More bytes than a message may have.
+    #[error("{len} bytes of all ranks: a message of MPI has at most 2147483647")]
     TooLong {
-        /// Elements of all ranks' parts.
+        /// Bytes of all ranks.
         len: usize,
     },
     /// A rank that does not exist.

@@ -3,7 +3,8 @@
 //! It carries out what the program asks for, and between two steps shows the other ranks that this one
 //! lives. Because it is a thread of its own, collectives go on while the program computes (MPI works
 //! only while it is called), and a rank that computes for minutes still answers. Because it is the only
-//! one, MPI needs no locks (`MPI_THREAD_FUNNELED`).
+//! one, MPI needs no locks (`MPI_THREAD_FUNNELED`); a second thread for signs of life would need
+//! `MPI_THREAD_MULTIPLE`, and files or sockets of our own could work where MPI does not, or the reverse.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -142,7 +143,21 @@ impl Engine {
         self.health.go_round();
         self.now = self.clock.tick();
         self.control.poll(self.now)?;
+        let mut at = 0;
+        while at < self.flying.len() {
+            match self.flying[at].what.advance(&self.data)? {
+                true => drop(self.flying.remove(at)),
+                false => at += 1,
+            }
+        }
         while let Some(first) = self.waiting.front() {
+            if self
+                .flying
+                .last()
+                .is_some_and(|last| !last.what.all_started())
+            {
+                break;
+            }
             let lens = match self.control.ask(self.place.rank, first.shape) {
                 Answer::Agreed(lens) => lens,
                 Answer::Wait => break,
@@ -152,7 +167,10 @@ impl Engine {
             let Some(first) = self.waiting.pop_front() else {
                 break;
             };
-            if let Some(what) = first.what.start(&self.data, self.place.rank, lens)? {
+            if let Some(mut what) = first.what.start(&self.data, self.place.rank, lens)? {
+                if what.advance(&self.data)? {
+                    continue;
+                }
                 let (shape, number, at) = (first.shape, first.number, self.now);
                 self.flying.push(Started {
                     what,
@@ -160,13 +178,6 @@ impl Engine {
                     number,
                     at,
                 });
-            }
-        }
-        let mut at = 0;
-        while at < self.flying.len() {
-            match self.flying[at].what.test()? {
-                true => drop(self.flying.remove(at)),
-                false => at += 1,
             }
         }
         self.check_limits()

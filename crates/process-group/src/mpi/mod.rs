@@ -5,6 +5,7 @@ mod control;
 mod engine;
 mod ffi;
 mod health;
+mod pieces;
 mod place;
 mod shape;
 mod task;
@@ -128,11 +129,16 @@ fn serve(
     ready: &Sender<Result<Arc<Place>, Error>>,
     commands: &Receiver<Command>,
 ) {
-    let Some((universe, _)) = mpi::initialize_with_threading(Threading::Funneled) else {
+    let Some((universe, threading)) = mpi::initialize_with_threading(Threading::Funneled) else {
         let twice = "MPI was initialised before in this process";
         let _ = ready.send(Err(Error::Launch(twice.into())));
         return;
     };
+    if threading < Threading::Funneled {
+        let alone = "this MPI library cannot be used by a program with threads";
+        let _ = ready.send(Err(Error::Launch(alone.into())));
+        return std::mem::forget(universe);
+    }
     let world = universe.world();
     let place = Arc::new(Place::find(&world));
     let peace = match Engine::new(world, Arc::clone(&place), limits, health) {
@@ -178,15 +184,14 @@ impl Drop for MpiGroup {
 
 impl Collectives<Vec<f32>> for MpiGroup {
     fn start(&self, collective: Collective, buffer: Vec<f32>) -> Pending<Vec<f32>> {
-        let part_len = collective.part_len(buffer.len(), self.world_size());
-        match part_len.and_then(|_| check_len(buffer.len())) {
-            Ok(()) => self.ask(|reply| Task::Numbers(collective, buffer, reply)),
+        match collective.part_len(buffer.len(), self.world_size()) {
+            Ok(_) => self.ask(|reply| Task::Numbers(collective, buffer, reply)),
             Err(error) => Pending::ready(Err(error)),
         }
     }
 }
 
-/// MPI's counts are of 32 bits.
+/// MPI's counts are of 32 bits; numbers go in pieces.
 fn check_len(len: usize) -> Result<(), Error> {
     match i32::try_from(len) {
         Ok(_) => Ok(()),
@@ -238,12 +243,7 @@ mod tests {
     fn a_buffer_that_no_message_can_have_is_an_error() {
         assert_eq!(check_len(0x7fff_ffff), Ok(()));
         let error = check_len(0x8000_0000).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("a buffer of 2147483648 elements"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("2147483648 bytes"), "{error}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::mpsc::Sender;
 use mpi::topology::SimpleCommunicator;
 
 use super::ffi::InFlight;
+use super::pieces::Pieces;
 use super::shape::Shape;
 use crate::{Collective, Error};
 
@@ -25,7 +26,7 @@ pub(super) enum Task {
 /// A task that MPI works on.
 pub(super) enum Flying {
     Bytes(InFlight<u8>, Vec<usize>, Reply<Vec<Vec<u8>>>),
-    Numbers(InFlight<f32>, Reply<Vec<f32>>),
+    Numbers(Pieces, Reply<Vec<f32>>),
 }
 
 impl Task {
@@ -38,7 +39,7 @@ impl Task {
     }
 
     /// Starts what all ranks have agreed on; `lens` are the lengths of their buffers. Nothing is left
-    /// to do for a barrier, and for buffers that are all empty.
+    /// to do for a barrier, and for bytes where nobody has any.
     pub(super) fn start(
         self,
         comm: &SimpleCommunicator,
@@ -55,10 +56,9 @@ impl Task {
                 let flying = InFlight::all_gather(comm, bytes, room, &lens)?;
                 return Ok(Some(Flying::Bytes(flying, lens, reply)));
             }
-            Self::Numbers(_, buffer, reply) if buffer.is_empty() => answer(&reply, Ok(buffer)),
             Self::Numbers(collective, buffer, reply) => {
-                let flying = start(collective, comm, rank, lens.len(), buffer)?;
-                return Ok(Some(Flying::Numbers(flying, reply)));
+                let pieces = Pieces::new(collective, rank, lens.len(), buffer)?;
+                return Ok(Some(Flying::Numbers(pieces, reply)));
             }
         }
         Ok(None)
@@ -73,28 +73,17 @@ impl Task {
     }
 }
 
-fn start(
-    collective: Collective,
-    comm: &SimpleCommunicator,
-    rank: usize,
-    world_size: usize,
-    buffer: Vec<f32>,
-) -> Result<InFlight<f32>, Error> {
-    let part = collective.part_len(buffer.len(), world_size)?;
-    match collective {
-        Collective::AllReduce => InFlight::all_reduce(comm, buffer),
-        Collective::Broadcast { root } => InFlight::broadcast(comm, root, buffer),
-        Collective::AllGather => {
-            let own = buffer[rank * part..(rank + 1) * part].to_vec();
-            InFlight::all_gather(comm, own, buffer, &vec![part; world_size])
-        }
-        Collective::ReduceScatter => InFlight::reduce_scatter(comm, buffer, part),
-    }
-}
-
 impl Flying {
+    /// Whether another may follow: MPI wants collectives in the same order on every rank.
+    pub(super) fn all_started(&self) -> bool {
+        match self {
+            Self::Bytes(..) => true,
+            Self::Numbers(pieces, _) => pieces.all_started(),
+        }
+    }
+
     /// Lets MPI work; whether the task has ended.
-    pub(super) fn test(&mut self) -> Result<bool, Error> {
+    pub(super) fn advance(&mut self, comm: &SimpleCommunicator) -> Result<bool, Error> {
         match self {
             Self::Bytes(flying, lens, reply) => {
                 let Some(all) = flying.test()? else {
@@ -108,8 +97,8 @@ impl Flying {
                 });
                 answer(reply, Ok(parts.collect()));
             }
-            Self::Numbers(flying, reply) => {
-                let Some(buffer) = flying.test()? else {
+            Self::Numbers(pieces, reply) => {
+                let Some(buffer) = pieces.advance(comm)? else {
                     return Ok(false);
                 };
                 answer(reply, Ok(buffer));

@@ -96,7 +96,7 @@ fn script(arguments: &[&str]) -> Command {
     command
 }
 
-/// With these, the daemons of mpirun notice a lost node sooner than ranks do with their default limits.
+/// With these, the daemons of mpirun notice a lost node sooner than the ranks do.
 const KEEPALIVE: [&str; 9] = [
     "--mca",
     "oob_tcp_keepalive_time",
@@ -150,7 +150,7 @@ fn two_nodes_work_together_and_end_together() {
     assert!(!nodes.have_ranks());
     drop(nodes);
 
-    // It does not, so the ranks do. mpirun itself stays for a quarter of an hour.
+    // It does not, so the ranks do. mpirun itself stays until the node is removed.
     let nodes = Nodes::up().expect("they were there before");
     nodes.cut_soon();
     let (start, child) = nodes.start("cut off", &[]);
