@@ -5,10 +5,11 @@ use std::path::Path;
 use crate::{cargo_tree, root};
 
 /// What each crate may use of ours.
-const ARROWS: [(&str, &str); 6] = [
+const ARROWS: [(&str, &str); 7] = [
     ("qa-metrics", ""),
     ("squad-data", ""),
     ("fused-ops", ""),
+    ("process-group", ""),
     ("bert-qa", "squad-data fused-ops"),
     ("trainer", "bert-qa squad-data qa-metrics fused-ops"),
     ("xtask", ""),
@@ -22,7 +23,9 @@ const WORDS: [(&str, &str); 2] = [
     ),
     (
         "unsafe",
-        "crates/fused-ops/src/ndarray/ crates/trainer/src/machine.rs",
+        "crates/fused-ops/src/ndarray/ crates/trainer/src/machine.rs \
+         crates/process-group/src/mpi/ffi.rs crates/process-group/src/nccl/ffi.rs \
+         crates/process-group/src/nccl/buffer.rs crates/process-group/tests/process_group/nccl.rs",
     ),
 ];
 
