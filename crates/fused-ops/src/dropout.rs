@@ -125,6 +125,15 @@ impl Dropout {
 
 /// Applies dropout to a matrix, `[rows, columns]`.
 pub fn dropout(input: Tensor<2>, dropout: &Dropout) -> Tensor<2> {
+    #[cfg(any(feature = "ndarray", feature = "tch"))]
+    if crate::extension::takes(&input) {
+        return crate::extension::dropout(input, dropout);
+    }
+    reference(input, dropout)
+}
+
+/// [`dropout`] from Burn primitives.
+pub fn reference(input: Tensor<2>, dropout: &Dropout) -> Tensor<2> {
     let (factors, dtype) = (
         dropout.factors(input.dims(), &input.device()),
         input.dtype(),

@@ -3,18 +3,22 @@
 #![allow(deprecated)] // Burn would rather have other backends than these two.
 
 mod backward;
+mod dispatch;
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::ops::{Backward, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, backend_extension};
-use burn::tensor::{DType, Tensor};
+use burn::backend::{Autodiff, Backend, backend_extension};
 
-use crate::kernels::{attention, norm};
-use crate::{Activation, AdamW, Dropout, PackedLengths};
+use crate::kernels::{attention, norm, span_loss};
+use crate::{Activation, AdamW, Dropout};
 use backward::{
-    AttentionBackward, AttentionState, LayerNormBackward, LayerNormState, LinearBackward,
-    LinearState,
+    AttentionBackward, AttentionState, DropoutBackward, LayerNormBackward, LayerNormState,
+    LinearBackward, LinearState, SpanLossBackward, SpanLossState,
+};
+pub(crate) use dispatch::{
+    adamw_step, attention, dropout, dropout_add_layer_norm, linear, span_cross_entropy,
+    sum_of_squares, takes,
 };
 
 /// Forward passes that keep what their backward passes need, on tensors of one backend.
@@ -65,6 +69,19 @@ pub(crate) trait Kernels: Backend {
         grad: FloatTensor<Self>,
         settings: &norm::Settings,
     ) -> [FloatTensor<Self>; 4];
+
+    /// Dropout of a matrix, which is its own backward pass.
+    fn dropout(input: &FloatTensor<Self>, dropout: &Dropout) -> FloatTensor<Self>;
+
+    /// The summed span loss, `[1]`.
+    fn span_loss(logits: &FloatTensor<Self>, targets: &span_loss::Targets) -> FloatTensor<Self>;
+
+    /// The gradient of the logits; `grad` is the loss's.
+    fn span_loss_backward(
+        logits: &FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        targets: &span_loss::Targets,
+    ) -> FloatTensor<Self>;
 }
 
 #[backend_extension(NdArray: cfg(feature = "ndarray"), LibTorch: cfg(feature = "tch"), Autodiff)]
@@ -90,6 +107,11 @@ pub(crate) trait FusedBackend: Backend {
         beta: FloatTensor<Self>,
         settings: norm::Settings,
     ) -> FloatTensor<Self>;
+
+    fn fused_dropout(input: FloatTensor<Self>, dropout: Dropout) -> FloatTensor<Self>;
+
+    fn fused_span_loss(logits: FloatTensor<Self>, targets: span_loss::Targets)
+    -> FloatTensor<Self>;
 }
 
 /// What an optimizer does, on tensors without autodiff.
@@ -136,6 +158,14 @@ impl<B: Kernels> FusedBackend for B {
         settings: norm::Settings,
     ) -> FloatTensor<B> {
         B::layer_norm_forward([&input, &residual, &gamma, &beta], &settings).0
+    }
+
+    fn fused_dropout(input: FloatTensor<B>, dropout: Dropout) -> FloatTensor<B> {
+        B::dropout(&input, &dropout)
+    }
+
+    fn fused_span_loss(logits: FloatTensor<B>, targets: span_loss::Targets) -> FloatTensor<B> {
+        B::span_loss(&logits, &targets)
     }
 }
 
@@ -214,95 +244,28 @@ impl<B: Kernels, C: CheckpointStrategy> FusedBackend for Autodiff<B, C> {
             }
         }
     }
-}
 
-/// Whether a tensor is one that the kernels take, with autodiff or without.
-pub(crate) fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
-    let device = tensor.device().without_autodiff();
-    match device.as_dispatch() {
-        #[cfg(feature = "ndarray")]
-        DispatchDevice::NdArray(_) => tensor.dtype() == DType::F32,
-        #[cfg(feature = "tch")]
-        DispatchDevice::LibTorch(device) => crate::libtorch::takes(device, tensor.dtype()),
-        #[allow(unreachable_patterns)] // Burn has the backends that this build has.
-        _ => false,
+    fn fused_dropout(input: FloatTensor<Self>, dropout: Dropout) -> FloatTensor<Self> {
+        let operation = DropoutBackward.prepare::<C>([input.node()]).compute_bound();
+        let output = B::dropout(&input.into_primitive(), &dropout);
+        match operation.stateful() {
+            OpsKind::UnTracked(prep) => prep.finish(output),
+            OpsKind::Tracked(prep) => prep.finish(dropout, output),
+        }
     }
-}
 
-pub(crate) fn linear(
-    input: Tensor<2>,
-    weight: Tensor<2>,
-    bias: Tensor<1>,
-    activation: Activation,
-) -> Tensor<2> {
-    Tensor::from_dispatch(<Dispatch as FusedBackend>::fused_linear(
-        input.into_dispatch(),
-        weight.into_dispatch(),
-        bias.into_dispatch(),
-        activation,
-    ))
-}
-
-pub(crate) fn attention(
-    query: Tensor<2>,
-    key: Tensor<2>,
-    value: Tensor<2>,
-    lengths: &PackedLengths,
-    num_heads: usize,
-    dropout: Option<Dropout>,
-) -> Tensor<2> {
-    Tensor::from_dispatch(<Dispatch as FusedBackend>::fused_attention(
-        query.into_dispatch(),
-        key.into_dispatch(),
-        value.into_dispatch(),
-        attention::Settings {
-            lengths: lengths.clone(),
-            num_heads,
-            dropout,
-        },
-    ))
-}
-
-pub(crate) fn dropout_add_layer_norm(
-    input: Tensor<2>,
-    residual: Tensor<2>,
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
-    eps: f64,
-    dropout: Option<Dropout>,
-) -> Tensor<2> {
-    Tensor::from_dispatch(<Dispatch as FusedBackend>::fused_layer_norm(
-        input.into_dispatch(),
-        residual.into_dispatch(),
-        gamma.into_dispatch(),
-        beta.into_dispatch(),
-        norm::Settings {
-            eps: eps as f32,
-            dropout,
-        },
-    ))
-}
-
-/// One AdamW step, in place where the tensors are owned alone.
-pub(crate) fn adamw_step<const D: usize>(
-    parameter: Tensor<D>,
-    gradient: Tensor<D>,
-    (first, second): (Tensor<D>, Tensor<D>),
-    adamw: &AdamW,
-) -> (Tensor<D>, (Tensor<D>, Tensor<D>)) {
-    let (parameter, first, second) = <Dispatch as OptimizerBackend>::fused_adamw(
-        parameter.into_dispatch(),
-        gradient.into_dispatch(),
-        first.into_dispatch(),
-        second.into_dispatch(),
-        *adamw,
-    );
-    let [parameter, first, second] = [parameter, first, second].map(Tensor::from_dispatch);
-    (parameter, (first, second))
-}
-
-pub(crate) fn sum_of_squares<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
-    Tensor::from_dispatch(<Dispatch as OptimizerBackend>::fused_sum_of_squares(
-        tensor.into_dispatch(),
-    ))
+    fn fused_span_loss(
+        logits: FloatTensor<Self>,
+        targets: span_loss::Targets,
+    ) -> FloatTensor<Self> {
+        let operation = SpanLossBackward
+            .prepare::<C>([logits.node()])
+            .compute_bound();
+        let logits = logits.into_primitive();
+        let loss = B::span_loss(&logits, &targets);
+        match operation.stateful() {
+            OpsKind::UnTracked(prep) => prep.finish(loss),
+            OpsKind::Tracked(prep) => prep.finish(SpanLossState { logits, targets }, loss),
+        }
+    }
 }

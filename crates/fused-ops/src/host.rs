@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
 
-use crate::AdamW;
-use crate::kernels::{adamw, attention, norm};
+use crate::kernels::{adamw, attention, dropout, norm, span_loss};
+use crate::{AdamW, Dropout};
 
 /// A backend whose tensors can be read and filled as slices.
 pub(crate) trait Host: Backend {
@@ -139,4 +139,34 @@ pub(crate) fn sum_of_squares<B: Host>(tensor: &FloatTensor<B>) -> FloatTensor<B>
         sum[0] = adamw::sum_of_squares(&B::values(tensor));
     });
     sum
+}
+
+pub(crate) fn dropout<B: Host>(input: &FloatTensor<B>, dropout: &Dropout) -> FloatTensor<B> {
+    let shape = B::dims(input);
+    let [output] = filled::<B, 1>([&shape], |[output]| {
+        dropout::dropout(&B::values(input), shape[1], dropout, output);
+    });
+    output
+}
+
+pub(crate) fn span_loss<B: Host>(
+    logits: &FloatTensor<B>,
+    targets: &span_loss::Targets,
+) -> FloatTensor<B> {
+    let [loss] = filled::<B, 1>([&[1]], |[loss]| {
+        loss[0] = span_loss::forward(&B::values(logits), targets);
+    });
+    loss
+}
+
+pub(crate) fn span_loss_backward<B: Host>(
+    logits: &FloatTensor<B>,
+    grad: &FloatTensor<B>,
+    targets: &span_loss::Targets,
+) -> FloatTensor<B> {
+    let [gradient] = filled::<B, 1>([&B::dims(logits)], |[gradient]| {
+        let grad = B::values(grad)[0];
+        span_loss::backward(&B::values(logits), grad, targets, gradient);
+    });
+    gradient
 }

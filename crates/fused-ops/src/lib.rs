@@ -48,7 +48,9 @@ pub use span_loss::{pad_span_logits, span_cross_entropy};
 pub mod reference {
     pub use crate::adamw::reference as adamw_step;
     pub use crate::attention::reference as attention;
+    pub use crate::dropout::reference as dropout;
     pub use crate::linear::reference as linear;
     pub use crate::norm::reference as dropout_add_layer_norm;
     pub use crate::reduce::reference as sum_of_squares;
+    pub use crate::span_loss::reference as span_cross_entropy;
 }

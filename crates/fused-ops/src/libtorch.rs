@@ -17,8 +17,8 @@ use tch::{Device, Kind, Tensor};
 
 use crate::extension::{Kernels, OptimizerBackend};
 use crate::host::{self, Host};
-use crate::kernels::{attention, norm};
-use crate::{Activation, AdamW};
+use crate::kernels::{attention, norm, span_loss};
+use crate::{Activation, AdamW, Dropout};
 
 /// `f32` and `bf16` on the CPU and on NVIDIA's GPUs.
 pub(crate) fn takes(device: &LibTorchDevice, dtype: DType) -> bool {
@@ -40,6 +40,11 @@ fn cast(tensor: &TchTensor, kind: Kind) -> TchTensor {
         true => tensor.clone(),
         false => TchTensor::new(tensor.tensor.to_kind(kind)),
     }
+}
+
+/// As `f32` in host memory: logits are few.
+fn on_host(tensor: &TchTensor) -> TchTensor {
+    TchTensor::new(tensor.tensor.to_device(Device::Cpu).to_kind(Kind::Float))
 }
 
 impl Host for LibTorch {
@@ -187,6 +192,32 @@ impl Kernels for LibTorch {
         let [to_input, to_residual, to_gamma, to_beta] = gradients;
         let [to_input, to_residual] = [to_input, to_residual].map(|grad| cast(&grad, kind));
         [to_input, to_residual, to_gamma, to_beta]
+    }
+
+    fn dropout(input: &TchTensor, dropout: &Dropout) -> TchTensor {
+        match on_cpu(input) {
+            true => {
+                let output = host::dropout::<Self>(&single(input), dropout);
+                cast(&output, input.tensor.kind())
+            }
+            false => gpu::dropout(input, dropout),
+        }
+    }
+
+    fn span_loss(logits: &TchTensor, targets: &span_loss::Targets) -> TchTensor {
+        let loss = host::span_loss::<Self>(&on_host(logits), targets);
+        TchTensor::new(loss.tensor.to_device(logits.tensor.device()))
+    }
+
+    fn span_loss_backward(
+        logits: &TchTensor,
+        grad: TchTensor,
+        targets: &span_loss::Targets,
+    ) -> TchTensor {
+        let grad = on_host(&grad);
+        let gradient = host::span_loss_backward::<Self>(&on_host(logits), &grad, targets);
+        let (device, kind) = (logits.tensor.device(), logits.tensor.kind());
+        TchTensor::new(gradient.tensor.to_device(device).to_kind(kind))
     }
 }
 

@@ -10,8 +10,8 @@ use ndarray::{ArcArray, IxDyn};
 use crate::extension::{Kernels, OptimizerBackend};
 use crate::host::{self, Host, filled};
 use crate::kernels::workers::for_each_chunk;
-use crate::kernels::{attention, linear, norm};
-use crate::{Activation, AdamW};
+use crate::kernels::{attention, linear, norm, span_loss};
+use crate::{Activation, AdamW, Dropout};
 
 /// Elements that one task takes.
 const CHUNK: usize = 1 << 14;
@@ -161,6 +161,22 @@ impl Kernels for NdArray {
         settings: &norm::Settings,
     ) -> [NdArrayTensor; 4] {
         host::layer_norm_backward::<Self>(gamma, kept, &grad, settings)
+    }
+
+    fn dropout(input: &NdArrayTensor, dropout: &Dropout) -> NdArrayTensor {
+        host::dropout::<Self>(input, dropout)
+    }
+
+    fn span_loss(logits: &NdArrayTensor, targets: &span_loss::Targets) -> NdArrayTensor {
+        host::span_loss::<Self>(logits, targets)
+    }
+
+    fn span_loss_backward(
+        logits: &NdArrayTensor,
+        grad: NdArrayTensor,
+        targets: &span_loss::Targets,
+    ) -> NdArrayTensor {
+        host::span_loss_backward::<Self>(logits, &grad, targets)
     }
 }
 

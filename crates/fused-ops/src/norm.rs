@@ -33,7 +33,7 @@ pub fn reference(
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
     let input = match dropout {
-        Some(dropout) => crate::dropout::dropout(input, &dropout),
+        Some(dropout) => crate::dropout::reference(input, &dropout),
         None => input,
     };
     let sum = input + residual;

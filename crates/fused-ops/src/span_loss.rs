@@ -22,7 +22,20 @@ pub fn span_cross_entropy(
     for (range, (start, end)) in lengths.ranges().zip(positions) {
         assert!(start.max(end) < &range.len(), "position outside its window");
     }
-    let device = logits.device();
+    #[cfg(any(feature = "ndarray", feature = "tch"))]
+    if crate::extension::takes(&logits) {
+        return crate::extension::span_cross_entropy(logits, lengths, positions);
+    }
+    reference(logits, lengths, positions)
+}
+
+/// [`span_cross_entropy`] from Burn primitives.
+pub fn reference(
+    logits: Tensor<2>,
+    lengths: &PackedLengths,
+    positions: &[(usize, usize)],
+) -> Tensor<1> {
+    let (windows, device) = (lengths.len(), logits.device());
     let padded = pad_span_logits(logits, lengths);
     let targets = positions
         .iter()

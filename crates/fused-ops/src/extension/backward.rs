@@ -7,7 +7,8 @@ use burn::backend::autodiff::ops::{Backward, Ops};
 use burn::backend::tensor::FloatTensor;
 
 use super::Kernels;
-use crate::kernels::{attention, norm};
+use crate::Dropout;
+use crate::kernels::{attention, norm, span_loss};
 
 #[derive(Debug)]
 pub(super) struct LinearBackward;
@@ -81,6 +82,41 @@ impl<B: Kernels> Backward<B, 4> for LayerNormBackward {
         let gradients = B::layer_norm_backward(&state.gamma, &state.kept, grad, &state.settings);
         let parents = ops.parents.map(|node| node.map(|node| node.id));
         register::<B, 4>(grads, parents, gradients);
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct DropoutBackward;
+
+impl<B: Kernels> Backward<B, 1> for DropoutBackward {
+    type State = Dropout;
+
+    fn backward(self, ops: Ops<Dropout, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let gradients = [B::dropout(&grad, &ops.state)];
+        let parents = ops.parents.map(|node| node.map(|node| node.id));
+        register::<B, 1>(grads, parents, gradients);
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct SpanLossBackward;
+
+#[derive(Clone, Debug)]
+pub(super) struct SpanLossState<F> {
+    pub(super) logits: F,
+    pub(super) targets: span_loss::Targets,
+}
+
+impl<B: Kernels> Backward<B, 1> for SpanLossBackward {
+    type State = SpanLossState<FloatTensor<B>>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let state = ops.state;
+        let gradients = [B::span_loss_backward(&state.logits, grad, &state.targets)];
+        let parents = ops.parents.map(|node| node.map(|node| node.id));
+        register::<B, 1>(grads, parents, gradients);
     }
 }
 

@@ -2,8 +2,10 @@
 
 pub(crate) mod adamw;
 pub(crate) mod attention;
+pub(crate) mod dropout;
 mod gemm;
 pub(crate) mod linear;
 mod math;
 pub(crate) mod norm;
+pub(crate) mod span_loss;
 pub(crate) mod workers;

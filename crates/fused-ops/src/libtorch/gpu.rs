@@ -170,6 +170,10 @@ fn factors(dropout: &Dropout, like: &Tensor) -> Tensor {
     like.ones_like().native_dropout(dropout.prob(), true).0
 }
 
+pub(super) fn dropout(input: &TchTensor, dropout: &Dropout) -> TchTensor {
+    TchTensor::new(&input.tensor * factors(dropout, &input.tensor))
+}
+
 /// The output and `[sum, mean, inverse standard deviation]`, in `f32`.
 pub(super) fn layer_norm(
     inputs: [&TchTensor; 4],

@@ -46,6 +46,11 @@ fn lengths_from_1_to_512() {
 }
 
 #[test]
+fn small_windows() {
+    compare(&[1, 33, 17], 2, 20, 0.1);
+}
+
+#[test]
 fn another_mask_is_seen() {
     let ours = run(attention, &[20, 9], 2, 8, 0.1, 0);
     let other = run(reference::attention, &[20, 9], 2, 8, 0.1, 1);

@@ -56,11 +56,38 @@ fn the_norm_has_the_epsilon_it_was_given() {
 }
 
 #[test]
+fn fixed_shapes() {
+    for activation in [Activation::Identity, Activation::Gelu] {
+        let reference = run_linear(reference::linear, [70, 33, 47], activation);
+        run_linear(linear, [70, 33, 47], activation).assert_close(&reference, TOLERANCE);
+    }
+    let reference = run_norm(reference::dropout_add_layer_norm, [70, 47], 1e-12, 0.1);
+    run_norm(dropout_add_layer_norm, [70, 47], 1e-12, 0.1)
+        .assert_close(&reference, 4.0 * TOLERANCE);
+}
+
+fn run_dropout(op: fn(Tensor<2>, &fused_ops::Dropout) -> Tensor<2>, site: u16) -> Outcome {
+    let input = matrix(1, [150, 70]);
+    let output = op(input.clone(), &dropout(0.3, site).unwrap());
+    outcome(&[input], &[], output)
+}
+
+#[test]
+fn dropout_equals_the_reference_and_depends_on_its_key() {
+    let ours = run_dropout(fused_ops::dropout, 3);
+    ours.assert_close(&run_dropout(reference::dropout, 3), 1e-7);
+    for distance in ours.distances(&run_dropout(reference::dropout, 4)) {
+        assert!(distance > 0.5, "another mask differs by only {distance}");
+    }
+}
+
+#[test]
 fn the_number_of_threads_changes_no_bit() {
     let [one, three] = on_pools(|| {
         let linear = run_linear(linear, [300, 96, 128], Activation::Gelu);
         let norm = run_norm(dropout_add_layer_norm, [300, 96], 1e-12, 0.1);
-        [linear, norm].map(|outcome| (outcome.output, outcome.gradients))
+        let dropout = run_dropout(fused_ops::dropout, 3);
+        [linear, norm, dropout].map(|outcome| (outcome.output, outcome.gradients))
     });
     assert!(one == three, "some bit differs");
 }

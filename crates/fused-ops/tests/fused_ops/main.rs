@@ -3,6 +3,9 @@
 //! feature `tch`).
 #![allow(deprecated)] // Burn marks both backends as superseded; their kernels are what is tested here.
 
+#[cfg(all(feature = "ndarray", target_os = "linux", target_arch = "x86_64"))]
+mod avx2;
+
 /// The tests are the same files on every backend; what differs is `super::device`.
 #[cfg(feature = "ndarray")]
 #[path = "."]
