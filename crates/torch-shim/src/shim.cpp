@@ -78,7 +78,13 @@ void shim_restore_threads(ShimThreads before) {
 
 // "highest", "high" (TF32 on GPUs) or "medium" (bf16 inside products on CPUs that have it).
 char* shim_set_float32_matmul_precision(const char* precision) {
-  return caught([=] { at::globalContext().setFloat32MatmulPrecision(precision); });
+  return caught([=] {
+    // PyTorch's `set_float32_matmul_precision` in the words of its new settings: the old one warns that it is old.
+    const std::string name(precision);
+    auto& context = at::globalContext();
+    context.setFloat32Precision("cuda", "matmul", name == "highest" ? "ieee" : "tf32");
+    context.setFloat32Precision("mkldnn", "matmul", name == "medium" ? "bf16" : "ieee");
+  });
 }
 
 // Why there is no usable GPU: null if there is one.

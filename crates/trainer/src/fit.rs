@@ -1,3 +1,4 @@
+use std::thread::Scope;
 use std::time::Instant;
 
 use bert_qa::{BertForQuestionAnswering, Companions, DropoutSeed};
@@ -56,22 +57,39 @@ pub(crate) struct Fitted {
 impl Fit<'_> {
     /// Trains to the end, or until it is asked to stop. `model` is on the device with autodiff.
     pub(crate) fn run(
-        mut self,
-        mut model: BertForQuestionAnswering,
+        self,
+        model: BertForQuestionAnswering,
         observer: &mut dyn Observer,
     ) -> Result<Fitted, Error> {
+        std::thread::scope(|scope| self.run_in(scope, model, observer))
+    }
+
+    fn run_in<'scope>(
+        mut self,
+        scope: &'scope Scope<'scope, '_>,
+        mut model: BertForQuestionAnswering,
+        observer: &mut dyn Observer,
+    ) -> Result<Fitted, Error>
+    where
+        Self: 'scope,
+    {
         observer.start(&RunStart {
             total_steps: self.plan.total_steps,
             step: self.state.step,
             features: self.train.features.len(),
             epochs: self.config.train.epochs,
         });
-        let mut stopped = None;
+        let (mut stopped, mut ahead) = (None, None);
         while !self.plan.is_finished(&self.state) && stopped.is_none() {
             // An evaluation that was cut short comes before the next step, and before the epoch's end.
-            if !self.plan.evaluation_is_due(&self.state)
-                && let Some(batches) = self.plan.next_step(&self.state, &self.train.features)
-            {
+            if !self.plan.evaluation_is_due(&self.state) && !self.plan.epoch_is_over(&self.state) {
+                let steps = match &mut ahead {
+                    Some(steps) => steps,
+                    None => {
+                        ahead.insert(self.plan.ahead(&self.state, scope, &self.train.features)?)
+                    }
+                };
+                let batches = steps.next().expect("an epoch that is not over has more");
                 model = self.train_step(model, &batches, observer)?;
             }
             if self.plan.evaluation_is_due(&self.state) {
@@ -80,6 +98,7 @@ impl Fit<'_> {
             let evaluated = !self.plan.evaluation_is_due(&self.state);
             if evaluated && self.plan.epoch_is_over(&self.state) {
                 self.end_epoch(&model, observer)?;
+                ahead = None;
             }
             let stops = self.stop.is_set() && !self.plan.is_finished(&self.state);
             if stops || self.plan.checkpoint_is_due(&self.state) {

@@ -18,6 +18,7 @@
 //! ```
 #![deny(missing_docs)]
 
+mod ahead;
 mod callbacks;
 mod card;
 mod checkpoint;

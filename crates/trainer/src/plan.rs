@@ -1,7 +1,10 @@
+use std::thread::Scope;
+
 use serde_json::Value;
-use squad_data::{BatchSampler, BatchSize, Feature, PackedBatch, SamplerState};
+use squad_data::{BatchSampler, BatchSize, Feature, SamplerState};
 
 use crate::Error;
+use crate::ahead::Ahead;
 use crate::config::Config;
 use crate::state::{Best, RunState};
 
@@ -52,22 +55,20 @@ impl Plan {
         Ok(self.sampler.restore(&state.sampler)?)
     }
 
-    /// The batches of the next optimizer step; none where the epoch has no more.
-    pub(crate) fn next_step(
-        &mut self,
+    /// The steps of the rest of the epoch.
+    ///
+    /// # Errors
+    /// If the state is not one of this run.
+    pub(crate) fn ahead<'a>(
+        &self,
         state: &RunState,
-        features: &[Feature],
-    ) -> Option<Vec<PackedBatch>> {
-        if self.epoch_is_over(state) {
-            return None;
-        }
+        scope: &'a Scope<'a, '_>,
+        features: &'a [Feature],
+    ) -> Result<Ahead<'a>, Error> {
+        let mut sampler = self.sampler.clone();
+        sampler.restore(&state.sampler)?;
         let count = self.config.train.gradient_accumulation_steps;
-        let batches = self.sampler.by_ref().take(count);
-        Some(
-            batches
-                .map(|indices| PackedBatch::new(features, &indices))
-                .collect(),
-        )
+        Ok(Ahead::new(scope, sampler, features, count))
     }
 
     /// Where the next epoch begins.

@@ -1,0 +1,87 @@
+use std::sync::mpsc::sync_channel;
+use std::thread::Scope;
+
+use squad_data::{BatchSampler, Feature, PackedBatch};
+
+/// Steps that wait to be taken, at most.
+const READY: usize = 2;
+
+/// The batches of an epoch's optimizer steps, made on a thread of their own ahead of the steps;
+/// in a run of one thread, on that one.
+pub(crate) struct Ahead<'a> {
+    steps: Box<dyn Iterator<Item = Vec<PackedBatch>> + Send + 'a>,
+}
+
+impl<'a> Ahead<'a> {
+    /// The rest of the sampler's epoch, `count` batches to a step. The thread ends with the epoch,
+    /// or soon after this is dropped.
+    pub(crate) fn new(
+        scope: &'a Scope<'a, '_>,
+        mut sampler: BatchSampler,
+        features: &'a [Feature],
+        count: usize,
+    ) -> Self {
+        let mut steps = std::iter::from_fn(move || {
+            let batches = sampler.by_ref().take(count);
+            let step: Vec<_> = batches
+                .map(|indices| PackedBatch::new(features, &indices))
+                .collect();
+            (!step.is_empty()).then_some(step)
+        });
+        if rayon::current_num_threads() == 1 {
+            return Self {
+                steps: Box::new(steps),
+            };
+        }
+        let (sender, receiver) = sync_channel(READY);
+        scope.spawn(move || steps.try_for_each(|step| sender.send(step)));
+        Self {
+            steps: Box::new(receiver.into_iter()),
+        }
+    }
+
+    /// The next step's; none where the epoch has no more.
+    pub(crate) fn next(&mut self) -> Option<Vec<PackedBatch>> {
+        self.steps.next()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use squad_data::BatchSize;
+
+    #[test]
+    fn gives_the_rest_of_the_epoch_in_order_and_ends_when_dropped() {
+        let feature = Feature {
+            example: 0,
+            input_ids: vec![101, 7, 102],
+            context: 1..2,
+            max_context: 1..2,
+            offsets: vec![(0, 1)],
+            start_position: 1,
+            end_position: 1,
+        };
+        let features = vec![feature; 23];
+        let mut sampler = BatchSampler::new(vec![3; 23], BatchSize::Windows(2), 1).unwrap();
+        sampler.start_epoch(1);
+        sampler.next();
+        let expected: Vec<Vec<usize>> = sampler.clone().collect();
+        let test = || {
+            std::thread::scope(|scope| {
+                let mut ahead = Ahead::new(scope, sampler.clone(), &features, 3);
+                let steps: Vec<_> = std::iter::from_fn(|| ahead.next()).collect();
+                assert_eq!(steps.len(), 4); // 11 batches by three.
+                let batches = steps.into_iter().flatten().map(|batch| batch.features);
+                assert!(batches.eq(expected.clone()));
+                // Not taken to its end: the scope is left all the same.
+                let mut ahead = Ahead::new(scope, sampler.clone(), &features, 1);
+                assert!(ahead.next().is_some());
+            })
+        };
+        for threads in [1, 2] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pool.unwrap().install(test);
+        }
+    }
+}
