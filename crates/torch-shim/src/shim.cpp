@@ -1,5 +1,12 @@
 // What libtorch offers and the tch crate does not. Tensors come as pointers to at::Tensor, as in tch; results are new ones
 // that the caller owns. Exceptions become messages: null for success, else a C string that the caller frees.
+#include <torch/version.h>
+// The version whose operations the tch crate wraps.
+#if TORCH_VERSION_MAJOR != 2 || TORCH_VERSION_MINOR != 9 || TORCH_VERSION_PATCH != 0
+#error "LIBTORCH is not version 2.9.0: unset it and run scripts/install-libtorch.sh, then build again"
+#include "scripts/install-libtorch.sh"  // Is not there, and ends the compilation here.
+#endif
+
 #include <ATen/Context.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_efficient_attention_forward.h>

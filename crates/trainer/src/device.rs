@@ -56,11 +56,34 @@ fn gpus() -> Vec<DeviceInfo> {
 }
 
 /// Why this build on this machine has no GPU to offer; `None` if it has one.
-pub fn why_no_gpu() -> Option<String> {
+fn why_no_gpu() -> Option<String> {
     #[cfg(feature = "cuda")]
     return torch_shim::cuda_problem().map(|problem| first_sentence(&problem));
     #[cfg(not(feature = "cuda"))]
     Some("this build has no CUDA: build it with --features cuda".into())
+}
+
+/// What this build or this machine lacks, and why; `cuda` stands for all GPUs.
+pub fn absent_devices() -> Vec<DeviceInfo> {
+    let gpu = why_no_gpu().map(|why| DeviceInfo::new("cuda", why));
+    let lacks = |name, feature, compiled: bool| {
+        let why = format!("this build has no {name}: build it with --features {feature}");
+        (!compiled).then(|| DeviceInfo::new(name, why))
+    };
+    let backends = [
+        lacks("libtorch", "libtorch", cfg!(feature = "libtorch")),
+        lacks("ndarray", "cpu", cfg!(feature = "cpu")),
+    ];
+    gpu.into_iter()
+        .chain(backends.into_iter().flatten())
+        .collect()
+}
+
+/// Warns where a build for GPUs uses none.
+pub fn warn_without_gpu(used: &DeviceInfo) {
+    if let (Some(why), true) = (why_no_gpu(), cfg!(feature = "cuda")) {
+        tracing::warn!("no GPU is used, but {}: {why}", used.name);
+    }
 }
 
 /// Of a message of libtorch, which goes on with where it was thrown.
@@ -77,20 +100,12 @@ fn first_sentence(message: &str) -> String {
 /// If this build or this machine has no such device; the message lists those it has.
 pub fn device(name: &str) -> Result<(DeviceInfo, Device), Error> {
     let devices = devices();
-    let names: Vec<_> = devices.iter().map(|device| device.name.as_str()).collect();
-    let names = names.join(", ");
     let found = devices
         .iter()
         .find(|device| name == "auto" || device.name == name);
-    let info = found.cloned().ok_or_else(|| {
-        Error::Device(match (names.as_str(), why_no_gpu()) {
-            ("", _) => "this build has no backend: build it with --features cpu".into(),
-            (_, Some(why)) if name.starts_with("cuda") => {
-                format!("device {name}: {why} (there is: {names})")
-            }
-            _ => format!("device {name} is not in this build or machine (there is: {names})"),
-        })
-    })?;
+    let info = found
+        .cloned()
+        .ok_or_else(|| Error::Device(why_not(name, &devices)))?;
     let device = match info.name.as_str() {
         #[cfg(feature = "cpu")]
         "ndarray" => Device::ndarray(),
@@ -105,6 +120,21 @@ pub fn device(name: &str) -> Result<(DeviceInfo, Device), Error> {
         other => unreachable!("`devices` lists only what is handled here, not {other}"),
     };
     Ok((info, device))
+}
+
+/// One line about a device that is not there, and those that are.
+fn why_not(name: &str, devices: &[DeviceInfo]) -> String {
+    let names: Vec<_> = devices.iter().map(|device| device.name.as_str()).collect();
+    if names.is_empty() {
+        return "this build has no backend: build it with --features cpu".into();
+    }
+    let absent = absent_devices().into_iter();
+    let why = absent
+        .filter(|absent| name.split(':').next() == Some(&absent.name))
+        .map(|absent| absent.description)
+        .next();
+    let why = why.unwrap_or_else(|| "there is none of that name".into());
+    format!("device {name}: {why} (there is: {})", names.join(", "))
 }
 
 /// Makes products as exact as the run asks, where the device has a choice.

@@ -58,7 +58,7 @@ pub use config::{
     LrSchedulerType, ModelConfig, RunConfig, Strategy, TrainConfig, WindowConfig,
 };
 pub use data::{Questions, read_questions};
-pub use device::{DeviceInfo, device, devices, why_no_gpu};
+pub use device::{DeviceInfo, absent_devices, device, devices, warn_without_gpu};
 pub use error::Error;
 pub use evaluate::{Evaluation, Timings, evaluate, evaluate_logits, score};
 pub use fetch::{DatasetFile, FetchEvent, FetchOptions, Manifest, fetch_file};

@@ -5,7 +5,7 @@ use squad_data::Feature;
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, Init, Strategy};
 use crate::data::{Questions, digest, read_questions};
-use crate::device::{DeviceInfo, device, set_precision, why_no_gpu};
+use crate::device::{DeviceInfo, device, set_precision, warn_without_gpu};
 use crate::evaluate::evaluate_logits;
 use crate::model_folder::model_folder;
 use crate::observer::Observer;
@@ -108,9 +108,7 @@ impl Prepared {
             self.dev.features.len(),
             self.info.name
         );
-        if let (Some(why), true) = (why_no_gpu(), cfg!(feature = "cuda")) {
-            tracing::warn!("no GPU is used: {why}");
-        }
+        warn_without_gpu(&self.info);
     }
 }
 

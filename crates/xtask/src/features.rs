@@ -1,15 +1,41 @@
-//! `cargo run -p trainer --features cpu` and `cargo test --workspace` must resolve every package
-//! they share to the same features, or each compiles a Burn of its own, minutes long.
+//! What one builds with `cargo run` and what one tests must resolve every package they share to the same features, or each
+//! compiles a Burn of its own, minutes long.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cargo_tree;
 
+/// Commands that run, and those whose build they share.
+const PAIRS: [[&str; 2]; 3] = [
+    ["run -p trainer --features cpu", "test --workspace"],
+    [
+        "run -p trainer --features libtorch",
+        "test --workspace --features trainer/libtorch",
+    ],
+    // `cuda` is a feature of `trainer` alone: Burn is that of `libtorch`.
+    [
+        "run -p trainer --features cuda",
+        "test --workspace --features trainer/libtorch",
+    ],
+];
+
 pub(crate) fn complaints() -> Vec<String> {
-    let run = "-p=trainer --features=cpu --edges=normal,build";
-    let test = "--workspace --edges=normal,build,dev";
-    let [run, test] = [run, test].map(|arguments| cargo_tree(arguments, "{p}|{f}"));
-    differences(&variants(&run), &variants(&test))
+    let pairs = PAIRS.iter().flat_map(|[run, test]| {
+        let trees = [run, test].map(|command| tree(command));
+        let [ran, tested] = trees.each_ref().map(|lines| variants(lines));
+        differences([run, test], &ran, &tested)
+    });
+    pairs.collect()
+}
+
+/// The packages that a command builds, with their features.
+fn tree(command: &str) -> Vec<String> {
+    let (verb, arguments) = command.split_once(' ').expect("a command has arguments");
+    let edges = match verb {
+        "run" => "normal,build",
+        _ => "normal,build,dev",
+    };
+    cargo_tree(&format!("{arguments} --edges={edges}"), "{p}|{f}")
 }
 
 /// The feature sets of each package: more than one where it is compiled for build scripts as well.
@@ -23,14 +49,14 @@ fn variants(lines: &[String]) -> Variants<'_> {
     variants
 }
 
-fn differences(run: &Variants, test: &Variants) -> Vec<String> {
+fn differences([run, test]: [&str; 2], ran: &Variants, tested: &Variants) -> Vec<String> {
     let mut complaints = Vec::new();
-    for (package, features) in run {
-        let tested = test.get(package).cloned().unwrap_or_default();
+    // `trainer` itself is small, and has `cuda` in one of two.
+    for (package, features) in ran.iter().filter(|(name, _)| !name.starts_with("trainer ")) {
+        let tested = tested.get(package).cloned().unwrap_or_default();
         for features in features.difference(&tested) {
             complaints.push(format!(
-                "{package}: `cargo run -p trainer --features cpu` has {features:?}, `cargo test --workspace` \
-                 {tested:?}; each would build its own"
+                "{package}: `cargo {run}` has {features:?}, `cargo {test}` {tested:?}; each would build its own"
             ));
         }
     }
@@ -46,9 +72,11 @@ mod tests {
         let lines = |text: &str| text.split(' ').map(String::from).collect::<Vec<_>>();
         let run = lines("burn|std syn|full syn|");
         let same = lines("syn| burn|std syn|full proptest|");
-        assert_eq!(differences(&variants(&run), &variants(&same)), [""; 0]);
+        let compare =
+            |test: &[String]| differences(["run", "test"], &variants(&run), &variants(test));
+        assert_eq!(compare(&same), [""; 0]);
         let more = lines("burn|std,test syn|full syn|");
-        let complaints = differences(&variants(&run), &variants(&more));
+        let complaints = compare(&more);
         assert_eq!(complaints.len(), 1, "{complaints:?}");
         assert!(complaints[0].starts_with("burn: "), "{complaints:?}");
     }

@@ -29,6 +29,25 @@ macro_rules! on_every_backend {
     };
 }
 
+/// Makes a test of each function for a GPU: of those that ask for no mask, which libtorch draws there itself. They skip aloud
+/// unless SQUAD_BURN_GPU promises a GPU, as `scripts/check-gpu.sh` does.
+macro_rules! on_the_gpu {
+    ($($test:ident),+ $(,)?) => {
+        #[cfg(feature = "tch")]
+        mod cuda_kernels {
+            $(
+                #[test]
+                fn $test() {
+                    match std::env::var_os("SQUAD_BURN_GPU") {
+                        Some(_) => super::$test(&crate::backends::cuda_kernels()),
+                        None => eprintln!("SKIPPED: SQUAD_BURN_GPU does not promise a GPU"),
+                    }
+                }
+            )+
+        }
+    };
+}
+
 /// A device and the type of numbers there.
 pub(crate) struct Backend {
     device: Device,
@@ -77,6 +96,18 @@ pub(crate) fn libtorch_primitives() -> Backend {
     Backend {
         device: Device::libtorch(),
         ..ndarray_primitives()
+    }
+}
+
+/// libtorch's own kernels, with `f32` products as exact as they come.
+#[cfg(feature = "tch")]
+#[allow(deprecated)]
+pub(crate) fn cuda_kernels() -> Backend {
+    Backend {
+        device: Device::libtorch_cuda(0),
+        dtype: DType::F32,
+        // As on the CPU, and attention that adds up several TF32 products for one: not seen on a GPU yet.
+        tolerance: 1e-4,
     }
 }
 

@@ -24,6 +24,8 @@ on_every_backend!(
     no_mistake_passes_for_transformers,
 );
 
+on_the_gpu!(evaluation_computes_what_transformers_does);
+
 #[track_caller]
 fn assert_close(name: &str, what: &str, ours: &[f32], reference: &[f32], tolerance: f32) {
     let difference = largest_difference(&sample(ours), reference);

@@ -21,6 +21,11 @@ on_every_backend!(
     other_labels_give_every_parameter_another_gradient,
 );
 
+on_the_gpu!(
+    gradients_are_those_of_pytorch,
+    other_labels_give_every_parameter_another_gradient
+);
+
 struct Gradient(Gradients);
 
 impl OfParameter for Gradient {

@@ -18,6 +18,11 @@ on_every_backend!(
     two_windows_glued_into_one_are_not_two_windows,
 );
 
+on_the_gpu!(
+    any_mix_of_windows_gives_the_logits_of_each_alone,
+    two_windows_glued_into_one_are_not_two_windows
+);
+
 /// The logits of each window by itself, one after the other.
 fn alone(backend: &Backend, model: &BertForQuestionAnswering, windows: &[Window]) -> Vec<f32> {
     let one = |window: &Window| backend.logits(model, &batch(std::slice::from_ref(window)), None);

@@ -253,3 +253,6 @@ pub(super) fn adamw_step(
     .expect("all four have one shape and device");
     tensors.map(TchTensor::new)
 }
+
+#[cfg(test)]
+mod tests;

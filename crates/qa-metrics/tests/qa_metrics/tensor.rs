@@ -4,6 +4,16 @@ use burn::tensor::{Device, FloatDType, Int, IntDType, Tensor};
 use proptest::prelude::*;
 use qa_metrics::{SpanMetrics, TokenSpans, span_exact_match, span_f1, span_sums};
 
+/// What tests run on: without a backend among the features, whatever Burn was built with.
+#[allow(deprecated)] // Burn marks LibTorch as superseded; it is one that this project runs on.
+fn devices() -> Vec<Device> {
+    vec![
+        Device::default(),
+        #[cfg(feature = "tch")]
+        Device::libtorch(),
+    ]
+}
+
 /// First and last token.
 type Span = (usize, usize);
 
@@ -38,14 +48,6 @@ proptest! {
 
     #[test]
     fn the_device_agrees_with_the_scalar_form(batches in prop::collection::vec(batch(), 0..5)) {
-        let device = Device::default();
-        let mut metrics = SpanMetrics::new();
-        for batch in &batches {
-            let (prediction, gold) = unzip(batch, &device);
-            metrics.update(prediction, gold);
-        }
-        let scores = metrics.into_scores().unwrap();
-
         let pairs: Vec<(Span, Span)> = batches.concat();
         let (mut exact, mut f1) = (0.0, 0.0);
         for (prediction, gold) in &pairs {
@@ -53,10 +55,18 @@ proptest! {
             f1 += span_f1(prediction.0..=prediction.1, gold.0..=gold.1);
         }
         let count = pairs.len().max(1) as f64;
-        prop_assert_eq!(scores.total, pairs.len());
-        // Whole numbers are exact in f32; at most 100 fractions round in the F1 sum.
-        prop_assert_eq!(scores.exact_match, exact / count);
-        prop_assert!((scores.f1 - f1 / count).abs() <= 1e-5, "{} {}", scores.f1, f1 / count);
+        for device in devices() {
+            let mut metrics = SpanMetrics::new();
+            for batch in &batches {
+                let (prediction, gold) = unzip(batch, &device);
+                metrics.update(prediction, gold);
+            }
+            let scores = metrics.into_scores().unwrap();
+            prop_assert_eq!(scores.total, pairs.len());
+            // Whole numbers are exact in f32; at most 100 fractions round in the F1 sum.
+            prop_assert_eq!(scores.exact_match, exact / count);
+            prop_assert!((scores.f1 - f1 / count).abs() <= 1e-5, "{} {}", scores.f1, f1 / count);
+        }
     }
 }
 
@@ -69,28 +79,31 @@ const BATCH: [(Span, Span); 4] = [
 
 #[test]
 fn sums_are_f32_whatever_the_integer_type() {
-    let device = Device::default();
-    let (prediction, gold) = unzip(&BATCH, &device);
-    let as_i32 = TokenSpans {
-        start: prediction.start.clone().cast(IntDType::I32),
-        end: prediction.end.clone().cast(IntDType::I32),
-    };
-    for prediction in [prediction, as_i32] {
-        let sums = span_sums(prediction, gold.clone());
-        assert_eq!(FloatDType::from(sums.dtype()), FloatDType::F32);
-        assert_eq!(sums.try_into_vec_as::<f32>().unwrap(), [1.0, 1.5]);
+    for device in devices() {
+        let (prediction, gold) = unzip(&BATCH, &device);
+        let as_i32 = TokenSpans {
+            start: prediction.start.clone().cast(IntDType::I32),
+            end: prediction.end.clone().cast(IntDType::I32),
+        };
+        for prediction in [prediction, as_i32] {
+            let sums = span_sums(prediction, gold.clone());
+            assert_eq!(FloatDType::from(sums.dtype()), FloatDType::F32);
+            assert_eq!(sums.try_into_vec_as::<f32>().unwrap(), [1.0, 1.5]);
+        }
     }
 }
 
 #[test]
 fn spans_of_an_autodiff_device_leave_no_graph() {
-    let plain = Device::default().without_autodiff();
-    let autodiff = plain.clone().autodiff();
-    let (prediction, _) = unzip(&BATCH, &autodiff);
-    let (_, gold) = unzip(&BATCH, &plain);
-    let sums = span_sums(prediction, gold);
-    assert!(!sums.is_autodiff());
-    assert_eq!(sums.try_into_vec_as::<f32>().unwrap(), [1.0, 1.5]);
+    for device in devices() {
+        let plain = device.without_autodiff();
+        let autodiff = plain.clone().autodiff();
+        let (prediction, _) = unzip(&BATCH, &autodiff);
+        let (_, gold) = unzip(&BATCH, &plain);
+        let sums = span_sums(prediction, gold);
+        assert!(!sums.is_autodiff());
+        assert_eq!(sums.try_into_vec_as::<f32>().unwrap(), [1.0, 1.5]);
+    }
 }
 
 #[test]
@@ -110,22 +123,22 @@ fn one_gold_span_is_not_compared_with_many() {
 
 #[test]
 fn batches_without_a_window_change_nothing() {
-    let device = Device::default();
-    let empty = || unzip(&[], &device);
-    let (prediction, gold) = empty();
-    let sums = span_sums(prediction, gold);
-    assert_eq!(sums.try_into_vec_as::<f32>().unwrap(), [0.0, 0.0]);
+    for device in devices() {
+        let (prediction, gold) = unzip(&[], &device);
+        let sums = span_sums(prediction, gold);
+        assert_eq!(sums.try_into_vec_as::<f32>().unwrap(), [0.0, 0.0]);
 
-    let mut metrics = SpanMetrics::new();
-    for batch in [&[][..], &BATCH, &[]] {
-        let (prediction, gold) = unzip(batch, &device);
-        metrics.update(prediction, gold);
+        let mut metrics = SpanMetrics::new();
+        for batch in [&[][..], &BATCH, &[]] {
+            let (prediction, gold) = unzip(batch, &device);
+            metrics.update(prediction, gold);
+        }
+        let scores = metrics.into_scores().unwrap();
+        assert_eq!(
+            (scores.exact_match, scores.f1, scores.total),
+            (0.25, 0.375, 4)
+        );
     }
-    let scores = metrics.into_scores().unwrap();
-    assert_eq!(
-        (scores.exact_match, scores.f1, scores.total),
-        (0.25, 0.375, 4)
-    );
 }
 
 #[test]

@@ -7,9 +7,13 @@ use squad_data::{Feature, FeatureDataset, PackedBatch, PackedBatcher, TensorBatc
 
 use crate::answers::{examples, windows};
 
-#[allow(deprecated)] // Burn marks NdArray as superseded; it is what this project runs on.
-fn cpu() -> Device {
-    Device::ndarray()
+#[allow(deprecated)] // Burn marks both as superseded; they are what this project runs on.
+fn devices() -> Vec<Device> {
+    vec![
+        Device::ndarray(),
+        #[cfg(feature = "tch")]
+        Device::libtorch(),
+    ]
 }
 
 fn values(tensor: &Tensor<1, Int>) -> Vec<usize> {
@@ -33,6 +37,7 @@ fn equals(ours: &TensorBatch, packed: &PackedBatch, features: &[Feature]) -> boo
 }
 
 fn load(
+    device: &Device,
     features: &[Feature],
     batch_size: usize,
     workers: usize,
@@ -41,7 +46,7 @@ fn load(
     let mut builder = DataLoaderBuilder::new(PackedBatcher)
         .batch_size(batch_size)
         .num_workers(workers)
-        .set_device(cpu());
+        .set_device(device.clone());
     if let Some(seed) = shuffle {
         builder = builder.shuffle(seed);
     }
@@ -64,18 +69,21 @@ fn labelled() -> Vec<Feature> {
 fn batches_equal_packed_batches() {
     let features = labelled();
     let indices: Vec<usize> = (0..features.len()).collect();
-    let loaded = load(&features, 5, 0, None);
-    assert_eq!(loaded.len(), features.len().div_ceil(5));
-    for (ours, indices) in loaded.iter().zip(indices.chunks(5)) {
-        assert!(equals(
-            ours,
-            &PackedBatch::new(&features, indices),
-            &features
-        ));
+    for device in devices() {
+        let loaded = load(&device, &features, 5, 0, None);
+        assert_eq!(loaded.len(), features.len().div_ceil(5));
+        for (ours, indices) in loaded.iter().zip(indices.chunks(5)) {
+            assert_eq!(ours.input_ids.device(), device);
+            assert!(equals(
+                ours,
+                &PackedBatch::new(&features, indices),
+                &features
+            ));
+        }
+        // Negative control: the same windows in another order are another batch.
+        let swapped = PackedBatch::new(&features, &[1, 0, 2, 3, 4]);
+        assert!(!equals(&loaded[0], &swapped, &features));
     }
-    // Negative control: the same windows in another order are another batch.
-    let swapped = PackedBatch::new(&features, &[1, 0, 2, 3, 4]);
-    assert!(!equals(&loaded[0], &swapped, &features));
 }
 
 #[test]
@@ -83,9 +91,11 @@ fn shuffled_and_from_threads_every_window_comes_once() {
     let features = labelled();
     let mut expected: Vec<Vec<u32>> = features.iter().map(|f| f.input_ids.clone()).collect();
     expected.sort();
-    for (workers, shuffle) in [(2, None), (0, Some(3)), (2, Some(3))] {
+    let ways = [(2, None), (0, Some(3)), (2, Some(3))];
+    let ways = ways.map(|way| devices().into_iter().map(move |device| (device, way)));
+    for (device, (workers, shuffle)) in ways.into_iter().flatten() {
         let mut windows = Vec::new();
-        for batch in load(&features, 4, workers, shuffle) {
+        for batch in load(&device, &features, 4, workers, shuffle) {
             let ids = values(&batch.input_ids);
             let mut ids = ids.into_iter().map(|id| id as u32);
             for length in batch.lengths {

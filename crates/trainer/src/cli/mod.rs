@@ -55,7 +55,8 @@ fn or_none(text: &str) -> &str {
 }
 
 fn load(model: &str, device: &str, windows: &WindowConfig) -> Result<(Pretrained, Device), Error> {
-    let (_, device) = trainer::device(device)?;
+    let (info, device) = trainer::device(device)?;
+    trainer::warn_without_gpu(&info);
     windows.options().validate()?;
     let folder = trainer::model_folder(model, &notice)?;
     let pretrained = Pretrained::load(&folder, 0, &device)?;
@@ -91,13 +92,16 @@ fn inspect(args: &Inspect) -> Result<(), Error> {
 }
 
 fn devices(args: &Devices) -> Result<(), Error> {
-    let devices = trainer::devices();
+    let (devices, absent) = (trainer::devices(), trainer::absent_devices());
     if args.json {
-        println!("{}", json!({ "devices": devices }));
+        println!("{}", json!({ "devices": devices, "absent": absent }));
         return Ok(());
     }
     for device in devices {
         println!("{:10} {}", device.name, device.description);
+    }
+    for device in absent {
+        println!("{:10} not here: {}", device.name, device.description);
     }
     Ok(())
 }

@@ -209,21 +209,6 @@ fn predict_answers_with_slices_of_the_context() {
 }
 
 #[test]
-fn devices_are_listed_the_best_first() {
-    let sandbox = Sandbox::new();
-    let devices = sandbox.command(&["devices", "--json"]).json();
-    assert_eq!(
-        devices["devices"].as_array().unwrap().last().unwrap()["name"],
-        "ndarray"
-    );
-    let plain = sandbox.command(&["devices"]);
-    assert!(
-        plain.stdout.starts_with("ndarray") && plain.code == Some(0),
-        "{plain:?}"
-    );
-}
-
-#[test]
 fn a_run_prints_three_answers_and_what_to_try_next() {
     let sandbox = Sandbox::new();
     let run = sandbox.command(&["--config=config.toml", "train.epochs=1"]);

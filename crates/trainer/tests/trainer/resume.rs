@@ -1,4 +1,5 @@
-//! A run that was interrupted and went on is the run that was not, bit for bit.
+//! A run that was interrupted and went on is the run that was not, bit for bit: on the best device of this build, which is
+//! ndarray in `cargo test --workspace` and libtorch with the feature.
 
 use std::process::Command;
 
@@ -28,6 +29,7 @@ fn result(sandbox: &Sandbox, run: &str) -> (Vec<u8>, Vec<Value>, Value) {
         object.retain(|key, _| !key.ends_with("per_second") && !key.ends_with("_seconds"));
     }
     let mut metrics = sandbox.json(&format!("{run}/metrics.json"));
+    assert_eq!(metrics["device"], trainer::devices()[0].name);
     let kept = ["train_loss", "steps", "best"];
     metrics
         .as_object_mut()

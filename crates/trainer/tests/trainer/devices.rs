@@ -1,0 +1,119 @@
+//! What a build and a machine have, and what is said of a device that they have not.
+
+use serde_json::Value;
+
+use crate::support::Sandbox;
+
+fn names(list: &Value) -> Vec<&str> {
+    let devices = list.as_array().unwrap().iter();
+    devices
+        .map(|device| device["name"].as_str().unwrap())
+        .collect()
+}
+
+/// Whether this test was built for a device, GPUs left out.
+const COMPILED: [(&str, bool); 2] = [
+    ("libtorch", cfg!(feature = "libtorch")),
+    ("ndarray", cfg!(feature = "cpu")),
+];
+
+#[test]
+fn devices_are_listed_the_best_first_and_what_is_absent_says_why() {
+    let sandbox = Sandbox::new();
+    let listed = sandbox.command(&["devices", "--json"]).json();
+    let present = names(&listed["devices"]);
+    let gpus = present
+        .iter()
+        .take_while(|name| name.starts_with("cuda:"))
+        .count();
+    let compiled = COMPILED.iter().filter(|(_, compiled)| *compiled);
+    let compiled: Vec<_> = compiled.map(|(name, _)| *name).collect();
+    assert_eq!(present[gpus..], compiled);
+    let absent = names(&listed["absent"]);
+    let not_compiled = COMPILED.iter().filter(|(_, compiled)| !compiled);
+    assert!(
+        not_compiled.clone().all(|(name, _)| absent.contains(name)),
+        "{listed}"
+    );
+    assert_eq!(absent.contains(&"cuda"), gpus == 0, "{listed}");
+    assert_eq!(absent.len(), not_compiled.count() + usize::from(gpus == 0));
+    for device in listed["absent"].as_array().unwrap() {
+        assert!(
+            device["description"].as_str().unwrap().len() > 10,
+            "{listed}"
+        );
+    }
+    let plain = sandbox.command(&["devices"]);
+    assert_eq!(plain.code, Some(0), "{plain:?}");
+    assert!(plain.stdout.starts_with(present[0]), "{plain:?}");
+    assert_eq!(
+        plain.stdout.matches("not here: ").count(),
+        absent.len(),
+        "{plain:?}"
+    );
+}
+
+/// Devices that no machine has, or not this one, to each command that takes a device.
+#[test]
+fn a_device_that_is_not_there_is_one_line_and_exit_2() {
+    let sandbox = Sandbox::new();
+    let mut missing = vec!["cuda", "cuda:x", "cuda:99", "gpu", "libtorch:0", ""];
+    let listed = sandbox.command(&["devices", "--json"]).json();
+    let absent: Vec<_> = names(&listed["absent"]);
+    if absent.contains(&"cuda") {
+        missing.push("cuda:0");
+    }
+    missing.extend(absent.iter().filter(|name| **name != "cuda"));
+    let there_is = format!("there is: {}", names(&listed["devices"]).join(", "));
+    for name in missing {
+        let device = format!("--device={name}");
+        let mut told = vec![format!("device {name}"), there_is.clone()];
+        for device in listed["absent"].as_array().unwrap() {
+            if name.split(':').next() == device["name"].as_str() {
+                told.push(device["description"].as_str().unwrap().to_owned());
+            }
+        }
+        let told: Vec<_> = told.iter().map(String::as_str).collect();
+        let train = ["--config=config.toml", "--run-dir=run", &device];
+        sandbox.command(&train).mistake(&told);
+        assert!(!sandbox.path("run").exists());
+        let evaluate = ["evaluate", "--model=encoder", "--dataset=dev.json", &device];
+        sandbox.command(&evaluate).mistake(&told);
+        let predict = [
+            "predict",
+            "--model=encoder",
+            "--question=q",
+            "--context=c",
+            &device,
+        ];
+        sandbox.command(&predict).mistake(&told);
+    }
+}
+
+/// The devices of this build that are there do their work in each command.
+#[test]
+fn a_device_that_is_there_is_used() {
+    let sandbox = Sandbox::new();
+    for info in trainer::devices() {
+        let device = format!("--device={}", info.name);
+        let run = format!("--run-dir=run-{}", info.name);
+        let train = [
+            "--config=config.toml",
+            &run,
+            "train.max_steps=1",
+            "dev.first=1",
+            &device,
+        ];
+        let finished = sandbox.command(&train);
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        assert!(
+            finished.stderr.contains(&format!("on {}\n", info.name)),
+            "{finished:?}"
+        );
+        let metrics = sandbox.json(&format!("run-{}/metrics.json", info.name));
+        assert_eq!(metrics["device"], info.name);
+        let model = format!("--model=run-{}/model", info.name);
+        let evaluate = ["evaluate", &model, "--dataset=dev.json", "--json", &device];
+        assert!(sandbox.command(&evaluate).json()["f1"].is_number());
+    }
+}

@@ -1,0 +1,134 @@
+//! `run.f32_matmul` and `run.bf16`.
+
+use crate::support::Sandbox;
+
+const SETTINGS: &[&str] = &[
+    "train.max_steps=4",
+    "train.learning_rate=1e-3",
+    "train.warmup_ratio=0",
+    "dev.first=1",
+    "checkpoints.every_steps=4",
+];
+
+#[test]
+fn ndarray_has_f32_only_and_says_so() {
+    let sandbox = Sandbox::new();
+    for setting in [
+        "run.bf16=true",
+        "run.f32_matmul=high",
+        "run.f32_matmul=medium",
+    ] {
+        let arguments = [
+            "--config=config.toml",
+            "--run-dir=run",
+            "--device=ndarray",
+            setting,
+        ];
+        let key = setting.split('=').next().unwrap();
+        sandbox
+            .command(&arguments)
+            .mistake(&[key, "needs libtorch"]);
+        assert!(!sandbox.path("run").exists());
+    }
+    let arguments = ["--config=config.toml", "--run-dir=run", "--device=ndarray"];
+    let arguments = [
+        &arguments,
+        &["run.f32_matmul=highest", "train.max_steps=1"][..],
+    ]
+    .concat();
+    assert_eq!(sandbox.command(&arguments).code, Some(0));
+}
+
+#[cfg(feature = "libtorch")]
+mod libtorch {
+    use safetensors::{Dtype, SafeTensors};
+
+    use super::SETTINGS;
+    use crate::support::Sandbox;
+
+    /// Losses of the steps of a run in this process.
+    fn losses(sandbox: &Sandbox, run: &str, settings: &[&str]) -> Vec<f64> {
+        let device = ["run.device=libtorch"];
+        sandbox.train(run, &[SETTINGS, &device, settings].concat());
+        let lines = sandbox.json_lines(&format!("{run}/metrics.jsonl"));
+        let losses: Vec<_> = lines
+            .iter()
+            .filter_map(|line| line["train/loss"].as_f64())
+            .collect();
+        assert_eq!(losses.len(), 4);
+        losses
+    }
+
+    fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
+        let pairs = a.iter().zip(b);
+        pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    }
+
+    /// oneDNN multiplies `f32` through `bf16` where the processor has instructions for it.
+    fn processor_has_bf16() -> bool {
+        let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let has = ["amx_bf16", "avx512_bf16"]
+            .iter()
+            .any(|flag| processor.contains(flag));
+        if !has {
+            eprintln!(
+                "SKIPPED: this processor has no bf16: run.f32_matmul = \"medium\" changes nothing here"
+            );
+        }
+        has
+    }
+
+    fn types(path: std::path::PathBuf) -> Vec<Dtype> {
+        let bytes = std::fs::read(path).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let types: Vec<_> = file
+            .tensors()
+            .iter()
+            .map(|(_, tensor)| tensor.dtype())
+            .collect();
+        assert!(!types.is_empty());
+        types
+    }
+
+    /// A precision is the process's, so each run must set its own. Losses are below 6; 8 bits of what goes into products
+    /// move them by some 1e-3, the 24 of `f32` by 1e-6.
+    #[test]
+    fn each_run_has_the_precision_that_it_asks_for() {
+        let sandbox = Sandbox::with_model(&crate::tiny_model::TinyModel {
+            hidden_size: 128,
+            ..Default::default()
+        });
+        let highest = losses(&sandbox, "highest", &[]);
+        let medium = losses(&sandbox, "medium", &["run.f32_matmul=medium"]);
+        let again = losses(&sandbox, "again", &[]);
+        assert_eq!(highest, again);
+        let bf16 = losses(&sandbox, "bf16", &["run.bf16=true"]);
+        let difference = largest_difference(&highest, &bf16);
+        assert!((1e-5..5e-2).contains(&difference), "bf16: {difference}");
+        if processor_has_bf16() {
+            let difference = largest_difference(&highest, &medium);
+            assert!((1e-5..5e-2).contains(&difference), "medium: {difference}");
+            assert_ne!(medium, bf16);
+        }
+    }
+
+    #[test]
+    fn what_a_bf16_run_saves_is_f32() {
+        let sandbox = Sandbox::new();
+        losses(&sandbox, "run", &["run.bf16=true"]);
+        let kept = sandbox.files("run/checkpoints");
+        let kept = kept.iter().filter(|name| name.ends_with(".safetensors"));
+        let kept = kept.map(|name| format!("run/checkpoints/{name}"));
+        let files: Vec<_> = kept
+            .chain(["run/model/model.safetensors".to_owned()])
+            .collect();
+        assert!(files.len() >= 3, "{files:?}");
+        for file in files {
+            let types = types(sandbox.path(&file));
+            assert!(
+                types.iter().all(|dtype| *dtype == Dtype::F32),
+                "{file}: {types:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! `scripts/install-libtorch.sh` in a workspace, a cache and a PATH of its own: nothing is fetched.
+#![cfg(unix)]
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+struct Machine {
+    folder: TempDir,
+}
+
+impl Machine {
+    /// With the tools that the script uses, and no Python.
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let machine = Self { folder };
+        let script =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/install-libtorch.sh");
+        std::fs::create_dir_all(machine.path("workspace/scripts")).unwrap();
+        std::fs::copy(
+            script,
+            machine.path("workspace/scripts/install-libtorch.sh"),
+        )
+        .unwrap();
+        std::fs::create_dir(machine.path("bin")).unwrap();
+        for tool in [
+            "awk", "bash", "cat", "dirname", "ln", "mkdir", "paste", "rm", "sed",
+        ] {
+            let found = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(tool));
+            let found = found.iter().find(|path| path.exists()).expect(tool);
+            symlink(found, machine.path("bin").join(tool)).unwrap();
+        }
+        machine.free_gb(100);
+        machine
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn program(&self, name: &str, script: &str) {
+        self.write(name, &format!("#!/usr/bin/env bash\n{script}\n"));
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(self.path(name), mode).unwrap();
+    }
+
+    fn free_gb(&self, gigabytes: usize) {
+        let line = format!("disk 0 0 {gigabytes}000000 0% /");
+        self.program("bin/df", &format!("echo header; echo '{line}'"));
+    }
+
+    /// What is looked at of a libtorch.
+    fn libtorch(&self, folder: &str, patch: usize) {
+        let header = format!(
+            "#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR 9\n#define TORCH_VERSION_PATCH {patch}\n"
+        );
+        let place = "include/torch/csrc/api/include/torch/version.h";
+        self.write(&format!("{folder}/{place}"), &header);
+        self.write(&format!("{folder}/lib/libtorch_cpu.so"), "");
+    }
+
+    fn install(&self, libtorch: &str) -> Output {
+        Command::new("bash")
+            .arg(self.path("workspace/scripts/install-libtorch.sh"))
+            .env_clear()
+            .env("PATH", self.path("bin"))
+            .env("HOME", self.path("."))
+            .env("XDG_CACHE_HOME", self.path("cache"))
+            .env("TMPDIR", self.path("."))
+            .env("LIBTORCH", libtorch)
+            .output()
+            .unwrap()
+    }
+
+    /// Exit 2 with a message that has all `parts`; nothing is left behind.
+    fn refuses(&self, libtorch: &str, parts: &[&str]) {
+        let output = self.install(libtorch);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        let last = told.lines().last().unwrap();
+        assert!(last.starts_with("error: "), "{told}");
+        for part in parts {
+            assert!(last.contains(part), "{part:?} is not in {told}");
+        }
+        assert!(!self.path("workspace/.libtorch").exists());
+        assert!(!self.path("cache/squad-burn/venv").exists());
+    }
+}
+
+const TORCH: &str = "cache/squad-burn/venv/lib/python3.12/site-packages/torch";
+
+#[test]
+fn an_environment_that_is_there_is_linked_and_once_more_changes_nothing() {
+    let machine = Machine::new();
+    machine.libtorch(TORCH, 0);
+    for _ in 0..2 {
+        let output = machine.install("");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{output:?}");
+        assert!(
+            said.contains("cargo run -p trainer --features libtorch"),
+            "{said}"
+        );
+        assert!(said.contains("no CUDA"), "{said}");
+        let link = machine.path("workspace/.libtorch").canonicalize().unwrap();
+        assert_eq!(link, machine.path(TORCH).canonicalize().unwrap());
+    }
+}
+
+#[test]
+fn a_libtorch_of_your_own_is_checked_and_nothing_is_installed() {
+    let machine = Machine::new();
+    machine.libtorch("own", 0);
+    machine.libtorch("old", 1);
+    let path = |name: &str| machine.path(name).to_str().unwrap().to_owned();
+    assert!(machine.install(&path("own")).status.success());
+    assert!(!machine.path("workspace/.libtorch").exists());
+    machine.refuses(&path("old"), &["LIBTORCH", "2.9.1", "needs 2.9.0"]);
+    machine.refuses(&path("nowhere"), &["LIBTORCH", "no libtorch in"]);
+    std::fs::remove_file(machine.path("own/lib/libtorch_cpu.so")).unwrap();
+    machine.refuses(&path("own"), &["libtorch_cpu.so"]);
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let machine = Machine::new();
+    machine.refuses("", &["python3 is missing"]);
+    // A Python without the module.
+    machine.program("bin/python3", "mkdir \"$3\"; exit 1");
+    machine.refuses("", &["virtual environment", "python3-venv"]);
+    // One whose pip gets nothing.
+    let fails = "mkdir -p \"$3/bin\"; for name in pip python; do ln -s \"$(dirname \"$0\")/fails\" \"$3/bin/$name\"; done";
+    machine.program("bin/python3", fails);
+    machine.program("bin/fails", "exit 1");
+    machine.refuses("", &["pip could not install torch 2.9.0", "network"]);
+    machine.free_gb(7);
+    machine.refuses("", &["8 GB", "7 GB are free"]);
+}
+
+/// The whole way, with a pip that unpacks at once.
+#[test]
+fn what_pip_installs_is_linked() {
+    let machine = Machine::new();
+    machine.libtorch("wheel", 0);
+    machine.program("bin/installs", "mkdir -p $VENV/lib/python3.12/site-packages; ln -s $WHEEL $VENV/lib/python3.12/site-packages/torch");
+    let text = std::fs::read_to_string(machine.path("bin/installs")).unwrap();
+    let path = |name: &str| machine.path(name).to_str().unwrap().to_owned();
+    let text = text
+        .replace("$VENV", &path("cache/squad-burn/venv"))
+        .replace("$WHEEL", &path("wheel"));
+    machine.write("bin/installs", &text);
+    let makes = "mkdir -p \"$3/bin\"; for name in pip python; do ln -s \"$(dirname \"$0\")/installs\" \"$3/bin/$name\"; done";
+    machine.program("bin/python3", makes);
+    let output = machine.install("");
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        machine
+            .path("workspace/.libtorch/lib/libtorch_cpu.so")
+            .exists()
+    );
+}

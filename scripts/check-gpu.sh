@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Everything that needs an NVIDIA GPU, on a machine that has one: builds, tests, short runs in each precision beside the
+# CPU's, a run that is stopped and goes on, and a timing. Exit 0 if all passed, 1 if not, 2 without a GPU.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/install-libtorch.sh
+cargo build -p trainer --features cuda
+trainer=${CARGO_TARGET_DIR:-target}/debug/trainer
+"$trainer" devices
+if ! "$trainer" devices --json | grep -q '"cuda:0"'; then
+    echo "no GPU is here, so nothing was checked: $("$trainer" devices | sed -n 's/^cuda *not here: //p')" >&2
+    exit 2
+fi
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+# What skips without a GPU fails now.
+export SQUAD_BURN_GPU=1
+encoder=sentence-transformers/all-MiniLM-L6-v2 # The quick start's.
+summary=()
+failed=0
+
+check() { # NAME COMMAND...
+    local name=$1 start=$SECONDS outcome=ok
+    shift
+    echo "== $name"
+    "$@" || { outcome=FAILED && failed=1; }
+    summary+=("$(printf '%-7s %4d s  %s' $outcome $((SECONDS - start)) "$name")")
+}
+
+tests() { # BINARY FILTER...
+    local binary=$1
+    shift
+    cargo test --workspace --features trainer/cuda --test "$binary" -- "$@"
+}
+
+# The quick start's first steps without dropout, whose masks differ from device to device.
+steps() { # RUN SETTING...
+    local run=$1
+    shift
+    "$trainer" --run-dir "$scratch/$run" train.dropout=false train.max_steps=20 dev.first=8 "$@" >"$scratch/$run.log" 2>&1 ||
+        { tail -n 3 "$scratch/$run.log" && return 1; }
+}
+
+# The largest difference of two runs' losses is below a limit.
+same_losses() { # RUN OTHER LIMIT
+    python3 - "$scratch/$1/metrics.jsonl" "$scratch/$2/metrics.jsonl" "$3" <<'PYTHON'
+import json, sys
+
+def losses(path):
+    lines = map(json.loads, open(path))
+    return [line["train/loss"] for line in lines if "train/loss" in line]
+
+one, other, limit = losses(sys.argv[1]), losses(sys.argv[2]), float(sys.argv[3])
+largest = max(abs(a - b) for a, b in zip(one, other, strict=True))
+print(f"{len(one)} losses, {one[0]:.4f} to {one[-1]:.4f}; they differ by {largest:.2e} at most (limit {limit:g})")
+sys.exit(not largest < limit)
+PYTHON
+}
+
+precision() { # NAME LIMIT SETTING...
+    local name=$1 limit=$2
+    shift 2
+    steps "$name" run.device=cuda:0 "$@" && same_losses cpu "$name" "$limit"
+}
+
+# Sums on a GPU are added up in any order, so that equal runs differ a little.
+resume() {
+    local whole=(run.device=cuda:0 train.epochs=2 dev.first=8 checkpoints.every_steps=5)
+    "$trainer" --run-dir "$scratch/whole" "${whole[@]}" >"$scratch/whole.log" 2>&1
+    "$trainer" --run-dir "$scratch/stopped" "${whole[@]}" >"$scratch/stopped.log" 2>&1 &
+    local process=$! code=0
+    until [[ $(grep -c train/loss "$scratch/stopped/metrics.jsonl" 2>/dev/null) -ge 7 ]]; do
+        kill -0 "$process" 2>/dev/null || break
+        sleep 0.02
+    done
+    kill -KILL "$process" 2>/dev/null || true
+    wait "$process" || code=$?
+    [[ $code == 137 ]] || { echo "the run ended before it could be killed: $code" && return 1; }
+    "$trainer" --resume "$scratch/stopped" >"$scratch/resumed.log" 2>&1
+    same_losses whole stopped 2e-2
+}
+
+# The settings of configs/a100-baseline.toml on the sample, with random weights of BERT's size.
+timing() { # SETTING...
+    local model=$scratch/bert-base run
+    run=timing-$(printf '%s' "$*" | tr -c 'a-z0-9' -)
+    mkdir -p "$model"
+    cp configs/shapes/bert-base-uncased/config.json "$("$trainer" fetch model "$encoder")/tokenizer.json" "$model"
+    "$trainer" --run-dir "$scratch/$run" --config configs/a100-baseline.toml run.device=cuda:0 train.files=datasets/sample/train.json \
+        train.first=0 train.split=0 dev.file=datasets/sample/dev.json dev.first=8 dev.metric_for_best_model= \
+        model.source="$model" model.init=random train.max_steps=60 "$@" >"$scratch/$run.log" 2>&1 ||
+        { tail -n 3 "$scratch/$run.log" && return 1; }
+    python3 -c 'import json, sys; print("%.1f features/s" % json.load(open(sys.argv[1]))["features_per_second"])' \
+        "$scratch/$run/metrics.json"
+}
+
+check "kernels against the references" tests fused_ops cuda
+check "logits and gradients against transformers" tests bert_qa cuda
+check "training and AdamW against PyTorch" tests trainer parity optimizer
+check "devices" tests trainer devices
+check "20 steps on the CPU" steps cpu run.device=libtorch
+check "20 steps in f32 beside the CPU's" precision highest 1e-3
+check "20 steps with TF32 (f32_matmul = high)" precision high 2e-2 run.f32_matmul=high
+check "20 steps in bf16" precision bf16 5e-2 run.bf16=true
+check "killed and resumed" resume
+check "timing of BERT base in f32" timing
+check "timing with TF32" timing run.f32_matmul=high
+check "timing in bf16" timing run.bf16=true
+
+echo
+printf '%s\n' "${summary[@]}"
+exit $failed

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Puts libtorch where builds with trainer's features `libtorch` and `cuda` look for it: `.libtorch`, a link in the
+# workspace's root that .cargo/config.toml names. It is what PyPI's torch brings, in a virtual environment in the user's
+# cache: once per machine, for all clones. A LIBTORCH of your own is only checked.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+version=2.9.0 # What the tch crate wants.
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/squad-burn
+venv=$cache/venv
+
+fail() { # MESSAGE...
+    echo "error: $*" >&2
+    exit 2
+}
+
+# The version of a libtorch, or nothing.
+version_of() { # FOLDER
+    local header=$1/include/torch/csrc/api/include/torch/version.h
+    [[ -f $header ]] || return 0
+    sed -nE 's/^# *define TORCH_VERSION_(MAJOR|MINOR|PATCH) ([0-9]+)$/\2/p' "$header" | paste -sd .
+}
+
+# What is wrong with a libtorch, or nothing.
+fault() { # FOLDER
+    local found
+    found=$(version_of "$1")
+    if [[ -z $found ]]; then
+        echo "there is no libtorch in $1"
+    elif [[ $found != "$version" ]]; then
+        echo "$1 is libtorch $found, and this project needs $version"
+    elif [[ ! -e $1/lib/libtorch_cpu.so ]]; then
+        echo "$1 has no lib/libtorch_cpu.so: this project needs libtorch for Linux, as shared libraries"
+    fi
+}
+
+ready() { # FOLDER
+    echo "libtorch $version: $1"
+    [[ -e $1/lib/libtorch_cuda.so ]] || echo "It has no CUDA: builds with --features cuda will find no GPU."
+    echo "Next: cargo run -p trainer --features libtorch -- devices    (or --features cuda)"
+}
+
+if [[ -n ${LIBTORCH:-} ]]; then
+    wrong=$(fault "$LIBTORCH")
+    [[ -z $wrong ]] || fail "LIBTORCH: $wrong; without LIBTORCH, this script installs one"
+    ready "$LIBTORCH (your LIBTORCH)"
+    exit
+fi
+
+# The folder of the environment's torch, or nothing.
+torch() {
+    local folder
+    for folder in "$venv"/lib/python3*/site-packages/torch; do
+        [[ -z $(fault "$folder") ]] && echo "$folder" && return
+    done
+    return 0
+}
+
+free_gb() { df -Pk "$1" | awk 'NR == 2 { print int($4 / 1000000) }'; }
+
+install_torch() {
+    command -v python3 >/dev/null || fail "python3 is missing: install Python 3.10 to 3.14 with its venv module"
+    mkdir -p "$cache"
+    # What is unpacked; and the wheels, until it is.
+    [[ $(free_gb "$cache") -ge 8 ]] || fail "libtorch needs 8 GB in $cache: $(free_gb "$cache") GB are free there"
+    local temporary=${TMPDIR:-/tmp}
+    [[ $(free_gb "$temporary") -ge 4 ]] ||
+        fail "the download needs 4 GB in $temporary: $(free_gb "$temporary") GB are free there; TMPDIR names another folder"
+    if [[ ! -x $venv/bin/pip ]]; then
+        rm -rf "$venv"
+        # What is not whole goes, whatever ends this script.
+        trap 'rm -rf "$venv"' EXIT
+        python3 -m venv "$venv" || fail "python3 cannot make a virtual environment: install its venv module (on Debian: apt install python3-venv)"
+    fi
+    echo "installing torch $version into $venv: 4 GB to fetch"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-cache-dir "torch==$version" ||
+        fail "pip could not install torch $version; it says why above (it needs the network, and Python 3.10 to 3.14)"
+    [[ -n $(torch) ]] || fail "pip installed torch $version, but $venv has no libtorch $version"
+    trap - EXIT
+}
+
+[[ ! -e .libtorch || -L .libtorch ]] || fail "$PWD/.libtorch is not a link: move it away, or name it as LIBTORCH"
+[[ -n $(torch) ]] || install_torch
+# Through the cache, so that the path that builds see is the same whatever Python's version.
+ln -sfn "$(torch)" "$cache/libtorch"
+ln -sfn "$cache/libtorch" .libtorch
+ready "$PWD/.libtorch"
