@@ -18,7 +18,7 @@ const ARROWS: [(&str, &str); 6] = [
 const WORDS: [(&str, &str); 2] = [
     (
         "NdArray LibTorch Device::ndarray Device::libtorch burn_ndarray burn_tch",
-        "crates/trainer/src/device.rs crates/fused-ops/src/ndarray/ /tests/",
+        "crates/trainer/src/device.rs crates/fused-ops/src/ndarray/ /tests/ /benches/",
     ),
     (
         "unsafe",
