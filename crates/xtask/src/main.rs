@@ -1,5 +1,6 @@
-//! The workspace's own chores: `cargo xtask check` and `cargo xtask tidy`.
+//! The workspace's own chores: `cargo xtask check`, `cargo xtask tidy` and `cargo xtask bench`.
 
+mod bench;
 mod features;
 mod tidy;
 
@@ -7,14 +8,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
-    let argument = std::env::args().nth(1);
-    let complaints = match argument.as_deref() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let complaints = match arguments.first().map(String::as_str) {
         Some("check") => features::complaints(),
         Some("tidy") => tidy::complaints(),
+        Some("bench") => return bench::run(&arguments[1..]),
         _ => {
             eprintln!(
                 "cargo xtask check   the documented commands share one build of Burn\n\
-                 cargo xtask tidy    the invariants of ARCHITECTURE.md hold"
+                 cargo xtask tidy    the invariants of ARCHITECTURE.md hold\n\
+                 cargo xtask bench   ours against PyTorch: train, answer, scaling, ops, guard"
             );
             return ExitCode::from(2);
         }

@@ -1,0 +1,198 @@
+"""The peer that this project's speed is measured against: transformers and PyTorch on the same windows, as run_qa.py trains and answers.
+
+usage: python tools/reference/peer.py train|answer|limits MODEL DATASET [--pad max|group] [--batch 8] [--max-length 384]
+           [--stride 128] [--threads 0] [--steps 0] [--matmul-precision highest] [--bf16]
+MODEL is a folder with config.json and tokenizer.json; without weights in it they are drawn at random. Every window of
+DATASET, a SQuAD file, is used once. One line of JSON comes out:
+  train    forward, backward, clipping, AdamW and schedule, dropout on; nothing else is in the seconds
+  answer   logits of every window, without gradients
+  limits   no model: the windows' tokens and their squares, and the best rates of matrix products at the model's shapes,
+           every thread with products of its own
+`--pad max` pads windows to --max-length, as run_qa.py does by default; `group` draws batches of windows of similar length,
+with transformers' own sampler, and pads them to their longest.
+PyTorch gets an allocator that keeps its pages (with glibc's defaults page faults triple its time): this script starts
+itself again with it. Needs torch and transformers; last run with torch 2.9.0 and transformers 5.23.0.
+"""
+import argparse, json, os, pathlib, sys, threading, time
+
+ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("what", choices=["train", "answer", "limits"])
+    parser.add_argument("model", type=pathlib.Path)
+    parser.add_argument("dataset", type=pathlib.Path)
+    parser.add_argument("--pad", choices=["max", "group"], default="max")
+    for name, default in (("batch", 8), ("max-length", 384), ("stride", 128), ("threads", 0), ("steps", 0)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--matmul-precision", choices=["highest", "high", "medium"], default="highest")
+    parser.add_argument("--bf16", action="store_true")
+    return parser.parse_args()
+
+
+args = arguments()
+if any(os.environ.get(name) != value for name, value in ALLOCATOR.items()):
+    os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | ALLOCATOR)
+
+import torch
+import transformers
+from transformers.trainer_pt_utils import LengthGroupedSampler
+
+import run_qa
+
+torch.manual_seed(0)
+torch.set_num_threads(args.threads or os.cpu_count())
+if args.matmul_precision != "highest":  # the default; to ask for it warns
+    torch.set_float32_matmul_precision(args.matmul_precision)
+transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
+
+
+def label(answers, starts, offsets):
+    """First and last token of the first answer, or [CLS] where the window does not hold the whole of it."""
+    if not answers:
+        return 0, 0
+    first, last = starts[0], starts[0] + len(answers[0])
+    inside = [token for token, pair in enumerate(offsets) if pair is not None]
+    if offsets[inside[0]][0] > first or offsets[inside[-1]][1] < last:
+        return 0, 0
+    return (max(token for token in inside if offsets[token][0] <= first),
+            min(token for token in inside if offsets[token][1] >= last))
+
+
+def make_features(path):
+    special = dict(pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]")
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(args.model / "tokenizer.json"), **special)
+    examples = run_qa.read_examples(path)
+    windows = tokenizer([example["question"].lstrip() for example in examples], [example["context"] for example in examples],
+                        truncation="only_second", max_length=args.max_length, stride=args.stride,
+                        return_overflowing_tokens=True, return_offsets_mapping=True, return_token_type_ids=True)
+    features = []
+    for index, example in enumerate(windows["overflow_to_sample_mapping"]):
+        parts = zip(windows["offset_mapping"][index], windows.sequence_ids(index))
+        offsets = [pair if part == 1 else None for pair, part in parts]
+        example = examples[example]
+        features.append({"input_ids": windows["input_ids"][index], "token_type_ids": windows["token_type_ids"][index],
+                         "label": label(example["answers"], example["starts"], offsets)})
+    return features
+
+
+def make_batches(features):
+    lengths = [len(feature["input_ids"]) for feature in features]
+    if args.pad == "group":
+        order = list(LengthGroupedSampler(args.batch, lengths=lengths))
+    else:
+        order = torch.randperm(len(features)).tolist()
+    chosen = [order[first:first + args.batch] for first in range(0, len(order), args.batch)]
+    return [[features[index] for index in batch] for batch in chosen[:args.steps or None]]
+
+
+def tensors(batch, with_types):
+    longest = args.max_length if args.pad == "max" else max(len(feature["input_ids"]) for feature in batch)
+    pad = lambda rows: torch.tensor([row + [0] * (longest - len(row)) for row in rows])
+    inputs = {"input_ids": pad([feature["input_ids"] for feature in batch]),
+              "attention_mask": pad([[1] * len(feature["input_ids"]) for feature in batch])}
+    if with_types:
+        inputs["token_type_ids"] = pad([feature["token_type_ids"] for feature in batch])
+    return inputs
+
+
+def make_model():
+    config = transformers.AutoConfig.from_pretrained(args.model)
+    weights = [file for form in ("*.safetensors", "pytorch_model*.bin") for file in args.model.glob(form)]
+    if weights:
+        return transformers.AutoModelForQuestionAnswering.from_pretrained(args.model, dtype=torch.float32)
+    return transformers.AutoModelForQuestionAnswering.from_config(config)
+
+
+def train(model, batches, with_types):
+    without_decay = [name for name, _ in model.named_parameters() if name.endswith("bias") or "norm" in name.lower()]
+    groups = [{"params": [p for name, p in model.named_parameters() if (name in without_decay) == bare], "weight_decay": decay}
+              for bare, decay in ((False, 0.01), (True, 0.0))]
+    optimizer = torch.optim.AdamW(groups, lr=3e-5, eps=1e-8, fused=True)
+    schedule = transformers.get_linear_schedule_with_warmup(optimizer, len(batches) // 10, len(batches))
+    model.train()
+    for batch in batches:
+        starts, ends = (torch.tensor(side) for side in zip(*(feature["label"] for feature in batch)))
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+            loss = model(**tensors(batch, with_types), start_positions=starts, end_positions=ends).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+    return loss.item()
+
+
+def answer(model, batches, with_types):
+    model.eval()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+        for batch in batches:
+            output = model(**tensors(batch, with_types))
+    return (output.start_logits.abs().max() + output.end_logits.abs().max()).item()
+
+
+def rate(shape, dtype):
+    """GFLOP/s of a product on all threads together, each with matrices of its own."""
+    rows, inner, columns = shape
+    threads = torch.get_num_threads()
+    best, seconds = [0.0], [0.0] * threads
+    barrier = threading.Barrier(threads)
+
+    def work(thread):
+        torch.set_num_threads(1)
+        left, right = torch.randn(rows, inner).to(dtype), torch.randn(inner, columns).to(dtype)
+        out = torch.empty(rows, columns, dtype=dtype)
+        for _ in range(10):
+            barrier.wait()
+            started = time.perf_counter()
+            for _ in range(4):
+                torch.mm(left, right, out=out)
+            seconds[thread] = time.perf_counter() - started
+            if barrier.wait() == 0:
+                best[0] = max(best[0], sum(4 * 2 * rows * inner * columns / each for each in seconds) / 1e9)
+
+    workers = [threading.Thread(target=work, args=(thread,)) for thread in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return best[0]
+
+
+def limits(lengths):
+    config = json.loads((args.model / "config.json").read_text())
+    hidden = config.get("hidden_size") or config["dim"]
+    inner = config.get("intermediate_size") or config["hidden_dim"]
+    rows = sum(lengths) * args.batch // len(lengths)
+    shapes = [(rows, hidden, hidden), (rows, hidden, inner), (rows, inner, hidden)]
+    best = {name: max(rate(shape, dtype) for shape in shapes) for name, dtype in (("f32", torch.float32), ("bf16", torch.bfloat16))}
+    return {"tokens": sum(lengths), "squared_tokens": sum(length * length for length in lengths), "gflops": best}
+
+
+def peak_memory_bytes():
+    line = next(line for line in open("/proc/self/status") if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+def main():
+    features = make_features(args.dataset)
+    result = {"windows": len(features), "threads": torch.get_num_threads(), "torch": torch.__version__,
+              "transformers": transformers.__version__}
+    if args.what == "limits":
+        result |= limits([len(feature["input_ids"]) for feature in features])
+    else:
+        batches, model = make_batches(features), make_model()
+        work = {"train": train, "answer": answer}[args.what]
+        started = time.perf_counter()
+        number = work(model, batches, model.config.model_type == "bert")
+        seconds = time.perf_counter() - started
+        windows = sum(len(batch) for batch in batches)
+        result |= {"windows": windows, "seconds": seconds, "features_per_second": windows / seconds,
+                   "last_loss" if args.what == "train" else "largest_logits": number, "peak_memory_bytes": peak_memory_bytes()}
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
