@@ -224,8 +224,7 @@ impl Fit<'_> {
         let total = self.dev.features.len();
         let done = &mut |finished| observer.evaluating(finished, total);
         let answers = &self.config.answers;
-        let (valid, stop) = (model.valid(), &self.stop);
-        let device = &self.device;
+        let (valid, stop, device) = (model.valid(), &self.stop, &self.device);
         let evaluation = evaluate_unless_stopped(&valid, self.dev, answers, device, stop, done)?;
         let Some(evaluation) = evaluation else {
             return Ok(());
