@@ -1,20 +1,23 @@
-//! The workspace's own chores: `cargo xtask check` and `cargo xtask tidy`.
+//! The workspace's own chores: `cargo xtask check`, `cargo xtask tidy` and `cargo xtask notebooks`.
 
 mod features;
+mod notebooks;
 mod tidy;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
-    let argument = std::env::args().nth(1);
-    let complaints = match argument.as_deref() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let complaints = match arguments.first().map(String::as_str) {
         Some("check") => features::complaints(),
         Some("tidy") => tidy::complaints(),
+        Some("notebooks") => return notebooks::run(&arguments[1..]),
         _ => {
             eprintln!(
-                "cargo xtask check   the documented commands share one build of Burn\n\
-                 cargo xtask tidy    the invariants of ARCHITECTURE.md hold"
+                "cargo xtask check       the documented commands share one build of Burn\n\
+                 cargo xtask tidy        the invariants of ARCHITECTURE.md hold\n\
+                 cargo xtask notebooks   the notebooks: setup, lab, run, render, check, sync"
             );
             return ExitCode::from(2);
         }

@@ -2,15 +2,19 @@
 
 use std::path::Path;
 
-use crate::{cargo_tree, root};
+use crate::{cargo_tree, notebooks, root};
 
 /// What each crate may use of ours.
-const ARROWS: [(&str, &str); 6] = [
+const ARROWS: [(&str, &str); 7] = [
     ("qa-metrics", ""),
     ("squad-data", ""),
     ("fused-ops", ""),
     ("bert-qa", "squad-data fused-ops"),
     ("trainer", "bert-qa squad-data qa-metrics fused-ops"),
+    (
+        "notebook-kit",
+        "trainer bert-qa squad-data qa-metrics fused-ops",
+    ),
     ("xtask", ""),
 ];
 
@@ -48,6 +52,7 @@ pub(crate) fn complaints() -> Vec<String> {
             complaints.extend(arrows(name, &packages));
         }
     });
+    complaints.extend(notebooks::complaints());
     let squad_data = |features: &str| {
         let edges = "--edges=normal,build";
         let arguments =

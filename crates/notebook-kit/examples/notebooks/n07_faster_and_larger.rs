@@ -1,0 +1,85 @@
+//! `notebooks/07-faster-and-larger.ipynb`; made by `cargo xtask notebooks sync`.
+
+pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
+    // Cell 1.
+    use notebook_kit::prelude::*;
+    // Cell 2.
+    let device = device()?.autodiff();
+    let pretrained = Pretrained::load(&model_folder(ENCODER)?, 0, &device)?;
+    let (train, dev) = sample()?;
+    let tokenizer = pretrained.companions.tokenizer.clone();
+    let features = make_features(&train.examples[..64], &tokenizer, &WindowOptions::default())?;
+    let four: Vec<Feature> = features[..4].to_vec();
+    println!("windows of {:?} tokens", four.iter().map(|feature| feature.len()).collect::<Vec<_>>());
+    // Cell 3.
+    let step = |features: &[Feature]| {
+        let batch = PackedBatch::new(features, &[0, 1, 2, 3]);
+        measure(1, || pretrained.model.loss(&batch, &device, None).0.backward())
+    };
+    let longest = four.iter().map(|feature| feature.len()).max().unwrap();
+    let packed = step(&four);
+    let mut table = Table::new(&["batch of 4", "ms", "MB", "times as long"]);
+    for (name, length) in [("packed", 0), ("padded to the longest", longest), ("padded to 384", 384)] {
+        let cost = if length == 0 { packed } else { step(&padded(&four, length)) };
+        table = table.row(&[&name, &cost.ms(), &cost.mb(), &packed.speed_up_over(&cost)]);
+    }
+    table;
+    // Cell 4.
+    let (tokens, width) = (600, 384);
+    let plain = device.clone().inner();
+    let random = |shape: [usize; 2]| Tensor::<2>::random(shape, Distribution::Normal(0.0, 1.0), &plain);
+    let (q, k, v) = (random([tokens, width]), random([tokens, width]), random([tokens, width]));
+    let lengths = PackedLengths::new(&[60, 90, 200, 250]);
+    let fused = measure(5, || fused_ops::attention(q.clone(), k.clone(), v.clone(), &lengths, 12, None));
+    let reference = measure(5, || {
+        fused_ops::reference::attention(q.clone(), k.clone(), v.clone(), &lengths, 12, None)
+    });
+    Table::new(&["attention of 600 tokens in 4 windows", "ms", "MB"])
+        .row(&[&"reference, pads inside", &reference.ms(), &reference.mb()])
+        .row(&[&"fused", &fused.ms(), &fused.mb()]);
+    // Cell 5.
+    let (x, weight) = (random([tokens, width]), random([width, 4 * width]));
+    let bias = random([1, 4 * width]).reshape([4 * width]);
+    let gelu = Activation::Gelu;
+    let fused = measure(5, || fused_ops::linear(x.clone(), weight.clone(), bias.clone(), gelu));
+    let reference = measure(5, || {
+        fused_ops::reference::linear(x.clone(), weight.clone(), bias.clone(), gelu)
+    });
+    Table::new(&["linear, bias and GELU, 384 to 1536", "ms", "MB"])
+        .row(&[&"reference", &reference.ms(), &reference.mb()])
+        .row(&[&"fused", &fused.ms(), &fused.mb()]);
+    // Cell 6.
+    let batch = PackedBatch::new(&four, &[0, 1, 2, 3]);
+    let most = std::thread::available_parallelism()?.get();
+    let mut table = Table::new(&["threads", "ms for a step"]);
+    for threads in [1, most] {
+        let cost = with_threads(threads, || {
+            measure(1, || pretrained.model.loss(&batch, &device, None).0.backward())
+        })?;
+        table = table.row(&[&threads, &cost.ms()]);
+    }
+    table;
+    // Cell 7.
+    let mut table = Table::new(&["windows in a batch", "windows per second", "MB"]);
+    for size in [1, 4, 16] {
+        let batch = PackedBatch::new(&features, &(0..size).collect::<Vec<_>>());
+        let cost = measure(1, || pretrained.model.loss(&batch, &device, None).0.backward());
+        let rate = size as f64 / cost.seconds;
+        table = table.row(&[&size, &decimals(rate, 1), &cost.mb()]);
+    }
+    table;
+    // Cell 8.
+    use burn::tensor::DType;
+    let (a, b) = (random([512, 512]), random([512, 512]));
+    let (wide_a, wide_b) = (a.clone().cast(DType::F64), b.clone().cast(DType::F64));
+    let single = measure(5, || a.clone().matmul(b.clone()));
+    let double = measure(5, || wide_a.clone().matmul(wide_b.clone()));
+    let exact = wide_a.clone().matmul(wide_b.clone());
+    let error = (a.clone().matmul(b.clone()).cast(DType::F64) - exact).abs().max().into_scalar::<f64>();
+    Table::new(&["512 x 512 x 512", "ms", "largest error"])
+        .row(&[&"f64", &double.ms(), &""])
+        .row(&[&"f32", &single.ms(), &format!("{error:.0e}")]);
+    // Cell 9.
+    finished("07-faster-and-larger");
+    Ok(())
+}

@@ -1,0 +1,294 @@
+//! How values of the other crates show in a notebook.
+
+use bert_qa::LoadReport;
+use burn::tensor::{Int, Tensor};
+use qa_metrics::{ScoresV1, ScoresV2};
+use squad_data::{Dataset, Example, FeatureStats, Prediction};
+use trainer::{Evaluation, Group};
+
+use crate::display::{Html, RichDisplay, escape};
+use crate::highlight::highlight_answer;
+use crate::table::{Table, decimals};
+
+impl RichDisplay for Example {
+    fn html(&self) -> Html {
+        let mut html = Html(format!(
+            "<p><small>{} · {}</small></p>",
+            escape(&self.title),
+            escape(&self.id)
+        ));
+        html.push(format_args!("{}", highlight_answer(self, None).as_str()));
+        let answers: Vec<_> = self
+            .answers
+            .iter()
+            .map(|answer| answer.text.as_str())
+            .collect();
+        let told = match answers.is_empty() {
+            true => "no answer in this text".into(),
+            false => format!("gold: {}", answers.join(" | ")),
+        };
+        html.push(format_args!("<p><i>{}</i></p>", escape(&told)));
+        html
+    }
+}
+
+impl RichDisplay for Dataset {
+    fn html(&self) -> Html {
+        let articles: std::collections::HashSet<_> =
+            self.examples.iter().map(|e| &*e.title).collect();
+        let contexts: std::collections::HashSet<_> =
+            self.examples.iter().map(|e| &*e.context).collect();
+        let unanswerable = self.examples.iter().filter(|e| e.is_impossible).count();
+        Table::new(&[
+            "file",
+            "version",
+            "articles",
+            "paragraphs",
+            "questions",
+            "with an answer",
+            "without",
+        ])
+        .row(&[
+            &self.name,
+            &self.version.as_deref().unwrap_or("–"),
+            &articles.len(),
+            &contexts.len(),
+            &self.len(),
+            &(self.len() - unanswerable),
+            &unanswerable,
+        ])
+        .html()
+    }
+}
+
+impl RichDisplay for FeatureStats {
+    fn html(&self) -> Html {
+        Table::new(&["", ""])
+            .row(&[&"questions", &self.questions])
+            .row(&[&"windows", &self.features])
+            .row(&[&"tokens in a window, mean", &decimals(self.mean_length, 1)])
+            .row(&[&"tokens in a window, most", &self.max_length])
+            .row(&[&"questions with an answer", &self.answerable])
+            .row(&[&"of these labelled in some window", &self.labelled])
+            .row(&[&"answers that labels do not give back", &self.lost.len()])
+            .html()
+    }
+}
+
+impl RichDisplay for Prediction {
+    fn html(&self) -> Html {
+        let head = [
+            "answer",
+            "probability",
+            "score",
+            "start logit",
+            "end logit",
+            "characters",
+        ];
+        let rows = self.n_best.iter().map(|span| {
+            [
+                if span.text.is_empty() {
+                    "(no answer)".into()
+                } else {
+                    span.text.clone()
+                },
+                format!("{:.3}", span.probability),
+                format!("{:.2}", span.score),
+                format!("{:.2}", span.start_logit),
+                format!("{:.2}", span.end_logit),
+                format!("{}..{}", span.chars.start, span.chars.end),
+            ]
+        });
+        Table::new(&head).rows(rows).html()
+    }
+}
+
+impl RichDisplay for ScoresV1 {
+    fn html(&self) -> Html {
+        Table::new(&["questions", "EM", "F1"])
+            .row(&[
+                &self.total,
+                &decimals(self.exact_match, 2),
+                &decimals(self.f1, 2),
+            ])
+            .html()
+    }
+}
+
+impl RichDisplay for ScoresV2 {
+    fn html(&self) -> Html {
+        let mut table = Table::new(&["", "questions", "EM", "F1"]).row(&[
+            &"all",
+            &self.total,
+            &decimals(self.exact, 2),
+            &decimals(self.f1, 2),
+        ]);
+        for (name, part) in [("with an answer", self.has_ans), ("without", self.no_ans)] {
+            if let Some(part) = part {
+                table = table.row(&[
+                    &name,
+                    &part.total,
+                    &decimals(part.exact, 2),
+                    &decimals(part.f1, 2),
+                ]);
+            }
+        }
+        table.html()
+    }
+}
+
+impl RichDisplay for Evaluation {
+    fn html(&self) -> Html {
+        let figure = |key: &str| self.metrics.get(key).and_then(serde_json::Value::as_f64);
+        let mut table = Table::new(&["", "EM", "F1"]).row(&[
+            &"all questions",
+            &decimals(self.exact_match, 2),
+            &decimals(self.f1, 2),
+        ]);
+        for (name, key) in [("with an answer", "HasAns"), ("without", "NoAns")] {
+            let scores = [
+                figure(&format!("{key}_exact")),
+                figure(&format!("{key}_f1")),
+            ];
+            if let [Some(exact), Some(f1)] = scores {
+                table = table.row(&[&name, &decimals(exact, 2), &decimals(f1, 2)]);
+            }
+        }
+        table.html()
+    }
+}
+
+impl RichDisplay for LoadReport {
+    fn html(&self) -> Html {
+        let names = |names: &[String]| match names.len() {
+            0 => "–".to_owned(),
+            1..=4 => names.join(", "),
+            more => format!("{}, … ({more})", names[..3].join(", ")),
+        };
+        Table::new(&["weights", "how many", "which"])
+            .row(&[&"loaded", &self.loaded.len(), &names(&self.loaded)])
+            .row(&[
+                &"new, drawn from the seed",
+                &self.missing.len(),
+                &names(&self.missing),
+            ])
+            .row(&[
+                &"in the file, not used",
+                &self.unexpected.len(),
+                &names(&self.unexpected),
+            ])
+            .html()
+    }
+}
+
+impl RichDisplay for Vec<Group> {
+    fn html(&self) -> Html {
+        let row = |group: &Group| {
+            let Group {
+                name,
+                questions,
+                exact,
+                f1,
+            } = group;
+            [
+                name.clone(),
+                questions.to_string(),
+                decimals(*exact, 1),
+                decimals(*f1, 1),
+            ]
+        };
+        Table::new(&["", "questions", "EM", "F1"])
+            .rows(self.iter().map(row))
+            .html()
+    }
+}
+
+impl<const D: usize> RichDisplay for Tensor<D> {
+    fn html(&self) -> Html {
+        shape(&self.dims(), &format!("{:?}", self.dtype()))
+    }
+}
+
+impl<const D: usize> RichDisplay for Tensor<D, Int> {
+    fn html(&self) -> Html {
+        shape(&self.dims(), &format!("{:?}", self.dtype()))
+    }
+}
+
+fn shape(dims: &[usize], dtype: &str) -> Html {
+    let values: usize = dims.iter().product();
+    Html(format!(
+        "<code>Tensor {dims:?} {dtype}</code> ({values} values)"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn sample() -> Dataset {
+        Dataset::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/sample/dev.json"))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_question_shows_its_gold_answer_in_place() {
+        let dataset = sample();
+        let answerable = dataset.examples.iter().find(|e| !e.is_impossible).unwrap();
+        let html = answerable.html();
+        let gold = escape(&answerable.answers[0].text);
+        assert!(
+            html.as_str().contains(&format!(">{gold}</mark>")),
+            "{html:?}"
+        );
+        let unanswerable = dataset.examples.iter().find(|e| e.is_impossible).unwrap();
+        assert!(
+            unanswerable
+                .html()
+                .as_str()
+                .contains("no answer in this text")
+        );
+    }
+
+    #[test]
+    fn a_data_set_shows_its_counts() {
+        let html = sample().html();
+        for count in ["8", "15", "120", "90", "30"] {
+            assert!(
+                html.as_str().contains(&format!("right\">{count}</td>")),
+                "{count} {html:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn scores_of_parts_show_where_there_are_parts() {
+        let part = |f1| {
+            Some(qa_metrics::SubsetScores {
+                exact: 1.0,
+                f1,
+                total: 2,
+            })
+        };
+        let scores = ScoresV2 {
+            exact: 50.0,
+            f1: 62.5,
+            total: 4,
+            has_ans: part(25.0),
+            no_ans: part(75.0),
+            best: None,
+        };
+        let html = scores.html();
+        for figure in ["62.50", "25.00", "75.00", "without"] {
+            assert!(html.as_str().contains(figure), "{figure} {html:?}");
+        }
+        let html = ScoresV2 {
+            no_ans: None,
+            ..scores
+        }
+        .html();
+        assert!(!html.as_str().contains("without"), "{html:?}");
+    }
+}
