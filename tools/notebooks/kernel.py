@@ -38,21 +38,35 @@ def claim_build_folder():
     sys.exit("a hundred notebooks are open already")
 
 
+def inherited():
+    """The environment without what a surrounding `cargo run` or a build server set for another build: build scripts
+    would run again, and another build's libraries would be loaded."""
+    names = ["CARGO", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "RUSTFLAGS", "RUSTC_WRAPPER", "RUSTUP_TOOLCHAIN"]
+    prefixes = ("CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_PRIMARY_")
+    return {n: value for n, value in os.environ.items() if n not in names and not n.startswith(prefixes)}
+
+
+def library_path(standard_library):
+    """A cell's run path to the standard library is relative, and one folder off after evcxr has moved the file."""
+    folders = [standard_library, *os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)]
+    return os.pathsep.join(f for f in folders if f and not Path(f, "libnotebook_kit.so").exists())
+
+
 def main():
-    sysroot = subprocess.run(["rustc", "--print=sysroot"], check=True, capture_output=True, text=True)
-    tools = [HOME / "bin", Path(sysroot.stdout.strip()) / "bin", os.environ["PATH"]]
+    rustc = ["rustc", "--print=target-libdir", "--print=sysroot"]
+    printed = subprocess.run(rustc, check=True, capture_output=True, text=True).stdout
+    standard_library, sysroot = printed.splitlines()
+    tools = [HOME / "bin", Path(sysroot) / "bin", os.environ["PATH"]]
     environment = {
-        **os.environ,
+        **inherited(),
         "PATH": os.pathsep.join(map(str, tools)),
+        "LD_LIBRARY_PATH": library_path(standard_library),
         "EVCXR_TMPDIR": str(claim_build_folder()),
         # The user's own evcxr settings could bring dependencies and other optimisation.
         "EVCXR_CONFIG_DIR": str(HOME / "config"),
         "NOTEBOOK_LOCK": str(Path.cwd().parent / "Cargo.lock"),
         "NOTEBOOK_CARGO": str(tools[1] / "cargo"),
     }
-    # What a surrounding `cargo run` or a build server set is meant for another build.
-    for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "RUSTFLAGS", "RUSTC_WRAPPER", "RUSTUP_TOOLCHAIN", "CARGO"]:
-        environment.pop(name, None)
     evcxr = HOME / "evcxr" / "bin" / "evcxr_jupyter"
     os.execve(evcxr, [evcxr, "--control_file", sys.argv[1]], environment)
 

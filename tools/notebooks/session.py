@@ -1,5 +1,6 @@
 """One evcxr kernel, and what its cells give back."""
 
+import re
 import signal
 import sys
 import time
@@ -93,6 +94,11 @@ def text(outputs, stream):
 def errors(outputs):
     """What of a cell's outputs tells of a failure. A panic and a cell that ends in an `Err` count as success for the
     kernel: they show on standard error alone."""
-    told = [f"{o.ename}: {o.evalue}\n" + "\n".join(o.traceback) for o in outputs if o.output_type == "error"]
+    told = [f"{o.ename}: {o.evalue}\n" + plain("\n".join(o.traceback)) for o in outputs if o.output_type == "error"]
     stderr = text(outputs, "stderr")
     return told + ([stderr] if stderr.strip() else [])
+
+
+def plain(text):
+    """Without the colours of a terminal."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)

@@ -36,7 +36,7 @@ pub use mistakes::{Mistake, labelled_range, right_labels};
 pub use plot::{Bars, Lines, heat_map, histogram};
 pub use progress::PlainLines;
 pub use table::{Table, decimals};
-pub use thresholds::{AtThreshold, scored, threshold_curve};
+pub use thresholds::{AtThreshold, scored, surest_mistake, threshold_curve};
 pub use trained::{FINE_TUNING, FINE_TUNING_SETTINGS, device, trained_model};
 
 pub use {bert_qa, burn, fused_ops, qa_metrics, serde_json, squad_data, trainer};

@@ -94,6 +94,21 @@ pub fn scored<'a>(dataset: &'a Dataset, predictions: &[Prediction]) -> Vec<Score
         .collect()
 }
 
+/// The index of the question that is answered with no word of a gold answer, and whose best span is the surest among
+/// these; `None` where there is no such question.
+pub fn surest_mistake(dataset: &Dataset, predictions: &[Prediction]) -> Option<usize> {
+    let probability = |index: usize| Some(predictions.get(index)?.best_span.as_ref()?.probability);
+    let scored = scored(dataset, predictions);
+    let wrong = scored
+        .iter()
+        .enumerate()
+        .filter(|(_, score)| score.f1 == 0.0);
+    let wrong = wrong.filter_map(|(index, _)| Some((probability(index)?, index)));
+    wrong
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, index)| index)
+}
+
 fn questions(dataset: &Dataset) -> Vec<Question<'_>> {
     dataset
         .examples
@@ -197,5 +212,8 @@ mod tests {
         let scored = scored(&dataset, &predictions);
         let pairs: Vec<_> = scored.iter().map(|s| (s.exact, s.f1)).collect();
         assert_eq!(pairs, [(true, 1.0), (true, 1.0), (false, 0.5)]);
+        assert_eq!(surest_mistake(&dataset, &predictions), None);
+        predictions[0].text = "nobody".into();
+        assert_eq!(surest_mistake(&dataset, &predictions), Some(0));
     }
 }

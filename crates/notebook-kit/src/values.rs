@@ -1,5 +1,7 @@
 //! How values of the other crates show in a notebook.
 
+use std::collections::HashSet;
+
 use bert_qa::LoadReport;
 use burn::tensor::{Int, Tensor};
 use qa_metrics::{ScoresV1, ScoresV2};
@@ -32,14 +34,9 @@ impl RichDisplay for Example {
     }
 }
 
-impl RichDisplay for Dataset {
+impl RichDisplay for Vec<Dataset> {
     fn html(&self) -> Html {
-        let articles: std::collections::HashSet<_> =
-            self.examples.iter().map(|e| &*e.title).collect();
-        let contexts: std::collections::HashSet<_> =
-            self.examples.iter().map(|e| &*e.context).collect();
-        let unanswerable = self.examples.iter().filter(|e| e.is_impossible).count();
-        Table::new(&[
+        let head = [
             "file",
             "version",
             "articles",
@@ -47,18 +44,35 @@ impl RichDisplay for Dataset {
             "questions",
             "with an answer",
             "without",
-        ])
-        .row(&[
-            &self.name,
-            &self.version.as_deref().unwrap_or("–"),
-            &articles.len(),
-            &contexts.len(),
-            &self.len(),
-            &(self.len() - unanswerable),
-            &unanswerable,
-        ])
-        .html()
+        ];
+        Table::new(&head).rows(self.iter().map(counts)).html()
     }
+}
+
+fn counts(dataset: &Dataset) -> [String; 7] {
+    let different = |of: fn(&Example) -> &str| {
+        dataset
+            .examples
+            .iter()
+            .map(of)
+            .collect::<HashSet<_>>()
+            .len()
+    };
+    let unanswerable = dataset.examples.iter().filter(|e| e.is_impossible).count();
+    [
+        dataset
+            .name
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+        dataset.version.clone().unwrap_or("–".into()),
+        different(|e| &e.title).to_string(),
+        different(|e| &e.context).to_string(),
+        dataset.len().to_string(),
+        (dataset.len() - unanswerable).to_string(),
+        unanswerable.to_string(),
+    ]
 }
 
 impl RichDisplay for FeatureStats {
@@ -254,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_data_set_shows_its_counts() {
-        let html = sample().html();
+        let html = vec![sample()].html();
         for count in ["8", "15", "120", "90", "30"] {
             assert!(
                 html.as_str().contains(&format!("right\">{count}</td>")),

@@ -44,11 +44,13 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     &several;
     // Cell 9.
     let (left, right) = train.clone().split(0.8, 0)?;
-    let seen: std::collections::HashSet<&str> = left.examples.iter().map(|e| &*e.context).collect();
-    let shared = right.examples.iter().filter(|e| seen.contains(&*e.context)).count();
-    println!("of {} questions to score, {shared} are about a paragraph of the training part", right.len());
-    let apart = dev.examples.iter().filter(|e| seen.contains(&*e.context)).count();
-    println!("of {} questions in the dev file, {apart}", dev.len());
+    let _ = {
+        let seen: std::collections::HashSet<_> = left.examples.iter().map(|e| &e.context).collect();
+        let shared = right.examples.iter().filter(|e| seen.contains(&e.context)).count();
+        let apart = dev.examples.iter().filter(|e| seen.contains(&e.context)).count();
+        println!("of {} questions to score, {shared} are about a paragraph trained on", right.len());
+        println!("of {} questions in the dev file, {apart}", dev.len());
+    };
     // Cell 10.
     finished("01-data");
     Ok(())

@@ -8,11 +8,14 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let tokenizer = QaTokenizer::from_file(&folder.join("tokenizer.json"))?;
     let text = "Volcanoes in Hawaiʻi erupt basaltic lava.".to_owned();
     let tokens = tokenizer.encode(&text)?;
-    let rows = tokens.ids.iter().zip(&tokens.offsets).map(|(id, (start, end))| {
-        let piece: String = text.chars().skip(*start as usize).take((end - start) as usize).collect();
-        [tokenizer.token(*id).unwrap(), id.to_string(), format!("{start}..{end}"), piece]
-    });
-    Table::new(&["piece", "id", "characters", "text"]).rows(rows);
+    let _ = {
+        let rows = tokens.ids.iter().zip(&tokens.offsets).map(|(id, (start, end))| {
+            let piece = text.chars().skip(*start as usize).take((end - start) as usize);
+            let place = format!("{start}..{end}");
+            [tokenizer.token(*id).unwrap(), id.to_string(), place, piece.collect()]
+        });
+        Table::new(&["piece", "id", "characters", "text"]).rows(rows)
+    };
     // Cell 3.
     let (train, dev) = sample()?;
     let options = WindowOptions::default();
@@ -22,16 +25,20 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let small = WindowOptions { max_seq_length: 64, doc_stride: 24, ..WindowOptions::default() };
     let example = train.examples[0].clone();
     let windows = make_features(std::slice::from_ref(&example), &tokenizer, &small)?;
-    let rows = windows.iter().map(|window| {
-        let label = window.char_span(window.start_position, window.end_position);
-        let label = label.and_then(|span| example.slice(span)).unwrap_or("[CLS]: not in this window");
-        let ends = (window.offsets[0].0, window.offsets[window.offsets.len() - 1].1);
-        [window.len().to_string(), format!("{}..{}", ends.0, ends.1), label.to_owned()]
-    });
-    Table::new(&["tokens", "characters of the context", "labelled"]).rows(rows);
+    let _ = {
+        let rows = windows.iter().map(|window| {
+            let label = window.char_span(window.start_position, window.end_position);
+            let label = label.and_then(|span| example.slice(span)).unwrap_or("[CLS]: not here");
+            let ends = (window.offsets[0].0, window.offsets[window.offsets.len() - 1].1);
+            [window.len().to_string(), format!("{}..{}", ends.0, ends.1), label.to_owned()]
+        });
+        Table::new(&["tokens", "characters of the context", "labelled"]).rows(rows)
+    };
     // Cell 5.
-    let lengths = features.iter().map(|feature| feature.len() as f64);
-    histogram("Windows of the sample, at most 384 tokens", "tokens", lengths, 24);
+    let _ = {
+        let lengths = features.iter().map(|feature| feature.len() as f64);
+        histogram("Windows of the sample, at most 384 tokens", "tokens", lengths, 24)
+    };
     // Cell 6.
     inspect(&train.examples, &features);
     // Cell 7.

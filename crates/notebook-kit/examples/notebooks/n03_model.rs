@@ -19,17 +19,19 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
         .row(&[&"attention heads in a layer", &config.num_attention_heads])
         .row(&[&"width between (intermediate_size)", &inner]);
     // Cell 4.
-    let linear = |from: usize, to: usize| from * to + to;
+    fn linear(from: usize, to: usize) -> usize {
+        from * to + to
+    }
     let layer = 4 * linear(width, width) + linear(width, inner) + linear(inner, width) + 4 * width;
     let tables = config.vocab_size + config.max_position_embeddings + config.type_vocab_size;
-    let model = &pretrained.model;
-    let layers: usize = model.layers().iter().map(|layer| layer.num_params()).sum();
-    let head = model.num_params() - model.embeddings().num_params() - layers;
+    let embeddings = pretrained.model.embeddings().num_params();
+    let layers: usize = pretrained.model.layers().iter().map(|layer| layer.num_params()).sum();
+    let all = pretrained.model.num_params();
     Table::new(&["part", "parameters", "by hand"])
-        .row(&[&"embeddings", &model.embeddings().num_params(), &(tables * width + 2 * width)])
+        .row(&[&"embeddings", &embeddings, &(tables * width + 2 * width)])
         .row(&[&"layers", &layers, &(config.num_hidden_layers * layer)])
-        .row(&[&"span head", &head, &linear(width, 2)])
-        .row(&[&"all", &model.num_params(), &""]);
+        .row(&[&"span head", &(all - embeddings - layers), &linear(width, 2)])
+        .row(&[&"all", &all, &""]);
     // Cell 5.
     let (train, dev) = sample()?;
     let tokenizer = pretrained.companions.tokenizer.clone();
@@ -56,14 +58,14 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let logits = pretrained.model.head(hidden.clone(), None);
     let values: Vec<f32> = logits.clone().into_data().iter::<f32>().collect();
     let first = batch.range(0).len();
-    let side = |side: usize| {
-        let pairs = values.iter().skip(side).step_by(2).take(first);
-        (0..).map(f64::from).zip(pairs.map(|value| f64::from(*value))).collect::<Vec<_>>()
+    let _ = {
+        let side = |side: usize| {
+            let values = values.iter().skip(side).step_by(2).take(first);
+            (0..).map(f64::from).zip(values.map(|value| f64::from(*value)))
+        };
+        let plot = Lines::new("Before training", "token of the first window", "logit");
+        plot.line("start", side(0)).line("end", side(1)).draw()
     };
-    Lines::new("Before training", "token of the first window", "logit")
-        .line("start", side(0))
-        .line("end", side(1))
-        .draw();
     // Cell 9.
     let alone = PackedInput::new(&PackedBatch::new(&features, &[17]), &device);
     let alone = pretrained.model.forward(&alone, None);
@@ -72,7 +74,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     println!("largest difference: {difference:.1e}");
     assert!(difference < 1e-4);
     // Cell 10.
-    let context = "The bridge was built by Ane Holm in 1871.";
+    let context: &'static str = "The bridge was built by Ane Holm in 1871.";
     let question = Example::new("bridge", "Who built the bridge?", context);
     let maps = AttentionMaps::new(&pretrained, &question, &device)?;
     side_by_side(&[maps.draw(0, 0), maps.draw(2, 3), maps.draw(5, 1)]);

@@ -10,23 +10,26 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     println!("AdamW, decay {}, clipped at {}", config.train.weight_decay, config.train.max_grad_norm);
     // Cell 3.
     let run_dir = fresh_run_dir(FINE_TUNING)?;
-    let run = Trainer::new(config.clone())?.run_dir(&run_dir).observer(PlainLines::every(8));
-    let flag = run.stop_flag();
-    let outcome = run.on_step(move |report| if report.step == 40 { flag.stop() }).fit()?;
+    let outcome: Outcome = {
+        let run = Trainer::new(config.clone())?.run_dir(&run_dir).observer(PlainLines::every(20));
+        let flag = run.stop_flag();
+        run.on_step(move |report| if report.step == 40 { flag.stop() }).fit()?
+    };
     match &outcome {
         Outcome::Stopped(stopped) => println!("stopped after step {}", stopped.step),
         Outcome::Finished(_) => println!("finished"),
     }
     // Cell 4.
-    let run = Trainer::new(config.clone())?.resume(&run_dir);
-    let outcome = run.observer(PlainLines::every(8)).fit()?;
-    let trained = outcome.finished().unwrap();
-    println!("the model: {}", trained.model_folder.display());
+    let outcome: Outcome = {
+        let run = Trainer::new(config.clone())?.resume(&run_dir);
+        run.observer(PlainLines::every(20)).fit()?
+    };
+    println!("the model: {}", outcome.finished().unwrap().model_folder.display());
     // Cell 5.
     let curves = RunCurves::read(&run_dir)?;
     Lines::new("Training loss", "optimizer step", "loss")
         .faint("each step", curves.steps("train/loss"))
-        .line("mean of 9 steps", curves.smoothed("train/loss", 9))
+        .line("mean of 15 steps", curves.smoothed("train/loss", 15))
         .mark("stopped and went on", 40.0)
         .draw();
     // Cell 6.

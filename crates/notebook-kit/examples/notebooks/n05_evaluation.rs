@@ -4,18 +4,18 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     // Cell 1.
     use notebook_kit::prelude::*;
     // Cell 2.
-    let pairs = [
+    let mut table = Table::new(&["prediction", "gold", "normalised", "exact", "F1"]);
+    for (prediction, gold) in [
         ("The Norse.", "norse"),
         ("in France", "France"),
         ("10 or 11 centuries", "11 centuries"),
         ("north-west", "north west"),
         ("", "France"),
-    ];
-    let rows = pairs.map(|(prediction, gold)| {
-        let (exact, f1) = (exact_match(prediction, gold), f1(prediction, gold));
-        [prediction.to_string(), gold.to_string(), normalize_answer(prediction), exact.to_string(), decimals(f1, 3)]
-    });
-    Table::new(&["prediction", "gold", "normalised", "exact", "F1"]).rows(rows);
+    ] {
+        let (exact, f1) = (exact_match(prediction, gold), decimals(f1(prediction, gold), 3));
+        table = table.row(&[&prediction, &gold, &normalize_answer(prediction), &exact, &f1]);
+    }
+    table;
     // Cell 3.
     let (precision, recall) = (2.0 / 4.0, 2.0 / 2.0);
     let by_hand = 2.0 * precision * recall / (precision + recall);
@@ -32,11 +32,10 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     &evaluation;
     // Cell 5.
     let curve = threshold_curve(&questions.dataset, &evaluation.predictions, 60)?;
-    let of = |figure: fn(&AtThreshold) -> f64| curve.iter().map(move |at| (at.threshold, figure(at)));
     Lines::new("Scores by threshold", "threshold on the null odds", "percent")
-        .line("F1, all", of(|at| at.f1))
-        .line("F1, with an answer", of(|at| at.has_answer_f1))
-        .line("rightly not answered", of(|at| at.no_answer))
+        .line("F1, all", curve.iter().map(|at| (at.threshold, at.f1)))
+        .line("F1, with an answer", curve.iter().map(|at| (at.threshold, at.has_answer_f1)))
+        .line("rightly not answered", curve.iter().map(|at| (at.threshold, at.no_answer)))
         .mark("0, the usual one", 0.0)
         .draw();
     // Cell 6.
@@ -45,26 +44,19 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     println!("F1 at threshold 0: {:.2}", evaluation.f1);
     println!("F1 at the best threshold, {best:.2}: {f1_at_best:.2}");
     // Cell 7.
-    let scores = scored(&questions.dataset, &evaluation.predictions);
-    let groups = by_question_word(&scores);
-    Bars::new("F1 by question word").bars(groups.iter().map(|g| (g.name.clone(), g.f1))).draw();
-    // Cell 8.
-    by_question_word(&scored(&questions.dataset, &evaluation.predictions));
-    // Cell 9.
-    by_answer_length(&scored(&questions.dataset, &evaluation.predictions));
-    // Cell 10.
-    let scores = scored(&questions.dataset, &evaluation.predictions);
-    let mut wrong: Vec<(f32, usize)> = Vec::new();
-    for (index, score) in scores.iter().enumerate().filter(|(_, score)| score.f1 == 0.0) {
-        let span = evaluation.predictions[index].best_span.as_ref();
-        wrong.push((span.map_or(0.0, |span| span.probability), index));
+    let words = by_question_word(&scored(&questions.dataset, &evaluation.predictions));
+    for group in &words {
+        println!("{:>6}: {:>3} questions, F1 {:.1}", group.name, group.questions, group.f1);
     }
-    wrong.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let (probability, index) = wrong[0];
-    println!("probability {probability:.2}, answered: {:?}", evaluation.predictions[index].text);
-    let span = evaluation.predictions[index].best_span.as_ref().map(|span| span.chars.clone());
-    highlight_answer(&questions.dataset.examples[index], span);
-    // Cell 11.
+    Bars::new("F1 by question word").bars(words.iter().map(|g| (g.name.clone(), g.f1))).draw();
+    // Cell 8.
+    by_answer_length(&scored(&questions.dataset, &evaluation.predictions));
+    // Cell 9.
+    let index = surest_mistake(&questions.dataset, &evaluation.predictions).unwrap();
+    let span = evaluation.predictions[index].best_span.clone().unwrap();
+    println!("probability {:.2}, best span: {:?}", span.probability, span.text);
+    highlight_answer(&questions.dataset.examples[index], Some(span.chars));
+    // Cell 10.
     finished("05-evaluation");
     Ok(())
 }

@@ -8,22 +8,24 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let model = trained_model()?;
     let source = model.display().to_string();
     let answerer = QuestionAnswerer::from_pretrained(&source, &device)?.with_top_k(5);
-    let text = "The stone bridge over the Lysna was built by Ane Holm in 1871. It has seven arches and is \
+    let text: &'static str = "The stone bridge over the Lysna was built by Ane Holm in 1871. It has seven arches and is \
                 214 m long. A flood destroyed its two eastern arches in 1926; they were rebuilt in concrete.";
-    let question = "Who built the bridge?";
+    let question: &'static str = "Who built the bridge?";
     let prediction = answerer.answer(question, text)?;
     &prediction;
     // Cell 3.
     let example = Example::new("bridge", question, text);
     highlight_answer(&example, prediction.best_span.clone().map(|span| span.chars));
     // Cell 4.
-    let asked = ["When was the bridge built?", "How long is it?", "What destroyed the eastern arches?"];
-    let predictions = answerer.answer_batch(&asked.map(|question| (question, text)))?;
-    let rows = asked.iter().zip(&predictions).map(|(question, prediction)| {
-        let probability = prediction.n_best[0].probability;
-        [question.to_string(), prediction.text.clone(), format!("{probability:.2}")]
-    });
-    Table::new(&["question", "answer", "probability"]).rows(rows);
+    let _ = {
+        let asked = ["When was the bridge built?", "How long is it?", "What destroyed the arches?"];
+        let predictions = answerer.answer_batch(&asked.map(|question| (question, text)))?;
+        let rows = asked.iter().zip(&predictions).map(|(question, prediction)| {
+            let probability = prediction.n_best[0].probability;
+            [question.to_string(), prediction.text.clone(), format!("{probability:.2}")]
+        });
+        Table::new(&["question", "answer", "probability"]).rows(rows)
+    };
     // Cell 5.
     let careful = answerer.clone().with_no_answer(0.0);
     for question in ["Who built the bridge?", "Which king paid for the harbour?"] {
@@ -34,7 +36,8 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let filler = "Rain fell on the hills all day, and nobody crossed the river. ".repeat(40);
     let long = format!("{filler}{text}");
     let found = answerer.answer("How many arches has the bridge?", &long)?;
-    println!("{:?} at characters {:?} of {}", found.text, found.best_span.as_ref().map(|s| s.chars.clone()), long.len());
+    let place = found.best_span.clone().unwrap().chars;
+    println!("{:?} at characters {place:?} of {}", found.text, long.chars().count());
     // Cell 7.
     let loaded = Pretrained::load(&model, 0, &device)?;
     let copy = fresh_run_dir("saved")?;

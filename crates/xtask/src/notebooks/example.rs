@@ -43,7 +43,15 @@ fn body(name: &str, cells: &[String]) -> String {
     );
     for (number, cell) in (1..).zip(cells) {
         body.push_str(&format!("    // Cell {number}.\n"));
+        let mut in_braces = false;
         for line in cell.lines().filter(|line| !line.starts_with(':')) {
+            // Braces that end a cell may have a value.
+            let line = match line {
+                "{" => "let _ = {",
+                "}" if in_braces => "};",
+                line => line,
+            };
+            in_braces = line == "let _ = {" || in_braces && line != "};";
             body.push_str(format!("    {line}").trim_end());
             body.push('\n');
         }
@@ -107,7 +115,8 @@ mod tests {
         let expected = "pub fn cells() -> Result<(), Box<dyn std::error::Error>> {\n    \
             // Cell 1.\n    use notebook_kit::prelude::*;\n    \
             // Cell 2.\n    for i in 0..2 {\n        f(i);\n    }\n    \
-            // Cell 3.\n    a\n        .draw();\n    Ok(())\n}\n";
+            // Cell 3.\n    a\n        .draw();\n    \
+            // Cell 4.\n    let _ = {\n        a\n    };\n    Ok(())\n}\n";
         assert!(text.ends_with(expected), "{text}");
     }
 }

@@ -34,10 +34,10 @@ pub(super) fn setup() -> Result<(), String> {
 }
 
 fn evcxr(home: &Home) -> Result<(), String> {
-    let program = home.join("evcxr/bin/evcxr_jupyter");
-    let version = Command::new(&program).arg("--version").output();
-    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    if version.is_ok_and(|version| version.split_whitespace().any(|word| word == EVCXR)) {
+    // The program itself does not tell its version; Cargo's list of what it installed does.
+    let installed = fs::read_to_string(home.join("evcxr/.crates.toml")).unwrap_or_default();
+    let is_there = installed.contains(&format!("\"evcxr_jupyter {EVCXR} "));
+    if is_there && home.join("evcxr/bin/evcxr_jupyter").is_file() {
         println!("evcxr_jupyter {EVCXR} is there");
         return Ok(());
     }
