@@ -37,7 +37,9 @@ pub use plot::{Bars, Lines, heat_map, histogram};
 pub use progress::PlainLines;
 pub use table::{Table, decimals};
 pub use thresholds::{AtThreshold, scored, surest_mistake, threshold_curve};
-pub use trained::{FINE_TUNING, FINE_TUNING_SETTINGS, device, trained_model};
+pub use trained::{device, fine_tuning, trained_model};
+
+pub use values::num_params;
 
 pub use {bert_qa, burn, fused_ops, qa_metrics, serde_json, squad_data, trainer};
 
@@ -49,7 +51,6 @@ pub mod prelude {
         BertConfig, BertForQuestionAnswering, DropoutSeed, PackedInput, Pretrained,
         QuestionAnswerer,
     };
-    pub use burn::module::Module;
     pub use burn::tensor::{Device, Distribution, Tensor};
     pub use fused_ops::{Activation, PackedLengths};
     pub use qa_metrics::{exact_match, f1, max_exact_match, max_f1, normalize_answer};

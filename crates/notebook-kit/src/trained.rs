@@ -6,9 +6,6 @@ use trainer::{Error, Trainer};
 use crate::data::{fresh_run_dir, quickstart, run_dir};
 use crate::progress::PlainLines;
 
-/// The run of `04-fine-tuning`, below `runs/notebooks/`.
-pub const FINE_TUNING: &str = "fine-tuning";
-
 /// The device that the notebooks compute on: the best one of this build and machine.
 ///
 /// # Errors
@@ -19,8 +16,18 @@ pub fn device() -> Result<Device, Error> {
     Ok(device)
 }
 
-/// What `04-fine-tuning` trains: the quick start for one epoch more, so that overfitting shows.
-pub const FINE_TUNING_SETTINGS: [&str; 1] = ["train.epochs=4"];
+/// What `04-fine-tuning` trains, and below which name in `runs/notebooks/`: the quick start for one epoch more, so
+/// that overfitting shows; where `NOTEBOOKS_QUICK` is set, as it is for `cargo xtask notebooks run --quick`, just
+/// enough that every cell has something to show.
+pub fn fine_tuning() -> (&'static str, &'static [&'static str]) {
+    match std::env::var_os("NOTEBOOKS_QUICK") {
+        None => ("fine-tuning", &["train.epochs=4"]),
+        Some(_) => (
+            "fine-tuning-quick",
+            &["train.epochs=3", "train.first=160", "dev.first=40"],
+        ),
+    }
+}
 
 /// The folder of the model that `04-fine-tuning` saved. Where it was not run yet, one is trained in the same way,
 /// which takes minutes.
@@ -28,15 +35,16 @@ pub const FINE_TUNING_SETTINGS: [&str; 1] = ["train.epochs=4"];
 /// # Errors
 /// If training fails.
 pub fn trained_model() -> Result<PathBuf, Error> {
-    let folder = run_dir(FINE_TUNING).join("model");
+    let (name, settings) = fine_tuning();
+    let folder = run_dir(name).join("model");
     if folder.join("model.safetensors").is_file() {
         println!("the model that 04-fine-tuning saved: {}", folder.display());
         return Ok(folder);
     }
     println!("04-fine-tuning was not run yet; training its model takes minutes");
-    let trainer = Trainer::new(quickstart(&FINE_TUNING_SETTINGS)?)?;
+    let trainer = Trainer::new(quickstart(settings)?)?;
     let outcome = trainer
-        .run_dir(fresh_run_dir(FINE_TUNING)?)
+        .run_dir(fresh_run_dir(name)?)
         .observer(PlainLines::every(10))
         .fit()?;
     let trained = outcome

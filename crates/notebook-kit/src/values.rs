@@ -229,6 +229,11 @@ impl<const D: usize> RichDisplay for Tensor<D, Int> {
     }
 }
 
+/// How many numbers a module, or a part of one, learns.
+pub fn num_params(module: &impl burn::module::Module) -> usize {
+    module.num_params()
+}
+
 fn shape(dims: &[usize], dtype: &str) -> Html {
     let values: usize = dims.iter().product();
     Html(format!(

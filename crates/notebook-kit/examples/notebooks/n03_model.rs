@@ -24,9 +24,9 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     }
     let layer = 4 * linear(width, width) + linear(width, inner) + linear(inner, width) + 4 * width;
     let tables = config.vocab_size + config.max_position_embeddings + config.type_vocab_size;
-    let embeddings = pretrained.model.embeddings().num_params();
-    let layers: usize = pretrained.model.layers().iter().map(|layer| layer.num_params()).sum();
-    let all = pretrained.model.num_params();
+    let embeddings = num_params(pretrained.model.embeddings());
+    let layers: usize = pretrained.model.layers().iter().map(num_params).sum();
+    let all = num_params(&pretrained.model);
     Table::new(&["part", "parameters", "by hand"])
         .row(&[&"embeddings", &embeddings, &(tables * width + 2 * width)])
         .row(&[&"layers", &layers, &(config.num_hidden_layers * layer)])

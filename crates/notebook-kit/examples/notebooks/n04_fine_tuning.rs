@@ -4,12 +4,13 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     // Cell 1.
     use notebook_kit::prelude::*;
     // Cell 2.
-    println!("{}", FINE_TUNING_SETTINGS.join("\n"));
-    let config = quickstart(&FINE_TUNING_SETTINGS)?;
+    let (name, settings) = fine_tuning();
+    println!("{}", settings.join("\n"));
+    let config = quickstart(settings)?;
     println!("warm-up {}, then {:?}", config.train.warmup_ratio, config.train.lr_scheduler_type);
     println!("AdamW, decay {}, clipped at {}", config.train.weight_decay, config.train.max_grad_norm);
     // Cell 3.
-    let run_dir = fresh_run_dir(FINE_TUNING)?;
+    let run_dir = fresh_run_dir(name)?;
     let outcome: Outcome = {
         let run = Trainer::new(config.clone())?.run_dir(&run_dir).observer(PlainLines::every(20));
         let flag = run.stop_flag();

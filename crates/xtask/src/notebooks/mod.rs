@@ -16,7 +16,8 @@ use ipynb::Notebook;
 const USAGE: &str = "\
 cargo xtask notebooks setup            installs what the notebooks need into the user's cache folder
 cargo xtask notebooks lab              opens them in JupyterLab
-cargo xtask notebooks run [NAME…]      runs them in one kernel; fails on any error, panic or missing end
+cargo xtask notebooks run [NAME…]      runs them in one kernel; fails on any error, panic or missing end;
+                                       --quick trains on less, --timings tells how long each cell took
 cargo xtask notebooks render [NAME…]   the same, and writes them as HTML to target/notebooks
 cargo xtask notebooks check            a failing cell, a restart and a wrong folder do what they should
 cargo xtask notebooks sync             strips outputs, and writes the cells into notebook-kit's example";
@@ -106,11 +107,18 @@ fn chosen(names: &[&String]) -> Result<Vec<PathBuf>, String> {
 
 /// Runs notebooks; gives the paths of the copies with outputs. Arguments with `--` go to `run.py`.
 fn execute(arguments: &[String]) -> Result<Vec<PathBuf>, String> {
-    let (options, names): (Vec<_>, Vec<_>) = arguments.iter().partition(|a| a.starts_with("--"));
+    let (mut options, names): (Vec<_>, Vec<_>) =
+        arguments.iter().partition(|a| a.starts_with("--"));
+    let given = options.len();
+    options.retain(|option| *option != "--quick");
+    let is_quick = options.len() < given;
     let paths = chosen(&names)?;
     let out = root().join("target/notebooks");
     let mut command = Home::find()?.python("run.py")?;
     command.arg("--out").arg(&out).args(options).args(&paths);
+    if is_quick {
+        command.env("NOTEBOOKS_QUICK", "1");
+    }
     succeed(&mut command)?;
     Ok(paths
         .iter()
