@@ -55,7 +55,7 @@ impl AttentionMaps {
     /// # Panics
     /// If the model has no such layer or head.
     pub fn draw(&self, layer: usize, head: usize) -> Svg {
-        let title = format!("Layer {layer}, head {head}: each row's word looks at");
+        let title = format!("Layer {layer}, head {head}");
         heat_map(&title, &self.tokens, &self.tokens, &self.head(layer, head))
     }
 

@@ -4,7 +4,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::{COLOURS, draw, text_style};
 use crate::Svg;
 
-const CELL: i32 = 18;
+const CELL: i32 = 16;
 const TOP: i32 = 40;
 const ROOM_PER_CHARACTER: f64 = 7.4;
 
@@ -29,7 +29,7 @@ pub fn heat_map(title: &str, rows: &[String], columns: &[String], values: &[Vec<
         14 + (ROOM_PER_CHARACTER * longest.unwrap_or(0) as f64) as i32
     };
     let (left, top) = (room(rows), TOP + room(columns));
-    let width = (left + CELL * columns.len() as i32 + 16).max(420);
+    let width = (left + CELL * columns.len() as i32 + 16).max(340);
     let height = top + CELL * rows.len() as i32 + 12;
     draw((width as u32, height as u32), |page| {
         let title = format!("{title} (darkest: {highest:.2})");
