@@ -88,7 +88,7 @@ pub fn show_window(feature: &Feature, tokenizer: &QaTokenizer) -> Html {
         let colour = match position {
             position if feature.has_answer() && answer.contains(&position) => "#bfe3cd",
             position if feature.context.contains(&position) => "#f2f4f7",
-            position if token.starts_with('[') && position != 0 || position == 0 => "#c9ced6",
+            position if token.starts_with('[') || position == 0 => "#c9ced6",
             _ => "#dbe9f6",
         };
         let token = escape(&token);

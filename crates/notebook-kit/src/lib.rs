@@ -19,6 +19,7 @@ mod measure;
 mod mistakes;
 mod plot;
 mod progress;
+mod scores;
 mod table;
 mod thresholds;
 mod trained;

@@ -100,8 +100,11 @@ mod tests {
             start_position: 0,
             end_position: 0,
         };
-        let lengths = |length| padded(&[feature.clone()], length)[0].len();
+        let lengths = |length| padded(std::slice::from_ref(&feature), length)[0].len();
         assert_eq!((lengths(8), lengths(2)), (8, 3));
-        assert_eq!(padded(&[feature.clone()], 5)[0].input_ids, [1, 2, 3, 0, 0]);
+        assert_eq!(
+            padded(std::slice::from_ref(&feature), 5)[0].input_ids,
+            [1, 2, 3, 0, 0]
+        );
     }
 }

@@ -46,7 +46,8 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     for mistake in Mistake::ALL {
         let long = right_labels(mistake, &train.examples, &tokenizer, 384)?;
         let short = right_labels(mistake, &train.examples, &tokenizer, 64)?;
-        table = table.row(&[&format!("{mistake:?}"), &format!("{long:.1} %"), &format!("{short:.1} %")]);
+        let name = format!("{mistake:?}");
+        table = table.row(&[&name, &format!("{long:.1} %"), &format!("{short:.1} %")]);
     }
     table;
     // Cell 8.

@@ -47,7 +47,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let (epoch, best) = lowest(&others).unwrap();
     let (_, last) = others[others.len() - 1];
     let (_, training) = *curves.epochs("epoch/train_loss").last().unwrap();
-    println!("on other questions the loss was lowest after epoch {epoch}: {best:.2}; at the end {last:.2}");
+    println!("on other questions: lowest after epoch {epoch}, {best:.2}; at the end {last:.2}");
     println!("on the training questions it ended at {training:.2}: {:.1} times less", last / training);
     // Cell 9.
     Lines::new("Scores on other questions", "epoch", "percent")

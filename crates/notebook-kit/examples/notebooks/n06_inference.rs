@@ -8,8 +8,9 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let model = trained_model()?;
     let source = model.display().to_string();
     let answerer = QuestionAnswerer::from_pretrained(&source, &device)?.with_top_k(5);
-    let text: &'static str = "The stone bridge over the Lysna was built by Ane Holm in 1871. It has seven arches and is \
-                214 m long. A flood destroyed its two eastern arches in 1926; they were rebuilt in concrete.";
+    let text: &'static str = "The stone bridge over the Lysna was built by Ane Holm in 1871. It has \
+        seven arches and is 214 m long. A flood destroyed its two eastern arches in 1926; they were \
+        rebuilt in concrete.";
     let question: &'static str = "Who built the bridge?";
     let prediction = answerer.answer(question, text)?;
     &prediction;

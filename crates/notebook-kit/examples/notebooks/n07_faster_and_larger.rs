@@ -14,7 +14,8 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     // Cell 3.
     let longest = four.iter().map(|feature| feature.len()).max().unwrap();
     let mut table = Table::new(&["batch of 4", "tokens", "ms", "MB"]);
-    for (name, length) in [("packed", 0), ("padded to the longest", longest), ("padded to 384", 384)] {
+    let lengths = [("packed", 0), ("padded to the longest", longest), ("padded to 384", 384)];
+    for (name, length) in lengths {
         let batch = PackedBatch::new(&padded(&four, length), &[0, 1, 2, 3]);
         let cost = measure(1, || pretrained.model.loss(&batch, &device, None).0.backward());
         table = table.row(&[&name, &batch.tokens(), &cost.ms(), &cost.mb()]);
@@ -27,7 +28,9 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     }
     let (q, k, v) = (random(600, 384), random(600, 384), random(600, 384));
     let lengths = PackedLengths::new(&[60, 90, 200, 250]);
-    let fused = measure(5, || fused_ops::attention(q.clone(), k.clone(), v.clone(), &lengths, 12, None));
+    let fused = measure(5, || {
+        fused_ops::attention(q.clone(), k.clone(), v.clone(), &lengths, 12, None)
+    });
     let reference = measure(5, || {
         fused_ops::reference::attention(q.clone(), k.clone(), v.clone(), &lengths, 12, None)
     });

@@ -44,7 +44,7 @@ pub(super) fn label(value: f64, range: &Range<f64>) -> String {
     if value.abs() < 1e-9 * span {
         return "0".into();
     }
-    if span < 1e-2 || span >= 1e6 {
+    if !(1e-2..1e6).contains(&span) {
         return format!("{value:.1e}");
     }
     let digits = (1.0 - span.log10().floor()).clamp(0.0, 4.0) as usize;

@@ -110,6 +110,7 @@ mod tests {
             ":dep notebook-kit = { path = \"x\" }\nuse notebook_kit::prelude::*;",
             "for i in 0..2 {\n    f(i);\n}",
             "a\n    .draw()",
+            "{\n    a\n}",
         ];
         let text = body("01-data", &cells.map(String::from));
         let expected = "pub fn cells() -> Result<(), Box<dyn std::error::Error>> {\n    \
