@@ -27,8 +27,8 @@ def main():
         works(session, first_cell)
         failing_cells(session)
         session.restart()
-        works(session, first_cell)
         expect("a restart forgets variables", errors(outputs := session.run("kept.len()", CELL)), outputs)
+        works(session, first_cell)
     with tempfile.TemporaryDirectory() as elsewhere, Session(elsewhere) as session:
         told = "\n".join(errors(outputs := session.run(first_cell, CELL)))
         is_told = "No such file or directory" in told and "../crates/notebook-kit" in told
