@@ -12,6 +12,10 @@ from nbformat.v4 import new_output
 KERNEL = "squad-burn"
 
 
+# What notebook-kit draws. evcxr falls back to its `Debug` form where a cell moves a variable of its own into it.
+RICH = ("Svg(", "Html(", "Table {", "()")
+
+
 class Failed(Exception):
     """A cell that did not end as it should."""
 
@@ -95,8 +99,13 @@ def errors(outputs):
     """What of a cell's outputs tells of a failure. A panic and a cell that ends in an `Err` count as success for the
     kernel: they show on standard error alone."""
     told = [f"{o.ename}: {o.evalue}\n" + plain("\n".join(o.traceback)) for o in outputs if o.output_type == "error"]
+    told += [f"shown as text: {shown[:60]}" for shown in map(plain_result, outputs) if shown.startswith(RICH)]
     stderr = text(outputs, "stderr")
     return told + ([stderr] if stderr.strip() else [])
+
+
+def plain_result(output):
+    return output.get("data", {}).get("text/plain", "")
 
 
 def plain(text):

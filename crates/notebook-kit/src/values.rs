@@ -10,6 +10,15 @@ use crate::display::{Html, RichDisplay, escape};
 use crate::highlight::highlight_answer;
 use crate::table::{Table, decimals};
 
+/// A loop, or braces without a value, show nothing.
+impl RichDisplay for () {
+    fn html(&self) -> Html {
+        Html::default()
+    }
+
+    fn evcxr_display(&self) {}
+}
+
 impl RichDisplay for Example {
     fn html(&self) -> Html {
         let mut html = Html(format!(

@@ -18,17 +18,20 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     fn words(text: &str) -> f64 {
         text.split_whitespace().count() as f64
     }
-    let contexts = train.examples.iter().map(|e| words(&e.context));
-    let contexts = histogram("Contexts of the sample", "words", contexts, 20);
-    let answers = train.examples.iter().flat_map(|e| &e.answers).map(|a| words(&a.text));
-    let answers = histogram("Gold answers of the sample", "words", answers, 12);
-    side_by_side(&[contexts, answers]);
+    let _ = {
+        let contexts = train.examples.iter().map(|e| words(&e.context));
+        let answers = train.examples.iter().flat_map(|e| &e.answers).map(|a| words(&a.text));
+        side_by_side(&[
+            histogram("Contexts of the sample", "words", contexts, 20),
+            histogram("Gold answers of the sample", "words", answers, 12),
+        ])
+    };
     // Cell 6.
     let mut places = Vec::<f64>::new();
     for e in train.examples.iter().filter(|e| !e.is_impossible) {
         places.push(e.answers[0].start as f64 / e.context.chars().count() as f64);
     }
-    histogram("Where the answer begins", "share of the context before it", places, 20);
+    histogram("Where the answer begins", "share of the context before it", places.clone(), 20);
     // Cell 7.
     let mut counts = std::collections::BTreeMap::<String, f64>::new();
     for e in &train.examples {
@@ -38,7 +41,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let mut counts: Vec<(String, f64)> = counts.into_iter().collect();
     counts.sort_by(|a, b| b.1.total_cmp(&a.1));
     counts.truncate(12);
-    Bars::new("First words of the questions").bars(counts).draw();
+    Bars::new("First words of the questions").bars(counts.clone()).draw();
     // Cell 8.
     let several = dev.examples.iter().find(|e| e.answers.len() > 1).unwrap().clone();
     &several;

@@ -61,7 +61,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
             break;
         }
     }
-    highlight_answer(&broken, taken);
+    highlight_answer(&broken, taken.clone());
     // Cell 9.
     let mended = make_features(std::slice::from_ref(&broken), &tokenizer, &small)?;
     for window in mended.iter().filter(|window| window.has_answer()) {

@@ -34,13 +34,13 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
         .mark("stopped and went on", 40.0)
         .draw();
     // Cell 6.
-    let rate = curves.steps("train/learning_rate");
-    Lines::new("Learning rate", "optimizer step", "rate").line("of the head", rate).draw();
+    Lines::new("Learning rate", "optimizer step", "rate")
+        .line("of the head", curves.steps("train/learning_rate"))
+        .draw();
     // Cell 7.
-    let (training, others) = (curves.epochs("epoch/train_loss"), curves.epochs("epoch/dev_loss"));
     Lines::new("Loss of each epoch", "epoch", "loss")
-        .dotted("on the training questions", training)
-        .dotted("on other questions", others)
+        .dotted("on the training questions", curves.epochs("epoch/train_loss"))
+        .dotted("on other questions", curves.epochs("epoch/dev_loss"))
         .draw();
     // Cell 8.
     let others = curves.epochs("epoch/dev_loss");

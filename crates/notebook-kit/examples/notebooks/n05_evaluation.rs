@@ -55,7 +55,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let index = surest_mistake(&questions.dataset, &evaluation.predictions).unwrap();
     let span = evaluation.predictions[index].best_span.clone().unwrap();
     println!("probability {:.2}, best span: {:?}", span.probability, span.text);
-    highlight_answer(&questions.dataset.examples[index], Some(span.chars));
+    highlight_answer(&questions.dataset.examples[index], Some(span.chars.clone()));
     // Cell 10.
     finished("05-evaluation");
     Ok(())
