@@ -61,12 +61,13 @@ def take(name, out, text):
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
         page.goto(f"{ADDRESS}/lab/tree/{name}")
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=120_000)
-        # The kernel has started, and the page is drawn.
-        page.wait_for_selector("[title*='Idle' i], [data-status='idle']", state="attached", timeout=120_000)
-        page.wait_for_timeout(2000)
+        # The status line says that the kernel has started.
+        page.wait_for_function("document.body.innerText.includes('| Idle')", timeout=300_000)
         cell = page.locator(".jp-Notebook .jp-Cell", has_text=text).first
-        cell.evaluate("cell => cell.scrollIntoView({block: 'start'})")
-        page.wait_for_timeout(2000)
+        for _ in range(3):
+            # Cells above are drawn as they come into view, and push this one away.
+            cell.evaluate("cell => cell.scrollIntoView({block: 'start'})")
+            page.wait_for_timeout(1500)
         page.screenshot(path=out)
         browser.close()
 
