@@ -1,6 +1,7 @@
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
+use burn::tensor::activation::softmax;
 use fused_ops::{Activation, PackedLengths, attention, linear};
 
 use crate::dropout::Site;
@@ -122,6 +123,23 @@ impl BertLayer {
         )
     }
 
+    /// What each token of one window looks at: `[heads, tokens, tokens]`, a query's row sums to 1.
+    ///
+    /// `hidden` is `[tokens, hidden_size]`, as [`BertLayer::forward`] has it. For pictures: the forward
+    /// pass itself never holds these probabilities.
+    pub fn attention_probabilities(&self, hidden: Tensor<2>) -> Tensor<3> {
+        let [tokens, hidden_size] = hidden.dims();
+        let head_size = hidden_size / self.num_attention_heads;
+        let heads = |projection: &Linear| -> Tensor<3> {
+            apply(projection, hidden.clone(), Activation::Identity)
+                .reshape([tokens, self.num_attention_heads, head_size])
+                .swap_dims(0, 1)
+        };
+        let projections = &self.attention.self_attention;
+        let scores = heads(&projections.query).matmul(heads(&projections.key).transpose());
+        softmax(scores / (head_size as f64).sqrt(), 2)
+    }
+
     /// The end of both sub-layers: project, drop, add the residual, normalise.
     fn sub_layer(
         &self,
@@ -155,4 +173,59 @@ pub(crate) fn apply(module: &Linear, input: Tensor<2>, activation: Activation) -
         .expect("every linear layer here has a bias")
         .val();
     linear(input, module.weight.val(), bias, activation)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution};
+
+    use super::*;
+
+    /// Attention from its probabilities is what the fused operation computes without them.
+    #[test]
+    #[allow(deprecated)] // Burn marks NdArray as superseded; it is what this project runs on.
+    fn probabilities_are_those_of_the_forward_pass() {
+        let device = Device::ndarray();
+        let (tokens, width, heads) = (7, 24, 3);
+        let init = &mut Init::new(&device, 0.5, 1e-12, 3);
+        let layer = BertLayer::new(&small(width, heads), 0, init);
+        let hidden = Tensor::<2>::random([tokens, width], Distribution::Default, &device);
+        let probabilities = layer.attention_probabilities(hidden.clone());
+        assert_eq!(probabilities.dims(), [heads, tokens, tokens]);
+
+        let projections = &layer.attention.self_attention;
+        let project = |projection| apply(projection, hidden.clone(), Activation::Identity);
+        let value = project(&projections.value)
+            .reshape([tokens, heads, width / heads])
+            .swap_dims(0, 1);
+        let ours = probabilities.clone().matmul(value).swap_dims(0, 1);
+        let expected = attention(
+            project(&projections.query),
+            project(&projections.key),
+            project(&projections.value),
+            &PackedLengths::new(&[tokens]),
+            heads,
+            None,
+        );
+        let largest = |difference: Tensor<2>| difference.abs().max().into_scalar::<f32>();
+        let ours = ours.reshape([tokens, width]);
+        assert!(largest(ours - expected.clone()) < 1e-5);
+        // The mean over heads is another thing.
+        let mean = probabilities.mean_dim(0).expand([heads, tokens, tokens]);
+        let value = project(&projections.value)
+            .reshape([tokens, heads, width / heads])
+            .swap_dims(0, 1);
+        let other = mean.matmul(value).swap_dims(0, 1).reshape([tokens, width]);
+        assert!(largest(other - expected) > 1e-3);
+    }
+
+    fn small(hidden_size: usize, num_attention_heads: usize) -> BertConfig {
+        let fixture = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/fixtures/tiny-bert/config.json"
+        );
+        let mut config = BertConfig::read(fixture.as_ref()).expect("the fixture can be read");
+        (config.hidden_size, config.num_attention_heads) = (hidden_size, num_attention_heads);
+        config
+    }
 }

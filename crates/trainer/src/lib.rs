@@ -70,7 +70,9 @@ pub use model_folder::model_folder;
 pub use observer::{EpochReport, EvaluationReport, Observer, RunStart, StepReport};
 pub use optimizer::Optimizer;
 pub use progress::Progress;
-pub use report::report;
+pub use report::{
+    Group, ScoredExample, by_answer_length, by_context_length, by_question_word, report,
+};
 pub use run_dir::RunDir;
 pub use schedule::Schedule;
 pub use state::Best;

@@ -1,7 +1,8 @@
-//! The workspace's own chores: `cargo xtask check`, `cargo xtask tidy` and `cargo xtask bench`.
+//! The workspace's own chores: `cargo xtask check`, `tidy`, `bench` and `notebooks`.
 
 mod bench;
 mod features;
+mod notebooks;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -13,11 +14,13 @@ fn main() -> ExitCode {
         Some("check") => features::complaints(),
         Some("tidy") => tidy::complaints(),
         Some("bench") => return bench::run(&arguments[1..]),
+        Some("notebooks") => return notebooks::run(&arguments[1..]),
         _ => {
             eprintln!(
-                "cargo xtask check   the documented commands share one build of Burn\n\
-                 cargo xtask tidy    the invariants of ARCHITECTURE.md hold\n\
-                 cargo xtask bench   ours against PyTorch: train, answer, scaling, ops, guard"
+                "cargo xtask check       the documented commands share one build of Burn\n\
+                 cargo xtask tidy        the invariants of ARCHITECTURE.md hold\n\
+                 cargo xtask bench       ours against PyTorch: train, answer, scaling, ops, guard\n\
+                 cargo xtask notebooks   the notebooks: setup, lab, run, render, check, sync"
             );
             return ExitCode::from(2);
         }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use crate::{cargo_tree, root};
+use crate::{cargo_tree, notebooks, root};
 
 /// What each crate may use of ours.
-const ARROWS: [(&str, &str); 8] = [
+const ARROWS: [(&str, &str); 9] = [
     ("qa-metrics", ""),
     ("squad-data", ""),
     ("process-group", ""),
@@ -15,6 +15,10 @@ const ARROWS: [(&str, &str); 8] = [
     (
         "trainer",
         "bert-qa squad-data qa-metrics fused-ops torch-shim",
+    ),
+    (
+        "notebook-kit",
+        "trainer bert-qa squad-data qa-metrics fused-ops",
     ),
     ("xtask", ""),
 ];
@@ -57,6 +61,7 @@ pub(crate) fn complaints() -> Vec<String> {
             complaints.extend(arrows(name, &packages));
         }
     });
+    complaints.extend(notebooks::complaints());
     let squad_data = |features: &str| {
         let edges = "--edges=normal,build";
         let arguments =

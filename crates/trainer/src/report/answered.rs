@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use squad_data::{Dataset, Example};
 
+use super::groups::ScoredExample;
 use super::outcome::Outcome;
 use super::run::{Run, read_json};
 use crate::{Config, Error, read_questions};
@@ -29,6 +30,16 @@ pub(super) struct Answered {
     /// From 0 to 1.
     pub(super) f1: f64,
     pub(super) outcome: Outcome,
+}
+
+impl Answered {
+    pub(super) fn scored(&self) -> ScoredExample<'_> {
+        ScoredExample {
+            example: &self.example,
+            exact: self.exact,
+            f1: self.f1,
+        }
+    }
 }
 
 /// What is left of the dev set.

@@ -149,13 +149,14 @@ pub(super) fn outcomes(answered: &[Answered]) -> Markup {
 
 /// F1 against lengths, and by question word.
 pub(super) fn lengths(answered: &[Answered]) -> Markup {
+    let scored: Vec<_> = answered.iter().map(Answered::scored).collect();
     html! {
         section #lengths {
             h2 { "Length against F1" }
             div.groups {
-                (groups("Words of the gold answer", &by_answer_length(answered)))
-                (groups("Words of the context", &by_context_length(answered)))
-                (groups("Question word", &by_question_word(answered)))
+                (groups("Words of the gold answer", &by_answer_length(&scored)))
+                (groups("Words of the context", &by_context_length(&scored)))
+                (groups("Question word", &by_question_word(&scored)))
             }
             p.note {
                 "Words are what white space divides; the gold answer is the first one. A question belongs to the first \

@@ -1,16 +1,29 @@
 //! Scores by length and by question word.
 
-use super::answered::Answered;
+use squad_data::Example;
+
+/// A question with the score of its answer.
+#[derive(Clone, Copy, Debug)]
+pub struct ScoredExample<'a> {
+    /// The question.
+    pub example: &'a Example,
+    /// Whether the answer is exactly a gold one.
+    pub exact: bool,
+    /// F1, from 0 to 1.
+    pub f1: f64,
+}
 
 /// The questions that have something in common, and how well they were answered.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Group {
-    pub(super) name: String,
-    pub(super) questions: usize,
+pub struct Group {
+    /// What they have in common.
+    pub name: String,
+    /// How many they are.
+    pub questions: usize,
     /// Exact match in percent.
-    pub(super) exact: f64,
+    pub exact: f64,
     /// F1 in percent.
-    pub(super) f1: f64,
+    pub f1: f64,
 }
 
 /// The first lengths of groups of words; the last group has no end.
@@ -21,29 +34,29 @@ const QUESTION_WORDS: [&str; 8] = [
     "what", "who", "when", "where", "which", "why", "how", "other",
 ];
 
-/// By the words of the first gold answer; those without one come first.
-pub(super) fn by_answer_length(answered: &[Answered]) -> Vec<Group> {
+/// Scores by the words of the first gold answer; questions without one come first.
+pub fn by_answer_length(scored: &[ScoredExample]) -> Vec<Group> {
     let mut names = vec!["no answer".to_owned()];
     names.extend(range_names(&ANSWER_WORDS));
-    let group = |answered: &Answered| {
-        let gold = answered.example.answers.first();
+    let group = |scored: &ScoredExample| {
+        let gold = scored.example.answers.first();
         gold.map_or(0, |gold| 1 + range_of(&ANSWER_WORDS, words(&gold.text)))
     };
-    group_by(answered, &names, group)
+    group_by(scored, &names, group)
 }
 
-/// By the words of the context.
-pub(super) fn by_context_length(answered: &[Answered]) -> Vec<Group> {
+/// Scores by the words of the context.
+pub fn by_context_length(scored: &[ScoredExample]) -> Vec<Group> {
     let names: Vec<_> = range_names(&CONTEXT_WORDS).collect();
-    let group = |answered: &Answered| range_of(&CONTEXT_WORDS, words(&answered.example.context));
-    group_by(answered, &names, group)
+    let group = |scored: &ScoredExample| range_of(&CONTEXT_WORDS, words(&scored.example.context));
+    group_by(scored, &names, group)
 }
 
-/// By the first question word, wherever it stands in the question.
-pub(super) fn by_question_word(answered: &[Answered]) -> Vec<Group> {
+/// Scores by the first question word, wherever it stands in the question.
+pub fn by_question_word(scored: &[ScoredExample]) -> Vec<Group> {
     let names = QUESTION_WORDS.map(str::to_owned);
-    group_by(answered, &names, |answered| {
-        question_word(&answered.example.question)
+    group_by(scored, &names, |scored| {
+        question_word(&scored.example.question)
     })
 }
 
@@ -82,12 +95,12 @@ fn range_names(firsts: &[usize]) -> impl Iterator<Item = String> {
 
 /// The means of each group that has questions, in the order of `names`.
 fn group_by(
-    answered: &[Answered],
+    scored: &[ScoredExample],
     names: &[String],
-    group: impl Fn(&Answered) -> usize,
+    group: impl Fn(&ScoredExample) -> usize,
 ) -> Vec<Group> {
     let mut sums = vec![(0usize, 0.0, 0.0); names.len()];
-    for question in answered {
+    for question in scored {
         let (questions, exact, f1) = &mut sums[group(question)];
         *questions += 1;
         *exact += f64::from(question.exact);
@@ -106,27 +119,17 @@ fn group_by(
 
 #[cfg(test)]
 mod tests {
-    use squad_data::{Answer, Example};
+    use squad_data::Answer;
 
-    use super::super::outcome::Outcome;
     use super::*;
 
-    fn answered(question: &str, gold: &str, f1: f64) -> Answered {
+    fn example(question: &str, gold: &str) -> Example {
         let mut example = Example::new("q", question, gold.repeat(2));
         if !gold.is_empty() {
             let text = gold.to_owned();
             example.answers.push(Answer { text, start: 0 });
         }
-        Answered {
-            example,
-            text: String::new(),
-            span: None,
-            probability: None,
-            null_odds: None,
-            exact: f1 == 1.0,
-            f1,
-            outcome: Outcome::Exact,
-        }
+        example
     }
 
     #[test]
@@ -163,11 +166,17 @@ mod tests {
 
     #[test]
     fn groups_are_means_over_their_questions_and_empty_ones_are_left_out() {
-        let all = [
-            answered("Who?", "a b c", 1.0),
-            answered("Who?", "a b c d", 0.5),
-            answered("Why?", "", 0.0),
+        let examples = [
+            example("Who?", "a b c"),
+            example("Who?", "a b c d"),
+            example("Why?", ""),
         ];
+        let scored = |(example, f1)| ScoredExample {
+            example,
+            exact: f1 == 1.0,
+            f1,
+        };
+        let all: Vec<_> = examples.iter().zip([1.0, 0.5, 0.0]).map(scored).collect();
         let group = |name: &str, questions, exact, f1| Group {
             name: name.into(),
             questions,

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::run_dir::write_whole;
+pub use groups::{Group, ScoredExample, by_answer_length, by_context_length, by_question_word};
+
 use answered::Answers;
 use run::Run;
 

@@ -1,0 +1,85 @@
+use bert_qa::{PackedInput, Pretrained};
+use burn::tensor::{Device, Tensor};
+use squad_data::{Example, PackedBatch, WindowOptions, make_features};
+use trainer::Error;
+
+use crate::Svg;
+use crate::plot::heat_map;
+
+/// What every head of every layer looks at while a model reads one question with its context.
+#[derive(Clone, Debug)]
+pub struct AttentionMaps {
+    /// The window's tokens.
+    pub tokens: Vec<String>,
+    /// Of each layer `[heads, tokens, tokens]`.
+    layers: Vec<Tensor<3>>,
+}
+
+impl AttentionMaps {
+    /// Reads the first window of a question.
+    ///
+    /// # Errors
+    /// If the question does not fit a window.
+    pub fn new(pretrained: &Pretrained, example: &Example, device: &Device) -> Result<Self, Error> {
+        let tokenizer = &pretrained.companions.tokenizer;
+        let examples = std::slice::from_ref(example);
+        let features = make_features(examples, tokenizer, &WindowOptions::default())?;
+        let batch = PackedBatch::new(&features, &[0]);
+        let input = PackedInput::new(&batch, device);
+        let mut hidden = pretrained.model.embeddings().forward(&input, None);
+        let mut layers = Vec::new();
+        for layer in pretrained.model.layers() {
+            layers.push(layer.attention_probabilities(hidden.clone()));
+            hidden = layer.forward(hidden, &input.lengths, None);
+        }
+        let token = |id: &u32| tokenizer.token(*id).unwrap_or_else(|| id.to_string());
+        Ok(Self {
+            tokens: features[0].input_ids.iter().map(token).collect(),
+            layers,
+        })
+    }
+
+    /// One head's probabilities, a row per query; layers and heads are counted from 0.
+    ///
+    /// # Panics
+    /// If the model has no such layer or head.
+    pub fn head(&self, layer: usize, head: usize) -> Vec<Vec<f32>> {
+        let tokens = self.tokens.len();
+        let map = self.layers[layer].clone().narrow(0, head, 1);
+        let values: Vec<f32> = map.into_data().iter::<f32>().collect();
+        values.chunks(tokens).map(<[f32]>::to_vec).collect()
+    }
+
+    /// One head's probabilities as a picture.
+    ///
+    /// # Panics
+    /// If the model has no such layer or head.
+    pub fn draw(&self, layer: usize, head: usize) -> Svg {
+        let title = format!("Layer {layer}, head {head}");
+        heat_map(&title, &self.tokens, &self.tokens, &self.head(layer, head))
+    }
+
+    /// How much of a head's attention goes to tokens at the same distance, averaged over the window: (distance,
+    /// share), where 1 is the next token and -1 the one before.
+    ///
+    /// # Panics
+    /// If the model has no such layer or head.
+    pub fn by_distance(&self, layer: usize, head: usize, most: i32) -> Vec<(f64, f64)> {
+        let map = self.head(layer, head);
+        let share = |distance: i32| {
+            let places = 0..map.len() as i32;
+            let pairs = places.clone().filter_map(|row| {
+                let column = row + distance;
+                places
+                    .contains(&column)
+                    .then(|| f64::from(map[row as usize][column as usize]))
+            });
+            let (sum, count) =
+                pairs.fold((0.0, 0u32), |(sum, count), value| (sum + value, count + 1));
+            sum / f64::from(count.max(1))
+        };
+        (-most..=most)
+            .map(|distance| (f64::from(distance), share(distance)))
+            .collect()
+    }
+}

@@ -1,0 +1,111 @@
+use std::hint::black_box;
+use std::time::Instant;
+
+use squad_data::Feature;
+
+/// What a piece of work cost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// Seconds: the median of the repetitions.
+    pub seconds: f64,
+    /// Bytes that the process held at most meanwhile, where the system tells it.
+    pub peak_bytes: Option<u64>,
+}
+
+/// Does a piece of work once to warm up, and then so many times with a clock.
+pub fn measure<T>(repetitions: usize, mut work: impl FnMut() -> T) -> Measured {
+    // Work whose result nobody looks at could be left out by the compiler.
+    let mut once = || drop(black_box(work()));
+    let is_reset = reset_peak();
+    once();
+    let mut seconds: Vec<f64> = (0..repetitions.max(1))
+        .map(|_| {
+            let started = Instant::now();
+            once();
+            started.elapsed().as_secs_f64()
+        })
+        .collect();
+    seconds.sort_by(f64::total_cmp);
+    Measured {
+        seconds: seconds[seconds.len() / 2],
+        peak_bytes: trainer::peak_memory_bytes().filter(|_| is_reset),
+    }
+}
+
+impl Measured {
+    /// Milliseconds, for a table.
+    pub fn ms(&self) -> String {
+        format!("{:.1}", 1000.0 * self.seconds)
+    }
+
+    /// Peak memory in MB, for a table.
+    pub fn mb(&self) -> String {
+        self.peak_bytes
+            .map_or("–".into(), |bytes| format!("{:.0}", bytes as f64 / 1e6))
+    }
+
+    /// How many times as fast as something else.
+    pub fn speed_up_over(&self, slower: &Self) -> String {
+        format!("{:.2}", slower.seconds / self.seconds)
+    }
+}
+
+/// Sets the process's peak back to what it holds now; Linux alone can.
+fn reset_peak() -> bool {
+    std::fs::write("/proc/self/clear_refs", "5").is_ok()
+}
+
+/// Windows as a padded batch has them: every one as long as the longest or as `length`, filled up with token 0,
+/// which is `[PAD]`. For measuring what padding costs: here the model reads the filling like any token.
+pub fn padded(features: &[Feature], length: usize) -> Vec<Feature> {
+    let pad = |feature: &Feature| {
+        let mut feature = feature.clone();
+        feature.input_ids.resize(length.max(feature.len()), 0);
+        feature
+    };
+    features.iter().map(pad).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_and_the_peak_are_those_of_the_work() {
+        let mut calls = 0;
+        let small = measure(3, || calls += 1);
+        assert_eq!(calls, 4);
+        let slow = measure(3, || {
+            std::thread::sleep(std::time::Duration::from_millis(5))
+        });
+        assert!(
+            slow.seconds >= 0.005 && small.seconds < 0.005,
+            "{slow:?} {small:?}"
+        );
+        assert_eq!(slow.speed_up_over(&slow), "1.00");
+        // Touched, so that the system gives it.
+        let large = measure(1, || vec![1u8; 64 << 20]);
+        if let Some(bytes) = large.peak_bytes {
+            assert!(bytes >= 64 << 20, "{large:?}");
+        }
+    }
+
+    #[test]
+    fn padding_fills_up_and_never_cuts() {
+        let feature = Feature {
+            example: 0,
+            input_ids: vec![1, 2, 3],
+            context: 1..2,
+            max_context: 1..2,
+            offsets: vec![(0, 1)],
+            start_position: 0,
+            end_position: 0,
+        };
+        let lengths = |length| padded(std::slice::from_ref(&feature), length)[0].len();
+        assert_eq!((lengths(8), lengths(2)), (8, 3));
+        assert_eq!(
+            padded(std::slice::from_ref(&feature), 5)[0].input_ids,
+            [1, 2, 3, 0, 0]
+        );
+    }
+}

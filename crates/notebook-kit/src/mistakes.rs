@@ -1,0 +1,216 @@
+//! What goes wrong between an answer's place in the text and its label: each mistake as code that makes it.
+
+use std::ops::Range;
+
+use squad_data::{Example, QaTokenizer, Tokens};
+use trainer::Error;
+
+/// A way to get labels wrong that published code has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mistake {
+    /// None.
+    None,
+    /// `answer_start` counts characters; it is compared with positions in bytes.
+    BytesForCharacters,
+    /// The answer is looked up by its text: the first place where it occurs is not always the right one.
+    FirstOccurrence,
+    /// Token positions of the context are used as positions of the window, in which the question comes first.
+    QuestionForgotten,
+    /// The context is cut at the window's end, without a second window; an answer behind it is labelled `[CLS]`.
+    CutAtTheEnd,
+}
+
+impl Mistake {
+    /// Every one.
+    pub const ALL: [Self; 5] = [
+        Self::None,
+        Self::BytesForCharacters,
+        Self::FirstOccurrence,
+        Self::QuestionForgotten,
+        Self::CutAtTheEnd,
+    ];
+}
+
+/// A question as a program with a mistake tokenises and labels it.
+struct Labelled<'a> {
+    example: &'a Example,
+    question: Tokens,
+    context: Tokens,
+    mistake: Mistake,
+    max_seq_length: usize,
+}
+
+/// What the labels of a program with this mistake stand for in the context, in Unicode code points; `None` where
+/// they stand for no text of it: for `[CLS]` ("no answer"), or for a part of the question.
+///
+/// # Errors
+/// If the tokenizer cannot express a text.
+pub fn labelled_range(
+    mistake: Mistake,
+    example: &Example,
+    tokenizer: &QaTokenizer,
+    max_seq_length: usize,
+) -> Result<Option<Range<usize>>, Error> {
+    let labelled = Labelled {
+        example,
+        question: tokenizer.encode(example.stripped_question())?,
+        context: tokenizer.encode(&example.context)?,
+        mistake,
+        max_seq_length,
+    };
+    Ok(labelled.range())
+}
+
+/// The share of answerable questions whose labels stand for the first gold answer, in percent. A model learns what
+/// the others say.
+///
+/// # Errors
+/// If the tokenizer cannot express a text.
+pub fn right_labels(
+    mistake: Mistake,
+    examples: &[Example],
+    tokenizer: &QaTokenizer,
+    max_seq_length: usize,
+) -> Result<f64, Error> {
+    let (mut right, mut all) = (0u32, 0u32);
+    for example in examples {
+        let Some(gold) = example.answers.first() else {
+            continue;
+        };
+        let range = labelled_range(mistake, example, tokenizer, max_seq_length)?;
+        all += 1;
+        right += u32::from(range == Some(gold.char_range()));
+    }
+    Ok(100.0 * f64::from(right) / f64::from(all))
+}
+
+impl Labelled<'_> {
+    fn range(&self) -> Option<Range<usize>> {
+        let gold = self.gold()?;
+        let (first, last) = self.tokens(&gold)?;
+        // In the window there are [CLS], the question and [SEP] before the context.
+        let before = self.question.ids.len() + 2;
+        if self.mistake == Mistake::CutAtTheEnd && before + last + 1 >= self.max_seq_length {
+            return None;
+        }
+        let (first, last) = match self.mistake {
+            Mistake::QuestionForgotten => (first.checked_sub(before)?, last.checked_sub(before)?),
+            _ => (first, last),
+        };
+        Some(
+            self.context.offsets.get(first)?.0 as usize..self.context.offsets.get(last)?.1 as usize,
+        )
+    }
+
+    /// Where the program believes that the answer stands.
+    fn gold(&self) -> Option<Range<usize>> {
+        let answer = self.example.answers.first()?;
+        match self.mistake {
+            Mistake::FirstOccurrence => {
+                let context: &str = &self.example.context;
+                let start = context[..context.find(&answer.text)?].chars().count();
+                Some(start..start + answer.text.chars().count())
+            }
+            _ => Some(answer.char_range()),
+        }
+    }
+
+    /// First and last token that it takes for the answer's.
+    fn tokens(&self, gold: &Range<usize>) -> Option<(usize, usize)> {
+        let offsets: Vec<(usize, usize)> = match self.mistake {
+            Mistake::BytesForCharacters => self.byte_offsets(),
+            _ => self
+                .context
+                .offsets
+                .iter()
+                .map(|(a, b)| (*a as usize, *b as usize))
+                .collect(),
+        };
+        let first = offsets.iter().position(|(_, end)| *end > gold.start)?;
+        let last = offsets.iter().rposition(|(start, _)| *start < gold.end)?;
+        (first <= last).then_some((first, last))
+    }
+
+    fn byte_offsets(&self) -> Vec<(usize, usize)> {
+        let context: &str = &self.example.context;
+        let mut bytes: Vec<usize> = context.char_indices().map(|(byte, _)| byte).collect();
+        bytes.push(context.len());
+        let byte = |char: u32| bytes[(char as usize).min(bytes.len() - 1)];
+        self.context
+            .offsets
+            .iter()
+            .map(|(start, end)| (byte(*start), byte(*end)))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use squad_data::Answer;
+
+    use super::*;
+
+    fn tokenizer() -> QaTokenizer {
+        let path = "../squad-data/tests/fixtures/tokenizer.json";
+        QaTokenizer::from_file(&Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+    }
+
+    /// "the" and "cat" are words of the fixture's vocabulary.
+    fn example(context: &str, text: &str, start: usize) -> Example {
+        let mut example = Example::new("q", "who ate?", context);
+        example.answers.push(Answer {
+            text: text.into(),
+            start,
+        });
+        example
+    }
+
+    fn text(mistake: Mistake, example: &Example, length: usize) -> Option<String> {
+        let range = labelled_range(mistake, example, &tokenizer(), length).unwrap()?;
+        example.slice(range).map(str::to_owned)
+    }
+
+    #[test]
+    fn each_mistake_goes_wrong_in_its_own_way_and_none_is_right() {
+        let plain = example("the old cat ate the cat", "cat", 20);
+        assert_eq!(
+            labelled_range(Mistake::None, &plain, &tokenizer(), 64).unwrap(),
+            Some(20..23)
+        );
+        assert_eq!(
+            labelled_range(Mistake::FirstOccurrence, &plain, &tokenizer(), 64).unwrap(),
+            Some(8..11)
+        );
+        assert_eq!(text(Mistake::CutAtTheEnd, &plain, 64).unwrap(), "cat");
+        assert_eq!(text(Mistake::CutAtTheEnd, &plain, 9), None);
+        assert_ne!(
+            text(Mistake::QuestionForgotten, &plain, 64).as_deref(),
+            Some("cat")
+        );
+        // Two bytes each: the place in bytes is two further on.
+        let accents = example("éé the old cat ate", "cat", 11);
+        assert_eq!(text(Mistake::None, &accents, 64).unwrap(), "cat");
+        assert_ne!(
+            text(Mistake::BytesForCharacters, &accents, 64).as_deref(),
+            Some("cat")
+        );
+        assert_eq!(
+            text(Mistake::BytesForCharacters, &plain, 64).unwrap(),
+            "cat"
+        );
+    }
+
+    #[test]
+    fn shares_count_answerable_questions_alone() {
+        let examples = [
+            example("the cat ate", "cat", 4),
+            example("the cat ate the cat", "cat", 16),
+            Example::new("none", "who?", "the cat"),
+        ];
+        let share = |mistake| right_labels(mistake, &examples, &tokenizer(), 64).unwrap();
+        assert_eq!(share(Mistake::None), 100.0);
+        assert_eq!(share(Mistake::FirstOccurrence), 50.0);
+    }
+}

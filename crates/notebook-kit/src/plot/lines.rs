@@ -1,0 +1,222 @@
+use plotters::prelude::*;
+
+use super::scale::{label, range, tight_range};
+use super::{COLOURS, GRID, INK, PaintResult, SIZE, draw, text_style};
+use crate::Svg;
+
+/// Curves over one pair of axes.
+///
+/// ```
+/// use notebook_kit::Lines;
+///
+/// let svg = Lines::new("Loss", "optimizer step", "loss")
+///     .faint("each step", [(1.0, 5.0), (2.0, 3.0), (3.0, 3.5)])
+///     .line("smoothed", [(1.0, 5.0), (2.0, 4.0), (3.0, 3.7)])
+///     .draw();
+/// assert!(svg.as_str().contains("optimizer step"));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Lines {
+    title: String,
+    x: String,
+    y: String,
+    series: Vec<Series>,
+    marks: Vec<(String, f64)>,
+}
+
+#[derive(Clone, Debug)]
+struct Series {
+    name: String,
+    look: Look,
+    points: Vec<(f64, f64)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    Faint,
+    Plain,
+    Dotted,
+}
+
+/// Points drawn of a line: more would be closer together than a pixel.
+const POINTS: usize = 600;
+
+impl Lines {
+    /// Empty axes with a title and names.
+    pub fn new(title: &str, x: &str, y: &str) -> Self {
+        Self {
+            title: title.into(),
+            x: x.into(),
+            y: y.into(),
+            series: Vec::new(),
+            marks: Vec::new(),
+        }
+    }
+
+    /// A line through these points, given as (x, y).
+    #[must_use]
+    pub fn line(self, name: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        self.add(name, Look::Plain, points)
+    }
+
+    /// A thin line behind others, for what is noisy.
+    #[must_use]
+    pub fn faint(self, name: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        self.add(name, Look::Faint, points)
+    }
+
+    /// A line with a dot at each point, for few points.
+    #[must_use]
+    pub fn dotted(self, name: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        self.add(name, Look::Dotted, points)
+    }
+
+    /// A line across at this x.
+    #[must_use]
+    pub fn mark(mut self, name: &str, x: f64) -> Self {
+        self.marks.push((name.into(), x));
+        self
+    }
+
+    fn add(mut self, name: &str, look: Look, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        let finite = |point: &(f64, f64)| point.0.is_finite() && point.1.is_finite();
+        self.series.push(Series {
+            name: name.into(),
+            look,
+            points: points.into_iter().filter(finite).collect(),
+        });
+        self
+    }
+
+    /// The picture. Points that are not finite are left out.
+    pub fn draw(&self) -> Svg {
+        draw(SIZE, |page| self.paint(page))
+    }
+
+    fn paint(&self, page: &DrawingArea<SVGBackend, plotters::coord::Shift>) -> PaintResult {
+        let points = || self.series.iter().flat_map(|series| &series.points);
+        let marks = self.marks.iter().map(|(_, x)| *x);
+        let x = tight_range(points().map(|point| point.0).chain(marks));
+        let y = range(points().map(|point| point.1));
+        let mut chart = ChartBuilder::on(page)
+            .caption(&self.title, text_style(16.0))
+            .margin(12)
+            .set_label_area_size(LabelAreaPosition::Left, 64)
+            .set_label_area_size(LabelAreaPosition::Bottom, 46)
+            .build_cartesian_2d(x.clone(), y.clone())?;
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(GRID)
+            .axis_style(GRID)
+            .label_style(text_style(12.0))
+            .axis_desc_style(text_style(13.0))
+            .x_labels(8)
+            .y_labels(6)
+            .x_desc(&self.x)
+            .y_desc(&self.y)
+            .x_label_formatter(&|value| label(*value, &x))
+            .y_label_formatter(&|value| label(*value, &y))
+            .draw()?;
+        for (name, at) in &self.marks {
+            let ends = [(*at, y.start), (*at, y.end)];
+            let dashed = DashedLineSeries::new(ends, 5, 4, INK.stroke_width(1));
+            chart
+                .draw_series(dashed)?
+                .label(name)
+                .legend(|(x, y)| PathElement::new([(x, y), (x + 18, y)], INK.stroke_width(1)));
+        }
+        for (series, colour) in self.series.iter().zip(COLOURS.iter().cycle()) {
+            let style = match series.look {
+                Look::Faint => colour.mix(0.35).stroke_width(1),
+                Look::Plain | Look::Dotted => colour.stroke_width(2),
+            };
+            if series.look == Look::Dotted {
+                let dot = |point: &(f64, f64)| Circle::new(*point, 4, colour.filled());
+                chart.draw_series(series.points.iter().map(dot))?;
+            }
+            chart
+                .draw_series(LineSeries::new(thinned(&series.points), style))?
+                .label(&series.name)
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+        }
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperRight)
+            .background_style(WHITE.mix(0.85))
+            .label_font(text_style(12.0))
+            .draw()
+    }
+}
+
+/// Of many points the lowest and the highest of each stretch, in order.
+fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    if points.len() <= 2 * POINTS {
+        return points.to_vec();
+    }
+    let mut kept = Vec::new();
+    for stretch in points.chunks(points.len().div_ceil(POINTS)) {
+        let by_value = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
+        let ends = [
+            stretch.iter().min_by(by_value),
+            stretch.iter().max_by(by_value),
+        ];
+        let mut ends: Vec<_> = ends.into_iter().flatten().copied().collect();
+        ends.sort_by(|a, b| a.0.total_cmp(&b.0));
+        ends.dedup();
+        kept.extend(ends);
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_axes_and_series_stand_in_the_picture() {
+        let plot = Lines::new("Loss < 4", "step", "nats")
+            .faint("each step", [(1.0, 4.0), (2.0, 2.0)])
+            .dotted("epoch", [(2.0, 3.0)])
+            .mark("stopped", 1.5);
+        let svg = plot.draw();
+        for text in [
+            "Loss &lt; 4",
+            "step",
+            "nats",
+            "each step",
+            "epoch",
+            "stopped",
+        ] {
+            assert!(svg.as_str().contains(text), "{text}");
+        }
+        assert_eq!(svg.as_str().matches("<circle").count(), 1);
+        assert!(svg.as_str().starts_with("<svg") && svg.as_str().trim_end().ends_with("</svg>"));
+    }
+
+    #[test]
+    fn any_values_can_be_drawn() {
+        for values in [
+            &[][..],
+            &[f64::NAN],
+            &[0.0],
+            &[5.0, 5.0],
+            &[-3.0, 3e30],
+            &[1e-30, 2e-30],
+        ] {
+            let points = (0..).map(f64::from).zip(values.iter().copied());
+            let svg = Lines::new("t", "x", "y").line("a", points).draw();
+            assert!(!svg.as_str().contains("NaN"), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_line_keeps_its_peaks() {
+        let mut points: Vec<_> = (0..20_000).map(|x| (f64::from(x), 1.0)).collect();
+        points[7777].1 = 9.0;
+        let kept = thinned(&points);
+        assert!(kept.len() <= 2 * POINTS && kept.contains(&points[7777]));
+        assert!(kept.is_sorted_by(|a, b| a.0 <= b.0));
+    }
+}

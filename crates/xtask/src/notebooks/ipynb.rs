@@ -1,0 +1,198 @@
+//! Notebooks as they stand in git: without outputs, with short cells.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+pub(super) struct Notebook {
+    pub(super) path: PathBuf,
+    content: Value,
+}
+
+const MOST_LINES: usize = 15;
+const LONGEST_LINE: usize = 100;
+
+impl Notebook {
+    pub(super) fn read(path: &Path) -> Result<Self, String> {
+        let wrong = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
+        let text = std::fs::read_to_string(path).map_err(|e| wrong(&e))?;
+        Ok(Self {
+            path: path.into(),
+            content: serde_json::from_str(&text).map_err(|e| wrong(&e))?,
+        })
+    }
+
+    /// Without folder and ending.
+    pub(super) fn name(&self) -> String {
+        let stem = self.path.file_stem().unwrap_or_default();
+        stem.to_string_lossy().into_owned()
+    }
+
+    /// The sources of its code cells, in order.
+    pub(super) fn code(&self) -> Vec<String> {
+        let cells = self.content["cells"].as_array().into_iter().flatten();
+        cells
+            .filter(|cell| cell["cell_type"] == "code")
+            .map(source)
+            .collect()
+    }
+
+    /// Writes it again without what a kernel left in it.
+    pub(super) fn strip(&self) -> Result<(), String> {
+        let stripped = stripped(&self.content);
+        if stripped == self.content {
+            return Ok(());
+        }
+        let told = |e: &dyn std::fmt::Display| format!("{}: {e}", self.path.display());
+        let text = serde_json::to_string_pretty(&stripped).map_err(|e| told(&e))?;
+        let partial = self.path.with_extension("partial");
+        std::fs::write(&partial, as_jupyter(&text))
+            .and_then(|()| std::fs::rename(&partial, &self.path))
+            .map_err(|e| told(&e))
+    }
+
+    pub(super) fn complaints(&self) -> Vec<String> {
+        let name = self.name();
+        let mut complaints = Vec::new();
+        if stripped(&self.content) != self.content {
+            complaints.push(format!("{name}: has outputs: cargo xtask notebooks sync"));
+        }
+        let code = self.code();
+        for (number, cell) in (1..).zip(&code) {
+            let lines = cell.lines().count();
+            if lines > MOST_LINES {
+                complaints.push(format!(
+                    "{name}: cell {number} has {lines} lines, more than {MOST_LINES}"
+                ));
+            }
+            if cell.lines().any(|line| line.chars().count() > LONGEST_LINE) {
+                complaints.push(format!(
+                    "{name}: cell {number} has a line over {LONGEST_LINE} characters"
+                ));
+            }
+        }
+        let dependencies = code
+            .iter()
+            .flat_map(|cell| cell.lines())
+            .filter(|line| line.starts_with(":dep"));
+        if dependencies.count() != 1
+            || !code
+                .first()
+                .is_some_and(|cell| cell.starts_with(":dep notebook-kit"))
+        {
+            complaints.push(format!(
+                "{name}: not exactly one `:dep`, of notebook-kit, in its first cell"
+            ));
+        }
+        if code
+            .last()
+            .is_none_or(|cell| !cell.contains(&format!("finished(\"{name}\")")))
+        {
+            complaints.push(format!(
+                "{name}: its last cell does not call finished(\"{name}\")"
+            ));
+        }
+        complaints
+    }
+}
+
+/// JSON as Jupyter writes it: indented by one, where serde_json takes two.
+fn as_jupyter(text: &str) -> String {
+    let line = |line: &str| {
+        let content = line.trim_start();
+        format!(
+            "{}{content}\n",
+            " ".repeat((line.len() - content.len()) / 2)
+        )
+    };
+    text.lines().map(line).collect()
+}
+
+fn source(cell: &Value) -> String {
+    match &cell["source"] {
+        Value::Array(lines) => lines.iter().filter_map(Value::as_str).collect(),
+        other => other.as_str().unwrap_or_default().into(),
+    }
+}
+
+/// What belongs into git: sources, and which kernel runs them.
+fn stripped(content: &Value) -> Value {
+    let mut content = content.clone();
+    for cell in content["cells"].as_array_mut().into_iter().flatten() {
+        cell["metadata"] = json!({});
+        if cell["cell_type"] == "code" {
+            cell["outputs"] = json!([]);
+            cell["execution_count"] = Value::Null;
+        }
+    }
+    content["metadata"] = json!({
+        "kernelspec": { "display_name": "Rust (squad-burn)", "language": "rust", "name": "squad-burn" },
+        "language_info": { "file_extension": ".rs", "mimetype": "text/rust", "name": "Rust" },
+    });
+    content
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notebook(cells: Value) -> Notebook {
+        let content = json!({ "cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5 });
+        Notebook {
+            path: "n/01-data.ipynb".into(),
+            content: stripped(&content),
+        }
+    }
+
+    fn code(source: &str) -> Value {
+        json!({ "cell_type": "code", "source": source, "outputs": [], "metadata": {}, "execution_count": null })
+    }
+
+    const FIRST: &str = ":dep notebook-kit = { path = \"../crates/notebook-kit\" }";
+
+    #[test]
+    fn a_notebook_in_order_has_no_complaints() {
+        let notebook = notebook(json!([code(FIRST), code("finished(\"01-data\");")]));
+        assert_eq!(notebook.complaints(), [""; 0]);
+        assert_eq!(notebook.code().len(), 2);
+    }
+
+    #[test]
+    fn files_look_as_jupyter_writes_them() {
+        let text = serde_json::to_string_pretty(&json!({ "a": [{ "b": "  two" }] })).unwrap();
+        assert_eq!(
+            as_jupyter(&text),
+            "{\n \"a\": [\n  {\n   \"b\": \"  two\"\n  }\n ]\n}\n"
+        );
+    }
+
+    #[test]
+    fn each_rule_is_held() {
+        let end = || code("finished(\"01-data\");");
+        for (cells, complaint) in [
+            (
+                json!([code(FIRST), code(&"a;\n".repeat(16)), end()]),
+                "16 lines",
+            ),
+            (
+                json!([code(FIRST), code(&"a".repeat(101)), end()]),
+                "over 100",
+            ),
+            (json!([code("let a = 1;"), end()]), "`:dep`"),
+            (
+                json!([code(FIRST), code(":dep serde = \"1\""), end()]),
+                "`:dep`",
+            ),
+            (json!([code(FIRST), code("finished(\"02\");")]), "last cell"),
+        ] {
+            let complaints = notebook(cells).complaints();
+            assert!(
+                complaints.len() == 1 && complaints[0].contains(complaint),
+                "{complaints:?}"
+            );
+        }
+        let mut executed = notebook(json!([code(FIRST), end()]));
+        executed.content["cells"][0]["outputs"] = json!([{ "output_type": "stream" }]);
+        assert!(executed.complaints()[0].contains("has outputs"));
+    }
+}

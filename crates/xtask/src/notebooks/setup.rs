@@ -1,0 +1,256 @@
+//! `cargo xtask notebooks setup`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+
+use super::home::{Home, NO_RUSTUP};
+use super::{chosen, succeed};
+use crate::root;
+
+const EVCXR: &str = "0.22.0";
+
+/// Installs everything; what is there already is left alone.
+pub(super) fn setup() -> Result<(), String> {
+    let home = Home::find()?;
+    evcxr(&home)?;
+    let sources = standard_library(&home)?;
+    python(&home)?;
+    kernel(&home, &sources)?;
+    println!(
+        "the first cell: compiles Burn and this workspace, minutes where that was not done before"
+    );
+    let first = chosen(&[])?
+        .into_iter()
+        .next()
+        .ok_or("there is no notebook")?;
+    succeed(home.python("run.py")?.arg("--first-cell").arg(first))?;
+    println!(
+        "\nThe notebooks are ready. To open them in JupyterLab:\n\n    cargo xtask notebooks lab\n"
+    );
+    Ok(())
+}
+
+fn evcxr(home: &Home) -> Result<(), String> {
+    // The program itself does not tell its version; Cargo's list of what it installed does.
+    let installed = fs::read_to_string(home.join("evcxr/.crates.toml")).unwrap_or_default();
+    let is_there = installed.contains(&format!("\"evcxr_jupyter {EVCXR} "));
+    if is_there && home.join("evcxr/bin/evcxr_jupyter").is_file() {
+        println!("evcxr_jupyter {EVCXR} is there");
+        return Ok(());
+    }
+    println!("compiling evcxr_jupyter {EVCXR}, 20 to 25 minutes of processor time");
+    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
+    let mut install = Command::new(cargo);
+    install.args([
+        "install",
+        "evcxr_jupyter",
+        "--locked",
+        "--force",
+        "--version",
+        EVCXR,
+        "--root",
+    ]);
+    // Its objects go to a temporary folder, not among those of the workspace.
+    install
+        .arg(home.join("evcxr"))
+        .env_remove("CARGO_TARGET_DIR")
+        .envs(NO_RUSTUP);
+    succeed(&mut install)
+}
+
+/// The sources of the standard library, without which evcxr does not know the type of `vec![1]`.
+fn standard_library(home: &Home) -> Result<PathBuf, String> {
+    if let Some(found) = find_sources() {
+        println!("standard-library sources: {}", found.display());
+        return Ok(found);
+    }
+    let named = std::env::var_os("RUST_SRC_PATH").map(PathBuf::from);
+    if let Some(named) = named {
+        return Err(format!(
+            "RUST_SRC_PATH: {} has no core/src/lib.rs",
+            named.display()
+        ));
+    }
+    if Path::new("/etc/debian_version").is_file() {
+        println!("installing Debian's rust-web-src, for the sources of the standard library");
+        for arguments in [
+            ["update", "-q"].as_slice(),
+            &["install", "-y", "-q", "rust-web-src"],
+        ] {
+            let mut apt = match is_root() {
+                true => Command::new("apt-get"),
+                false => Command::new("sudo"),
+            };
+            if !is_root() {
+                apt.arg("apt-get");
+            }
+            apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+            succeed(
+                apt.stdout(fs::File::create(home.join("apt.log")).map_err(|e| e.to_string())?),
+            )?;
+        }
+    }
+    find_sources().ok_or_else(|| {
+        "no sources of the standard library: install your system's package of them (Debian: rust-web-src, Fedora: \
+         rust-src), or `rustup component add rust-src`, or set RUST_SRC_PATH to a folder that holds core/, alloc/ and std/"
+            .into()
+    })
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+/// Where they are: named, with the toolchain, or from a package.
+fn find_sources() -> Option<PathBuf> {
+    let has_core = |folder: &PathBuf| folder.join("core/src/lib.rs").is_file();
+    if let Some(named) = std::env::var_os("RUST_SRC_PATH") {
+        return Some(PathBuf::from(named)).filter(has_core);
+    }
+    let sysroot = Command::new("rustc")
+        .arg("--print=sysroot")
+        .envs(NO_RUSTUP)
+        .output()
+        .ok()?;
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());
+    let packages = fs::read_dir("/usr/src").into_iter().flatten().flatten();
+    let mut packages: Vec<_> = packages.map(|entry| entry.path().join("library")).collect();
+    packages.sort();
+    let toolchain = sysroot.join("lib/rustlib/src/rust/library");
+    [toolchain]
+        .into_iter()
+        .chain(packages.into_iter().rev())
+        .find(has_core)
+}
+
+fn python(home: &Home) -> Result<(), String> {
+    let wanted = fs::read_to_string(tools("requirements.txt")).map_err(|e| e.to_string())?;
+    let installed = home.join("python/requirements.txt");
+    if fs::read_to_string(&installed).is_ok_and(|found| found == wanted) {
+        println!("JupyterLab is there");
+        return Ok(());
+    }
+    println!("installing JupyterLab");
+    succeed(
+        Command::new("python3")
+            .args(["-m", "venv"])
+            .arg(home.join("python")),
+    )?;
+    let mut pip = Command::new(home.join("python/bin/python"));
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--requirement",
+    ]);
+    succeed(pip.arg(tools("requirements.txt")))?;
+    write(&installed, &wanted)
+}
+
+/// The kernel as Jupyter finds it, with what it needs beside it.
+fn kernel(home: &Home, sources: &Path) -> Result<(), String> {
+    for (script, place) in [
+        ("kernel.py", "kernel.py"),
+        ("cargo.sh", "bin/cargo"),
+        ("rustup.sh", "bin/rustup"),
+    ] {
+        let text = fs::read_to_string(tools(script)).map_err(|e| format!("{script}: {e}"))?;
+        write(&home.join(place), &text)?;
+        executable(&home.join(place))?;
+    }
+    let manifest =
+        fs::read_to_string(root().join("Cargo.toml")).map_err(|e| format!("Cargo.toml: {e}"))?;
+    write(&home.join("build/.cargo/config.toml"), &profiles(&manifest))?;
+    let python = home.join("python/bin/python");
+    let mut environment = json!({ "RUST_SRC_PATH": sources });
+    for (name, value) in NO_RUSTUP {
+        environment[name] = json!(value);
+    }
+    let kernel = json!({
+        "argv": [python, home.join("kernel.py"), "{connection_file}"],
+        "display_name": "Rust (squad-burn)",
+        "language": "rust",
+        "interrupt_mode": "message",
+        "env": environment,
+    });
+    write(
+        &home.join("python/share/jupyter/kernels/squad-burn/kernel.json"),
+        &format!("{kernel:#}\n"),
+    )
+}
+
+/// The workspace's profiles, as settings of Cargo: evcxr would compile everything in its own way, unoptimised
+/// where it matters. Cells need no line tables.
+fn profiles(manifest: &str) -> String {
+    let mut kept = String::new();
+    let mut in_profile = false;
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            in_profile = line.starts_with("[profile.dev");
+        }
+        if in_profile && !line.starts_with('#') && !line.trim().is_empty() {
+            kept.push_str(&line.replace("\"line-tables-only\"", "false"));
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
+fn tools(name: &str) -> PathBuf {
+    root().join("tools/notebooks").join(name)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    let told = |e: std::io::Error| format!("{}: {e}", path.display());
+    if fs::read_to_string(path).is_ok_and(|found| found == text) {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(told)?;
+    }
+    let partial = path.with_extension("partial");
+    fs::write(&partial, text)
+        .and_then(|()| fs::rename(&partial, path))
+        .map_err(told)
+}
+
+#[cfg(unix)]
+fn executable(path: &Path) -> Result<(), String> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+        .map_err(|e| format!("{}: {e}", path.display()))
+}
+
+#[cfg(not(unix))]
+fn executable(_: &Path) -> Result<(), String> {
+    Err("the notebooks' kernel needs a Unix system".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profiles_are_all_that_is_taken_from_the_manifest() {
+        let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+        let profiles = profiles(&manifest);
+        assert!(
+            profiles.starts_with("[profile.dev]\nopt-level = "),
+            "{profiles}"
+        );
+        assert!(
+            profiles.contains("[profile.dev.package.fused-ops]\nopt-level = 3\n"),
+            "{profiles}"
+        );
+        assert!(
+            !profiles.contains("line-tables") && !profiles.contains("workspace"),
+            "{profiles}"
+        );
+    }
+}

@@ -1,0 +1,59 @@
+"""What a reader may do to a kernel: a cell that fails, a restart, a notebook in another folder.
+
+usage: check_kernel.py NOTEBOOK    the notebook whose first cell brings notebook-kit
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+from session import Session, errors, text
+
+CELL = 600
+FIRST_CELL = 3000
+
+
+def expect(what, holds, outputs):
+    if not holds:
+        sys.exit(f"{what}: {outputs}")
+    print(f"{what}: yes", flush=True)
+
+
+def main():
+    path = Path(sys.argv[1])
+    first_cell = next(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+    with Session(path.parent) as session:
+        works(session, first_cell)
+        failing_cells(session)
+        session.restart()
+        expect("a restart forgets variables", errors(outputs := session.run("kept.len()", CELL)), outputs)
+        works(session, first_cell)
+    with tempfile.TemporaryDirectory() as elsewhere, Session(elsewhere) as session:
+        told = "\n".join(errors(outputs := session.run(first_cell, CELL)))
+        is_told = "No such file or directory" in told and "../crates/notebook-kit" in told
+        expect("another folder is told, with the path that is missing", is_told, outputs)
+
+
+def works(session, first_cell):
+    expect("the first cell runs", not errors(outputs := session.run(first_cell, FIRST_CELL)), outputs)
+    code = "let (kept, dev) = sample()?;\nprintln!(\"{} questions\", kept.len());"
+    expect("the kit works", text(outputs := session.run(code, CELL), "stdout") == "576 questions\n", outputs)
+
+
+def failing_cells(session):
+    """Each must be seen to fail, and leave what was there before."""
+    for what, code, message in [
+        ("a panic", "let numbers = vec![1];\nnumbers[kept.len()];", "index out of bounds"),
+        ("an Err", "let missing = Dataset::read(std::path::Path::new(\"none.json\"))?;", "none.json"),
+        ("what does not compile", "let wrong: usize = \"text\";", "mismatched types"),
+        ("a mistaken setting", "quickstart(&[\"train.epoch=1\"])?;", "train.epoch"),
+    ]:
+        told = "\n".join(errors(outputs := session.run(code, CELL)))
+        expect(f"{what} is told", message in told, outputs)
+        after = session.run('println!("{}", kept.len());', CELL)
+        expect(f"after {what} variables are still there", text(after, "stdout") == "576\n", after)
+
+
+if __name__ == "__main__":
+    main()
