@@ -14,6 +14,7 @@
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/native_layer_norm_backward.h>
 #include <c10/core/Stream.h>
+#include <c10/util/Exception.h>
 #include <omp.h>
 #include <cstring>
 #include <exception>
@@ -52,6 +53,10 @@ void give(at::Tensor** out, T&&... tensors) {
   ((*out++ = new at::Tensor(std::forward<T>(tensors))), ...);
 }
 
+struct Silence : c10::WarningHandler {
+  void process(const c10::Warning&) override {}
+};
+
 std::vector<at::Tensor> list(at::Tensor* const* tensors, size_t count) {
   std::vector<at::Tensor> all;
   all.reserve(count);
@@ -85,6 +90,9 @@ void shim_restore_threads(ShimThreads before) {
 
 // "highest", "high" (TF32 on GPUs) or "medium" (bf16 inside products on CPUs that have it).
 char* shim_set_float32_matmul_precision(const char* precision) {
+  // It warns of its own future, on the user's terminal.
+  Silence silence;
+  c10::WarningUtils::WarningHandlerGuard guard(&silence);
   return caught([=] { at::globalContext().setFloat32MatmulPrecision(precision); });
 }
 
