@@ -10,12 +10,12 @@ const PAIRS: [[&str; 2]; 3] = [
     ["run -p trainer --features cpu", "test --workspace"],
     [
         "run -p trainer --features libtorch",
-        "test --workspace --features trainer/libtorch",
+        "test --workspace --features libtorch",
     ],
     // `cuda` is a feature of `trainer` alone: Burn is that of `libtorch`.
     [
         "run -p trainer --features cuda",
-        "test --workspace --features trainer/libtorch",
+        "test --workspace --features libtorch",
     ],
 ];
 

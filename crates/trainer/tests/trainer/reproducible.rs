@@ -1,6 +1,9 @@
 //! The same run again is the same run, bit for bit.
 
-use crate::support::Sandbox;
+#[cfg(target_os = "linux")]
+use std::{collections::BTreeMap, ffi::OsString};
+
+use crate::support::{Sandbox, wait_for};
 
 const SETTINGS: &[&str] = &["train.epochs=1", "train.learning_rate=1e-3", "dev.first=2"];
 
@@ -49,21 +52,18 @@ fn two_runs_in_one_process_are_those_of_two_processes() {
     assert!(sandbox.weights("in-1") != sandbox.weights("in-2"));
 }
 
-/// Processor time of each thread of a process, in ticks.
+/// Processor time of each thread of a process, in ticks, by the thread's number.
 #[cfg(target_os = "linux")]
-fn ticks(process: u32) -> Vec<u64> {
+fn ticks(process: u32) -> BTreeMap<OsString, u64> {
     let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
-    let stats =
-        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
-    let times = stats.map(|stat| {
+    let times = tasks.filter_map(|task| {
+        let task = task.ok()?;
+        let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
         // The fields behind the name, which stands in parentheses; user and system time are 14 and 15.
-        let fields: Vec<_> = stat
-            .rsplit(')')
-            .next()
-            .unwrap()
-            .split_whitespace()
-            .collect();
-        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+        let fields = stat.rsplit(')').next().unwrap().split_whitespace();
+        let fields: Vec<_> = fields.skip(11).take(2).collect();
+        let time = |place: usize| fields[place].parse::<u64>().unwrap();
+        Some((task.file_name(), time(0) + time(1)))
     });
     times.collect()
 }
@@ -93,10 +93,14 @@ fn one_thread_is_one_thread() {
             .stderr(std::process::Stdio::null())
             .spawn()
             .unwrap();
+        // What is loaded and read before the first step is the main thread's work.
+        wait_for("line", || sandbox.reports(threads) > 0);
+        let before = ticks(child.id());
+        let since = |time: (&OsString, &u64)| time.1 - before.get(time.0).unwrap_or(&0);
         // Two seconds of processor time, however long that takes on this machine.
-        let times = loop {
+        let times: Vec<u64> = loop {
             std::thread::sleep(std::time::Duration::from_millis(20));
-            let times = ticks(child.id());
+            let times: Vec<_> = ticks(child.id()).iter().map(since).collect();
             if times.iter().sum::<u64>() > 200 {
                 break times;
             }

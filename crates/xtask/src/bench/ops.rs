@@ -72,7 +72,7 @@ fn build_stopwatch() -> Result<String, String> {
     ]);
     // `.cargo/config.toml` sets the variable whether or not anything is there.
     if std::env::var_os("LIBTORCH").is_some_and(|path| Path::new(&path).exists()) {
-        command.arg("--features=trainer/libtorch");
+        command.arg("--features=libtorch");
     }
     let messages = process::run(command.current_dir(root()))?.stdout;
     let messages = messages
