@@ -1,6 +1,7 @@
 //! The specialised kernels against the reference forms, in value and in gradient, on each backend
 //! that this build has kernels for (`cargo test --workspace` has NdArray; LibTorch comes with the
 //! feature `tch`, on the CPU and on a GPU where there is one).
+#![allow(clippy::duplicate_mod)] // On purpose: the tests are the same files on every backend.
 #![allow(deprecated)] // Burn marks both backends as superseded; their kernels are what is tested here.
 
 #[cfg(all(feature = "ndarray", target_os = "linux", target_arch = "x86_64"))]

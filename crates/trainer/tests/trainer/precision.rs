@@ -2,14 +2,6 @@
 
 use crate::support::Sandbox;
 
-const SETTINGS: &[&str] = &[
-    "train.max_steps=4",
-    "train.learning_rate=1e-3",
-    "train.warmup_ratio=0",
-    "dev.first=1",
-    "checkpoints.every_steps=4",
-];
-
 #[test]
 fn ndarray_has_f32_only_and_says_so() {
     let sandbox = Sandbox::new();
@@ -43,8 +35,15 @@ fn ndarray_has_f32_only_and_says_so() {
 mod libtorch {
     use safetensors::{Dtype, SafeTensors};
 
-    use super::SETTINGS;
     use crate::support::Sandbox;
+
+    const SETTINGS: &[&str] = &[
+        "train.max_steps=4",
+        "train.learning_rate=1e-3",
+        "train.warmup_ratio=0",
+        "dev.first=1",
+        "checkpoints.every_steps=4",
+    ];
 
     /// Losses of the steps of a run in this process.
     fn losses(sandbox: &Sandbox, run: &str, settings: &[&str]) -> Vec<f64> {

@@ -6,8 +6,8 @@ use tch::Device;
 use super::*;
 use crate::{DropoutKey, host, libtorch};
 
-/// Sums of some hundred products of numbers below 1, in another order.
-const TOLERANCE: f64 = 2e-5;
+/// Of the largest number: sums of some hundred products, in another order.
+const TOLERANCE: f64 = 2e-6;
 const SHAPE: [i64; 2] = [200, 96];
 
 /// Numbers in -1..1, the same every time.
@@ -16,10 +16,12 @@ fn numbers(seed: f64, shape: &[i64]) -> TchTensor {
     TchTensor::new((places * 0.7 + seed).sin().reshape(shape))
 }
 
+/// The largest difference, relative to the largest number (at least 1).
 fn distance(left: &Tensor, right: &Tensor) -> f64 {
     assert_eq!(left.size(), right.size());
+    let largest = |tensor: Tensor| tensor.abs().max().double_value(&[]);
     let difference = left.to_kind(Kind::Float) - right.to_kind(Kind::Float);
-    difference.abs().max().double_value(&[])
+    largest(difference) / largest(right.to_kind(Kind::Float)).max(1.0)
 }
 
 #[track_caller]
@@ -33,7 +35,8 @@ fn assert_close(ours: &[TchTensor], others: &[TchTensor], tolerance: f64) {
 /// Output and gradients of a linear layer on this file's functions, and on the CPU's.
 fn linear_layers(activation: Activation, kind: Kind) -> [Vec<TchTensor>; 2] {
     let input = cast(&numbers(1.0, &SHAPE), kind);
-    let (weight, bias) = (numbers(2.0, &[96, 130]), numbers(3.0, &[130]));
+    let weight = TchTensor::new(numbers(2.0, &[96, 130]).tensor * 0.1);
+    let bias = numbers(3.0, &[130]);
     let grad = cast(&numbers(4.0, &[200, 130]), kind);
     let of_gpu = {
         let (output, given) = linear(&input, &weight, &bias, activation, true);
@@ -64,10 +67,11 @@ fn linear_in_bf16_is_that_in_f32_up_to_its_rounding() {
     let expected = [Kind::BFloat16, Kind::BFloat16, Kind::Float, Kind::Float];
     assert!(kinds.eq(expected), "{half:?}");
     let [single, _] = linear_layers(Activation::Gelu, Kind::Float);
-    for (half, single) in half.iter().zip(&single) {
-        let largest = single.tensor.abs().max().double_value(&[]);
-        let share = distance(&half.tensor, &single.tensor) / largest;
-        assert!(share > 1e-5 && share < 2e-2, "{share}");
+    // Gradients of weight and bias add up 200 numbers near 1, each rounded to 4e-3, which nearly cancel.
+    let limits = [2e-2, 2e-2, 1e-1, 1e-1];
+    for ((half, single), limit) in half.iter().zip(&single).zip(limits) {
+        let share = distance(&half.tensor, &single.tensor);
+        assert!(share > 1e-5 && share < limit, "{share}");
     }
 }
 
@@ -160,9 +164,13 @@ fn adamw_is_that_of_the_cpu_and_changes_nothing_that_is_shared() {
     let shared = tensors();
     let ours = adamw_step(shared.clone(), gradient.clone(), &constants);
     assert_close(&shared, &tensors(), 1e-30);
-    assert_close(&[gradient.clone()], &[numbers(4.0, &[40_001])], 1e-30);
+    assert_close(
+        std::slice::from_ref(&gradient),
+        &[numbers(4.0, &[40_001])],
+        1e-30,
+    );
     let expected = host::adamw_step::<LibTorch>(tensors(), &gradient, &constants);
-    // Numbers of size 1, and steps of size 1e-2 / 1e-3 where the second moment is small.
+    // Steps are large where the second moment is small.
     assert_close(&ours, &expected, 1e-5);
     let whole = AdamW {
         gradient_scale: 1.0,
