@@ -153,19 +153,18 @@ impl Request<'_> {
     }
 
     fn matrix(&self, seed: u64, shape: [usize; 2]) -> Tensor<2> {
-        let data = TensorData::new(numbers(seed, shape[0] * shape[1]), shape);
-        match self.training {
-            true => Tensor::from_data(data, &self.device.clone().autodiff()).require_grad(),
-            false => Tensor::from_data(data, &self.device),
-        }
+        self.tensor(seed, shape)
     }
 
     fn vector(&self, seed: u64, len: usize) -> Tensor<1> {
-        let row = self.matrix(seed, [1, len]).detach().reshape([len]);
-        if self.training {
-            row.require_grad()
-        } else {
-            row
+        self.tensor(seed, [len])
+    }
+
+    fn tensor<const D: usize>(&self, seed: u64, shape: [usize; D]) -> Tensor<D> {
+        let data = TensorData::new(numbers(seed, shape.iter().product()), shape);
+        match self.training {
+            true => Tensor::from_data(data, &self.device.clone().autodiff()).require_grad(),
+            false => Tensor::from_data(data, &self.device),
         }
     }
 }

@@ -35,7 +35,7 @@ fn serve() {
         let line = line.expect("standard input");
         let (wanted, iterations) = line.rsplit_once(' ').expect("a request");
         if current.as_ref().is_none_or(|(name, _)| name != wanted) {
-            current = None; // Its tensors go first.
+            drop(current.take()); // Its tensors go first.
             current = Some((wanted.to_owned(), case(wanted)));
         }
         let (_, run) = current.as_mut().expect("a case");

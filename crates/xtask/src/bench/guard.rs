@@ -22,7 +22,7 @@ const SECONDS: u64 = 75;
 
 pub(super) fn run(options: &Options) -> Result<(), String> {
     let options = Options {
-        questions: 24,
+        questions: 16,
         ..options.clone()
     };
     let place = Place::find(&options, "train-v1.1-random-paragraphs.json", "train.json")?;

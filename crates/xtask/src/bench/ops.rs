@@ -6,13 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
 use super::machine::Circumstances;
 use super::options::Options;
-use super::place::{read, target};
+use super::place::{cargo, has_libtorch, read, target};
 use super::table::markdown;
 use super::{doc, process};
 use crate::root;
@@ -29,7 +28,7 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
     let _ = fs::remove_dir_all(&results);
     let stopwatch = build_stopwatch()?;
     let threads = options.threads.to_string();
-    let mut bench = Command::new(env!("CARGO"));
+    let mut bench = cargo();
     bench.args([
         "bench",
         "--profile=dev",
@@ -42,10 +41,7 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
         .env("CRITERION_HOME", &results)
         .env("THREADS", threads);
     bench.env("TIME_OPS", root().join("tools/reference/time_ops.py"));
-    let status = bench
-        .current_dir(root())
-        .status()
-        .map_err(|error| format!("cargo: {error}"))?;
+    let status = bench.status().map_err(|error| format!("cargo: {error}"))?;
     if !status.success() {
         return Err(format!("cargo bench: {status}"));
     }
@@ -63,18 +59,18 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
 }
 
 fn build_stopwatch() -> Result<String, String> {
-    let mut command = Command::new(env!("CARGO"));
+    eprintln!("building the stopwatch");
+    let mut command = cargo();
     command.args([
         "build",
         "--workspace",
         "--bench=stopwatch",
         "--message-format=json",
     ]);
-    // `.cargo/config.toml` sets the variable whether or not anything is there.
-    if std::env::var_os("LIBTORCH").is_some_and(|path| Path::new(&path).exists()) {
+    if has_libtorch() {
         command.arg("--features=libtorch");
     }
-    let messages = process::run(command.current_dir(root()))?.stdout;
+    let messages = process::run(&mut command)?.stdout;
     let messages = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());

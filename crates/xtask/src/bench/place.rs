@@ -111,17 +111,45 @@ impl Place {
 
 /// Built with libtorch where there is one.
 fn build_trainer() -> Result<PathBuf, String> {
-    // `.cargo/config.toml` sets the variable whether or not anything is there.
-    let libtorch = std::env::var_os("LIBTORCH").is_some_and(|path| Path::new(&path).exists());
-    let features = if libtorch { "libtorch" } else { "cpu" };
+    let features = if has_libtorch() { "libtorch" } else { "cpu" };
     eprintln!("building trainer with {features}");
-    let arguments = ["build", "-p", "trainer", "--features", features];
-    process::run(
-        Command::new(env!("CARGO"))
-            .args(arguments)
-            .current_dir(root()),
-    )?;
+    process::run(cargo().args(["build", "-p", "trainer", "--features", features]))?;
     Ok(target().join("debug/trainer"))
+}
+
+/// `.cargo/config.toml` sets the variable whether or not anything is there.
+pub(super) fn has_libtorch() -> bool {
+    std::env::var_os("LIBTORCH").is_some_and(|path| Path::new(&path).exists())
+}
+
+/// Cargo as it would be started from a shell: with the variables that `cargo xtask` has added, build scripts that look at
+/// them would run again, and libtorch's part of Burn with them.
+pub(super) fn cargo() -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    for (name, value) in std::env::vars_os() {
+        if is_cargos(&name.to_string_lossy(), Path::new(&value)) {
+            command.env_remove(name);
+        }
+    }
+    command.current_dir(root());
+    command
+}
+
+fn is_cargos(name: &str, value: &Path) -> bool {
+    let of_package = [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+        "CARGO_PRIMARY_",
+    ];
+    // A folder of the workspace is what .cargo/config.toml says; another is the user's.
+    let of_config = |path: &str| value.canonicalize().ok() == root().join(path).canonicalize().ok();
+    match name {
+        "LIBTORCH" => of_config(".libtorch"),
+        "CPLUS_INCLUDE_PATH" => of_config("scripts/libtorch-missing"),
+        _ => name == "CARGO" || of_package.iter().any(|start| name.starts_with(start)),
+    }
 }
 
 /// A shape of this repository with the tokenizer of all-MiniLM-L6-v2, which is BERT's uncased one.
@@ -165,4 +193,33 @@ fn copy(from: &Path, to: &Path) -> Result<(), String> {
 
 fn told(path: &Path, error: std::io::Error) -> String {
     format!("{}: {error}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cargo_has_set_is_known_from_what_the_user_has() {
+        for (name, value, expected) in [
+            ("CARGO_PKG_NAME", "xtask".into(), true),
+            ("CARGO_TARGET_DIR", "target".into(), false),
+            ("CARGO_BUILD_JOBS", "2".into(), false),
+            (
+                "CPLUS_INCLUDE_PATH",
+                root().join("scripts/libtorch-missing"),
+                true,
+            ),
+            ("CPLUS_INCLUDE_PATH", std::env::temp_dir(), false),
+            ("LIBTORCH", std::env::temp_dir(), false),
+            ("PATH", "/bin".into(), false),
+        ] {
+            assert_eq!(
+                is_cargos(name, &value),
+                expected,
+                "{name} {}",
+                value.display()
+            );
+        }
+    }
 }
