@@ -41,7 +41,11 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
         .env("CRITERION_HOME", &results)
         .env("THREADS", threads);
     bench.env("TIME_OPS", root().join("tools/reference/time_ops.py"));
-    let status = bench.status().map_err(|error| format!("cargo: {error}"))?;
+    // Standard output is for the table.
+    let status = bench
+        .stdout(std::io::stderr())
+        .status()
+        .map_err(|error| format!("cargo: {error}"))?;
     if !status.success() {
         return Err(format!("cargo bench: {status}"));
     }
