@@ -1,6 +1,6 @@
 //! What libtorch offers and the tch crate does not: one small C++ file, and safe functions over it.
 //!
-//! Errors are libtorch's own, as [`tch::TchError`].
+//! Errors are libtorch's own, as `tch::TchError`.
 #![cfg(feature = "libtorch")]
 #![allow(unsafe_code)] // It is the edge to C++ throughout.
 #![deny(missing_docs)]
