@@ -83,7 +83,8 @@ pub(crate) fn add_up(partial: &[f32], total: &mut [f32]) {
     }
 }
 
-fn add_to(sums: &mut [f32], row: &[f32]) {
+/// Adds a row to `sums`, number by number.
+pub(crate) fn add_to(sums: &mut [f32], row: &[f32]) {
     for (sum, value) in sums.iter_mut().zip(row) {
         *sum += value;
     }

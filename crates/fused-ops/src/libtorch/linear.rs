@@ -8,7 +8,7 @@ use torch_shim::sequentially;
 use super::{cast, slice};
 use crate::Activation;
 use crate::host::Host;
-use crate::kernels::linear::{add_up, gelu, gelu_backward};
+use crate::kernels::linear::{add_to, add_up, gelu, gelu_backward};
 use crate::kernels::workers::{for_each, for_each_chunk};
 
 type LibTorch = burn::backend::LibTorch;
@@ -87,7 +87,7 @@ fn add_bias(block: &Tensor, bias: &TchTensor) {
             #[allow(unsafe_code)]
             let block = unsafe { super::slice_mut(block) };
             for row in block.chunks_exact_mut(bias.len()) {
-                row.iter_mut().zip(bias).for_each(|(x, bias)| *x += bias);
+                add_to(row, bias);
             }
         }
         _ => drop(block.shallow_clone().g_add_(&bias.tensor)),
@@ -185,8 +185,6 @@ fn activate_backward(given: &Tensor, grad: &Tensor, output: &Tensor) {
 fn add_rows(sums: &mut [f32], block: &Tensor) {
     let block = block.to_kind(Kind::Float);
     for row in slice(&block).chunks_exact(sums.len()) {
-        for (sum, value) in sums.iter_mut().zip(row) {
-            *sum += value;
-        }
+        add_to(sums, row);
     }
 }
