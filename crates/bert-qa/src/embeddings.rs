@@ -1,7 +1,7 @@
 use burn::module::Module;
 use burn::nn::{Embedding, LayerNorm};
 use burn::tensor::{Int, Tensor};
-use fused_ops::dropout_add_layer_norm;
+use fused_ops::{dropout_add_layer_norm, embedding};
 
 use crate::dropout::Site;
 use crate::init::Init;
@@ -41,7 +41,7 @@ impl BertEmbeddings {
     /// `[tokens, hidden_size]`.
     pub fn forward(&self, input: &PackedInput, dropout: Option<DropoutSeed>) -> Tensor<2> {
         let rows =
-            |table: &Embedding, ids: &Tensor<1, Int>| table.weight.val().select(0, ids.clone());
+            |table: &Embedding, ids: &Tensor<1, Int>| embedding(table.weight.val(), ids.clone());
         let mut sum = rows(&self.word_embeddings, &input.input_ids);
         if let Some(types) = &self.token_type_embeddings {
             sum = sum + rows(types, &input.token_type_ids);

@@ -19,11 +19,27 @@ pub fn attention(
     num_heads: usize,
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
-    let [tokens, hidden_size] = query.dims();
+    let qkv = Tensor::cat(vec![query, key, value], 1);
+    attention_qkv_packed(qkv, lengths, num_heads, dropout)
+}
+
+/// As [`attention`], with query, key and value side by side: `[tokens, 3 * hidden_size]`, as one
+/// product with the three projections' weights side by side gives them. The result is
+/// `[tokens, hidden_size]`.
+///
+/// # Panics
+/// As [`attention`].
+pub fn attention_qkv_packed(
+    qkv: Tensor<2>,
+    lengths: &PackedLengths,
+    num_heads: usize,
+    dropout: Option<Dropout>,
+) -> Tensor<2> {
+    let [tokens, columns] = qkv.dims();
     assert_eq!(
-        hidden_size % num_heads,
+        columns % (3 * num_heads),
         0,
-        "hidden_size {hidden_size} over {num_heads} heads"
+        "{columns} columns for query, key and value of {num_heads} heads"
     );
     assert_eq!(
         tokens,
@@ -31,10 +47,11 @@ pub fn attention(
         "tokens and the sum of the lengths"
     );
     #[cfg(any(feature = "ndarray", feature = "tch"))]
-    if crate::extension::takes(&query) {
-        return crate::extension::attention(query, key, value, lengths, num_heads, dropout);
+    if crate::extension::takes(&qkv) {
+        return crate::extension::attention(qkv, lengths, num_heads, dropout);
     }
-    reference(query, key, value, lengths, num_heads, dropout)
+    let part = |index: usize| qkv.clone().narrow(1, index * columns / 3, columns / 3);
+    reference(part(0), part(1), part(2), lengths, num_heads, dropout)
 }
 
 /// [`attention`] from Burn primitives: pads inside, and masks the padding keys.

@@ -7,22 +7,33 @@ mod dispatch;
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::ops::{Backward, OpsKind};
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, backend_extension};
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Autodiff, Backend, TensorMetadata, backend_extension};
 
 use crate::kernels::{attention, norm, span_loss};
 use crate::{Activation, AdamW, Dropout};
 use backward::{
-    AttentionBackward, AttentionState, DropoutBackward, LayerNormBackward, LayerNormState,
-    LinearBackward, LinearState, SpanLossBackward, SpanLossState,
+    AttentionBackward, AttentionState, DropoutBackward, EmbeddingBackward, EmbeddingState,
+    LayerNormBackward, LayerNormState, LinearBackward, LinearState, SpanLossBackward,
+    SpanLossState,
 };
 pub(crate) use dispatch::{
-    adamw_step, attention, dropout, dropout_add_layer_norm, linear, span_cross_entropy,
+    adamw_step, attention, dropout, dropout_add_layer_norm, embedding, linear, span_cross_entropy,
     sum_of_squares, takes,
 };
 
 /// Forward passes that keep what their backward passes need, on tensors of one backend.
 pub(crate) trait Kernels: Backend {
+    /// Rows of a table.
+    fn embedding_rows(table: &FloatTensor<Self>, ids: &IntTensor<Self>) -> FloatTensor<Self>;
+
+    /// The gradient of a table of so many rows.
+    fn embedding_gradient(
+        ids: &IntTensor<Self>,
+        grad: FloatTensor<Self>,
+        rows: usize,
+    ) -> FloatTensor<Self>;
+
     /// The output, and what the activation was given if there is one and `keep` asks for it.
     fn linear_forward(
         input: &FloatTensor<Self>,
@@ -40,20 +51,20 @@ pub(crate) trait Kernels: Backend {
         grad: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 3];
 
-    /// The output, and what the backward pass needs besides it and the inputs.
+    /// The output of query, key and value side by side, and what the backward pass needs besides both.
     fn attention_forward(
-        inputs: [&FloatTensor<Self>; 3],
+        qkv: &FloatTensor<Self>,
         settings: &attention::Settings,
     ) -> (FloatTensor<Self>, Vec<FloatTensor<Self>>);
 
-    /// Gradients of query, key and value.
+    /// The gradient of query, key and value side by side.
     fn attention_backward(
-        inputs: [&FloatTensor<Self>; 3],
+        qkv: &FloatTensor<Self>,
         output: &FloatTensor<Self>,
         kept: &[FloatTensor<Self>],
         grad: FloatTensor<Self>,
         settings: &attention::Settings,
-    ) -> [FloatTensor<Self>; 3];
+    ) -> FloatTensor<Self>;
 
     /// The output of input, residual, gamma and beta, and what the backward pass needs besides
     /// gamma.
@@ -86,6 +97,8 @@ pub(crate) trait Kernels: Backend {
 
 #[backend_extension(NdArray: cfg(feature = "ndarray"), LibTorch: cfg(feature = "tch"), Autodiff)]
 pub(crate) trait FusedBackend: Backend {
+    fn fused_embedding(table: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self>;
+
     fn fused_linear(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -93,12 +106,7 @@ pub(crate) trait FusedBackend: Backend {
         activation: Activation,
     ) -> FloatTensor<Self>;
 
-    fn fused_attention(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
-        settings: attention::Settings,
-    ) -> FloatTensor<Self>;
+    fn fused_attention(qkv: FloatTensor<Self>, settings: attention::Settings) -> FloatTensor<Self>;
 
     fn fused_layer_norm(
         input: FloatTensor<Self>,
@@ -132,6 +140,10 @@ pub(crate) trait OptimizerBackend: Backend {
 }
 
 impl<B: Kernels> FusedBackend for B {
+    fn fused_embedding(table: FloatTensor<B>, ids: IntTensor<B>) -> FloatTensor<B> {
+        B::embedding_rows(&table, &ids)
+    }
+
     fn fused_linear(
         input: FloatTensor<B>,
         weight: FloatTensor<B>,
@@ -141,13 +153,8 @@ impl<B: Kernels> FusedBackend for B {
         B::linear_forward(&input, &weight, &bias, activation, false).0
     }
 
-    fn fused_attention(
-        query: FloatTensor<B>,
-        key: FloatTensor<B>,
-        value: FloatTensor<B>,
-        settings: attention::Settings,
-    ) -> FloatTensor<B> {
-        B::attention_forward([&query, &key, &value], &settings).0
+    fn fused_attention(qkv: FloatTensor<B>, settings: attention::Settings) -> FloatTensor<B> {
+        B::attention_forward(&qkv, &settings).0
     }
 
     fn fused_layer_norm(
@@ -170,6 +177,21 @@ impl<B: Kernels> FusedBackend for B {
 }
 
 impl<B: Kernels, C: CheckpointStrategy> FusedBackend for Autodiff<B, C> {
+    fn fused_embedding(table: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
+        let operation = EmbeddingBackward
+            .prepare::<C>([table.node()])
+            .compute_bound();
+        let table = table.into_primitive();
+        let output = B::embedding_rows(&table, &ids);
+        match operation.stateful() {
+            OpsKind::UnTracked(prep) => prep.finish(output),
+            OpsKind::Tracked(prep) => {
+                let rows = table.shape()[0];
+                prep.finish(EmbeddingState { ids, rows }, output)
+            }
+        }
+    }
+
     fn fused_linear(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -196,21 +218,15 @@ impl<B: Kernels, C: CheckpointStrategy> FusedBackend for Autodiff<B, C> {
         }
     }
 
-    fn fused_attention(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
-        settings: attention::Settings,
-    ) -> FloatTensor<Self> {
-        let nodes = [query.node(), key.node(), value.node()];
-        let inputs = [query, key, value].map(|t| t.into_primitive());
-        let operation = AttentionBackward.prepare::<C>(nodes).compute_bound();
-        let (output, kept) = B::attention_forward(inputs.each_ref(), &settings);
+    fn fused_attention(qkv: FloatTensor<Self>, settings: attention::Settings) -> FloatTensor<Self> {
+        let operation = AttentionBackward.prepare::<C>([qkv.node()]).compute_bound();
+        let qkv = qkv.into_primitive();
+        let (output, kept) = B::attention_forward(&qkv, &settings);
         match operation.stateful() {
             OpsKind::UnTracked(prep) => prep.finish(output),
             OpsKind::Tracked(prep) => {
                 let state = AttentionState {
-                    inputs,
+                    qkv,
                     output: output.clone(),
                     kept,
                     settings,

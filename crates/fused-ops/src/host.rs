@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use burn::backend::Backend;
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 
-use crate::kernels::{adamw, attention, dropout, norm, span_loss};
+use crate::kernels::{adamw, attention, dropout, embedding, norm, span_loss};
 use crate::{AdamW, Dropout};
 
 /// A backend whose tensors can be read and filled as slices.
@@ -16,38 +16,56 @@ pub(crate) trait Host: Backend {
     /// A tensor's numbers to be changed: in place if it is owned alone, else of a copy.
     fn values_mut(tensor: &mut FloatTensor<Self>) -> &mut [f32];
 
-    /// A tensor to be filled.
-    fn zeros(shape: &[usize]) -> FloatTensor<Self>;
+    /// A tensor to be filled: what it holds before is not said.
+    fn unfilled(shape: &[usize]) -> FloatTensor<Self>;
+
+    /// A tensor of row numbers.
+    fn ids(tensor: &IntTensor<Self>) -> Vec<usize>;
 
     /// `[rows, columns]` of a matrix.
     fn dims(tensor: &FloatTensor<Self>) -> [usize; 2];
 }
 
-/// New tensors of these shapes, filled by `fill`.
+/// New tensors of these shapes; `fill` gives every element a value.
 pub(crate) fn filled<B: Host, const N: usize>(
     shapes: [&[usize]; N],
     fill: impl FnOnce([&mut [f32]; N]),
 ) -> [FloatTensor<B>; N] {
-    let mut tensors = shapes.map(B::zeros);
+    let mut tensors = shapes.map(B::unfilled);
     fill(tensors.each_mut().map(B::values_mut));
     tensors
 }
 
+pub(crate) fn embedding<B: Host>(table: &FloatTensor<B>, ids: &IntTensor<B>) -> FloatTensor<B> {
+    let (ids, [_, columns]) = (B::ids(ids), B::dims(table));
+    let [output] = filled::<B, 1>([&[ids.len(), columns]], |[output]| {
+        embedding::forward(&B::values(table), columns, &ids, output);
+    });
+    output
+}
+
+pub(crate) fn embedding_backward<B: Host>(
+    ids: &IntTensor<B>,
+    grad: &FloatTensor<B>,
+    rows: usize,
+) -> FloatTensor<B> {
+    let [_, columns] = B::dims(grad);
+    let [to_table] = filled::<B, 1>([&[rows, columns]], |[to_table]| {
+        embedding::backward(&B::ids(ids), &B::values(grad), columns, to_table);
+    });
+    to_table
+}
+
 pub(crate) fn attention<B: Host>(
-    inputs: [&FloatTensor<B>; 3],
+    qkv: &FloatTensor<B>,
     settings: &attention::Settings,
 ) -> (FloatTensor<B>, Vec<FloatTensor<B>>) {
-    let shape = B::dims(inputs[0]);
-    let [query, key, value] = inputs.map(B::values);
-    let inputs = attention::Inputs {
-        query: &query,
-        key: &key,
-        value: &value,
-        hidden_size: shape[1],
-    };
+    let [tokens, columns] = B::dims(qkv);
     let [output, log_sums] = filled::<B, 2>(
-        [&shape, &[shape[0], settings.num_heads]],
+        [&[tokens, columns / 3], &[tokens, settings.num_heads]],
         |[output, log_sums]| {
+            let qkv = B::values(qkv);
+            let inputs = attention::Inputs::new(&qkv, columns);
             attention::forward(inputs, settings, output, log_sums);
         },
     );
@@ -55,27 +73,23 @@ pub(crate) fn attention<B: Host>(
 }
 
 pub(crate) fn attention_backward<B: Host>(
-    inputs: [&FloatTensor<B>; 3],
+    qkv: &FloatTensor<B>,
     output: &FloatTensor<B>,
     kept: &[FloatTensor<B>],
     grad: &FloatTensor<B>,
     settings: &attention::Settings,
-) -> [FloatTensor<B>; 3] {
-    let shape = B::dims(output);
-    let [query, key, value] = inputs.map(B::values);
-    let saved = attention::Saved {
-        inputs: attention::Inputs {
-            query: &query,
-            key: &key,
-            value: &value,
-            hidden_size: shape[1],
-        },
-        output: &B::values(output),
-        log_sums: &B::values(&kept[0]),
-    };
-    filled::<B, 3>([&shape, &shape, &shape], |gradients| {
-        attention::backward(&saved, &B::values(grad), settings, gradients);
-    })
+) -> FloatTensor<B> {
+    let shape = B::dims(qkv);
+    let [gradient] = filled::<B, 1>([&shape], |[gradient]| {
+        let qkv = B::values(qkv);
+        let saved = attention::Saved {
+            inputs: attention::Inputs::new(&qkv, shape[1]),
+            output: &B::values(output),
+            log_sums: &B::values(&kept[0]),
+        };
+        attention::backward(&saved, &B::values(grad), settings, gradient);
+    });
+    gradient
 }
 
 pub(crate) fn layer_norm<B: Host>(

@@ -16,6 +16,7 @@
 mod adamw;
 mod attention;
 mod dropout;
+mod embedding;
 mod linear;
 mod norm;
 mod packed;
@@ -36,8 +37,9 @@ mod libtorch;
 mod ndarray;
 
 pub use adamw::{AdamW, adamw_step};
-pub use attention::attention;
+pub use attention::{attention, attention_qkv_packed};
 pub use dropout::{Dropout, DropoutKey, dropout};
+pub use embedding::embedding;
 pub use linear::{Activation, linear};
 pub use norm::dropout_add_layer_norm;
 pub use packed::PackedLengths;
@@ -49,6 +51,7 @@ pub mod reference {
     pub use crate::adamw::reference as adamw_step;
     pub use crate::attention::reference as attention;
     pub use crate::dropout::reference as dropout;
+    pub use crate::embedding::reference as embedding;
     pub use crate::linear::reference as linear;
     pub use crate::norm::reference as dropout_add_layer_norm;
     pub use crate::reduce::reference as sum_of_squares;

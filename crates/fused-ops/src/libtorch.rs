@@ -7,6 +7,7 @@
 
 mod gpu;
 mod linear;
+mod memory;
 
 use std::borrow::Cow;
 
@@ -19,6 +20,7 @@ use crate::extension::{Kernels, OptimizerBackend};
 use crate::host::{self, Host};
 use crate::kernels::{attention, norm, span_loss};
 use crate::{Activation, AdamW, Dropout};
+use memory::{cast, on_cpu, slice, slice_mut};
 
 /// `f32` and `bf16` on the CPU and on NVIDIA's GPUs.
 pub(crate) fn takes(device: &LibTorchDevice, dtype: DType) -> bool {
@@ -26,20 +28,9 @@ pub(crate) fn takes(device: &LibTorchDevice, dtype: DType) -> bool {
         && matches!(dtype, DType::F32 | DType::BF16)
 }
 
-fn on_cpu(tensor: &TchTensor) -> bool {
-    tensor.tensor.device() == Device::Cpu
-}
-
 /// As `f32`, without a copy where it is that already.
 fn single(tensor: &TchTensor) -> TchTensor {
     cast(tensor, Kind::Float)
-}
-
-fn cast(tensor: &TchTensor, kind: Kind) -> TchTensor {
-    match tensor.tensor.kind() == kind {
-        true => tensor.clone(),
-        false => TchTensor::new(tensor.tensor.to_kind(kind)),
-    }
 }
 
 /// As `f32` in host memory: logits are few.
@@ -64,9 +55,18 @@ impl Host for LibTorch {
         unsafe { slice_mut(&tensor.tensor) }
     }
 
-    fn zeros(shape: &[usize]) -> TchTensor {
+    fn unfilled(shape: &[usize]) -> TchTensor {
         let shape: Vec<i64> = shape.iter().map(|n| *n as i64).collect();
-        TchTensor::new(Tensor::zeros(shape, (Kind::Float, Device::Cpu)))
+        let tensor = Tensor::empty(shape, (Kind::Float, Device::Cpu));
+        #[cfg(test)] // A kernel that leaves an element out fails its tests.
+        let tensor = tensor.fill(f64::NAN);
+        TchTensor::new(tensor)
+    }
+
+    fn ids(tensor: &TchTensor) -> Vec<usize> {
+        let ids = Vec::<i64>::try_from(&tensor.tensor.to_kind(Kind::Int64));
+        let ids = ids.expect("a vector of integers");
+        ids.into_iter().map(|id| id as usize).collect()
     }
 
     fn dims(tensor: &TchTensor) -> [usize; 2] {
@@ -75,40 +75,21 @@ impl Host for LibTorch {
     }
 }
 
-/// The numbers of a contiguous tensor.
-#[allow(unsafe_code)]
-fn slice(tensor: &Tensor) -> &[f32] {
-    check(tensor);
-    if tensor.numel() == 0 {
-        return &[]; // Its pointer may be null.
-    }
-    // SAFETY: checked above; the tensor is borrowed as long as the slice, and what changes a
-    // tensor's memory (Burn's `mut_ops`, `values_mut`) asks first that nobody else holds it.
-    unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast(), tensor.numel()) }
-}
-
-/// The numbers of a contiguous tensor, to be changed.
-///
-/// # Safety
-/// While the slice lives, nobody else may look at the tensor's memory.
-#[allow(unsafe_code, clippy::mut_from_ref)]
-unsafe fn slice_mut(tensor: &Tensor) -> &mut [f32] {
-    check(tensor);
-    if tensor.numel() == 0 {
-        return &mut [];
-    }
-    // SAFETY: checked above to be contiguous `f32` in host memory; the caller's for the rest.
-    unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) }
-}
-
-fn check(tensor: &Tensor) {
-    assert!(
-        tensor.kind() == Kind::Float && tensor.device() == Device::Cpu && tensor.is_contiguous(),
-        "kernels on slices take contiguous f32 in host memory"
-    );
-}
-
 impl Kernels for LibTorch {
+    fn embedding_rows(table: &TchTensor, ids: &TchTensor) -> TchTensor {
+        match on_cpu(table) && table.tensor.kind() == Kind::Float {
+            true => host::embedding::<Self>(table, ids),
+            false => TchTensor::new(table.tensor.index_select(0, &ids.tensor)),
+        }
+    }
+
+    fn embedding_gradient(ids: &TchTensor, grad: TchTensor, rows: usize) -> TchTensor {
+        match on_cpu(&grad) && grad.tensor.kind() == Kind::Float {
+            true => host::embedding_backward::<Self>(ids, &grad, rows),
+            false => gpu::embedding_backward(ids, &grad, rows),
+        }
+    }
+
     fn linear_forward(
         input: &TchTensor,
         weight: &TchTensor,
@@ -135,34 +116,29 @@ impl Kernels for LibTorch {
     }
 
     fn attention_forward(
-        inputs: [&TchTensor; 3],
+        qkv: &TchTensor,
         settings: &attention::Settings,
     ) -> (TchTensor, Vec<TchTensor>) {
-        if !on_cpu(inputs[0]) {
-            return gpu::attention(inputs, settings);
+        if !on_cpu(qkv) {
+            return gpu::attention(qkv, settings);
         }
-        let kind = inputs[0].tensor.kind();
-        let inputs = inputs.map(single);
-        let (output, kept) = host::attention::<Self>(inputs.each_ref(), settings);
-        (cast(&output, kind), kept)
+        let (output, kept) = host::attention::<Self>(&single(qkv), settings);
+        (cast(&output, qkv.tensor.kind()), kept)
     }
 
     fn attention_backward(
-        inputs: [&TchTensor; 3],
+        qkv: &TchTensor,
         output: &TchTensor,
         kept: &[TchTensor],
         grad: TchTensor,
         settings: &attention::Settings,
-    ) -> [TchTensor; 3] {
+    ) -> TchTensor {
         if !on_cpu(output) {
-            return gpu::attention_backward(inputs, output, kept, &grad, settings);
+            return gpu::attention_backward(qkv, output, kept, &grad, settings);
         }
-        let kind = output.tensor.kind();
-        let inputs = inputs.map(single);
-        let (output, grad) = (single(output), single(&grad));
-        let inputs = inputs.each_ref();
-        host::attention_backward::<Self>(inputs, &output, kept, &grad, settings)
-            .map(|gradient| cast(&gradient, kind))
+        let [inputs, output, grad] = [qkv, output, &grad].map(single);
+        let gradient = host::attention_backward::<Self>(&inputs, &output, kept, &grad, settings);
+        cast(&gradient, qkv.tensor.kind())
     }
 
     fn layer_norm_forward(

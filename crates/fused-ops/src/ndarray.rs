@@ -45,8 +45,16 @@ impl Host for NdArray {
             .expect("made contiguous above")
     }
 
-    fn zeros(shape: &[usize]) -> NdArrayTensor {
+    fn unfilled(shape: &[usize]) -> NdArrayTensor {
         owning(vec![0.0; shape.iter().product()], shape)
+    }
+
+    fn ids(tensor: &NdArrayTensor) -> Vec<usize> {
+        match tensor {
+            NdArrayTensor::I64(ids) => ids.view().iter().map(|id| *id as usize).collect(),
+            NdArrayTensor::I32(ids) => ids.view().iter().map(|id| *id as usize).collect(),
+            _ => unreachable!("Burn's integers on this backend are i64, or i32 where asked for"),
+        }
     }
 
     fn dims(tensor: &NdArrayTensor) -> [usize; 2] {
@@ -81,6 +89,14 @@ fn gelu_backward(activated: &NdArrayTensor, grad: &NdArrayTensor) -> NdArrayTens
 }
 
 impl Kernels for NdArray {
+    fn embedding_rows(table: &NdArrayTensor, ids: &NdArrayTensor) -> NdArrayTensor {
+        host::embedding::<Self>(table, ids)
+    }
+
+    fn embedding_gradient(ids: &NdArrayTensor, grad: NdArrayTensor, rows: usize) -> NdArrayTensor {
+        host::embedding_backward::<Self>(ids, &grad, rows)
+    }
+
     fn linear_forward(
         input: &NdArrayTensor,
         weight: &NdArrayTensor,
@@ -131,20 +147,20 @@ impl Kernels for NdArray {
     }
 
     fn attention_forward(
-        inputs: [&NdArrayTensor; 3],
+        qkv: &NdArrayTensor,
         settings: &attention::Settings,
     ) -> (NdArrayTensor, Vec<NdArrayTensor>) {
-        host::attention::<Self>(inputs, settings)
+        host::attention::<Self>(qkv, settings)
     }
 
     fn attention_backward(
-        inputs: [&NdArrayTensor; 3],
+        qkv: &NdArrayTensor,
         output: &NdArrayTensor,
         kept: &[NdArrayTensor],
         grad: NdArrayTensor,
         settings: &attention::Settings,
-    ) -> [NdArrayTensor; 3] {
-        host::attention_backward::<Self>(inputs, output, kept, &grad, settings)
+    ) -> NdArrayTensor {
+        host::attention_backward::<Self>(qkv, output, kept, &grad, settings)
     }
 
     fn layer_norm_forward(

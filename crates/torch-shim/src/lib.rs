@@ -17,5 +17,5 @@ pub use attention::{Attention, efficient_attention, flash_attention};
 pub use cuda::{cuda_problem, current_stream};
 pub use layer_norm::layer_norm_backward;
 pub use optimizer::{FusedAdamW, fused_adamw};
-pub use precision::{Precision, set_float32_matmul_precision};
+pub use precision::{Precision, float32_matmul_precision, set_float32_matmul_precision};
 pub use threads::sequentially;

@@ -1,4 +1,5 @@
 use std::ffi::{CStr, c_char};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use tch::TchError;
 
@@ -29,11 +30,22 @@ impl Precision {
     }
 }
 
+static SET: AtomicU8 = AtomicU8::new(Precision::Highest as u8);
+
+/// What [`set_float32_matmul_precision`] was told last; [`Precision::Highest`] before.
+pub fn float32_matmul_precision() -> Precision {
+    let set = SET.load(Ordering::Relaxed);
+    let all = [Precision::Highest, Precision::High, Precision::Medium];
+    all[usize::from(set)]
+}
+
 /// PyTorch's `torch.set_float32_matmul_precision`, for the whole process.
 ///
 /// # Errors
 /// libtorch's.
 pub fn set_float32_matmul_precision(precision: Precision) -> Result<(), TchError> {
     // SAFETY: a C string that outlives the call.
-    check(unsafe { shim_set_float32_matmul_precision(precision.name().as_ptr()) })
+    check(unsafe { shim_set_float32_matmul_precision(precision.name().as_ptr()) })?;
+    SET.store(precision as u8, Ordering::Relaxed);
+    Ok(())
 }

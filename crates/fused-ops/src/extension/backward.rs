@@ -4,11 +4,32 @@ use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 
 use super::Kernels;
 use crate::Dropout;
 use crate::kernels::{attention, norm, span_loss};
+
+#[derive(Debug)]
+pub(super) struct EmbeddingBackward;
+
+#[derive(Clone, Debug)]
+pub(super) struct EmbeddingState<I> {
+    pub(super) ids: I,
+    /// Of the table.
+    pub(super) rows: usize,
+}
+
+impl<B: Kernels> Backward<B, 1> for EmbeddingBackward {
+    type State = EmbeddingState<IntTensor<B>>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let gradients = [B::embedding_gradient(&ops.state.ids, grad, ops.state.rows)];
+        let parents = ops.parents.map(|node| node.map(|node| node.id));
+        register::<B, 1>(grads, parents, gradients);
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct LinearBackward;
@@ -39,27 +60,27 @@ pub(super) struct AttentionBackward;
 
 #[derive(Clone, Debug)]
 pub(super) struct AttentionState<F> {
-    pub(super) inputs: [F; 3],
+    pub(super) qkv: F,
     pub(super) output: F,
     pub(super) kept: Vec<F>,
     pub(super) settings: attention::Settings,
 }
 
-impl<B: Kernels> Backward<B, 3> for AttentionBackward {
+impl<B: Kernels> Backward<B, 1> for AttentionBackward {
     type State = AttentionState<FloatTensor<B>>;
 
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let state = ops.state;
         let grad = grads.consume::<B>(&ops.node);
-        let gradients = B::attention_backward(
-            state.inputs.each_ref(),
+        let gradients = [B::attention_backward(
+            &state.qkv,
             &state.output,
             &state.kept,
             grad,
             &state.settings,
-        );
+        )];
         let parents = ops.parents.map(|node| node.map(|node| node.id));
-        register::<B, 3>(grads, parents, gradients);
+        register::<B, 1>(grads, parents, gradients);
     }
 }
 

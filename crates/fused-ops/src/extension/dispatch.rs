@@ -1,7 +1,7 @@
 //! From Burn's tensors to the extension's operations and back.
 
 use burn::backend::{Dispatch, DispatchDevice};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Int, Tensor};
 
 use super::{FusedBackend, OptimizerBackend};
 use crate::kernels::{attention, norm, span_loss};
@@ -20,6 +20,13 @@ pub(crate) fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
     }
 }
 
+pub(crate) fn embedding(table: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
+    Tensor::from_dispatch(<Dispatch as FusedBackend>::fused_embedding(
+        table.into_dispatch(),
+        ids.into_dispatch(),
+    ))
+}
+
 pub(crate) fn linear(
     input: Tensor<2>,
     weight: Tensor<2>,
@@ -35,17 +42,13 @@ pub(crate) fn linear(
 }
 
 pub(crate) fn attention(
-    query: Tensor<2>,
-    key: Tensor<2>,
-    value: Tensor<2>,
+    qkv: Tensor<2>,
     lengths: &PackedLengths,
     num_heads: usize,
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
     Tensor::from_dispatch(<Dispatch as FusedBackend>::fused_attention(
-        query.into_dispatch(),
-        key.into_dispatch(),
-        value.into_dispatch(),
+        qkv.into_dispatch(),
         attention::Settings {
             lengths: lengths.clone(),
             num_heads,

@@ -1,6 +1,7 @@
 use pulp::Arch;
 
 use super::norm::sum_of_products;
+use super::vector::vectorised;
 use super::workers::for_each_chunk;
 use crate::AdamW;
 
@@ -22,15 +23,16 @@ pub(crate) fn step([parameter, first, second]: [&mut [f32]; 3], gradient: &[f32]
         || (),
         |(), index, [parameter, first, second]| {
             let gradient = &gradient[index * CHUNK..];
-            arch.dispatch(
+            vectorised(
+                arch,
                 #[inline(always)]
                 || {
                     let moments = first.iter_mut().zip(second.iter_mut());
                     for ((p, g), (m, v)) in parameter.iter_mut().zip(gradient).zip(moments) {
                         let g = g * scale;
-                        *m = *m * beta1 + g * keep1;
-                        *v = *v * beta2 + g * g * keep2;
-                        *p = *p * decay - *m / (v.sqrt() * root + eps) * rate;
+                        *m = m.mul_add(beta1, g * keep1);
+                        *v = v.mul_add(beta2, g * g * keep2);
+                        *p = p.mul_add(decay, -(*m / v.sqrt().mul_add(root, eps) * rate));
                     }
                 },
             );
@@ -47,7 +49,8 @@ pub(crate) fn sum_of_squares(values: &[f32]) -> f32 {
         || (),
         |(), index, [sum]| {
             let chunk = &values[index * CHUNK..values.len().min((index + 1) * CHUNK)];
-            sum[0] = arch.dispatch(
+            sum[0] = vectorised(
+                arch,
                 #[inline(always)]
                 || sum_of_products(chunk, chunk),
             );

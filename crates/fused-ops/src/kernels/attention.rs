@@ -5,8 +5,9 @@
 use pulp::Arch;
 
 use super::gemm::{Matrix, Target, Threads, multiply};
-use super::math::exp;
-use super::norm::{sum, sum_of_products};
+use super::norm::sum_of_products;
+use super::softmax::{softmax_row, softmax_row_backward};
+use super::vector::vectorised;
 use super::workers::{SharedBuffer, for_each};
 use crate::attention::dropout_row;
 use crate::{Dropout, PackedLengths};
@@ -35,37 +36,42 @@ impl Task<'_> {
         self.hidden_size / self.settings.num_heads
     }
 
-    /// Where this head of this window begins in a `[tokens, hidden_size]` matrix.
-    fn offset(&self) -> usize {
-        self.start * self.hidden_size + self.head * self.head_size()
+    /// Where this head of this window begins in a matrix with so many columns.
+    fn offset(&self, columns: usize) -> usize {
+        self.start * columns + self.head * self.head_size()
     }
 
-    /// This head of this window in a `[tokens, hidden_size]` matrix: `[len, head_size]`.
-    fn matrix<'a>(&self, data: &'a [f32]) -> Matrix<'a> {
+    /// This head of this window in a matrix with so many columns: `[len, head_size]`.
+    fn matrix<'a>(&self, data: &'a [f32], columns: usize) -> Matrix<'a> {
         Matrix::new(
-            &data[self.offset()..],
+            &data[self.offset(columns)..],
             self.len,
             self.head_size(),
-            self.hidden_size,
+            columns,
         )
     }
 
-    /// The same part of a matrix to be written.
+    /// This head of this window in query, key and value.
+    fn inputs<'a>(&self, inputs: Inputs<'a>) -> [Matrix<'a>; 3] {
+        [0, 1, 2].map(|part| self.matrix(&inputs.qkv[part * self.hidden_size..], inputs.columns))
+    }
+
+    /// The same part of a matrix to be written, `begin` columns further to the right.
     #[allow(unsafe_code)]
-    fn target<'a>(&self, buffer: &'a SharedBuffer<'_>) -> Target<'a> {
+    fn target<'a>(&self, buffer: &'a SharedBuffer<'_>, columns: usize, begin: usize) -> Target<'a> {
         // SAFETY: tasks differ in window (rows) or head (columns), so that the `[len, head_size]`
-        // parts of two tasks have no element in common.
-        unsafe { buffer.target(self.offset(), self.hidden_size) }
+        // parts of two tasks have no element in common, nor do those of two `begin`s that are
+        // `hidden_size` apart.
+        unsafe { buffer.target(self.offset(columns) + begin, columns) }
     }
 
     fn scale(&self) -> f32 {
         1.0 / (self.head_size() as f32).sqrt()
     }
 
-    /// `scale · q kᵀ` into the first `len²` numbers of `scores`.
-    fn scores(&self, query: &[f32], key: &[f32], scores: &mut [f32]) {
+    /// `q kᵀ` into the first `len²` numbers of `scores`.
+    fn scores(&self, query: Matrix<'_>, key: Matrix<'_>, scores: &mut [f32]) {
         let target = Target::new(scores, self.len);
-        let (query, key) = (self.matrix(query), self.matrix(key));
         multiply(target, false, query, key.transposed(), Threads::One);
     }
 
@@ -100,13 +106,23 @@ fn tasks(settings: &Settings, hidden_size: usize) -> Vec<Task<'_>> {
     tasks
 }
 
-/// Query, key and value, each `[tokens, hidden_size]`.
+/// Query, key and value side by side.
 #[derive(Clone, Copy)]
 pub(crate) struct Inputs<'a> {
-    pub(crate) query: &'a [f32],
-    pub(crate) key: &'a [f32],
-    pub(crate) value: &'a [f32],
-    pub(crate) hidden_size: usize,
+    /// `[tokens, columns]`
+    qkv: &'a [f32],
+    /// Three times the hidden size.
+    columns: usize,
+}
+
+impl<'a> Inputs<'a> {
+    pub(crate) fn new(qkv: &'a [f32], columns: usize) -> Self {
+        Self { qkv, columns }
+    }
+
+    fn hidden_size(self) -> usize {
+        self.columns / 3
+    }
 }
 
 /// Fills the output, `[tokens, hidden_size]`, and each row's logarithm of its sum of
@@ -120,7 +136,8 @@ pub(crate) fn forward(
     let longest = settings.lengths.max();
     let (output, log_sums) = (SharedBuffer::new(output), SharedBuffer::new(log_sums));
     let arch = Arch::new();
-    let tasks = tasks(settings, inputs.hidden_size);
+    let hidden_size = inputs.hidden_size();
+    let tasks = tasks(settings, hidden_size);
     for_each(
         tasks.len(),
         || {
@@ -133,10 +150,12 @@ pub(crate) fn forward(
         |(scores, factors, sums), index| {
             let task = &tasks[index];
             let len = task.len;
-            task.scores(inputs.query, inputs.key, scores);
+            let [query, key, value] = task.inputs(inputs);
+            task.scores(query, key, scores);
             for (i, row) in scores.chunks_mut(len.max(1)).take(len).enumerate() {
                 let factors = &mut factors[..len];
-                sums[i] = arch.dispatch(
+                sums[i] = vectorised(
+                    arch,
                     #[inline(always)]
                     || {
                         task.fill_factors(i, factors);
@@ -145,10 +164,10 @@ pub(crate) fn forward(
                 );
             }
             multiply(
-                task.target(&output),
+                task.target(&output, hidden_size, 0),
                 false,
                 Matrix::new(scores, len, len, len),
-                task.matrix(inputs.value),
+                value,
                 Threads::One,
             );
             // A product with 1 writes the sums to this head's column without another unsafe door.
@@ -170,34 +189,6 @@ fn column_target<'a>(sums: &'a SharedBuffer<'_>, task: &Task<'_>) -> Target<'a> 
     unsafe { sums.target(task.start * heads + task.head, heads) }
 }
 
-/// Turns a row of unscaled scores into dropped-out probabilities; returns the logarithm of the
-/// sum of exponentials of the scaled scores.
-#[inline(always)]
-fn softmax_row(row: &mut [f32], scale: f32, factors: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; 16];
-    let chunks = row.chunks_exact(16);
-    let tail = chunks
-        .remainder()
-        .iter()
-        .copied()
-        .fold(f32::NEG_INFINITY, f32::max);
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane = if *value > *lane { *value } else { *lane };
-        }
-    }
-    let max = lanes.into_iter().fold(tail, f32::max) * scale;
-    for value in row.iter_mut() {
-        *value = exp(*value * scale - max);
-    }
-    let total = sum(row);
-    let inverse = 1.0 / total;
-    for (value, factor) in row.iter_mut().zip(factors) {
-        *value *= inverse * factor;
-    }
-    max + total.ln()
-}
-
 /// What the backward pass is given, besides the gradient of the output.
 pub(crate) struct Saved<'a> {
     pub(crate) inputs: Inputs<'a>,
@@ -205,20 +196,11 @@ pub(crate) struct Saved<'a> {
     pub(crate) log_sums: &'a [f32],
 }
 
-/// Gradients of query, key and value.
-pub(crate) fn backward(
-    saved: &Saved<'_>,
-    grad: &[f32],
-    settings: &Settings,
-    gradients: [&mut [f32]; 3],
-) {
-    let Inputs {
-        query,
-        key,
-        value,
-        hidden_size,
-    } = saved.inputs;
-    let [to_query, to_key, to_value] = gradients.map(SharedBuffer::new);
+/// The gradient of query, key and value side by side.
+pub(crate) fn backward(saved: &Saved<'_>, grad: &[f32], settings: &Settings, gradient: &mut [f32]) {
+    let Inputs { columns, .. } = saved.inputs;
+    let hidden_size = saved.inputs.hidden_size();
+    let gradient = SharedBuffer::new(gradient);
     let (longest, heads) = (settings.lengths.max(), settings.num_heads);
     let arch = Arch::new();
     let tasks = tasks(settings, hidden_size);
@@ -235,8 +217,9 @@ pub(crate) fn backward(
         |(scores, grad_scores, factors), index| {
             let task = &tasks[index];
             let len = task.len;
+            let [query, key, value] = task.inputs(saved.inputs);
             task.scores(query, key, scores);
-            let (grad_output, value) = (task.matrix(grad), task.matrix(value));
+            let grad_output = task.matrix(grad, hidden_size);
             let target = Target::new(grad_scores, len);
             multiply(target, false, grad_output, value.transposed(), Threads::One);
             let rows = scores
@@ -245,13 +228,15 @@ pub(crate) fn backward(
             for (i, (row, grad_row)) in rows.take(len).enumerate() {
                 let factors = &mut factors[..len];
                 let log_sum = saved.log_sums[(task.start + i) * heads + task.head];
-                let place = task.offset() + i * hidden_size;
+                let place = task.offset(hidden_size) + i * hidden_size;
                 let place = place..place + task.head_size();
-                arch.dispatch(
+                let (grad, output) = (&grad[place.clone()], &saved.output[place]);
+                vectorised(
+                    arch,
                     #[inline(always)]
                     || {
                         task.fill_factors(i, factors);
-                        let delta = sum_of_products(&grad[place.clone()], &saved.output[place]);
+                        let delta = sum_of_products(grad, output);
                         softmax_row_backward(row, grad_row, factors, log_sum, delta, task.scale());
                     },
                 );
@@ -259,42 +244,17 @@ pub(crate) fn backward(
             // `scores` now holds the dropped-out probabilities, `grad_scores` the gradient of q kᵀ.
             let probabilities = Matrix::new(scores, len, len, len);
             let grad_scores = Matrix::new(grad_scores, len, len, len);
-            let (query, key) = (task.matrix(query), task.matrix(key));
+            let target = |part: usize| task.target(&gradient, columns, part * hidden_size);
             let one = Threads::One;
+            multiply(target(0), false, grad_scores, key, one);
+            multiply(target(1), false, grad_scores.transposed(), query, one);
             multiply(
-                task.target(&to_value),
+                target(2),
                 false,
                 probabilities.transposed(),
                 grad_output,
                 one,
             );
-            multiply(task.target(&to_query), false, grad_scores, key, one);
-            multiply(
-                task.target(&to_key),
-                false,
-                grad_scores.transposed(),
-                query,
-                one,
-            );
         },
     );
-}
-
-/// For one query: `row` from unscaled scores to dropped-out probabilities, `grad_row` from the
-/// gradient of those to the gradient of the unscaled scores. `delta` is the inner product of the
-/// output and its gradient, which equals that of the probabilities and theirs.
-#[inline(always)]
-fn softmax_row_backward(
-    row: &mut [f32],
-    grad_row: &mut [f32],
-    factors: &[f32],
-    log_sum: f32,
-    delta: f32,
-    scale: f32,
-) {
-    for ((value, grad), factor) in row.iter_mut().zip(grad_row).zip(factors) {
-        let probability = exp(*value * scale - log_sum);
-        *grad = probability * (*grad * factor - delta) * scale;
-        *value = probability * factor;
-    }
 }

@@ -1,6 +1,7 @@
 use pulp::Arch;
 
 use super::linear::ROWS_PER_TASK;
+use super::vector::vectorised;
 use super::workers::for_each_chunk;
 use crate::Dropout;
 
@@ -15,7 +16,8 @@ pub(crate) fn dropout(input: &[f32], columns: usize, dropout: &Dropout, output: 
             let first = index * ROWS_PER_TASK;
             let input = input[first * columns..].chunks_exact(columns);
             for (i, (out, input)) in output.chunks_exact_mut(columns).zip(input).enumerate() {
-                arch.dispatch(
+                vectorised(
+                    arch,
                     #[inline(always)]
                     || {
                         dropout.fill_row((first + i) as u32, factors);

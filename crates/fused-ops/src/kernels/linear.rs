@@ -1,6 +1,7 @@
 use pulp::Arch;
 
 use super::math::normal;
+use super::vector::vectorised;
 use super::workers::for_each_chunk;
 #[cfg(feature = "ndarray")]
 pub(crate) use products::{backward, forward};
@@ -67,9 +68,7 @@ pub(crate) fn column_sums(matrix: &[f32], sums: &mut [f32]) {
         || (),
         |(), index, [sums]| {
             let rows = &matrix[index * task..matrix.len().min((index + 1) * task)];
-            for row in rows.chunks_exact(columns) {
-                add_to(sums, row);
-            }
+            add_rows(rows, sums);
         },
     );
     add_up(&partial, sums);
@@ -78,13 +77,39 @@ pub(crate) fn column_sums(matrix: &[f32], sums: &mut [f32]) {
 /// Adds partial sums, one after the other, in their order.
 pub(crate) fn add_up(partial: &[f32], total: &mut [f32]) {
     total.fill(0.0);
-    for sums in partial.chunks_exact(total.len().max(1)) {
-        add_to(total, sums);
-    }
+    add_rows(partial, total);
+}
+
+/// Adds every row of a matrix to `sums`, number by number.
+pub(crate) fn add_rows(rows: &[f32], sums: &mut [f32]) {
+    vectorised(
+        Arch::new(),
+        #[inline(always)]
+        || {
+            for row in rows.chunks_exact(sums.len().max(1)) {
+                add_to(sums, row);
+            }
+        },
+    );
+}
+
+/// Adds a row to every row of a matrix.
+#[cfg(feature = "tch")]
+pub(crate) fn add_row(matrix: &mut [f32], row: &[f32]) {
+    vectorised(
+        Arch::new(),
+        #[inline(always)]
+        || {
+            for sums in matrix.chunks_exact_mut(row.len().max(1)) {
+                add_to(sums, row);
+            }
+        },
+    );
 }
 
 /// Adds a row to `sums`, number by number.
-pub(crate) fn add_to(sums: &mut [f32], row: &[f32]) {
+#[inline(always)]
+fn add_to(sums: &mut [f32], row: &[f32]) {
     for (sum, value) in sums.iter_mut().zip(row) {
         *sum += value;
     }
@@ -92,7 +117,8 @@ pub(crate) fn add_to(sums: &mut [f32], row: &[f32]) {
 
 /// `x Φ(x)` of every element, on this thread.
 pub(crate) fn gelu(input: &[f32], output: &mut [f32]) {
-    Arch::new().dispatch(
+    vectorised(
+        Arch::new(),
         #[inline(always)]
         || {
             for (out, x) in output.iter_mut().zip(input) {
@@ -104,13 +130,13 @@ pub(crate) fn gelu(input: &[f32], output: &mut [f32]) {
 
 /// The gradient of the input of [`gelu`], `grad (Φ(x) + x φ(x))`, on this thread.
 pub(crate) fn gelu_backward(input: &[f32], grad: &[f32], output: &mut [f32]) {
-    let inputs = input.iter().zip(grad);
-    Arch::new().dispatch(
+    vectorised(
+        Arch::new(),
         #[inline(always)]
         || {
-            for (out, (x, grad)) in output.iter_mut().zip(inputs) {
+            for (out, (x, grad)) in output.iter_mut().zip(input.iter().zip(grad)) {
                 let (cdf, density) = normal(*x);
-                *out = grad * (cdf + x * density);
+                *out = grad * x.mul_add(density, cdf);
             }
         },
     );

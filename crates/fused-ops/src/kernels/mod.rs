@@ -3,9 +3,14 @@
 pub(crate) mod adamw;
 pub(crate) mod attention;
 pub(crate) mod dropout;
+pub(crate) mod embedding;
 mod gemm;
+#[cfg(feature = "tch")]
+pub(crate) mod half;
 pub(crate) mod linear;
 mod math;
 pub(crate) mod norm;
+mod softmax;
 pub(crate) mod span_loss;
+pub(crate) mod vector;
 pub(crate) mod workers;

@@ -1,6 +1,7 @@
 use pulp::Arch;
 
 use super::linear::{ROWS_PER_TASK, add_up};
+use super::vector::vectorised;
 use super::workers::for_each_chunk;
 use crate::Dropout;
 
@@ -46,7 +47,8 @@ pub(crate) fn forward(inputs: &Inputs<'_>, outputs: Outputs<'_>, settings: &Sett
                 let index = index * ROWS_PER_TASK + i;
                 let place = index * columns..(index + 1) * columns;
                 let (input, residual) = (&inputs.input[place.clone()], &inputs.residual[place]);
-                arch.dispatch(
+                vectorised(
+                    arch,
                     #[inline(always)]
                     || {
                         if let Some(dropout) = &settings.dropout {
@@ -54,7 +56,7 @@ pub(crate) fn forward(inputs: &Inputs<'_>, outputs: Outputs<'_>, settings: &Sett
                         }
                         let sums = input.iter().zip(residual).zip(&*factors);
                         for (x, ((input, residual), factor)) in x.iter_mut().zip(sums) {
-                            *x = residual + input * factor;
+                            *x = input.mul_add(*factor, *residual);
                         }
                         let mean = sum(x) / columns as f32;
                         for x in x.iter_mut() {
@@ -67,7 +69,7 @@ pub(crate) fn forward(inputs: &Inputs<'_>, outputs: Outputs<'_>, settings: &Sett
                         }
                         let scale = inputs.gamma.iter().zip(inputs.beta);
                         for ((out, x), (gamma, beta)) in output.iter_mut().zip(&*x).zip(scale) {
-                            *out = x * gamma + beta;
+                            *out = x.mul_add(*gamma, *beta);
                         }
                     },
                 );
@@ -113,11 +115,12 @@ pub(crate) fn backward(
                 let place = (row - first) * columns..(row - first + 1) * columns;
                 let (to_residual, to_input) =
                     (&mut to_residual[place.clone()], &mut to_input[place]);
-                arch.dispatch(
+                vectorised(
+                    arch,
                     #[inline(always)]
                     || {
                         for ((sum, grad), x) in to_gamma.iter_mut().zip(grad).zip(x) {
-                            *sum += grad * x;
+                            *sum = grad.mul_add(*x, *sum);
                         }
                         for (sum, grad) in to_beta.iter_mut().zip(grad) {
                             *sum += grad;
@@ -170,7 +173,7 @@ pub(super) fn sum_of_products(left: &[f32], right: &[f32]) -> f32 {
     let tail: f32 = tails.map(|(a, b)| a * b).sum();
     for (a, b) in left_chunks.zip(right_chunks) {
         for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
-            *lane += a * b;
+            *lane = a.mul_add(*b, *lane);
         }
     }
     lanes.iter().sum::<f32>() + tail

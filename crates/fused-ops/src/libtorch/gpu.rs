@@ -8,9 +8,20 @@ use burn::backend::libtorch::TchTensor;
 use tch::{Kind, Tensor};
 use torch_shim::{Attention, FusedAdamW};
 
-use super::cast;
+use super::memory::cast;
 use crate::kernels::{attention, norm};
 use crate::{Activation, AdamW, Dropout};
+
+pub(super) fn embedding_backward(ids: &TchTensor, grad: &TchTensor, rows: usize) -> TchTensor {
+    let (grad, ids) = (&grad.tensor, &ids.tensor);
+    TchTensor::new(Tensor::embedding_dense_backward(
+        grad,
+        ids,
+        rows as i64,
+        -1,
+        false,
+    ))
+}
 
 pub(super) fn linear(
     input: &TchTensor,
@@ -47,12 +58,18 @@ pub(super) fn linear_backward(
     [to_input, to_weight, to_bias].map(TchTensor::new)
 }
 
-/// Query, key and value as `[tokens, heads, head_size]`.
-fn heads(tensors: [&TchTensor; 3], num_heads: usize) -> [Tensor; 3] {
+/// Query, key and value, which lie side by side.
+fn thirds(qkv: &TchTensor) -> [Tensor; 3] {
+    let (_, columns) = qkv.tensor.size2().expect("a matrix");
+    [0, 1, 2].map(|part| qkv.tensor.narrow(1, part * columns / 3, columns / 3))
+}
+
+/// Matrices as `[tokens, heads, head_size]`.
+fn heads(tensors: [&Tensor; 3], num_heads: usize) -> [Tensor; 3] {
     tensors.map(|tensor| {
-        let (tokens, hidden_size) = tensor.tensor.size2().expect("a matrix");
+        let (tokens, hidden_size) = tensor.size2().expect("a matrix");
         let shape = [tokens, num_heads as i64, hidden_size / num_heads as i64];
-        tensor.tensor.contiguous().view(shape)
+        tensor.contiguous().view(shape)
     })
 }
 
@@ -64,15 +81,16 @@ fn seed(dropout: Option<&Dropout>) -> f64 {
 
 /// The output and `[log-sum-exp, seed, offset, bounds]`.
 pub(super) fn attention(
-    inputs: [&TchTensor; 3],
+    qkv: &TchTensor,
     settings: &attention::Settings,
 ) -> (TchTensor, Vec<TchTensor>) {
-    let device = inputs[0].tensor.device();
+    let device = qkv.tensor.device();
     let bounds = std::iter::once(0).chain(settings.lengths.ranges().map(|range| range.end));
     let bounds: Vec<i32> = bounds.map(|bound| bound as i32).collect();
     let bounds = Tensor::from_slice(&bounds).to_device(device);
     let longest = settings.lengths.max() as i64;
-    let [query, key, value] = heads(inputs, settings.num_heads);
+    let inputs = thirds(qkv);
+    let [query, key, value] = heads(inputs.each_ref(), settings.num_heads);
     let dropout = seed(settings.dropout.as_ref());
     let kernel = match is_half(&query) {
         true => torch_shim::flash_attention([&query, &key, &value], &bounds, longest, dropout),
@@ -87,18 +105,18 @@ pub(super) fn attention(
         seed,
         offset,
     } = kernel.expect("libtorch's attention takes what a BERT encoder asks for");
-    let output = output.reshape(inputs[0].tensor.size());
+    let output = output.reshape(inputs[0].size());
     let kept = [log_sum_exp, seed, offset, bounds].map(TchTensor::new);
     (TchTensor::new(output), kept.into())
 }
 
 pub(super) fn attention_backward(
-    inputs: [&TchTensor; 3],
+    qkv: &TchTensor,
     output: &TchTensor,
     kept: &[TchTensor],
     grad: &TchTensor,
     settings: &attention::Settings,
-) -> [TchTensor; 3] {
+) -> TchTensor {
     let [log_sum_exp, seed, offset, bounds] = kept else {
         unreachable!("`attention` keeps four tensors");
     };
@@ -106,7 +124,10 @@ pub(super) fn attention_backward(
         [log_sum_exp, seed, offset, bounds].map(|tensor| &tensor.tensor);
     let longest = settings.lengths.max() as i64;
     let dropout = settings.dropout.as_ref().map_or(0.0, Dropout::prob);
-    let [query, key, value] = heads(inputs, settings.num_heads);
+    let inputs = thirds(qkv);
+    let shape = inputs[0].size();
+    let [query, key, value] = heads(inputs.each_ref(), settings.num_heads);
+    let (output, grad) = (&output.tensor, &grad.tensor);
     let [output, grad, _] = heads([output, grad, grad], settings.num_heads);
     let gradients = if is_half(&query) {
         let (to_query, to_key, to_value) = Tensor::internal_flash_attention_backward(
@@ -156,8 +177,8 @@ pub(super) fn attention_backward(
         );
         [to_query, to_key, to_value]
     };
-    let shape = inputs[0].tensor.size();
-    gradients.map(|gradient| TchTensor::new(gradient.reshape(&shape)))
+    let gradients = gradients.map(|gradient| gradient.reshape(&shape));
+    TchTensor::new(Tensor::cat(&gradients, 1))
 }
 
 fn is_half(tensor: &Tensor) -> bool {

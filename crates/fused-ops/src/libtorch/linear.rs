@@ -3,27 +3,35 @@
 
 use burn::backend::libtorch::TchTensor;
 use tch::{Device, Kind, Tensor};
-use torch_shim::sequentially;
+use torch_shim::{Precision, float32_matmul_precision, sequentially};
 
-use super::{cast, slice};
+use super::memory::{cast, halves, halves_mut, slice, slice_mut};
 use crate::Activation;
 use crate::host::Host;
-use crate::kernels::linear::{add_to, add_up, gelu, gelu_backward};
+use crate::kernels::half::{self, gelu_backward_of_half, gelu_of_half};
+use crate::kernels::linear::{self, add_row, add_up, gelu, gelu_backward};
 use crate::kernels::workers::{for_each, for_each_chunk};
 
 type LibTorch = burn::backend::LibTorch;
 
-/// About as many rows of a product as stay in a core's cache.
-const BLOCK: usize = 128;
+/// The most rows of a block: about as many as stay in a core's cache, and more where every product
+/// first converts the whole weight.
+fn most_rows(kind: Kind) -> usize {
+    match kind == Kind::Float && float32_matmul_precision() != Precision::Medium {
+        true => 256,
+        false => 512,
+    }
+}
 
-/// Equal parts of at most [`BLOCK`], the same on any number of threads so that sums are; an even
+/// Equal parts of at most `most`, the same on any number of threads so that sums are; an even
 /// number of them, which two or four threads share evenly.
-fn blocks(len: usize) -> Vec<(i64, i64)> {
-    let parts = match len.div_ceil(BLOCK) {
-        parts @ 0..=1 => parts,
-        parts => parts.next_multiple_of(4),
+fn blocks(len: usize, most: usize) -> Vec<(i64, i64)> {
+    let parts = match len {
+        0..64 => 1,
+        64..256 => 2,
+        len => len.div_ceil(most).next_multiple_of(4),
     };
-    let size = len.div_ceil(parts.max(1)).max(1);
+    let size = len.div_ceil(parts).max(1);
     let starts = (0..len).step_by(size);
     starts
         .map(|start| (start as i64, size.min(len - start) as i64))
@@ -53,7 +61,7 @@ pub(super) fn forward(
     let shape = [LibTorch::dims(input)[0], LibTorch::dims(&weight)[1]];
     let output = empty(shape, kind);
     let given = (activation == Activation::Gelu && keep).then(|| empty(shape, kind));
-    let blocks = blocks(shape[0]);
+    let blocks = blocks(shape[0], most_rows(kind));
     for_each(
         blocks.len(),
         || (),
@@ -85,22 +93,19 @@ fn add_bias(block: &Tensor, bias: &TchTensor) {
             let bias = slice(&bias.tensor);
             // SAFETY: the block is this task's alone.
             #[allow(unsafe_code)]
-            let block = unsafe { super::slice_mut(block) };
-            for row in block.chunks_exact_mut(bias.len()) {
-                add_to(row, bias);
-            }
+            add_row(unsafe { slice_mut(block) }, bias);
         }
         _ => drop(block.shallow_clone().g_add_(&bias.tensor)),
     }
 }
 
 /// GELU of a block.
+#[allow(unsafe_code)]
 fn activate(input: &Tensor, output: &Tensor) {
+    // SAFETY: the block is this task's alone.
     match input.kind() {
-        // SAFETY: the block is this task's alone.
-        #[allow(unsafe_code)]
-        Kind::Float => gelu(slice(input), unsafe { super::slice_mut(output) }),
-        _ => drop(input.gelu_out(output, "none")),
+        Kind::Float => gelu(slice(input), unsafe { slice_mut(output) }),
+        _ => gelu_of_half(halves(input), unsafe { halves_mut(output) }),
     }
 }
 
@@ -120,7 +125,7 @@ pub(super) fn backward(
         Some(_) => TchTensor::new(grad.tensor.empty_like()),
         None => grad.clone(),
     };
-    let by_rows = blocks(LibTorch::dims(input)[0]);
+    let by_rows = blocks(LibTorch::dims(input)[0], most_rows(kind));
     let mut sums = vec![0.0f32; by_rows.len() * outputs];
     for_each_chunk(
         [(&mut sums, outputs)],
@@ -138,7 +143,7 @@ pub(super) fn backward(
         },
     );
     let to_weight = empty([inputs, outputs], kind);
-    let by_columns = blocks(inputs);
+    let by_columns = blocks(inputs, most_rows(kind));
     for_each(
         by_columns.len(),
         || (),
@@ -148,7 +153,7 @@ pub(super) fn backward(
             sequentially(|| mm(&rows(&to_weight, block), &columns, &whole(&of_product)));
         },
     );
-    let mut to_bias = LibTorch::zeros(&[outputs]);
+    let mut to_bias = LibTorch::unfilled(&[outputs]);
     add_up(&sums, LibTorch::values_mut(&mut to_bias));
     [to_input, cast(&to_weight, Kind::Float), to_bias]
 }
@@ -170,21 +175,23 @@ fn columns(matrix: &TchTensor, (start, len): (i64, i64)) -> Tensor {
 }
 
 /// The gradient of what GELU was given, of a block.
+#[allow(unsafe_code)]
 fn activate_backward(given: &Tensor, grad: &Tensor, output: &Tensor) {
+    // SAFETY: the block is this task's alone.
     match given.kind() {
-        // SAFETY: the block is this task's alone.
-        #[allow(unsafe_code)]
-        Kind::Float => gelu_backward(slice(given), slice(grad), unsafe {
-            super::slice_mut(output)
-        }),
-        _ => drop(given.gelu_backward_grad_input(output, grad, "none")),
+        Kind::Float => gelu_backward(slice(given), slice(grad), unsafe { slice_mut(output) }),
+        _ => gelu_backward_of_half(halves(given), halves(grad), unsafe { halves_mut(output) }),
     }
 }
 
 /// Adds a block's rows to `sums`.
 fn add_rows(sums: &mut [f32], block: &Tensor) {
-    let block = block.to_kind(Kind::Float);
-    for row in slice(&block).chunks_exact(sums.len()) {
-        add_to(sums, row);
+    if block.kind() == Kind::Float {
+        return linear::add_rows(slice(block), sums);
+    }
+    let mut wide = vec![0.0; sums.len()];
+    for row in halves(block).chunks_exact(sums.len()) {
+        half::widen(row, &mut wide);
+        linear::add_rows(&wide, sums);
     }
 }

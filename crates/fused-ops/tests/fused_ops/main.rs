@@ -13,6 +13,7 @@ mod avx2;
 mod ndarray {
     mod adamw;
     mod attention;
+    mod embedding;
     mod layers;
     mod masks;
     mod span_loss;
@@ -32,6 +33,7 @@ mod ndarray {
 mod libtorch {
     mod adamw;
     mod attention;
+    mod embedding;
     mod layers;
     mod masks;
     mod precisions;

@@ -32,6 +32,23 @@ fn assert_close(ours: &[TchTensor], others: &[TchTensor], tolerance: f64) {
     }
 }
 
+#[test]
+fn the_gradient_of_embeddings_is_that_of_the_cpu() {
+    let grad = numbers(1.0, &SHAPE);
+    let ids: Vec<i64> = (0..SHAPE[0]).map(|token| token * token % 37).collect();
+    let gradient = |ids: &[i64], of_gpu: bool| {
+        let ids = TchTensor::new(Tensor::from_slice(ids));
+        match of_gpu {
+            true => embedding_backward(&ids, &grad, 50),
+            false => host::embedding_backward::<LibTorch>(&ids, &grad, 50),
+        }
+    };
+    let (ours, expected) = (gradient(&ids, true), gradient(&ids, false));
+    assert_close(&[ours], std::slice::from_ref(&expected), TOLERANCE);
+    let other = gradient(&vec![3; ids.len()], true);
+    assert!(distance(&other.tensor, &expected.tensor) > 1e-2);
+}
+
 /// Output and gradients of a linear layer on this file's functions, and on the CPU's.
 fn linear_layers(activation: Activation, kind: Kind) -> [Vec<TchTensor>; 2] {
     let input = cast(&numbers(1.0, &SHAPE), kind);
