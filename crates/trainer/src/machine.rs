@@ -2,38 +2,21 @@
 
 use crate::Error;
 
-/// Keeps freed memory in the process instead of giving it back to the system, and asks for huge
-/// pages.
+/// Keeps freed memory in the process instead of giving it back to the system.
 ///
 /// A training step frees and takes the same hundreds of megabytes again and again; with glibc's
-/// defaults each time costs a page fault per 4 KiB. What is taken for the first time still does,
-/// unless the page is a huge one.
+/// defaults each time costs a page fault per 4 KiB.
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[allow(unsafe_code)]
-    // SAFETY: mallopt only changes settings of the allocator, and runs before any other thread; the
-    // advice is about memory that was just taken, and changes nothing that is in it.
+    // SAFETY: mallopt only changes settings of the allocator, and runs before any other thread.
     unsafe {
         libc::mallopt(libc::M_MMAP_MAX, 0);
         libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
         // Other arenas than the main one give memory back whatever the threshold says.
         libc::mallopt(libc::M_ARENA_MAX, 1);
-        // Addresses for the heap to grow into: free again, they stay the process's, and no memory
-        // is behind them before it is used. Where a limit forbids so many, there are none.
-        let block = libc::malloc(HEAP);
-        if !block.is_null() {
-            let start = (block as usize).next_multiple_of(HUGE_PAGE);
-            let len = block as usize + HEAP - start;
-            libc::madvise(start as *mut libc::c_void, len, libc::MADV_HUGEPAGE);
-            libc::free(block);
-        }
     }
 }
-
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const HEAP: usize = 2_000_000_000; // Less than the trim threshold.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const HUGE_PAGE: usize = 2 << 20;
 
 /// Keeps the panics of Parquet's decoder off standard error: they come back as errors of one line.
 #[cfg(feature = "parquet")]
