@@ -174,3 +174,92 @@ impl<'a> Recomputed<'a> {
         (gradients, pass)
     }
 }
+
+#[cfg(all(test, feature = "cpu"))]
+mod tests {
+    use super::*;
+    use crate::distributed::units::units;
+    use squad_data::Feature;
+
+    fn model(device: &Device) -> BertForQuestionAnswering {
+        let fixture = "/../bert-qa/tests/fixtures/tiny-bert/config.json";
+        let fixture = format!("{}{fixture}", env!("CARGO_MANIFEST_DIR"));
+        let config = bert_qa::BertConfig::read(fixture.as_ref()).unwrap();
+        BertForQuestionAnswering::new(&config, 3, device)
+    }
+
+    fn batch() -> PackedBatch {
+        let feature = |tokens: u32| Feature {
+            example: 0,
+            input_ids: (0..tokens).collect(),
+            context: 2..tokens as usize - 1,
+            max_context: 2..tokens as usize - 1,
+            offsets: Vec::new(),
+            start_position: 2,
+            end_position: 3,
+        };
+        PackedBatch::new(&[feature(9), feature(5), feature(12)], &[0, 1, 2])
+    }
+
+    /// The gradients of all parameters, by unit and slot, and the loss.
+    type Found = (Vec<Vec<Option<Vec<f32>>>>, f32);
+
+    fn numbers(gradients: Vec<Option<Tensor<1>>>) -> Vec<Option<Vec<f32>>> {
+        let numbers = |gradient: Tensor<1>| gradient.into_data().iter::<f32>().collect();
+        gradients.into_iter().map(|g| g.map(numbers)).collect()
+    }
+
+    fn whole(model: &BertForQuestionAnswering, device: &Device, seed: DropoutSeed) -> Found {
+        let (loss, _) = model.loss(&batch(), device, Some(seed));
+        let mut gradients = loss.backward();
+        let units = units(model);
+        let found = units
+            .iter()
+            .map(|unit| numbers(unit.gradients(model, &mut gradients)));
+        (found.collect(), loss.into_scalar::<f32>())
+    }
+
+    fn kept(model: &BertForQuestionAnswering, device: &Device, seed: DropoutSeed) -> Found {
+        let units = units(model);
+        let mut found = vec![Vec::new(); units.len()];
+        let done = &mut |unit: usize, mut new| {
+            found[unit] = numbers(units[unit].gradients(model, &mut new));
+            Ok(())
+        };
+        let pass = backward(model, 0, (&batch(), device), Some(seed), done).unwrap();
+        (found, pass.loss_sum.into_scalar::<f32>())
+    }
+
+    fn recomputed(model: &BertForQuestionAnswering, device: &Device, seed: DropoutSeed) -> Found {
+        let (units, batch) = (units(model), batch());
+        let mut own = Recomputed::new(&batch, Some(seed), device);
+        let plain = burn::module::Module::valid(model);
+        (1..units.len()).for_each(|_| own.forward(&plain));
+        let (mut found, mut loss) = (vec![Vec::new(); units.len()], f32::NAN);
+        for unit in (0..units.len()).rev() {
+            let (mut new, pass) = own.backward(model, unit == 0);
+            found[unit] = numbers(units[unit].gradients(model, &mut new));
+            loss = pass.map_or(loss, |pass| pass.loss_sum.into_scalar::<f32>());
+        }
+        (found, loss)
+    }
+
+    #[test]
+    fn unit_by_unit_it_is_the_whole_backward_pass_bit_for_bit() {
+        let (_, device) = crate::device::device("ndarray").unwrap();
+        let device = device.autodiff();
+        let model = model(&device);
+        let seed = |step| DropoutSeed {
+            seed: 1,
+            rank: 0,
+            step,
+            micro_batch: 0,
+        };
+        let expected = whole(&model, &device, seed(0));
+        assert!(expected.0.iter().flatten().all(Option::is_some));
+        assert_eq!(kept(&model, &device, seed(0)), expected);
+        assert_eq!(recomputed(&model, &device, seed(0)), expected);
+        // Other masks make a difference.
+        assert_ne!(recomputed(&model, &device, seed(1)), expected);
+    }
+}

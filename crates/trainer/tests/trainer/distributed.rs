@@ -49,9 +49,17 @@ pub(crate) fn run_ranks(
     world_size: usize,
     run: impl Fn(Arc<dyn ProcessGroup>) -> Result<Outcome, Error> + Sync,
 ) -> Vec<Result<Outcome, Error>> {
+    run_all(ThreadGroup::of(world_size), run)
+}
+
+/// The same of ranks that are there.
+pub(crate) fn run_all(
+    ranks: Vec<Arc<dyn ProcessGroup>>,
+    run: impl Fn(Arc<dyn ProcessGroup>) -> Result<Outcome, Error> + Sync,
+) -> Vec<Result<Outcome, Error>> {
     std::thread::scope(|scope| {
         let run = &run;
-        let ranks = ThreadGroup::of(world_size).into_iter();
+        let ranks = ranks.into_iter();
         let threads: Vec<_> = ranks.map(|group| scope.spawn(move || run(group))).collect();
         let threads = threads.into_iter();
         threads.map(|thread| thread.join().unwrap()).collect()

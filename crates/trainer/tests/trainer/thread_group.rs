@@ -10,6 +10,8 @@ use process_group::{Collective, Collectives, Error, Part, Pending, ProcessGroup}
 pub(crate) struct ThreadGroup {
     rank: usize,
     world_size: usize,
+    /// Whether what it gets from an all-reduce is wrong.
+    is_faulty: bool,
     /// Collectives begun by this rank.
     begun: Mutex<usize>,
     meeting: Arc<Meeting>,
@@ -39,11 +41,20 @@ enum Kind {
 impl ThreadGroup {
     /// All ranks of a group.
     pub(crate) fn of(world_size: usize) -> Vec<Arc<dyn ProcessGroup>> {
+        Self::with_fault(world_size, None)
+    }
+
+    /// All ranks of a group, of which one gets other sums than the others do.
+    pub(crate) fn with_fault(
+        world_size: usize,
+        faulty: Option<usize>,
+    ) -> Vec<Arc<dyn ProcessGroup>> {
         let meeting = Arc::new(Meeting::default());
         let rank = |rank| -> Arc<dyn ProcessGroup> {
             Arc::new(Self {
                 rank,
                 world_size,
+                is_faulty: faulty == Some(rank),
                 begun: Mutex::new(0),
                 meeting: Arc::clone(&meeting),
             })
@@ -166,10 +177,15 @@ impl Collectives<Vec<f32>> for ThreadGroup {
             .collect();
         let number = self.bring(kind, bytes);
         let (rank, world_size) = (self.rank, self.world_size);
+        let is_wrong = self.is_faulty && collective == Collective::AllReduce;
         let meeting = Arc::clone(&self.meeting);
         Pending::new(move || {
             let all = meeting.all((number, kind), (rank, world_size))?;
-            Ok(combine(collective, &all, rank))
+            let mut result = combine(collective, &all, rank);
+            if is_wrong {
+                result[0] += 0.5;
+            }
+            Ok(result)
         })
     }
 }
