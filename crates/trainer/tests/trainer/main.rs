@@ -27,6 +27,12 @@ mod gradients;
 mod memory;
 mod mistaken_folders;
 mod mistakes;
+#[cfg(feature = "mpi")]
+mod mpi;
+#[cfg(feature = "mpi")]
+mod mpi_faults;
+#[cfg(feature = "mpi")]
+mod mpirun;
 mod optimisation;
 mod optimizer;
 mod parity;
@@ -45,3 +51,13 @@ mod tensorboard;
 mod thread_group;
 mod tiny_model;
 mod windows;
+
+/// `cargo test --workspace` builds without MPI, so that it needs none.
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn tests_of_mpi_are_not_in_this_build() {
+    eprintln!(
+        "SKIPPED: built without the feature `mpi`; `cargo test -p trainer --features mpi --test trainer mpi` has \
+         the tests with several processes"
+    );
+}
