@@ -38,6 +38,7 @@ impl Ending<'_> {
             model,
             state,
             mut evaluation,
+            communication,
             ..
         } = fitted;
         let mut model = model.expect("rank 0 ends the run, and has the model");
@@ -59,7 +60,8 @@ impl Ending<'_> {
         self.companions
             .save_with_card(&model, &model_folder, &card)?;
         evaluation.write(&self.run_dir.join("dev"))?;
-        let metrics = self.metrics(&state, &evaluation);
+        let mut metrics = self.metrics(&state, &evaluation);
+        metrics["communication_seconds"] = json!(communication.map(|time| time.as_secs_f64()));
         self.run_dir
             .write("metrics.json", &format!("{metrics:#}\n"))?;
         Ok(Trained {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bert_qa::{BertForQuestionAnswering, DropoutSeed};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -42,6 +44,9 @@ pub(crate) trait Engine {
 
     /// A digest of the parameters, where every rank should have the same.
     fn digest(&self) -> Option<Vec<u8>>;
+
+    /// The time in which this rank has waited for tensors of others, copies included; none without others.
+    fn communication(&self) -> Option<Duration>;
 }
 
 /// The engine of a process that has nobody to share with.
@@ -111,6 +116,10 @@ impl Engine for Alone {
     }
 
     fn digest(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn communication(&self) -> Option<Duration> {
         None
     }
 }

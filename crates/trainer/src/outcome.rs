@@ -36,7 +36,7 @@ pub struct Trained {
 /// A run that was stopped before its end.
 #[derive(Clone, Debug)]
 pub struct Stopped {
-    /// The run's folder, to be given to [`Trainer::resume`].
+    /// The run's folder, to be given to [`Trainer::resume`](crate::Trainer::resume).
     pub run_dir: PathBuf,
     /// The checkpoint that was written.
     pub checkpoint: PathBuf,

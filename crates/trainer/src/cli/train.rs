@@ -22,10 +22,9 @@ pub(super) fn run(args: Train, log: &Log) -> ExitCode {
     if group.rank() != 0 {
         log.errors_only();
     }
-    let result = trainer::all_ready(&*group, config).and_then(|config| {
-        let trainer = prepare(args, config)?.group(Arc::clone(&group));
-        finish_run(trainer, group.rank())
-    });
+    let trainer = config.and_then(|config| prepare(args, config));
+    let result = trainer::all_ready(&*group, trainer)
+        .and_then(|trainer| run_to_its_end(trainer.group(Arc::clone(&group)), group.rank()));
     match result {
         Err(Error::OtherRank { exit_code }) => ExitCode::from(exit_code),
         Err(error) if error.leaves_others_waiting() && group.world_size() > 1 => {
@@ -74,7 +73,7 @@ fn prepare(args: Train, config: Config) -> Result<Trainer<'static>, Error> {
     Ok(trainer)
 }
 
-fn finish_run(trainer: Trainer<'_>, rank: usize) -> Result<ExitCode, Error> {
+fn run_to_its_end(trainer: Trainer<'_>, rank: usize) -> Result<ExitCode, Error> {
     let trainer = match rank {
         0 => trainer.observer(trainer::Progress::new()),
         _ => trainer,

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use bert_qa::{BertForQuestionAnswering, DropoutSeed};
 use burn::module::Module;
@@ -179,6 +180,10 @@ impl Engine for DataParallel {
 
     fn digest(&self) -> Option<Vec<u8>> {
         Some(parameters::digest(self.module()))
+    }
+
+    fn communication(&self) -> Option<Duration> {
+        Some(self.collectives.waited())
     }
 }
 

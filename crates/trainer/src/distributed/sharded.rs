@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use bert_qa::{BertForQuestionAnswering, DropoutSeed};
 use burn::module::Module;
@@ -7,7 +8,7 @@ use process_group::ProcessGroup;
 use squad_data::PackedBatch;
 
 use super::block_wise::{self, Recomputed};
-use super::collectives::TensorCollectives;
+use super::collectives::{PendingTensor, TensorCollectives};
 use super::shards::Shards;
 use super::units::cut;
 use crate::Error;
@@ -95,12 +96,12 @@ impl Sharded {
             let mut gradients = Vec::new();
             if let Some(own) = &mut own {
                 self.fill(unit, Some(&flat), is_trained);
+                drop(flat);
                 let (mut new, whole) = own.backward(self.module(), unit == lowest);
                 pass = pass.or(whole);
                 gradients = self.shards.units[unit].gradients(self.module(), &mut new);
                 self.fill(unit, None, false);
             }
-            drop(flat);
             if is_trained {
                 let part = self.shards.start_reduce(unit, gradients)?.wait()?;
                 self.shards.parts[unit].add_gradient(&part);
@@ -115,33 +116,32 @@ impl Sharded {
         batch: &PackedBatch,
         dropout: Option<DropoutSeed>,
     ) -> Result<Option<Pass>, Error> {
-        let (mut started, mut pass) = (Vec::new(), None);
+        let model = self.model.as_ref().expect("taken for a change only");
+        let shards = &mut self.shards;
         if batch.is_empty() {
-            for unit in self.shards.trained() {
-                started.push((unit, self.shards.start_reduce(unit, Vec::new())?));
+            for unit in shards.trained() {
+                let pending = shards.start_reduce(unit, Vec::new())?;
+                shards.parts[unit].add_gradient(&pending.wait()?);
             }
-        } else {
-            let (model, on) = (self.module(), (batch, &self.device));
-            let mut reduce = |unit: usize, mut new| {
-                if self.shards.units[unit].is_trained {
-                    let gradients = self.shards.units[unit].gradients(model, &mut new);
-                    started.push((unit, self.shards.start_reduce(unit, gradients)?));
-                }
-                Ok(())
-            };
-            let lowest = self.shards.lowest;
-            pass = Some(block_wise::backward(
-                model,
-                lowest,
-                on,
-                dropout,
-                &mut reduce,
-            )?);
+            return Ok(None);
         }
-        for (unit, pending) in started {
-            self.shards.parts[unit].add_gradient(&pending.wait()?);
+        // One unit's is on its way while the next is computed, and no more: each has a buffer.
+        let mut before: Option<(usize, PendingTensor)> = None;
+        let (on, lowest) = ((batch, &self.device), shards.lowest);
+        let pass = block_wise::backward(model, lowest, on, dropout, &mut |unit, mut new| {
+            if let Some((unit, pending)) = before.take() {
+                shards.parts[unit].add_gradient(&pending.wait()?);
+            }
+            if shards.units[unit].is_trained {
+                let gradients = shards.units[unit].gradients(model, &mut new);
+                before = Some((unit, shards.start_reduce(unit, gradients)?));
+            }
+            Ok(())
+        })?;
+        if let Some((unit, pending)) = before {
+            shards.parts[unit].add_gradient(&pending.wait()?);
         }
-        Ok(pass)
+        Ok(Some(pass))
     }
 
     /// Updates this rank's part of a unit; `whole` has the parameters that the part has not.
@@ -226,5 +226,9 @@ impl Engine for Sharded {
             Sharding::Full => None,
             Sharding::GradOp => Some(parameters::digest(self.module())),
         }
+    }
+
+    fn communication(&self) -> Option<Duration> {
+        Some(self.shards.collectives.waited())
     }
 }

@@ -16,7 +16,7 @@ pub(crate) struct Shards {
     pub(crate) parts: Vec<UnitPart>,
     /// The lowest unit that is trained.
     pub(crate) lowest: usize,
-    collectives: Arc<dyn TensorCollectives>,
+    pub(crate) collectives: Arc<dyn TensorCollectives>,
     /// Without autodiff.
     device: Device,
 }

@@ -5,7 +5,7 @@ mod step;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::Scope;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bert_qa::BertForQuestionAnswering;
 use burn::tensor::Device;
@@ -47,9 +47,11 @@ pub(crate) struct Fit<'a> {
 
 /// What the loop leaves behind.
 pub(crate) struct Fitted {
-    /// The model as it was trained last, without autodiff; on rank 0.
+    /// The model as it was trained last, without autodiff; on rank 0, where the run was not stopped.
     pub(crate) model: Option<BertForQuestionAnswering>,
     pub(crate) state: RunState,
+    /// What it cost this process to have others.
+    pub(crate) communication: Option<Duration>,
     /// That model's answers, if it was the last thing that was evaluated in this process.
     pub(crate) evaluation: Option<Evaluation>,
     /// Whether the run was stopped before its end.
@@ -110,7 +112,11 @@ impl Fit<'_> {
             .take()
             .filter(|(report, _)| report.step == step);
         Ok(Fitted {
-            model: self.engine.model(self.keeper.is_some())?,
+            model: match stopped {
+                true => None,
+                false => self.engine.model(self.keeper.is_some())?,
+            },
+            communication: self.engine.communication(),
             state: self.state,
             evaluation: evaluation.map(|(_, evaluation)| evaluation),
             stopped,

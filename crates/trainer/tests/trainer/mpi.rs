@@ -67,7 +67,11 @@ fn processes_do_what_threads_do() {
         // One process alone speaks.
         assert_eq!(ended.text.matches("Try next:").count(), 1, "{ended:?}");
         assert_eq!(ended.text.matches("results go to").count(), 1, "{ended:?}");
-        assert_eq!(sandbox.json(&format!("{run}/metrics.json"))["processes"], 2);
+        let metrics = sandbox.json(&format!("{run}/metrics.json"));
+        assert_eq!(metrics["processes"], 2);
+        let waited = metrics["communication_seconds"].as_f64().unwrap();
+        let seconds = metrics["seconds"].as_f64().unwrap();
+        assert!(waited > 0.0 && waited < seconds, "{metrics}");
     }
 }
 
@@ -154,6 +158,8 @@ fn one_configuration_that_is_wrong_is_told_once() {
     )
     .end();
     ended.mistake(&["rank 0 (", "train.batch_sise", "batch_size"]);
+    let ended = launch(&sandbox, 2, &["--config=nowhere.toml", DDP[0]]).end();
+    ended.mistake(&["rank 0 (", "nowhere.toml"]);
     let ended = launch(&sandbox, 2, &arguments("--run-dir=run", &[LONG])).end();
     ended.mistake(&["distributed.strategy is none"]);
     assert!(!sandbox.path("run").exists());
