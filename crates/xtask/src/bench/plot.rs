@@ -24,6 +24,14 @@ pub(super) struct Panel {
 }
 
 impl Panel {
+    /// Lines with their names and points.
+    pub(super) fn new(title: &str, lines: Vec<(String, Vec<(f64, f64)>)>) -> Self {
+        Self {
+            title: title.into(),
+            lines,
+        }
+    }
+
     /// Time and memory.
     pub(super) fn of_axis(axis: &Axis) -> [Self; 2] {
         let seconds = |cost: &Cost| cost.seconds;
