@@ -162,7 +162,7 @@ fn panels(found: &[Memory]) -> Vec<Panel> {
             let points = of_way.map(|memory| (memory.processes as f64, figure(memory)));
             (way.to_owned(), points.collect())
         };
-        Panel::new(title, WAYS.map(line).into())
+        Panel::falling(title, WAYS.map(line).into())
     };
     vec![
         panel("MiB of a process between steps", |memory| memory.kept[0]),
