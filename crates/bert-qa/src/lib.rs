@@ -63,7 +63,7 @@ pub use error::Error;
 pub use hub::Hub;
 pub use input::PackedInput;
 pub use logits::{predict_logits, try_predict_logits};
-pub use model::{BertForQuestionAnswering, BertModel};
+pub use model::{BertForQuestionAnswering, BertModel, span_loss};
 pub use model_card::{CardData, CardFile, ModelCard};
 pub use names::hugging_face_name;
 pub use pretrained::{Companions, Pretrained};

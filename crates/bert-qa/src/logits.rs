@@ -18,7 +18,8 @@ pub fn predict_logits(
     device: &Device,
     done: &mut dyn FnMut(usize),
 ) -> Vec<[Vec<f32>; 2]> {
-    let all = try_predict_logits(model, features, device, &mut |finished| {
+    let all: Vec<usize> = (0..features.len()).collect();
+    let all = try_predict_logits(model, features, &all, device, &mut |finished| {
         done(finished);
         Ok::<(), Infallible>(())
     });
@@ -28,21 +29,26 @@ pub fn predict_logits(
     }
 }
 
-/// As [`predict_logits`], until `done` says that it is enough.
+/// As [`predict_logits`], of some of the windows, in their order, until `done` says that it is enough.
 ///
 /// # Errors
 /// What `done` gives; nothing else fails.
+///
+/// # Panics
+/// If `windows` has an index that is not one of a feature.
 pub fn try_predict_logits<E>(
     model: &BertForQuestionAnswering,
     features: &[Feature],
+    windows: &[usize],
     device: &Device,
     done: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<[Vec<f32>; 2]>, E> {
-    let mut logits = vec![[Vec::new(), Vec::new()]; features.len()];
-    let lengths: Vec<usize> = features.iter().map(Feature::len).collect();
+    let mut logits = vec![[Vec::new(), Vec::new()]; windows.len()];
+    let lengths: Vec<usize> = windows.iter().map(|&w| features[w].len()).collect();
     let mut finished = 0;
     for indices in batches_by_tokens(&lengths, EVALUATION_TOKENS) {
-        let batch = PackedBatch::new(features, &indices);
+        let batch: Vec<usize> = indices.iter().map(|&index| windows[index]).collect();
+        let batch = PackedBatch::new(features, &batch);
         let input = PackedInput::new(&batch, device);
         let output = model.forward(&input, None).into_data();
         // The model's output is `[tokens, 2]` in row-major order: start, end, start, end, …

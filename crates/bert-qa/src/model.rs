@@ -1,7 +1,7 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, FloatDType, Tensor};
-use fused_ops::{Activation, span_cross_entropy};
+use fused_ops::{Activation, PackedLengths, span_cross_entropy};
 use squad_data::PackedBatch;
 
 use crate::dropout::Site;
@@ -105,31 +105,37 @@ impl BertForQuestionAnswering {
         &self.encoder().encoder.layer
     }
 
-    /// The span head, last unit: `[tokens, hidden_size]` to `[tokens, 2]`.
+    /// The first unit's forward pass: what the first layer takes, `[tokens, hidden_size]`.
+    pub fn embed(&self, input: &PackedInput, dropout: Option<DropoutSeed>) -> Tensor<2> {
+        let embedded = self.embeddings().forward(input, dropout);
+        match self.bf16 {
+            true => embedded.cast(FloatDType::BF16),
+            false => embedded,
+        }
+    }
+
+    /// The span head, last unit: `[tokens, hidden_size]` of the last layer to `[tokens, 2]`.
     pub fn head(&self, hidden: Tensor<2>, dropout: Option<DropoutSeed>) -> Tensor<2> {
         let hidden = match DropoutSeed::at(dropout, Site::Head, self.qa_dropout_prob) {
             Some(dropout) => fused_ops::dropout(hidden, &dropout),
             None => hidden,
         };
-        apply(&self.qa_outputs, hidden, Activation::Identity)
+        let logits = apply(&self.qa_outputs, hidden, Activation::Identity);
+        match self.bf16 {
+            true => logits.cast(FloatDType::F32),
+            false => logits,
+        }
     }
 
     /// Start and end logits of every token, `[tokens, 2]`.
     ///
     /// Without `dropout` nothing is dropped: that is evaluation.
     pub fn forward(&self, input: &PackedInput, dropout: Option<DropoutSeed>) -> Tensor<2> {
-        let mut embedded = self.embeddings().forward(input, dropout);
-        if self.bf16 {
-            embedded = embedded.cast(FloatDType::BF16);
-        }
+        let embedded = self.embed(input, dropout);
         let hidden = self.layers().iter().fold(embedded, |hidden, layer| {
             layer.forward(hidden, &input.lengths, dropout)
         });
-        let logits = self.head(hidden, dropout);
-        match self.bf16 {
-            true => logits.cast(FloatDType::F32),
-            false => logits,
-        }
+        self.head(hidden, dropout)
     }
 
     /// The span loss of a batch summed over its windows, `[1]`, and the logits it came from.
@@ -141,11 +147,16 @@ impl BertForQuestionAnswering {
     ) -> (Tensor<1>, Tensor<2>) {
         let input = PackedInput::new(batch, device);
         let logits = self.forward(&input, dropout);
-        let starts = batch.start_positions.iter().copied();
-        let positions: Vec<_> = starts.zip(batch.end_positions.iter().copied()).collect();
-        (
-            span_cross_entropy(logits.clone(), &input.lengths, &positions),
-            logits,
-        )
+        (span_loss(logits.clone(), batch, &input.lengths), logits)
     }
+}
+
+/// The span loss of a batch summed over its windows, `[1]`, from its logits, `[tokens, 2]`.
+///
+/// # Panics
+/// If logits and lengths are not the batch's.
+pub fn span_loss(logits: Tensor<2>, batch: &PackedBatch, lengths: &PackedLengths) -> Tensor<1> {
+    let starts = batch.start_positions.iter().copied();
+    let positions: Vec<_> = starts.zip(batch.end_positions.iter().copied()).collect();
+    span_cross_entropy(logits, lengths, &positions)
 }

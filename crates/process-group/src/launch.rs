@@ -9,6 +9,19 @@ use crate::{Error, Limits, ProcessGroup};
 /// `SLURM_NTASKS` is not one of them: SLURM also sets it for a batch script, which runs once.
 const WORLD_SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
 
+/// Whether a launcher started this process, as one of several or the only one.
+///
+/// Without one, and with one process in mind, [`OneProcess`](crate::OneProcess) saves the start of a library.
+pub fn is_launched() -> bool {
+    launched().is_some()
+}
+
+fn launched() -> Option<(&'static str, usize)> {
+    WORLD_SIZES
+        .iter()
+        .find_map(|name| Some((*name, std::env::var(name).ok()?.parse().ok()?)))
+}
+
 /// The group that this process belongs to, from how it was launched; alone if by nothing.
 ///
 /// Call it once, before threads that could be in the way of a library's start. With the feature `mpi`
@@ -17,9 +30,7 @@ const WORLD_SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_
 /// # Errors
 /// If the process is one of several and this build cannot reach the others, or not all of them arrive.
 pub fn connect(limits: Limits) -> Result<Arc<dyn ProcessGroup>, Error> {
-    let launched = WORLD_SIZES
-        .iter()
-        .find_map(|name| Some((*name, std::env::var(name).ok()?.parse().ok()?)));
+    let launched = launched();
     #[cfg(feature = "mpi")]
     {
         let group = crate::MpiGroup::connect(limits)?;

@@ -47,7 +47,7 @@ mod pending;
 
 pub use error::Error;
 pub use group::{Collective, Collectives, Limits, ProcessGroup};
-pub use launch::connect;
+pub use launch::{connect, is_launched};
 #[cfg(feature = "mpi")]
 pub use mpi::MpiGroup;
 #[cfg(feature = "nccl")]

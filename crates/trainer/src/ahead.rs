@@ -1,15 +1,24 @@
 use std::sync::mpsc::sync_channel;
 use std::thread::Scope;
 
-use squad_data::{BatchSampler, Feature, PackedBatch};
+use squad_data::{BatchSampler, Feature, PackedBatch, Shard};
 
 /// Steps that wait to be taken, at most.
 const READY: usize = 2;
 
+/// The batches of one optimizer step.
+#[derive(Debug, PartialEq)]
+pub(crate) struct StepBatches {
+    /// The windows of all ranks.
+    pub(crate) windows: Vec<usize>,
+    /// This rank's parts of the batches, which may be empty.
+    pub(crate) batches: Vec<PackedBatch>,
+}
+
 /// The batches of an epoch's optimizer steps, made on a thread of their own ahead of the steps;
 /// in a run of one thread, on that one.
 pub(crate) struct Ahead<'a> {
-    steps: Box<dyn Iterator<Item = Vec<PackedBatch>> + Send + 'a>,
+    steps: Box<dyn Iterator<Item = StepBatches> + Send + 'a>,
 }
 
 impl<'a> Ahead<'a> {
@@ -20,13 +29,16 @@ impl<'a> Ahead<'a> {
         mut sampler: BatchSampler,
         features: &'a [Feature],
         count: usize,
+        shard: Shard,
     ) -> Self {
         let mut steps = std::iter::from_fn(move || {
-            let batches = sampler.by_ref().take(count);
-            let step: Vec<_> = batches
-                .map(|indices| PackedBatch::new(features, &indices))
-                .collect();
-            (!step.is_empty()).then_some(step)
+            let all: Vec<_> = sampler.by_ref().take(count).collect();
+            let batches = all
+                .iter()
+                .map(|batch| PackedBatch::new(features, shard.of_batch(batch)));
+            let batches = batches.collect();
+            let windows = all.concat();
+            (!windows.is_empty()).then_some(StepBatches { windows, batches })
         });
         if rayon::current_num_threads() == 1 {
             return Self {
@@ -41,7 +53,7 @@ impl<'a> Ahead<'a> {
     }
 
     /// The next step's; none where the epoch has no more.
-    pub(crate) fn next(&mut self) -> Option<Vec<PackedBatch>> {
+    pub(crate) fn next(&mut self) -> Option<StepBatches> {
         self.steps.next()
     }
 }
@@ -67,15 +79,17 @@ mod tests {
         sampler.start_epoch(1);
         sampler.next();
         let expected: Vec<Vec<usize>> = sampler.clone().collect();
+        let alone = Shard::new(0, 1).unwrap();
         let test = || {
             std::thread::scope(|scope| {
-                let mut ahead = Ahead::new(scope, sampler.clone(), &features, 3);
+                let mut ahead = Ahead::new(scope, sampler.clone(), &features, 3, alone);
                 let steps: Vec<_> = std::iter::from_fn(|| ahead.next()).collect();
                 assert_eq!(steps.len(), 4); // 11 batches by three.
-                let batches = steps.into_iter().flatten().map(|batch| batch.features);
+                let batches = steps.into_iter().flat_map(|step| step.batches);
+                let batches = batches.map(|batch| batch.features);
                 assert!(batches.eq(expected.clone()));
                 // Not taken to its end: the scope is left all the same.
-                let mut ahead = Ahead::new(scope, sampler.clone(), &features, 1);
+                let mut ahead = Ahead::new(scope, sampler.clone(), &features, 1, alone);
                 assert!(ahead.next().is_some());
             })
         };

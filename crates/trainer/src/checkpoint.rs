@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::sha256_of_file;
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Moments, Optimizer};
 use crate::run_dir::{open_to, sync_folder};
 use crate::state::RunState;
 use crate::{Error, optimizer_state};
@@ -64,7 +64,7 @@ impl Checkpoints {
         data: &str,
         companions: &Companions,
         model: &BertForQuestionAnswering,
-        optimizer: &Optimizer,
+        moments: &Moments,
     ) -> Result<PathBuf, Error> {
         let fault = |e: std::io::Error| Error::file(&self.folder, format!("no checkpoint: {e}"));
         std::fs::create_dir_all(&self.folder).map_err(fault)?;
@@ -73,7 +73,7 @@ impl Checkpoints {
         let writing = builder.tempdir_in(&self.folder).map_err(fault)?;
         let new = writing.path();
         companions.save(model, &new.join(MODEL))?;
-        optimizer_state::write(optimizer, &new.join(OPTIMIZER))?;
+        optimizer_state::write(moments, &new.join(OPTIMIZER))?;
         let contents = Contents {
             format: FORMAT,
             run: state.clone(),
@@ -100,13 +100,16 @@ impl Checkpoints {
         Ok(path)
     }
 
-    /// The whole checkpoint of the latest step. Damaged ones are passed over and told; what a
-    /// killed process left half written is removed.
-    pub(crate) fn latest(&self) -> Result<Checkpoint, Error> {
+    /// Removes what a killed process left half written.
+    pub(crate) fn clean(&self) {
         for leftover in self.names(|name| name.starts_with(WRITING)) {
             // Another attempt to remove it comes with the next resume.
             let _ = std::fs::remove_dir_all(self.folder.join(leftover));
         }
+    }
+
+    /// The whole checkpoint of the latest step. Damaged ones are passed over and told.
+    pub(crate) fn latest(&self) -> Result<Checkpoint, Error> {
         let mut damages = Vec::new();
         for name in self.steps().into_iter().rev() {
             match Checkpoint::read(&self.folder.join(name)) {
@@ -192,6 +195,11 @@ impl Checkpoint {
                 format!("was written by another version (format {other}, this one reads {FORMAT})"),
             )),
         }
+    }
+
+    /// What tells this checkpoint from any other.
+    pub(crate) fn digest(&self) -> Result<String, Error> {
+        sha256(&self.folder.join(STATE))
     }
 
     /// The model with its configuration and tokenizer, in Hugging Face layout.

@@ -99,10 +99,21 @@ fn first_sentence(message: &str) -> String {
 /// # Errors
 /// If this build or this machine has no such device; the message lists those it has.
 pub fn device(name: &str) -> Result<(DeviceInfo, Device), Error> {
+    device_of_rank(name, 0)
+}
+
+/// The same, where `auto` is another GPU for each process of a machine.
+pub(crate) fn device_of_rank(name: &str, local_rank: usize) -> Result<(DeviceInfo, Device), Error> {
     let devices = devices();
-    let found = devices
+    // A launcher may show each process one GPU, its own.
+    let gpus = devices
         .iter()
-        .find(|device| name == "auto" || device.name == name);
+        .filter(|device| device.name.starts_with("cuda:"));
+    let auto = local_rank % gpus.count().max(1);
+    let found = match name {
+        "auto" => devices.get(auto),
+        name => devices.iter().find(|device| device.name == name),
+    };
     let info = found
         .cloned()
         .ok_or_else(|| Error::Device(why_not(name, &devices)))?;

@@ -11,9 +11,9 @@ use crate::data::Questions;
 use crate::device::DeviceInfo;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::fit::Fitted;
+use crate::outcome::Trained;
 use crate::run_dir::RunDir;
 use crate::state::RunState;
-use crate::train::Trained;
 use crate::{Error, card, machine};
 
 /// What a finished run saves.
@@ -24,6 +24,7 @@ pub(crate) struct Ending<'a> {
     pub(crate) info: &'a DeviceInfo,
     pub(crate) device: &'a Device,
     pub(crate) started: Instant,
+    pub(crate) world_size: usize,
 }
 
 impl Ending<'_> {
@@ -34,11 +35,13 @@ impl Ending<'_> {
         mut card: ModelCard,
     ) -> Result<Trained, Error> {
         let Fitted {
-            mut model,
+            model,
             state,
             mut evaluation,
+            communication,
             ..
         } = fitted;
+        let mut model = model.expect("rank 0 ends the run, and has the model");
         if let Some(best) = state.best.filter(|best| best.step != state.evaluated_step)
             && self.config.dev.load_best_model_at_end
         {
@@ -57,7 +60,8 @@ impl Ending<'_> {
         self.companions
             .save_with_card(&model, &model_folder, &card)?;
         evaluation.write(&self.run_dir.join("dev"))?;
-        let metrics = self.metrics(&state, &evaluation);
+        let mut metrics = self.metrics(&state, &evaluation);
+        metrics["communication_seconds"] = json!(communication.map(|time| time.as_secs_f64()));
         self.run_dir
             .write("metrics.json", &format!("{metrics:#}\n"))?;
         Ok(Trained {
@@ -79,6 +83,7 @@ impl Ending<'_> {
             "seconds": state.elapsed_seconds + self.started.elapsed().as_secs_f64(),
             "peak_memory_bytes": machine::peak_memory_bytes(),
             "device": self.info.name,
+            "processes": self.world_size,
             "threads": rayon::current_num_threads(),
             "versions": BTreeMap::from(VERSIONS),
         })

@@ -47,6 +47,25 @@ pub enum Error {
         /// Ids of the questions that the step's windows belong to.
         questions: Vec<String>,
     },
+    /// Other processes of the run are lost, or do something else.
+    #[error(transparent)]
+    Group(#[from] process_group::Error),
+    /// What went wrong in one process of several.
+    #[error("{place}: {source}")]
+    Rank {
+        /// The process: `rank 1 (node7)`.
+        place: String,
+        /// What is wrong there.
+        source: Box<Error>,
+        /// Whether the others know of it and end by themselves.
+        is_known: bool,
+    },
+    /// Another process has failed and says why.
+    #[error("another rank has failed")]
+    OtherRank {
+        /// Its exit status.
+        exit_code: u8,
+    },
 }
 
 impl Error {
@@ -54,7 +73,23 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Diverged { .. } => 1,
+            Self::Group(process_group::Error::Launch(_) | process_group::Error::Unequal { .. }) => {
+                2
+            }
+            Self::Group(_) => 1,
+            Self::Rank { source, .. } => source.exit_code(),
+            Self::OtherRank { exit_code } => *exit_code,
             _ => 2,
+        }
+    }
+
+    /// Whether other processes of the run do not know of it: they wait for this one, so say the error and
+    /// call [`abort`](process_group::ProcessGroup::abort).
+    pub fn leaves_others_waiting(&self) -> bool {
+        match self {
+            Self::Group(_) => true,
+            Self::Rank { is_known, .. } => !is_known,
+            _ => false,
         }
     }
 

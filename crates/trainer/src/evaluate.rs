@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use bert_qa::{BertForQuestionAnswering, predict_logits, try_predict_logits};
+use bert_qa::{BertForQuestionAnswering, predict_logits};
 use burn::tensor::Device;
 use qa_metrics::{NaProbs, Question, ScoresV2, score_v1, score_v2, score_v2_with_na_probs};
 use serde_json::{Value, json};
@@ -10,7 +10,6 @@ use squad_data::{Dataset, Prediction, SpanLogits, extract_answers};
 use crate::Error;
 use crate::config::AnswerConfig;
 use crate::data::Questions;
-use crate::stop::StopFlag;
 use crate::window_scores::WindowScores;
 
 /// A scored dataset.
@@ -59,25 +58,6 @@ pub fn evaluate(
     let mut evaluation = evaluate_logits(questions, &logits, answers)?;
     evaluation.timings.inference_seconds = inference_seconds;
     Ok(evaluation)
-}
-
-/// As [`evaluate`], but gives nothing where somebody asks to stop meanwhile.
-pub(crate) fn evaluate_unless_stopped(
-    model: &BertForQuestionAnswering,
-    questions: &Questions,
-    answers: &AnswerConfig,
-    device: &Device,
-    stop: &StopFlag,
-    done: &mut dyn FnMut(usize),
-) -> Result<Option<Evaluation>, Error> {
-    let logits = try_predict_logits(model, &questions.features, device, &mut |finished| {
-        done(finished);
-        if stop.is_set() { Err(()) } else { Ok(()) }
-    });
-    logits
-        .ok()
-        .map(|logits| evaluate_logits(questions, &logits, answers))
-        .transpose()
 }
 
 /// As [`evaluate`], from the start and end logits of every window, in the order of the windows.

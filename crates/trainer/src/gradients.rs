@@ -31,6 +31,11 @@ impl ParameterGradients {
         squared.sqrt()
     }
 
+    /// Sets the gradient of one parameter, flat.
+    pub(crate) fn set(&mut self, parameter: ParamId, gradient: Tensor<1>) {
+        self.by_parameter.insert(parameter, gradient);
+    }
+
     /// Takes the gradient of one parameter out; a frozen one has none.
     pub(crate) fn take(&mut self, parameter: ParamId) -> Option<Tensor<1>> {
         self.by_parameter.remove(&parameter)

@@ -27,7 +27,9 @@ mod curves;
 mod data;
 mod device;
 mod digest;
+mod distributed;
 mod ending;
+mod engine;
 mod error;
 mod evaluate;
 mod fetch;
@@ -38,6 +40,7 @@ mod model_folder;
 mod observer;
 mod optimizer;
 mod optimizer_state;
+mod outcome;
 mod parameters;
 mod plan;
 mod prediction_files;
@@ -55,10 +58,11 @@ mod window_scores;
 pub use bert_qa::model_cache;
 pub use config::{
     AnswerConfig, CheckpointConfig, Config, DevConfig, DistributedConfig, F32Matmul, Init,
-    LrSchedulerType, ModelConfig, RunConfig, Strategy, TrainConfig, WindowConfig,
+    LrSchedulerType, ModelConfig, RunConfig, Sharding, Strategy, TrainConfig, WindowConfig,
 };
 pub use data::{Questions, read_questions};
 pub use device::{DeviceInfo, absent_devices, device, devices, warn_without_gpu};
+pub use distributed::all_ready;
 pub use error::Error;
 pub use evaluate::{Evaluation, Timings, evaluate, evaluate_logits, score};
 pub use fetch::{DatasetFile, FetchEvent, FetchOptions, Manifest, fetch_file};
@@ -69,6 +73,7 @@ pub use machine::{keep_freed_memory, peak_memory_bytes, with_threads};
 pub use model_folder::model_folder;
 pub use observer::{EpochReport, EvaluationReport, Observer, RunStart, StepReport};
 pub use optimizer::Optimizer;
+pub use outcome::{Outcome, Stopped, Trained};
 pub use progress::Progress;
 pub use report::{
     Group, ScoredExample, by_answer_length, by_context_length, by_question_word, report,
@@ -77,4 +82,4 @@ pub use run_dir::RunDir;
 pub use schedule::Schedule;
 pub use state::Best;
 pub use stop::StopFlag;
-pub use train::{Outcome, Stopped, Trained, Trainer};
+pub use train::Trainer;

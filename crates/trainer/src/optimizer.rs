@@ -21,9 +21,12 @@ pub struct Optimizer {
     layerwise_lr_decay: f64,
     /// Of the model, where the rate depends on it; none before the first step.
     num_layers: Option<usize>,
-    /// First and second moment of each parameter, `[elements]`.
-    pub(crate) moments: HashMap<String, (Tensor<1>, Tensor<1>)>,
+    pub(crate) moments: Moments,
 }
+
+/// First and second moment of each parameter, or of the part of it that is updated here,
+/// `[elements]`, by Hugging Face's names.
+pub(crate) type Moments = HashMap<String, (Tensor<1>, Tensor<1>)>;
 
 impl Optimizer {
     /// An optimizer that has made no step.
@@ -53,7 +56,7 @@ impl Optimizer {
     }
 
     /// Goes on from a saved state.
-    pub(crate) fn restore(&mut self, step: u32, moments: HashMap<String, (Tensor<1>, Tensor<1>)>) {
+    pub(crate) fn restore(&mut self, step: u32, moments: Moments) {
         self.constants.step = step;
         self.moments = moments;
     }
@@ -80,20 +83,61 @@ impl Optimizer {
         norm: f32,
         learning_rate: f64,
     ) -> M {
-        let num_layers = match self.layerwise_lr_decay < 1.0 {
-            true => *self.num_layers.get_or_insert_with(|| num_layers(&model)),
-            false => 0,
-        };
+        self.begin(&model, norm, 1, learning_rate);
+        self.update_all(model, gradients)
+    }
+
+    /// Begins a step with gradients that are sums over `count` windows: `norm` is theirs. They are
+    /// divided, then clipped, as they are used.
+    pub(crate) fn begin<M: Module>(
+        &mut self,
+        model: &M,
+        norm: f32,
+        count: usize,
+        learning_rate: f64,
+    ) {
+        if self.layerwise_lr_decay < 1.0 && self.num_layers.is_none() {
+            self.num_layers = Some(num_layers(model));
+        }
+        let count = count as f64;
         self.constants.step += 1;
-        self.constants.gradient_scale = clip_factor(f64::from(norm), self.max_grad_norm);
+        self.constants.learning_rate = learning_rate;
+        self.constants.gradient_scale =
+            clip_factor(f64::from(norm) / count, self.max_grad_norm) / count;
+    }
+
+    /// Updates every parameter that has a gradient, in a step that was begun.
+    pub(crate) fn update_all<M: Module>(&mut self, model: M, gradients: ParameterGradients) -> M {
         let mut step = Step {
             optimizer: self,
             gradients,
-            learning_rate,
-            num_layers,
             path: Vec::new(),
         };
         model.map(&mut step)
+    }
+
+    /// Updates a parameter or a part of it, `[elements]`, in a step that was begun.
+    pub(crate) fn update(
+        &mut self,
+        name: &str,
+        parameter: Tensor<1>,
+        gradient: Tensor<1>,
+    ) -> Tensor<1> {
+        let weight_decay = if decays(name) { self.weight_decay } else { 0.0 };
+        let num_layers = self.num_layers.unwrap_or_default();
+        let scale = learning_rate_scale(name, num_layers, self.layerwise_lr_decay);
+        let adamw = AdamW {
+            weight_decay,
+            learning_rate: self.constants.learning_rate * scale,
+            ..self.constants
+        };
+        let (name, state) = self.moments.remove_entry(name).unwrap_or_else(|| {
+            let zeros = || parameter.zeros_like();
+            (name.to_owned(), (zeros(), zeros()))
+        });
+        let (parameter, state) = adamw_step(parameter, gradient, state, &adamw);
+        self.moments.insert(name, state);
+        parameter
     }
 }
 
@@ -109,8 +153,6 @@ fn clip_factor(norm: f64, max_norm: f64) -> f64 {
 struct Step<'a> {
     optimizer: &'a mut Optimizer,
     gradients: ParameterGradients,
-    learning_rate: f64,
-    num_layers: usize,
     path: Vec<String>,
 }
 
@@ -129,28 +171,9 @@ impl ModuleMapper for Step<'_> {
             return Param::from_mapped_value(id, tensor, mapper);
         };
         let name = hugging_face_name(&self.path.join("."));
-        let Optimizer {
-            constants,
-            weight_decay,
-            layerwise_lr_decay,
-            moments,
-            ..
-        } = &mut *self.optimizer;
-        let weight_decay = if decays(&name) { *weight_decay } else { 0.0 };
-        let scale = learning_rate_scale(&name, self.num_layers, *layerwise_lr_decay);
-        let adamw = AdamW {
-            weight_decay,
-            learning_rate: self.learning_rate * scale,
-            ..*constants
-        };
         let shape = tensor.shape();
-        let elements = [shape.num_elements()];
-        let parameter = tensor.inner().reshape(elements);
-        let state = moments
-            .remove(&name)
-            .unwrap_or_else(|| (parameter.zeros_like(), parameter.zeros_like()));
-        let (parameter, state) = adamw_step(parameter, gradient, state, &adamw);
-        moments.insert(name, state);
+        let parameter = tensor.inner().reshape([shape.num_elements()]);
+        let parameter = self.optimizer.update(&name, parameter, gradient);
         let parameter = Tensor::from_inner(parameter.reshape(shape)).require_grad();
         Param::from_mapped_value(id, parameter, mapper)
     }

@@ -9,16 +9,16 @@ use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors, View};
 
 use crate::Error;
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Moments, Optimizer};
 use crate::parameters::parameters;
 
 /// PyTorch's names for the two moments of AdamW.
 const MOMENTS: [&str; 2] = ["exp_avg", "exp_avg_sq"];
 
 /// Writes the moments as `exp_avg.NAME` and `exp_avg_sq.NAME`, `f32`, flat.
-pub(crate) fn write(optimizer: &Optimizer, path: &Path) -> Result<(), Error> {
+pub(crate) fn write(moments_of: &Moments, path: &Path) -> Result<(), Error> {
     let mut moments = Vec::new();
-    for (name, (first, second)) in &optimizer.moments {
+    for (name, (first, second)) in moments_of {
         for (moment, tensor) in MOMENTS.iter().zip([first, second]) {
             let elements = [tensor.shape().num_elements()];
             moments.push((format!("{moment}.{name}"), Moment { tensor, elements }));

@@ -3,8 +3,24 @@
 use bert_qa::hugging_face_name;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
+use sha2::{Digest, Sha256};
 
 use crate::config::TrainConfig;
+
+/// SHA-256 of the values of all parameters, in the model's order.
+pub(crate) fn digest<M: Module>(model: &M) -> Vec<u8> {
+    let mut values = Values(Sha256::new());
+    model.visit(&mut values);
+    values.0.finalize().to_vec()
+}
+
+struct Values(Sha256);
+
+impl ModuleVisitor for Values {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.update(param.val().into_data().as_bytes());
+    }
+}
 
 /// Whether weight decay applies to a parameter: not to biases, and not to LayerNorms, which
 /// DistilBERT names `sa_layer_norm` and `output_layer_norm`.
@@ -19,13 +35,13 @@ pub(crate) fn decays(name: &str) -> bool {
 
 /// Where a parameter stands, from the input up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     Embeddings,
     Layer(usize),
     Head,
 }
 
-fn place(name: &str) -> Place {
+pub(crate) fn place(name: &str) -> Place {
     if name.contains("embeddings.") {
         return Place::Embeddings;
     }

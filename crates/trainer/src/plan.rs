@@ -1,7 +1,7 @@
 use std::thread::Scope;
 
 use serde_json::Value;
-use squad_data::{BatchSampler, BatchSize, Feature, SamplerState};
+use squad_data::{BatchSampler, BatchSize, Feature, SamplerState, Shard};
 
 use crate::Error;
 use crate::ahead::Ahead;
@@ -14,14 +14,17 @@ pub(crate) struct Plan {
     pub(crate) total_steps: u32,
     config: Config,
     sampler: BatchSampler,
+    shard: Shard,
 }
 
 impl Plan {
-    pub(crate) fn new(config: &Config, features: &[Feature]) -> Result<Self, Error> {
+    /// Batches are formed for all ranks together; `shard` says which of them this one is.
+    pub(crate) fn new(config: &Config, features: &[Feature], shard: Shard) -> Result<Self, Error> {
         let train = &config.train;
+        let of_all = |size: usize| size.saturating_mul(shard.world_size());
         let batch_size = match train.batch_tokens {
-            0 => BatchSize::Windows(train.batch_size),
-            tokens => BatchSize::Tokens(tokens),
+            0 => BatchSize::Windows(of_all(train.batch_size)),
+            tokens => BatchSize::Tokens(of_all(tokens)),
         };
         let lengths = features.iter().map(Feature::len).collect();
         let mut sampler = BatchSampler::new(lengths, batch_size, train.seed)?;
@@ -39,6 +42,7 @@ impl Plan {
             total_steps,
             config: config.clone(),
             sampler,
+            shard,
         })
     }
 
@@ -52,7 +56,28 @@ impl Plan {
     /// # Errors
     /// If its batches are not those of this run.
     pub(crate) fn go_to(&mut self, state: &RunState) -> Result<(), Error> {
-        Ok(self.sampler.restore(&state.sampler)?)
+        let before = state.sampler.batch_size;
+        match self.sampler.state().batch_size == before {
+            true => Ok(self.sampler.restore(&state.sampler)?),
+            false => Err(Error::Config(vec![self.how_to_have(before)])),
+        }
+    }
+
+    /// What to do for batches of another size than they have now.
+    fn how_to_have(&self, batch_size: BatchSize) -> String {
+        let (size, what, key) = match batch_size {
+            BatchSize::Windows(size) => (size, "windows", "batch_size"),
+            BatchSize::Tokens(size) => (size, "tokens", "batch_tokens"),
+        };
+        let processes = self.shard.world_size();
+        let had = format!("the run's batches had {size} {what} in all");
+        match size.is_multiple_of(processes) {
+            true => format!(
+                "{had}; with {processes} processes give train.{key}={} --allow-changes",
+                size / processes
+            ),
+            false => format!("{had}, which {processes} processes cannot share evenly"),
+        }
     }
 
     /// The steps of the rest of the epoch.
@@ -68,7 +93,7 @@ impl Plan {
         let mut sampler = self.sampler.clone();
         sampler.restore(&state.sampler)?;
         let count = self.config.train.gradient_accumulation_steps;
-        Ok(Ahead::new(scope, sampler, features, count))
+        Ok(Ahead::new(scope, sampler, features, count, self.shard))
     }
 
     /// Where the next epoch begins.

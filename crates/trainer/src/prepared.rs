@@ -1,16 +1,19 @@
+use std::path::Path;
+
 use bert_qa::{BertForQuestionAnswering, Companions, ModelCard, Pretrained};
 use burn::tensor::Device;
-use squad_data::Feature;
+use process_group::ProcessGroup;
+use squad_data::{Feature, Shard};
 
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, Init, Strategy};
 use crate::data::{Questions, digest, read_questions};
-use crate::device::{DeviceInfo, device, set_precision, warn_without_gpu};
+use crate::device::{DeviceInfo, device_of_rank, set_precision, warn_without_gpu};
+use crate::distributed::agree;
 use crate::evaluate::evaluate_logits;
-use crate::model_folder::model_folder;
 use crate::observer::Observer;
 use crate::optimizer::Optimizer;
-use crate::parameters::freeze;
+use crate::parameters::{self, freeze};
 use crate::plan::Plan;
 use crate::state::RunState;
 use crate::{Error, card};
@@ -34,19 +37,19 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// `folder` is the model's; `shard` says which of the processes this one is, on its machine the
+    /// `local_rank`-th.
     pub(crate) fn new(
         config: &Config,
+        folder: &Path,
         from: Option<Checkpoint>,
+        (shard, local_rank): (Shard, usize),
         observer: &mut dyn Observer,
     ) -> Result<Self, Error> {
-        let (info, device) = device(&config.run.device)?;
+        let (info, device) = device_of_rank(&config.run.device, local_rank)?;
         set_precision(&info, &config.run)?;
         let (train, dev) = read_questions(config)?;
         let card = card::begin(config, &train, &dev);
-        let folder = match &from {
-            Some(checkpoint) => checkpoint.model_folder(),
-            None => model_folder(&config.model.source, &|line| tracing::info!("{line}"))?,
-        };
         let load = match (config.model.init, &from) {
             (Init::Random, None) => Pretrained::random,
             _ => Pretrained::load,
@@ -55,7 +58,7 @@ impl Prepared {
             model,
             companions,
             report,
-        } = load(&folder, config.train.seed, &device.clone().autodiff())?;
+        } = load(folder, config.train.seed, &device.clone().autodiff())?;
         config.windows.check_positions(&companions.config)?;
         let model = freeze(model.in_bf16(config.run.bf16), &config.train);
         let all = train.len() + dev.len();
@@ -67,7 +70,7 @@ impl Prepared {
         let data = digest(&train.features);
         let mut optimizer = Optimizer::new(&config.train);
         let mut loaded = format!("{}: {report}", config.model.source);
-        let mut plan = Plan::new(config, &train.features)?;
+        let mut plan = Plan::new(config, &train.features, shard)?;
         if !config.dev.metric_for_best_model.is_empty() {
             plan.check_metric(&untrained_metrics(&dev, config)?)?;
         }
@@ -95,9 +98,22 @@ impl Prepared {
         })
     }
 
-    pub(crate) fn describe(&self, config: &Config) {
-        if config.distributed.strategy != Strategy::None {
-            tracing::warn!("distributed.strategy has no effect: this is one process");
+    /// Whether all ranks begin with the same.
+    pub(crate) fn agree(&self, group: &dyn ProcessGroup) -> Result<(), Error> {
+        let dev = digest(&self.dev.features);
+        let model = parameters::digest(&self.model);
+        agree(group, "the training data", self.data.as_bytes())?;
+        agree(group, "the dev data", dev.as_bytes())?;
+        agree(group, "the model to start from", &model)
+    }
+
+    pub(crate) fn describe(&self, config: &Config, world_size: usize) {
+        match (world_size, config.distributed.strategy) {
+            (1, Strategy::None) => {}
+            (1, _) => tracing::warn!("distributed.strategy has no effect: this is one process"),
+            (processes, strategy) => {
+                tracing::info!("{processes} processes, {}", strategy.name());
+            }
         }
         tracing::info!("{}", self.loaded);
         tracing::info!(

@@ -1,5 +1,6 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fused_ops::{PackedLengths, pad_span_logits};
+use process_group::ProcessGroup;
 use qa_metrics::{SpanMetrics, TokenSpans};
 use serde::{Deserialize, Serialize};
 use squad_data::{PackedBatch, SamplerState};
@@ -116,8 +117,8 @@ pub(crate) struct SavedTotals {
     spans: ([f32; 2], usize),
 }
 
-/// Sums over the steps of an epoch.
-#[derive(Debug, Default)]
+/// Sums over the steps of an epoch. Loss and windows are those of all ranks, spans those of this rank.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct EpochTotals {
     /// Of the loss, over windows.
     pub(crate) loss: f64,
@@ -127,15 +128,33 @@ pub(crate) struct EpochTotals {
 }
 
 impl EpochTotals {
-    /// Goes on from a saved state.
-    pub(crate) fn restore(saved: &SavedTotals, device: &Device) -> Self {
-        let (sums, total) = saved.spans;
+    /// Goes on from a saved state; its spans are those of all ranks, of which the first takes them.
+    pub(crate) fn restore(saved: &SavedTotals, rank: usize, device: &Device) -> Self {
+        let (sums, total) = match rank {
+            0 => saved.spans,
+            _ => Default::default(),
+        };
         Self {
             loss: saved.loss,
             features: saved.features,
             seconds: saved.seconds,
             spans: SpanMetrics::from_sums(sums, total, device),
         }
+    }
+
+    /// With the spans of all ranks.
+    pub(crate) fn over_ranks(
+        self,
+        group: &dyn ProcessGroup,
+        device: &Device,
+    ) -> Result<Self, Error> {
+        let (sums, total) = self.spans.sums().map_err(device_error)?;
+        let all = group.sum(&[f64::from(sums[0]), f64::from(sums[1]), total as f64])?;
+        let sums = [all[0] as f32, all[1] as f32];
+        Ok(Self {
+            spans: SpanMetrics::from_sums(sums, all[2] as usize, device),
+            ..self
+        })
     }
 
     pub(crate) fn save(&self) -> Result<SavedTotals, Error> {

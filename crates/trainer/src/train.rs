@@ -1,16 +1,20 @@
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
-use squad_data::Prediction;
+use process_group::{OneProcess, ProcessGroup};
+use squad_data::Shard;
 
 use crate::callbacks::{OnEpoch, OnEvaluation, OnStep};
-use crate::checkpoint::Checkpoints;
+use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::config::Config;
 use crate::curves::Curves;
-use crate::data::Questions;
+use crate::distributed::{self, agree, all_ready, engine, of_rank};
 use crate::ending::Ending;
-use crate::fit::Fit;
+use crate::fit::{Fit, Keeper};
+use crate::model_folder::model_folder;
 use crate::observer::{EpochReport, EvaluationReport, Observer, StepReport};
+use crate::outcome::{Outcome, Stopped};
 use crate::prepared::Prepared;
 use crate::run_dir::RunDir;
 use crate::schedule::Schedule;
@@ -27,51 +31,7 @@ pub struct Trainer<'a> {
     allow_changes: bool,
     stop: StopFlag,
     observers: Vec<Box<dyn Observer + 'a>>,
-}
-
-/// How a run ended.
-#[derive(Debug)]
-pub enum Outcome {
-    /// It is done.
-    Finished(Box<Trained>),
-    /// It was asked to stop, and can go on.
-    Stopped(Stopped),
-}
-
-/// A finished run.
-#[derive(Debug)]
-pub struct Trained {
-    /// The run's folder.
-    pub run_dir: PathBuf,
-    /// Where the model was saved, in Hugging Face layout.
-    pub model_folder: PathBuf,
-    /// `metrics.json` of the run.
-    pub metrics: serde_json::Value,
-    /// The dev questions with their windows.
-    pub dev: Questions,
-    /// The answers, in the questions' order.
-    pub predictions: Vec<Prediction>,
-}
-
-/// A run that was stopped before its end.
-#[derive(Clone, Debug)]
-pub struct Stopped {
-    /// The run's folder, to be given to [`Trainer::resume`].
-    pub run_dir: PathBuf,
-    /// The checkpoint that was written.
-    pub checkpoint: PathBuf,
-    /// Optimizer steps made.
-    pub step: u32,
-}
-
-impl Outcome {
-    /// The finished run, if it was not stopped.
-    pub fn finished(self) -> Option<Trained> {
-        match self {
-            Self::Finished(trained) => Some(*trained),
-            Self::Stopped(_) => None,
-        }
-    }
+    group: Arc<dyn ProcessGroup>,
 }
 
 impl<'a> Trainer<'a> {
@@ -89,6 +49,7 @@ impl<'a> Trainer<'a> {
             allow_changes: false,
             stop: StopFlag::default(),
             observers: Vec::new(),
+            group: Arc::new(OneProcess),
         })
     }
 
@@ -138,54 +99,97 @@ impl<'a> Trainer<'a> {
         self.stop.clone()
     }
 
+    /// The processes that make this run together, each with a `Trainer` of the same configuration;
+    /// otherwise this one alone. Rank 0 has the folder and tells the observers.
+    pub fn group(mut self, group: Arc<dyn ProcessGroup>) -> Self {
+        self.group = group;
+        self
+    }
+
     /// The whole run: checks, data, model, training with evaluation, and what is saved.
     ///
     /// # Errors
     /// Whatever is wrong with the configuration's files is found before the first step. An error
-    /// later leaves the last checkpoint as it was.
+    /// later leaves the last checkpoint as it was. Where there are several processes, see
+    /// [`Error::leaves_others_waiting`].
     pub fn fit(self) -> Result<Outcome, Error> {
-        machine::with_threads(self.config.run.threads, || self.run())?
+        let group = Arc::clone(&self.group);
+        machine::with_threads(self.config.run.threads, || self.run())
+            .and_then(|outcome| outcome)
+            .map_err(|error| of_rank(error, &*group))
     }
 
     fn run(mut self) -> Result<Outcome, Error> {
         let started = Instant::now();
-        let run_dir = self.open_folder()?;
-        let checkpoints = Checkpoints::new(run_dir.path(), self.config.checkpoints.keep);
-        let from = match self.resume {
-            true => Some(checkpoints.latest()?),
-            false => None,
-        };
-        let run = Prepared::new(&self.config, from, &mut self.observers)?;
-        // Nothing is left that the user could mend: from here on the folder is a run's.
-        run_dir.write("config.toml", &self.config.to_toml())?;
-        tracing::info!("results go to {}", run_dir.path().display());
-        run.describe(&self.config);
+        let group = Arc::clone(&self.group);
+        let (rank, world_size) = (group.rank(), group.world_size());
+        if rank != 0 {
+            self.observers.clear();
+        }
+        let (run_dir, from) = all_ready(&*group, self.open())?;
+        let digest = from.as_ref().map(Checkpoint::digest).transpose();
+        let digest = all_ready(&*group, digest)?.unwrap_or_default();
+        agree(
+            &*group,
+            "the configuration",
+            self.config.shared().as_bytes(),
+        )?;
+        agree(&*group, "the checkpoint to go on from", digest.as_bytes())?;
+        let folder = self.model_folder(from.as_ref());
+        let folder = all_ready(&*group, folder)?;
+        let place = (Shard::new(rank, world_size)?, group.local_rank());
         let observers = &mut self.observers;
-        let mut told = open_curves(&run_dir, &run.state, self.resume, observers)?;
+        let run = Prepared::new(&self.config, &folder, from, place, observers);
+        let run = all_ready(&*group, run)?;
+        if world_size > 1 {
+            run.agree(&*group)?;
+        }
+        // Nothing is left that the user could mend: from here on the folder is a run's.
+        if let Some(run_dir) = &run_dir {
+            run_dir.write("config.toml", &self.config.to_toml())?;
+            tracing::info!("results go to {}", run_dir.path().display());
+        }
+        run.describe(&self.config, world_size);
+        let mut told = match &run_dir {
+            Some(run_dir) => open_curves(run_dir, &run.state, self.resume, &mut self.observers)?,
+            None => Vec::new(),
+        };
+        let device = run.device.clone().autodiff();
+        let distributed = &self.config.distributed;
+        let engine = engine(distributed, run.model, run.optimizer, device, &group);
+        let keeper = run_dir.as_ref().map(|run_dir| Keeper {
+            run_dir,
+            checkpoints: Checkpoints::new(run_dir.path(), self.config.checkpoints.keep),
+            companions: &run.companions,
+            data: run.data,
+        });
         let fit = Fit {
             config: &self.config,
             train: &run.train,
             dev: &run.dev,
-            data: run.data,
-            companions: &run.companions,
-            run_dir: &run_dir,
+            group,
+            keeper,
             device: run.device.clone(),
-            optimizer: run.optimizer,
-            totals: EpochTotals::restore(&run.state.totals, &run.device),
+            engine,
+            totals: EpochTotals::restore(&run.state.totals, rank, &run.device),
             schedule: Schedule::new(&self.config.train, run.plan.total_steps),
             plan: run.plan,
             state: run.state,
-            checkpoints,
             stop: self.stop,
             started,
             evaluation: None,
         };
-        let fitted = fit.run(run.model, &mut told)?;
+        let fitted = fit.run(&mut told)?;
         drop(told);
-        if let Some(checkpoint) = fitted.stopped {
+        let Some(run_dir) = run_dir else {
+            return Ok(Outcome::Worker {
+                stopped: fitted.stopped,
+            });
+        };
+        if let (true, Some(checkpoint)) = (fitted.stopped, &fitted.checkpoint) {
             return Ok(Outcome::Stopped(Stopped {
                 run_dir: run_dir.path().into(),
-                checkpoint,
+                checkpoint: checkpoint.clone(),
                 step: fitted.state.step,
             }));
         }
@@ -196,29 +200,41 @@ impl<'a> Trainer<'a> {
             info: &run.info,
             device: &run.device,
             started,
+            world_size,
         };
         let trained = ending.save(fitted, run.dev, run.card)?;
         Ok(Outcome::Finished(Box::new(trained)))
     }
 
-    fn open_folder(&self) -> Result<RunDir, Error> {
+    /// The run's folder, which rank 0 alone works in, and the checkpoint to go on from.
+    fn open(&self) -> Result<(Option<RunDir>, Option<Checkpoint>), Error> {
+        distributed::check(&self.config.distributed, self.group.world_size())?;
+        let is_first = self.group.rank() == 0;
         let path = match &self.run_dir {
             Some(path) => path.clone(),
             None => RunDir::next_free(Path::new("runs"), "run"),
         };
         if !self.resume {
-            return RunDir::create(&path);
+            let run_dir = is_first.then(|| RunDir::create(&path)).transpose()?;
+            return Ok((run_dir, None));
         }
-        let run_dir = RunDir::resume(&path)?;
-        let before = Config::resolve(&RunDir::config_in(&path)?, &[])?;
+        let run_dir = is_first.then(|| RunDir::resume(&path)).transpose()?;
+        self.compare_with(&path)?;
+        let checkpoints = Checkpoints::new(&path, self.config.checkpoints.keep);
+        if is_first {
+            checkpoints.clean();
+        }
+        Ok((run_dir, Some(checkpoints.latest()?)))
+    }
+
+    /// Whether the run in a folder may go on with this configuration.
+    fn compare_with(&self, run_dir: &Path) -> Result<(), Error> {
+        let before = Config::resolve(&RunDir::config_in(run_dir)?, &[])?;
         let differences = before.differences(&self.config);
-        if differences.is_empty() {
-            return Ok(run_dir);
-        }
-        if !self.allow_changes {
+        if !self.allow_changes && !differences.is_empty() {
             let mut lines = vec![format!(
                 "{}: the run began with another configuration; to go on with this one give --allow-changes",
-                path.display()
+                run_dir.display()
             )];
             lines.extend(differences);
             return Err(Error::Config(lines));
@@ -226,7 +242,20 @@ impl<'a> Trainer<'a> {
         for difference in differences {
             tracing::warn!("changed: {difference}");
         }
-        Ok(run_dir)
+        Ok(())
+    }
+
+    /// Where the model is. The first process of each machine fetches it, and the others then find it.
+    fn model_folder(&self, from: Option<&Checkpoint>) -> Result<PathBuf, Error> {
+        if let Some(checkpoint) = from {
+            return Ok(checkpoint.model_folder());
+        }
+        let find = || model_folder(&self.config.model.source, &|line| tracing::info!("{line}"));
+        let first = (self.group.local_rank() == 0).then(find).transpose();
+        match all_ready(&*self.group, first)? {
+            Some(folder) => Ok(folder),
+            None => find(),
+        }
     }
 }
 

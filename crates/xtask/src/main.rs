@@ -19,7 +19,7 @@ fn main() -> ExitCode {
             eprintln!(
                 "cargo xtask check       the documented commands share one build of Burn\n\
                  cargo xtask tidy        the invariants of ARCHITECTURE.md hold\n\
-                 cargo xtask bench       ours against PyTorch: train, answer, scaling, ops, guard\n\
+                 cargo xtask bench       ours against PyTorch: train, answer, scaling, ops, guard; ranks\n\
                  cargo xtask notebooks   the notebooks: setup, lab, run, render, check, sync"
             );
             return ExitCode::from(2);

@@ -14,7 +14,7 @@ const ARROWS: [(&str, &str); 9] = [
     ("bert-qa", "squad-data fused-ops"),
     (
         "trainer",
-        "bert-qa squad-data qa-metrics fused-ops torch-shim",
+        "bert-qa squad-data qa-metrics fused-ops process-group torch-shim",
     ),
     (
         "notebook-kit",

@@ -18,7 +18,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     };
     match &outcome {
         Outcome::Stopped(stopped) => println!("stopped after step {}", stopped.step),
-        Outcome::Finished(_) => println!("finished"),
+        _ => println!("finished"),
     }
     // Cell 4.
     let outcome: Outcome = {

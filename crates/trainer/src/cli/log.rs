@@ -7,17 +7,33 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+/// What is logged, which can be changed.
+pub(super) struct Log(Box<dyn Fn(EnvFilter)>);
+
+impl Log {
+    /// Leaves the rest to another process.
+    pub(super) fn errors_only(&self) {
+        (self.0)(EnvFilter::new("error"));
+    }
+}
+
 /// Sends what the libraries log to standard error; `RUST_LOG` chooses what (default `info`).
-pub(super) fn to_standard_error() {
+pub(super) fn to_standard_error() -> Log {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .event_format(Plain)
-        .finish();
+        .with_env_filter(filter)
+        .with_filter_reloading();
+    let handle = builder.reload_handle();
+    let subscriber = builder.finish();
     // Refused where a subscriber is there already: it then gets the lines.
     let _ = tracing::subscriber::set_global_default(subscriber);
+    Log(Box::new(move |filter| {
+        // It fails where the subscriber is gone, and nothing is logged.
+        let _ = handle.reload(filter);
+    }))
 }
 
 /// The message alone, as a command's user expects; warnings say that they are, and what is more

@@ -20,11 +20,11 @@ use trainer::{Error, WindowConfig};
 use args::{Cli, Command, Devices, Inspect};
 
 pub(crate) fn run() -> ExitCode {
-    log::to_standard_error();
+    let log = log::to_standard_error();
     let cli = Cli::parse();
     let result = match cli.command {
-        None => return finish(train::run(cli.train)),
-        Some(Command::Train(args)) => return finish(train::run(args)),
+        None => return train::run(cli.train, &log),
+        Some(Command::Train(args)) => return train::run(args, &log),
         Some(Command::Evaluate(args)) => evaluate::run(&args),
         Some(Command::Score(args)) => score::run(&args),
         Some(Command::Predict(args)) => predict::run(args),

@@ -1,23 +1,64 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 #[cfg(unix)]
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::atomic::AtomicBool;
 
-use trainer::{Config, Error, Outcome, RunDir, StopFlag, Trained, Trainer};
+use process_group::{Limits, OneProcess, ProcessGroup};
+use trainer::{Config, Error, Outcome, RunDir, StopFlag, Strategy, Trained, Trainer};
 
 use super::args::Train;
-use super::{notice, or_none};
+use super::log::Log;
+use super::{finish, notice, or_none};
 
 /// Runs until the end or a signal; 75 says that a checkpoint was written to go on from.
-pub(super) fn run(args: Train) -> Result<ExitCode, Error> {
-    let mut settings = args.settings;
-    settings.extend(args.device.map(|device| format!("run.device={device}")));
-    let config_file = match (&args.config, &args.resume) {
-        (Some(file), _) => file.clone(),
-        (None, Some(run)) => RunDir::config_in(run)?,
-        (None, None) => "configs/quickstart.toml".into(),
+pub(super) fn run(args: Train, log: &Log) -> ExitCode {
+    let config = resolve(&args);
+    let strategy = config.as_ref().map(|config| config.distributed.strategy);
+    let group = match join(strategy.unwrap_or_default()) {
+        Ok(group) => group,
+        Err(error) => return finish(Err(error.into())),
     };
-    let config = Config::resolve(&config_file, &settings)?;
+    if group.rank() != 0 {
+        log.errors_only();
+    }
+    let trainer = config.and_then(|config| prepare(args, config));
+    let result = trainer::all_ready(&*group, trainer)
+        .and_then(|trainer| run_to_its_end(trainer.group(Arc::clone(&group)), group.rank()));
+    match result {
+        Err(Error::OtherRank { exit_code }) => ExitCode::from(exit_code),
+        Err(error) if error.leaves_others_waiting() && group.world_size() > 1 => {
+            eprintln!("error: {error}");
+            group.abort(error.exit_code().into())
+        }
+        result => finish(result),
+    }
+}
+
+fn resolve(args: &Train) -> Result<Config, Error> {
+    let device = args.device.iter().map(|name| format!("run.device={name}"));
+    let settings: Vec<_> = args.settings.iter().cloned().chain(device).collect();
+    Config::resolve(&config_file(args)?, &settings)
+}
+
+fn config_file(args: &Train) -> Result<PathBuf, Error> {
+    match (&args.config, &args.resume) {
+        (Some(file), _) => Ok(file.clone()),
+        (None, Some(run)) => RunDir::config_in(run),
+        (None, None) => Ok("configs/quickstart.toml".into()),
+    }
+}
+
+/// The processes that were started together. Where nothing asks for several, no library is started.
+fn join(strategy: Strategy) -> Result<Arc<dyn ProcessGroup>, process_group::Error> {
+    match strategy == Strategy::None && !process_group::is_launched() {
+        true => Ok(Arc::new(OneProcess)),
+        false => process_group::connect(Limits::default()),
+    }
+}
+
+fn prepare(args: Train, config: Config) -> Result<Trainer<'static>, Error> {
+    let config_file = config_file(&args)?;
     let trainer = Trainer::new(config)?;
     let trainer = match args.resume {
         Some(run) => trainer.resume(run).allow_changes(args.allow_changes),
@@ -29,7 +70,15 @@ pub(super) fn run(args: Train) -> Result<ExitCode, Error> {
         }
     };
     stop_on_signals(&trainer.stop_flag())?;
-    match trainer.observer(trainer::Progress::new()).fit()? {
+    Ok(trainer)
+}
+
+fn run_to_its_end(trainer: Trainer<'_>, rank: usize) -> Result<ExitCode, Error> {
+    let trainer = match rank {
+        0 => trainer.observer(trainer::Progress::new()),
+        _ => trainer,
+    };
+    match trainer.fit()? {
         Outcome::Finished(trained) => {
             summary(&trained);
             Ok(ExitCode::SUCCESS)
@@ -42,6 +91,8 @@ pub(super) fn run(args: Train) -> Result<ExitCode, Error> {
             ));
             Ok(ExitCode::from(STOPPED))
         }
+        Outcome::Worker { stopped: true } => Ok(ExitCode::from(STOPPED)),
+        Outcome::Worker { stopped: false } => Ok(ExitCode::SUCCESS),
     }
 }
 

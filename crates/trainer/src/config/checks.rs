@@ -1,6 +1,6 @@
 use toml::{Table, Value};
 
-use super::Config;
+use super::{Config, RunConfig, Sharding, Strategy};
 use crate::Error;
 
 impl Config {
@@ -23,9 +23,24 @@ impl Config {
         differences
     }
 
+    /// What several processes of a run must have alike, as TOML: all but what each uses of its machine.
+    pub(crate) fn shared(&self) -> String {
+        let mut shared = self.clone();
+        let run = RunConfig::default();
+        (shared.run.device, shared.run.threads) = (run.device, run.threads);
+        shared.run.feature_cache = run.feature_cache;
+        shared.to_toml()
+    }
+
     /// What is wrong with the values, one line each.
     pub(super) fn complaints(&self) -> Vec<String> {
-        let checks = [self.model_and_data(), self.optimization(), self.keeping()].concat();
+        let checks = [
+            self.model_and_data(),
+            self.optimization(),
+            self.keeping(),
+            self.dividing(),
+        ]
+        .concat();
         let wrong = checks.into_iter().filter(|(wrong, _)| *wrong);
         let mut complaints: Vec<String> = wrong.map(|(_, text)| text.to_owned()).collect();
         if let Err(error) = self.windows.options().validate() {
@@ -119,6 +134,23 @@ impl Config {
             (
                 !not_negative(train.max_grad_norm),
                 "train.max_grad_norm must not be negative",
+            ),
+        ]
+    }
+
+    fn dividing(&self) -> Vec<(bool, &'static str)> {
+        let distributed = &self.distributed;
+        let parts_only =
+            distributed.strategy == Strategy::Fsdp && distributed.shard == Sharding::Full;
+        vec![
+            (
+                !positive(distributed.bucket_cap_mb),
+                "distributed.bucket_cap_mb must be positive",
+            ),
+            (
+                distributed.check_every_steps > 0 && parts_only,
+                "distributed.check_every_steps compares whole parameters, which processes of \
+                 distributed.shard = full do not have",
             ),
         ]
     }

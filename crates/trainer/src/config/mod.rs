@@ -1,4 +1,5 @@
 mod checks;
+mod distributed;
 mod layers;
 mod train;
 
@@ -11,6 +12,7 @@ use squad_data::StrideKind;
 
 use crate::Error;
 
+pub use distributed::{DistributedConfig, Sharding, Strategy};
 pub use train::{CheckpointConfig, DevConfig, Init, LrSchedulerType, TrainConfig};
 
 /// Everything that decides what a run computes, and what it may use.
@@ -82,27 +84,6 @@ pub struct AnswerConfig {
     pub max_answer_length: usize,
     /// SQuAD 2.0: answer nothing when the null score exceeds the best span's by more than this.
     pub null_score_diff_threshold: f32,
-}
-
-/// `[distributed]`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DistributedConfig {
-    /// How the work is divided.
-    pub strategy: Strategy,
-}
-
-/// How several processes divide a run; one process alone has nothing to divide.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Strategy {
-    /// Not at all.
-    #[default]
-    None,
-    /// Each process has the whole model and a part of each batch.
-    Ddp,
-    /// Each process has a part of the model as well.
-    Fsdp,
 }
 
 /// `[run]`

@@ -1,25 +1,32 @@
-//! Results in `docs/performance.md`, each between two marks of its name.
+//! Results in documents, each between two marks of its name.
 
 use std::fs;
 
 use crate::root;
 
-/// Prints a result, and puts it into its place where that is asked for.
+/// Prints a result, and puts it into its place in `docs/performance.md` where that is asked for.
 pub(super) fn publish(name: &str, result: &str, into_doc: bool) -> Result<(), String> {
+    publish_in("docs/performance.md", name, result, into_doc)
+}
+
+/// The same for another document.
+pub(super) fn publish_in(
+    document: &str,
+    name: &str,
+    result: &str,
+    into_doc: bool,
+) -> Result<(), String> {
     println!("{result}");
     if !into_doc {
         return Ok(());
     }
-    let path = root().join("docs/performance.md");
-    let text =
-        fs::read_to_string(&path).map_err(|error| format!("docs/performance.md: {error}"))?;
-    let text = replaced(&text, name, result).ok_or(format!(
-        "docs/performance.md has no place {}",
-        marks(name)[0]
-    ))?;
+    let path = root().join(document);
+    let text = fs::read_to_string(&path).map_err(|error| format!("{document}: {error}"))?;
+    let text = replaced(&text, name, result)
+        .ok_or(format!("{document} has no place {}", marks(name)[0]))?;
     let partial = path.with_extension("md.partial");
     let written = fs::write(&partial, text).and_then(|()| fs::rename(&partial, &path));
-    written.map_err(|error| format!("docs/performance.md: {error}"))
+    written.map_err(|error| format!("{document}: {error}"))
 }
 
 fn marks(name: &str) -> [String; 2] {
@@ -64,5 +71,7 @@ mod tests {
         ] {
             assert!(replaced(&text, name, "").is_some(), "{name}");
         }
+        let text = fs::read_to_string(root().join("docs/distributed.md")).unwrap();
+        assert!(replaced(&text, "ranks", "").is_some());
     }
 }

@@ -12,6 +12,7 @@ mod place;
 mod plot;
 mod process;
 mod race;
+mod ranks;
 mod scaling;
 mod side;
 mod table;
@@ -40,6 +41,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
         "answer" => race::run(Task::Answer, &options),
         "scaling" => scaling::run(&options),
         "ops" => ops::run(&options),
+        "ranks" => ranks::run(&options),
         "guard" => guard::run(&options),
         _ => {
             eprintln!("no bench {what}; there are:\n{}", options::USAGE);

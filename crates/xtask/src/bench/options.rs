@@ -9,6 +9,7 @@ cargo xtask bench train     features/s of training: ours against the peer, in al
 cargo xtask bench answer    the same for answering
 cargo xtask bench scaling   time and memory over batch, length, layers and threads; docs/images/scaling.svg
 cargo xtask bench ops       each fused operation against its reference and PyTorch's (criterion)
+cargo xtask bench ranks     memory of a process, of 1, 2 and 4 that train together (mpirun); docs/images/rank-memory.svg
 cargo xtask bench guard     short races whose ratios must not fall below floors: for CI
 Options, with defaults:
   --shape minilm            minilm (pretrained), distilbert or bert-base (random weights)
@@ -21,7 +22,7 @@ Options, with defaults:
   --axes batch,length,layers,threads   what `scaling` varies
   --data FILE               a SQuAD file instead of the one in $SQUAD_DATA, ../shared/data or datasets/sample
   --trainer FILE            a built trainer; without it, it is built first
-  --doc                     put the result into its place in docs/performance.md too
+  --doc                     put the result into its place in docs/performance.md, or docs/distributed.md, too
 $REFERENCE_PYTHON (else python3) has torch and transformers.";
 
 #[derive(Clone, Debug)]

@@ -20,10 +20,21 @@ const COLOURS: [RGBColor; 5] = [
 /// Lines over the same axes.
 pub(super) struct Panel {
     title: String,
+    /// Where no line is.
+    legend: SeriesLabelPosition,
     lines: Vec<(String, Vec<(f64, f64)>)>,
 }
 
 impl Panel {
+    /// Falling lines with their names and points.
+    pub(super) fn falling(title: &str, lines: Vec<(String, Vec<(f64, f64)>)>) -> Self {
+        Self {
+            title: title.into(),
+            legend: SeriesLabelPosition::LowerLeft,
+            lines,
+        }
+    }
+
     /// Time and memory.
     pub(super) fn of_axis(axis: &Axis) -> [Self; 2] {
         let seconds = |cost: &Cost| cost.seconds;
@@ -42,6 +53,7 @@ impl Panel {
             };
             Self {
                 title: format!("{what} over {}", axis.name),
+                legend: SeriesLabelPosition::UpperLeft,
                 lines: (0..sides).map(line).collect(),
             }
         })
@@ -92,7 +104,7 @@ fn svg(panels: &[Panel]) -> Result<String, Box<dyn Error>> {
             }
             chart
                 .configure_series_labels()
-                .position(SeriesLabelPosition::UpperLeft)
+                .position(panel.legend.clone())
                 .label_font(("sans-serif", 13))
                 .background_style(WHITE.mix(0.8))
                 .draw()?;

@@ -1,0 +1,107 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use process_group::{Part, Pending, ProcessGroup};
+
+use crate::Error;
+use crate::state::device_error;
+
+/// Collectives over flat tensors without autodiff; parts are as [`Part`] divides them.
+pub(crate) trait TensorCollectives {
+    /// Starts to add up the tensors of all ranks.
+    fn start_all_reduce(&self, tensor: Tensor<1>) -> Result<PendingTensor, Error>;
+
+    /// Starts to give every rank the parts of all, one after the other.
+    fn start_all_gather(&self, part: Tensor<1>) -> Result<PendingTensor, Error>;
+
+    /// Starts to add up the tensors of all ranks, of which each gets its own part.
+    fn start_reduce_scatter(&self, tensor: Tensor<1>) -> Result<PendingTensor, Error>;
+
+    /// How long they have kept the caller so far.
+    fn waited(&self) -> Duration;
+}
+
+/// A collective that was started.
+pub(crate) struct PendingTensor(Box<dyn FnOnce() -> Result<Tensor<1>, Error>>);
+
+impl PendingTensor {
+    /// Its result.
+    pub(crate) fn wait(self) -> Result<Tensor<1>, Error> {
+        (self.0)()
+    }
+}
+
+/// Through host memory, whatever the device.
+pub(crate) struct HostCollectives {
+    group: Arc<dyn ProcessGroup>,
+    device: Device,
+    waited: Stopwatch,
+}
+
+/// Adds up times, in nanoseconds.
+#[derive(Clone, Default)]
+struct Stopwatch(Arc<AtomicU64>);
+
+impl Stopwatch {
+    fn time<T>(&self, work: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let result = work();
+        let nanoseconds = started.elapsed().as_nanos() as u64;
+        self.0.fetch_add(nanoseconds, Ordering::Relaxed);
+        result
+    }
+}
+
+impl HostCollectives {
+    /// `device` is without autodiff.
+    pub(crate) fn new(group: Arc<dyn ProcessGroup>, device: Device) -> Self {
+        Self {
+            group,
+            device,
+            waited: Stopwatch::default(),
+        }
+    }
+
+    fn start(
+        &self,
+        tensor: Tensor<1>,
+        start: impl FnOnce(Vec<f32>) -> Pending<Vec<f32>>,
+    ) -> Result<PendingTensor, Error> {
+        let values = || tensor.try_into_vec_as::<f32>().map_err(device_error);
+        let pending = self.waited.time(|| values().map(start))?;
+        let (device, waited) = (self.device.clone(), self.waited.clone());
+        Ok(PendingTensor(Box::new(move || {
+            waited.time(|| {
+                let values = pending.wait()?;
+                let shape = [values.len()];
+                Ok(Tensor::from_data(TensorData::new(values, shape), &device))
+            })
+        })))
+    }
+}
+
+impl TensorCollectives for HostCollectives {
+    fn start_all_reduce(&self, tensor: Tensor<1>) -> Result<PendingTensor, Error> {
+        self.start(tensor, |values| self.group.start_all_reduce(values))
+    }
+
+    fn start_all_gather(&self, part: Tensor<1>) -> Result<PendingTensor, Error> {
+        let (rank, world_size) = (self.group.rank(), self.group.world_size());
+        self.start(part, |mine| {
+            let mut buffer = vec![0.0; mine.len() * world_size];
+            let part = Part::of(buffer.len(), rank, world_size);
+            buffer[part.range].copy_from_slice(&mine);
+            self.group.start_all_gather(buffer)
+        })
+    }
+
+    fn start_reduce_scatter(&self, tensor: Tensor<1>) -> Result<PendingTensor, Error> {
+        self.start(tensor, |values| self.group.start_reduce_scatter(values))
+    }
+
+    fn waited(&self) -> Duration {
+        Duration::from_nanos(self.waited.0.load(Ordering::Relaxed))
+    }
+}

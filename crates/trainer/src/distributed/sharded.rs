@@ -1,0 +1,234 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bert_qa::{BertForQuestionAnswering, DropoutSeed};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use process_group::ProcessGroup;
+use squad_data::PackedBatch;
+
+use super::block_wise::{self, Recomputed};
+use super::collectives::{PendingTensor, TensorCollectives};
+use super::shards::Shards;
+use super::units::cut;
+use crate::Error;
+use crate::config::Sharding;
+use crate::engine::{Engine, Pass};
+use crate::optimizer::{Moments, Optimizer};
+use crate::parameters;
+
+/// Fully sharded data parallelism (Rajbhandari et al. 2020): gradients and moments of each unit are
+/// divided evenly among the ranks, and so are its parameters with [`Sharding::Full`]: then they are
+/// gathered when the unit is needed and released after it.
+pub(crate) struct Sharded {
+    /// Its parameters have no elements where they are sharded and not gathered. Taken while they change.
+    model: Option<BertForQuestionAnswering>,
+    /// With the moments of this rank's parts.
+    optimizer: Optimizer,
+    /// With autodiff.
+    device: Device,
+    sharding: Sharding,
+    group: Arc<dyn ProcessGroup>,
+    shards: Shards,
+}
+
+impl Sharded {
+    /// `model` is on `device`, which has autodiff, and `optimizer` has its whole moments.
+    pub(crate) fn new(
+        model: BertForQuestionAnswering,
+        mut optimizer: Optimizer,
+        device: Device,
+        sharding: Sharding,
+        group: Arc<dyn ProcessGroup>,
+        collectives: Arc<dyn TensorCollectives>,
+    ) -> Self {
+        let shards = Shards::of(&model, &*group, collectives, device.clone().inner());
+        optimizer.moments = shards.of_moments(&optimizer.moments);
+        let mut sharded = Self {
+            model: Some(model),
+            optimizer,
+            device,
+            sharding,
+            group,
+            shards,
+        };
+        if sharding == Sharding::Full {
+            for unit in 0..sharded.shards.units.len() {
+                let model = sharded.model.as_ref().expect("taken for a change only");
+                sharded.shards.take_values(unit, model);
+                sharded.fill(unit, None, false);
+            }
+        }
+        sharded
+    }
+
+    fn module(&self) -> &BertForQuestionAnswering {
+        self.model.as_ref().expect("taken for a change only")
+    }
+
+    /// Sets the parameters of a unit, or takes their elements away.
+    fn fill(&mut self, unit: usize, flat: Option<&Tensor<1>>, with_grad: bool) {
+        let unit = &self.shards.units[unit];
+        let model = self.model.take();
+        self.model = model.map(|model| unit.fill(model, flat, with_grad));
+    }
+
+    /// With parameters that are here for one unit at a time.
+    fn backward_full(
+        &mut self,
+        batch: &PackedBatch,
+        dropout: Option<DropoutSeed>,
+    ) -> Result<Option<Pass>, Error> {
+        let mut own = (!batch.is_empty()).then(|| Recomputed::new(batch, dropout, &self.device));
+        let (lowest, head) = (self.shards.lowest, self.shards.units.len() - 1);
+        for unit in 0..head {
+            let flat = self.shards.gather(unit)?;
+            if let Some(own) = &mut own {
+                self.fill(unit, Some(&flat), false);
+                own.forward(self.module());
+                self.fill(unit, None, false);
+            }
+        }
+        let mut pass = None;
+        for unit in (lowest..=head).rev() {
+            let flat = self.shards.gather(unit)?;
+            let is_trained = self.shards.units[unit].is_trained;
+            let mut gradients = Vec::new();
+            if let Some(own) = &mut own {
+                self.fill(unit, Some(&flat), is_trained);
+                drop(flat);
+                let (mut new, whole) = own.backward(self.module(), unit == lowest);
+                pass = pass.or(whole);
+                gradients = self.shards.units[unit].gradients(self.module(), &mut new);
+                self.fill(unit, None, false);
+            }
+            if is_trained {
+                let part = self.shards.start_reduce(unit, gradients)?.wait()?;
+                self.shards.parts[unit].add_gradient(&part);
+            }
+        }
+        Ok(pass)
+    }
+
+    /// With parameters that every rank has.
+    fn backward_grad_op(
+        &mut self,
+        batch: &PackedBatch,
+        dropout: Option<DropoutSeed>,
+    ) -> Result<Option<Pass>, Error> {
+        let model = self.model.as_ref().expect("taken for a change only");
+        let shards = &mut self.shards;
+        if batch.is_empty() {
+            for unit in shards.trained() {
+                let pending = shards.start_reduce(unit, Vec::new())?;
+                shards.parts[unit].add_gradient(&pending.wait()?);
+            }
+            return Ok(None);
+        }
+        // One unit's is on its way while the next is computed, and no more: each has a buffer.
+        let mut before: Option<(usize, PendingTensor)> = None;
+        let (on, lowest) = ((batch, &self.device), shards.lowest);
+        let pass = block_wise::backward(model, lowest, on, dropout, &mut |unit, mut new| {
+            if let Some((unit, pending)) = before.take() {
+                shards.parts[unit].add_gradient(&pending.wait()?);
+            }
+            if shards.units[unit].is_trained {
+                let gradients = shards.units[unit].gradients(model, &mut new);
+                before = Some((unit, shards.start_reduce(unit, gradients)?));
+            }
+            Ok(())
+        })?;
+        if let Some((unit, pending)) = before {
+            shards.parts[unit].add_gradient(&pending.wait()?);
+        }
+        Ok(Some(pass))
+    }
+
+    /// Updates this rank's part of a unit; `whole` has the parameters that the part has not.
+    fn update(&mut self, unit: usize, whole: &[Tensor<1>]) {
+        for segment in &mut self.shards.parts[unit].segments {
+            let in_whole = || cut(&whole[segment.slot], &segment.range);
+            let values = segment.values.take().unwrap_or_else(in_whole);
+            let gradient = segment.gradient.take().expect("reduced before the step");
+            let updated = self.optimizer.update(&segment.name, values, gradient);
+            segment.values = Some(updated);
+        }
+    }
+}
+
+impl Engine for Sharded {
+    fn backward(
+        &mut self,
+        batch: &PackedBatch,
+        dropout: Option<DropoutSeed>,
+        _: bool,
+    ) -> Result<Option<Pass>, Error> {
+        match self.sharding {
+            Sharding::Full => self.backward_full(batch, dropout),
+            Sharding::GradOp => self.backward_grad_op(batch, dropout),
+        }
+    }
+
+    fn reduce(&mut self) -> Result<f32, Error> {
+        let segments = self.shards.parts.iter().flat_map(|part| &part.segments);
+        let gradients = segments.filter_map(|segment| segment.gradient.clone());
+        let squares = gradients.map(fused_ops::sum_of_squares);
+        let own = squares.reduce(|sum, squares| sum + squares);
+        let own = own.map_or(0.0, |sum| sum.into_scalar::<f32>());
+        let squared = self.group.sum(&[f64::from(own)])?[0];
+        Ok(squared.sqrt() as f32)
+    }
+
+    fn step(&mut self, norm: f32, features: usize, learning_rate: f64) -> Result<(), Error> {
+        let model = self.model.as_ref().expect("taken for a change only");
+        self.optimizer.begin(model, norm, features, learning_rate);
+        for unit in self.shards.trained() {
+            if self.sharding == Sharding::Full {
+                self.update(unit, &[]);
+                continue;
+            }
+            let whole = self.shards.units[unit].values(self.module());
+            self.update(unit, &whole);
+            let flat = self.shards.gather(unit)?;
+            self.fill(unit, Some(&flat), true);
+            for segment in &mut self.shards.parts[unit].segments {
+                segment.values = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn model(&mut self, wanted: bool) -> Result<Option<BertForQuestionAnswering>, Error> {
+        let mut whole = wanted.then(|| self.module().valid());
+        if self.sharding == Sharding::Full {
+            for (index, unit) in self.shards.units.iter().enumerate() {
+                let flat = self.shards.gather(index)?;
+                whole = whole.map(|whole| unit.fill(whole, Some(&flat), false));
+            }
+        }
+        Ok(whole)
+    }
+
+    fn moments(&mut self, wanted: bool) -> Result<Option<Moments>, Error> {
+        let mut whole = Moments::new();
+        for unit in self.shards.trained() {
+            let [first, second] = self.shards.gather_moments(unit, &self.optimizer.moments)?;
+            for slot in self.shards.units[unit].slots.iter().filter(|_| wanted) {
+                let of = |flat| cut(flat, &slot.range);
+                whole.insert(slot.name.clone(), (of(&first), of(&second)));
+            }
+        }
+        Ok(wanted.then_some(whole))
+    }
+
+    fn digest(&self) -> Option<Vec<u8>> {
+        match self.sharding {
+            Sharding::Full => None,
+            Sharding::GradOp => Some(parameters::digest(self.module())),
+        }
+    }
+
+    fn communication(&self) -> Option<Duration> {
+        Some(self.shards.collectives.waited())
+    }
+}

@@ -1,0 +1,65 @@
+use std::path::PathBuf;
+
+use bert_qa::{BertForQuestionAnswering, Companions};
+
+use super::Fit;
+use crate::Error;
+use crate::checkpoint::Checkpoints;
+use crate::observer::EpochReport;
+use crate::run_dir::RunDir;
+use crate::state::RunState;
+
+/// What keeps a run's results.
+pub(crate) struct Keeper<'a> {
+    pub(crate) run_dir: &'a RunDir,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) companions: &'a Companions,
+    /// Stands for the training windows in checkpoints.
+    pub(crate) data: String,
+}
+
+impl Keeper<'_> {
+    pub(super) fn save(&self, model: &BertForQuestionAnswering, name: &str) -> Result<(), Error> {
+        Ok(self.companions.save(model, &self.run_dir.join(name))?)
+    }
+}
+
+impl Fit<'_> {
+    /// Keeps the model alone, for good, after an epoch.
+    pub(super) fn keep_weights(&mut self, report: &EpochReport) -> Result<(), Error> {
+        let model = self.engine.model(self.keeper.is_some())?;
+        let evaluation = report.evaluation.as_ref();
+        let loss = evaluation.and_then(|e| e.metrics["loss"].as_f64());
+        let name = format!(
+            "checkpoints/checkpoint-{:02}-{:.4}",
+            report.epoch,
+            loss.unwrap_or(f64::NAN)
+        );
+        match (&self.keeper, model) {
+            (Some(keeper), Some(model)) => keeper.save(&model, &name),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes what the run needs to be resumed, by however many ranks; its folder on the one that wrote it.
+    pub(super) fn checkpoint(&mut self) -> Result<Option<PathBuf>, Error> {
+        let is_kept = self.keeper.is_some();
+        let totals = self.totals.clone().over_ranks(&*self.group, &self.device)?;
+        let (model, moments) = (self.engine.model(is_kept)?, self.engine.moments(is_kept)?);
+        let (Some(keeper), Some(model), Some(moments)) = (&self.keeper, model, moments) else {
+            return Ok(None);
+        };
+        keeper.run_dir.still_there()?;
+        let elapsed_seconds = self.state.elapsed_seconds + self.started.elapsed().as_secs_f64();
+        let state = RunState {
+            totals: totals.save()?,
+            elapsed_seconds,
+            ..self.state.clone()
+        };
+        let (data, companions) = (&keeper.data, keeper.companions);
+        let written = keeper
+            .checkpoints
+            .write(&state, data, companions, &model, &moments)?;
+        Ok(Some(written))
+    }
+}

@@ -1,0 +1,169 @@
+//! Ranks that cannot work together end together, and one of them says why.
+
+use std::sync::Arc;
+
+use process_group::ProcessGroup;
+use trainer::{Error, Outcome, Trainer};
+
+use crate::distributed::{DDP, EXACT, FSDP, run_all, run_ranks, sandbox, train};
+use crate::support::Sandbox;
+use crate::thread_group::ThreadGroup;
+
+/// Runs ranks with settings of their own, which cannot go well.
+fn refused(sandbox: &Sandbox, settings: [&[&str]; 2], resume: bool) -> Vec<Error> {
+    let run = |group: Arc<dyn ProcessGroup>| -> Result<Outcome, Error> {
+        let trainer = Trainer::new(sandbox.config(&[EXACT, settings[group.rank()]].concat()))?;
+        let trainer = match resume {
+            true => trainer.resume(sandbox.path("run")).allow_changes(true),
+            false => trainer.run_dir(sandbox.path("run")),
+        };
+        trainer.group(group).fit()
+    };
+    let outcomes = run_ranks(2, run);
+    // The folder that was made for the run is gone again.
+    assert!(resume || !sandbox.path("run").exists());
+    outcomes.into_iter().map(Result::unwrap_err).collect()
+}
+
+/// One rank has a line, in which the parts are, and the other has none. Both end with the same status.
+fn one_line(errors: &[Error], rank: usize, parts: &[&str]) {
+    let other = &errors[1 - rank];
+    assert!(matches!(other, Error::OtherRank { .. }), "{errors:?}");
+    assert_eq!(other.exit_code(), errors[rank].exit_code());
+    assert!(errors.iter().all(|error| !error.leaves_others_waiting()));
+    let line = errors[rank].to_string();
+    let place = format!("rank {rank}");
+    for part in parts.iter().chain([&&*place]) {
+        assert!(line.contains(part), "no {part:?} in {line:?}");
+    }
+    assert_eq!(line.lines().count(), 1, "{line}");
+}
+
+#[test]
+fn what_differs_between_ranks_is_named() {
+    let sandbox = sandbox();
+    let seed = [DDP, &["train.seed=1"]].concat();
+    let errors = refused(&sandbox, [DDP, &seed], false);
+    one_line(
+        &errors,
+        0,
+        &["the configuration of rank 1 is not that of rank 0"],
+    );
+    assert_eq!(errors[0].exit_code(), 2);
+}
+
+#[test]
+fn a_rank_that_cannot_begin_says_so() {
+    let sandbox = sandbox();
+    for strategy in [DDP, FSDP] {
+        let device = [strategy, &["run.device=cuda:77"]].concat();
+        let errors = refused(&sandbox, [strategy, &device], false);
+        one_line(&errors, 1, &["device cuda:77"]);
+    }
+    // What both have to say, one says.
+    let missing = [DDP, &["train.files=nowhere.json"]].concat();
+    one_line(
+        &refused(&sandbox, [&missing, &missing], false),
+        0,
+        &["nowhere.json"],
+    );
+}
+
+#[test]
+fn what_several_processes_cannot_do_is_told() {
+    let sandbox = sandbox();
+    let errors = refused(&sandbox, [&[], &[]], false);
+    one_line(
+        &errors,
+        0,
+        &["distributed.strategy is none", "2 processes", "ddp"],
+    );
+    let bf16 = [DDP, &["distributed.bf16_compress=true"]].concat();
+    one_line(
+        &refused(&sandbox, [&bf16, &bf16], false),
+        0,
+        &["bf16_compress", "NCCL"],
+    );
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_all_ranks() {
+    let sandbox = sandbox();
+    let wild = [DDP, &["train.learning_rate=1e30", "train.max_grad_norm=0"]].concat();
+    let run = |group| {
+        let trainer = Trainer::new(sandbox.config(&[EXACT, &wild[..]].concat()))?;
+        trainer.run_dir(sandbox.path("run")).group(group).fit()
+    };
+    let errors: Vec<_> = run_ranks(2, run)
+        .into_iter()
+        .map(Result::unwrap_err)
+        .collect();
+    let mut lines = Vec::new();
+    for error in &errors {
+        assert_eq!(error.exit_code(), 1);
+        assert!(!error.leaves_others_waiting());
+        match error {
+            Error::Rank { source, .. } => {
+                assert!(matches!(**source, Error::Diverged { .. }), "{error}");
+                lines.push(error.to_string());
+            }
+            other => assert!(matches!(other, Error::OtherRank { .. }), "{other}"),
+        }
+    }
+    assert!(
+        lines.iter().any(|line| line.contains("in step ")),
+        "{lines:?}"
+    );
+}
+
+/// A batch of four windows was divided between two; another number of ranks must have the same.
+#[test]
+fn batches_of_another_size_are_not_gone_on_with() {
+    let sandbox = sandbox();
+    let stop_at = ["train.batch_size=2", "checkpoints.every_steps=3"];
+    train(&sandbox, "run", 2, &[EXACT, DDP, &stop_at]);
+    let settings = [DDP, &["train.batch_size=4"]].concat();
+    let errors = refused(&sandbox, [&settings, &settings], true);
+    let told = [
+        "the run's batches had 4 windows in all",
+        "with 2 processes give train.batch_size=2 --allow-changes",
+    ];
+    one_line(&errors, 0, &told);
+    let trainer = Trainer::new(sandbox.config(&[EXACT, &["train.batch_size=8"]].concat())).unwrap();
+    let error = trainer
+        .resume(sandbox.path("run"))
+        .allow_changes(true)
+        .fit()
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("give train.batch_size=4"),
+        "{error}"
+    );
+    let three = run_ranks(3, |group| {
+        let settings = [EXACT, DDP, &["train.batch_size=2"]].concat();
+        let trainer = Trainer::new(sandbox.config(&settings))?.resume(sandbox.path("run"));
+        trainer.allow_changes(true).group(group).fit()
+    });
+    let error = three[0].as_ref().unwrap_err().to_string();
+    assert!(error.contains("3 processes cannot share evenly"), "{error}");
+}
+
+/// One rank gets wrong sums: the ranks part, which is noticed where it is looked for. The first step, at the
+/// beginning of the warm-up, changes nothing.
+#[test]
+fn ranks_that_part_are_noticed() {
+    let sandbox = sandbox();
+    for (every, step) in [(1, 2), (3, 3)] {
+        let check = format!("distributed.check_every_steps={every}");
+        let run = |group| {
+            let settings = [EXACT, DDP, &["train.batch_size=2", &check]].concat();
+            let trainer = Trainer::new(sandbox.config(&settings))?;
+            let folder = format!("every-{every}");
+            trainer.run_dir(sandbox.path(&folder)).group(group).fit()
+        };
+        let outcomes = run_all(ThreadGroup::with_fault(2, Some(1)), run);
+        let errors: Vec<_> = outcomes.into_iter().map(Result::unwrap_err).collect();
+        let told = format!("the model after step {step} of rank 1 is not that of rank 0");
+        one_line(&errors, 0, &[&told]);
+    }
+}

@@ -1,0 +1,184 @@
+//! Checkpoints are the same whatever number of ranks wrote them, and a run of many is as
+//! reproducible as a run of one.
+
+use std::sync::Mutex;
+
+use trainer::{Error, Observer, Outcome, StopFlag, Trainer};
+
+use crate::distributed::{DDP, EXACT, FSDP, GRAD_OP, difference, run_ranks, sandbox, train};
+use crate::support::Sandbox;
+
+/// Three batches to a step, so that checkpoints lie within and at the end of epochs.
+const MORE: &[&str] = &["train.gradient_accumulation_steps=2", "dev.every_epochs=1"];
+
+/// Starts a run of two ranks and stops it at a step through the flag of one rank.
+fn stopped(sandbox: &Sandbox, run: &str, settings: &[&[&str]], (rank, at): (usize, u32)) -> u32 {
+    let flag = Mutex::new(None);
+    let outcomes = run_ranks(2, |group| {
+        let trainer = Trainer::new(sandbox.config(&settings.concat()))?.run_dir(sandbox.path(run));
+        if group.rank() == rank {
+            *flag.lock().unwrap() = Some(trainer.stop_flag());
+        }
+        let stop = |step: u32| {
+            if step == at {
+                flag.lock().unwrap().as_ref().unwrap().stop();
+            }
+        };
+        trainer.on_step(|step| stop(step.step)).group(group).fit()
+    });
+    let mut outcomes = outcomes.into_iter();
+    let Some(Ok(Outcome::Stopped(stopped))) = outcomes.next() else {
+        panic!("it was asked to stop");
+    };
+    let Some(Ok(Outcome::Worker { stopped: true })) = outcomes.next() else {
+        panic!("it was asked to stop");
+    };
+    stopped.step
+}
+
+fn resume(
+    sandbox: &Sandbox,
+    run: &str,
+    ranks: usize,
+    settings: &[&[&str]],
+) -> Vec<Result<Outcome, Error>> {
+    run_ranks(ranks, |group| {
+        let trainer = Trainer::new(sandbox.config(&settings.concat()))?;
+        let trainer = trainer.resume(sandbox.path(run)).allow_changes(true);
+        trainer.group(group).fit()
+    })
+}
+
+fn copy(sandbox: &Sandbox, from: &str, to: &str) {
+    for file in sandbox.files(from) {
+        let target = sandbox.path(to).join(&file);
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::copy(sandbox.path(from).join(&file), target).unwrap();
+    }
+}
+
+/// Saved by two ranks, resumed by one, two and four, with any strategy.
+#[test]
+fn what_two_ranks_saved_any_number_resumes() {
+    let sandbox = sandbox();
+    for (name, strategy, others) in [
+        ("ddp", DDP, FSDP),
+        ("fsdp", FSDP, GRAD_OP),
+        ("grad_op", GRAD_OP, DDP),
+    ] {
+        let two = [EXACT, MORE, strategy, &["train.batch_size=2"]];
+        let whole = format!("{name}-whole");
+        train(&sandbox, &whole, 2, &two);
+        let run = format!("{name}-stopped");
+        assert_eq!(stopped(&sandbox, &run, &two, (0, 7)), 7);
+        for (ranks, batch_size, strategy) in [
+            (1, "train.batch_size=4", strategy),
+            (2, "train.batch_size=2", strategy),
+            (4, "train.batch_size=1", strategy),
+            (4, "train.batch_size=1", others),
+        ] {
+            let resumed = format!("{name}-{ranks}-{}", strategy.concat());
+            copy(&sandbox, &run, &resumed);
+            for outcome in resume(
+                &sandbox,
+                &resumed,
+                ranks,
+                &[EXACT, MORE, strategy, &[batch_size]],
+            ) {
+                outcome.unwrap();
+            }
+            let error = difference(&sandbox, &whole, &resumed);
+            assert!(error < 1e-6, "{resumed}: {error}");
+            assert!(ranks != 2 || error == 0.0, "{resumed}: {error}");
+            let f1 = |run: &str| sandbox.json(&format!("{run}/metrics.json"))["dev"]["f1"].clone();
+            assert_eq!(f1(&whole), f1(&resumed), "{resumed}");
+        }
+        // Negative control: the same, from the beginning, with another batch size.
+        let other = format!("{name}-other");
+        train(
+            &sandbox,
+            &other,
+            2,
+            &[EXACT, MORE, strategy, &["train.batch_size=3"]],
+        );
+        assert!(difference(&sandbox, &whole, &other) > 1e-4);
+    }
+}
+
+/// With dropout, and stopped by a signal that one rank alone got.
+#[test]
+fn a_run_with_dropout_is_the_same_again_and_when_resumed() {
+    let sandbox = sandbox();
+    for (name, strategy) in [("ddp", DDP), ("fsdp", FSDP)] {
+        let settings = [
+            EXACT,
+            MORE,
+            strategy,
+            &["train.batch_size=2", "train.dropout=true"],
+        ];
+        let [first, again, resumed, other] =
+            ["first", "again", "resumed", "other"].map(|run| format!("{name}-{run}"));
+        train(&sandbox, &first, 2, &settings);
+        train(&sandbox, &again, 2, &settings);
+        assert!(sandbox.weights(&first) == sandbox.weights(&again));
+        // The other rank sees the wish in this iteration or in the next.
+        let step = stopped(&sandbox, &resumed, &settings, (1, 9));
+        assert!((9..=10).contains(&step), "{step}");
+        for outcome in resume(&sandbox, &resumed, 2, &settings) {
+            outcome.unwrap();
+        }
+        assert!(sandbox.weights(&first) == sandbox.weights(&resumed));
+        let seed: &[&str] = &["train.seed=1"];
+        train(&sandbox, &other, 2, &[&settings[..], &[seed]].concat());
+        assert!(sandbox.weights(&first) != sandbox.weights(&other));
+    }
+}
+
+/// Stops rank 0 in the evaluation after a step.
+struct StopInEvaluation {
+    stop: StopFlag,
+    step: u32,
+}
+
+impl Observer for StopInEvaluation {
+    fn step(&mut self, report: &trainer::StepReport) -> Result<(), Error> {
+        self.step = report.step;
+        Ok(())
+    }
+
+    fn evaluating(&mut self, _: usize, _: usize) {
+        if self.step == 3 {
+            self.stop.stop();
+        }
+    }
+}
+
+#[test]
+fn stopped_in_an_evaluation_it_makes_that_evaluation_when_it_goes_on() {
+    let sandbox = sandbox();
+    let settings = [EXACT, MORE, DDP, &["train.batch_size=2"]];
+    train(&sandbox, "whole", 2, &settings);
+    let outcomes = run_ranks(2, |group| {
+        let trainer =
+            Trainer::new(sandbox.config(&settings.concat()))?.run_dir(sandbox.path("run"));
+        let stop = trainer.stop_flag();
+        trainer
+            .observer(StopInEvaluation { stop, step: 0 })
+            .group(group)
+            .fit()
+    });
+    assert!(matches!(&outcomes[0], Ok(Outcome::Stopped(stopped)) if stopped.step == 3));
+    let evaluations = |run: &str| -> Vec<_> {
+        let lines = sandbox.json_lines(&format!("{run}/metrics.jsonl"));
+        lines
+            .iter()
+            .filter_map(|line| line["evaluation"].as_u64())
+            .collect()
+    };
+    assert_eq!(evaluations("run"), [0; 0]);
+    for outcome in resume(&sandbox, "run", 2, &settings) {
+        outcome.unwrap();
+    }
+    assert_eq!(evaluations("run"), evaluations("whole"));
+    assert!(sandbox.weights("run") == sandbox.weights("whole"));
+}
