@@ -175,7 +175,7 @@ fn the_best_model_is_not_the_last() {
     let sandbox = Sandbox::new();
     let settings = [
         "train.epochs=4",
-        "train.learning_rate=2e1",
+        "train.learning_rate=2e2",
         "train.lr_scheduler_type=constant",
         "train.max_grad_norm=0",
         "dev.metric_for_best_model=loss",

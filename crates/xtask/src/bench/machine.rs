@@ -33,16 +33,25 @@ impl Circumstances {
 
     /// One line of Markdown, and the command as it was typed.
     pub(super) fn markdown(&self, more: &str) -> String {
-        let arguments: Vec<_> = std::env::args()
-            .skip(1)
-            .filter(|argument| argument != "--doc")
-            .collect();
+        let command = command(std::env::args().skip(1));
         format!(
-            "{} {more}\n\n```sh\ncargo xtask {}\n```\n",
-            self.text,
-            arguments.join(" ")
+            "{} {more}\n\n```sh\ncargo xtask {command}\n```\n",
+            self.text
         )
     }
+}
+
+/// Without what says nothing to others: where the result goes, and where a built trainer lies here.
+fn command(mut arguments: impl Iterator<Item = String>) -> String {
+    let mut told = Vec::new();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--doc" => {}
+            "--trainer" => drop(arguments.next()),
+            _ => told.push(argument),
+        }
+    }
+    told.join(" ")
 }
 
 fn processor() -> String {
@@ -63,4 +72,16 @@ fn said(program: &str, arguments: &[&str]) -> String {
         |_| String::new(),
         |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_told_without_places_of_this_machine() {
+        let typed = "bench train --doc --rounds 2 --trainer somewhere/trainer --shape distilbert";
+        let told = command(typed.split(' ').map(String::from));
+        assert_eq!(told, "bench train --rounds 2 --shape distilbert");
+    }
 }
