@@ -10,7 +10,8 @@ fn run(op: Op, rows: usize, columns: usize, ids: &[i64]) -> Outcome {
     let table = matrix(1, [rows, columns]);
     let ids = TensorData::new(ids.to_vec(), [ids.len()]);
     let ids = Tensor::from_data(ids, &device());
-    outcome(&[table.clone()], &[], op(table, ids))
+    let output = op(table.clone(), ids);
+    outcome(&[table], &[], output)
 }
 
 /// Sums of a few rows, in another order than the reference's.
