@@ -220,3 +220,63 @@ impl OptimizerBackend for LibTorch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DropoutKey, PackedLengths};
+
+    fn numbers(shape: [i64; 2]) -> TchTensor {
+        let places = Tensor::arange(shape[0] * shape[1], (Kind::Float, Device::Cpu));
+        TchTensor::new((places * 0.7).sin().reshape(shape))
+    }
+
+    /// In this build [`Host::unfilled`] is full of NaN.
+    #[test]
+    fn kernels_give_every_element_a_value() {
+        let unfilled = LibTorch::unfilled(&[3, 5]);
+        assert!(slice(&unfilled.tensor).iter().all(|x| x.is_nan()));
+
+        let lengths = PackedLengths::new(&[1, 70, 33]);
+        let key = DropoutKey {
+            seed: 1,
+            rank: 0,
+            micro_batch: 0,
+            step: 0,
+            site: 0,
+        };
+        let dropout = Dropout::new(0.1, key);
+        let settings = attention::Settings {
+            lengths: lengths.clone(),
+            num_heads: 3,
+            dropout,
+        };
+        let (qkv, grad, logits) = (numbers([104, 36]), numbers([104, 12]), numbers([104, 2]));
+        let (output, kept) = LibTorch::attention_forward(&qkv, &settings);
+        let gradient = LibTorch::attention_backward(&qkv, &output, &kept, grad.clone(), &settings);
+        let mut filled = [vec![output, gradient], kept].concat();
+
+        let settings = norm::Settings { eps: 1e-5, dropout };
+        let vector = TchTensor::new(Tensor::ones([12], (Kind::Float, Device::Cpu)));
+        let inputs = [&grad, &grad, &vector, &vector];
+        let (output, kept) = LibTorch::layer_norm_forward(inputs, &settings);
+        let gradients = LibTorch::layer_norm_backward(&vector, &kept, grad.clone(), &settings);
+        filled.extend([vec![output], kept, gradients.into()].concat());
+
+        let targets = span_loss::Targets {
+            lengths,
+            positions: [(0, 0), (3, 60), (2, 2)].as_slice().into(),
+        };
+        let loss = LibTorch::span_loss(&logits, &targets);
+        filled.push(LibTorch::span_loss_backward(
+            &logits,
+            loss.clone(),
+            &targets,
+        ));
+        filled.push(loss);
+        for (place, tensor) in filled.iter().enumerate() {
+            let all = slice(&tensor.tensor).iter();
+            assert!(all.copied().all(f32::is_finite), "tensor {place}");
+        }
+    }
+}

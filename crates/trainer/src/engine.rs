@@ -54,9 +54,10 @@ pub(crate) struct Alone {
     /// Taken while it is updated.
     model: Option<BertForQuestionAnswering>,
     optimizer: Optimizer,
-    gradients: ParameterGradients,
+    /// Of the step so far: sums over windows.
+    pub(crate) gradients: ParameterGradients,
     /// With autodiff.
-    device: Device,
+    pub(crate) device: Device,
 }
 
 impl Alone {
@@ -74,7 +75,7 @@ impl Alone {
         }
     }
 
-    fn module(&self) -> &BertForQuestionAnswering {
+    pub(crate) fn module(&self) -> &BertForQuestionAnswering {
         self.model.as_ref().expect("taken for an update only")
     }
 }

@@ -66,6 +66,7 @@ pub(crate) fn read<M: Module>(
     let file = SafeTensors::deserialize(&bytes).map_err(|e| Error::file(path, e))?;
     let mut moments = HashMap::new();
     for parameter in parameters(model).iter().filter(|p| p.is_trained) {
+        let elements = parameter.shape.num_elements();
         let moment = |moment: &str| -> Result<Tensor<1>, Error> {
             let name = format!("{moment}.{}", parameter.name);
             let view = file
@@ -76,9 +77,9 @@ pub(crate) fn read<M: Module>(
                 .chunks_exact(4)
                 .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
                 .collect();
-            match values.len() == parameter.elements && view.dtype() == Dtype::F32 {
+            match values.len() == elements && view.dtype() == Dtype::F32 {
                 true => Ok(Tensor::from_data(
-                    TensorData::new(values, [parameter.elements]),
+                    TensorData::new(values, [elements]),
                     device,
                 )),
                 false => Err(Error::file(path, format!("{name} has another size"))),

@@ -1,8 +1,8 @@
 //! What applies to which parameter, by its Hugging Face name.
 
 use bert_qa::hugging_face_name;
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::tensor::{Shape, Tensor};
 use sha2::{Digest, Sha256};
 
 use crate::config::TrainConfig;
@@ -107,9 +107,10 @@ impl ModuleMapper for Freeze<'_> {
 
 /// A parameter of a model.
 pub(crate) struct Parameter {
+    pub(crate) id: ParamId,
     /// Its Hugging Face name.
     pub(crate) name: String,
-    pub(crate) elements: usize,
+    pub(crate) shape: Shape,
     /// Whether it gets a gradient: it is not frozen.
     pub(crate) is_trained: bool,
 }
@@ -149,8 +150,9 @@ impl ModuleVisitor for Names {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         self.found.push(Parameter {
+            id: param.id,
             name: hugging_face_name(&self.path.join(".")),
-            elements: param.val().shape().num_elements(),
+            shape: param.val().shape(),
             is_trained: param.is_require_grad(),
         });
     }

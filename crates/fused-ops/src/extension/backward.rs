@@ -1,6 +1,5 @@
 //! The backward passes, as Burn's autodiff calls them: state saved forward, gradients registered.
 
-use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
@@ -9,6 +8,22 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use super::Kernels;
 use crate::Dropout;
 use crate::kernels::{attention, norm, span_loss};
+
+/// Takes the gradient of an operation's output, and adds what `backward` makes of it to what each input
+/// has, where it wants one.
+fn register<B: Kernels, S, const N: usize>(
+    ops: Ops<S, N>,
+    grads: &mut Gradients,
+    backward: impl FnOnce(S, FloatTensor<B>) -> [FloatTensor<B>; N],
+) {
+    let grad = grads.consume::<B>(&ops.node);
+    let gradients = backward(ops.state, grad);
+    for (node, gradient) in ops.parents.into_iter().zip(gradients) {
+        if let Some(node) = node {
+            grads.register::<B>(node.id, gradient);
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct EmbeddingBackward;
@@ -24,10 +39,9 @@ impl<B: Kernels> Backward<B, 1> for EmbeddingBackward {
     type State = EmbeddingState<IntTensor<B>>;
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let gradients = [B::embedding_gradient(&ops.state.ids, grad, ops.state.rows)];
-        let parents = ops.parents.map(|node| node.map(|node| node.id));
-        register::<B, 1>(grads, parents, gradients);
+        register::<B, _, 1>(ops, grads, |state, grad| {
+            [B::embedding_gradient(&state.ids, grad, state.rows)]
+        });
     }
 }
 
@@ -46,12 +60,9 @@ impl<B: Kernels> Backward<B, 3> for LinearBackward {
     type State = LinearState<FloatTensor<B>>;
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let state = ops.state;
-        let grad = grads.consume::<B>(&ops.node);
-        let gradients =
-            B::linear_backward(&state.input, &state.weight, state.activated.as_ref(), grad);
-        let parents = ops.parents.map(|node| node.map(|node| node.id));
-        register::<B, 3>(grads, parents, gradients);
+        register::<B, _, 3>(ops, grads, |state, grad| {
+            B::linear_backward(&state.input, &state.weight, state.activated.as_ref(), grad)
+        });
     }
 }
 
@@ -70,17 +81,15 @@ impl<B: Kernels> Backward<B, 1> for AttentionBackward {
     type State = AttentionState<FloatTensor<B>>;
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let state = ops.state;
-        let grad = grads.consume::<B>(&ops.node);
-        let gradients = [B::attention_backward(
-            &state.qkv,
-            &state.output,
-            &state.kept,
-            grad,
-            &state.settings,
-        )];
-        let parents = ops.parents.map(|node| node.map(|node| node.id));
-        register::<B, 1>(grads, parents, gradients);
+        register::<B, _, 1>(ops, grads, |state, grad| {
+            let AttentionState {
+                qkv,
+                output,
+                kept,
+                settings,
+            } = state;
+            [B::attention_backward(&qkv, &output, &kept, grad, &settings)]
+        });
     }
 }
 
@@ -98,11 +107,9 @@ impl<B: Kernels> Backward<B, 4> for LayerNormBackward {
     type State = LayerNormState<FloatTensor<B>>;
 
     fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let state = ops.state;
-        let grad = grads.consume::<B>(&ops.node);
-        let gradients = B::layer_norm_backward(&state.gamma, &state.kept, grad, &state.settings);
-        let parents = ops.parents.map(|node| node.map(|node| node.id));
-        register::<B, 4>(grads, parents, gradients);
+        register::<B, _, 4>(ops, grads, |state, grad| {
+            B::layer_norm_backward(&state.gamma, &state.kept, grad, &state.settings)
+        });
     }
 }
 
@@ -112,11 +119,8 @@ pub(super) struct DropoutBackward;
 impl<B: Kernels> Backward<B, 1> for DropoutBackward {
     type State = Dropout;
 
-    fn backward(self, ops: Ops<Dropout, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let gradients = [B::dropout(&grad, &ops.state)];
-        let parents = ops.parents.map(|node| node.map(|node| node.id));
-        register::<B, 1>(grads, parents, gradients);
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        register::<B, _, 1>(ops, grads, |dropout, grad| [B::dropout(&grad, &dropout)]);
     }
 }
 
@@ -133,23 +137,8 @@ impl<B: Kernels> Backward<B, 1> for SpanLossBackward {
     type State = SpanLossState<FloatTensor<B>>;
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let state = ops.state;
-        let gradients = [B::span_loss_backward(&state.logits, grad, &state.targets)];
-        let parents = ops.parents.map(|node| node.map(|node| node.id));
-        register::<B, 1>(grads, parents, gradients);
-    }
-}
-
-/// Adds each parent's gradient to what it has, where it wants one.
-fn register<B: Kernels, const N: usize>(
-    grads: &mut Gradients,
-    parents: [Option<NodeId>; N],
-    gradients: [FloatTensor<B>; N],
-) {
-    for (node, gradient) in parents.into_iter().zip(gradients) {
-        if let Some(node) = node {
-            grads.register::<B>(node, gradient);
-        }
+        register::<B, _, 1>(ops, grads, |state, grad| {
+            [B::span_loss_backward(&state.logits, grad, &state.targets)]
+        });
     }
 }

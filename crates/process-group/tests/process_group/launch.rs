@@ -3,6 +3,9 @@
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "mpi")]
+use crate::mpirun;
+
 /// Which case a process plays that was started by a test.
 pub(crate) const CASE: &str = "PROCESS_GROUP_CASE";
 
@@ -56,17 +59,11 @@ pub(crate) fn alone(test: &str, case: &str, variables: &[(&str, &str)]) -> Ended
 /// So many ranks on this machine, unless it has no `mpirun`.
 #[cfg(feature = "mpi")]
 pub(crate) fn mpirun(ranks: usize, case: &str) -> Option<Ended> {
-    if Command::new("mpirun").arg("--version").output().is_err() {
+    if !mpirun::is_there() {
         skip("no mpirun (Debian: openmpi-bin)");
         return None;
     }
-    let mut command = Command::new("mpirun");
-    command.args([
-        "--allow-run-as-root",
-        "--oversubscribe",
-        "-n",
-        &ranks.to_string(),
-    ]);
+    let mut command = mpirun::mpirun(ranks);
     command.arg(std::env::current_exe().expect("this binary has a path"));
     play(&mut command, "worker::worker");
     Some(run(command, case))

@@ -13,8 +13,8 @@ use super::{finish, notice, or_none};
 
 /// Runs until the end or a signal; 75 says that a checkpoint was written to go on from.
 pub(super) fn run(args: Train, log: &Log) -> ExitCode {
-    let config = resolve(&args);
-    let strategy = config.as_ref().map(|config| config.distributed.strategy);
+    let resolved = resolve(&args);
+    let strategy = resolved.as_ref().map(|(_, c)| c.distributed.strategy);
     let group = match join(strategy.unwrap_or_default()) {
         Ok(group) => group,
         Err(error) => return finish(Err(error.into())),
@@ -22,7 +22,7 @@ pub(super) fn run(args: Train, log: &Log) -> ExitCode {
     if group.rank() != 0 {
         log.errors_only();
     }
-    let trainer = config.and_then(|config| prepare(args, config));
+    let trainer = resolved.and_then(|(file, config)| prepare(args, &file, config));
     let result = trainer::all_ready(&*group, trainer)
         .and_then(|trainer| run_to_its_end(trainer.group(Arc::clone(&group)), group.rank()));
     match result {
@@ -35,18 +35,17 @@ pub(super) fn run(args: Train, log: &Log) -> ExitCode {
     }
 }
 
-fn resolve(args: &Train) -> Result<Config, Error> {
+/// The configuration and its file.
+fn resolve(args: &Train) -> Result<(PathBuf, Config), Error> {
+    let file = match (&args.config, &args.resume) {
+        (Some(file), _) => file.clone(),
+        (None, Some(run)) => RunDir::config_in(run)?,
+        (None, None) => "configs/quickstart.toml".into(),
+    };
     let device = args.device.iter().map(|name| format!("run.device={name}"));
     let settings: Vec<_> = args.settings.iter().cloned().chain(device).collect();
-    Config::resolve(&config_file(args)?, &settings)
-}
-
-fn config_file(args: &Train) -> Result<PathBuf, Error> {
-    match (&args.config, &args.resume) {
-        (Some(file), _) => Ok(file.clone()),
-        (None, Some(run)) => RunDir::config_in(run),
-        (None, None) => Ok("configs/quickstart.toml".into()),
-    }
+    let config = Config::resolve(&file, &settings)?;
+    Ok((file, config))
 }
 
 /// The processes that were started together. Where nothing asks for several, no library is started.
@@ -57,8 +56,7 @@ fn join(strategy: Strategy) -> Result<Arc<dyn ProcessGroup>, process_group::Erro
     }
 }
 
-fn prepare(args: Train, config: Config) -> Result<Trainer<'static>, Error> {
-    let config_file = config_file(&args)?;
+fn prepare(args: Train, config_file: &Path, config: Config) -> Result<Trainer<'static>, Error> {
     let trainer = Trainer::new(config)?;
     let trainer = match args.resume {
         Some(run) => trainer.resume(run).allow_changes(args.allow_changes),

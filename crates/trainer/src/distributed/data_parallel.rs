@@ -2,68 +2,48 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bert_qa::{BertForQuestionAnswering, DropoutSeed};
-use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use squad_data::PackedBatch;
 
 use super::block_wise;
 use super::collectives::{PendingTensor, TensorCollectives};
-use super::units::{Unit, cut, units};
+use super::units::{Unit, cut, lowest_trained, units};
 use crate::Error;
-use crate::engine::{Engine, Pass};
-use crate::gradients::ParameterGradients;
-use crate::optimizer::{Moments, Optimizer};
+use crate::engine::{Alone, Engine, Pass};
+use crate::optimizer::Moments;
 use crate::parameters;
 
 /// Data parallelism: every rank has the whole model and makes the same steps with it, from gradients
 /// that are summed in flat buckets while the backward pass goes on.
 pub(crate) struct DataParallel {
-    /// Taken while it is updated.
-    model: Option<BertForQuestionAnswering>,
-    optimizer: Optimizer,
-    /// With autodiff.
-    device: Device,
+    /// With this rank's gradients, summed over the micro-batches so far; then with those of all.
+    alone: Alone,
     collectives: Arc<dyn TensorCollectives>,
     units: Vec<Unit>,
-    sums: Sums,
     /// In the order in which the backward pass completes them.
     buckets: Vec<Bucket>,
     /// Buckets on their way, from the first.
     started: Vec<PendingTensor>,
-    reduced: ParameterGradients,
 }
 
 /// Parameters whose gradients travel together, as unit and slot.
 type Bucket = Vec<(usize, usize)>;
 
-/// This rank's gradients, summed over the micro-batches so far, by unit and slot.
-type Sums = Vec<Vec<Option<Tensor<1>>>>;
-
 impl DataParallel {
-    /// `model` is on `device`, which has autodiff; `capacity` is a bucket's, in bytes.
+    /// `capacity` is a bucket's, in bytes.
     pub(crate) fn new(
-        model: BertForQuestionAnswering,
-        optimizer: Optimizer,
-        device: Device,
+        alone: Alone,
         capacity: f64,
         collectives: Arc<dyn TensorCollectives>,
     ) -> Self {
-        let units = units(&model);
+        let units = units(alone.module());
         Self {
-            buckets: buckets(&units, capacity),
-            sums: no_sums(&units),
-            model: Some(model),
-            optimizer,
-            device,
+            alone,
             collectives,
+            buckets: buckets(&units, capacity),
             units,
             started: Vec::new(),
-            reduced: ParameterGradients::default(),
         }
-    }
-
-    fn module(&self) -> &BertForQuestionAnswering {
-        self.model.as_ref().expect("taken for an update only")
     }
 
     /// Starts the buckets that are complete when the backward pass has come down to `unit`.
@@ -74,24 +54,16 @@ impl DataParallel {
             .take_while(|bucket| bucket.iter().all(|(of, _)| *of >= unit));
         for bucket in complete {
             let flat = bucket.iter().map(|&(unit, slot)| {
-                let zeros = || {
-                    Tensor::zeros(
-                        [self.units[unit].slots[slot].range.len()],
-                        &self.device.clone().inner(),
-                    )
-                };
-                self.sums[unit][slot].take().unwrap_or_else(zeros)
+                let slot = &self.units[unit].slots[slot];
+                let gradient = self.alone.gradients.take(slot.id);
+                let device = || self.alone.device.clone().inner();
+                gradient.unwrap_or_else(|| Tensor::zeros([slot.range.len()], &device()))
             });
             let flat = Tensor::cat(flat.collect(), 0);
             self.started.push(self.collectives.start_all_reduce(flat)?);
         }
         Ok(())
     }
-}
-
-fn no_sums(units: &[Unit]) -> Sums {
-    let none = |unit: &Unit| unit.slots.iter().map(|_| None).collect();
-    units.iter().map(none).collect()
 }
 
 /// From the head down, as the backward pass goes, and in the model's order within a unit. A parameter
@@ -123,18 +95,11 @@ impl Engine for DataParallel {
     ) -> Result<Option<Pass>, Error> {
         let mut pass = None;
         if !batch.is_empty() {
-            let lowest = self.units.iter().position(|unit| unit.is_trained);
-            let lowest = lowest.unwrap_or_default();
-            let model = self.module().clone();
-            let on = (batch, &self.device.clone());
-            let whole = block_wise::backward(&model, lowest, on, dropout, &mut |unit, mut new| {
-                let new = self.units[unit].gradients(&model, &mut new);
-                for (sum, new) in self.sums[unit].iter_mut().zip(new) {
-                    *sum = match (sum.take(), new) {
-                        (Some(sum), Some(new)) => Some(sum + new),
-                        (sum, new) => sum.or(new),
-                    };
-                }
+            let lowest = lowest_trained(&self.units);
+            let model = self.alone.module().clone();
+            let on = (batch, &self.alone.device.clone());
+            let whole = block_wise::backward(&model, lowest, on, dropout, &mut |unit, new| {
+                self.alone.gradients.add(&model, new);
                 match is_last {
                     true => self.start(unit),
                     false => Ok(()),
@@ -155,31 +120,27 @@ impl Engine for DataParallel {
             for &(unit, slot) in bucket {
                 let slot = &self.units[unit].slots[slot];
                 let end = start + slot.range.len();
-                self.reduced.set(slot.id, cut(&flat, &(start..end)));
+                self.alone.gradients.set(slot.id, cut(&flat, &(start..end)));
                 start = end;
             }
         }
-        Ok(self.reduced.norm(self.module()))
+        self.alone.reduce()
     }
 
     fn step(&mut self, norm: f32, features: usize, learning_rate: f64) -> Result<(), Error> {
-        let model = self.model.take().expect("taken for an update only");
-        let gradients = std::mem::take(&mut self.reduced);
-        self.optimizer.begin(&model, norm, features, learning_rate);
-        self.model = Some(self.optimizer.update_all(model, gradients));
-        Ok(())
+        self.alone.step(norm, features, learning_rate)
     }
 
     fn model(&mut self, wanted: bool) -> Result<Option<BertForQuestionAnswering>, Error> {
-        Ok(wanted.then(|| self.module().valid()))
+        self.alone.model(wanted)
     }
 
     fn moments(&mut self, wanted: bool) -> Result<Option<Moments>, Error> {
-        Ok(wanted.then(|| self.optimizer.moments.clone()))
+        self.alone.moments(wanted)
     }
 
     fn digest(&self) -> Option<Vec<u8>> {
-        Some(parameters::digest(self.module()))
+        Some(parameters::digest(self.alone.module()))
     }
 
     fn communication(&self) -> Option<Duration> {

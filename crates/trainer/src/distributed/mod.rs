@@ -76,13 +76,8 @@ pub(crate) fn engine(
         }
         _ => {
             let capacity = config.bucket_cap_mb * f64::from(1 << 20);
-            Box::new(DataParallel::new(
-                model,
-                optimizer,
-                device,
-                capacity,
-                collectives,
-            ))
+            let alone = Alone::new(model, optimizer, device);
+            Box::new(DataParallel::new(alone, capacity, collectives))
         }
     }
 }

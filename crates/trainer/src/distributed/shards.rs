@@ -6,7 +6,7 @@ use process_group::ProcessGroup;
 
 use super::collectives::{PendingTensor, TensorCollectives};
 use super::segments::UnitPart;
-use super::units::{Unit, cut, units};
+use super::units::{Unit, cut, lowest_trained, units};
 use crate::Error;
 use crate::optimizer::Moments;
 
@@ -33,7 +33,7 @@ impl Shards {
         let part = |unit| UnitPart::of(unit, group.rank(), group.world_size());
         Self {
             parts: units.iter().map(part).collect(),
-            lowest: units.iter().position(|unit| unit.is_trained).unwrap_or(0),
+            lowest: lowest_trained(&units),
             units,
             collectives,
             device,

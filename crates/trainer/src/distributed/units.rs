@@ -1,11 +1,11 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use bert_qa::{BertForQuestionAnswering, hugging_face_name};
+use bert_qa::BertForQuestionAnswering;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Gradients, Shape, Tensor};
 
-use crate::parameters::{Place, place};
+use crate::parameters::{Place, parameters, place};
 
 /// A part of the model whose parameters are needed together: the embeddings, a layer or the head.
 #[derive(Debug, Default)]
@@ -37,49 +37,31 @@ pub(crate) fn cut(flat: &Tensor<1>, range: &Range<usize>) -> Tensor<1> {
 
 /// The units in the order of the forward pass.
 pub(crate) fn units(model: &BertForQuestionAnswering) -> Vec<Unit> {
-    let count = model.layers().len() + 2;
-    let mut find = Find {
-        units: (0..count).map(|_| Unit::default()).collect(),
-        path: Vec::new(),
-    };
-    model.visit(&mut find);
-    find.units
-}
-
-struct Find {
-    units: Vec<Unit>,
-    path: Vec<String>,
-}
-
-impl ModuleVisitor for Find {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let name = hugging_face_name(&self.path.join("."));
-        let head = self.units.len() - 1;
-        let unit = &mut self.units[match place(&name) {
+    let head = model.layers().len() + 1;
+    let mut units: Vec<_> = (0..=head).map(|_| Unit::default()).collect();
+    for parameter in parameters(model) {
+        let unit = &mut units[match place(&parameter.name) {
             Place::Embeddings => 0,
             Place::Layer(layer) => layer + 1,
             Place::Head => head,
         }];
-        let value = param.val();
         let start = unit.len;
-        unit.len += value.shape().num_elements();
-        unit.is_trained |= value.is_require_grad();
-        unit.index.insert(param.id, unit.slots.len());
+        unit.len += parameter.shape.num_elements();
+        unit.is_trained |= parameter.is_trained;
+        unit.index.insert(parameter.id, unit.slots.len());
         unit.slots.push(Slot {
-            id: param.id,
-            name,
+            id: parameter.id,
+            name: parameter.name,
             range: start..unit.len,
-            shape: value.shape(),
+            shape: parameter.shape,
         });
     }
+    units
+}
+
+/// The lowest unit that is trained: no gradient is needed below it.
+pub(crate) fn lowest_trained(units: &[Unit]) -> usize {
+    units.iter().position(|unit| unit.is_trained).unwrap_or(0)
 }
 
 impl Unit {

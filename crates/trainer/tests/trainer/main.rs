@@ -24,6 +24,8 @@ mod fetch_dataset;
 mod fetch_place;
 mod file_server;
 mod gradients;
+#[cfg(feature = "mpi")]
+mod launched;
 mod memory;
 mod mistaken_folders;
 mod mistakes;
@@ -31,7 +33,9 @@ mod mistakes;
 mod mpi;
 #[cfg(feature = "mpi")]
 mod mpi_faults;
+// Shared with `process-group`'s tests.
 #[cfg(feature = "mpi")]
+#[path = "../../../process-group/tests/process_group/mpirun.rs"]
 mod mpirun;
 mod optimisation;
 mod optimizer;

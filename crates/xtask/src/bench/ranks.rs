@@ -66,12 +66,14 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
     };
     plot::draw(&panels(&found), &picture)?;
     eprintln!("{}", picture.display());
-    let what =
-        "BERT-base's shape with random weights on ndarray, windows of 64 tokens, one to a process.";
+    let what = format!(
+        "Shape {} with random weights on ndarray, windows of 64 tokens, one to a process.",
+        options.shape
+    );
     let text = format!(
         "![Memory of a process over processes](images/rank-memory.svg)\n\n{}\n{}",
         table(&found),
-        circumstances.markdown(what)
+        circumstances.markdown(&what)
     );
     doc::publish_in("docs/distributed.md", "ranks", &text, options.doc)
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use crate::mpirun;
 use crate::support::{Sandbox, skip, wait_for};
 
 /// Whatever happens to a rank, all have ended after this.
@@ -26,23 +27,11 @@ pub(crate) struct Ended {
 
 /// Whether there is an `mpirun`; says aloud that a test is skipped where there is none.
 pub(crate) fn has_mpirun() -> bool {
-    let is_there = Command::new("mpirun").arg("--version").output().is_ok();
+    let is_there = mpirun::is_there();
     if !is_there {
         skip("no mpirun (Debian: openmpi-bin)");
     }
     is_there
-}
-
-/// `mpirun` for this many ranks of this machine.
-pub(crate) fn mpirun(ranks: usize) -> Command {
-    let mut command = Command::new("mpirun");
-    command.args([
-        "--allow-run-as-root",
-        "--oversubscribe",
-        "-n",
-        &ranks.to_string(),
-    ]);
-    command
 }
 
 /// The words of the command for each rank.
