@@ -9,6 +9,7 @@ use ndarray::{ArcArray, IxDyn};
 
 use crate::extension::{Kernels, OptimizerBackend};
 use crate::host::{self, Host, filled};
+use crate::kernels::memory::unfilled;
 use crate::kernels::workers::for_each_chunk;
 use crate::kernels::{attention, linear, norm, span_loss};
 use crate::{Activation, AdamW, Dropout};
@@ -46,7 +47,7 @@ impl Host for NdArray {
     }
 
     fn unfilled(shape: &[usize]) -> NdArrayTensor {
-        owning(vec![0.0; shape.iter().product()], shape)
+        owning(unfilled(shape.iter().product()), shape)
     }
 
     fn ids(tensor: &NdArrayTensor) -> Vec<usize> {
@@ -108,10 +109,16 @@ impl Kernels for NdArray {
         let [output] = filled::<Self, 1>([&shape], |[output]| {
             let [input, weight, bias] = [input, weight, bias].map(Self::values);
             linear::forward(&input, &weight, &bias, output);
+            if activation == Activation::Gelu && !keep {
+                for_each_chunk(
+                    [(output, CHUNK)],
+                    || (),
+                    |(), _, [out]| linear::gelu_in_place(out),
+                );
+            }
         });
         match activation {
-            Activation::Identity => (output, None),
-            Activation::Gelu => {
+            Activation::Gelu if keep => {
                 let [activated] = filled::<Self, 1>([&shape], |[activated]| {
                     let given = Self::values(&output);
                     for_each_chunk(
@@ -120,8 +127,9 @@ impl Kernels for NdArray {
                         |(), index, [out]| linear::gelu(&given[index * CHUNK..], out),
                     );
                 });
-                (activated, keep.then_some(output))
+                (activated, Some(output))
             }
+            _ => (output, None),
         }
     }
 

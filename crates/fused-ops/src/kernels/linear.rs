@@ -13,15 +13,23 @@ pub(super) const ROWS_PER_TASK: usize = 64;
 /// The products of a linear layer, for backends that bring no better ones.
 #[cfg(feature = "ndarray")]
 mod products {
+    use super::ROWS_PER_TASK;
     use crate::kernels::gemm::{Matrix, Target, Threads, multiply};
+    use crate::kernels::workers::for_each_chunk;
 
     /// `input [rows, in] · weight [in, out] + bias` to `output [rows, out]`.
     pub(crate) fn forward(input: &[f32], weight: &[f32], bias: &[f32], output: &mut [f32]) {
         let (outputs, inputs) = (bias.len(), weight.len() / bias.len().max(1));
         let rows = output.len() / outputs.max(1);
-        for row in output.chunks_exact_mut(outputs) {
-            row.copy_from_slice(bias);
-        }
+        for_each_chunk(
+            [(output, ROWS_PER_TASK * outputs.max(1))],
+            || (),
+            |(), _, [output]| {
+                for row in output.chunks_exact_mut(outputs) {
+                    row.copy_from_slice(bias);
+                }
+            },
+        );
         multiply(
             Target::new(output, outputs),
             true,
@@ -123,6 +131,20 @@ pub(crate) fn gelu(input: &[f32], output: &mut [f32]) {
         || {
             for (out, x) in output.iter_mut().zip(input) {
                 *out = x * normal(*x).0;
+            }
+        },
+    );
+}
+
+/// The same where it stands.
+#[cfg(feature = "ndarray")]
+pub(crate) fn gelu_in_place(values: &mut [f32]) {
+    vectorised(
+        Arch::new(),
+        #[inline(always)]
+        || {
+            for x in values.iter_mut() {
+                *x *= normal(*x).0;
             }
         },
     );

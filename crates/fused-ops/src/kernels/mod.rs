@@ -9,6 +9,8 @@ mod gemm;
 pub(crate) mod half;
 pub(crate) mod linear;
 mod math;
+#[cfg(feature = "ndarray")]
+pub(crate) mod memory;
 pub(crate) mod norm;
 mod softmax;
 pub(crate) mod span_loss;
