@@ -72,6 +72,8 @@ mod tests {
             assert!(replaced(&text, name, "").is_some(), "{name}");
         }
         let text = fs::read_to_string(root().join("docs/distributed.md")).unwrap();
-        assert!(replaced(&text, "ranks", "").is_some());
+        for name in ["ranks", "speedup", "model"] {
+            assert!(replaced(&text, name, "").is_some(), "{name}");
+        }
     }
 }

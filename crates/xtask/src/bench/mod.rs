@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: how quick this project is, and how quick PyTorch is beside it.
 
+mod clusters;
 mod data;
 mod doc;
 mod figures;
@@ -15,6 +16,7 @@ mod race;
 mod ranks;
 mod scaling;
 mod side;
+mod speedup;
 mod table;
 mod work;
 
@@ -42,6 +44,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
         "scaling" => scaling::run(&options),
         "ops" => ops::run(&options),
         "ranks" => ranks::run(&options),
+        "speedup" => speedup::run(&options),
         "guard" => guard::run(&options),
         _ => {
             eprintln!("no bench {what}; there are:\n{}", options::USAGE);

@@ -10,6 +10,7 @@ cargo xtask bench answer    the same for answering
 cargo xtask bench scaling   time and memory over batch, length, layers and threads; docs/images/scaling.svg
 cargo xtask bench ops       each fused operation against its reference and PyTorch's (criterion)
 cargo xtask bench ranks     memory of a process, of 1, 2 and 4 that train together (mpirun); docs/images/rank-memory.svg
+cargo xtask bench speedup   how much faster 2 and 4 processes train, what they wait for, and what that says about GPUs
 cargo xtask bench guard     short races whose ratios must not fall below floors: for CI
 Options, with defaults:
   --shape minilm            minilm (pretrained), distilbert or bert-base (random weights)

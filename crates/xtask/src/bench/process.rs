@@ -22,6 +22,14 @@ impl Finished {
     }
 }
 
+/// Open MPI's launcher of so many processes on this machine, which may have fewer cores.
+pub(super) fn mpirun(processes: usize) -> Command {
+    let mut command = Command::new("mpirun");
+    command.args(["--allow-run-as-root", "--oversubscribe", "-n"]);
+    command.arg(processes.to_string());
+    command
+}
+
 /// # Errors
 /// If it cannot be started or fails: the end of what it wrote to standard error.
 pub(super) fn run(command: &mut Command) -> Result<Finished, String> {

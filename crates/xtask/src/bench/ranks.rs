@@ -1,7 +1,6 @@
 //! How much memory a process needs, of one, two and four that train together.
 
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
@@ -80,9 +79,7 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
 
 /// MiB between steps and at most, of rank 0.
 fn count(model: &Path, processes: usize, settings: &[&str]) -> Result<[f64; 2], String> {
-    let mut command = Command::new("mpirun");
-    command.args(["--allow-run-as-root", "--oversubscribe", "-n"]);
-    command.arg(processes.to_string());
+    let mut command = process::mpirun(processes);
     command.arg(target().join("debug/examples/rank_memory"));
     command.arg(root().join("configs/quickstart.toml"));
     command.arg(format!("model.source={}", model.display()));
@@ -96,14 +93,14 @@ fn count(model: &Path, processes: usize, settings: &[&str]) -> Result<[f64; 2], 
 }
 
 /// MiB of parameters.
-struct Sizes {
-    all: f64,
+pub(super) struct Sizes {
+    pub(super) all: f64,
     /// Of the embeddings, the largest unit.
-    largest: f64,
+    pub(super) largest: f64,
 }
 
 impl Sizes {
-    fn of(config: &Value) -> Self {
+    pub(super) fn of(config: &Value) -> Self {
         let value = |key: &str| config[key].as_f64().unwrap_or(f64::NAN);
         let (hidden, inner) = (value("hidden_size"), value("intermediate_size"));
         let rows =

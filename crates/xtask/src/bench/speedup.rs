@@ -1,0 +1,309 @@
+//! How much faster several processes train, and what they wait for.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::figures::median;
+use super::flops::Windows;
+use super::machine::Circumstances;
+use super::options::Options;
+use super::place::{Place, cargo, read, target};
+use super::ranks::Sizes;
+use super::table::markdown;
+use super::work::{self, figure};
+use super::{clusters, doc, process};
+use crate::root;
+
+const STEPS: usize = 10;
+
+/// Name, settings, and how often a rank must send or receive (n - 1) / n of the parameters in a step.
+const WAYS: [(&str, &[&str], f64); 3] = [
+    ("ddp", &["distributed.strategy=ddp"], 2.0),
+    (
+        "fsdp, grad_op",
+        &["distributed.strategy=fsdp", "distributed.shard=grad_op"],
+        2.0,
+    ),
+    ("fsdp, full", &["distributed.strategy=fsdp"], 3.0),
+];
+
+/// Where the processes are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Nodes {
+    One,
+    /// Half of them on each of two network namespaces, with TCP between.
+    Two,
+}
+
+/// A run's figures.
+#[derive(Clone, Copy)]
+struct Run {
+    windows_per_second: f64,
+    /// The share of the training's time in which rank 0 waited for others.
+    waiting: f64,
+    /// Bytes that the first node sent in a step.
+    sent: Option<f64>,
+}
+
+/// Runs of one kind.
+struct Row {
+    way: &'static str,
+    processes: usize,
+    nodes: Nodes,
+    /// Times (n - 1) / n of the parameters.
+    passes: f64,
+    runs: Vec<Run>,
+}
+
+/// `cargo xtask bench speedup`.
+pub(super) fn run(options: &Options) -> Result<(), String> {
+    let circumstances = Circumstances::now();
+    process::run(cargo().args(["build", "-p", "trainer", "--features", "mpi"]))?;
+    let options = Options {
+        trainer: Some(target().join("debug/trainer")),
+        ..options.clone()
+    };
+    let place = Place::find(&options, "train-v1.1-random-paragraphs.json", "train.json")?;
+    let mut rows = rows();
+    let namespaces = Namespaces::up();
+    if let Err(error) = &namespaces {
+        eprintln!("without two nodes: {error}");
+        rows.retain(|row| row.nodes == Nodes::One);
+    }
+    for round in 0..options.rounds {
+        let mut order: Vec<_> = rows.iter_mut().collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for row in order {
+            eprintln!("{}, {} processes", row.way, row.processes);
+            row.runs.push(measure(row, &place, &options)?);
+        }
+    }
+    drop(namespaces);
+    let parameters = Sizes::of(&place.config).all * f64::from(1 << 20);
+    let what = format!(
+        "Shape {} on ndarray, {} windows and one thread to a process, {STEPS} steps, {} rounds of each in alternation.",
+        options.shape, options.batch, options.rounds
+    );
+    let text = format!(
+        "{}\n{}",
+        table(&rows, parameters),
+        circumstances.markdown(&what)
+    );
+    doc::publish_in("docs/distributed.md", "speedup", &text, options.doc)?;
+    let (count, tokens) = work::our_windows(&place, &options)?;
+    let windows = Windows {
+        count,
+        tokens,
+        squared_tokens: tokens * tokens / count,
+    };
+    doc::publish_in(
+        "docs/distributed.md",
+        "model",
+        &clusters::text(&windows)?,
+        options.doc,
+    )
+}
+
+/// One process, two and four, and two on each of two nodes.
+fn rows() -> Vec<Row> {
+    let row = |(way, _, passes): (&'static str, &[&str], f64), processes, nodes| Row {
+        way,
+        processes,
+        nodes,
+        passes,
+        runs: Vec::new(),
+    };
+    let mut rows = vec![row(WAYS[0], 1, Nodes::One)];
+    for (processes, nodes) in [(2, Nodes::One), (4, Nodes::One), (4, Nodes::Two)] {
+        rows.extend(WAYS.map(|way| row(way, processes, nodes)));
+    }
+    rows
+}
+
+fn measure(row: &Row, place: &Place, options: &Options) -> Result<Run, String> {
+    let run_dir = place.scratch.join("run");
+    let before = Namespaces::sent();
+    let mut command = match row.nodes {
+        Nodes::One => process::mpirun(row.processes),
+        Nodes::Two => {
+            let mut command = Command::new(script());
+            command
+                .args(["mpirun", "-n"])
+                .arg(row.processes.to_string());
+            command
+        }
+    };
+    command.arg(&place.trainer).arg("--config");
+    command.arg(root().join("configs/minilm-squad1.toml"));
+    command.arg("--run-dir").arg(&run_dir);
+    command.args(settings(row, place, options));
+    process::run(command.current_dir(root()))?;
+    let after = Namespaces::sent();
+    let metrics = read(&run_dir.join("metrics.json"))?;
+    fs::remove_dir_all(&run_dir).map_err(|error| format!("{}: {error}", run_dir.display()))?;
+    let sent = match row.nodes {
+        Nodes::One => None,
+        Nodes::Two => before
+            .zip(after)
+            .map(|(before, after)| (after - before) / STEPS as f64),
+    };
+    of_metrics(&metrics, row.processes * options.batch * STEPS, sent)
+}
+
+fn settings(row: &Row, place: &Place, options: &Options) -> Vec<String> {
+    let questions = place.questions.display();
+    let init = if place.pretrained {
+        "pretrained"
+    } else {
+        "random"
+    };
+    let mut settings = vec![
+        format!("model.source={}", place.model.display()),
+        format!("model.init={init}"),
+        format!("train.files={questions}"),
+        format!("dev.file={questions}"),
+        format!("train.batch_size={}", options.batch),
+        format!("train.max_steps={STEPS}"),
+    ];
+    let fixed = [
+        "dev.first=1",
+        "dev.every_epochs=0",
+        "checkpoints.every_epochs=0",
+        "run.device=ndarray",
+        "run.threads=1",
+    ];
+    let way = WAYS.iter().find(|(name, ..)| *name == row.way);
+    let of_way = way.map_or(&[][..], |(_, settings, _)| settings);
+    settings.extend(fixed.iter().chain(of_way).map(ToString::to_string));
+    settings
+}
+
+fn of_metrics(metrics: &Value, windows: usize, sent: Option<f64>) -> Result<Run, String> {
+    let windows_per_second = figure(metrics, "features_per_second")?;
+    // One process waits for nobody, and says nothing of it.
+    let waited = metrics["communication_seconds"].as_f64().unwrap_or(0.0);
+    Ok(Run {
+        windows_per_second,
+        waiting: waited * windows_per_second / windows as f64,
+        sent,
+    })
+}
+
+/// Against one process with a core of its own; processes on fewer cores can have no more than these. `parameters` is in
+/// bytes.
+fn table(rows: &[Row], parameters: f64) -> String {
+    let head = [
+        "strategy",
+        "processes",
+        "windows/s by round",
+        "speedup",
+        "efficiency",
+        "of its cores",
+        "waiting for others",
+        "MB sent by a node in a step",
+        "least of a rank",
+    ];
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let middle =
+        |row: &Row, of: fn(&Run) -> f64| median(&row.runs.iter().map(of).collect::<Vec<_>>());
+    let rate = |row: &Row| middle(row, |run| run.windows_per_second);
+    let alone = rows.first().map_or(f64::NAN, rate);
+    let mut lines = vec![head.map(String::from).to_vec()];
+    for row in rows {
+        let rates = row
+            .runs
+            .iter()
+            .map(|run| format!("{:.1}", run.windows_per_second));
+        let processes = row.processes as f64;
+        let speedup = rate(row) / alone;
+        let sent = row.runs.iter().find_map(|run| run.sent);
+        let least = row.passes * (processes - 1.0) / processes * parameters;
+        let name = match row.processes {
+            1 => "none",
+            _ => row.way,
+        };
+        let place = match row.nodes {
+            Nodes::One => row.processes.to_string(),
+            Nodes::Two => format!("2 nodes x {}", row.processes / 2),
+        };
+        lines.push(vec![
+            name.into(),
+            place,
+            rates.collect::<Vec<_>>().join(", "),
+            format!("{speedup:.2}"),
+            format!("{:.0} %", 100.0 * speedup / processes),
+            format!("{:.0} %", 100.0 * speedup / row.processes.min(cores) as f64),
+            format!("{:.0} %", 100.0 * middle(row, |run| run.waiting)),
+            sent.map_or_else(String::new, |bytes| format!("{:.0}", bytes / 1e6)),
+            format!("{:.0}", least / 1e6),
+        ]);
+    }
+    markdown(&lines)
+}
+
+fn script() -> PathBuf {
+    root().join("tools/cluster/two-nodes.sh")
+}
+
+/// Two nodes out of network namespaces, which go when this does.
+struct Namespaces;
+
+impl Namespaces {
+    fn up() -> Result<Self, String> {
+        process::run(Command::new(script()).arg("up"))?;
+        Ok(Self)
+    }
+
+    /// Bytes that the first has sent, if it is there.
+    fn sent() -> Option<f64> {
+        let counter = Path::new("/sys/class/net/eth0/statistics/tx_bytes");
+        let mut command = Command::new(script());
+        command.args(["on", "10.77.0.1", "cat"]).arg(counter);
+        let finished = process::run(&mut command).ok()?;
+        finished.stdout.trim().parse().ok()
+    }
+}
+
+impl Drop for Namespaces {
+    fn drop(&mut self) {
+        if let Err(error) = process::run(Command::new(script()).arg("down")) {
+            eprintln!("{error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_row_tells_speedup_and_the_share_of_waiting() {
+        // 80 windows in 8 s, then 160 in 10 s, 2.5 of them waiting.
+        let alone = json!({"features_per_second": 10.0, "communication_seconds": null});
+        let two = json!({"features_per_second": 16.0, "communication_seconds": 2.5});
+        let mut rows = rows();
+        rows.truncate(2);
+        rows[0].runs = vec![of_metrics(&alone, 80, None).unwrap()];
+        rows[1].runs = vec![of_metrics(&two, 160, Some(50e6)).unwrap()];
+        let text = table(&rows, 90e6);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines[2],
+            "| none | 1 | 10.0 | 1.00 | 100 % | 100 % | 0 % |  | 0 |"
+        );
+        assert!(
+            lines[3].starts_with("| ddp | 2 | 16.0 | 1.60 | 80 % |"),
+            "{}",
+            lines[3]
+        );
+        assert!(lines[3].ends_with("| 25 % | 50 | 90 |"), "{}", lines[3]);
+        assert!(of_metrics(&json!({}), 1, None).is_err());
+    }
+}
