@@ -18,9 +18,15 @@ pub struct BertSelfAttention {
 }
 
 impl BertSelfAttention {
-    /// Query, key and value side by side, `[tokens, 3 * hidden_size]`: one product instead of three.
+    /// Query, key and value side by side, `[tokens, 3 * hidden_size]`: one product instead of three, unless the weights
+    /// are more to copy than what comes out.
     fn project(&self, hidden: Tensor<2>) -> Tensor<2> {
         let projections = [&self.query, &self.key, &self.value];
+        let [tokens, hidden_size] = hidden.dims();
+        if tokens < hidden_size {
+            let project = |projection| apply(projection, hidden.clone(), Activation::Identity);
+            return Tensor::cat(projections.map(project).into(), 1);
+        }
         let weight = projections.map(|projection| projection.weight.val());
         let bias = projections.map(bias);
         linear(

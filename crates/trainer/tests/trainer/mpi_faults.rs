@@ -61,7 +61,7 @@ fn a_stopped_rank_is_named_and_the_run_goes_on() {
 
 /// One rank may have less memory than a large batch needs, and more than a small one does.
 #[test]
-fn a_rank_without_memory_ends_all() {
+fn a_rank_without_memory_ends_all_and_the_run_goes_on() {
     if !has_mpirun() {
         return;
     }
@@ -86,8 +86,14 @@ fn a_rank_without_memory_ends_all() {
     let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
     small.signal("TERM");
     small.end();
-    let settings = [LONG, DDP, &["train.batch_size=12", "train.epochs=100"]];
-    let words = trainer(&arguments("--run-dir=run", &settings));
+    let settings = [LONG, DDP, &["train.batch_size=12", "train.epochs=24"]];
+    let ended = launch(&sandbox, 2, &arguments("--run-dir=whole", &settings)).end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let launched = launch(&sandbox, 2, &arguments("--run-dir=run", &settings));
+    wait_for("line", || sandbox.reports("run") >= 5);
+    launched.signal("USR1");
+    assert_eq!(launched.end().code, Some(75));
+    let words = trainer(&["--resume=run"]);
     let limit = format!("ulimit -v {} && exec \"$@\"", kib + (16 << 10));
     let mut command = mpirun(1);
     command
@@ -97,6 +103,7 @@ fn a_rank_without_memory_ends_all() {
     let ended = Launched::start(&sandbox, command).end();
     assert!(ended.code.is_some_and(|code| code != 0), "{ended:?}");
     ended.has(&["memory allocation of", "rank 1", "signal 6 (Aborted)"]);
+    goes_on(&sandbox, "run");
 }
 
 /// The nodes that `tools/cluster/two-nodes.sh` makes, until they are dropped.
