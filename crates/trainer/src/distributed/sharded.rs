@@ -170,6 +170,7 @@ impl Engine for Sharded {
     }
 
     fn reduce(&mut self) -> Result<f32, Error> {
+        self.shards.collectives.settle()?;
         let segments = self.shards.parts.iter().flat_map(|part| &part.segments);
         let gradients = segments.filter_map(|segment| segment.gradient.clone());
         let squares = gradients.map(fused_ops::sum_of_squares);
@@ -206,6 +207,7 @@ impl Engine for Sharded {
                 whole = whole.map(|whole| unit.fill(whole, Some(&flat), false));
             }
         }
+        self.shards.collectives.settle()?;
         Ok(whole)
     }
 
@@ -218,6 +220,7 @@ impl Engine for Sharded {
                 whole.insert(slot.name.clone(), (of(&first), of(&second)));
             }
         }
+        self.shards.collectives.settle()?;
         Ok(wanted.then_some(whole))
     }
 
@@ -229,6 +232,6 @@ impl Engine for Sharded {
     }
 
     fn communication(&self) -> Option<Duration> {
-        Some(self.shards.collectives.waited())
+        self.shards.collectives.waited()
     }
 }
