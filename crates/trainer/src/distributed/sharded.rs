@@ -81,8 +81,10 @@ impl Sharded {
     ) -> Result<Option<Pass>, Error> {
         let mut own = (!batch.is_empty()).then(|| Recomputed::new(batch, dropout, &self.device));
         let (lowest, head) = (self.shards.lowest, self.shards.units.len() - 1);
+        let order = (0..head).chain((lowest..=head).rev());
+        let mut ahead = Ahead::new(order, &self.shards)?;
         for unit in 0..head {
-            let flat = self.shards.gather(unit)?;
+            let flat = ahead.gather(&self.shards)?;
             if let Some(own) = &mut own {
                 self.fill(unit, Some(&flat), false);
                 own.forward(self.module());
@@ -91,7 +93,7 @@ impl Sharded {
         }
         let mut pass = None;
         for unit in (lowest..=head).rev() {
-            let flat = self.shards.gather(unit)?;
+            let flat = ahead.gather(&self.shards)?;
             let is_trained = self.shards.units[unit].is_trained;
             let mut gradients = Vec::new();
             if let Some(own) = &mut own {
@@ -153,6 +155,30 @@ impl Sharded {
             let updated = self.optimizer.update(&segment.name, values, gradient);
             segment.values = Some(updated);
         }
+    }
+}
+
+/// Gathers units one after the other: the next is on its way while one is computed.
+struct Ahead<U> {
+    units: U,
+    next: Option<PendingTensor>,
+}
+
+impl<U: Iterator<Item = usize>> Ahead<U> {
+    fn new(mut units: U, shards: &Shards) -> Result<Self, Error> {
+        let next = units.next().map(|unit| shards.start_gather(unit));
+        Ok(Self {
+            units,
+            next: next.transpose()?,
+        })
+    }
+
+    /// The next unit's parameters.
+    fn gather(&mut self, shards: &Shards) -> Result<Tensor<1>, Error> {
+        let flat = self.next.take().expect("a unit is left").wait()?;
+        let next = self.units.next().map(|unit| shards.start_gather(unit));
+        self.next = next.transpose()?;
+        Ok(flat)
     }
 }
 
