@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that needs an NVIDIA GPU, on a machine that has one: builds, tests, short runs in each precision beside the
-# CPU's, a run that is stopped and goes on, and a timing. Exit 0 if all passed, 1 if not, 2 without a GPU.
+# CPU's, a run that is stopped and goes on, a timing; and NCCL, with two ranks where there are two GPUs. Exit 0 if all
+# passed, 1 if not, 2 without a GPU.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -108,6 +109,36 @@ check "killed and resumed" resume
 check "timing of BERT base in f32" timing
 check "timing with TF32" timing run.f32_matmul=high
 check "timing in bf16" timing run.bf16=true
+
+# Two ranks with half a batch each, a GPU each, beside the one rank of before.
+two_ranks() { # RUN LIMIT SETTING...
+    local run=$1 limit=$2
+    shift 2
+    mpirun --allow-run-as-root --oversubscribe -n 2 "$trainer" --run-dir "$scratch/$run" train.dropout=false train.max_steps=20 \
+        train.batch_size=4 dev.first=8 "$@" >"$scratch/$run.log" 2>&1 || { tail -n 3 "$scratch/$run.log" && return 1; }
+    grep 'processes, .* through NCCL' "$scratch/$run.log" && same_losses highest "$run" "$limit"
+}
+
+# One GPU is one rank: all that several ranks bring each other needs several GPUs.
+nccl() {
+    if ! command -v mpirun >/dev/null; then
+        summary+=("SKIPPED           NCCL: no MPI is here (Debian: libopenmpi-dev openmpi-bin libclang-dev)")
+        return
+    fi
+    check "NCCL with one rank" cargo test -p trainer -p process-group --features trainer/nccl --lib --test process_group -- \
+        nccl distributed
+    if [[ $("$trainer" devices | grep -c '^cuda:') -lt 2 ]]; then
+        summary+=("SKIPPED           NCCL between ranks: there is one GPU")
+        return
+    fi
+    check "a build with NCCL" cargo build -p trainer --features nccl
+    check "two ranks by DDP" two_ranks ddp 1e-3 distributed.strategy=ddp distributed.check_every_steps=1
+    check "two ranks by FSDP" two_ranks fsdp 1e-3 distributed.strategy=fsdp
+    check "two ranks by FSDP, grad_op" two_ranks grad-op 1e-3 distributed.strategy=fsdp distributed.shard=grad_op
+    check "two ranks by DDP, sums in bf16" two_ranks ddp-bf16 5e-2 distributed.strategy=ddp distributed.bf16_compress=true
+    check "two ranks by FSDP, sums in bf16" two_ranks fsdp-bf16 5e-2 distributed.strategy=fsdp distributed.bf16_compress=true
+}
+nccl
 
 echo
 printf '%s\n' "${summary[@]}"

@@ -5,7 +5,7 @@
 #   slurm/run.sh CONFIG [KEY=VALUE…]       within a job, in the workspace's root
 #
 # RUN_DIR is the run's folder, on a disk that all nodes share (runs/NAME-JOBID); each rank's log lies beside it. TRAINER is the
-# program (target/debug/trainer).
+# program (target/debug/trainer), built before: cargo build -p trainer --features nccl, or mpi where there are no GPUs.
 set -euo pipefail
 
 config=$1

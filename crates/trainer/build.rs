@@ -1,8 +1,10 @@
-//! Bakes the place of libtorch into this package's binaries and tests: no LD_LIBRARY_PATH is asked for.
+//! Bakes the places of libtorch and NCCL into this package's binaries and tests: no LD_LIBRARY_PATH is asked for.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    if let Ok(folder) = std::env::var("DEP_TCH_LIBTORCH_LIB") {
-        println!("cargo:rustc-link-arg=-Wl,-rpath,{folder}");
+    for place in ["DEP_TCH_LIBTORCH_LIB", "DEP_NCCL_RPATH"] {
+        if let Ok(folders) = std::env::var(place) {
+            println!("cargo:rustc-link-arg=-Wl,-rpath,{folders}");
+        }
     }
 }

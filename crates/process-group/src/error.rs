@@ -136,4 +136,12 @@ pub enum Error {
         /// What the library says.
         message: String,
     },
+    /// A tensor that NCCL cannot work on.
+    #[error("NCCL on cuda:{device}: the tensor is {problem}")]
+    Tensor {
+        /// The group's GPU.
+        device: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
 }

@@ -5,7 +5,8 @@
 //!
 //! - [`OneProcess`]: no other rank, no dependency.
 //! - `MpiGroup` (feature `mpi`): many processes, buffers in host memory.
-//! - `NcclGroup` (feature `nccl`): the same ranks, buffers in device memory, in place.
+//! - `NcclGroup` (feature `nccl`): the same ranks, buffers in device memory, in place; libtorch's tensors with the
+//!   feature `tch`.
 //!
 //! [`connect`] gives the form that fits how the program was launched. Started without `mpirun` or
 //! `srun`, a program is the only rank.

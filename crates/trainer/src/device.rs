@@ -22,6 +22,11 @@ impl DeviceInfo {
             description,
         }
     }
+
+    /// The number of a GPU.
+    pub(crate) fn gpu(&self) -> Option<usize> {
+        self.name.strip_prefix("cuda:")?.parse().ok()
+    }
 }
 
 /// The devices that this build can use on this machine, the best one first.
@@ -106,9 +111,7 @@ pub fn device(name: &str) -> Result<(DeviceInfo, Device), Error> {
 pub(crate) fn device_of_rank(name: &str, local_rank: usize) -> Result<(DeviceInfo, Device), Error> {
     let devices = devices();
     // A launcher may show each process one GPU, its own.
-    let gpus = devices
-        .iter()
-        .filter(|device| device.name.starts_with("cuda:"));
+    let gpus = devices.iter().filter(|device| device.gpu().is_some());
     let auto = local_rank % gpus.count().max(1);
     let found = match name {
         "auto" => devices.get(auto),
@@ -123,10 +126,7 @@ pub(crate) fn device_of_rank(name: &str, local_rank: usize) -> Result<(DeviceInf
         #[cfg(feature = "libtorch")]
         "libtorch" => Device::libtorch(),
         #[cfg(feature = "cuda")]
-        other => {
-            let index = other.strip_prefix("cuda:").and_then(|n| n.parse().ok());
-            Device::libtorch_cuda(index.unwrap_or(0usize))
-        }
+        _ => Device::libtorch_cuda(info.gpu().unwrap_or(0)),
         #[cfg(not(feature = "cuda"))]
         other => unreachable!("`devices` lists only what is handled here, not {other}"),
     };

@@ -45,7 +45,8 @@ pub(crate) trait Engine {
     /// A digest of the parameters, where every rank should have the same.
     fn digest(&self) -> Option<Vec<u8>>;
 
-    /// The time in which this rank has waited for tensors of others, copies included; none without others.
+    /// The time in which this rank has waited for tensors of others, copies included; none without others, and
+    /// none that could be told apart where a GPU brings them.
     fn communication(&self) -> Option<Duration>;
 }
 

@@ -9,7 +9,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::{Config, Init, Strategy};
 use crate::data::{Questions, digest, read_questions};
 use crate::device::{DeviceInfo, device_of_rank, set_precision, warn_without_gpu};
-use crate::distributed::agree;
+use crate::distributed::{self, agree};
 use crate::evaluate::evaluate_logits;
 use crate::observer::Observer;
 use crate::optimizer::Optimizer;
@@ -47,6 +47,7 @@ impl Prepared {
         observer: &mut dyn Observer,
     ) -> Result<Self, Error> {
         let (info, device) = device_of_rank(&config.run.device, local_rank)?;
+        distributed::check_device(&config.distributed, shard.world_size(), &info)?;
         set_precision(&info, &config.run)?;
         let (train, dev) = read_questions(config)?;
         let card = card::begin(config, &train, &dev);
@@ -112,7 +113,14 @@ impl Prepared {
             (1, Strategy::None) => {}
             (1, _) => tracing::warn!("distributed.strategy has no effect: this is one process"),
             (processes, strategy) => {
-                tracing::info!("{processes} processes, {}", strategy.name());
+                let through = match distributed::uses_nccl(&self.info) {
+                    true => "NCCL",
+                    false => "host memory",
+                };
+                tracing::info!(
+                    "{processes} processes, {} through {through}",
+                    strategy.name()
+                );
             }
         }
         tracing::info!("{}", self.loaded);

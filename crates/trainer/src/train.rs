@@ -144,6 +144,9 @@ impl<'a> Trainer<'a> {
         if world_size > 1 {
             run.agree(&*group)?;
         }
+        let distributed = &self.config.distributed;
+        let on = (&run.info, &run.device);
+        let collectives = distributed::collectives(distributed, on, &group)?;
         // Nothing is left that the user could mend: from here on the folder is a run's.
         if let Some(run_dir) = &run_dir {
             run_dir.write("config.toml", &self.config.to_toml())?;
@@ -155,8 +158,8 @@ impl<'a> Trainer<'a> {
             None => Vec::new(),
         };
         let device = run.device.clone().autodiff();
-        let distributed = &self.config.distributed;
-        let engine = engine(distributed, run.model, run.optimizer, device, &group);
+        let (model, optimizer) = (run.model, run.optimizer);
+        let engine = engine(distributed, model, optimizer, device, &group, collectives);
         let keeper = run_dir.as_ref().map(|run_dir| Keeper {
             run_dir,
             checkpoints: Checkpoints::new(run_dir.path(), self.config.checkpoints.keep),

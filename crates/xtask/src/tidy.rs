@@ -8,7 +8,7 @@ use crate::{cargo_tree, notebooks, root};
 const ARROWS: [(&str, &str); 9] = [
     ("qa-metrics", ""),
     ("squad-data", ""),
-    ("process-group", ""),
+    ("process-group", "torch-shim"),
     ("torch-shim", ""),
     ("fused-ops", "torch-shim"),
     ("bert-qa", "squad-data fused-ops"),
@@ -27,7 +27,8 @@ const ARROWS: [(&str, &str); 9] = [
 const WORDS: [(&str, &str); 2] = [
     (
         "NdArray LibTorch Device::ndarray Device::libtorch Device::libtorch_cuda burn_ndarray burn_tch tch torch_shim torch_sys",
-        "crates/trainer/src/device.rs crates/fused-ops/src/extension.rs crates/fused-ops/src/extension/ crates/fused-ops/src/ndarray.rs \
+        "crates/trainer/src/device.rs crates/trainer/src/distributed/device_memory crates/process-group/src/nccl/tensor.rs \
+         crates/fused-ops/src/extension.rs crates/fused-ops/src/extension/ crates/fused-ops/src/ndarray.rs \
          crates/fused-ops/src/libtorch.rs crates/fused-ops/src/libtorch/ crates/torch-shim/ /tests/ /benches/",
     ),
     (
@@ -35,7 +36,8 @@ const WORDS: [(&str, &str); 2] = [
         "crates/fused-ops/src/kernels/ crates/fused-ops/src/libtorch.rs crates/fused-ops/src/libtorch/ \
          crates/torch-shim/src/ crates/trainer/src/machine.rs \
          crates/process-group/src/mpi/ffi.rs crates/process-group/src/nccl/ffi.rs \
-         crates/process-group/src/nccl/buffer.rs crates/process-group/tests/process_group/nccl.rs",
+         crates/process-group/src/nccl/buffer.rs crates/process-group/src/nccl/tensor.rs \
+         crates/process-group/tests/process_group/nccl.rs",
     ),
 ];
 

@@ -21,10 +21,10 @@ const NOT_READY: c_int = 600;
 unsafe extern "C" {
     fn ncclGetUniqueId(id: *mut UniqueId) -> c_int;
     fn ncclCommInitRank(comm: *mut *mut c_void, ranks: c_int, id: UniqueId, rank: c_int) -> c_int;
-    fn ncclCommDestroy(comm: *mut c_void) -> c_int;
     fn ncclCommAbort(comm: *mut c_void) -> c_int;
     fn ncclCommGetAsyncError(comm: *mut c_void, error: *mut c_int) -> c_int;
     fn ncclGetErrorString(code: c_int) -> *const c_char;
+    fn ncclGetLastError(comm: *mut c_void) -> *const c_char;
     fn ncclAllReduce(
         input: *const c_void,
         output: *mut c_void,
@@ -86,7 +86,8 @@ impl UniqueId {
     }
 }
 
-/// NCCL's handle of the group; destroyed when dropped.
+/// NCCL's handle of the group; aborted when dropped, which ends kernels that wait for other ranks and waits for
+/// none itself.
 pub(super) struct Communicator(*mut c_void);
 
 // SAFETY: NCCL lets a communicator be used from any thread, from one at a time; `NcclGroup` has it
@@ -155,28 +156,22 @@ impl Communicator {
             error => nccl("NCCL", error),
         }
     }
-
-    /// Ends kernels that wait for other ranks.
-    pub(super) fn abort(self) {
-        // SAFETY: a communicator that lives; `forget` keeps it from being destroyed again. That it may
-        // fail is of no account any more.
-        unsafe { ncclCommAbort(self.0) };
-        std::mem::forget(self);
-    }
 }
 
 impl Drop for Communicator {
     fn drop(&mut self) {
-        // SAFETY: a communicator that lives and is not used again.
-        unsafe { ncclCommDestroy(self.0) };
+        // SAFETY: a communicator that lives and is not used again. That it may fail is of no account any more.
+        unsafe { ncclCommAbort(self.0) };
     }
 }
 
 /// A place in a stream.
 pub(super) struct Event(*mut c_void);
 
-// SAFETY: CUDA's events may be used from any thread.
+// SAFETY: CUDA's events may be used from any thread, and from several at once.
 unsafe impl Send for Event {}
+// SAFETY: as above.
+unsafe impl Sync for Event {}
 
 impl Event {
     /// After what is on the buffer's stream.
@@ -217,30 +212,56 @@ pub(super) fn set_device(device: usize) -> Result<(), Error> {
 }
 
 fn nccl(call: &'static str, code: c_int) -> Result<(), Error> {
-    // SAFETY: NCCL gives a static text for every number.
-    check(call, code, || unsafe { ncclGetErrorString(code) })
+    // SAFETY: NCCL gives a static text for every number, and one of what it noted last, which it looks for in
+    // no communicator.
+    check(call, code, || unsafe {
+        let [what, why] = [ncclGetErrorString(code), ncclGetLastError(ptr::null_mut())].map(text);
+        match why.lines().map(str::trim).rfind(|line| !line.is_empty()) {
+            Some(why) => format!("{what}: {why}"),
+            None => what,
+        }
+    })
 }
 
 fn cuda(call: &'static str, code: c_int) -> Result<(), Error> {
     // SAFETY: CUDA gives a static text for every number.
-    check(call, code, || unsafe { cudaGetErrorString(code) })
+    check(call, code, || unsafe { text(cudaGetErrorString(code)) })
 }
 
-fn check(
-    call: &'static str,
-    code: c_int,
-    text: impl FnOnce() -> *const c_char,
-) -> Result<(), Error> {
-    if code == 0 {
-        return Ok(());
+fn check(call: &'static str, code: c_int, message: impl FnOnce() -> String) -> Result<(), Error> {
+    match code {
+        0 => Ok(()),
+        _ => Err(Error::Nccl {
+            call,
+            message: message(),
+        }),
     }
-    // SAFETY: the libraries' texts are static and end with a zero.
-    let message = unsafe { CStr::from_ptr(text()) }
-        .to_string_lossy()
-        .into_owned();
-    Err(Error::Nccl { call, message })
+}
+
+/// A text of the libraries: ends with a zero and stays.
+fn text(text: *const c_char) -> String {
+    // SAFETY: as said.
+    let text = unsafe { CStr::from_ptr(text) };
+    text.to_string_lossy().into_owned()
 }
 
 fn int(number: usize) -> Result<c_int, Error> {
     c_int::try_from(number).map_err(|_| Error::TooLong { len: number })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A rank that cannot be; where there is no GPU, that comes first.
+    #[test]
+    fn what_nccl_noted_is_told_in_one_line() {
+        let error = Communicator::new(UniqueId([1; ID]), 5, 2).err().unwrap();
+        let line = error.to_string();
+        assert!(line.starts_with("ncclCommInitRank: "), "{line}");
+        assert!(
+            !line.contains('\n') && line.matches(": ").count() > 1,
+            "{line}"
+        );
+    }
 }

@@ -4,11 +4,11 @@ use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::Shared;
-use crate::ProcessGroup;
+use super::shared::Shared;
+use crate::{Error, ProcessGroup};
 
-/// Ends the process where a rank is lost and the program cannot notice, because it waits inside of NCCL
-/// or CUDA. It lives until it is dropped.
+/// Ends the process where a rank is lost, or a collective has no end, and the program cannot notice, because
+/// it waits inside of NCCL or CUDA. It lives until it is dropped.
 pub(super) struct Watchdog {
     alive: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -29,13 +29,13 @@ impl Watchdog {
                         Err(RecvTimeoutError::Timeout) => (),
                         _ => return,
                     }
-                    if let Err(error) = host.health() {
+                    if let Err(error) = host.health().and_then(|()| look(&shared)) {
                         break error;
                     }
                 };
                 // Kernels that wait for the lost rank end, and with them what the program waits for.
                 if let Some(shared) = shared.upgrade() {
-                    shared.try_abort();
+                    shared.abort(&error);
                 }
                 if ended.recv_timeout(GRACE) == Err(RecvTimeoutError::Timeout) {
                     let line = format!("error on rank {}: {error}\n", host.rank());
@@ -47,6 +47,17 @@ impl Watchdog {
             alive: Some(alive),
             thread: Some(thread),
         })
+    }
+}
+
+fn look(shared: &Weak<Shared>) -> Result<(), Error> {
+    let Some(shared) = shared.upgrade() else {
+        return Ok(());
+    };
+    shared.health()?;
+    match shared.last() {
+        Some(last) => shared.check_time(&last),
+        None => Ok(()),
     }
 }
 

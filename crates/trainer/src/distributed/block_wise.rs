@@ -176,19 +176,19 @@ impl<'a> Recomputed<'a> {
 }
 
 #[cfg(all(test, feature = "cpu"))]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::distributed::units::units;
     use squad_data::Feature;
 
-    fn model(device: &Device) -> BertForQuestionAnswering {
+    pub(crate) fn model(device: &Device) -> BertForQuestionAnswering {
         let fixture = "/../bert-qa/tests/fixtures/tiny-bert/config.json";
         let fixture = format!("{}{fixture}", env!("CARGO_MANIFEST_DIR"));
         let config = bert_qa::BertConfig::read(fixture.as_ref()).unwrap();
         BertForQuestionAnswering::new(&config, 3, device)
     }
 
-    fn batch() -> PackedBatch {
+    pub(crate) fn batch() -> PackedBatch {
         let feature = |tokens: u32| Feature {
             example: 0,
             input_ids: (0..tokens).collect(),

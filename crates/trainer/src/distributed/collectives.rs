@@ -19,14 +19,25 @@ pub(crate) trait TensorCollectives {
     /// Starts to add up the tensors of all ranks, of which each gets its own part.
     fn start_reduce_scatter(&self, tensor: Tensor<1>) -> Result<PendingTensor, Error>;
 
-    /// How long they have kept the caller so far.
-    fn waited(&self) -> Duration;
+    /// Waits until all that was started has ended, on all ranks. On a device, results are there before for
+    /// what is computed with them; before the host looks at anything that follows from them, this is where a
+    /// lost rank is found.
+    fn settle(&self) -> Result<(), Error>;
+
+    /// How long they have kept the caller so far; none where they go on beside it.
+    fn waited(&self) -> Option<Duration>;
 }
 
 /// A collective that was started.
 pub(crate) struct PendingTensor(Box<dyn FnOnce() -> Result<Tensor<1>, Error>>);
 
 impl PendingTensor {
+    /// One that is there already for what is computed with it.
+    #[cfg(feature = "nccl")]
+    pub(crate) fn ready(tensor: Tensor<1>) -> Self {
+        Self(Box::new(|| Ok(tensor)))
+    }
+
     /// Its result.
     pub(crate) fn wait(self) -> Result<Tensor<1>, Error> {
         (self.0)()
@@ -101,7 +112,11 @@ impl TensorCollectives for HostCollectives {
         self.start(tensor, |values| self.group.start_reduce_scatter(values))
     }
 
-    fn waited(&self) -> Duration {
-        Duration::from_nanos(self.waited.0.load(Ordering::Relaxed))
+    fn settle(&self) -> Result<(), Error> {
+        Ok(()) // A result has been in host memory.
+    }
+
+    fn waited(&self) -> Option<Duration> {
+        Some(Duration::from_nanos(self.waited.0.load(Ordering::Relaxed)))
     }
 }

@@ -124,6 +124,7 @@ impl Engine for DataParallel {
                 start = end;
             }
         }
+        self.collectives.settle()?;
         self.alone.reduce()
     }
 
@@ -144,7 +145,7 @@ impl Engine for DataParallel {
     }
 
     fn communication(&self) -> Option<Duration> {
-        Some(self.collectives.waited())
+        self.collectives.waited()
     }
 }
 

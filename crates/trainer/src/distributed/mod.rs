@@ -3,6 +3,8 @@
 mod block_wise;
 mod collectives;
 mod data_parallel;
+#[cfg(feature = "nccl")]
+mod device_memory;
 mod evaluation;
 mod ready;
 mod segments;
@@ -16,11 +18,13 @@ use bert_qa::BertForQuestionAnswering;
 use burn::tensor::Device;
 use process_group::ProcessGroup;
 
-use self::collectives::{HostCollectives, TensorCollectives};
+use self::collectives::HostCollectives;
+pub(crate) use self::collectives::TensorCollectives;
 use self::data_parallel::DataParallel;
 use self::sharded::Sharded;
 use crate::Error;
 use crate::config::{DistributedConfig, Strategy};
+use crate::device::DeviceInfo;
 use crate::engine::{Alone, Engine};
 use crate::optimizer::Optimizer;
 
@@ -33,16 +37,55 @@ pub(crate) fn check(config: &DistributedConfig, world_size: usize) -> Result<(),
     if world_size == 1 {
         return Ok(());
     }
-    let complaint = match config.strategy {
-        Strategy::None => format!(
+    match config.strategy {
+        Strategy::None => Err(Error::Config(vec![format!(
             "distributed.strategy is none, and these are {world_size} processes: set it to ddp or fsdp"
-        ),
-        _ if config.bf16_compress => {
-            "distributed.bf16_compress needs NCCL: through MPI, gradients are summed in f32".into()
-        }
-        _ => return Ok(()),
-    };
-    Err(Error::Config(vec![complaint]))
+        )])),
+        _ => Ok(()),
+    }
+}
+
+/// Whether so many processes can do on such a device what is asked of their collectives.
+pub(crate) fn check_device(
+    config: &DistributedConfig,
+    world_size: usize,
+    info: &DeviceInfo,
+) -> Result<(), Error> {
+    match config.bf16_compress && world_size > 1 && !uses_nccl(info) {
+        true => Err(Error::Config(vec![
+            "distributed.bf16_compress needs NCCL: through MPI, gradients are summed in f32".into(),
+        ])),
+        false => Ok(()),
+    }
+}
+
+/// Whether tensors of such a device stay there.
+pub(crate) fn uses_nccl(info: &DeviceInfo) -> bool {
+    cfg!(feature = "nccl") && info.gpu().is_some()
+}
+
+/// What brings the ranks' tensors together; none where there is one rank. `device` is without autodiff. All ranks
+/// call it at the same time.
+pub(crate) fn collectives(
+    config: &DistributedConfig,
+    (info, device): (&DeviceInfo, &Device),
+    group: &Arc<dyn ProcessGroup>,
+) -> Result<Option<Arc<dyn TensorCollectives>>, Error> {
+    if group.world_size() == 1 {
+        return Ok(None);
+    }
+    agree(&**group, "the use of NCCL", &[uses_nccl(info).into()])?;
+    #[cfg(feature = "nccl")]
+    if let Some(gpu) = info.gpu() {
+        use process_group::{Limits, NcclGroup};
+        let group = NcclGroup::connect(Arc::clone(group), gpu, Limits::default())?;
+        let on_gpu = device_memory::DeviceCollectives::new(group, config.bf16_compress);
+        return Ok(Some(Arc::new(on_gpu)));
+    }
+    #[cfg(not(feature = "nccl"))]
+    let _ = config;
+    let host = HostCollectives::new(Arc::clone(group), device.clone());
+    Ok(Some(Arc::new(host)))
 }
 
 /// The engine that a configuration asks for. `model` is on `device`, which has autodiff, and
@@ -53,14 +96,11 @@ pub(crate) fn engine(
     optimizer: Optimizer,
     device: Device,
     group: &Arc<dyn ProcessGroup>,
+    collectives: Option<Arc<dyn TensorCollectives>>,
 ) -> Box<dyn Engine> {
-    if group.world_size() == 1 {
+    let Some(collectives) = collectives else {
         return Box::new(Alone::new(model, optimizer, device));
-    }
-    let collectives: Arc<dyn TensorCollectives> = Arc::new(HostCollectives::new(
-        Arc::clone(group),
-        device.clone().inner(),
-    ));
+    };
     match config.strategy {
         Strategy::Fsdp => {
             let group = Arc::clone(group);
@@ -78,6 +118,30 @@ pub(crate) fn engine(
             let capacity = config.bucket_cap_mb * f64::from(1 << 20);
             let alone = Alone::new(model, optimizer, device);
             Box::new(DataParallel::new(alone, capacity, collectives))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_in_bf16_are_for_ranks_that_have_nccl() {
+        let compressed = DistributedConfig {
+            bf16_compress: true,
+            ..DistributedConfig::default()
+        };
+        let on = |name: &str| DeviceInfo {
+            name: name.into(),
+            description: String::new(),
+        };
+        for name in ["ndarray", "libtorch", "cuda:1"] {
+            let nccl = cfg!(feature = "nccl") && name == "cuda:1";
+            let told = check_device(&compressed, 2, &on(name));
+            assert_eq!(told.is_ok(), nccl, "{name}: {told:?}");
+            check_device(&compressed, 1, &on(name)).unwrap();
+            check_device(&DistributedConfig::default(), 2, &on(name)).unwrap();
         }
     }
 }

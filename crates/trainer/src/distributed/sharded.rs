@@ -81,8 +81,10 @@ impl Sharded {
     ) -> Result<Option<Pass>, Error> {
         let mut own = (!batch.is_empty()).then(|| Recomputed::new(batch, dropout, &self.device));
         let (lowest, head) = (self.shards.lowest, self.shards.units.len() - 1);
+        let order = (0..head).chain((lowest..=head).rev());
+        let mut ahead = Ahead::new(order, &self.shards)?;
         for unit in 0..head {
-            let flat = self.shards.gather(unit)?;
+            let flat = ahead.gather(&self.shards)?;
             if let Some(own) = &mut own {
                 self.fill(unit, Some(&flat), false);
                 own.forward(self.module());
@@ -91,7 +93,7 @@ impl Sharded {
         }
         let mut pass = None;
         for unit in (lowest..=head).rev() {
-            let flat = self.shards.gather(unit)?;
+            let flat = ahead.gather(&self.shards)?;
             let is_trained = self.shards.units[unit].is_trained;
             let mut gradients = Vec::new();
             if let Some(own) = &mut own {
@@ -156,6 +158,30 @@ impl Sharded {
     }
 }
 
+/// Gathers units one after the other: the next is on its way while one is computed.
+struct Ahead<U> {
+    units: U,
+    next: Option<PendingTensor>,
+}
+
+impl<U: Iterator<Item = usize>> Ahead<U> {
+    fn new(mut units: U, shards: &Shards) -> Result<Self, Error> {
+        let next = units.next().map(|unit| shards.start_gather(unit));
+        Ok(Self {
+            units,
+            next: next.transpose()?,
+        })
+    }
+
+    /// The next unit's parameters.
+    fn gather(&mut self, shards: &Shards) -> Result<Tensor<1>, Error> {
+        let flat = self.next.take().expect("a unit is left").wait()?;
+        let next = self.units.next().map(|unit| shards.start_gather(unit));
+        self.next = next.transpose()?;
+        Ok(flat)
+    }
+}
+
 impl Engine for Sharded {
     fn backward(
         &mut self,
@@ -170,6 +196,7 @@ impl Engine for Sharded {
     }
 
     fn reduce(&mut self) -> Result<f32, Error> {
+        self.shards.collectives.settle()?;
         let segments = self.shards.parts.iter().flat_map(|part| &part.segments);
         let gradients = segments.filter_map(|segment| segment.gradient.clone());
         let squares = gradients.map(fused_ops::sum_of_squares);
@@ -206,6 +233,7 @@ impl Engine for Sharded {
                 whole = whole.map(|whole| unit.fill(whole, Some(&flat), false));
             }
         }
+        self.shards.collectives.settle()?;
         Ok(whole)
     }
 
@@ -218,6 +246,7 @@ impl Engine for Sharded {
                 whole.insert(slot.name.clone(), (of(&first), of(&second)));
             }
         }
+        self.shards.collectives.settle()?;
         Ok(wanted.then_some(whole))
     }
 
@@ -229,6 +258,6 @@ impl Engine for Sharded {
     }
 
     fn communication(&self) -> Option<Duration> {
-        Some(self.shards.collectives.waited())
+        self.shards.collectives.waited()
     }
 }

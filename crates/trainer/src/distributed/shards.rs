@@ -67,8 +67,13 @@ impl Shards {
 
     /// All elements of a unit's parameters, from all ranks.
     pub(crate) fn gather(&self, unit: usize) -> Result<Tensor<1>, Error> {
+        self.start_gather(unit)?.wait()
+    }
+
+    /// Starts to bring them together.
+    pub(crate) fn start_gather(&self, unit: usize) -> Result<PendingTensor, Error> {
         let own = self.parts[unit].join(&self.device, |segment| segment.values.clone());
-        self.collectives.start_all_gather(own)?.wait()
+        self.collectives.start_all_gather(own)
     }
 
     /// The whole moments of a unit's parameters, in which this rank's parts are `own`, by slot.
