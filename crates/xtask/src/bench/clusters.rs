@@ -52,13 +52,6 @@ enum Strategy {
     Fsdp,
 }
 
-/// Parameters in bytes: of all, and of the unit that the backward pass completes last.
-#[derive(Clone, Copy)]
-struct Parameters {
-    all: f64,
-    last: f64,
-}
-
 impl Network {
     /// Seconds in which `passes` times (n - 1) / n of so many bytes go round a ring.
     fn ring(&self, gpus: f64, passes: f64, bytes: f64) -> f64 {
@@ -79,40 +72,32 @@ impl Strategy {
         }
     }
 
-    /// Seconds of a step that wait for the network although DDP's sums go on during the backward pass, two thirds of
-    /// `compute`: only the last unit's cannot. FSDP computes a forward pass again, and its units are waited for.
-    fn overlapped(self, compute: f64, gpus: f64, parameters: Parameters, network: &Network) -> f64 {
-        let all = network.ring(gpus, self.passes(), parameters.all);
-        match self {
-            Self::Ddp => {
-                let last = network.ring(gpus, self.passes(), parameters.last);
-                last.max(all - 2.0 / 3.0 * compute)
-            }
-            Self::Fsdp if gpus > 1.0 => all + compute / 3.0,
-            Self::Fsdp => 0.0,
-        }
+    /// Seconds of our step, of which one GPU needs `compute`. Collectives are on the stream of the computations, so that
+    /// they come one after the other; FSDP computes a forward pass, a third, twice.
+    fn step(self, compute: f64, gpus: f64, parameters: f64, network: &Network) -> f64 {
+        let again = match self {
+            Self::Fsdp if gpus > 1.0 => compute / 3.0,
+            _ => 0.0,
+        };
+        compute + again + network.ring(gpus, self.passes(), parameters)
     }
 }
 
-/// Seconds of the whole run on so many GPUs, each with its batch; `waiting` is a step's.
-fn run(compute: f64, waiting: f64, gpus: f64) -> f64 {
-    WINDOWS / (BATCH * gpus) * (compute + waiting)
+/// Seconds of the whole run on so many GPUs, each with its batch.
+fn run(step: f64, gpus: f64) -> f64 {
+    WINDOWS / (BATCH * gpus) * step
 }
 
-/// Of one window, in the order of [`A100`].
+/// Seconds of a step on one GPU, in the order of [`A100`].
 fn our_compute(shape: &Shape, windows: &Windows) -> [f64; 2] {
     let step = BATCH * shape.training(windows) / windows.count;
     A100.map(|(_, peak, share)| step / (peak * share))
 }
 
-fn bert_base() -> Result<(Shape, Parameters), String> {
+/// And its parameters, in bytes.
+fn bert_base() -> Result<(Shape, f64), String> {
     let config = read(&root().join("configs/shapes/bert-base-cased/config.json"))?;
-    let sizes = Sizes::of(&config);
-    let bytes = |mib: f64| mib * f64::from(1 << 20);
-    let parameters = Parameters {
-        all: bytes(sizes.all),
-        last: bytes(sizes.largest),
-    };
+    let parameters = Sizes::of(&config).all * f64::from(1 << 20);
     Ok((Shape::of_config(&config)?, parameters))
 }
 
@@ -127,7 +112,7 @@ pub(super) fn text(windows: &Windows) -> Result<String, String> {
 }
 
 /// What the reference system reports, and what the model makes of its first column.
-fn of_reference(parameters: Parameters) -> String {
+fn of_reference(parameters: f64) -> String {
     let head = [
         "theirs",
         "1 A100, reported",
@@ -148,17 +133,13 @@ fn of_reference(parameters: Parameters) -> String {
 }
 
 /// On 2 x 2 GPUs, with nothing overlapped.
-fn theirs(one: f64, strategy: Strategy, parameters: Parameters) -> f64 {
+fn theirs(one: f64, strategy: Strategy, parameters: f64) -> f64 {
     let compute = one * BATCH / WINDOWS;
-    let network = &NETWORKS[0];
-    run(
-        compute,
-        network.ring(4.0, strategy.passes(), parameters.all),
-        4.0,
-    )
+    let waiting = NETWORKS[0].ring(4.0, strategy.passes(), parameters);
+    run(compute + waiting, 4.0)
 }
 
-fn of_ours(compute: [f64; 2], parameters: Parameters) -> String {
+fn of_ours(compute: [f64; 2], parameters: f64) -> String {
     let head = |name: &str| {
         A100.map(|(precision, ..)| {
             [
@@ -181,8 +162,8 @@ fn of_ours(compute: [f64; 2], parameters: Parameters) -> String {
         for network in &NETWORKS {
             for compute in compute {
                 for strategy in [Strategy::Ddp, Strategy::Fsdp] {
-                    let waiting = strategy.overlapped(compute, gpus, parameters, network);
-                    row.push(format!("{:.0} s", run(compute, waiting, gpus)));
+                    let step = strategy.step(compute, gpus, parameters, network);
+                    row.push(format!("{:.0} s", run(step, gpus)));
                 }
             }
         }
@@ -205,7 +186,7 @@ mod tests {
                 assert!(error.abs() < 0.1, "{precision}: {computed} for {reported}");
             }
             // Without a network it would be far off.
-            let free = run(one * BATCH / WINDOWS, 0.0, 4.0);
+            let free = run(one * BATCH / WINDOWS, 4.0);
             assert!(free < 0.85 * ddp, "{free} for {ddp}");
         }
     }
@@ -221,13 +202,8 @@ mod tests {
         for compute in our_compute(&shape, &windows) {
             for network in &NETWORKS {
                 for strategy in [Strategy::Ddp, Strategy::Fsdp] {
-                    let time = |gpus: f64| {
-                        run(
-                            compute,
-                            strategy.overlapped(compute, gpus, parameters, network),
-                            gpus,
-                        )
-                    };
+                    let time =
+                        |gpus: f64| run(strategy.step(compute, gpus, parameters, network), gpus);
                     for gpus in [2.0, 4.0, 8.0, 16.0, 32.0] {
                         // The first step out of a node may cost more than it brings.
                         assert!(gpus == network.gpus_per_node || time(2.0 * gpus) < time(gpus));
