@@ -66,6 +66,8 @@ def main():
         "EVCXR_CONFIG_DIR": str(HOME / "config"),
         "NOTEBOOK_LOCK": str(Path.cwd().parent / "Cargo.lock"),
         "NOTEBOOK_CARGO": str(tools[1] / "cargo"),
+        # Where the workspace's own builds are, for what a notebook builds of it.
+        "NOTEBOOK_TARGET_DIR": str(Path.cwd().parent / os.environ.get("CARGO_TARGET_DIR", "target")),
     }
     evcxr = HOME / "evcxr" / "bin" / "evcxr_jupyter"
     os.execve(evcxr, [evcxr, "--control_file", sys.argv[1]], environment)
