@@ -43,6 +43,9 @@ def inherited():
     would run again, and another build's libraries would be loaded."""
     names = ["CARGO", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "RUSTFLAGS", "RUSTC_WRAPPER", "RUSTUP_TOOLCHAIN"]
     prefixes = ("CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_PRIMARY_")
+    # From .cargo/config.toml, not there where Jupyter is started by hand, and others in every clone.
+    configured = {"LIBTORCH": "/.libtorch", "CPLUS_INCLUDE_PATH": "/scripts/libtorch-missing"}
+    names += [n for n, end in configured.items() if os.environ.get(n, "").endswith(end)]
     return {n: value for n, value in os.environ.items() if n not in names and not n.startswith(prefixes)}
 
 
@@ -66,6 +69,8 @@ def main():
         "EVCXR_CONFIG_DIR": str(HOME / "config"),
         "NOTEBOOK_LOCK": str(Path.cwd().parent / "Cargo.lock"),
         "NOTEBOOK_CARGO": str(tools[1] / "cargo"),
+        # Where the workspace's own builds are, for what a notebook builds of it.
+        "NOTEBOOK_TARGET_DIR": str(Path.cwd().parent / os.environ.get("CARGO_TARGET_DIR", "target")),
     }
     evcxr = HOME / "evcxr" / "bin" / "evcxr_jupyter"
     os.execve(evcxr, [evcxr, "--control_file", sys.argv[1]], environment)

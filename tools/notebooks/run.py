@@ -8,8 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+import check_kernel
 import nbformat
-from session import Failed, Session, errors, text
+from session import Failed, Session, code_cells, errors, text
 
 
 def main():
@@ -17,11 +18,13 @@ def main():
     parser.add_argument("notebooks", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, help="a folder for the notebooks with their outputs")
     parser.add_argument("--first-cell", action="store_true", help="run each notebook's first cell only")
+    parser.add_argument("--check", action="store_true", help="check afterwards what a reader may do to a kernel")
     parser.add_argument("--cell-seconds", type=float, default=600, help="the longest a cell may take")
     parser.add_argument("--first-cell-seconds", type=float, default=3000, help="the same where dependencies are compiled")
     parser.add_argument("--timings", action="store_true", help="tell how long each cell took")
     options = parser.parse_args()
     started = time.monotonic()
+    first_cell = code_cells(options.notebooks[0])[0].source
     with Session(options.notebooks[0].parent) as session:
         for number, path in enumerate(options.notebooks):
             if number:
@@ -36,7 +39,12 @@ def main():
                 if options.out:
                     options.out.mkdir(parents=True, exist_ok=True)
                     nbformat.write(notebook, options.out / path.name)
-    print(f"{len(options.notebooks)} notebooks in {time.monotonic() - started:.0f} s")
+        print(f"{len(options.notebooks)} notebooks in {time.monotonic() - started:.0f} s", flush=True)
+        if options.check:
+            session.run(":clear", options.cell_seconds)
+            check_kernel.here(session, first_cell)
+    if options.check:
+        check_kernel.elsewhere(first_cell)
     return 0
 
 

@@ -6,6 +6,7 @@ import sys
 import time
 from queue import Empty
 
+import nbformat
 from jupyter_client.manager import KernelManager
 from nbformat.v4 import new_output
 
@@ -80,6 +81,10 @@ class Session:
                 append(outputs, new_output(kind, **content))
             elif kind in ("execute_result", "display_data"):
                 append(outputs, new_output("display_data", data=content["data"]))
+
+
+def code_cells(path):
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
 
 
 def append(outputs, new):

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use qa_metrics::{NaProbs, Question, max_exact_match, max_f1, score_v2_with_na_probs};
 use squad_data::{Dataset, Prediction};
-use trainer::{Error, ScoredExample};
+use trainer::{Error, ScoredExample, gold_answers};
 
 /// Scores at one no-answer threshold, in percent.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,10 +28,10 @@ pub fn threshold_curve(
     predictions: &[Prediction],
     count: usize,
 ) -> Result<Vec<AtThreshold>, Error> {
-    let questions = questions(dataset);
+    let questions = gold_answers(dataset);
     let texts: HashMap<String, String> = predictions
         .iter()
-        .map(|p| (p.id.clone(), best_text(p).to_owned()))
+        .map(|p| (p.id.clone(), p.best_text().to_owned()))
         .collect();
     let odds = || {
         predictions
@@ -89,7 +89,7 @@ pub fn scored<'a>(dataset: &'a Dataset, predictions: &[Prediction]) -> Vec<Score
     dataset
         .examples
         .iter()
-        .zip(questions(dataset))
+        .zip(gold_answers(dataset))
         .map(score)
         .collect()
 }
@@ -107,25 +107,6 @@ pub fn surest_mistake(dataset: &Dataset, predictions: &[Prediction]) -> Option<u
     wrong
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, index)| index)
-}
-
-fn questions(dataset: &Dataset) -> Vec<Question<'_>> {
-    dataset
-        .examples
-        .iter()
-        .map(|example| Question {
-            id: &example.id,
-            answers: example
-                .answers
-                .iter()
-                .map(|answer| answer.text.as_str())
-                .collect(),
-        })
-        .collect()
-}
-
-fn best_text(prediction: &Prediction) -> &str {
-    prediction.best_span.as_ref().map_or("", |span| &span.text)
 }
 
 #[cfg(test)]

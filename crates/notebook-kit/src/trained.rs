@@ -24,7 +24,13 @@ pub fn fine_tuning() -> (&'static str, &'static [&'static str]) {
         None => ("fine-tuning", &["train.epochs=4"]),
         Some(_) => (
             "fine-tuning-quick",
-            &["train.epochs=3", "train.first=160", "dev.first=40"],
+            &[
+                "train.epochs=3",
+                "train.first=16",
+                "train.batch_size=1",
+                "dev.first=12",
+                "checkpoints.every_epochs=0",
+            ],
         ),
     }
 }

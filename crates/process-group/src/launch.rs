@@ -1,5 +1,6 @@
 //! Which group fits the way in which the program was started.
 
+use std::process::Command;
 use std::sync::Arc;
 
 use crate::{Error, Limits, ProcessGroup};
@@ -20,6 +21,21 @@ fn launched() -> Option<(&'static str, usize)> {
     WORLD_SIZES
         .iter()
         .find_map(|name| Some((*name, std::env::var(name).ok()?.parse().ok()?)))
+}
+
+/// Whether this machine has a launcher, Debian's `openmpi-bin`.
+pub fn has_mpirun() -> bool {
+    let asked = Command::new("mpirun").arg("--version").output();
+    asked.is_ok_and(|output| output.status.success())
+}
+
+/// Open MPI's launcher for so many ranks on this machine, also for root, and where there are fewer cores. The program
+/// is to be added.
+pub fn mpirun(ranks: usize) -> Command {
+    let mut command = Command::new("mpirun");
+    let ranks = ranks.to_string();
+    command.args(["--allow-run-as-root", "--oversubscribe", "-n", &ranks]);
+    command
 }
 
 /// The group that this process belongs to, from how it was launched; alone if by nothing.

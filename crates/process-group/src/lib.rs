@@ -48,7 +48,7 @@ mod pending;
 
 pub use error::Error;
 pub use group::{Collective, Collectives, Limits, ProcessGroup};
-pub use launch::{connect, is_launched};
+pub use launch::{connect, has_mpirun, is_launched, mpirun};
 #[cfg(feature = "mpi")]
 pub use mpi::MpiGroup;
 #[cfg(feature = "nccl")]

@@ -114,3 +114,10 @@ pub struct Prediction {
     /// `null_score` less the best span's score, Hugging Face's `score_diff`; `null_score` itself where there is no span.
     pub null_odds: f32,
 }
+
+impl Prediction {
+    /// The best span's text, whatever was decided about "no answer"; empty where there is none.
+    pub fn best_text(&self) -> &str {
+        self.best_span.as_ref().map_or("", |span| &span.text)
+    }
+}

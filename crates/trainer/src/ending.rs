@@ -80,6 +80,7 @@ impl Ending<'_> {
             "steps": state.step,
             "best": state.best,
             "features_per_second": state.features as f64 / state.training_seconds,
+            "training_seconds": state.training_seconds,
             "seconds": state.elapsed_seconds + self.started.elapsed().as_secs_f64(),
             "peak_memory_bytes": machine::peak_memory_bytes(),
             "device": self.info.name,

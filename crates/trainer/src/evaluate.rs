@@ -109,10 +109,10 @@ fn score_predictions(
     predictions: &[Prediction],
     threshold: f64,
 ) -> Result<(Value, Option<f64>), qa_metrics::Error> {
-    let questions = questions(dataset);
+    let questions = gold_answers(dataset);
     let texts = predictions
         .iter()
-        .map(|p| (p.id.clone(), best_text(p).to_owned()))
+        .map(|p| (p.id.clone(), p.best_text().to_owned()))
         .collect();
     if !dataset.has_unanswerable() {
         return Ok((to_value(score_v1(&questions, &texts)?.scores), None));
@@ -161,11 +161,6 @@ fn at_best_f1(
     Ok((found, scores))
 }
 
-/// The best span's text, whatever was decided about "no answer".
-pub(crate) fn best_text(prediction: &Prediction) -> &str {
-    prediction.best_span.as_ref().map_or("", |span| &span.text)
-}
-
 /// The official metric with the official script's keys: v1.1's for a dataset in which every
 /// question has an answer, else v2.0's. `null_odds` adds the best thresholds to v2.0's.
 ///
@@ -176,7 +171,7 @@ pub fn score(
     predictions: &HashMap<String, String>,
     null_odds: Option<(&NaProbs, f64)>,
 ) -> Result<Value, qa_metrics::Error> {
-    let questions = questions(dataset);
+    let questions = gold_answers(dataset);
     Ok(match (dataset.has_unanswerable(), null_odds) {
         (false, _) => to_value(score_v1(&questions, predictions)?.scores),
         (true, None) => to_value(score_v2(&questions, predictions)?.scores),
@@ -187,17 +182,13 @@ pub fn score(
     })
 }
 
-fn questions(dataset: &Dataset) -> Vec<Question<'_>> {
-    dataset
-        .examples
-        .iter()
+/// Each question's id with its gold answers, in file order, as the official metrics take them.
+pub fn gold_answers(dataset: &Dataset) -> Vec<Question<'_>> {
+    let examples = dataset.examples.iter();
+    examples
         .map(|example| Question {
             id: &example.id,
-            answers: example
-                .answers
-                .iter()
-                .map(|answer| answer.text.as_str())
-                .collect(),
+            answers: example.answers.iter().map(|a| a.text.as_str()).collect(),
         })
         .collect()
 }

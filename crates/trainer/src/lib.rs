@@ -64,7 +64,7 @@ pub use data::{Questions, read_questions};
 pub use device::{DeviceInfo, absent_devices, device, devices, warn_without_gpu};
 pub use distributed::all_ready;
 pub use error::Error;
-pub use evaluate::{Evaluation, Timings, evaluate, evaluate_logits, score};
+pub use evaluate::{Evaluation, Timings, evaluate, evaluate_logits, gold_answers, score};
 pub use fetch::{DatasetFile, FetchEvent, FetchOptions, Manifest, fetch_file};
 pub use gradients::ParameterGradients;
 #[cfg(feature = "parquet")]
@@ -76,7 +76,7 @@ pub use optimizer::Optimizer;
 pub use outcome::{Outcome, Stopped, Trained};
 pub use progress::Progress;
 pub use report::{
-    Group, ScoredExample, by_answer_length, by_context_length, by_question_word, report,
+    Group, ScoredExample, by_answer_length, by_context_length, by_question_word, report, thinned,
 };
 pub use run_dir::RunDir;
 pub use schedule::Schedule;

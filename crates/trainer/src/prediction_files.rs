@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use squad_data::{Prediction, SpanAnswer};
 
 use crate::Error;
-use crate::evaluate::{Evaluation, best_text};
+use crate::evaluate::Evaluation;
 use crate::run_dir::{check_writable, write_whole};
 
 impl Evaluation {
@@ -61,7 +61,7 @@ impl Evaluation {
 fn text_at(prediction: &Prediction, threshold: f64) -> &str {
     match f64::from(prediction.null_odds) > threshold {
         true => "",
-        false => best_text(prediction),
+        false => prediction.best_text(),
     }
 }
 

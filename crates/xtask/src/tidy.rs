@@ -18,7 +18,7 @@ const ARROWS: [(&str, &str); 9] = [
     ),
     (
         "notebook-kit",
-        "trainer bert-qa squad-data qa-metrics fused-ops",
+        "trainer bert-qa squad-data qa-metrics fused-ops process-group",
     ),
     ("xtask", ""),
 ];

@@ -1,4 +1,5 @@
 use plotters::prelude::*;
+use trainer::thinned;
 
 use super::scale::{label, range, tight_range};
 use super::{COLOURS, GRID, INK, PaintResult, SIZE, draw, text_style};
@@ -38,8 +39,8 @@ enum Look {
     Dotted,
 }
 
-/// Points drawn of a line: more would be closer together than a pixel.
-const POINTS: usize = 600;
+/// Stretches of a line that are drawn: more would be closer together than a pixel.
+const STRETCHES: usize = 600;
 
 impl Lines {
     /// Empty axes with a title and names.
@@ -137,7 +138,7 @@ impl Lines {
                 chart.draw_series(series.points.iter().map(dot))?;
             }
             chart
-                .draw_series(LineSeries::new(thinned(&series.points), style))?
+                .draw_series(LineSeries::new(thinned(&series.points, STRETCHES), style))?
                 .label(&series.name)
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
         }
@@ -148,26 +149,6 @@ impl Lines {
             .label_font(text_style(12.0))
             .draw()
     }
-}
-
-/// Of many points the lowest and the highest of each stretch, in order.
-fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    if points.len() <= 2 * POINTS {
-        return points.to_vec();
-    }
-    let mut kept = Vec::new();
-    for stretch in points.chunks(points.len().div_ceil(POINTS)) {
-        let by_value = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
-        let ends = [
-            stretch.iter().min_by(by_value),
-            stretch.iter().max_by(by_value),
-        ];
-        let mut ends: Vec<_> = ends.into_iter().flatten().copied().collect();
-        ends.sort_by(|a, b| a.0.total_cmp(&b.0));
-        ends.dedup();
-        kept.extend(ends);
-    }
-    kept
 }
 
 #[cfg(test)]
@@ -209,14 +190,5 @@ mod tests {
             let svg = Lines::new("t", "x", "y").line("a", points).draw();
             assert!(!svg.as_str().contains("NaN"), "{values:?}");
         }
-    }
-
-    #[test]
-    fn a_long_line_keeps_its_peaks() {
-        let mut points: Vec<_> = (0..20_000).map(|x| (f64::from(x), 1.0)).collect();
-        points[7777].1 = 9.0;
-        let kept = thinned(&points);
-        assert!(kept.len() <= 2 * POINTS && kept.contains(&points[7777]));
-        assert!(kept.is_sorted_by(|a, b| a.0 <= b.0));
     }
 }

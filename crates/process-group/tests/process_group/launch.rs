@@ -3,9 +3,6 @@
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-#[cfg(feature = "mpi")]
-use crate::mpirun;
-
 /// Which case a process plays that was started by a test.
 pub(crate) const CASE: &str = "PROCESS_GROUP_CASE";
 
@@ -59,11 +56,11 @@ pub(crate) fn alone(test: &str, case: &str, variables: &[(&str, &str)]) -> Ended
 /// So many ranks on this machine, unless it has no `mpirun`.
 #[cfg(feature = "mpi")]
 pub(crate) fn mpirun(ranks: usize, case: &str) -> Option<Ended> {
-    if !mpirun::is_there() {
+    if !process_group::has_mpirun() {
         skip("no mpirun (Debian: openmpi-bin)");
         return None;
     }
-    let mut command = mpirun::mpirun(ranks);
+    let mut command = process_group::mpirun(ranks);
     command.arg(std::env::current_exe().expect("this binary has a path"));
     play(&mut command, "worker::worker");
     Some(run(command, case))

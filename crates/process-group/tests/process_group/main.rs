@@ -6,8 +6,6 @@ mod collectives;
 #[cfg(feature = "mpi")]
 mod faults;
 mod launch;
-#[cfg(feature = "mpi")]
-mod mpirun;
 #[cfg(feature = "nccl")]
 mod nccl;
 #[cfg(feature = "mpi")]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
-use qa_metrics::{Question, score_v1, score_v2};
+use qa_metrics::{score_v1, score_v2};
 use serde::Deserialize;
 use serde_json::Value;
 use squad_data::{Dataset, Example};
@@ -13,6 +13,7 @@ use squad_data::{Dataset, Example};
 use super::groups::ScoredExample;
 use super::outcome::Outcome;
 use super::run::{Run, read_json};
+use crate::evaluate::gold_answers;
 use crate::{Config, Error, read_questions};
 
 /// A question of the dev set and its answer.
@@ -119,13 +120,7 @@ impl Written {
     /// Scores each question officially; `None` where the dataset is not the one that was answered.
     fn score(&self, dataset: &Dataset) -> Option<Vec<Answered>> {
         let examples = &dataset.examples;
-        let questions: Vec<_> = examples
-            .iter()
-            .map(|example| Question {
-                id: &example.id,
-                answers: example.answers.iter().map(|a| a.text.as_str()).collect(),
-            })
-            .collect();
+        let questions = gold_answers(dataset);
         let (scores, missing, [exact, f1]) = if dataset.has_unanswerable() {
             let scored = score_v2(&questions, &self.predictions).ok()?;
             let means = [scored.scores.exact, scored.scores.f1];

@@ -6,6 +6,7 @@ use std::ops::Range;
 use plotters::prelude::*;
 
 use super::axis::Axis;
+use super::thinned::thinned;
 
 /// Colours of the light page; the style sheet finds them in the SVG and darkens or lightens them.
 pub(super) const BLUE: RGBColor = RGBColor(0x1F, 0x6F, 0xB2);
@@ -17,8 +18,8 @@ const GRID: RGBColor = RGBColor(0xE1, 0xE4, 0xE8);
 const SIZE: (u32, u32) = (1600, 840);
 /// plotters writes this divided by 1.24 as the font's size.
 const FONT: f64 = 46.0 * 1.24;
-/// Points drawn of a line: more would be closer together than a pixel.
-const POINTS: usize = 400;
+/// Stretches of a line that are drawn: more would be closer together than a pixel.
+const STRETCHES: usize = 400;
 
 /// What is drawn over the same axes.
 pub(super) struct Chart {
@@ -90,7 +91,7 @@ impl Chart {
             .y_label_formatter(&|value| self.y.label(*value, &y))
             .draw()?;
         for series in &self.series {
-            let points = thinned(&series.points);
+            let points = thinned(&series.points, STRETCHES);
             let style = match series.look {
                 Look::Faint => series.colour.mix(0.35).stroke_width(5),
                 Look::Plain | Look::Dotted => series.colour.stroke_width(9),
@@ -112,29 +113,6 @@ impl Chart {
         });
         axis.range(low, high)
     }
-}
-
-/// Of many points the lowest and the highest of each stretch, in order.
-fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    if points.len() <= 2 * POINTS {
-        return points.to_vec();
-    }
-    let mut kept = Vec::new();
-    for stretch in points.chunks(points.len().div_ceil(POINTS)) {
-        let by_value = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
-        let mut ends: Vec<_> = [
-            stretch.iter().min_by(by_value),
-            stretch.iter().max_by(by_value),
-        ]
-        .into_iter()
-        .flatten()
-        .copied()
-        .collect();
-        ends.sort_by(|a, b| a.0.total_cmp(&b.0));
-        ends.dedup();
-        kept.extend(ends);
-    }
-    kept
 }
 
 #[cfg(test)]
@@ -183,17 +161,5 @@ mod tests {
             let colour = format!("=\"#{red:02X}{green:02X}{blue:02X}\"]");
             assert!(style.contains(&colour), "{colour}");
         }
-    }
-
-    #[test]
-    fn thinning_keeps_the_order_the_lowest_and_the_highest() {
-        let value = |step: u32| (f64::from(step), f64::from(step * 7919 % 1000));
-        let mut points: Vec<_> = (0..10_000).map(value).collect();
-        (points[1234].1, points[5678].1) = (-5.0, 5000.0);
-        let kept = thinned(&points);
-        assert!(kept.len() <= 2 * POINTS, "{}", kept.len());
-        assert!(kept.is_sorted_by(|a, b| a.0 < b.0));
-        assert!(kept.contains(&points[1234]) && kept.contains(&points[5678]));
-        assert_eq!(thinned(&points[..800]), points[..800]);
     }
 }

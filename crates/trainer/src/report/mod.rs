@@ -11,12 +11,14 @@ mod groups;
 mod outcome;
 mod page;
 mod run;
+mod thinned;
 
 use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::run_dir::write_whole;
 pub use groups::{Group, ScoredExample, by_answer_length, by_context_length, by_question_word};
+pub use thinned::thinned;
 
 use answered::Answers;
 use run::Run;

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use crate::mpirun;
 use crate::support::{Sandbox, skip, wait_for};
 
 /// Whatever happens to a rank, all have ended after this.
@@ -27,7 +26,7 @@ pub(crate) struct Ended {
 
 /// Whether there is an `mpirun`; says aloud that a test is skipped where there is none.
 pub(crate) fn has_mpirun() -> bool {
-    let is_there = mpirun::is_there();
+    let is_there = process_group::has_mpirun();
     if !is_there {
         skip("no mpirun (Debian: openmpi-bin)");
     }

@@ -33,10 +33,6 @@ mod mistakes;
 mod mpi;
 #[cfg(feature = "mpi")]
 mod mpi_faults;
-// Shared with `process-group`'s tests.
-#[cfg(feature = "mpi")]
-#[path = "../../../process-group/tests/process_group/mpirun.rs"]
-mod mpirun;
 mod optimisation;
 mod optimizer;
 mod parity;

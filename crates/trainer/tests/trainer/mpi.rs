@@ -1,8 +1,9 @@
 //! Several processes under `mpirun`: what they do, and what they do not go on with.
 
+use process_group::mpirun;
+
 use crate::distributed::{DDP, EXACT, FSDP, sandbox, train};
 use crate::launched::{Ended, Launched, has_mpirun, trainer};
-use crate::mpirun::mpirun;
 use crate::support::{Sandbox, wait_for};
 
 /// A run that is long enough to be hit, with a checkpoint after every second step, and dropout.

@@ -2,10 +2,11 @@
 
 use std::process::Command;
 
+use process_group::mpirun;
+
 use crate::distributed::{DDP, FSDP, sandbox};
 use crate::launched::{Launched, has_mpirun, signal, trainer};
 use crate::mpi::{LONG, arguments, goes_on, launch, whole};
-use crate::mpirun::mpirun;
 use crate::support::{Sandbox, skip, wait_for, workspace};
 
 /// Something happens to rank 1 of two in the middle of a run; `lines` are then among what is told.
