@@ -7,6 +7,7 @@ mod figures;
 mod flops;
 mod guard;
 mod machine;
+mod nodes;
 mod ops;
 mod options;
 mod place;

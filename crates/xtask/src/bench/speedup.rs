@@ -1,14 +1,13 @@
 //! How much faster several processes train, and what they wait for.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
 
 use super::figures::median;
 use super::flops::Windows;
 use super::machine::Circumstances;
+use super::nodes::Nodes;
 use super::options::Options;
 use super::place::{Place, cargo, read, target};
 use super::ranks::Sizes;
@@ -32,7 +31,7 @@ const WAYS: [(&str, &[&str], f64); 3] = [
 
 /// Where the processes are.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Nodes {
+enum On {
     One,
     /// Half of them on each of two network namespaces, with TCP between.
     Two,
@@ -52,7 +51,7 @@ struct Run {
 struct Row {
     way: &'static str,
     processes: usize,
-    nodes: Nodes,
+    nodes: On,
     /// Times (n - 1) / n of the parameters.
     passes: f64,
     runs: Vec<Run>,
@@ -68,10 +67,10 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
     };
     let place = Place::find(&options, "train-v1.1-random-paragraphs.json", "train.json")?;
     let mut rows = rows();
-    let namespaces = Namespaces::up();
-    if let Err(error) = &namespaces {
+    let nodes = Nodes::up();
+    if let Err(error) = &nodes {
         eprintln!("without two nodes: {error}");
-        rows.retain(|row| row.nodes == Nodes::One);
+        rows.retain(|row| row.nodes == On::One);
     }
     for round in 0..options.rounds {
         let mut order: Vec<_> = rows.iter_mut().collect();
@@ -83,7 +82,7 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
             row.runs.push(measure(row, &place, &options)?);
         }
     }
-    drop(namespaces);
+    drop(nodes);
     let parameters = Sizes::of(&place.config).all * f64::from(1 << 20);
     let what = format!(
         "Shape {} on ndarray, {} windows and one thread to a process, {STEPS} steps, {} rounds of each in alternation.",
@@ -118,8 +117,8 @@ fn rows() -> Vec<Row> {
         passes,
         runs: Vec::new(),
     };
-    let mut rows = vec![row(WAYS[0], 1, Nodes::One)];
-    for (processes, nodes) in [(2, Nodes::One), (4, Nodes::One), (4, Nodes::Two)] {
+    let mut rows = vec![row(WAYS[0], 1, On::One)];
+    for (processes, nodes) in [(2, On::One), (4, On::One), (4, On::Two)] {
         rows.extend(WAYS.map(|way| row(way, processes, nodes)));
     }
     rows
@@ -127,28 +126,22 @@ fn rows() -> Vec<Row> {
 
 fn measure(row: &Row, place: &Place, options: &Options) -> Result<Run, String> {
     let run_dir = place.scratch.join("run");
-    let before = Namespaces::sent();
+    let before = Nodes::sent();
     let mut command = match row.nodes {
-        Nodes::One => process::mpirun(row.processes),
-        Nodes::Two => {
-            let mut command = Command::new(script());
-            command
-                .args(["mpirun", "-n"])
-                .arg(row.processes.to_string());
-            command
-        }
+        On::One => process::mpirun(row.processes),
+        On::Two => Nodes::mpirun(row.processes),
     };
     command.arg(&place.trainer).arg("--config");
     command.arg(root().join("configs/minilm-squad1.toml"));
     command.arg("--run-dir").arg(&run_dir);
     command.args(settings(row, place, options));
     process::run(command.current_dir(root()))?;
-    let after = Namespaces::sent();
+    let after = Nodes::sent();
     let metrics = read(&run_dir.join("metrics.json"))?;
     fs::remove_dir_all(&run_dir).map_err(|error| format!("{}: {error}", run_dir.display()))?;
     let sent = match row.nodes {
-        Nodes::One => None,
-        Nodes::Two => before
+        On::One => None,
+        On::Two => before
             .zip(after)
             .map(|(before, after)| (after - before) / STEPS as f64),
     };
@@ -228,8 +221,8 @@ fn table(rows: &[Row], parameters: f64) -> String {
             _ => row.way,
         };
         let place = match row.nodes {
-            Nodes::One => row.processes.to_string(),
-            Nodes::Two => format!("2 nodes x {}", row.processes / 2),
+            On::One => row.processes.to_string(),
+            On::Two => format!("2 nodes x {}", row.processes / 2),
         };
         lines.push(vec![
             name.into(),
@@ -244,37 +237,6 @@ fn table(rows: &[Row], parameters: f64) -> String {
         ]);
     }
     markdown(&lines)
-}
-
-fn script() -> PathBuf {
-    root().join("tools/cluster/two-nodes.sh")
-}
-
-/// Two nodes out of network namespaces, which go when this does.
-struct Namespaces;
-
-impl Namespaces {
-    fn up() -> Result<Self, String> {
-        process::run(Command::new(script()).arg("up"))?;
-        Ok(Self)
-    }
-
-    /// Bytes that the first has sent, if it is there.
-    fn sent() -> Option<f64> {
-        let counter = Path::new("/sys/class/net/eth0/statistics/tx_bytes");
-        let mut command = Command::new(script());
-        command.args(["on", "10.77.0.1", "cat"]).arg(counter);
-        let finished = process::run(&mut command).ok()?;
-        finished.stdout.trim().parse().ok()
-    }
-}
-
-impl Drop for Namespaces {
-    fn drop(&mut self) {
-        if let Err(error) = process::run(Command::new(script()).arg("down")) {
-            eprintln!("{error}");
-        }
-    }
 }
 
 #[cfg(test)]
