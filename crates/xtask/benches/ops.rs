@@ -35,10 +35,6 @@ fn main() {
         let mut group = criterion.benchmark_group(&case);
         for device in ours.devices.clone() {
             for form in ["fused", "reference"] {
-                // The span loss is made of Burn's primitives everywhere.
-                if (operation, form) == ("span_loss", "fused") {
-                    continue;
-                }
                 let request = format!("{device} {form} {case}");
                 group.bench_function(format!("{device} {form}"), |bencher| {
                     bencher.iter_custom(|iterations| ours.time(&request, iterations));
