@@ -90,6 +90,8 @@ fn svg(panels: &[Panel]) -> Result<String, Box<dyn Error>> {
                 .disable_x_mesh()
                 .light_line_style(TRANSPARENT)
                 .label_style(("sans-serif", 13))
+                .x_label_formatter(&label)
+                .y_label_formatter(&label)
                 .draw()?;
             for ((name, points), colour) in panel.lines.iter().zip(COLOURS.iter().cycle()) {
                 chart
@@ -112,6 +114,11 @@ fn svg(panels: &[Panel]) -> Result<String, Box<dyn Error>> {
         root.present()?;
     }
     Ok(svg)
+}
+
+/// Without the zeros of a number that is whole.
+fn label(number: &f64) -> String {
+    format!("{}", (number * 1000.0).round() / 1000.0)
 }
 
 #[cfg(test)]
@@ -149,5 +156,6 @@ mod tests {
         }
         assert_eq!(svg.matches("<circle").count(), 2 * 2 * 3);
         assert!(!svg.contains("NaN"));
+        assert_eq!([12000.0, 0.1 + 0.2].map(|n| label(&n)), ["12000", "0.3"]);
     }
 }
