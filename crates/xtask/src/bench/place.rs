@@ -143,8 +143,13 @@ fn is_cargos(name: &str, value: &Path) -> bool {
         "CARGO_CRATE_",
         "CARGO_PRIMARY_",
     ];
-    // A folder of the workspace is what .cargo/config.toml says; another is the user's.
-    let of_config = |path: &str| value.canonicalize().ok() == root().join(path).canonicalize().ok();
+    // A place in the workspace is what .cargo/config.toml says; another is the user's, even where the first is a link to it.
+    let place = |path: &Path| {
+        let folder = path.parent()?.canonicalize().ok()?;
+        Some(folder.join(path.file_name()?))
+    };
+    let of_config =
+        |path: &str| place(value).is_some_and(|it| place(&root().join(path)) == Some(it));
     match name {
         "LIBTORCH" => of_config(".libtorch"),
         "CPLUS_INCLUDE_PATH" => of_config("scripts/libtorch-missing"),
@@ -201,6 +206,9 @@ mod tests {
 
     #[test]
     fn what_cargo_has_set_is_known_from_what_the_user_has() {
+        // Where there is libtorch, .libtorch is a link to it.
+        let linked = root().join(".libtorch").canonicalize();
+        let linked = linked.unwrap_or_else(|_| std::env::temp_dir());
         for (name, value, expected) in [
             ("CARGO_PKG_NAME", "xtask".into(), true),
             ("CARGO_TARGET_DIR", "target".into(), false),
@@ -212,6 +220,8 @@ mod tests {
             ),
             ("CPLUS_INCLUDE_PATH", std::env::temp_dir(), false),
             ("LIBTORCH", std::env::temp_dir(), false),
+            ("LIBTORCH", root().join(".libtorch"), true),
+            ("LIBTORCH", linked, false),
             ("PATH", "/bin".into(), false),
         ] {
             assert_eq!(
