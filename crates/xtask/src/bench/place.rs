@@ -83,6 +83,22 @@ impl Place {
         Ok(place)
     }
 
+    /// What a training run is told of model and questions.
+    pub(super) fn settings(&self) -> [String; 4] {
+        let (model, questions) = (self.model.display(), self.questions.display());
+        let init = if self.pretrained {
+            "pretrained"
+        } else {
+            "random"
+        };
+        [
+            format!("model.source={model}"),
+            format!("model.init={init}"),
+            format!("train.files={questions}"),
+            format!("dev.file={questions}"),
+        ]
+    }
+
     /// The same with another shape or other questions, which is what `scaling` needs.
     pub(super) fn with_config(&self, changes: &[(&str, usize)]) -> Result<Self, String> {
         let model = self.scratch.join("model");

@@ -13,7 +13,7 @@ use super::{doc, process};
 use crate::root;
 
 /// Names with the settings that they stand for.
-const WAYS: [(&str, &[&str]); 3] = [
+pub(super) const WAYS: [(&str, &[&str]); 3] = [
     ("ddp", &["distributed.strategy=ddp"]),
     (
         "fsdp, grad_op",

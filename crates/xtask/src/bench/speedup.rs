@@ -10,24 +10,13 @@ use super::machine::Circumstances;
 use super::nodes::Nodes;
 use super::options::Options;
 use super::place::{Place, cargo, read, target};
-use super::ranks::Sizes;
+use super::ranks::{Sizes, WAYS};
 use super::table::markdown;
 use super::work::{self, figure};
 use super::{clusters, doc, process};
 use crate::root;
 
 const STEPS: usize = 10;
-
-/// Name, settings, and how often a rank must send or receive (n - 1) / n of the parameters in a step.
-const WAYS: [(&str, &[&str], f64); 3] = [
-    ("ddp", &["distributed.strategy=ddp"], 2.0),
-    (
-        "fsdp, grad_op",
-        &["distributed.strategy=fsdp", "distributed.shard=grad_op"],
-        2.0,
-    ),
-    ("fsdp, full", &["distributed.strategy=fsdp"], 3.0),
-];
 
 /// Where the processes are.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,10 +39,9 @@ struct Run {
 /// Runs of one kind.
 struct Row {
     way: &'static str,
+    settings: &'static [&'static str],
     processes: usize,
     nodes: On,
-    /// Times (n - 1) / n of the parameters.
-    passes: f64,
     runs: Vec<Run>,
 }
 
@@ -110,11 +98,11 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
 
 /// One process, two and four, and two on each of two nodes.
 fn rows() -> Vec<Row> {
-    let row = |(way, _, passes): (&'static str, &[&str], f64), processes, nodes| Row {
+    let row = |(way, settings), processes, nodes| Row {
         way,
+        settings,
         processes,
         nodes,
-        passes,
         runs: Vec::new(),
     };
     let mut rows = vec![row(WAYS[0], 1, On::One)];
@@ -126,43 +114,25 @@ fn rows() -> Vec<Row> {
 
 fn measure(row: &Row, place: &Place, options: &Options) -> Result<Run, String> {
     let run_dir = place.scratch.join("run");
-    let before = Nodes::sent();
-    let mut command = match row.nodes {
-        On::One => process::mpirun(row.processes),
-        On::Two => Nodes::mpirun(row.processes),
+    let (mut command, before) = match row.nodes {
+        On::One => (process::mpirun(row.processes), None),
+        On::Two => (Nodes::mpirun(row.processes), Nodes::sent()),
     };
     command.arg(&place.trainer).arg("--config");
     command.arg(root().join("configs/minilm-squad1.toml"));
     command.arg("--run-dir").arg(&run_dir);
     command.args(settings(row, place, options));
     process::run(command.current_dir(root()))?;
-    let after = Nodes::sent();
+    let sent = before.and_then(|before| Some((Nodes::sent()? - before) / STEPS as f64));
     let metrics = read(&run_dir.join("metrics.json"))?;
     fs::remove_dir_all(&run_dir).map_err(|error| format!("{}: {error}", run_dir.display()))?;
-    let sent = match row.nodes {
-        On::One => None,
-        On::Two => before
-            .zip(after)
-            .map(|(before, after)| (after - before) / STEPS as f64),
-    };
-    of_metrics(&metrics, row.processes * options.batch * STEPS, sent)
+    of_metrics(&metrics, sent)
 }
 
 fn settings(row: &Row, place: &Place, options: &Options) -> Vec<String> {
-    let questions = place.questions.display();
-    let init = if place.pretrained {
-        "pretrained"
-    } else {
-        "random"
-    };
-    let mut settings = vec![
-        format!("model.source={}", place.model.display()),
-        format!("model.init={init}"),
-        format!("train.files={questions}"),
-        format!("dev.file={questions}"),
-        format!("train.batch_size={}", options.batch),
-        format!("train.max_steps={STEPS}"),
-    ];
+    let mut settings = Vec::from(place.settings());
+    settings.push(format!("train.batch_size={}", options.batch));
+    settings.push(format!("train.max_steps={STEPS}"));
     let fixed = [
         "dev.first=1",
         "dev.every_epochs=0",
@@ -170,19 +140,16 @@ fn settings(row: &Row, place: &Place, options: &Options) -> Vec<String> {
         "run.device=ndarray",
         "run.threads=1",
     ];
-    let way = WAYS.iter().find(|(name, ..)| *name == row.way);
-    let of_way = way.map_or(&[][..], |(_, settings, _)| settings);
-    settings.extend(fixed.iter().chain(of_way).map(ToString::to_string));
+    settings.extend(fixed.iter().chain(row.settings).map(ToString::to_string));
     settings
 }
 
-fn of_metrics(metrics: &Value, windows: usize, sent: Option<f64>) -> Result<Run, String> {
-    let windows_per_second = figure(metrics, "features_per_second")?;
+fn of_metrics(metrics: &Value, sent: Option<f64>) -> Result<Run, String> {
     // One process waits for nobody, and says nothing of it.
     let waited = metrics["communication_seconds"].as_f64().unwrap_or(0.0);
     Ok(Run {
-        windows_per_second,
-        waiting: waited * windows_per_second / windows as f64,
+        windows_per_second: figure(metrics, "features_per_second")?,
+        waiting: waited / figure(metrics, "training_seconds")?,
         sent,
     })
 }
@@ -215,7 +182,9 @@ fn table(rows: &[Row], parameters: f64) -> String {
         let processes = row.processes as f64;
         let speedup = rate(row) / alone;
         let sent = row.runs.iter().find_map(|run| run.sent);
-        let least = row.passes * (processes - 1.0) / processes * parameters;
+        // How often a rank must send (n - 1) / n of the parameters.
+        let passes = if row.way == "fsdp, full" { 3.0 } else { 2.0 };
+        let least = passes * (processes - 1.0) / processes * parameters;
         let name = match row.processes {
             1 => "none",
             _ => row.way,
@@ -247,13 +216,12 @@ mod tests {
 
     #[test]
     fn a_row_tells_speedup_and_the_share_of_waiting() {
-        // 80 windows in 8 s, then 160 in 10 s, 2.5 of them waiting.
-        let alone = json!({"features_per_second": 10.0, "communication_seconds": null});
-        let two = json!({"features_per_second": 16.0, "communication_seconds": 2.5});
+        let figures = |rate: f64, seconds: f64, waited| json!({"features_per_second": rate, "training_seconds": seconds, "communication_seconds": waited});
+        let (alone, two) = (figures(10.0, 8.0, None), figures(16.0, 10.0, Some(2.5)));
         let mut rows = rows();
         rows.truncate(2);
-        rows[0].runs = vec![of_metrics(&alone, 80, None).unwrap()];
-        rows[1].runs = vec![of_metrics(&two, 160, Some(50e6)).unwrap()];
+        rows[0].runs = vec![of_metrics(&alone, None).unwrap()];
+        rows[1].runs = vec![of_metrics(&two, Some(50e6)).unwrap()];
         let text = table(&rows, 90e6);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(
@@ -266,6 +234,6 @@ mod tests {
             lines[3]
         );
         assert!(lines[3].ends_with("| 25 % | 50 | 90 |"), "{}", lines[3]);
-        assert!(of_metrics(&json!({}), 1, None).is_err());
+        assert!(of_metrics(&json!({}), None).is_err());
     }
 }

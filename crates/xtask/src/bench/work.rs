@@ -44,22 +44,10 @@ pub(super) fn measure(
 
 fn train(device: &str, side: &Side, place: &Place, options: &Options) -> Result<Measured, String> {
     let run_dir = place.scratch.join("run");
-    let questions = place.questions.display();
     let precision = if side.medium { "medium" } else { "highest" };
     let settings = [
-        format!("model.source={}", place.model.display()),
-        format!(
-            "model.init={}",
-            if place.pretrained {
-                "pretrained"
-            } else {
-                "random"
-            }
-        ),
-        format!("train.files={questions}"),
         format!("train.batch_size={}", options.batch),
         format!("train.max_steps={}", options.steps),
-        format!("dev.file={questions}"),
         format!("windows.max_seq_length={}", options.max_length),
         format!("windows.doc_stride={}", options.stride),
         format!("run.device={device}"),
@@ -82,7 +70,8 @@ fn train(device: &str, side: &Side, place: &Place, options: &Options) -> Result<
         "dev.every_epochs=0",
         "checkpoints.every_epochs=0",
     ]);
-    let finished = process::run(command.args(settings).current_dir(root()))?;
+    command.args(place.settings()).args(settings);
+    let finished = process::run(command.current_dir(root()))?;
     let metrics = read(&run_dir.join("metrics.json"))?;
     fs::remove_dir_all(&run_dir).map_err(|error| format!("{}: {error}", run_dir.display()))?;
     measured(&metrics, finished.peak_memory)
