@@ -106,31 +106,18 @@ impl Kernels for NdArray {
         keep: bool,
     ) -> (NdArrayTensor, Option<NdArrayTensor>) {
         let shape = [Self::dims(input)[0], Self::dims(weight)[1]];
-        let [output] = filled::<Self, 1>([&shape], |[output]| {
-            let [input, weight, bias] = [input, weight, bias].map(Self::values);
-            linear::forward(&input, &weight, &bias, output);
-            if activation == Activation::Gelu && !keep {
-                for_each_chunk(
-                    [(output, CHUNK)],
-                    || (),
-                    |(), _, [out]| linear::gelu_in_place(out),
-                );
-            }
-        });
-        match activation {
-            Activation::Gelu if keep => {
-                let [activated] = filled::<Self, 1>([&shape], |[activated]| {
-                    let given = Self::values(&output);
-                    for_each_chunk(
-                        [(activated, CHUNK)],
-                        || (),
-                        |(), index, [out]| linear::gelu(&given[index * CHUNK..], out),
-                    );
-                });
-                (activated, Some(output))
-            }
-            _ => (output, None),
+        let operands = [input, weight, bias].map(Self::values);
+        let operands = operands.each_ref().map(|values| &values[..]);
+        if activation == Activation::Gelu && keep {
+            let [output, given] = filled::<Self, 2>([&shape, &shape], |[output, given]| {
+                linear::forward(operands, activation, output, Some(given));
+            });
+            return (output, Some(given));
         }
+        let [output] = filled::<Self, 1>([&shape], |[output]| {
+            linear::forward(operands, activation, output, None);
+        });
+        (output, None)
     }
 
     fn linear_backward(

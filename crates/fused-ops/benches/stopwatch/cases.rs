@@ -1,6 +1,6 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use fused_ops::{
-    Activation, AdamW, Dropout, DropoutKey, PackedLengths, adamw_step, attention,
+    Activation, AdamW, Dropout, DropoutKey, PackedLengths, adamw_step, attention_qkv_packed,
     dropout_add_layer_norm, linear, reference, span_cross_entropy,
 };
 
@@ -58,24 +58,20 @@ impl Request<'_> {
         })
     }
 
+    /// Query, key and value side by side, as the encoder's one product gives them.
     fn attention(self, hidden: usize) -> Box<dyn FnMut()> {
-        let [query, key, value] = [1, 2, 3].map(|seed| self.matrix(seed, [tokens(), hidden]));
+        let qkv = self.matrix(1, [tokens(), 3 * hidden]);
         let (lengths, dropout) = (PackedLengths::new(&LENGTHS), self.dropout());
         let op = pick(
             self.form,
-            attention as fn(_, _, _, &_, _, _) -> _,
-            reference::attention,
+            attention_qkv_packed as fn(_, &_, _, _) -> _,
+            |qkv: Tensor<2>, lengths, heads, dropout| {
+                let parts = qkv.chunk(3, 1);
+                let [query, key, value] = parts.try_into().expect("three parts");
+                reference::attention(query, key, value, lengths, heads, dropout)
+            },
         );
-        self.run(move || {
-            op(
-                query.clone(),
-                key.clone(),
-                value.clone(),
-                &lengths,
-                HEADS,
-                dropout,
-            )
-        })
+        self.run(move || op(qkv.clone(), &lengths, HEADS, dropout))
     }
 
     fn norm(self, hidden: usize) -> Box<dyn FnMut()> {

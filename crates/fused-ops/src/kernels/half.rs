@@ -2,8 +2,9 @@
 
 use pulp::Arch;
 
-use super::linear::{gelu, gelu_backward};
+use super::linear::{finish, gelu_backward};
 use super::vector::vectorised;
+use crate::Activation;
 
 /// Numbers converted at a time for what computes in `f32`.
 const AT_ONCE: usize = 256;
@@ -38,14 +39,31 @@ pub(crate) fn widen(halves: &[u16], values: &mut [f32]) {
     );
 }
 
-/// [`gelu`] of `bf16`, computed in `f32`.
-pub(crate) fn gelu_of_half(input: &[u16], output: &mut [u16]) {
+/// [`finish`] of a `bf16` product with an `f32` bias, computed in `f32`: without `output`, the
+/// result takes the product's place.
+pub(crate) fn finish_half(
+    product: &mut [u16],
+    bias: &[f32],
+    activation: Activation,
+    mut output: Option<&mut [u16]>,
+) {
     let (mut x, mut y) = ([0.0; AT_ONCE], [0.0; AT_ONCE]);
-    for (input, output) in input.chunks(AT_ONCE).zip(output.chunks_mut(AT_ONCE)) {
-        let (x, y) = (&mut x[..input.len()], &mut y[..input.len()]);
-        widen(input, x);
-        gelu(x, y);
-        round(y, output);
+    let mut start = 0;
+    for row in product.chunks_exact_mut(bias.len().max(1)) {
+        for (halves, bias) in row.chunks_mut(AT_ONCE).zip(bias.chunks(AT_ONCE)) {
+            let len = halves.len();
+            let (x, y) = (&mut x[..len], &mut y[..len]);
+            widen(halves, x);
+            match &mut output {
+                Some(output) => {
+                    finish(x, bias, activation, Some(y));
+                    round(y, &mut output[start..start + len]);
+                }
+                None => finish(x, bias, activation, None),
+            }
+            round(x, halves);
+            start += len;
+        }
     }
 }
 
@@ -88,5 +106,32 @@ mod tests {
         widen(&halves, &mut back);
         assert_eq!(back[..2], [1.0, -2.5]);
         assert!(back[7].is_nan());
+    }
+
+    /// Rows of 600, which take three pieces each, the last a short one.
+    #[test]
+    fn a_product_is_finished_as_in_f32_up_to_rounding() {
+        let bias: Vec<f32> = (0..600).map(|i| (i as f32 * 0.37).sin()).collect();
+        let product: Vec<f32> = (0..1800).map(|i| (i as f32 * 0.11).cos()).collect();
+        let mut halves = vec![0; 1800];
+        round(&product, &mut halves);
+        let mut wide = product;
+        widen(&halves, &mut wide);
+        let rounded = |values: &[f32]| {
+            let mut halves = vec![0; 1800];
+            round(values, &mut halves);
+            halves
+        };
+        for activation in [Activation::Identity, Activation::Gelu] {
+            let (mut expected, mut stands) = (wide.clone(), halves.clone());
+            finish(&mut expected, &bias, activation, None);
+            finish_half(&mut stands, &bias, activation, None);
+            assert_eq!(stands, rounded(&expected), "{activation:?} in place");
+        }
+        let (mut sums, mut activated) = (wide, vec![0.0; 1800]);
+        finish(&mut sums, &bias, Activation::Gelu, Some(&mut activated));
+        let mut output = vec![0x7FC0; 1800];
+        finish_half(&mut halves, &bias, Activation::Gelu, Some(&mut output));
+        assert_eq!((halves, output), (rounded(&sums), rounded(&activated)));
     }
 }

@@ -3,6 +3,7 @@ use pulp::Arch;
 use super::math::normal;
 use super::vector::vectorised;
 use super::workers::for_each_chunk;
+use crate::Activation;
 #[cfg(feature = "ndarray")]
 pub(crate) use products::{backward, forward};
 
@@ -13,29 +14,44 @@ pub(super) const ROWS_PER_TASK: usize = 64;
 /// The products of a linear layer, for backends that bring no better ones.
 #[cfg(feature = "ndarray")]
 mod products {
-    use super::ROWS_PER_TASK;
+    use super::{ROWS_PER_TASK, finish};
+    use crate::Activation;
     use crate::kernels::gemm::{Matrix, Target, Threads, multiply};
     use crate::kernels::workers::for_each_chunk;
 
-    /// `input [rows, in] · weight [in, out] + bias` to `output [rows, out]`.
-    pub(crate) fn forward(input: &[f32], weight: &[f32], bias: &[f32], output: &mut [f32]) {
+    /// `activation(input [rows, in] · weight [in, out] + bias)` to `output [rows, out]`, and what
+    /// GELU was given to `given`, where that is asked for.
+    pub(crate) fn forward(
+        [input, weight, bias]: [&[f32]; 3],
+        activation: Activation,
+        output: &mut [f32],
+        given: Option<&mut [f32]>,
+    ) {
         let (outputs, inputs) = (bias.len(), weight.len() / bias.len().max(1));
         let rows = output.len() / outputs.max(1);
+        let block = ROWS_PER_TASK * outputs.max(1);
+        let product = |target: &mut [f32]| {
+            multiply(
+                Target::new(target, outputs),
+                false,
+                Matrix::new(input, rows, inputs, inputs),
+                Matrix::new(weight, inputs, outputs, outputs),
+                Threads::All,
+            );
+        };
+        let Some(given) = given else {
+            product(output);
+            return for_each_chunk(
+                [(output, block)],
+                || (),
+                |(), _, [output]| finish(output, bias, activation, None),
+            );
+        };
+        product(given);
         for_each_chunk(
-            [(output, ROWS_PER_TASK * outputs.max(1))],
+            [(given, block), (output, block)],
             || (),
-            |(), _, [output]| {
-                for row in output.chunks_exact_mut(outputs) {
-                    row.copy_from_slice(bias);
-                }
-            },
-        );
-        multiply(
-            Target::new(output, outputs),
-            true,
-            Matrix::new(input, rows, inputs, inputs),
-            Matrix::new(weight, inputs, outputs, outputs),
-            Threads::All,
+            |(), _, [given, output]| finish(given, bias, activation, Some(output)),
         );
     }
 
@@ -101,20 +117,6 @@ pub(crate) fn add_rows(rows: &[f32], sums: &mut [f32]) {
     );
 }
 
-/// Adds a row to every row of a matrix.
-#[cfg(feature = "tch")]
-pub(crate) fn add_row(matrix: &mut [f32], row: &[f32]) {
-    vectorised(
-        Arch::new(),
-        #[inline(always)]
-        || {
-            for sums in matrix.chunks_exact_mut(row.len().max(1)) {
-                add_to(sums, row);
-            }
-        },
-    );
-}
-
 /// Adds a row to `sums`, number by number.
 #[inline(always)]
 fn add_to(sums: &mut [f32], row: &[f32]) {
@@ -123,34 +125,47 @@ fn add_to(sums: &mut [f32], row: &[f32]) {
     }
 }
 
-/// `x Φ(x)` of every element, on this thread.
-pub(crate) fn gelu(input: &[f32], output: &mut [f32]) {
+/// What comes after a linear layer's product, on this thread: adds the bias to every row and
+/// activates the sum, into `output` or else where it stands.
+pub(crate) fn finish(
+    product: &mut [f32],
+    bias: &[f32],
+    activation: Activation,
+    mut output: Option<&mut [f32]>,
+) {
+    let width = bias.len().max(1);
     vectorised(
         Arch::new(),
         #[inline(always)]
         || {
-            for (out, x) in output.iter_mut().zip(input) {
-                *out = x * normal(*x).0;
+            let rows = product.chunks_exact_mut(width);
+            match (activation, &mut output) {
+                (Activation::Identity, _) => rows.for_each(|sums| add_to(sums, bias)),
+                (Activation::Gelu, None) => rows.for_each(|row| {
+                    for (x, bias) in row.iter_mut().zip(bias) {
+                        *x = gelu(*x + bias);
+                    }
+                }),
+                (Activation::Gelu, Some(output)) => {
+                    for (row, output) in rows.zip(output.chunks_exact_mut(width)) {
+                        for ((x, out), bias) in row.iter_mut().zip(output).zip(bias) {
+                            *x += bias;
+                            *out = gelu(*x);
+                        }
+                    }
+                }
             }
         },
     );
 }
 
-/// The same where it stands.
-#[cfg(feature = "ndarray")]
-pub(crate) fn gelu_in_place(values: &mut [f32]) {
-    vectorised(
-        Arch::new(),
-        #[inline(always)]
-        || {
-            for x in values.iter_mut() {
-                *x *= normal(*x).0;
-            }
-        },
-    );
+/// `x Φ(x)` (Hendrycks & Gimpel 2016).
+#[inline(always)]
+fn gelu(x: f32) -> f32 {
+    x * normal(x).0
 }
 
-/// The gradient of the input of [`gelu`], `grad (Φ(x) + x φ(x))`, on this thread.
+/// The gradient of what GELU was given, `grad (Φ(x) + x φ(x))`, on this thread.
 pub(crate) fn gelu_backward(input: &[f32], grad: &[f32], output: &mut [f32]) {
     vectorised(
         Arch::new(),
@@ -162,4 +177,26 @@ pub(crate) fn gelu_backward(input: &[f32], grad: &[f32], output: &mut [f32]) {
             }
         },
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_is_finished_in_place_or_into_another_buffer() {
+        let (product, bias) = ([1.0, -2.0, 0.5, 3.0], [0.5, 2.0]);
+        let (sums, activated) = ([1.5, 0.0, 1.0, 5.0], [1.5, 0.0, 1.0, 5.0].map(gelu));
+        let mut stands = product;
+        finish(&mut stands, &bias, Activation::Identity, None);
+        assert_eq!(stands, sums);
+        stands = product;
+        finish(&mut stands, &bias, Activation::Gelu, None);
+        assert_eq!(stands, activated);
+        let mut output = [f32::NAN; 4];
+        stands = product;
+        finish(&mut stands, &bias, Activation::Gelu, Some(&mut output));
+        assert_eq!((stands, output), (sums, activated));
+        assert!((activated[2] - 0.841_344_7).abs() < 1e-6 && activated[3] < sums[3]);
+    }
 }

@@ -3,33 +3,28 @@
 
 use burn::backend::libtorch::TchTensor;
 use tch::{Device, Kind, Tensor};
-use torch_shim::{Precision, float32_matmul_precision, sequentially};
+use torch_shim::sequentially;
 
 use super::memory::{cast, halves, halves_mut, slice, slice_mut};
 use crate::Activation;
 use crate::host::Host;
-use crate::kernels::half::{self, gelu_backward_of_half, gelu_of_half};
-use crate::kernels::linear::{self, add_row, add_up, gelu, gelu_backward};
+use crate::kernels::half::{self, finish_half, gelu_backward_of_half};
+use crate::kernels::linear::{self, add_up, gelu_backward};
 use crate::kernels::workers::{for_each, for_each_chunk};
 
 type LibTorch = burn::backend::LibTorch;
 
-/// The most rows of a block: about as many as stay in a core's cache, and more where every product
-/// first converts the whole weight.
-fn most_rows(kind: Kind) -> usize {
-    match kind == Kind::Float && float32_matmul_precision() != Precision::Medium {
-        true => 256,
-        false => 512,
-    }
-}
+/// The most rows of a block. (From 256 down MKL multiplies without packing, which takes up to half
+/// as long again at BERT-base's width; with `medium` each product converts the whole weight first.)
+const MOST_ROWS: usize = 512;
 
-/// Equal parts of at most `most`, the same on any number of threads so that sums are; an even
+/// Equal parts of at most [`MOST_ROWS`], the same on any number of threads so that sums are; an even
 /// number of them, which two or four threads share evenly.
-fn blocks(len: usize, most: usize) -> Vec<(i64, i64)> {
+fn blocks(len: usize) -> Vec<(i64, i64)> {
     let parts = match len {
         0..64 => 1,
         64..256 => 2,
-        len => len.div_ceil(most).next_multiple_of(4),
+        len => len.div_ceil(MOST_ROWS).next_multiple_of(4),
     };
     let size = len.div_ceil(parts).max(1);
     let starts = (0..len).step_by(size);
@@ -57,11 +52,11 @@ pub(super) fn forward(
     keep: bool,
 ) -> (TchTensor, Option<TchTensor>) {
     let kind = input.tensor.kind();
-    let [weight, bias] = [weight, bias].map(|tensor| cast(tensor, kind));
+    let (weight, bias) = (cast(weight, kind), cast(bias, Kind::Float));
     let shape = [LibTorch::dims(input)[0], LibTorch::dims(&weight)[1]];
     let output = empty(shape, kind);
     let given = (activation == Activation::Gelu && keep).then(|| empty(shape, kind));
-    let blocks = blocks(shape[0], most_rows(kind));
+    let blocks = blocks(shape[0]);
     for_each(
         blocks.len(),
         || (),
@@ -69,43 +64,32 @@ pub(super) fn forward(
             let block = blocks[index];
             let (input, output) = (rows(input, block), rows(&output, block));
             sequentially(|| {
-                let product = match (activation, &given) {
-                    (Activation::Identity, _) => output.shallow_clone(),
-                    (Activation::Gelu, Some(given)) => rows(given, block),
-                    (Activation::Gelu, None) => output.empty_like(),
-                };
+                let given = given.as_ref().map(|given| rows(given, block));
+                let product = given.as_ref().unwrap_or(&output);
                 // Not `addmm`, which does not heed the precision of products that was asked for.
-                mm(&product, &input, &whole(&weight));
-                add_bias(&product, &bias);
-                if activation == Activation::Gelu {
-                    activate(&product, &output);
-                }
+                mm(product, &input, &whole(&weight));
+                let output = given.as_ref().map(|_| &output);
+                finish(product, &bias, activation, output);
             });
         },
     );
     (output, given)
 }
 
-/// Adds a row to every row of a block.
-fn add_bias(block: &Tensor, bias: &TchTensor) {
-    match block.kind() {
-        Kind::Float => {
-            let bias = slice(&bias.tensor);
-            // SAFETY: the block is this task's alone.
-            #[allow(unsafe_code)]
-            add_row(unsafe { slice_mut(block) }, bias);
-        }
-        _ => drop(block.shallow_clone().g_add_(&bias.tensor)),
-    }
-}
-
-/// GELU of a block.
+/// Adds the bias to every row of a block and activates it, into `output` or where it stands.
 #[allow(unsafe_code)]
-fn activate(input: &Tensor, output: &Tensor) {
-    // SAFETY: the block is this task's alone.
-    match input.kind() {
-        Kind::Float => gelu(slice(input), unsafe { slice_mut(output) }),
-        _ => gelu_of_half(halves(input), unsafe { halves_mut(output) }),
+fn finish(product: &Tensor, bias: &TchTensor, activation: Activation, output: Option<&Tensor>) {
+    let bias = slice(&bias.tensor);
+    // SAFETY: both blocks are this task's alone, and of different tensors.
+    match product.kind() {
+        Kind::Float => {
+            let (product, output) = unsafe { (slice_mut(product), output.map(|o| slice_mut(o))) };
+            linear::finish(product, bias, activation, output);
+        }
+        _ => {
+            let (product, output) = unsafe { (halves_mut(product), output.map(|o| halves_mut(o))) };
+            finish_half(product, bias, activation, output);
+        }
     }
 }
 
@@ -125,7 +109,7 @@ pub(super) fn backward(
         Some(_) => TchTensor::new(grad.tensor.empty_like()),
         None => grad.clone(),
     };
-    let by_rows = blocks(LibTorch::dims(input)[0], most_rows(kind));
+    let by_rows = blocks(LibTorch::dims(input)[0]);
     let mut sums = vec![0.0f32; by_rows.len() * outputs];
     for_each_chunk(
         [(&mut sums, outputs)],
@@ -143,7 +127,7 @@ pub(super) fn backward(
         },
     );
     let to_weight = empty([inputs, outputs], kind);
-    let by_columns = blocks(inputs, most_rows(kind));
+    let by_columns = blocks(inputs);
     for_each(
         by_columns.len(),
         || (),
