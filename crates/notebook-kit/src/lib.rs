@@ -38,7 +38,7 @@ pub use measure::{Measured, measure, padded};
 pub use mistakes::{Mistake, labelled_range, right_labels};
 pub use plot::{Bars, Lines, heat_map, histogram};
 pub use progress::PlainLines;
-pub use ranks::{Ranks, RanksRun};
+pub use ranks::{RanksRun, train_by_ranks};
 pub use table::{Table, decimals};
 pub use thresholds::{AtThreshold, scored, surest_mistake, threshold_curve};
 pub use trained::{device, fine_tuning, trained_model};

@@ -13,10 +13,6 @@ use crate::display::{Html, RichDisplay};
 use crate::guarded::Guarded;
 use crate::table::{Table, decimals};
 
-/// So many processes on this machine that train together, each with a part of every batch.
-#[derive(Clone, Copy, Debug)]
-pub struct Ranks(usize);
-
 /// What a run by several processes left in its folder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RanksRun {
@@ -38,47 +34,67 @@ const PACKAGES: &str = "libopenmpi-dev openmpi-bin libclang-dev";
 /// With a few steps, and little beside them.
 const SETTINGS: [&str; 2] = ["dev.first=8", "checkpoints.every_epochs=0"];
 
-impl Ranks {
-    /// As many processes as this.
-    pub fn new(processes: usize) -> Self {
-        Self(processes)
+/// Makes the same few steps of the quick start with each of these numbers of processes, by DDP: every step with
+/// `batch_size` windows, which the processes share, as they share the cores. Settings are laid over it, and the lines of
+/// rank 0 are printed as they come. The processes are of the `trainer` command, which is built with MPI if need be.
+/// Where there is no MPI, a line says what to install, and there is nothing to show.
+///
+/// # Errors
+/// If a number of processes does not divide the batch, the command cannot be built, or a run fails: the lines above say
+/// why. Where nothing may be skipped (`SQUAD_BURN_NO_SKIP`), if there is no MPI.
+pub fn train_by_ranks(
+    processes: &[usize],
+    batch_size: usize,
+    settings: &[&str],
+) -> Result<Vec<RanksRun>, Error> {
+    if let Some(count) = processes
+        .iter()
+        .find(|count| !batch_size.is_multiple_of(**count))
+    {
+        let line = format!("{count} processes do not divide a batch of {batch_size} windows");
+        return Err(failed(line));
     }
-
-    /// Makes a few steps of the quick start by DDP, with settings laid over it, and prints the lines of rank 0 as they
-    /// come. They are processes of the `trainer` command, which is built with MPI if need be. Where there is no MPI,
-    /// a line says what to install, and there is nothing to show.
-    ///
-    /// # Errors
-    /// If the command cannot be built, or the run fails: the lines above say why. Where nothing may be skipped
-    /// (`SQUAD_BURN_NO_SKIP`), if there is no MPI.
-    pub fn run(self, settings: &[&str]) -> Result<Option<RanksRun>, Error> {
-        if !has_mpirun() {
-            return without_mpi(std::env::var_os("SQUAD_BURN_NO_SKIP").is_some());
-        }
-        let trainer = trainer_with_mpi()?;
-        let run_dir = fresh_run_dir(&format!("ranks-{}", self.0))?;
-        let steps = match std::env::var_os("NOTEBOOKS_QUICK") {
+    if !has_mpirun() {
+        return without_mpi(std::env::var_os("SQUAD_BURN_NO_SKIP").is_some());
+    }
+    let trainer = trainer_with_mpi()?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let run = |count: &usize| {
+        let run_dir = fresh_run_dir(&format!("ranks-{count}"))?;
+        let mut command = launcher(*count, &trainer);
+        command.arg("--run-dir").arg(&run_dir).args(SETTINGS);
+        command.arg(match std::env::var_os("NOTEBOOKS_QUICK") {
             None => "train.max_steps=8",
             Some(_) => "train.max_steps=2",
-        };
-        let settings = [&SETTINGS, &[steps][..], settings].concat();
-        let mut command = self.launcher(&trainer);
-        command.arg("--run-dir").arg(&run_dir).args(settings);
+        });
+        command
+            .args(shares(*count, batch_size, cores))
+            .args(settings);
         println!("{}", words(&command));
         succeed(command.current_dir(root()))?;
-        RanksRun::read(&run_dir).map(Some)
-    }
+        RanksRun::read(&run_dir)
+    };
+    processes.iter().map(run).collect()
+}
 
-    /// The command alone, or under mpirun, which would bind each of two ranks to one core, threads or not.
-    fn launcher(self, trainer: &Path) -> Command {
-        if self.0 == 1 {
-            return Command::new(trainer);
-        }
-        let mut command = mpirun(self.0);
-        command.args(["--bind-to", "none"]).arg(trainer);
-        command.arg("distributed.strategy=ddp");
-        command
+/// What each of so many processes takes of a batch and of the cores.
+fn shares(processes: usize, batch_size: usize, cores: usize) -> [String; 2] {
+    let threads = (cores / processes).max(1);
+    [
+        format!("train.batch_size={}", batch_size / processes),
+        format!("run.threads={threads}"),
+    ]
+}
+
+/// The command alone, or under mpirun, which would bind each of two ranks to one core, threads or not.
+fn launcher(processes: usize, trainer: &Path) -> Command {
+    if processes == 1 {
+        return Command::new(trainer);
     }
+    let mut command = mpirun(processes);
+    command.args(["--bind-to", "none"]).arg(trainer);
+    command.arg("distributed.strategy=ddp");
+    command
 }
 
 impl RanksRun {
@@ -129,13 +145,13 @@ impl RichDisplay for Vec<RanksRun> {
     }
 }
 
-fn without_mpi(is_needed: bool) -> Result<Option<RanksRun>, Error> {
+fn without_mpi(is_needed: bool) -> Result<Vec<RanksRun>, Error> {
     let line = format!("there is no MPI on this machine: install it (Debian: {PACKAGES})");
     match is_needed {
         true => Err(failed(line)),
         false => {
             println!("SKIPPED: {line}");
-            Ok(None)
+            Ok(Vec::new())
         }
     }
 }
@@ -226,13 +242,7 @@ mod tests {
 
     #[test]
     fn one_process_needs_no_launcher() {
-        let told = |ranks| {
-            words(
-                Ranks::new(ranks)
-                    .launcher("target/trainer".as_ref())
-                    .arg("a=1"),
-            )
-        };
+        let told = |ranks| words(launcher(ranks, "target/trainer".as_ref()).arg("a=1"));
         assert_eq!(told(1), "trainer a=1");
         let (told, end) = (
             told(2),
@@ -242,8 +252,22 @@ mod tests {
     }
 
     #[test]
+    fn processes_share_batch_and_cores() {
+        assert_eq!(shares(1, 16, 5), ["train.batch_size=16", "run.threads=5"]);
+        assert_eq!(shares(2, 16, 5), ["train.batch_size=8", "run.threads=2"]);
+        assert_eq!(shares(8, 16, 5), ["train.batch_size=2", "run.threads=1"]);
+        let error = train_by_ranks(&[1, 3], 16, &[]).unwrap_err().to_string();
+        let line = "3 processes do not divide a batch of 16 windows";
+        assert!(
+            error.contains(line) && error.lines().count() == 1,
+            "{error}"
+        );
+        assert!(train_by_ranks(&[0], 16, &[]).is_err());
+    }
+
+    #[test]
     fn without_mpi_a_line_says_what_is_missing() {
-        assert_eq!(without_mpi(false).unwrap(), None);
+        assert_eq!(without_mpi(false).unwrap(), []);
         let error = without_mpi(true).unwrap_err().to_string();
         assert!(
             error.contains("openmpi-bin") && error.lines().count() == 1,

@@ -81,22 +81,9 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
         .row(&[&"f64", &double.ms(), &""])
         .row(&[&"f32", &single.ms(), &format!("{error:.0e}")]);
     // Cell 9.
-    let cores = std::thread::available_parallelism()?.get();
-    let mut runs = Vec::<RanksRun>::new();
-    for ranks in [1, 2] {
-        let part = format!("train.batch_size={}", 16 / ranks);
-        let threads = format!("run.threads={}", (cores / ranks).max(1));
-        runs.extend(Ranks::new(ranks).run(&["train.dropout=false", &part, &threads])?);
-    }
-    &runs;
+    train_by_ranks(&[1, 2], 16, &["train.dropout=false"])?;
     // Cell 10.
-    let mut runs = Vec::<RanksRun>::new();
-    for ranks in [1, 2] {
-        let part = format!("train.batch_size={}", 16 / ranks);
-        let threads = format!("run.threads={}", (cores / ranks).max(1));
-        runs.extend(Ranks::new(ranks).run(&["train.dropout=true", &part, &threads])?);
-    }
-    &runs;
+    train_by_ranks(&[1, 2], 16, &["train.dropout=true"])?;
     // Cell 11.
     finished("07-faster-and-larger");
     Ok(())
