@@ -15,6 +15,7 @@
 #include <ATen/ops/native_layer_norm_backward.h>
 #include <c10/core/Stream.h>
 #include <omp.h>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 
@@ -34,6 +35,10 @@ CUDAStream getCurrentCUDAStream(DeviceIndex device);
 #endif
 
 namespace {
+
+// oneDNN keeps kernels for the last 1024 shapes of products, some megabytes each, and batches bring new shapes all the time:
+// gigabytes after a few hundred steps. It reads this before its first product; before main there is no other thread.
+const int fewer_kernels = setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128", /*overwrite=*/0);
 
 template <class F>
 char* caught(F&& body) {
