@@ -19,3 +19,31 @@ pub use layer_norm::layer_norm_backward;
 pub use optimizer::{FusedAdamW, fused_adamw};
 pub use precision::{Precision, float32_matmul_precision, set_float32_matmul_precision};
 pub use threads::sequentially;
+
+#[cfg(all(test, target_os = "linux"))] // Which tells what a process holds.
+mod tests {
+    use tch::{Device, Kind, Tensor};
+
+    fn resident_mib() -> usize {
+        let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1));
+        kib.and_then(|kib| kib.parse::<usize>().ok()).expect("KiB") / 1024
+    }
+
+    #[test]
+    fn kernels_of_shapes_that_are_past_go() {
+        let tensor = |rows, columns| Tensor::ones([rows, columns], (Kind::BFloat16, Device::Cpu));
+        let products = |rows: std::ops::Range<i64>| {
+            for rows in rows {
+                let _ = tensor(rows, 384).mm(&tensor(384, 1536));
+                let _ = tensor(384, rows).mm(&tensor(rows, 1536));
+            }
+        };
+        products(300..400);
+        let before = resident_mib();
+        products(400..700);
+        let more = resident_mib().saturating_sub(before);
+        assert!(more < 120, "{more} MiB more after 600 products");
+    }
+}

@@ -36,9 +36,14 @@ CUDAStream getCurrentCUDAStream(DeviceIndex device);
 
 namespace {
 
-// oneDNN keeps kernels for the last 1024 shapes of products, some megabytes each, and batches bring new shapes all the time:
-// gigabytes after a few hundred steps. It reads this before its first product; before main there is no other thread.
-const int fewer_kernels = setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128", /*overwrite=*/0);
+// oneDNN keeps kernels for the last 1024 shapes of products, some megabytes each, and PyTorch's wrapper of it holds as many in each
+// thread. Batches bring new shapes all the time: gigabytes after a few hundred steps. Both read this before their first product; before
+// main there is no other thread.
+int keep_fewer_kernels() {
+  setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128", /*overwrite=*/0);
+  return setenv("LRU_CACHE_CAPACITY", "64", /*overwrite=*/0);
+}
+const int fewer_kernels = keep_fewer_kernels();
 
 template <class F>
 char* caught(F&& body) {
