@@ -126,7 +126,7 @@ fn add_to(sums: &mut [f32], row: &[f32]) {
 }
 
 /// What comes after a linear layer's product, on this thread: adds the bias to every row and
-/// activates the sum, into `output` or else where it stands.
+/// activates the sum, into `output` (of GELU alone) or else where it stands.
 pub(crate) fn finish(
     product: &mut [f32],
     bias: &[f32],
