@@ -62,7 +62,7 @@ pub enum Error {
     },
     /// Another process has failed and says why.
     #[error("another rank has failed")]
-    OtherRank {
+    PeerFailed {
         /// Its exit status.
         exit_code: u8,
     },
@@ -78,14 +78,14 @@ impl Error {
             }
             Self::Group(_) => 1,
             Self::Rank { source, .. } => source.exit_code(),
-            Self::OtherRank { exit_code } => *exit_code,
+            Self::PeerFailed { exit_code } => *exit_code,
             _ => 2,
         }
     }
 
     /// Whether other processes of the run do not know of it: they wait for this one, so say the error and
     /// call [`abort`](process_group::ProcessGroup::abort).
-    pub fn leaves_others_waiting(&self) -> bool {
+    pub fn must_abort_group(&self) -> bool {
         match self {
             Self::Group(_) => true,
             Self::Rank { is_known, .. } => !is_known,

@@ -62,7 +62,7 @@ pub use config::{
 };
 pub use data::{Questions, read_questions};
 pub use device::{DeviceInfo, absent_devices, device, devices, warn_without_gpu};
-pub use distributed::all_ready;
+pub use distributed::check_all_ranks;
 pub use error::Error;
 pub use evaluate::{Evaluation, Timings, evaluate, evaluate_logits, gold_answers, score};
 pub use fetch::{DatasetFile, FetchEvent, FetchOptions, Manifest, fetch_file};

@@ -9,7 +9,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::{Config, Init, Strategy};
 use crate::data::{Questions, digest, read_questions};
 use crate::device::{DeviceInfo, device_of_rank, set_precision, warn_without_gpu};
-use crate::distributed::{self, agree};
+use crate::distributed::{self, assert_same_on_all_ranks};
 use crate::evaluate::evaluate_logits;
 use crate::observer::Observer;
 use crate::optimizer::Optimizer;
@@ -100,12 +100,12 @@ impl Prepared {
     }
 
     /// Whether all ranks begin with the same.
-    pub(crate) fn agree(&self, group: &dyn ProcessGroup) -> Result<(), Error> {
+    pub(crate) fn assert_same_on_all_ranks(&self, group: &dyn ProcessGroup) -> Result<(), Error> {
         let dev = digest(&self.dev.features);
         let model = parameters::digest(&self.model);
-        agree(group, "the training data", self.data.as_bytes())?;
-        agree(group, "the dev data", dev.as_bytes())?;
-        agree(group, "the model to start from", &model)
+        assert_same_on_all_ranks(group, "the training data", self.data.as_bytes())?;
+        assert_same_on_all_ranks(group, "the dev data", dev.as_bytes())?;
+        assert_same_on_all_ranks(group, "the model to start from", &model)
     }
 
     pub(crate) fn describe(&self, config: &Config, world_size: usize) {

@@ -9,7 +9,7 @@ use crate::callbacks::{OnEpoch, OnEvaluation, OnStep};
 use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::config::Config;
 use crate::curves::Curves;
-use crate::distributed::{self, agree, all_ready, engine, of_rank};
+use crate::distributed::{self, assert_same_on_all_ranks, check_all_ranks, engine, with_rank};
 use crate::ending::Ending;
 use crate::fit::{Fit, Keeper};
 use crate::model_folder::model_folder;
@@ -111,12 +111,12 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// Whatever is wrong with the configuration's files is found before the first step. An error
     /// later leaves the last checkpoint as it was. Where there are several processes, see
-    /// [`Error::leaves_others_waiting`].
+    /// [`Error::must_abort_group`].
     pub fn fit(self) -> Result<Outcome, Error> {
         let group = Arc::clone(&self.group);
         machine::with_threads(self.config.run.threads, || self.run())
             .and_then(|outcome| outcome)
-            .map_err(|error| of_rank(error, &*group))
+            .map_err(|error| with_rank(error, &*group))
     }
 
     fn run(mut self) -> Result<Outcome, Error> {
@@ -126,23 +126,23 @@ impl<'a> Trainer<'a> {
         if rank != 0 {
             self.observers.clear();
         }
-        let (run_dir, from) = all_ready(&*group, self.open())?;
+        let (run_dir, from) = check_all_ranks(&*group, self.open())?;
         let digest = from.as_ref().map(Checkpoint::digest).transpose();
-        let digest = all_ready(&*group, digest)?.unwrap_or_default();
-        agree(
+        let digest = check_all_ranks(&*group, digest)?.unwrap_or_default();
+        assert_same_on_all_ranks(
             &*group,
             "the configuration",
             self.config.shared().as_bytes(),
         )?;
-        agree(&*group, "the checkpoint to go on from", digest.as_bytes())?;
+        assert_same_on_all_ranks(&*group, "the checkpoint to go on from", digest.as_bytes())?;
         let folder = self.model_folder(from.as_ref());
-        let folder = all_ready(&*group, folder)?;
+        let folder = check_all_ranks(&*group, folder)?;
         let place = (Shard::new(rank, world_size)?, group.local_rank());
         let observers = &mut self.observers;
         let run = Prepared::new(&self.config, &folder, from, place, observers);
-        let run = all_ready(&*group, run)?;
+        let run = check_all_ranks(&*group, run)?;
         if world_size > 1 {
-            run.agree(&*group)?;
+            run.assert_same_on_all_ranks(&*group)?;
         }
         let distributed = &self.config.distributed;
         let on = (&run.info, &run.device);
@@ -255,7 +255,7 @@ impl<'a> Trainer<'a> {
         }
         let find = || model_folder(&self.config.model.source, &|line| tracing::info!("{line}"));
         let first = (self.group.local_rank() == 0).then(find).transpose();
-        match all_ready(&*self.group, first)? {
+        match check_all_ranks(&*self.group, first)? {
             Some(folder) => Ok(folder),
             None => find(),
         }

@@ -23,11 +23,11 @@ pub(super) fn run(args: Train, log: &Log) -> ExitCode {
         log.errors_only();
     }
     let trainer = resolved.and_then(|(file, config)| prepare(args, &file, config));
-    let result = trainer::all_ready(&*group, trainer)
+    let result = trainer::check_all_ranks(&*group, trainer)
         .and_then(|trainer| run_to_its_end(trainer.group(Arc::clone(&group)), group.rank()));
     match result {
-        Err(Error::OtherRank { exit_code }) => ExitCode::from(exit_code),
-        Err(error) if error.leaves_others_waiting() && group.world_size() > 1 => {
+        Err(Error::PeerFailed { exit_code }) => ExitCode::from(exit_code),
+        Err(error) if error.must_abort_group() && group.world_size() > 1 => {
             eprintln!("error: {error}");
             group.abort(error.exit_code().into())
         }

@@ -5,11 +5,11 @@ use process_group::ProcessGroup;
 use crate::Error;
 
 /// Goes on where every rank can. A rank that cannot gets its own error, unless one before it has the same to
-/// say; the others get [`Error::OtherRank`], which needs no line.
+/// say; the others get [`Error::PeerFailed`], which needs no line.
 ///
 /// # Errors
 /// As said; and if a rank is lost.
-pub fn all_ready<T>(group: &dyn ProcessGroup, result: Result<T, Error>) -> Result<T, Error> {
+pub fn check_all_ranks<T>(group: &dyn ProcessGroup, result: Result<T, Error>) -> Result<T, Error> {
     if group.world_size() == 1 || matches!(result, Err(Error::Group(_))) {
         return result;
     }
@@ -25,7 +25,7 @@ pub fn all_ready<T>(group: &dyn ProcessGroup, result: Result<T, Error>) -> Resul
             source: Box::new(error),
             is_known: true,
         }),
-        _ => Err(Error::OtherRank {
+        _ => Err(Error::PeerFailed {
             exit_code: all[first][0],
         }),
     }
@@ -36,7 +36,11 @@ pub fn all_ready<T>(group: &dyn ProcessGroup, result: Result<T, Error>) -> Resul
 ///
 /// # Errors
 /// As said; and if a rank is lost.
-pub(crate) fn agree(group: &dyn ProcessGroup, what: &str, mine: &[u8]) -> Result<(), Error> {
+pub(crate) fn assert_same_on_all_ranks(
+    group: &dyn ProcessGroup,
+    what: &str,
+    mine: &[u8],
+) -> Result<(), Error> {
     let told = match group.agree(what, mine) {
         Err(error @ process_group::Error::Unequal { .. }) => Error::Rank {
             place: place(group),
@@ -47,17 +51,17 @@ pub(crate) fn agree(group: &dyn ProcessGroup, what: &str, mine: &[u8]) -> Result
     };
     match group.rank() {
         0 => Err(told),
-        _ => Err(Error::OtherRank {
+        _ => Err(Error::PeerFailed {
             exit_code: told.exit_code(),
         }),
     }
 }
 
 /// An error of this rank with its name, where there are others.
-pub(crate) fn of_rank(error: Error, group: &dyn ProcessGroup) -> Error {
+pub(crate) fn with_rank(error: Error, group: &dyn ProcessGroup) -> Error {
     match error {
         error if group.world_size() == 1 => error,
-        Error::Rank { .. } | Error::OtherRank { .. } | Error::Group(_) => error,
+        Error::Rank { .. } | Error::PeerFailed { .. } | Error::Group(_) => error,
         error => Error::Rank {
             place: place(group),
             // A step that gives no number is the same step for all.

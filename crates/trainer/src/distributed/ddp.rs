@@ -5,8 +5,8 @@ use bert_qa::{BertForQuestionAnswering, DropoutSeed};
 use burn::tensor::Tensor;
 use squad_data::PackedBatch;
 
-use super::block_wise;
 use super::collectives::{PendingTensor, TensorCollectives};
+use super::layerwise;
 use super::units::{Unit, cut, lowest_trained, units};
 use crate::Error;
 use crate::engine::{Alone, Engine, Pass};
@@ -15,7 +15,7 @@ use crate::parameters;
 
 /// Data parallelism: every rank has the whole model and makes the same steps with it, from gradients
 /// that are summed in flat buckets while the backward pass goes on.
-pub(crate) struct DataParallel {
+pub(crate) struct DdpEngine {
     /// With this rank's gradients, summed over the micro-batches so far; then with those of all.
     alone: Alone,
     collectives: Arc<dyn TensorCollectives>,
@@ -29,7 +29,7 @@ pub(crate) struct DataParallel {
 /// Parameters whose gradients travel together, as unit and slot.
 type Bucket = Vec<(usize, usize)>;
 
-impl DataParallel {
+impl DdpEngine {
     /// `capacity` is a bucket's, in bytes.
     pub(crate) fn new(
         alone: Alone,
@@ -86,7 +86,7 @@ fn buckets(units: &[Unit], capacity: f64) -> Vec<Bucket> {
     buckets
 }
 
-impl Engine for DataParallel {
+impl Engine for DdpEngine {
     fn backward(
         &mut self,
         batch: &PackedBatch,
@@ -98,7 +98,7 @@ impl Engine for DataParallel {
             let lowest = lowest_trained(&self.units);
             let model = self.alone.module().clone();
             let on = (batch, &self.alone.device.clone());
-            let whole = block_wise::backward(&model, lowest, on, dropout, &mut |unit, new| {
+            let whole = layerwise::backward(&model, lowest, on, dropout, &mut |unit, new| {
                 self.alone.gradients.add(&model, new);
                 match is_last {
                     true => self.start(unit),
@@ -124,7 +124,7 @@ impl Engine for DataParallel {
                 start = end;
             }
         }
-        self.collectives.settle()?;
+        self.collectives.synchronize()?;
         self.alone.reduce()
     }
 

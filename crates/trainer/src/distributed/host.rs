@@ -5,44 +5,9 @@ use std::time::{Duration, Instant};
 use burn::tensor::{Device, Tensor, TensorData};
 use process_group::{Part, Pending, ProcessGroup};
 
+use super::collectives::{PendingTensor, TensorCollectives};
 use crate::Error;
 use crate::state::device_error;
-
-/// Collectives over flat tensors without autodiff; parts are as [`Part`] divides them.
-pub(crate) trait TensorCollectives {
-    /// Starts to add up the tensors of all ranks.
-    fn start_all_reduce(&self, tensor: Tensor<1>) -> Result<PendingTensor, Error>;
-
-    /// Starts to give every rank the parts of all, one after the other.
-    fn start_all_gather(&self, part: Tensor<1>) -> Result<PendingTensor, Error>;
-
-    /// Starts to add up the tensors of all ranks, of which each gets its own part.
-    fn start_reduce_scatter(&self, tensor: Tensor<1>) -> Result<PendingTensor, Error>;
-
-    /// Waits until all that was started has ended, on all ranks. On a device, results are there before for
-    /// what is computed with them; before the host looks at anything that follows from them, this is where a
-    /// lost rank is found.
-    fn settle(&self) -> Result<(), Error>;
-
-    /// How long they have kept the caller so far; none where they go on beside it.
-    fn waited(&self) -> Option<Duration>;
-}
-
-/// A collective that was started.
-pub(crate) struct PendingTensor(Box<dyn FnOnce() -> Result<Tensor<1>, Error>>);
-
-impl PendingTensor {
-    /// One that is there already for what is computed with it.
-    #[cfg(feature = "nccl")]
-    pub(crate) fn ready(tensor: Tensor<1>) -> Self {
-        Self(Box::new(|| Ok(tensor)))
-    }
-
-    /// Its result.
-    pub(crate) fn wait(self) -> Result<Tensor<1>, Error> {
-        (self.0)()
-    }
-}
 
 /// Through host memory, whatever the device.
 pub(crate) struct HostCollectives {
@@ -83,13 +48,13 @@ impl HostCollectives {
         let values = || tensor.try_into_vec_as::<f32>().map_err(device_error);
         let pending = self.waited.time(|| values().map(start))?;
         let (device, waited) = (self.device.clone(), self.waited.clone());
-        Ok(PendingTensor(Box::new(move || {
+        Ok(PendingTensor::new(move || {
             waited.time(|| {
                 let values = pending.wait()?;
                 let shape = [values.len()];
                 Ok(Tensor::from_data(TensorData::new(values, shape), &device))
             })
-        })))
+        }))
     }
 }
 
@@ -112,7 +77,7 @@ impl TensorCollectives for HostCollectives {
         self.start(tensor, |values| self.group.start_reduce_scatter(values))
     }
 
-    fn settle(&self) -> Result<(), Error> {
+    fn synchronize(&self) -> Result<(), Error> {
         Ok(()) // A result has been in host memory.
     }
 

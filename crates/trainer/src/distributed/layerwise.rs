@@ -114,7 +114,7 @@ pub(crate) fn backward(
 
 /// The same with no graph kept: each unit's forward pass is made again for its backward pass, with
 /// the same dropout masks. What is kept are the inputs of units.
-pub(crate) struct Recomputed<'a> {
+pub(crate) struct CheckpointedLayers<'a> {
     pub(crate) batch: &'a PackedBatch,
     pub(crate) dropout: Option<DropoutSeed>,
     /// Without autodiff, and with it.
@@ -125,7 +125,7 @@ pub(crate) struct Recomputed<'a> {
     upstream: Option<Tensor<2>>,
 }
 
-impl<'a> Recomputed<'a> {
+impl<'a> CheckpointedLayers<'a> {
     /// `device` has autodiff.
     pub(crate) fn new(
         batch: &'a PackedBatch,
@@ -232,7 +232,7 @@ pub(crate) mod tests {
 
     fn recomputed(model: &BertForQuestionAnswering, device: &Device, seed: DropoutSeed) -> Found {
         let (units, batch) = (units(model), batch());
-        let mut own = Recomputed::new(&batch, Some(seed), device);
+        let mut own = CheckpointedLayers::new(&batch, Some(seed), device);
         let plain = burn::module::Module::valid(model);
         (1..units.len()).for_each(|_| own.forward(&plain));
         let (mut found, mut loss) = (vec![Vec::new(); units.len()], f32::NAN);

@@ -1,15 +1,14 @@
 //! Training by many processes: each works on its part of every batch, and they meet in collectives.
 
-mod block_wise;
+mod agreement;
 mod collectives;
-mod data_parallel;
-#[cfg(feature = "nccl")]
-mod device_memory;
+mod ddp;
 mod evaluation;
-mod ready;
-mod segments;
-mod sharded;
-mod shards;
+mod fsdp;
+mod host;
+mod layerwise;
+#[cfg(feature = "nccl")]
+mod nccl;
 mod units;
 
 use std::sync::Arc;
@@ -18,19 +17,19 @@ use bert_qa::BertForQuestionAnswering;
 use burn::tensor::Device;
 use process_group::ProcessGroup;
 
-use self::collectives::HostCollectives;
 pub(crate) use self::collectives::TensorCollectives;
-use self::data_parallel::DataParallel;
-use self::sharded::Sharded;
+use self::ddp::DdpEngine;
+use self::fsdp::FsdpEngine;
+use self::host::HostCollectives;
 use crate::Error;
 use crate::config::{DistributedConfig, Strategy};
 use crate::device::DeviceInfo;
 use crate::engine::{Alone, Engine};
 use crate::optimizer::Optimizer;
 
+pub use self::agreement::check_all_ranks;
+pub(crate) use self::agreement::{assert_same_on_all_ranks, with_rank};
 pub(crate) use self::evaluation::evaluate_together;
-pub use self::ready::all_ready;
-pub(crate) use self::ready::{agree, of_rank};
 
 /// Whether a run can be divided among so many processes as it is configured.
 pub(crate) fn check(config: &DistributedConfig, world_size: usize) -> Result<(), Error> {
@@ -74,12 +73,12 @@ pub(crate) fn collectives(
     if group.world_size() == 1 {
         return Ok(None);
     }
-    agree(&**group, "the use of NCCL", &[uses_nccl(info).into()])?;
+    assert_same_on_all_ranks(&**group, "the use of NCCL", &[uses_nccl(info).into()])?;
     #[cfg(feature = "nccl")]
     if let Some(gpu) = info.gpu() {
         use process_group::{Limits, NcclGroup};
         let group = NcclGroup::connect(Arc::clone(group), gpu, Limits::default())?;
-        let on_gpu = device_memory::DeviceCollectives::new(group, config.bf16_compress);
+        let on_gpu = nccl::NcclCollectives::new(group, config.bf16_compress);
         return Ok(Some(Arc::new(on_gpu)));
     }
     #[cfg(not(feature = "nccl"))]
@@ -105,7 +104,7 @@ pub(crate) fn engine(
         Strategy::Fsdp => {
             let group = Arc::clone(group);
             let shard = config.shard;
-            Box::new(Sharded::new(
+            Box::new(FsdpEngine::new(
                 model,
                 optimizer,
                 device,
@@ -117,7 +116,7 @@ pub(crate) fn engine(
         _ => {
             let capacity = config.bucket_cap_mb * f64::from(1 << 20);
             let alone = Alone::new(model, optimizer, device);
-            Box::new(DataParallel::new(alone, capacity, collectives))
+            Box::new(DdpEngine::new(alone, capacity, collectives))
         }
     }
 }

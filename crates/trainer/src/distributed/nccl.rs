@@ -12,9 +12,9 @@ use super::collectives::{PendingTensor, TensorCollectives};
 use crate::Error;
 use crate::state::device_error;
 
-/// Where tensors are, in place. Nothing waits but [`settle`](TensorCollectives::settle): what libtorch
+/// Where tensors are, in place. Nothing waits but [`synchronize`](TensorCollectives::synchronize): what libtorch
 /// computes later comes after on the same stream.
-pub(crate) struct DeviceCollectives<S> {
+pub(crate) struct NcclCollectives<S> {
     stream: S,
     /// This rank's place among so many.
     place: (usize, usize),
@@ -30,7 +30,7 @@ pub(crate) trait Stream {
         tensor: tch::Tensor,
     ) -> Result<tch::Tensor, process_group::Error>;
 
-    fn settle(&self) -> Result<(), process_group::Error>;
+    fn synchronize(&self) -> Result<(), process_group::Error>;
 }
 
 impl Stream for NcclGroup {
@@ -42,12 +42,12 @@ impl Stream for NcclGroup {
         self.put(collective, tensor)
     }
 
-    fn settle(&self) -> Result<(), process_group::Error> {
-        self.settle()
+    fn synchronize(&self) -> Result<(), process_group::Error> {
+        self.synchronize()
     }
 }
 
-impl DeviceCollectives<NcclGroup> {
+impl NcclCollectives<NcclGroup> {
     pub(crate) fn new(group: NcclGroup, compress: bool) -> Self {
         let place = (group.host().rank(), group.host().world_size());
         Self {
@@ -58,7 +58,7 @@ impl DeviceCollectives<NcclGroup> {
     }
 }
 
-impl<S: Stream> DeviceCollectives<S> {
+impl<S: Stream> NcclCollectives<S> {
     fn put(&self, collective: Collective, tensor: Tensor<1>) -> Result<Tensor<1>, Error> {
         let tensor = tensor
             .try_into_primitive::<LibTorch>()
@@ -87,7 +87,7 @@ impl<S: Stream> DeviceCollectives<S> {
     }
 }
 
-impl<S: Stream> TensorCollectives for DeviceCollectives<S> {
+impl<S: Stream> TensorCollectives for NcclCollectives<S> {
     fn start_all_reduce(&self, tensor: Tensor<1>) -> Result<PendingTensor, Error> {
         self.sum(Collective::AllReduce, tensor)
     }
@@ -105,8 +105,8 @@ impl<S: Stream> TensorCollectives for DeviceCollectives<S> {
         self.sum(Collective::ReduceScatter, tensor)
     }
 
-    fn settle(&self) -> Result<(), Error> {
-        Ok(self.stream.settle()?)
+    fn synchronize(&self) -> Result<(), Error> {
+        Ok(self.stream.synchronize()?)
     }
 
     fn waited(&self) -> Option<Duration> {

@@ -7,7 +7,7 @@ use squad_data::PackedBatch;
 use super::Fit;
 use crate::Error;
 use crate::ahead::StepBatches;
-use crate::distributed::agree;
+use crate::distributed::assert_same_on_all_ranks;
 use crate::observer::{Observer, StepReport};
 
 impl Fit<'_> {
@@ -104,7 +104,7 @@ impl Fit<'_> {
             return Ok(());
         }
         match self.engine.digest() {
-            Some(digest) => agree(
+            Some(digest) => assert_same_on_all_ranks(
                 &*self.group,
                 &format!("the model after step {step}"),
                 &digest,
@@ -146,7 +146,7 @@ impl Fit<'_> {
         };
         match has_it {
             true => error,
-            false => Error::OtherRank {
+            false => Error::PeerFailed {
                 exit_code: error.exit_code(),
             },
         }

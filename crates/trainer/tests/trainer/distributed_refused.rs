@@ -28,9 +28,9 @@ fn refused(sandbox: &Sandbox, settings: [&[&str]; 2], resume: bool) -> Vec<Error
 /// One rank has a line, in which the parts are, and the other has none. Both end with the same status.
 fn one_line(errors: &[Error], rank: usize, parts: &[&str]) {
     let other = &errors[1 - rank];
-    assert!(matches!(other, Error::OtherRank { .. }), "{errors:?}");
+    assert!(matches!(other, Error::PeerFailed { .. }), "{errors:?}");
     assert_eq!(other.exit_code(), errors[rank].exit_code());
-    assert!(errors.iter().all(|error| !error.leaves_others_waiting()));
+    assert!(errors.iter().all(|error| !error.must_abort_group()));
     let line = errors[rank].to_string();
     let place = format!("rank {rank}");
     for part in parts.iter().chain([&&*place]) {
@@ -101,13 +101,13 @@ fn a_loss_that_is_no_number_ends_all_ranks() {
     let mut lines = Vec::new();
     for error in &errors {
         assert_eq!(error.exit_code(), 1);
-        assert!(!error.leaves_others_waiting());
+        assert!(!error.must_abort_group());
         match error {
             Error::Rank { source, .. } => {
                 assert!(matches!(**source, Error::Diverged { .. }), "{error}");
                 lines.push(error.to_string());
             }
-            other => assert!(matches!(other, Error::OtherRank { .. }), "{other}"),
+            other => assert!(matches!(other, Error::PeerFailed { .. }), "{other}"),
         }
     }
     assert!(

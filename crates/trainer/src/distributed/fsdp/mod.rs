@@ -1,3 +1,6 @@
+mod segments;
+mod shards;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,9 +10,9 @@ use burn::tensor::{Device, Tensor};
 use process_group::ProcessGroup;
 use squad_data::PackedBatch;
 
-use super::block_wise::{self, Recomputed};
+use self::shards::Shards;
 use super::collectives::{PendingTensor, TensorCollectives};
-use super::shards::Shards;
+use super::layerwise::{self, CheckpointedLayers};
 use super::units::cut;
 use crate::Error;
 use crate::config::Sharding;
@@ -20,7 +23,7 @@ use crate::parameters;
 /// Fully sharded data parallelism (Rajbhandari et al. 2020): gradients and moments of each unit are
 /// divided evenly among the ranks, and so are its parameters with [`Sharding::Full`]: then they are
 /// gathered when the unit is needed and released after it.
-pub(crate) struct Sharded {
+pub(crate) struct FsdpEngine {
     /// Its parameters have no elements where they are sharded and not gathered. Taken while they change.
     model: Option<BertForQuestionAnswering>,
     /// With the moments of this rank's parts.
@@ -32,7 +35,7 @@ pub(crate) struct Sharded {
     shards: Shards,
 }
 
-impl Sharded {
+impl FsdpEngine {
     /// `model` is on `device`, which has autodiff, and `optimizer` has its whole moments.
     pub(crate) fn new(
         model: BertForQuestionAnswering,
@@ -74,17 +77,18 @@ impl Sharded {
     }
 
     /// With parameters that are here for one unit at a time.
-    fn backward_full(
+    fn backward_full_shard(
         &mut self,
         batch: &PackedBatch,
         dropout: Option<DropoutSeed>,
     ) -> Result<Option<Pass>, Error> {
-        let mut own = (!batch.is_empty()).then(|| Recomputed::new(batch, dropout, &self.device));
+        let mut own =
+            (!batch.is_empty()).then(|| CheckpointedLayers::new(batch, dropout, &self.device));
         let (lowest, head) = (self.shards.lowest, self.shards.units.len() - 1);
         let order = (0..head).chain((lowest..=head).rev());
-        let mut ahead = Ahead::new(order, &self.shards)?;
+        let mut prefetch = Prefetch::new(order, &self.shards)?;
         for unit in 0..head {
-            let flat = ahead.gather(&self.shards)?;
+            let flat = prefetch.gather(&self.shards)?;
             if let Some(own) = &mut own {
                 self.fill(unit, Some(&flat), false);
                 own.forward(self.module());
@@ -93,7 +97,7 @@ impl Sharded {
         }
         let mut pass = None;
         for unit in (lowest..=head).rev() {
-            let flat = ahead.gather(&self.shards)?;
+            let flat = prefetch.gather(&self.shards)?;
             let is_trained = self.shards.units[unit].is_trained;
             let mut gradients = Vec::new();
             if let Some(own) = &mut own {
@@ -113,7 +117,7 @@ impl Sharded {
     }
 
     /// With parameters that every rank has.
-    fn backward_grad_op(
+    fn backward_shard_grad_op(
         &mut self,
         batch: &PackedBatch,
         dropout: Option<DropoutSeed>,
@@ -130,7 +134,7 @@ impl Sharded {
         // One unit's is on its way while the next is computed, and no more: each has a buffer.
         let mut before: Option<(usize, PendingTensor)> = None;
         let (on, lowest) = ((batch, &self.device), shards.lowest);
-        let pass = block_wise::backward(model, lowest, on, dropout, &mut |unit, mut new| {
+        let pass = layerwise::backward(model, lowest, on, dropout, &mut |unit, mut new| {
             if let Some((unit, pending)) = before.take() {
                 shards.parts[unit].add_gradient(&pending.wait()?);
             }
@@ -159,12 +163,12 @@ impl Sharded {
 }
 
 /// Gathers units one after the other: the next is on its way while one is computed.
-struct Ahead<U> {
+struct Prefetch<U> {
     units: U,
     next: Option<PendingTensor>,
 }
 
-impl<U: Iterator<Item = usize>> Ahead<U> {
+impl<U: Iterator<Item = usize>> Prefetch<U> {
     fn new(mut units: U, shards: &Shards) -> Result<Self, Error> {
         let next = units.next().map(|unit| shards.start_gather(unit));
         Ok(Self {
@@ -182,7 +186,7 @@ impl<U: Iterator<Item = usize>> Ahead<U> {
     }
 }
 
-impl Engine for Sharded {
+impl Engine for FsdpEngine {
     fn backward(
         &mut self,
         batch: &PackedBatch,
@@ -190,13 +194,13 @@ impl Engine for Sharded {
         _: bool,
     ) -> Result<Option<Pass>, Error> {
         match self.sharding {
-            Sharding::Full => self.backward_full(batch, dropout),
-            Sharding::GradOp => self.backward_grad_op(batch, dropout),
+            Sharding::Full => self.backward_full_shard(batch, dropout),
+            Sharding::GradOp => self.backward_shard_grad_op(batch, dropout),
         }
     }
 
     fn reduce(&mut self) -> Result<f32, Error> {
-        self.shards.collectives.settle()?;
+        self.shards.collectives.synchronize()?;
         let segments = self.shards.parts.iter().flat_map(|part| &part.segments);
         let gradients = segments.filter_map(|segment| segment.gradient.clone());
         let squares = gradients.map(fused_ops::sum_of_squares);
@@ -233,7 +237,7 @@ impl Engine for Sharded {
                 whole = whole.map(|whole| unit.fill(whole, Some(&flat), false));
             }
         }
-        self.shards.collectives.settle()?;
+        self.shards.collectives.synchronize()?;
         Ok(whole)
     }
 
@@ -246,7 +250,7 @@ impl Engine for Sharded {
                 whole.insert(slot.name.clone(), (of(&first), of(&second)));
             }
         }
-        self.shards.collectives.settle()?;
+        self.shards.collectives.synchronize()?;
         Ok(wanted.then_some(whole))
     }
 

@@ -3,7 +3,7 @@ use std::ops::Range;
 use burn::tensor::{Device, Tensor};
 use process_group::Part;
 
-use super::units::{Unit, cut};
+use crate::distributed::units::{Unit, cut};
 
 /// This rank's part of a unit that is sharded: some parameters, the first and the last of which may
 /// be cut. A padding without values makes all ranks' parts equally long.

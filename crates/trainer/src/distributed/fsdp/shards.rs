@@ -4,10 +4,10 @@ use bert_qa::BertForQuestionAnswering;
 use burn::tensor::{Device, Tensor};
 use process_group::ProcessGroup;
 
-use super::collectives::{PendingTensor, TensorCollectives};
 use super::segments::UnitPart;
-use super::units::{Unit, cut, lowest_trained, units};
 use crate::Error;
+use crate::distributed::collectives::{PendingTensor, TensorCollectives};
+use crate::distributed::units::{Unit, cut, lowest_trained, units};
 use crate::optimizer::Moments;
 
 /// The units of a model with this rank's parts of them, and what brings parts together.

@@ -4,9 +4,9 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Device;
 use process_group::{Limits, OneProcess};
 
-use super::super::block_wise::tests::{batch, model};
-use super::super::data_parallel::DataParallel;
-use super::super::sharded::Sharded;
+use super::super::ddp::DdpEngine;
+use super::super::fsdp::FsdpEngine;
+use super::super::layerwise::tests::{batch, model};
 use super::*;
 use crate::config::{Sharding, TrainConfig};
 use crate::device::device;
@@ -45,13 +45,13 @@ impl Stream for Alike {
         })
     }
 
-    fn settle(&self) -> Result<(), process_group::Error> {
+    fn synchronize(&self) -> Result<(), process_group::Error> {
         Ok(())
     }
 }
 
-fn alike(rank: usize, world_size: usize, compress: bool) -> DeviceCollectives<Alike> {
-    DeviceCollectives {
+fn alike(rank: usize, world_size: usize, compress: bool) -> NcclCollectives<Alike> {
+    NcclCollectives {
         stream: Alike { rank, world_size },
         place: (rank, world_size),
         compress,
@@ -154,7 +154,7 @@ fn one_rank_steps_as_if_alone(
         let sharded = |sharding| {
             let group = Arc::new(OneProcess);
             let collectives = collectives(compress);
-            Sharded::new(
+            FsdpEngine::new(
                 model(),
                 optimizer(),
                 device.clone(),
@@ -166,7 +166,7 @@ fn one_rank_steps_as_if_alone(
         let engines: [(&str, Box<dyn Engine>); 3] = [
             (
                 "ddp",
-                Box::new(DataParallel::new(alone(), 4e4, collectives(compress))),
+                Box::new(DdpEngine::new(alone(), 4e4, collectives(compress))),
             ),
             ("full", Box::new(sharded(Sharding::Full))),
             ("grad_op", Box::new(sharded(Sharding::GradOp))),
@@ -200,6 +200,6 @@ fn engines_through_nccl_on_a_gpu() {
     };
     one_rank_steps_as_if_alone(&device, [1e-5, 1e-4], |compress| {
         let group = NcclGroup::connect(Arc::new(OneProcess), 0, Limits::default()).unwrap();
-        Arc::new(DeviceCollectives::new(group, compress))
+        Arc::new(NcclCollectives::new(group, compress))
     });
 }
