@@ -1,0 +1,8 @@
+//! Helpers that the tests of several crates share. A dev-dependency only.
+
+mod files;
+mod random;
+
+pub use files::{copy_folder, files_below, shared_data, temp_dir, workspace_path};
+pub use random::Random;
+pub use tempfile::TempDir;
