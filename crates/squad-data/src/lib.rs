@@ -8,8 +8,7 @@
 //! of Hugging Face's question-answering examples; the few deliberate differences stand at [`make_features`] and
 //! [`extract_answers`].
 //!
-//! Order and position of training are a [`BatchSampler`], a rank's part of the work is a [`Shard`], and a
-//! [`FeatureCache`] keeps windows on disk.
+//! Order and position of training are a [`BatchSampler`], and a rank's part of the work is a [`Shard`].
 //!
 //! The crate makes vectors on the host and knows neither tensors nor models; the feature `burn` adds Burn's traits for
 //! data loaders. It does not print, and reads neither the environment nor the clock. Wrong input is an [`Error`] of one
@@ -37,8 +36,6 @@ mod batches;
 mod builder;
 #[cfg(feature = "burn")]
 mod burn_data;
-mod cache;
-mod cache_file;
 mod chars;
 mod dataset;
 mod document;
@@ -68,7 +65,6 @@ pub use answers::{AnswerOptions, Prediction, SpanAnswer, SpanLogits};
 pub use batches::{BatchSize, Shuffle, batches, batches_by_tokens};
 #[cfg(feature = "burn")]
 pub use burn_data::{FeatureDataset, PackedBatcher, TensorBatch};
-pub use cache::{CachedFeatures, FeatureCache};
 pub use dataset::Dataset;
 pub use error::Error;
 pub use example::{Answer, Example};

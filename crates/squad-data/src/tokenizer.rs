@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
 use tokenizers::Tokenizer;
 
 use crate::error::{Error, one_line};
@@ -28,7 +27,6 @@ use crate::error::{Error, one_line};
 pub struct QaTokenizer {
     tokenizer: Tokenizer,
     name: String,
-    content_digest: [u8; 32],
     cls_id: u32,
     sep_id: u32,
     vocab_size: usize,
@@ -87,7 +85,6 @@ impl QaTokenizer {
         Ok(Self {
             tokenizer,
             name: name.to_owned(),
-            content_digest: Sha256::digest(bytes).into(),
             cls_id,
             sep_id,
             vocab_size,
@@ -97,12 +94,6 @@ impl QaTokenizer {
     /// The file it was loaded from, as messages call it.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// SHA-256 of the file's bytes, wherever the file lies and whatever it is called: two tokenizers with the same digest
-    /// give the same tokens.
-    pub fn content_digest(&self) -> [u8; 32] {
-        self.content_digest
     }
 
     /// Number of entries in the vocabulary, added tokens included.

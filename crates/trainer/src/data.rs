@@ -1,9 +1,7 @@
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use squad_data::{
-    Dataset, Feature, FeatureCache, QaTokenizer, make_features, make_features_watched,
-};
+use squad_data::{Dataset, Feature, QaTokenizer, make_features, make_features_watched};
 
 use crate::Error;
 use crate::config::{Config, WindowConfig};
@@ -31,30 +29,19 @@ impl Questions {
         Ok(Self { dataset, features })
     }
 
-    /// Cuts a dataset into windows for a run, or takes them from its `run.feature_cache`, and logs which; `done` is told
-    /// how many questions are finished.
+    /// As [`Questions::new`]; calls `done` now and then with the number of finished questions.
     ///
     /// # Errors
-    /// As [`Questions::new`]. A cache that cannot be written is no error.
+    /// As [`Questions::new`].
     pub fn for_run(
         dataset: Dataset,
         tokenizer: &QaTokenizer,
         config: &Config,
         done: &mut dyn FnMut(usize),
     ) -> Result<Self, Error> {
-        let folder = &config.run.feature_cache;
         let windows = config.windows.options();
-        if folder.as_os_str().is_empty() {
-            let features = make_features_watched(&dataset.examples, tokenizer, &windows, done)?;
-            return Ok(Self { dataset, features });
-        }
-        let cached =
-            FeatureCache::new(folder).get_or_make(&dataset.examples, tokenizer, &windows)?;
-        tracing::info!("{}", cached.notice());
-        Ok(Self {
-            dataset,
-            features: cached.features,
-        })
+        let features = make_features_watched(&dataset.examples, tokenizer, &windows, done)?;
+        Ok(Self { dataset, features })
     }
 }
 

@@ -4,8 +4,6 @@ mod answers;
 mod audit;
 mod bad_input;
 mod burn_data;
-mod cache;
-mod cache_damage;
 mod common;
 mod forms;
 mod fuzz;

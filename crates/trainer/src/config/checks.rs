@@ -28,7 +28,6 @@ impl Config {
         let mut shared = self.clone();
         let run = RunConfig::default();
         (shared.run.device, shared.run.threads) = (run.device, run.threads);
-        shared.run.feature_cache = run.feature_cache;
         shared.to_toml()
     }
 

@@ -3,8 +3,6 @@ mod distributed;
 mod layers;
 mod train;
 
-use std::path::PathBuf;
-
 use bert_qa::BertConfig;
 use serde::de::{Error as _, IntoDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -99,8 +97,6 @@ pub struct RunConfig {
     /// Mixed precision: hidden states and products in `bf16`, weights and sums in `f32`; a device
     /// of libtorch has it.
     pub bf16: bool,
-    /// A folder in which windows are kept from run to run; empty makes them anew each time.
-    pub feature_cache: PathBuf,
 }
 
 /// PyTorch's names for how exact products of `f32` matrices are.
@@ -152,7 +148,6 @@ impl Default for RunConfig {
             threads: 0,
             f32_matmul: F32Matmul::Highest,
             bf16: false,
-            feature_cache: PathBuf::new(),
         }
     }
 }

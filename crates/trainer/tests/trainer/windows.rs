@@ -1,6 +1,5 @@
-//! How texts are cut: the keys and arguments, and windows kept from run to run.
+//! How texts are cut: the keys and arguments.
 
-use serde_json::Value;
 use squad_data::{StrideKind, WindowOptions};
 
 use crate::support::Sandbox;
@@ -67,31 +66,4 @@ fn the_stride_is_what_it_is_said_to_count() {
     // A larger overlap makes more windows, a larger step fewer.
     assert!(features("overlap", "40") > features("overlap", "10"));
     assert!(features("step", "40") < features("step", "10"));
-}
-
-#[test]
-fn a_second_run_reads_its_windows_and_gives_the_same() {
-    let sandbox = Sandbox::new();
-    let cache = format!("run.feature_cache={}", sandbox.path("cache").display());
-    let train = |run: &str, settings: &[&str]| {
-        let arguments = ["--config=config.toml", "--run-dir", run, "train.epochs=1"];
-        let finished = sandbox.command(&[&arguments, settings].concat());
-        assert_eq!(finished.code, Some(0), "{finished:?}");
-        let metrics: Value = sandbox.json(&format!("{run}/metrics.json"));
-        (finished.stderr, metrics["train_loss"].clone())
-    };
-    let (silent, plain) = train("plain", &[]);
-    assert!(
-        !silent.contains("windows made") && !sandbox.path("cache").exists(),
-        "{silent}"
-    );
-    let (first, made) = train("made", &[&cache]);
-    assert_eq!(
-        first.matches("windows made and kept in ").count(),
-        2,
-        "{first}"
-    );
-    let (second, read) = train("read", &[&cache]);
-    assert_eq!(second.matches("windows read from ").count(), 2, "{second}");
-    assert_eq!((&made, &read), (&plain, &plain));
 }
