@@ -47,9 +47,9 @@
 //! ([`ScoresV1`], [`ScoresV2`]), and [`NaProbs`] deserialises in the order of its file, on which a best threshold can depend.
 #![warn(missing_docs)]
 
-mod answer;
+mod answer_scores;
+mod dataset_scores;
 mod error;
-mod evaluation;
 mod na_probs;
 mod normalize;
 mod scores;
@@ -60,9 +60,9 @@ mod threshold;
 mod v1;
 mod v2;
 
-pub use answer::{exact_match, f1, max_exact_match, max_f1};
+pub use answer_scores::{exact_match, f1, max_exact_match, max_f1};
+pub use dataset_scores::{Evaluation, Question, QuestionScore};
 pub use error::Error;
-pub use evaluation::{Evaluation, Question, QuestionScore};
 pub use na_probs::{DEFAULT_NA_PROB_THRESH, NaProbs};
 pub use normalize::normalize_answer;
 pub use scores::{BestThresholds, ScoresV1, ScoresV2, SubsetScores};

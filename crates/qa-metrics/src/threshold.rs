@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use crate::dataset_scores::QuestionScore;
 use crate::error::Error;
-use crate::evaluation::QuestionScore;
 use crate::na_probs::NaProbs;
 use crate::scores::BestThresholds;
 use crate::v2::RawScore;

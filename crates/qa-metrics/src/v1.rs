@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::answer::{Answer, best, same_text, token_f1};
+use crate::answer_scores::{Answer, best, same_text, token_f1};
+use crate::dataset_scores::{Evaluation, Question, QuestionScore, num_extra, percentage};
 use crate::error::Error;
-use crate::evaluation::{Evaluation, Question, QuestionScore, num_extra, percentage};
 use crate::scores::ScoresV1;
 
 /// Scores predictions as SQuAD's official v1.1 script does.

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::answer::{Answer, best, gold_answers_v2, same_text, token_f1_or_agreement};
+use crate::answer_scores::{Answer, best, gold_answers_v2, same_text, token_f1_or_agreement};
+use crate::dataset_scores::{Evaluation, Question, QuestionScore, num_extra, percentage};
 use crate::error::Error;
-use crate::evaluation::{Evaluation, Question, QuestionScore, num_extra, percentage};
 use crate::na_probs::NaProbs;
 use crate::scores::{BestThresholds, ScoresV2, SubsetScores};
 use crate::threshold::best_thresholds;

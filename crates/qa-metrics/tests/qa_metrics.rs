@@ -1,7 +1,6 @@
 //! The crate's tests, in one binary.
 
 #[path = "qa_metrics/documentation.rs"]
-mod documentation;
 #[path = "qa_metrics/fixture.rs"]
 mod fixture;
 #[path = "qa_metrics/official.rs"]

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
+use crate::batching::rng::SplitMix64;
 use crate::error::Error;
 use crate::example::Example;
-use crate::rng::SplitMix64;
 
 /// Questions in file order.
 ///

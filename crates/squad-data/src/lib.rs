@@ -32,50 +32,26 @@
 //! ```
 
 mod answers;
-mod batches;
-mod builder;
-#[cfg(feature = "burn")]
-mod burn_data;
+mod batching;
 mod chars;
 mod dataset;
-mod document;
 mod error;
 mod example;
-mod extract;
-mod feature;
-mod labels;
-mod load;
-mod packed;
-#[cfg(feature = "parquet")]
-mod parquet_checks;
-#[cfg(feature = "parquet")]
-mod parquet_rows;
-mod raw;
+mod features;
 mod read;
-mod rng;
-mod sampler;
-mod shard;
-mod squad_json;
-mod stats;
-mod tokenizer;
-mod window_options;
-mod windows;
 
-pub use answers::{AnswerOptions, Prediction, SpanAnswer, SpanLogits};
-pub use batches::{BatchSize, Shuffle, batches, batches_by_tokens};
+pub use answers::{AnswerOptions, Prediction, SpanAnswer, SpanLogits, extract_answers};
+pub use batching::{
+    BatchSampler, BatchSize, PackedBatch, SamplerState, Shard, Shuffle, batches, batches_by_tokens,
+};
 #[cfg(feature = "burn")]
-pub use burn_data::{FeatureDataset, PackedBatcher, TensorBatch};
+pub use batching::{FeatureDataset, PackedBatcher, TensorBatch};
 pub use dataset::Dataset;
 pub use error::Error;
 pub use example::{Answer, Example};
-pub use extract::extract_answers;
-pub use feature::Feature;
-pub use packed::PackedBatch;
+pub use features::{
+    Feature, FeatureStats, LostAnswer, LostReason, QaTokenizer, StrideKind, Tokens, WindowOptions,
+    inspect, make_features, make_features_watched,
+};
 #[cfg(feature = "parquet")]
-pub use parquet_rows::PARQUET_THREAD;
-pub use sampler::{BatchSampler, SamplerState};
-pub use shard::Shard;
-pub use stats::{FeatureStats, LostAnswer, LostReason, inspect};
-pub use tokenizer::{QaTokenizer, Tokens};
-pub use window_options::{StrideKind, WindowOptions};
-pub use windows::{make_features, make_features_watched};
+pub use read::PARQUET_THREAD;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::chars::CharIndex;
 use crate::error::{Error, quote};
 use crate::example::{Answer, Example};
-use crate::raw::{FlatAnswers, Place, RawAnswer, RawParagraph, RawQuestion, RawRow};
+use crate::read::raw::{FlatAnswers, Place, RawAnswer, RawParagraph, RawQuestion, RawRow};
 
 /// Checks what a file holds and makes examples of it.
 pub(crate) struct Builder<'a> {

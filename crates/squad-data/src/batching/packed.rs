@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::feature::Feature;
+use crate::features::feature::Feature;
 
 /// Several windows laid one after the other: one sequence of tokens with the windows' lengths, no padding token.
 ///

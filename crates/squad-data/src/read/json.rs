@@ -9,8 +9,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::builder::Builder;
-use crate::raw::{FlatAnswers, Place, RawParagraph, RawRow};
+use crate::read::builder::Builder;
+use crate::read::raw::{FlatAnswers, Place, RawParagraph, RawRow};
 
 /// What a value at the top level of a text was.
 pub(crate) enum TopLevel {

@@ -3,11 +3,11 @@
 use serde::de::DeserializeSeed;
 use serde_path_to_error::Track;
 
-use crate::builder::Builder;
-use crate::document::{TopLevel, Value};
 use crate::error::{Error, one_line};
-use crate::raw::Place;
-use crate::read::{Position, Text};
+use crate::read::builder::Builder;
+use crate::read::json::{TopLevel, Value};
+use crate::read::raw::Place;
+use crate::read::text::{Position, Text};
 
 /// Gives a text's questions to the builder: those of one document, or of rows. Returns the document's version.
 pub(crate) fn parse(

@@ -1,12 +1,24 @@
 //! A set of questions out of a file, whatever its form.
 
+mod builder;
+mod json;
+#[cfg(feature = "parquet")]
+mod parquet;
+#[cfg(feature = "parquet")]
+mod parquet_checks;
+mod raw;
+mod squad_json;
+mod text;
+
 use std::path::Path;
 
-use crate::builder::Builder;
+use self::builder::Builder;
+#[cfg(feature = "parquet")]
+pub use self::parquet::PARQUET_THREAD;
+
+use self::text::{Opened, Text};
 use crate::dataset::Dataset;
 use crate::error::Error;
-use crate::read::{self, Opened, Text};
-use crate::squad_json;
 
 impl Dataset {
     /// Reads a SQuAD file and checks it. It may be
@@ -39,7 +51,7 @@ impl Dataset {
     /// As [`Dataset::read`].
     pub fn read_measured(path: &Path) -> Result<(Self, u64), Error> {
         let name = path.display().to_string();
-        match read::open(path)? {
+        match text::open(path)? {
             Opened::Text(mut text) => {
                 let dataset = Self::from_text(name, &mut text)?;
                 Ok((dataset, text.length()))
@@ -47,7 +59,7 @@ impl Dataset {
             #[cfg(feature = "parquet")]
             Opened::Parquet(file) => {
                 let mut builder = Builder::new(&name);
-                let bytes = crate::parquet_rows::read(file, &name, &mut builder)?;
+                let bytes = parquet::read(file, &name, &mut builder)?;
                 let examples = builder.finish()?;
                 let dataset = Self {
                     name,

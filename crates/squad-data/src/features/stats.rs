@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::chars::{CharIndex, trimmed};
 use crate::example::Example;
-use crate::feature::Feature;
+use crate::features::feature::Feature;
 
 /// Counts over examples and their windows.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::batches::{BatchSize, Shuffle, batches, fill, order};
+use crate::batching::batches::{BatchSize, Shuffle, batches, fill, order};
 use crate::error::Error;
 
 /// The batches of a training run, epoch by epoch, in a random order.

@@ -9,11 +9,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::answers::{AnswerOptions, Prediction, SpanAnswer, SpanLogits};
+use crate::answers::options::{AnswerOptions, Prediction, SpanAnswer, SpanLogits};
 use crate::chars::CharIndex;
 use crate::error::Error;
 use crate::example::Example;
-use crate::feature::Feature;
+use crate::features::feature::Feature;
 
 /// Answers every question from the logits of all its windows, in the order of the examples, on all of rayon's threads.
 ///

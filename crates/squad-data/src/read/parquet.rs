@@ -9,10 +9,10 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 
-use crate::builder::Builder;
 use crate::error::{Error, one_line};
-use crate::parquet_checks::{CheckedGroup, columns, stack_size};
-use crate::raw::{FlatAnswers, Place, RawRow};
+use crate::read::builder::Builder;
+use crate::read::parquet_checks::{CheckedGroup, columns, stack_size};
+use crate::read::raw::{FlatAnswers, Place, RawRow};
 
 /// Name of the thread that decodes a Parquet file.
 ///

@@ -7,10 +7,10 @@ use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::example::Example;
-use crate::feature::Feature;
-use crate::labels::answer_tokens;
-use crate::tokenizer::{QaTokenizer, Tokens};
-use crate::window_options::{Cut, WindowOptions};
+use crate::features::feature::Feature;
+use crate::features::labels::answer_tokens;
+use crate::features::options::{Cut, WindowOptions};
+use crate::features::tokenizer::{QaTokenizer, Tokens};
 
 /// Many more than any machine has threads, and a few hundred kilobytes of lists.
 const QUESTIONS_AT_A_TIME: usize = 2048;

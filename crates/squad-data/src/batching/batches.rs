@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::batching::rng::SplitMix64;
 use crate::error::Error;
-use crate::rng::SplitMix64;
 
 /// The random order of an epoch: a function of these two numbers and the number of windows, and of nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

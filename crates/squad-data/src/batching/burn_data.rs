@@ -6,8 +6,8 @@ use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::{Dataset, DatasetError};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::feature::Feature;
-use crate::packed::PackedBatch;
+use crate::batching::packed::PackedBatch;
+use crate::features::feature::Feature;
 
 /// Windows as a Burn dataset. Cloning it does not copy them.
 ///
