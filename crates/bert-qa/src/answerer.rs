@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use burn::tensor::Device;
 use squad_data::{
-    AnswerOptions, Example, Prediction, QaTokenizer, SpanLogits, WindowOptions, extract_answers,
+    AnswerOptions, Example, FeatureOptions, Prediction, QaTokenizer, SpanLogits, extract_answers,
     make_features,
 };
 
@@ -33,7 +33,7 @@ const MAX_SEQ_LENGTH: usize = 384;
 pub struct QuestionAnswerer {
     model: BertForQuestionAnswering,
     tokenizer: QaTokenizer,
-    windows: WindowOptions,
+    windows: FeatureOptions,
     answers: AnswerOptions,
     top_k: Option<usize>,
     device: Device,
@@ -44,7 +44,7 @@ impl QuestionAnswerer {
     pub fn new(
         model: BertForQuestionAnswering,
         tokenizer: QaTokenizer,
-        windows: WindowOptions,
+        windows: FeatureOptions,
         answers: AnswerOptions,
         device: Device,
     ) -> Self {
@@ -85,10 +85,10 @@ impl QuestionAnswerer {
             });
         }
         let max_seq_length = model.max_position_embeddings().min(MAX_SEQ_LENGTH);
-        let windows = WindowOptions {
+        let windows = FeatureOptions {
             max_seq_length,
             doc_stride: max_seq_length / 3,
-            ..WindowOptions::default()
+            ..FeatureOptions::default()
         };
         windows.validate()?;
         let answers = AnswerOptions::default();
@@ -103,7 +103,7 @@ impl QuestionAnswerer {
 
     /// Cuts texts into other windows.
     #[must_use]
-    pub fn with_windows(mut self, windows: WindowOptions) -> Self {
+    pub fn with_windows(mut self, windows: FeatureOptions) -> Self {
         self.windows = windows;
         self
     }

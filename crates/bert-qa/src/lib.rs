@@ -73,5 +73,5 @@ pub use wheel::Wheel;
 
 // What a caller of [`QuestionAnswerer`] needs of `squad-data`.
 pub use squad_data::{
-    AnswerOptions, Error as DataError, Example, Prediction, SpanAnswer, WindowOptions,
+    AnswerOptions, Error as DataError, Example, FeatureOptions, Prediction, SpanAnswer,
 };

@@ -1,6 +1,6 @@
 use bert_qa::{PackedInput, Pretrained};
 use burn::tensor::{Device, Tensor};
-use squad_data::{Example, PackedBatch, WindowOptions, make_features};
+use squad_data::{Example, FeatureOptions, PackedBatch, make_features};
 use trainer::Error;
 
 use crate::Svg;
@@ -23,7 +23,7 @@ impl AttentionMaps {
     pub fn new(pretrained: &Pretrained, example: &Example, device: &Device) -> Result<Self, Error> {
         let tokenizer = &pretrained.companions.tokenizer;
         let examples = std::slice::from_ref(example);
-        let features = make_features(examples, tokenizer, &WindowOptions::default())?;
+        let features = make_features(examples, tokenizer, &FeatureOptions::default())?;
         let batch = PackedBatch::new(&features, &[0]);
         let input = PackedInput::new(&batch, device);
         let mut hidden = pretrained.model.embeddings().forward(&input, None);

@@ -102,7 +102,7 @@ pub fn show_window(feature: &Feature, tokenizer: &QaTokenizer) -> Html {
 
 #[cfg(test)]
 mod tests {
-    use squad_data::Answer;
+    use squad_data::GoldAnswer;
 
     use super::*;
 
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_question_stands_above_its_context() {
         let mut example = Example::new("q", " Who & what?", "Ann ate.");
-        example.answers.push(Answer {
+        example.answers.push(GoldAnswer {
             text: "Ann".into(),
             start: 0,
         });

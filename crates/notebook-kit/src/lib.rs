@@ -59,8 +59,8 @@ pub mod prelude {
     pub use fused_ops::{Activation, PackedLengths};
     pub use qa_metrics::{exact_match, f1, max_exact_match, max_f1, normalize_answer};
     pub use squad_data::{
-        AnswerOptions, Dataset, Example, Feature, PackedBatch, Prediction, QaTokenizer,
-        WindowOptions, batches, inspect, make_features,
+        AnswerOptions, Dataset, Example, Feature, FeatureOptions, PackedBatch, Prediction,
+        QaTokenizer, batches, inspect, make_features,
     };
     pub use trainer::{
         AnswerConfig, Config, Outcome, Questions, StopFlag, Trainer, WindowConfig,

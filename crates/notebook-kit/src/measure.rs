@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn padding_fills_up_and_never_cuts() {
         let feature = Feature {
-            example: 0,
+            example_index: 0,
             input_ids: vec![1, 2, 3],
             context: 1..2,
             max_context: 1..2,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use squad_data::{Example, QaTokenizer, Tokens};
+use squad_data::{Encoding, Example, QaTokenizer};
 use trainer::Error;
 
 /// A way to get labels wrong that published code has taken.
@@ -34,8 +34,8 @@ impl Mistake {
 /// A question as a program with a mistake tokenises and labels it.
 struct Labelled<'a> {
     example: &'a Example,
-    question: Tokens,
-    context: Tokens,
+    question: Encoding,
+    context: Encoding,
     mistake: Mistake,
     max_seq_length: usize,
 }
@@ -148,7 +148,7 @@ impl Labelled<'_> {
 mod tests {
     use std::path::Path;
 
-    use squad_data::Answer;
+    use squad_data::GoldAnswer;
 
     use super::*;
 
@@ -160,7 +160,7 @@ mod tests {
     /// "the" and "cat" are words of the fixture's vocabulary.
     fn example(context: &str, text: &str, start: usize) -> Example {
         let mut example = Example::new("q", "who ate?", context);
-        example.answers.push(Answer {
+        example.answers.push(GoldAnswer {
             text: text.into(),
             start,
         });

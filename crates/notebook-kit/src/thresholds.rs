@@ -111,7 +111,7 @@ pub fn surest_mistake(dataset: &Dataset, predictions: &[Prediction]) -> Option<u
 
 #[cfg(test)]
 mod tests {
-    use squad_data::{Answer, Example, SpanAnswer};
+    use squad_data::{Example, GoldAnswer, SpanAnswer};
 
     use super::*;
 
@@ -119,7 +119,7 @@ mod tests {
         let mut example = Example::new(id, "Who?", "Ann and Bo");
         if !gold.is_empty() {
             example.is_impossible = false;
-            example.answers.push(Answer {
+            example.answers.push(GoldAnswer {
                 text: gold.into(),
                 start: 0,
             });

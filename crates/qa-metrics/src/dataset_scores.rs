@@ -79,7 +79,7 @@ pub struct QuestionScore<'a> {
 /// # Ok::<(), qa_metrics::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Evaluation<'a, S> {
+pub struct DatasetScores<'a, S> {
     /// The averages.
     pub scores: S,
     /// Every question that has a prediction, in the data set's order.

@@ -61,7 +61,7 @@ mod v1;
 mod v2;
 
 pub use answer_scores::{exact_match, f1, max_exact_match, max_f1};
-pub use dataset_scores::{Evaluation, Question, QuestionScore};
+pub use dataset_scores::{DatasetScores, Question, QuestionScore};
 pub use error::Error;
 pub use na_probs::{DEFAULT_NA_PROB_THRESH, NaProbs};
 pub use normalize::normalize_answer;

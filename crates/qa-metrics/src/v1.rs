@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::answer_scores::{Answer, best, same_text, token_f1};
-use crate::dataset_scores::{Evaluation, Question, QuestionScore, num_extra, percentage};
+use crate::dataset_scores::{DatasetScores, Question, QuestionScore, num_extra, percentage};
 use crate::error::Error;
 use crate::scores::ScoresV1;
 
@@ -35,7 +35,7 @@ use crate::scores::ScoresV1;
 pub fn score_v1<'a>(
     questions: &[Question<'a>],
     predictions: &HashMap<String, String>,
-) -> Result<Evaluation<'a, ScoresV1>, Error> {
+) -> Result<DatasetScores<'a, ScoresV1>, Error> {
     if questions.is_empty() {
         return Err(Error::NoQuestions);
     }
@@ -48,7 +48,7 @@ pub fn score_v1<'a>(
         }
     }
     let total = questions.len();
-    Ok(Evaluation {
+    Ok(DatasetScores {
         scores: ScoresV1 {
             exact_match: percentage(scored.iter().map(|score| score.exact), total),
             f1: percentage(scored.iter().map(|score| score.f1), total),

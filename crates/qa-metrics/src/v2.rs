@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::answer_scores::{Answer, best, gold_answers_v2, same_text, token_f1_or_agreement};
-use crate::dataset_scores::{Evaluation, Question, QuestionScore, num_extra, percentage};
+use crate::dataset_scores::{DatasetScores, Question, QuestionScore, num_extra, percentage};
 use crate::error::Error;
 use crate::na_probs::NaProbs;
 use crate::scores::{BestThresholds, ScoresV2, SubsetScores};
@@ -48,10 +48,10 @@ pub(crate) struct RawScore<'a> {
 pub fn score_v2<'a>(
     questions: &[Question<'a>],
     predictions: &HashMap<String, String>,
-) -> Result<Evaluation<'a, ScoresV2>, Error> {
+) -> Result<DatasetScores<'a, ScoresV2>, Error> {
     let (raw, missing) = raw_scores(questions, predictions)?;
     let scored: Vec<QuestionScore<'a>> = raw.into_iter().map(|raw| raw.score).collect();
-    Ok(Evaluation {
+    Ok(DatasetScores {
         scores: averages(&scored, None),
         questions: scored,
         missing,
@@ -94,12 +94,12 @@ pub fn score_v2_with_na_probs<'a>(
     predictions: &HashMap<String, String>,
     na_probs: &NaProbs,
     na_prob_thresh: f64,
-) -> Result<Evaluation<'a, ScoresV2>, Error> {
+) -> Result<DatasetScores<'a, ScoresV2>, Error> {
     let (raw, missing) = raw_scores(questions, predictions)?;
     let raw_scores: Vec<_> = raw.iter().map(|raw| raw.score).collect();
     let scored = apply_threshold(&raw_scores, na_probs, na_prob_thresh)?;
     let best = best_thresholds(&raw, na_probs)?;
-    Ok(Evaluation {
+    Ok(DatasetScores {
         scores: averages(&scored, Some(best)),
         questions: scored,
         missing,
@@ -153,7 +153,7 @@ fn score_question<'a>(question: &Question<'a>, prediction: &str) -> RawScore<'a>
     }
 }
 
-impl Evaluation<'_, ScoresV2> {
+impl DatasetScores<'_, ScoresV2> {
     /// What becomes of the scores when every question whose no-answer probability is above `na_prob_thresh` is scored as if
     /// its prediction were empty.
     ///

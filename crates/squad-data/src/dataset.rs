@@ -51,7 +51,7 @@ impl Dataset {
     /// The first `count` questions in file order (all, where there are fewer). Questions are never cut, whatever the
     /// number of windows they take.
     #[must_use]
-    pub fn first(mut self, count: usize) -> Self {
+    pub fn take(mut self, count: usize) -> Self {
         self.examples.truncate(count);
         self
     }
@@ -181,8 +181,8 @@ mod tests {
     }
 
     #[test]
-    fn first_and_extend() {
-        let mut both = dataset("a.json", 0..10).first(4);
+    fn take_and_extend() {
+        let mut both = dataset("a.json", 0..10).take(4);
         both.extend(dataset("b.json", 10..12)).unwrap();
         assert_eq!(ids(&both), [0, 1, 2, 3, 10, 11]);
         let message = both
@@ -194,6 +194,6 @@ mod tests {
             "{message}"
         );
         assert_eq!(both.len(), 6);
-        assert_eq!(dataset("a", 0..3).first(9).len(), 3);
+        assert_eq!(dataset("a", 0..3).take(9).len(), 3);
     }
 }

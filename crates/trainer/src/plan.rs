@@ -23,7 +23,7 @@ impl Plan {
         let train = &config.train;
         let of_all = |size: usize| size.saturating_mul(shard.world_size());
         let batch_size = match train.batch_tokens {
-            0 => BatchSize::Windows(of_all(train.batch_size)),
+            0 => BatchSize::Features(of_all(train.batch_size)),
             tokens => BatchSize::Tokens(of_all(tokens)),
         };
         let lengths = features.iter().map(Feature::len).collect();
@@ -66,7 +66,7 @@ impl Plan {
     /// What to do for batches of another size than they have now.
     fn how_to_have(&self, batch_size: BatchSize) -> String {
         let (size, what, key) = match batch_size {
-            BatchSize::Windows(size) => (size, "windows", "batch_size"),
+            BatchSize::Features(size) => (size, "windows", "batch_size"),
             BatchSize::Tokens(size) => (size, "tokens", "batch_tokens"),
         };
         let processes = self.shard.world_size();

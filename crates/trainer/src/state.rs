@@ -204,7 +204,7 @@ impl RunState {
             seed: 0,
             num_features: 10,
             num_tokens: 100,
-            batch_size: squad_data::BatchSize::Windows(5),
+            batch_size: squad_data::BatchSize::Features(5),
             epoch: u64::from(epoch),
             next_batch: 0,
         };

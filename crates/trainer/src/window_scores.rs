@@ -57,7 +57,7 @@ mod tests {
 
     fn feature(start_position: usize, end_position: usize) -> Feature {
         Feature {
-            example: 0,
+            example_index: 0,
             input_ids: vec![0; 4],
             context: 1..3,
             max_context: 1..3,

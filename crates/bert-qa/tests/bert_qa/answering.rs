@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bert_qa::{
-    AnswerOptions, Error, Example, Prediction, Pretrained, QuestionAnswerer, WindowOptions,
+    AnswerOptions, Error, Example, FeatureOptions, Prediction, Pretrained, QuestionAnswerer,
 };
 use squad_data::make_features;
 
@@ -13,15 +13,15 @@ const QUESTION: &str = "who ate?";
 /// Accents and characters of several bytes: the tiny tokenizer knows single letters, anything else is `[UNK]`.
 const CONTEXT: &str = "Zoé 🙂 ate the crème.";
 
-fn windows() -> WindowOptions {
-    WindowOptions {
+fn windows() -> FeatureOptions {
+    FeatureOptions {
         max_seq_length: MAX_LENGTH,
         doc_stride: 8,
-        ..WindowOptions::default()
+        ..FeatureOptions::default()
     }
 }
 
-fn answerer(windows: WindowOptions) -> QuestionAnswerer {
+fn answerer(windows: FeatureOptions) -> QuestionAnswerer {
     let Pretrained {
         model, companions, ..
     } = tiny();
@@ -35,7 +35,7 @@ fn answerer(windows: WindowOptions) -> QuestionAnswerer {
 }
 
 #[track_caller]
-fn assert_is_refused(windows: WindowOptions, question: &str, context: &str, part: &str) {
+fn assert_is_refused(windows: FeatureOptions, question: &str, context: &str, part: &str) {
     let message = answerer(windows)
         .answer(question, context)
         .unwrap_err()
@@ -167,7 +167,7 @@ fn a_model_folder_is_all_that_is_needed() {
     let context = CONTEXT.repeat(10);
     let prediction = load(cpu()).unwrap().answer(QUESTION, &context).unwrap();
     // The tiny model has 40 positions: windows of that length, a third of it shared.
-    let by_hand = WindowOptions {
+    let by_hand = FeatureOptions {
         doc_stride: MAX_LENGTH / 3,
         ..windows()
     };
@@ -212,7 +212,7 @@ fn what_cannot_be_answered_is_refused() {
 
 #[test]
 fn windows_longer_than_the_models_positions_are_refused() {
-    let longer = WindowOptions {
+    let longer = FeatureOptions {
         max_seq_length: MAX_LENGTH + 1,
         ..windows()
     };

@@ -28,8 +28,8 @@ pub(crate) struct Window {
 /// Windows one after the other.
 pub(crate) fn batch(windows: &[Window]) -> PackedBatch {
     let mut batch = PackedBatch {
-        features: (0..windows.len()).collect(),
-        bounds: vec![0],
+        feature_indices: (0..windows.len()).collect(),
+        cu_seqlens: vec![0],
         ..PackedBatch::default()
     };
     for window in windows {
@@ -40,7 +40,7 @@ pub(crate) fn batch(windows: &[Window]) -> PackedBatch {
         batch.lengths.push(length);
         batch.start_positions.push(window.start_position);
         batch.end_positions.push(window.end_position);
-        batch.bounds.push(batch.input_ids.len());
+        batch.cu_seqlens.push(batch.input_ids.len());
     }
     batch
 }

@@ -94,6 +94,6 @@ pub(crate) fn logits(
     dropout: Option<DropoutSeed>,
 ) -> Vec<f32> {
     let output = model.forward(&PackedInput::new(batch, &cpu()), dropout);
-    assert_eq!(output.dims(), [batch.tokens(), 2]);
+    assert_eq!(output.dims(), [batch.num_tokens(), 2]);
     output.into_data().try_to_vec().unwrap()
 }

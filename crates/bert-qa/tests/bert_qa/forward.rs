@@ -1,7 +1,7 @@
 //! Hidden states, logits and losses against transformers, with every kind of model.
 
 use bert_qa::{DropoutSeed, PackedInput};
-use squad_data::{Example, PackedBatch, QaTokenizer, WindowOptions, make_features};
+use squad_data::{Example, FeatureOptions, PackedBatch, QaTokenizer, make_features};
 
 use crate::backends::{Backend, values};
 use crate::case::{CASES, Case, batch, sample};
@@ -129,10 +129,10 @@ fn texts_become_the_windows_that_transformers_reads() {
         let tokenizer = QaTokenizer::from_file(&tokenizer.path().join("tokenizer.json")).unwrap();
         let texts = case.texts.iter();
         let examples: Vec<_> = texts.map(|(q, c)| Example::new(q, q, c.as_str())).collect();
-        let windows = WindowOptions {
+        let windows = FeatureOptions {
             max_seq_length: MAX_LENGTH,
             doc_stride: 8,
-            ..WindowOptions::default()
+            ..FeatureOptions::default()
         };
         let features = make_features(&examples, &tokenizer, &windows).unwrap();
         let ours = PackedBatch::new(&features, &[0, 1]);

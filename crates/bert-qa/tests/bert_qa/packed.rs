@@ -67,7 +67,7 @@ fn two_windows_glued_into_one_are_not_two_windows(backend: &Backend) {
         for pair in case.windows.windows(2) {
             let mut glued = batch(pair);
             // The ids, types and positions stay as they are; only attention is told of one window.
-            glued.lengths = vec![glued.tokens()];
+            glued.lengths = vec![glued.num_tokens()];
             let together = backend.logits(&model, &glued, None);
             let difference = largest_difference(&together, &alone(backend, &model, pair));
             assert!(difference > 1e-3, "{name}: {difference}");
@@ -82,7 +82,7 @@ fn predicted_logits_are_in_the_order_of_the_windows() {
     let feature = |index: usize| {
         let length = 3 + (index * 7) % (MAX_LENGTH - 2);
         Feature {
-            example: 0,
+            example_index: 0,
             input_ids: (0..length)
                 .map(|i| ((index + i * i) % VOCAB_SIZE as usize) as u32)
                 .collect(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bert_qa::{ModelSource, Pretrained, predict_logits};
 use serde::Deserialize;
 use serde_json::json;
-use squad_data::{Dataset, Example, WindowOptions, make_features};
+use squad_data::{Dataset, Example, FeatureOptions, make_features};
 
 use crate::case::units;
 use crate::common::{cpu, fixture, largest_difference, rewrite_weights};
@@ -121,13 +121,13 @@ fn minilm_gives_transformers_logits_on_real_questions() {
         .iter()
         .map(|q| dataset.examples[q.index].clone())
         .collect();
-    let options = WindowOptions {
+    let options = FeatureOptions {
         max_seq_length: reference.max_seq_length,
         doc_stride: reference.doc_stride,
-        ..WindowOptions::default()
+        ..FeatureOptions::default()
     };
     let mut features = make_features(&examples, &companions.tokenizer, &options).unwrap();
-    features.dedup_by_key(|feature| feature.example);
+    features.dedup_by_key(|feature| feature.example_index);
     let logits = predict_logits(&model, &features, &cpu(), &mut |_| {});
     let mut largest: f32 = 0.0;
     for ((question, feature), [start, end]) in questions.iter().zip(&features).zip(&logits) {

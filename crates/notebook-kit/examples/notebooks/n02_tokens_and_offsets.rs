@@ -18,11 +18,11 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     };
     // Cell 3.
     let (train, dev) = sample()?;
-    let options = WindowOptions::default();
+    let options = FeatureOptions::default();
     let features = make_features(&train.examples, &tokenizer, &options)?;
     show_window(&features[0], &tokenizer);
     // Cell 4.
-    let small = WindowOptions { max_seq_length: 64, doc_stride: 24, ..WindowOptions::default() };
+    let small = FeatureOptions { max_seq_length: 64, doc_stride: 24, ..FeatureOptions::default() };
     let example = train.examples[0].clone();
     let windows = make_features(std::slice::from_ref(&example), &tokenizer, &small)?;
     let _ = {

@@ -35,7 +35,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     // Cell 5.
     let (train, dev) = sample()?;
     let tokenizer = pretrained.companions.tokenizer.clone();
-    let features = make_features(&train.examples[..20], &tokenizer, &WindowOptions::default())?;
+    let features = make_features(&train.examples[..20], &tokenizer, &FeatureOptions::default())?;
     let batch = PackedBatch::new(&features, &[0, 17]);
     let input = PackedInput::new(&batch, &device);
     println!("windows of {:?} tokens", batch.lengths);

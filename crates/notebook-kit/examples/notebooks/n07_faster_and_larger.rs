@@ -8,7 +8,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let pretrained = Pretrained::load(&model_folder(ENCODER)?, 0, &device)?;
     let (train, dev) = sample()?;
     let tokenizer = pretrained.companions.tokenizer.clone();
-    let mut features = make_features(&train.examples, &tokenizer, &WindowOptions::default())?;
+    let mut features = make_features(&train.examples, &tokenizer, &FeatureOptions::default())?;
     features.sort_by_key(|feature| feature.len());
     let four: Vec<Feature> = [0, 190, 380, 570].map(|index| features[index].clone()).to_vec();
     println!("windows of {:?} tokens", four.iter().map(|feature| feature.len()).collect::<Vec<_>>());
@@ -19,7 +19,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     for (name, length) in lengths {
         let batch = PackedBatch::new(&padded(&four, length), &[0, 1, 2, 3]);
         let cost = measure(1, || pretrained.model.loss(&batch, &device, None).0.backward());
-        table = table.row(&[&name, &batch.tokens(), &cost.ms(), &cost.mb()]);
+        table = table.row(&[&name, &batch.num_tokens(), &cost.ms(), &cost.mb()]);
     }
     table;
     // Cell 4.

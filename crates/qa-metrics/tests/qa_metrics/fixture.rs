@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use qa_metrics::{
-    Evaluation, NaProbs, Question, ScoresV2, exact_match, f1, normalize_answer, score_v1, score_v2,
-    score_v2_with_na_probs,
+    DatasetScores, NaProbs, Question, ScoresV2, exact_match, f1, normalize_answer, score_v1,
+    score_v2, score_v2_with_na_probs,
 };
 use serde_json::Value;
 
@@ -102,7 +102,7 @@ fn evaluate_v2<'a>(
     case: &Value,
     questions: &[Question<'a>],
     predictions: &HashMap<String, String>,
-) -> Evaluation<'a, ScoresV2> {
+) -> DatasetScores<'a, ScoresV2> {
     let Some(pairs) = case["na_probs"].as_array() else {
         return score_v2(questions, predictions).unwrap();
     };

@@ -23,12 +23,12 @@ use crate::features::feature::Feature;
 /// is never part of a span.
 ///
 /// ```
-/// use squad_data::{AnswerOptions, Example, QaTokenizer, SpanLogits, WindowOptions, extract_answers, make_features};
+/// use squad_data::{AnswerOptions, Example, QaTokenizer, SpanLogits, FeatureOptions, extract_answers, make_features};
 /// # use std::path::Path;
 /// # let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizer.json"));
 /// let tokenizer = QaTokenizer::from_file(path)?;
 /// let examples = [Example::new("q1", "who ate?", "the old cat ate")];
-/// let features = make_features(&examples, &tokenizer, &WindowOptions::default())?;
+/// let features = make_features(&examples, &tokenizer, &FeatureOptions::default())?;
 ///
 /// let (mut start, mut end) = (vec![0.0; features[0].len()], vec![0.0; features[0].len()]);
 /// start[features[0].context.start] = 5.0; // "the"
@@ -77,10 +77,10 @@ fn group_by_example<'a>(
     }
     let mut windows: Vec<Vec<Window<'a>>> = vec![Vec::new(); examples.len()];
     for (index, (feature, logits)) in features.iter().zip(logits).enumerate() {
-        let Some(of_example) = windows.get_mut(feature.example) else {
+        let Some(of_example) = windows.get_mut(feature.example_index) else {
             return wrong(format!(
                 "window {index} belongs to example {}, but there are {}",
-                feature.example,
+                feature.example_index,
                 examples.len()
             ));
         };

@@ -19,14 +19,14 @@ pub struct Shuffle {
 /// ```
 /// use squad_data::BatchSize;
 ///
-/// assert!(BatchSize::Windows(8).validate().is_ok());
+/// assert!(BatchSize::Features(8).validate().is_ok());
 /// assert_eq!(BatchSize::Tokens(0).validate().unwrap_err().to_string(), "batch_size = 0: a batch needs at least one token");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BatchSize {
     /// So many windows, whatever their lengths.
-    Windows(usize),
+    Features(usize),
     /// As many windows as follow each other with at most so many tokens together. A window that is longer is a batch of
     /// its own.
     Tokens(usize),
@@ -40,7 +40,7 @@ impl BatchSize {
     /// A size of 0.
     pub fn validate(self) -> Result<(), Error> {
         let (size, unit) = match self {
-            Self::Windows(size) => (size, "window"),
+            Self::Features(size) => (size, "window"),
             Self::Tokens(size) => (size, "token"),
         };
         match size {
@@ -77,7 +77,7 @@ pub fn batches(
     batch_size: usize,
     shuffle: Option<Shuffle>,
 ) -> Result<Vec<Vec<usize>>, Error> {
-    BatchSize::Windows(batch_size).validate()?;
+    BatchSize::Features(batch_size).validate()?;
     let order = order(num_features, shuffle);
     Ok(order.chunks(batch_size).map(<[usize]>::to_vec).collect())
 }

@@ -14,12 +14,12 @@ use crate::features::feature::Feature;
 /// ```
 /// use burn::data::dataloader::DataLoaderBuilder;
 /// use burn::tensor::Device;
-/// use squad_data::{Example, FeatureDataset, PackedBatcher, QaTokenizer, WindowOptions, make_features};
+/// use squad_data::{Example, FeatureDataset, PackedBatcher, QaTokenizer, FeatureOptions, make_features};
 /// # use std::path::Path;
 /// # let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizer.json"));
 /// let tokenizer = QaTokenizer::from_file(path)?;
 /// let examples = [Example::new("q1", "who ate?", "the cat"), Example::new("q2", "who ate?", "the old cat ate")];
-/// let features = make_features(&examples, &tokenizer, &WindowOptions::default())?;
+/// let features = make_features(&examples, &tokenizer, &FeatureOptions::default())?;
 ///
 /// let loader = DataLoaderBuilder::new(PackedBatcher)
 ///     .batch_size(8)
@@ -62,8 +62,8 @@ pub struct PackedBatcher;
 impl Batcher<Feature, TensorBatch> for PackedBatcher {
     fn batch(&self, items: Vec<Feature>, device: &Device) -> TensorBatch {
         let indices: Vec<usize> = (0..items.len()).collect();
-        let examples = items.iter().map(|feature| feature.example).collect();
-        TensorBatch::new(&PackedBatch::new(&items, &indices), examples, device)
+        let example_indices = items.iter().map(|feature| feature.example_index).collect();
+        TensorBatch::new(&PackedBatch::new(&items, &indices), example_indices, device)
     }
 }
 
@@ -83,11 +83,11 @@ pub struct TensorBatch {
     /// Length of each window in tokens, `[windows]`, on the host.
     pub lengths: Vec<usize>,
     /// Index of each window's question among the examples, `[windows]`, on the host.
-    pub examples: Vec<usize>,
+    pub example_indices: Vec<usize>,
 }
 
 impl TensorBatch {
-    fn new(batch: &PackedBatch, examples: Vec<usize>, device: &Device) -> Self {
+    fn new(batch: &PackedBatch, example_indices: Vec<usize>, device: &Device) -> Self {
         let ids = |ids: &[u32]| tensor(ids.iter().map(|&id| i64::from(id)).collect(), device);
         let positions =
             |positions: &[usize]| tensor(positions.iter().map(|&at| at as i64).collect(), device);
@@ -98,7 +98,7 @@ impl TensorBatch {
             start_positions: positions(&batch.start_positions),
             end_positions: positions(&batch.end_positions),
             lengths: batch.lengths.clone(),
-            examples,
+            example_indices,
         }
     }
 }

@@ -7,16 +7,16 @@ use crate::features::feature::Feature;
 /// Several windows laid one after the other: one sequence of tokens with the windows' lengths, no padding token.
 ///
 /// ```
-/// use squad_data::{Example, PackedBatch, QaTokenizer, WindowOptions, make_features};
+/// use squad_data::{Example, PackedBatch, QaTokenizer, FeatureOptions, make_features};
 /// # use std::path::Path;
 /// # let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizer.json"));
 /// let tokenizer = QaTokenizer::from_file(path)?;
 /// let examples = [Example::new("q1", "who ate?", "the cat"), Example::new("q2", "who ate?", "the old cat ate")];
-/// let features = make_features(&examples, &tokenizer, &WindowOptions::default())?;
+/// let features = make_features(&examples, &tokenizer, &FeatureOptions::default())?;
 ///
 /// let batch = PackedBatch::new(&features, &[1, 0]);
 /// assert_eq!(batch.lengths, [features[1].len(), features[0].len()]);
-/// assert_eq!(batch.tokens(), features[0].len() + features[1].len());
+/// assert_eq!(batch.num_tokens(), features[0].len() + features[1].len());
 /// assert_eq!(&batch.input_ids[batch.range(1)], features[0].input_ids);
 /// # Ok::<(), squad_data::Error>(())
 /// ```
@@ -35,9 +35,9 @@ pub struct PackedBatch {
     /// Last token (inclusive) of the answer within its window, `[windows]`; 0 (`[CLS]`) for none.
     pub end_positions: Vec<usize>,
     /// Index of each window among the features it was taken from, `[windows]`.
-    pub features: Vec<usize>,
+    pub feature_indices: Vec<usize>,
     /// Where each window begins, and the end of the last, in tokens, `[windows + 1]`.
-    pub bounds: Vec<usize>,
+    pub cu_seqlens: Vec<usize>,
 }
 
 impl PackedBatch {
@@ -52,8 +52,8 @@ impl PackedBatch {
             input_ids: Vec::with_capacity(tokens),
             token_type_ids: Vec::with_capacity(tokens),
             position_ids: Vec::with_capacity(tokens),
-            features: indices.to_vec(),
-            bounds: vec![0],
+            feature_indices: indices.to_vec(),
+            cu_seqlens: vec![0],
             ..Self::default()
         };
         for feature in indices.iter().map(|&index| &features[index]) {
@@ -63,13 +63,13 @@ impl PackedBatch {
             batch.lengths.push(feature.len());
             batch.start_positions.push(feature.start_position);
             batch.end_positions.push(feature.end_position);
-            batch.bounds.push(batch.input_ids.len());
+            batch.cu_seqlens.push(batch.input_ids.len());
         }
         batch
     }
 
     /// Number of tokens of all windows together.
-    pub fn tokens(&self) -> usize {
+    pub fn num_tokens(&self) -> usize {
         self.input_ids.len()
     }
 
@@ -94,7 +94,7 @@ impl PackedBatch {
     ///
     /// An index that is not one of a window.
     pub fn range(&self, index: usize) -> Range<usize> {
-        self.bounds[index]..self.bounds[index + 1]
+        self.cu_seqlens[index]..self.cu_seqlens[index + 1]
     }
 
     /// Cuts values of all tokens, `[tokens]`, for example logits, into the windows' own, in order.
@@ -105,7 +105,7 @@ impl PackedBatch {
     pub fn unpack<'a, T>(&'a self, values: &'a [T]) -> impl ExactSizeIterator<Item = &'a [T]> + 'a {
         assert_eq!(
             values.len(),
-            self.tokens(),
+            self.num_tokens(),
             "one value for each token of the batch"
         );
         (0..self.len()).map(|index| &values[self.range(index)])

@@ -8,7 +8,7 @@ use crate::error::Error;
 /// The batches of a training run, epoch by epoch, in a random order.
 ///
 /// An epoch's batches are a function of the windows' lengths, the batch size, the seed and the epoch. For
-/// [`BatchSize::Windows`] they are those of [`batches`]; for [`BatchSize::Tokens`] the same random order of windows,
+/// [`BatchSize::Features`] they are those of [`batches`]; for [`BatchSize::Tokens`] the same random order of windows,
 /// divided wherever the next window would exceed the budget, so that the number of batches differs between epochs.
 ///
 /// The sampler is an iterator over the rest of its epoch. [`BatchSampler::state`] is where it stands, and another sampler
@@ -44,11 +44,11 @@ pub struct BatchSampler {
 /// ```
 /// use squad_data::{BatchSampler, BatchSize, SamplerState};
 ///
-/// let state = BatchSampler::new(vec![5; 10], BatchSize::Windows(4), 0)?.state();
+/// let state = BatchSampler::new(vec![5; 10], BatchSize::Features(4), 0)?.state();
 /// let json = serde_json::to_string(&state).unwrap();
 /// assert_eq!(serde_json::from_str::<SamplerState>(&json).unwrap(), state);
 ///
-/// let mut other = BatchSampler::new(vec![5; 10], BatchSize::Windows(4), 1)?;
+/// let mut other = BatchSampler::new(vec![5; 10], BatchSize::Features(4), 1)?;
 /// let error = other.restore(&state).unwrap_err().to_string();
 /// assert_eq!(error, "the saved position is of another order of windows: seed 0 there, 1 here");
 /// # Ok::<(), squad_data::Error>(())
@@ -105,7 +105,7 @@ impl BatchSampler {
     /// Number of batches of an epoch, whichever it stands in. Takes the time of a shuffle for [`BatchSize::Tokens`].
     pub fn num_batches(&self, epoch: u64) -> usize {
         match self.batch_size {
-            BatchSize::Windows(size) => self.lengths.len().div_ceil(size),
+            BatchSize::Features(size) => self.lengths.len().div_ceil(size),
             BatchSize::Tokens(_) if epoch == self.epoch => self.batches.len(),
             BatchSize::Tokens(_) => self.batches_of(epoch).len(),
         }
@@ -165,7 +165,7 @@ impl BatchSampler {
         let (count, seed) = (self.lengths.len(), self.seed);
         let shuffle = Some(Shuffle { seed, epoch });
         match self.batch_size {
-            BatchSize::Windows(size) => batches(count, size, shuffle).unwrap_or_default(),
+            BatchSize::Features(size) => batches(count, size, shuffle).unwrap_or_default(),
             BatchSize::Tokens(budget) => fill(&order(count, shuffle), &self.lengths, budget),
         }
     }

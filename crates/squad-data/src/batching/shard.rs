@@ -18,7 +18,7 @@ use crate::error::Error;
 /// assert_eq!(shards.map(|shard| shard.of_batch(&batch)), [&batch[..2], &batch[2..]]);
 ///
 /// let lengths = [384, 100, 150, 120];
-/// assert_eq!(shards.map(|shard| shard.of_windows(&lengths)), [vec![0], vec![1, 2, 3]]);
+/// assert_eq!(shards.map(|shard| shard.of_features(&lengths)), [vec![0], vec![1, 2, 3]]);
 /// assert!(Shard::new(2, 2).is_err());
 /// # Ok::<(), squad_data::Error>(())
 /// ```
@@ -68,7 +68,7 @@ impl Shard {
     ///
     /// Every window goes to exactly one rank. The longest windows are given away first, each to the rank with the fewest
     /// tokens so far, so that no two ranks differ by more tokens than the longest window has.
-    pub fn of_windows(self, lengths: &[usize]) -> Vec<usize> {
+    pub fn of_features(self, lengths: &[usize]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..lengths.len()).collect();
         order.sort_by_key(|&index| Reverse(lengths[index]));
         let mut ranks: BinaryHeap<Reverse<(usize, usize)>> = (0..self.world_size)

@@ -5,12 +5,12 @@ use std::ops::Range;
 /// One window: `[CLS] question [SEP] part of the context [SEP]`, never padded.
 ///
 /// ```
-/// use squad_data::{Example, QaTokenizer, WindowOptions, make_features};
+/// use squad_data::{Example, QaTokenizer, FeatureOptions, make_features};
 /// # use std::path::Path;
 /// # let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizer.json"));
 /// let tokenizer = QaTokenizer::from_file(path)?;
 /// let example = Example::new("q1", "who ate?", "the old cat ate");
-/// let features = make_features(&[example.clone()], &tokenizer, &WindowOptions::default())?;
+/// let features = make_features(&[example.clone()], &tokenizer, &FeatureOptions::default())?;
 ///
 /// let feature = &features[0];
 /// assert_eq!(feature.len(), 1 + feature.num_question_tokens() + 1 + feature.context.len() + 1);
@@ -21,7 +21,7 @@ use std::ops::Range;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feature {
     /// Index of the question among the examples.
-    pub example: usize,
+    pub example_index: usize,
     /// Vocabulary ids, `[tokens]`.
     pub input_ids: Vec<u32>,
     /// Where the context's tokens stand in the window, in tokens. `[SEP]` follows.

@@ -3,14 +3,14 @@
 use std::ops::RangeInclusive;
 
 use crate::chars::trimmed;
-use crate::example::Answer;
+use crate::example::GoldAnswer;
 
 /// The tokens of a context that an answer covers or touches, or `None` where no token stands for any of its characters.
 ///
 /// `offsets` are the character ranges of all tokens of the context in order. White space at the answer's ends, which no
 /// token stands for, is passed over.
 pub(crate) fn answer_tokens(
-    answer: &Answer,
+    answer: &GoldAnswer,
     offsets: &[(u32, u32)],
 ) -> Option<RangeInclusive<usize>> {
     let chars = trimmed(&answer.text, answer.start);
@@ -26,7 +26,7 @@ mod tests {
     fn tokens(text: &str, start: usize) -> Option<RangeInclusive<usize>> {
         // "won 1,000 in" with "1,000" as one piece, and a dropped character at 13.
         answer_tokens(
-            &Answer {
+            &GoldAnswer {
                 text: text.to_owned(),
                 start,
             },

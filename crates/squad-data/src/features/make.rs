@@ -9,8 +9,8 @@ use crate::error::Error;
 use crate::example::Example;
 use crate::features::feature::Feature;
 use crate::features::labels::answer_tokens;
-use crate::features::options::{Cut, WindowOptions};
-use crate::features::tokenizer::{QaTokenizer, Tokens};
+use crate::features::options::{Cut, FeatureOptions};
+use crate::features::tokenizer::{Encoding, QaTokenizer};
 
 /// Many more than any machine has threads, and a few hundred kilobytes of lists.
 const QUESTIONS_AT_A_TIME: usize = 2048;
@@ -31,28 +31,28 @@ const QUESTIONS_AT_A_TIME: usize = 2048;
 ///
 /// # Errors
 ///
-/// Options that cannot work ([`WindowOptions::validate`]), a question too long for its window, and a text that the
+/// Options that cannot work ([`FeatureOptions::validate`]), a question too long for its window, and a text that the
 /// tokenizer cannot express, naming the question's id: the first in the order of the examples, where in each piece of 2048
 /// examples contexts come before questions.
 pub fn make_features(
     examples: &[Example],
     tokenizer: &QaTokenizer,
-    options: &WindowOptions,
+    options: &FeatureOptions,
 ) -> Result<Vec<Feature>, Error> {
-    make_features_watched(examples, tokenizer, options, &mut |_| {})
+    make_features_with_progress(examples, tokenizer, options, &mut |_| {})
 }
 
 /// As [`make_features`]; `done` is told now and then how many examples are finished, at last all of them.
 ///
 /// ```
-/// use squad_data::{Example, QaTokenizer, WindowOptions, make_features_watched};
+/// use squad_data::{Example, QaTokenizer, FeatureOptions, make_features_with_progress};
 /// # use std::path::Path;
 /// # let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizer.json"));
 /// let tokenizer = QaTokenizer::from_file(path)?;
 /// let examples = [Example::new("q1", "who ate?", "the old cat ate")];
 ///
 /// let mut finished = 0;
-/// make_features_watched(&examples, &tokenizer, &WindowOptions::default(), &mut |done| finished = done)?;
+/// make_features_with_progress(&examples, &tokenizer, &FeatureOptions::default(), &mut |done| finished = done)?;
 /// assert_eq!(finished, 1);
 /// # Ok::<(), squad_data::Error>(())
 /// ```
@@ -60,10 +60,10 @@ pub fn make_features(
 /// # Errors
 ///
 /// As [`make_features`].
-pub fn make_features_watched(
+pub fn make_features_with_progress(
     examples: &[Example],
     tokenizer: &QaTokenizer,
-    options: &WindowOptions,
+    options: &FeatureOptions,
     done: &mut dyn FnMut(usize),
 ) -> Result<Vec<Feature>, Error> {
     options.validate()?;
@@ -72,7 +72,7 @@ pub fn make_features_watched(
     for (index, &context) in context_of.iter().enumerate() {
         last_use[context] = index;
     }
-    let mut contexts: Vec<Tokens> = Vec::with_capacity(distinct.len());
+    let mut contexts: Vec<Encoding> = Vec::with_capacity(distinct.len());
     let mut features = Vec::with_capacity(examples.len());
     // A piece at a time, so that memory holds the windows and little else: a context's tokens from its first question
     // to its last. Errors are looked at in order, so that which one is told does not depend on the threads.
@@ -80,7 +80,7 @@ pub fn make_features_watched(
         let piece = start..examples.len().min(start + QUESTIONS_AT_A_TIME);
         let known = contexts.len();
         let met = distinct.partition_point(|&first| first < piece.end);
-        let encoded: Vec<Result<Tokens, Error>> = distinct[known..met]
+        let encoded: Vec<Result<Encoding, Error>> = distinct[known..met]
             .par_iter()
             .map(|&first| {
                 let example = &examples[first];
@@ -105,7 +105,7 @@ pub fn make_features_watched(
         for index in piece {
             let context = context_of[index];
             if last_use[context] == index {
-                contexts[context] = Tokens::default();
+                contexts[context] = Encoding::default();
             }
         }
     }
@@ -140,7 +140,7 @@ fn encode(
     example: &Example,
     part: &'static str,
     text: &str,
-) -> Result<Tokens, Error> {
+) -> Result<Encoding, Error> {
     tokenizer.encode(text).map_err(|error| Error::Encode {
         id: example.id.clone(),
         part,
@@ -151,9 +151,9 @@ fn encode(
 fn example_features(
     index: usize,
     example: &Example,
-    context: &Tokens,
+    context: &Encoding,
     tokenizer: &QaTokenizer,
-    options: &WindowOptions,
+    options: &FeatureOptions,
 ) -> Result<Vec<Feature>, Error> {
     let question = encode(tokenizer, example, "question", example.stripped_question())?;
     let answer = example
@@ -178,7 +178,7 @@ fn example_features(
             (position(*answer.start()), position(*answer.end()))
         });
         Feature {
-            example: index,
+            example_index: index,
             input_ids,
             context: context_start..context_start + window.len(),
             max_context: position(cut.max_context.start)..position(cut.max_context.end),

@@ -8,7 +8,7 @@ mod stats;
 mod tokenizer;
 
 pub use feature::Feature;
-pub use make::{make_features, make_features_watched};
-pub use options::{StrideKind, WindowOptions};
+pub use make::{make_features, make_features_with_progress};
+pub use options::{FeatureOptions, StrideKind};
 pub use stats::{FeatureStats, LostAnswer, LostReason, inspect};
-pub use tokenizer::{QaTokenizer, Tokens};
+pub use tokenizer::{Encoding, QaTokenizer};

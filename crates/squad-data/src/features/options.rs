@@ -36,20 +36,20 @@ pub enum StrideKind {
 /// How contexts are cut into windows. All lengths are in tokens.
 ///
 /// ```
-/// use squad_data::{StrideKind, WindowOptions};
+/// use squad_data::{StrideKind, FeatureOptions};
 ///
-/// let options = WindowOptions { max_seq_length: 256, ..WindowOptions::default() };
+/// let options = FeatureOptions { max_seq_length: 256, ..FeatureOptions::default() };
 /// options.validate()?;
-/// let wrong = WindowOptions { max_seq_length: 64, ..WindowOptions::default() };
+/// let wrong = FeatureOptions { max_seq_length: 64, ..FeatureOptions::default() };
 /// assert!(wrong.validate().is_err());
 ///
 /// // The windows of Google's run_squad.py at its defaults:
-/// let google = WindowOptions { stride: StrideKind::Step, ..WindowOptions::default() };
+/// let google = FeatureOptions { stride: StrideKind::Step, ..FeatureOptions::default() };
 /// google.validate()?;
 /// # Ok::<(), squad_data::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WindowOptions {
+pub struct FeatureOptions {
     /// Longest window, `[CLS]`, question and both `[SEP]` included. Default 384.
     pub max_seq_length: usize,
     /// How far neighbouring windows overlap, or how far they are apart: see `stride`. Default 128.
@@ -61,7 +61,7 @@ pub struct WindowOptions {
     pub max_query_length: Option<usize>,
 }
 
-impl Default for WindowOptions {
+impl Default for FeatureOptions {
     fn default() -> Self {
         Self {
             max_seq_length: 384,
@@ -80,7 +80,7 @@ pub(crate) struct Cut {
     pub(crate) max_context: Range<usize>,
 }
 
-impl WindowOptions {
+impl FeatureOptions {
     /// Checks the options before any work.
     ///
     /// # Errors
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     fn message(doc_stride: usize, stride: StrideKind) -> String {
-        let options = WindowOptions {
+        let options = FeatureOptions {
             max_seq_length: 100,
             doc_stride,
             stride,
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_question_that_leaves_less_than_a_step_is_refused() {
-        let options = WindowOptions {
+        let options = FeatureOptions {
             max_seq_length: 20,
             doc_stride: 10,
             stride: StrideKind::Step,
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn each_token_begins_answers_where_it_has_most_context() {
-        let options = WindowOptions {
+        let options = FeatureOptions {
             max_seq_length: 14,
             doc_stride: 4,
             stride: StrideKind::Step,

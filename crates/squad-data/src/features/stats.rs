@@ -59,14 +59,14 @@ pub enum LostReason {
 /// another text than the first gold answer without white space at its ends.
 ///
 /// ```
-/// use squad_data::{Dataset, QaTokenizer, WindowOptions, inspect, make_features};
+/// use squad_data::{Dataset, QaTokenizer, FeatureOptions, inspect, make_features};
 /// # use std::path::Path;
 /// # let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizer.json"));
 /// let tokenizer = QaTokenizer::from_file(path)?;
 /// let json = r#"{"data": [{"paragraphs": [{"context": "the cat ate", "qas": [
 ///     {"id": "q1", "question": "who ate?", "answers": [{"text": "the cat", "answer_start": 0}]}]}]}]}"#;
 /// let dataset = Dataset::from_json("cat.json", json.as_bytes())?;
-/// let features = make_features(&dataset.examples, &tokenizer, &WindowOptions::default())?;
+/// let features = make_features(&dataset.examples, &tokenizer, &FeatureOptions::default())?;
 /// let stats = inspect(&dataset.examples, &features);
 /// assert_eq!((stats.questions, stats.features, stats.labelled), (1, 1, 1));
 /// assert!(stats.lost.is_empty());
@@ -75,14 +75,14 @@ pub enum LostReason {
 pub fn inspect(examples: &[Example], features: &[Feature]) -> FeatureStats {
     let mut labels: Vec<Option<&Feature>> = vec![None; examples.len()];
     for feature in features.iter().filter(|feature| feature.has_answer()) {
-        if let Some(label) = labels.get_mut(feature.example) {
+        if let Some(label) = labels.get_mut(feature.example_index) {
             label.get_or_insert(feature);
         }
     }
     let mut has_window = vec![Coverage::default(); examples.len()];
     for feature in features {
-        if let Some(coverage) = has_window.get_mut(feature.example) {
-            coverage.add(&examples[feature.example], feature);
+        if let Some(coverage) = has_window.get_mut(feature.example_index) {
+            coverage.add(&examples[feature.example_index], feature);
         }
     }
     let total: usize = features.iter().map(Feature::len).sum();
@@ -159,13 +159,13 @@ fn lost(example: &Example, label: Option<&Feature>, coverage: &Coverage) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::example::Answer;
+    use crate::example::GoldAnswer;
 
     /// A window of the context "won 1,000 km" whose second token is "1,000" and whose last is missing.
     fn feature(labels: Option<(usize, usize)>) -> Feature {
         let (start_position, end_position) = labels.unwrap_or((0, 0));
         Feature {
-            example: 0,
+            example_index: 0,
             input_ids: vec![0; 6],
             context: 3..5,
             max_context: 3..5,
@@ -176,7 +176,7 @@ mod tests {
     }
 
     fn example(text: &str, start: usize) -> Example {
-        let answers = vec![Answer {
+        let answers = vec![GoldAnswer {
             text: text.to_owned(),
             start,
         }];

@@ -34,7 +34,7 @@ pub struct QaTokenizer {
 
 /// A tokenised text without special tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tokens {
+pub struct Encoding {
     /// Vocabulary ids, `[tokens]`.
     pub ids: Vec<u32>,
     /// For each token, the range of Unicode code points of the text that it stands for, `[tokens]`.
@@ -128,7 +128,7 @@ impl QaTokenizer {
     /// # Errors
     ///
     /// A word that the vocabulary cannot express where it has no unknown token either.
-    pub fn encode(&self, text: &str) -> Result<Tokens, Error> {
+    pub fn encode(&self, text: &str) -> Result<Encoding, Error> {
         let encoding = self
             .tokenizer
             .encode_char_offsets(text, false)
@@ -137,7 +137,7 @@ impl QaTokenizer {
                 problem: format!("cannot tokenise a text: {}", one_line(&error)),
             })?;
         let offsets = encoding.get_offsets().iter();
-        Ok(Tokens {
+        Ok(Encoding {
             ids: encoding.get_ids().to_vec(),
             offsets: offsets
                 .map(|&(start, end)| (saturating_u32(start), saturating_u32(end)))

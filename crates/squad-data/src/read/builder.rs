@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::chars::CharIndex;
 use crate::error::{Error, quote};
-use crate::example::{Answer, Example};
+use crate::example::{Example, GoldAnswer};
 use crate::read::raw::{FlatAnswers, Place, RawAnswer, RawParagraph, RawQuestion, RawRow};
 
 /// Checks what a file holds and makes examples of it.
@@ -188,7 +188,7 @@ impl<'a> Builder<'a> {
         context: &str,
         index: &CharIndex<'_>,
         raw: RawAnswer,
-    ) -> Result<Answer, Error> {
+    ) -> Result<GoldAnswer, Error> {
         let RawAnswer { text, start } = raw;
         if text.trim().is_empty() {
             return Err(Error::Question {
@@ -203,7 +203,7 @@ impl<'a> Builder<'a> {
             index.slice(at..end)
         });
         match (inside, found) {
-            (Some(start), Some(found)) if found == text => Ok(Answer { text, start }),
+            (Some(start), Some(found)) if found == text => Ok(GoldAnswer { text, start }),
             (_, found) => Err(Error::AnswerMismatch {
                 file: self.at(place),
                 id: id.to_owned(),

@@ -40,7 +40,7 @@ impl Dataset {
     /// A file that cannot be read, is damaged, is not UTF-8 or JSON, has another shape, or breaks a rule of the format: see
     /// [`Dataset::from_json`]. The message names the file and the first place that is wrong.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        Self::read_measured(path).map(|(dataset, _)| dataset)
+        Self::read_with_size(path).map(|(dataset, _)| dataset)
     }
 
     /// [`Dataset::read`], with the length of the file's text in bytes: after decompression, and for Parquet the
@@ -49,7 +49,7 @@ impl Dataset {
     /// # Errors
     ///
     /// As [`Dataset::read`].
-    pub fn read_measured(path: &Path) -> Result<(Self, u64), Error> {
+    pub fn read_with_size(path: &Path) -> Result<(Self, u64), Error> {
         let name = path.display().to_string();
         match text::open(path)? {
             Opened::Text(mut text) => {

@@ -1,7 +1,7 @@
 //! Answers from logits: what counts, what is decided, what is refused.
 
 use squad_data::{
-    AnswerOptions, Example, Feature, Prediction, SpanLogits, StrideKind, WindowOptions,
+    AnswerOptions, Example, Feature, FeatureOptions, Prediction, SpanLogits, StrideKind,
     extract_answers, make_features,
 };
 
@@ -38,11 +38,11 @@ pub(crate) fn windows(examples: &[Example]) -> Vec<Feature> {
 }
 
 pub(crate) fn windows_of(examples: &[Example], stride: StrideKind) -> Vec<Feature> {
-    let options = WindowOptions {
+    let options = FeatureOptions {
         max_seq_length: 40,
         doc_stride: 10,
         stride,
-        ..WindowOptions::default()
+        ..FeatureOptions::default()
     };
     make_features(examples, &small_tokenizer(), &options).unwrap()
 }

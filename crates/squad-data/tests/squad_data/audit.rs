@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use squad_data::{
-    Example, Feature, FeatureStats, LostReason, QaTokenizer, StrideKind, WindowOptions,
+    Example, Feature, FeatureOptions, FeatureStats, LostReason, QaTokenizer, StrideKind,
 };
 
 /// A context as characters, and the characters of each of its tokens.
@@ -20,7 +20,7 @@ fn context(example: &Example, tokenizer: &QaTokenizer) -> Context {
 }
 
 /// The parts of a context of `num_context` tokens that a question's windows hold.
-fn parts(question: usize, num_context: usize, options: &WindowOptions) -> Vec<Range<usize>> {
+fn parts(question: usize, num_context: usize, options: &FeatureOptions) -> Vec<Range<usize>> {
     let room = options.max_seq_length - 3 - question;
     let step = match options.stride {
         StrideKind::Overlap => room - options.doc_stride,
@@ -105,11 +105,11 @@ pub(crate) fn audit(
     features: &[Feature],
     stats: &FeatureStats,
     tokenizer: &QaTokenizer,
-    options: &WindowOptions,
+    options: &FeatureOptions,
 ) -> Result<(), String> {
     let mut windows: Vec<Vec<&Feature>> = vec![Vec::new(); examples.len()];
     for feature in features {
-        windows[feature.example].push(feature);
+        windows[feature.example_index].push(feature);
     }
     let mut contexts: HashMap<&str, Context> = HashMap::new();
     let mut listed = stats.lost.iter().peekable();

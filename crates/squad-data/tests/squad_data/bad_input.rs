@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use squad_data::{Dataset, Error, Example, QaTokenizer, WindowOptions, make_features};
+use squad_data::{Dataset, Error, Example, FeatureOptions, QaTokenizer, make_features};
 
 use crate::common::{fixture, small_tokenizer};
 
@@ -10,7 +10,7 @@ const GOOD: &str = "{\"version\":\"v2.0\",\"data\":[{\"title\":\"Zoë\",\"paragr
     \"qas\":[{\"id\":\"q1\",\"question\":\"What?\",\"is_impossible\":false,\"answers\":[{\"text\":\"a pie\",\"answer_start\":11}]},\
     {\"id\":\"q2\",\"question\":\"Who?\",\"is_impossible\":true,\"answers\":[],\"plausible_answers\":[]}]}]}]}";
 
-fn windows(example: Example, options: &WindowOptions) -> Result<usize, Error> {
+fn windows(example: Example, options: &FeatureOptions) -> Result<usize, Error> {
     make_features(&[example], &small_tokenizer(), options).map(|features| features.len())
 }
 
@@ -127,11 +127,11 @@ fn a_saved_tokenizer_neither_cuts_nor_pads() {
 
 #[test]
 fn options_that_cannot_work() {
-    let options = |max_seq_length, doc_stride, max_query_length| WindowOptions {
+    let options = |max_seq_length, doc_stride, max_query_length| FeatureOptions {
         max_seq_length,
         doc_stride,
         max_query_length,
-        ..WindowOptions::default()
+        ..FeatureOptions::default()
     };
     for (wrong, names) in [
         (options(384, 380, None), "doc_stride = 380: "),
@@ -157,7 +157,7 @@ fn options_that_cannot_work() {
 #[test]
 fn questions_without_room() {
     let long = "bread ".repeat(300);
-    let options = WindowOptions::default();
+    let options = FeatureOptions::default();
     let message = windows(
         Example::new("q7", long.clone(), "fire ".repeat(200)),
         &options,
@@ -184,7 +184,7 @@ fn questions_without_room() {
             .is_err()
         );
     }
-    let limited = WindowOptions {
+    let limited = FeatureOptions {
         max_query_length: Some(4),
         ..options
     };
@@ -206,7 +206,7 @@ fn contexts_without_tokens_give_one_window() {
         let features = make_features(
             &[Example::new("q", "who?", context)],
             &small_tokenizer(),
-            &WindowOptions::default(),
+            &FeatureOptions::default(),
         );
         let features = features.unwrap();
         assert_eq!(

@@ -26,14 +26,17 @@ fn values(tensor: &Tensor<1, Int>) -> Vec<usize> {
 
 fn equals(ours: &TensorBatch, packed: &PackedBatch, features: &[Feature]) -> bool {
     let ids = |ids: &[u32]| ids.iter().map(|&id| id as usize).collect::<Vec<_>>();
-    let examples = packed.features.iter().map(|&index| features[index].example);
+    let examples = packed
+        .feature_indices
+        .iter()
+        .map(|&index| features[index].example_index);
     values(&ours.input_ids) == ids(&packed.input_ids)
         && values(&ours.token_type_ids) == ids(&packed.token_type_ids)
         && values(&ours.position_ids) == ids(&packed.position_ids)
         && values(&ours.start_positions) == packed.start_positions
         && values(&ours.end_positions) == packed.end_positions
         && ours.lengths == packed.lengths
-        && examples.eq(ours.examples.iter().copied())
+        && examples.eq(ours.example_indices.iter().copied())
 }
 
 fn load(

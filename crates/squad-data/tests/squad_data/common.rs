@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use squad_data::{Answer, Example, QaTokenizer};
+use squad_data::{Example, GoldAnswer, QaTokenizer};
 
 pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -39,7 +39,7 @@ pub(crate) fn shared(relative: &str) -> Option<PathBuf> {
 pub(crate) fn example(id: &str, question: &str, context: &str, text: &str) -> Example {
     let byte = context.find(text).unwrap();
     let start = context[..byte].chars().count();
-    let answers = vec![Answer {
+    let answers = vec![GoldAnswer {
         text: text.to_owned(),
         start,
     }];

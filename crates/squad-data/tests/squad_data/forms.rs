@@ -125,7 +125,7 @@ fn the_texts_length_is_measured_after_decompression() {
     let packed = folder.path().join("sample.json.gz");
     std::fs::write(&packed, gzip(&json)).unwrap();
     for path in [path, packed] {
-        let (_, length) = Dataset::read_measured(&path).unwrap();
+        let (_, length) = Dataset::read_with_size(&path).unwrap();
         assert_eq!(length, json.len() as u64);
     }
 }

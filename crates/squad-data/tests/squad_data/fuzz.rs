@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::Value;
-use squad_data::{Dataset, Error, QaTokenizer, WindowOptions, inspect, make_features};
+use squad_data::{Dataset, Error, FeatureOptions, QaTokenizer, inspect, make_features};
 
 use crate::common::small_tokenizer;
 use crate::forms::{gzip, read, rows};
@@ -62,10 +62,10 @@ pub(crate) fn check(read: Result<Dataset, Error>) -> Result<(), TestCaseError> {
             );
         }
     }
-    let options = WindowOptions {
+    let options = FeatureOptions {
         max_seq_length: 40,
         doc_stride: 3,
-        ..WindowOptions::default()
+        ..FeatureOptions::default()
     };
     let features = match make_features(&dataset.examples, &TOKENIZER, &options) {
         Ok(features) => features,

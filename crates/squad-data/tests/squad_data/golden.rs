@@ -1,7 +1,7 @@
 //! Windows, offsets and labels equal those of `transformers`, recorded by tools/reference/make_windows_fixture.py.
 
 use serde::Deserialize;
-use squad_data::{Answer, Example, Feature, WindowOptions, make_features};
+use squad_data::{Example, Feature, FeatureOptions, GoldAnswer, make_features};
 
 use crate::common::{fixture, small_tokenizer};
 
@@ -41,7 +41,7 @@ pub(crate) fn golden() -> (Vec<Example>, Vec<Setting>) {
     let bytes = std::fs::read(fixture("windows.json")).unwrap();
     let golden: Golden = serde_json::from_slice(&bytes).unwrap();
     let example = |e: GoldenExample| Example {
-        answers: vec![Answer {
+        answers: vec![GoldAnswer {
             text: e.text,
             start: e.answer_start,
         }],
@@ -55,7 +55,7 @@ pub(crate) fn golden() -> (Vec<Example>, Vec<Setting>) {
 }
 
 fn same_window(ours: &Feature, theirs: &GoldenFeature) -> bool {
-    ours.example == theirs.example
+    ours.example_index == theirs.example
         && ours.input_ids == theirs.input_ids
         && ours
             .token_type_ids()
@@ -68,10 +68,10 @@ fn same_window(ours: &Feature, theirs: &GoldenFeature) -> bool {
 fn windows_equal_transformers() {
     let (examples, settings) = golden();
     for setting in &settings {
-        let options = WindowOptions {
+        let options = FeatureOptions {
             max_seq_length: setting.max_seq_length,
             doc_stride: setting.doc_stride,
-            ..WindowOptions::default()
+            ..FeatureOptions::default()
         };
         let ours = make_features(&examples, &small_tokenizer(), &options).unwrap();
         assert_eq!(ours.len(), setting.features.len(), "{options:?}");
@@ -107,16 +107,16 @@ fn labels_equal_run_qa() {
     let (examples, settings) = golden();
     let mut compared = 0;
     for setting in &settings {
-        let options = WindowOptions {
+        let options = FeatureOptions {
             max_seq_length: setting.max_seq_length,
             doc_stride: setting.doc_stride,
-            ..WindowOptions::default()
+            ..FeatureOptions::default()
         };
         let ours = make_features(&examples, &small_tokenizer(), &options).unwrap();
         for (ours, theirs) in ours.iter().zip(&setting.features) {
             let labels = (ours.start_position, ours.end_position);
             if labels != theirs.labels {
-                let example = &examples[ours.example];
+                let example = &examples[ours.example_index];
                 assert!(
                     differs_on_purpose(example, theirs),
                     "{} {labels:?} {:?}",
@@ -135,10 +135,10 @@ fn labels_equal_run_qa() {
 fn another_overlap_is_noticed() {
     let (examples, settings) = golden();
     let setting = &settings[1];
-    let options = WindowOptions {
+    let options = FeatureOptions {
         max_seq_length: setting.max_seq_length,
         doc_stride: setting.doc_stride + 1,
-        ..WindowOptions::default()
+        ..FeatureOptions::default()
     };
     let ours = make_features(&examples, &small_tokenizer(), &options).unwrap();
     assert!(

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use squad_data::{
-    Answer, Dataset, Example, Feature, FeatureStats, LostAnswer, LostReason, QaTokenizer,
-    StrideKind, WindowOptions, inspect, make_features,
+    Dataset, Example, Feature, FeatureOptions, FeatureStats, GoldAnswer, LostAnswer, LostReason,
+    QaTokenizer, StrideKind, inspect, make_features,
 };
 
 use crate::audit::audit;
@@ -35,14 +35,14 @@ fn check_granularity(lost: &LostAnswer, doc_stride: usize) {
 
 #[test]
 fn every_answerable_question_is_labelled_or_listed() {
-    let usual = [WindowOptions::default()];
+    let usual = [FeatureOptions::default()];
     // Windows that are apart by steps, and windows so short that they do cut answers.
-    let short = WindowOptions {
+    let short = FeatureOptions {
         max_seq_length: 128,
         doc_stride: 8,
-        ..WindowOptions::default()
+        ..FeatureOptions::default()
     };
-    let step = |options: &WindowOptions| WindowOptions {
+    let step = |options: &FeatureOptions| FeatureOptions {
         stride: StrideKind::Step,
         ..options.clone()
     };
@@ -68,7 +68,7 @@ fn every_answerable_question_is_labelled_or_listed() {
     }
 }
 
-fn audit_aloud(dataset: &Dataset, tokenizer: &QaTokenizer, options: &WindowOptions, file: &str) {
+fn audit_aloud(dataset: &Dataset, tokenizer: &QaTokenizer, options: &FeatureOptions, file: &str) {
     let features = make_features(&dataset.examples, tokenizer, options).unwrap();
     let stats = inspect(&dataset.examples, &features);
     audit(&dataset.examples, &features, &stats, tokenizer, options)
@@ -95,10 +95,10 @@ fn audit_aloud(dataset: &Dataset, tokenizer: &QaTokenizer, options: &WindowOptio
 #[test]
 fn the_audit_sees_what_is_wrong() {
     let tokenizer = small_tokenizer();
-    let options = WindowOptions {
+    let options = FeatureOptions {
         max_seq_length: 40,
         doc_stride: 10,
-        ..WindowOptions::default()
+        ..FeatureOptions::default()
     };
     let long = "bread ".repeat(60);
     let mut examples = vec![
@@ -110,7 +110,7 @@ fn the_audit_sees_what_is_wrong() {
     ];
     // A character that the tokenizer drops.
     examples.push(Example {
-        answers: vec![Answer {
+        answers: vec![GoldAnswer {
             text: "\u{0}".into(),
             start: 4,
         }],

@@ -1,11 +1,11 @@
 //! Offsets, labels and answers read as text.
 
-use squad_data::{Example, Feature, LostReason, WindowOptions, inspect, make_features};
+use squad_data::{Example, Feature, FeatureOptions, LostReason, inspect, make_features};
 
 use crate::common::{example, small_tokenizer};
 
 fn features(examples: &[Example]) -> Vec<Feature> {
-    make_features(examples, &small_tokenizer(), &WindowOptions::default()).unwrap()
+    make_features(examples, &small_tokenizer(), &FeatureOptions::default()).unwrap()
 }
 
 fn labelled_text(example: &Example) -> String {
@@ -71,10 +71,10 @@ fn an_answer_that_begins_in_the_last_token_is_labelled_there() {
 fn windows_without_the_answer_point_at_cls() {
     let context = format!("{} the king {}", "bread ".repeat(60), "fire ".repeat(60));
     let example = example("q", "who?", &context, "the king");
-    let options = WindowOptions {
+    let options = FeatureOptions {
         max_seq_length: 40,
         doc_stride: 10,
-        ..WindowOptions::default()
+        ..FeatureOptions::default()
     };
     let features =
         make_features(std::slice::from_ref(&example), &small_tokenizer(), &options).unwrap();
@@ -108,10 +108,10 @@ fn the_report_names_lost_answers() {
         example("inside", "how many?", "the bakers ate", "aker"),
         combining,
     ];
-    let options = WindowOptions {
+    let options = FeatureOptions {
         max_seq_length: 40,
         doc_stride: 10,
-        ..WindowOptions::default()
+        ..FeatureOptions::default()
     };
     let features = make_features(&examples, &small_tokenizer(), &options).unwrap();
     let stats = inspect(&examples, &features);

@@ -1,7 +1,7 @@
 //! Wrong Parquet files: one line that names the file and, where there is one, the row and the column.
 
 use parquet::basic::Compression;
-use squad_data::{Answer, Example};
+use squad_data::{Example, GoldAnswer};
 
 use crate::forms::{message, read};
 use crate::tables::{Column, HUB, Values, columns, file};
@@ -10,7 +10,7 @@ fn examples() -> Vec<Example> {
     let example = |number: usize| Example {
         title: "Pies".into(),
         answers: vec![
-            Answer {
+            GoldAnswer {
                 text: "a pie".to_owned(),
                 start: 10
             };

@@ -32,7 +32,7 @@ fn brute(
     for (feature, (start, end)) in features
         .iter()
         .zip(logits)
-        .filter(|(feature, _)| feature.example == number)
+        .filter(|(feature, _)| feature.example_index == number)
     {
         null_score = null_score.min(start[0] + end[0]);
         for s in feature

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use squad_data::{
-    Answer, Example, PackedBatch, Shuffle, WindowOptions, batches, batches_by_tokens, make_features,
+    Example, FeatureOptions, GoldAnswer, PackedBatch, Shuffle, batches, batches_by_tokens,
+    make_features,
 };
 
 use crate::common::small_tokenizer;
@@ -60,7 +61,7 @@ fn example() -> impl Strategy<Value = Example> {
             let answers = if text.trim().is_empty() {
                 vec![]
             } else {
-                vec![Answer { text, start }]
+                vec![GoldAnswer { text, start }]
             };
             Example {
                 is_impossible: answers.is_empty(),
@@ -70,11 +71,11 @@ fn example() -> impl Strategy<Value = Example> {
         })
 }
 
-fn options() -> impl Strategy<Value = WindowOptions> {
-    (100..160usize, 0..40usize).prop_map(|(max_seq_length, doc_stride)| WindowOptions {
+fn options() -> impl Strategy<Value = FeatureOptions> {
+    (100..160usize, 0..40usize).prop_map(|(max_seq_length, doc_stride)| FeatureOptions {
         max_seq_length,
         doc_stride,
-        ..WindowOptions::default()
+        ..FeatureOptions::default()
     })
 }
 
@@ -132,16 +133,16 @@ proptest! {
 
     #[test]
     fn packing_is_undone_by_cutting(examples in prop::collection::vec(example(), 1..6), seed in any::<u64>()) {
-        let features = make_features(&examples, &small_tokenizer(), &WindowOptions::default()).unwrap();
+        let features = make_features(&examples, &small_tokenizer(), &FeatureOptions::default()).unwrap();
         for indices in batches(features.len(), 3, Some(Shuffle { seed, epoch: 0 })).unwrap() {
             let batch = PackedBatch::new(&features, &indices);
             prop_assert_eq!(batch.len(), indices.len());
-            prop_assert_eq!(batch.lengths.iter().sum::<usize>(), batch.tokens());
+            prop_assert_eq!(batch.lengths.iter().sum::<usize>(), batch.num_tokens());
             let ids = batch.unpack(&batch.input_ids);
             let types = batch.unpack(&batch.token_type_ids);
             let positions = batch.unpack(&batch.position_ids);
             for (number, ((ids, types), positions)) in ids.zip(types).zip(positions).enumerate() {
-                let feature = &features[batch.features[number]];
+                let feature = &features[batch.feature_indices[number]];
                 prop_assert_eq!(ids, &feature.input_ids);
                 prop_assert!(feature.token_type_ids().eq(types.iter().copied()));
                 prop_assert!(positions.iter().copied().eq(0..feature.len() as u32));

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use squad_data::{
-    AnswerOptions, Dataset, Example, Feature, QaTokenizer, SpanLogits, WindowOptions,
+    AnswerOptions, Dataset, Example, Feature, FeatureOptions, QaTokenizer, SpanLogits,
     extract_answers, inspect, make_features,
 };
 use tokenizers::{Tokenizer, TruncationDirection};
@@ -41,7 +41,7 @@ fn feature_counts_are_the_recorded_ones() {
             };
             let started = Instant::now();
             let features =
-                make_features(&dataset.examples, &tokenizer, &WindowOptions::default()).unwrap();
+                make_features(&dataset.examples, &tokenizer, &FeatureOptions::default()).unwrap();
             let seconds = started.elapsed().as_secs_f64();
             let stats = inspect(&dataset.examples, &features);
             assert_eq!(
@@ -101,7 +101,11 @@ fn library_windows(tokenizer: &Tokenizer, example: &Example) -> Vec<LibraryWindo
 
 /// The label rule of Hugging Face's run_qa.py for one window, in the library's terms.
 fn run_qa_label(example: &Example, feature: &Feature) -> (usize, usize) {
-    let Some(answer) = example.answers.first().map(squad_data::Answer::char_range) else {
+    let Some(answer) = example
+        .answers
+        .first()
+        .map(squad_data::GoldAnswer::char_range)
+    else {
         return (0, 0);
     };
     let (Some(first), Some(last)) = (feature.offsets.first(), feature.offsets.last()) else {
@@ -135,7 +139,7 @@ fn windows_and_labels_equal_the_pair_encoding() {
         let theirs = Tokenizer::from_file(ours.name()).unwrap();
         // Every fifth question: the library's way takes its time.
         let examples: Vec<Example> = dataset.examples.into_iter().step_by(5).collect();
-        let features = make_features(&examples, &ours, &WindowOptions::default()).unwrap();
+        let features = make_features(&examples, &ours, &FeatureOptions::default()).unwrap();
         let mut theirs = examples
             .iter()
             .flat_map(|example| library_windows(&theirs, example));
@@ -151,7 +155,8 @@ fn windows_and_labels_equal_the_pair_encoding() {
                     .eq(offsets)
             );
             let label = (feature.start_position, feature.end_position);
-            other_labels += usize::from(label != run_qa_label(&examples[feature.example], feature));
+            other_labels +=
+                usize::from(label != run_qa_label(&examples[feature.example_index], feature));
         }
         assert!(theirs.next().is_none());
         eprintln!(
@@ -172,7 +177,8 @@ fn gold_logits_give_gold_answers() {
     let (Some(dataset), Some(tokenizer)) = (dataset("dev-v2.0"), tokenizer("uncased")) else {
         return;
     };
-    let features = make_features(&dataset.examples, &tokenizer, &WindowOptions::default()).unwrap();
+    let features =
+        make_features(&dataset.examples, &tokenizer, &FeatureOptions::default()).unwrap();
     let one_hot = |len: usize, at: usize| -> Vec<f32> {
         // Far tokens get less, so that the search has something to sort.
         (0..len)
@@ -219,7 +225,7 @@ fn gold_logits_give_gold_answers() {
     let cut: std::collections::HashSet<usize> = features
         .iter()
         .filter(|feature| !feature.has_answer())
-        .map(|feature| feature.example)
+        .map(|feature| feature.example_index)
         .collect();
     let mut whole = 0;
     for (index, (example, prediction)) in dataset.examples.iter().zip(&predictions).enumerate() {

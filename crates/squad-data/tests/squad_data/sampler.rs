@@ -9,7 +9,7 @@ fn lengths(max: usize) -> impl Strategy<Value = Vec<usize>> {
 
 fn batch_size() -> impl Strategy<Value = BatchSize> {
     prop_oneof![
-        (1..20usize).prop_map(BatchSize::Windows),
+        (1..20usize).prop_map(BatchSize::Features),
         (1..3000usize).prop_map(BatchSize::Tokens)
     ]
 }
@@ -79,7 +79,7 @@ proptest! {
         prop_assert_eq!((all.len(), sampler.num_batches(epoch)), (announced, announced));
         let tokens = |batch: &[usize]| batch.iter().map(|&index| lengths[index]).sum::<usize>();
         match batch_size {
-            BatchSize::Windows(size) => {
+            BatchSize::Features(size) => {
                 let shuffle = Some(Shuffle { seed, epoch });
                 prop_assert_eq!(&all, &batches(lengths.len(), size, shuffle).unwrap());
             }
@@ -107,7 +107,7 @@ proptest! {
 
     #[test]
     fn ranks_divide_a_set(lengths in lengths(200), world_size in 1..12usize) {
-        let shard = |rank| Shard::new(rank, world_size).unwrap().of_windows(&lengths);
+        let shard = |rank| Shard::new(rank, world_size).unwrap().of_features(&lengths);
         let parts: Vec<Vec<usize>> = (0..world_size).map(shard).collect();
         prop_assert!(parts.iter().all(|part| part.is_sorted()));
         let mut all = parts.concat();
@@ -135,7 +135,7 @@ fn epochs_and_seeds_differ() {
 fn another_samplers_state_is_refused() {
     let sampler =
         |count, length, size, seed| BatchSampler::new(vec![length; count], size, seed).unwrap();
-    let size = BatchSize::Windows(4);
+    let size = BatchSize::Features(4);
     let mut state = sampler(10, 5, size, 0).state();
     for (mut other, part) in [
         (sampler(10, 5, size, 1), "seed 0 there, 1 here"),
@@ -145,12 +145,12 @@ fn another_samplers_state_is_refused() {
         ),
         (sampler(10, 6, size, 0), "50 tokens there, 60 here"),
         (
-            sampler(10, 5, BatchSize::Windows(5), 0),
-            "batch size Windows(4) there, Windows(5) here",
+            sampler(10, 5, BatchSize::Features(5), 0),
+            "batch size Features(4) there, Features(5) here",
         ),
         (
             sampler(10, 5, BatchSize::Tokens(4), 0),
-            "batch size Windows(4) there, Tokens(4) here",
+            "batch size Features(4) there, Tokens(4) here",
         ),
     ] {
         other.next();
@@ -171,7 +171,7 @@ fn another_samplers_state_is_refused() {
 
 #[test]
 fn what_cannot_work_is_refused() {
-    for size in [BatchSize::Windows(0), BatchSize::Tokens(0)] {
+    for size in [BatchSize::Features(0), BatchSize::Tokens(0)] {
         let message = BatchSampler::new(vec![1], size, 0).unwrap_err().to_string();
         assert!(message.starts_with("batch_size = 0: "), "{message}");
     }
@@ -184,5 +184,5 @@ fn what_cannot_work_is_refused() {
     }
     let shard = Shard::new(1, 3).unwrap();
     assert_eq!((shard.rank(), shard.world_size()), (1, 3));
-    assert!(shard.of_windows(&[9]).is_empty() && shard.of_batch(&[0; 0]).is_empty());
+    assert!(shard.of_features(&[9]).is_empty() && shard.of_batch(&[0; 0]).is_empty());
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use squad_data::{
-    AnswerOptions, Example, Feature, QaTokenizer, SpanLogits, StrideKind, WindowOptions,
+    AnswerOptions, Example, Feature, FeatureOptions, QaTokenizer, SpanLogits, StrideKind,
     extract_answers, inspect, make_features,
 };
 
@@ -57,8 +57,8 @@ fn without_rounding(least: usize, length: usize) -> usize {
     100 * least + length
 }
 
-fn step(max_seq_length: usize, doc_stride: usize) -> WindowOptions {
-    WindowOptions {
+fn step(max_seq_length: usize, doc_stride: usize) -> FeatureOptions {
+    FeatureOptions {
         max_seq_length,
         doc_stride,
         stride: StrideKind::Step,
@@ -161,10 +161,10 @@ fn another_rule_is_noticed() {
 fn both_conventions_cut_alike_where_overlap_and_step_fill_the_room() {
     let tokenizer = small_tokenizer();
     let example = [Example::new("q", "who", "king ".repeat(300))];
-    let overlap = WindowOptions {
+    let overlap = FeatureOptions {
         max_seq_length: 104,
         doc_stride: 30,
-        ..WindowOptions::default()
+        ..FeatureOptions::default()
     };
     let overlap = make_features(&example, &tokenizer, &overlap).unwrap();
     let steps = make_features(&example, &tokenizer, &step(104, 70)).unwrap();
@@ -229,7 +229,7 @@ fn real_files_give_the_scripts_windows() {
         let (Some(dataset), Some(tokenizer)) = (dataset(file), tokenizer(casing)) else {
             return;
         };
-        let options = WindowOptions {
+        let options = FeatureOptions {
             max_query_length: Some(64),
             ..step(384, 128)
         };
@@ -248,7 +248,9 @@ fn real_files_give_the_scripts_windows() {
             let spans = doc_spans(num_context, 384 - 3 - question, 128);
             let mut covered = 0;
             for (number, span) in spans.iter().enumerate() {
-                let feature = ours.next_if(|feature| feature.example == index).unwrap();
+                let feature = ours
+                    .next_if(|feature| feature.example_index == index)
+                    .unwrap();
                 assert_eq!(feature.context.len(), span.1, "{}", example.id);
                 let token = |position: usize| position - feature.context.start + span.0;
                 assert_eq!(token(feature.max_context.start), covered);

@@ -1,7 +1,7 @@
 //! Texts that are unusual but right: null bytes, line ends, emoji, combining characters, ten megabytes.
 
 use serde_json::json;
-use squad_data::{Dataset, WindowOptions, inspect, make_features};
+use squad_data::{Dataset, FeatureOptions, inspect, make_features};
 
 use crate::common::small_tokenizer;
 
@@ -18,10 +18,10 @@ fn document(context: &str, answers: &[&str]) -> String {
 /// Every answer comes back from the labels of a window, and windows are many.
 fn assert_labels_decode(context: &str, answers: &[&str]) {
     let dataset = Dataset::from_json("f.json", document(context, answers).as_bytes()).unwrap();
-    let options = WindowOptions {
+    let options = FeatureOptions {
         max_seq_length: 24,
         doc_stride: 8,
-        ..WindowOptions::default()
+        ..FeatureOptions::default()
     };
     let features = make_features(&dataset.examples, &small_tokenizer(), &options).unwrap();
     assert!(features.len() > 2 * answers.len(), "{}", features.len());
@@ -29,7 +29,7 @@ fn assert_labels_decode(context: &str, answers: &[&str]) {
         let mut labelled = 0;
         for feature in features
             .iter()
-            .filter(|f| f.example == number && f.has_answer())
+            .filter(|f| f.example_index == number && f.has_answer())
         {
             let chars = feature.char_span(feature.start_position, feature.end_position);
             assert_eq!(
@@ -56,7 +56,7 @@ fn null_bytes_count_as_characters() {
     let features = make_features(
         &dataset.examples,
         &small_tokenizer(),
-        &WindowOptions::default(),
+        &FeatureOptions::default(),
     )
     .unwrap();
     let span = features[0].char_span(features[0].start_position, features[0].end_position);
@@ -102,7 +102,7 @@ fn a_paragraph_of_ten_megabytes_is_cut_into_as_many_windows_as_it_takes() {
     assert!(context.len() > 10_000_000 && context.chars().count() < context.len());
     let json = document(&context, &[answer]);
     let dataset = Dataset::from_json("f.json", json.as_bytes()).unwrap();
-    let options = WindowOptions::default();
+    let options = FeatureOptions::default();
     let features = make_features(&dataset.examples, &small_tokenizer(), &options).unwrap();
     // One token for each word, two for the first, and the answer's five.
     let tokens = 2 + words + 5;

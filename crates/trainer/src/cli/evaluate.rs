@@ -16,7 +16,7 @@ fn evaluate(args: &Evaluate) -> Result<(), Error> {
     let answers = args.answers.config()?;
     let mut dataset = Dataset::read(&args.dataset)?;
     if let Some(count) = args.first {
-        dataset = dataset.first(count.get());
+        dataset = dataset.take(count.get());
     }
     let windows = args.windows.config();
     let (loaded, device) = load(&args.model, &args.machine.device, &windows)?;

@@ -72,7 +72,7 @@ fn load(model: &str, device: &str, windows: &WindowConfig) -> Result<(Pretrained
 fn inspect(args: &Inspect) -> Result<(), Error> {
     let windows = args.windows.config().options();
     windows.validate()?;
-    let (dataset, text_bytes) = Dataset::read_measured(&args.dataset)?;
+    let (dataset, text_bytes) = Dataset::read_with_size(&args.dataset)?;
     let tokenizer = QaTokenizer::from_file(&args.tokenizer)?;
     let features = make_features(&dataset.examples, &tokenizer, &windows)?;
     let peak_memory_bytes = trainer::peak_memory_bytes();

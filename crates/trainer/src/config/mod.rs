@@ -154,8 +154,8 @@ impl Default for RunConfig {
 
 impl WindowConfig {
     /// As `squad-data` takes it.
-    pub fn options(&self) -> squad_data::WindowOptions {
-        squad_data::WindowOptions {
+    pub fn options(&self) -> squad_data::FeatureOptions {
+        squad_data::FeatureOptions {
             max_seq_length: self.max_seq_length,
             doc_stride: self.doc_stride,
             stride: self.stride,

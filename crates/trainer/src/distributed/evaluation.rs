@@ -22,7 +22,7 @@ pub(crate) fn evaluate_together(
 ) -> Result<Option<Evaluation>, Error> {
     let (features, world_size) = (&questions.features, group.world_size());
     let lengths: Vec<usize> = features.iter().map(Feature::len).collect();
-    let windows = |rank| Ok::<_, Error>(Shard::new(rank, world_size)?.of_windows(&lengths));
+    let windows = |rank| Ok::<_, Error>(Shard::new(rank, world_size)?.of_features(&lengths));
     let own = windows(group.rank())?;
     let logits = try_predict_logits(model, features, &own, device, &mut |finished| {
         done(finished * features.len() / own.len());

@@ -190,7 +190,7 @@ pub(crate) mod tests {
 
     pub(crate) fn batch() -> PackedBatch {
         let feature = |tokens: u32| Feature {
-            example: 0,
+            example_index: 0,
             input_ids: (0..tokens).collect(),
             context: 2..tokens as usize - 1,
             max_context: 2..tokens as usize - 1,

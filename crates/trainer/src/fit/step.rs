@@ -28,7 +28,7 @@ impl Fit<'_> {
         let loss = (loss_sum / features as f64) as f32;
         let grad_norm = norm_of_sum / features as f32;
         if !loss.is_finite() {
-            let batches = step.batches.iter().flat_map(|batch| &batch.features);
+            let batches = step.batches.iter().flat_map(|batch| &batch.feature_indices);
             let has_it = !own_loss.is_finite();
             return Err(self.diverged("loss", loss, has_it, batches));
         }
@@ -82,7 +82,7 @@ impl Fit<'_> {
 
     /// The losses' sum and the tokens of all ranks.
     fn over_ranks(&self, loss_sum: f32, batches: &[PackedBatch]) -> Result<(f64, usize), Error> {
-        let tokens: usize = batches.iter().map(PackedBatch::tokens).sum();
+        let tokens: usize = batches.iter().map(PackedBatch::num_tokens).sum();
         let sums = self.group.sum(&[f64::from(loss_sum), tokens as f64])?;
         Ok((sums[0], sums[1] as usize))
     }
@@ -117,8 +117,8 @@ impl Fit<'_> {
     fn names(&self, windows: &[usize]) -> String {
         let features = &self.train.features;
         let name = |&window: &usize| {
-            let example = features[window].example;
-            let first = features.partition_point(|feature| feature.example < example);
+            let example = features[window].example_index;
+            let first = features.partition_point(|feature| feature.example_index < example);
             let id = &self.train.dataset.examples[example].id;
             format!("{id}#{}", window - first)
         };
@@ -135,7 +135,7 @@ impl Fit<'_> {
         windows: impl IntoIterator<Item = &'w usize>,
     ) -> Error {
         let question = |window: &usize| {
-            let example = self.train.features[*window].example;
+            let example = self.train.features[*window].example_index;
             self.train.dataset.examples[example].id.clone()
         };
         let error = Error::Diverged {

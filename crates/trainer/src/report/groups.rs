@@ -119,7 +119,7 @@ fn group_by(
 
 #[cfg(test)]
 mod tests {
-    use squad_data::Answer;
+    use squad_data::GoldAnswer;
 
     use super::*;
 
@@ -127,7 +127,7 @@ mod tests {
         let mut example = Example::new("q", question, gold.repeat(2));
         if !gold.is_empty() {
             let text = gold.to_owned();
-            example.answers.push(Answer { text, start: 0 });
+            example.answers.push(GoldAnswer { text, start: 0 });
         }
         example
     }

@@ -83,7 +83,7 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
-    use squad_data::Answer;
+    use squad_data::GoldAnswer;
 
     use super::*;
 
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(of(&example, "", 0..0), Outcome::RightlyUnanswered);
         assert_eq!(of(&example, "fox", 8..11), Outcome::WronglyAnswered);
         example.is_impossible = false;
-        example.answers = vec![Answer {
+        example.answers = vec![GoldAnswer {
             text: "red fox".into(),
             start: 4,
         }];

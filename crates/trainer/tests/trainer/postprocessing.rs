@@ -51,7 +51,7 @@ fn logit(number: usize, side: usize, token: usize, feature: &Feature, example: &
 fn logits_of(questions: &Questions) -> Vec<[Vec<f32>; 2]> {
     let features = questions.features.iter().enumerate();
     let row = |(number, feature): (usize, &Feature)| {
-        let example = &questions.dataset.examples[feature.example];
+        let example = &questions.dataset.examples[feature.example_index];
         [0, 1].map(|side| {
             let tokens = 0..feature.len();
             tokens

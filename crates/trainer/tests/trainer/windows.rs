@@ -1,6 +1,6 @@
 //! How texts are cut: the keys and arguments.
 
-use squad_data::{StrideKind, WindowOptions};
+use squad_data::{FeatureOptions, StrideKind};
 
 use crate::support::Sandbox;
 
@@ -8,9 +8,9 @@ use crate::support::Sandbox;
 fn keys_become_options() {
     let sandbox = Sandbox::new();
     let usual = sandbox.config(&[]).windows.options();
-    assert_eq!(usual, WindowOptions::default());
+    assert_eq!(usual, FeatureOptions::default());
     let settings = ["windows.stride=step", "windows.max_query_length=64"];
-    let expected = WindowOptions {
+    let expected = FeatureOptions {
         stride: StrideKind::Step,
         max_query_length: Some(64),
         ..usual

@@ -1,0 +1,10 @@
+//! The crate's tests, in one binary.
+
+mod fixture;
+mod official;
+mod properties;
+mod real_cases;
+mod scoring;
+mod span;
+#[cfg(feature = "tensor")]
+mod tensor;
