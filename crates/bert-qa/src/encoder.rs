@@ -2,7 +2,7 @@ use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
-use fused_ops::{Activation, PackedLengths, attention_qkv_packed, linear};
+use fused_ops::{Activation, CuSeqlens, attention_qkv_packed, linear};
 
 use crate::dropout::Site;
 use crate::embeddings::layer_norm;
@@ -107,7 +107,7 @@ impl BertLayer {
     pub fn forward(
         &self,
         hidden: Tensor<2>,
-        lengths: &PackedLengths,
+        lengths: &CuSeqlens,
         dropout: Option<DropoutSeed>,
     ) -> Tensor<2> {
         let drop = |site, prob| DropoutSeed::at(dropout, site, prob);
@@ -222,7 +222,7 @@ mod tests {
             project(&projections.query),
             project(&projections.key),
             project(&projections.value),
-            &PackedLengths::new(&[tokens]),
+            &CuSeqlens::new(&[tokens]),
             heads,
             None,
         );

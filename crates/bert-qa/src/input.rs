@@ -1,5 +1,5 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use fused_ops::PackedLengths;
+use fused_ops::CuSeqlens;
 use squad_data::PackedBatch;
 
 /// A packed batch on a device: what the encoder reads.
@@ -12,7 +12,7 @@ pub struct PackedInput {
     /// `[tokens]`: each token's place in its window.
     pub position_ids: Tensor<1, Int>,
     /// Where the windows begin and end.
-    pub lengths: PackedLengths,
+    pub lengths: CuSeqlens,
 }
 
 impl PackedInput {
@@ -27,7 +27,7 @@ impl PackedInput {
             input_ids: ids(&batch.input_ids),
             token_type_ids: ids(&batch.token_type_ids),
             position_ids: ids(&batch.position_ids),
-            lengths: PackedLengths::new(&batch.lengths),
+            lengths: CuSeqlens::new(&batch.lengths),
         }
     }
 }

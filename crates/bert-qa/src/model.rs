@@ -1,7 +1,7 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, FloatDType, Tensor};
-use fused_ops::{Activation, PackedLengths, span_cross_entropy};
+use fused_ops::{Activation, CuSeqlens};
 use squad_data::PackedBatch;
 
 use crate::dropout::Site;
@@ -155,8 +155,11 @@ impl BertForQuestionAnswering {
 ///
 /// # Panics
 /// If logits and lengths are not the batch's.
-pub fn span_loss(logits: Tensor<2>, batch: &PackedBatch, lengths: &PackedLengths) -> Tensor<1> {
-    let starts = batch.start_positions.iter().copied();
-    let positions: Vec<_> = starts.zip(batch.end_positions.iter().copied()).collect();
-    span_cross_entropy(logits, lengths, &positions)
+pub fn span_loss(logits: Tensor<2>, batch: &PackedBatch, lengths: &CuSeqlens) -> Tensor<1> {
+    fused_ops::span_loss(
+        logits,
+        lengths,
+        &batch.start_positions,
+        &batch.end_positions,
+    )
 }

@@ -1,6 +1,6 @@
 use burn::tensor::{Tensor, activation::softmax};
 
-use crate::{Dropout, PackedLengths};
+use crate::{CuSeqlens, Dropout};
 
 /// Multi-head scaled dot-product attention inside each window of a packed batch (Vaswani et al.
 /// 2017, section 3.2): `dropout(softmax(q kᵀ / sqrt(head_size))) v` per head.
@@ -15,7 +15,7 @@ pub fn attention(
     query: Tensor<2>,
     key: Tensor<2>,
     value: Tensor<2>,
-    lengths: &PackedLengths,
+    lengths: &CuSeqlens,
     num_heads: usize,
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
@@ -31,7 +31,7 @@ pub fn attention(
 /// As [`attention`].
 pub fn attention_qkv_packed(
     qkv: Tensor<2>,
-    lengths: &PackedLengths,
+    lengths: &CuSeqlens,
     num_heads: usize,
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
@@ -59,7 +59,7 @@ pub fn reference(
     query: Tensor<2>,
     key: Tensor<2>,
     value: Tensor<2>,
-    lengths: &PackedLengths,
+    lengths: &CuSeqlens,
     num_heads: usize,
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
@@ -98,7 +98,7 @@ pub(crate) fn dropout_row(token: usize, head: usize, num_heads: usize) -> u32 {
 /// `[windows, heads, max, max]`: each packed query's row of factors, zeros for padding.
 fn padded_factors(
     dropout: &Dropout,
-    lengths: &PackedLengths,
+    lengths: &CuSeqlens,
     num_heads: usize,
     device: &burn::tensor::Device,
 ) -> Tensor<4> {

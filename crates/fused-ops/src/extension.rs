@@ -18,7 +18,7 @@ use backward::{
     SpanLossState,
 };
 pub(crate) use dispatch::{
-    adamw_step, attention, dropout, dropout_add_layer_norm, embedding, linear, span_cross_entropy,
+    adamw_step, attention, dropout, dropout_add_layer_norm, embedding, linear, span_loss,
     sum_of_squares, takes,
 };
 

@@ -2,7 +2,7 @@
 //!
 //! Every operation works on a *packed batch*: the windows of a batch lie one after the other in
 //! one sequence of `tokens`, without padding, and hidden states are `[tokens, hidden_size]`. Only
-//! [`attention`] and [`span_cross_entropy`] look at the boundaries, which [`PackedLengths`] tells.
+//! [`attention`] and [`span_loss`] look at the boundaries, which [`CuSeqlens`] tells.
 //!
 //! Each operation has a reference form made of Burn primitives (the module of its name), which
 //! runs on any backend and is what the specialised kernels are tested against. With the features
@@ -15,11 +15,11 @@
 
 mod adamw;
 mod attention;
+mod cu_seqlens;
 mod dropout;
 mod embedding;
 mod linear;
 mod norm;
-mod packed;
 mod reduce;
 mod span_loss;
 
@@ -38,13 +38,13 @@ mod ndarray;
 
 pub use adamw::{AdamW, adamw_step};
 pub use attention::{attention, attention_qkv_packed};
+pub use cu_seqlens::CuSeqlens;
 pub use dropout::{Dropout, DropoutKey, dropout};
 pub use embedding::embedding;
 pub use linear::{Activation, linear};
 pub use norm::dropout_add_layer_norm;
-pub use packed::PackedLengths;
 pub use reduce::sum_of_squares;
-pub use span_loss::{pad_span_logits, span_cross_entropy};
+pub use span_loss::{pad_span_logits, span_loss};
 
 /// The reference forms, from Burn primitives only: for tests and benchmarks that compare.
 pub mod reference {
@@ -55,5 +55,5 @@ pub mod reference {
     pub use crate::linear::reference as linear;
     pub use crate::norm::reference as dropout_add_layer_norm;
     pub use crate::reduce::reference as sum_of_squares;
-    pub use crate::span_loss::reference as span_cross_entropy;
+    pub use crate::span_loss::reference as span_loss;
 }

@@ -224,7 +224,7 @@ impl OptimizerBackend for LibTorch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DropoutKey, PackedLengths};
+    use crate::{CuSeqlens, DropoutKey};
 
     fn numbers(shape: [i64; 2]) -> TchTensor {
         let places = Tensor::arange(shape[0] * shape[1], (Kind::Float, Device::Cpu));
@@ -237,7 +237,7 @@ mod tests {
         let unfilled = LibTorch::unfilled(&[3, 5]);
         assert!(slice(&unfilled.tensor).iter().all(|x| x.is_nan()));
 
-        let lengths = PackedLengths::new(&[1, 70, 33]);
+        let lengths = CuSeqlens::new(&[1, 70, 33]);
         let key = DropoutKey {
             seed: 1,
             rank: 0,

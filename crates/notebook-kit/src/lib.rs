@@ -56,7 +56,7 @@ pub mod prelude {
         QuestionAnswerer,
     };
     pub use burn::tensor::{Device, Distribution, Tensor};
-    pub use fused_ops::{Activation, PackedLengths};
+    pub use fused_ops::{Activation, CuSeqlens};
     pub use qa_metrics::{exact_match, f1, max_exact_match, max_f1, normalize_answer};
     pub use squad_data::{
         AnswerOptions, Dataset, Example, Feature, FeatureOptions, PackedBatch, Prediction,

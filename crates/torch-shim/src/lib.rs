@@ -17,8 +17,8 @@ pub use attention::{Attention, efficient_attention, flash_attention};
 pub use cuda::{cuda_problem, current_stream};
 pub use layer_norm::layer_norm_backward;
 pub use optimizer::{FusedAdamW, fused_adamw};
-pub use precision::{Precision, float32_matmul_precision, set_float32_matmul_precision};
-pub use threads::sequentially;
+pub use precision::{MatmulPrecision, float32_matmul_precision, set_float32_matmul_precision};
+pub use threads::single_threaded;
 
 #[cfg(all(test, target_os = "linux"))] // Which tells what a process holds.
 mod tests {

@@ -11,7 +11,7 @@ unsafe extern "C" {
 
 /// How exact products of `f32` matrices are, as PyTorch names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precision {
+pub enum MatmulPrecision {
     /// `f32` throughout.
     Highest,
     /// TF32 on GPUs that have it.
@@ -20,7 +20,7 @@ pub enum Precision {
     Medium,
 }
 
-impl Precision {
+impl MatmulPrecision {
     fn name(self) -> &'static CStr {
         match self {
             Self::Highest => c"highest",
@@ -30,12 +30,16 @@ impl Precision {
     }
 }
 
-static SET: AtomicU8 = AtomicU8::new(Precision::Highest as u8);
+static SET: AtomicU8 = AtomicU8::new(MatmulPrecision::Highest as u8);
 
-/// What [`set_float32_matmul_precision`] was told last; [`Precision::Highest`] before.
-pub fn float32_matmul_precision() -> Precision {
+/// What [`set_float32_matmul_precision`] was told last; [`MatmulPrecision::Highest`] before.
+pub fn float32_matmul_precision() -> MatmulPrecision {
     let set = SET.load(Ordering::Relaxed);
-    let all = [Precision::Highest, Precision::High, Precision::Medium];
+    let all = [
+        MatmulPrecision::Highest,
+        MatmulPrecision::High,
+        MatmulPrecision::Medium,
+    ];
     all[usize::from(set)]
 }
 
@@ -43,7 +47,7 @@ pub fn float32_matmul_precision() -> Precision {
 ///
 /// # Errors
 /// libtorch's.
-pub fn set_float32_matmul_precision(precision: Precision) -> Result<(), TchError> {
+pub fn set_float32_matmul_precision(precision: MatmulPrecision) -> Result<(), TchError> {
     // SAFETY: a C string that outlives the call.
     check(unsafe { shim_set_float32_matmul_precision(precision.name().as_ptr()) })?;
     SET.store(precision as u8, Ordering::Relaxed);

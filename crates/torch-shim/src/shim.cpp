@@ -82,7 +82,7 @@ struct ShimThreads {
 };
 
 // Makes libtorch's products on this thread use no other; returns what shim_restore_threads takes to undo it.
-ShimThreads shim_sequential() {
+ShimThreads shim_single_threaded() {
   const ShimThreads before{omp_get_max_threads(), MKL_Set_Num_Threads_Local ? MKL_Set_Num_Threads_Local(1) : 0};
   omp_set_num_threads(1);
   return before;

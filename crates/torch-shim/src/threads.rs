@@ -7,24 +7,24 @@ struct ShimThreads {
 }
 
 unsafe extern "C" {
-    fn shim_sequential() -> ShimThreads;
+    fn shim_single_threaded() -> ShimThreads;
     fn shim_restore_threads(before: ShimThreads);
 }
 
 /// Runs `body` with libtorch's matrix products on the calling thread alone, whatever
 /// `tch::set_num_threads` says: for callers that divide the work among threads of their own.
-pub fn sequentially<T>(body: impl FnOnce() -> T) -> T {
+pub fn single_threaded<T>(body: impl FnOnce() -> T) -> T {
     struct Restore(Option<ShimThreads>);
     impl Drop for Restore {
         fn drop(&mut self) {
             if let Some(before) = self.0.take() {
-                // SAFETY: what `shim_sequential` gave on this thread.
+                // SAFETY: what `shim_single_threaded` gave on this thread.
                 unsafe { shim_restore_threads(before) }
             }
         }
     }
     // SAFETY: no arguments; it changes settings of this thread alone.
-    let _restore = Restore(Some(unsafe { shim_sequential() }));
+    let _restore = Restore(Some(unsafe { shim_single_threaded() }));
     body()
 }
 
@@ -34,7 +34,7 @@ mod tests {
     fn is_undone_afterwards_and_on_this_thread_only() {
         tch::set_num_threads(3);
         assert_eq!(tch::get_num_threads(), 3);
-        super::sequentially(|| {
+        super::single_threaded(|| {
             assert_eq!(tch::get_num_threads(), 1);
             let other = std::thread::spawn(tch::get_num_threads).join();
             assert_eq!(other.unwrap(), 3);

@@ -175,9 +175,9 @@ pub(crate) fn set_precision(info: &DeviceInfo, run: &RunConfig) -> Result<(), Er
     #[cfg(feature = "libtorch")]
     {
         let precision = match run.f32_matmul {
-            F32Matmul::Highest => torch_shim::Precision::Highest,
-            F32Matmul::High => torch_shim::Precision::High,
-            F32Matmul::Medium => torch_shim::Precision::Medium,
+            F32Matmul::Highest => torch_shim::MatmulPrecision::Highest,
+            F32Matmul::High => torch_shim::MatmulPrecision::High,
+            F32Matmul::Medium => torch_shim::MatmulPrecision::Medium,
         };
         torch_shim::set_float32_matmul_precision(precision)
             .map_err(|error| Error::Device(format!("run.f32_matmul: {error}")))?;

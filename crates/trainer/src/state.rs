@@ -1,5 +1,5 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use fused_ops::{PackedLengths, pad_span_logits};
+use fused_ops::{CuSeqlens, pad_span_logits};
 use process_group::ProcessGroup;
 use qa_metrics::{SpanMetrics, TokenSpans};
 use serde::{Deserialize, Serialize};
@@ -170,7 +170,7 @@ impl EpochTotals {
     /// stay on the device.
     pub(crate) fn add_spans(&mut self, batch: &PackedBatch, logits: Tensor<2>) {
         let device = logits.device();
-        let padded = pad_span_logits(logits, &PackedLengths::new(&batch.lengths));
+        let padded = pad_span_logits(logits, &CuSeqlens::new(&batch.lengths));
         let best = padded.argmax(2).squeeze_dim::<2>(2);
         let side = |side: usize| best.clone().narrow(1, side, 1).squeeze_dim::<1>(1);
         let positions = |positions: &[usize]| {

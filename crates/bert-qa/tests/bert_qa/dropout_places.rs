@@ -6,7 +6,7 @@
 //! (That transformers drops at the same places is a test of `forward.rs`.)
 
 use bert_qa::{BertForQuestionAnswering, PackedInput};
-use fused_ops::PackedLengths;
+use fused_ops::CuSeqlens;
 
 use crate::backends::{Backend, values};
 use crate::case::{Case, Window, batch};
@@ -93,7 +93,7 @@ fn added(
 ) -> Vec<f32> {
     let mut row = [0.0; WIDTH];
     row[1] = 1.0;
-    let lengths = PackedLengths::new(&vec![window; TOKENS / window]);
+    let lengths = CuSeqlens::new(&vec![window; TOKENS / window]);
     let output = model.layers()[0].forward(backend.rows(&row, TOKENS), &lengths, Some(SEED));
     let output = values(output);
     let rows = output.chunks(WIDTH);

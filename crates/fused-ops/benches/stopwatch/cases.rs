@@ -1,7 +1,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use fused_ops::{
-    Activation, AdamW, Dropout, DropoutKey, PackedLengths, adamw_step, attention_qkv_packed,
-    dropout_add_layer_norm, linear, reference, span_cross_entropy,
+    Activation, AdamW, CuSeqlens, Dropout, DropoutKey, adamw_step, attention_qkv_packed,
+    dropout_add_layer_norm, linear, reference, span_loss,
 };
 
 /// Eight windows as long as SQuAD's, 1400 tokens; `tools/reference/time_ops.py` has the same.
@@ -61,7 +61,7 @@ impl Request<'_> {
     /// Query, key and value side by side, as the encoder's one product gives them.
     fn attention(self, hidden: usize) -> Box<dyn FnMut()> {
         let qkv = self.matrix(1, [tokens(), 3 * hidden]);
-        let (lengths, dropout) = (PackedLengths::new(&LENGTHS), self.dropout());
+        let (lengths, dropout) = (CuSeqlens::new(&LENGTHS), self.dropout());
         let op = pick(
             self.form,
             attention_qkv_packed as fn(_, &_, _, _) -> _,
@@ -94,12 +94,13 @@ impl Request<'_> {
 
     fn span_loss(self) -> Box<dyn FnMut()> {
         let logits = self.matrix(1, [tokens(), 2]);
-        let lengths = PackedLengths::new(&LENGTHS);
-        let positions = LENGTHS.map(|length| (length / 2, length / 2 + 3));
+        let lengths = CuSeqlens::new(&LENGTHS);
+        let starts = LENGTHS.map(|length| length / 2);
+        let ends = starts.map(|start| start + 3);
         let shape = [1, 1];
-        let fused = span_cross_entropy as fn(_, &_, &_) -> Tensor<1>;
-        let op = pick(self.form, fused, reference::span_cross_entropy);
-        self.run(move || op(logits.clone(), &lengths, &positions).reshape(shape))
+        let fused = span_loss as fn(_, &_, &_, &_) -> Tensor<1>;
+        let op = pick(self.form, fused, reference::span_loss);
+        self.run(move || op(logits.clone(), &lengths, &starts, &ends).reshape(shape))
     }
 
     /// Has no passes; one step of one matrix.

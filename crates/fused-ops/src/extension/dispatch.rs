@@ -5,7 +5,7 @@ use burn::tensor::{DType, Int, Tensor};
 
 use super::{FusedBackend, OptimizerBackend};
 use crate::kernels::{attention, norm, span_loss};
-use crate::{Activation, AdamW, Dropout, PackedLengths};
+use crate::{Activation, AdamW, CuSeqlens, Dropout};
 
 /// Whether a tensor is one that the kernels take, with autodiff or without.
 pub(crate) fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
@@ -43,7 +43,7 @@ pub(crate) fn linear(
 
 pub(crate) fn attention(
     qkv: Tensor<2>,
-    lengths: &PackedLengths,
+    lengths: &CuSeqlens,
     num_heads: usize,
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
@@ -108,16 +108,21 @@ pub(crate) fn dropout(input: Tensor<2>, dropout: &Dropout) -> Tensor<2> {
     ))
 }
 
-pub(crate) fn span_cross_entropy(
+pub(crate) fn span_loss(
     logits: Tensor<2>,
-    lengths: &PackedLengths,
-    positions: &[(usize, usize)],
+    lengths: &CuSeqlens,
+    start_positions: &[usize],
+    end_positions: &[usize],
 ) -> Tensor<1> {
     Tensor::from_dispatch(<Dispatch as FusedBackend>::fused_span_loss(
         logits.into_dispatch(),
         span_loss::Targets {
             lengths: lengths.clone(),
-            positions: positions.into(),
+            positions: start_positions
+                .iter()
+                .copied()
+                .zip(end_positions.iter().copied())
+                .collect(),
         },
     ))
 }

@@ -10,12 +10,12 @@ use super::softmax::{softmax_row, softmax_row_backward};
 use super::vector::vectorised;
 use super::workers::{SharedBuffer, for_each};
 use crate::attention::dropout_row;
-use crate::{Dropout, PackedLengths};
+use crate::{CuSeqlens, Dropout};
 
 /// What attention is told besides its tensors.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub(crate) lengths: PackedLengths,
+    pub(crate) lengths: CuSeqlens,
     pub(crate) num_heads: usize,
     pub(crate) dropout: Option<Dropout>,
 }

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
-use crate::PackedLengths;
+use crate::CuSeqlens;
 
 /// Where the windows of a batch and their answers are.
 #[derive(Clone, Debug)]
 pub(crate) struct Targets {
-    pub(crate) lengths: PackedLengths,
+    pub(crate) lengths: CuSeqlens,
     /// Start and end of each window's answer, counted from its first token.
     pub(crate) positions: Arc<[(usize, usize)]>,
 }

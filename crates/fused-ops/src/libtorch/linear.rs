@@ -3,7 +3,7 @@
 
 use burn::backend::libtorch::TchTensor;
 use tch::{Device, Kind, Tensor};
-use torch_shim::sequentially;
+use torch_shim::single_threaded;
 
 use super::memory::{cast, halves, halves_mut, slice, slice_mut};
 use crate::Activation;
@@ -63,7 +63,7 @@ pub(super) fn forward(
         |(), index| {
             let block = blocks[index];
             let (input, output) = (rows(input, block), rows(&output, block));
-            sequentially(|| {
+            single_threaded(|| {
                 let given = given.as_ref().map(|given| rows(given, block));
                 let product = given.as_ref().unwrap_or(&output);
                 // Not `addmm`, which does not heed the precision of products that was asked for.
@@ -117,7 +117,7 @@ pub(super) fn backward(
         |(), index, [sums]| {
             let block = by_rows[index];
             let of_product = rows(&of_product, block);
-            sequentially(|| {
+            single_threaded(|| {
                 if let Some(given) = given {
                     activate_backward(&rows(given, block), &rows(&grad, block), &of_product);
                 }
@@ -134,7 +134,7 @@ pub(super) fn backward(
         |(), index| {
             let block = by_columns[index];
             let columns = columns(input, block).tr();
-            sequentially(|| mm(&rows(&to_weight, block), &columns, &whole(&of_product)));
+            single_threaded(|| mm(&rows(&to_weight, block), &columns, &whole(&of_product)));
         },
     );
     let mut to_bias = LibTorch::unfilled(&[outputs]);

@@ -1,4 +1,4 @@
-use fused_ops::{PackedLengths, attention, reference};
+use fused_ops::{CuSeqlens, attention, reference};
 use proptest::prelude::*;
 
 use super::support::{Outcome, dropout, matrix, on_pools, outcome};
@@ -10,13 +10,13 @@ type Op = fn(
     burn::tensor::Tensor<2>,
     burn::tensor::Tensor<2>,
     burn::tensor::Tensor<2>,
-    &PackedLengths,
+    &CuSeqlens,
     usize,
     Option<fused_ops::Dropout>,
 ) -> burn::tensor::Tensor<2>;
 
 fn run(op: Op, lengths: &[usize], heads: usize, head_size: usize, prob: f64, site: u16) -> Outcome {
-    let lengths = PackedLengths::new(lengths);
+    let lengths = CuSeqlens::new(lengths);
     let shape = [lengths.tokens(), heads * head_size];
     let inputs = [1, 2, 3].map(|seed| matrix(seed, shape));
     let [query, key, value] = inputs.clone();

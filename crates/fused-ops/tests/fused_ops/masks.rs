@@ -2,7 +2,7 @@
 //! dropped is the one asked for, and another key drops others.
 
 use burn::tensor::{Tensor, TensorData};
-use fused_ops::{Dropout, PackedLengths, attention, dropout_add_layer_norm};
+use fused_ops::{CuSeqlens, Dropout, attention, dropout_add_layer_norm};
 
 use super::support::{device, dropout, matrix, values, vector};
 
@@ -17,14 +17,7 @@ fn norm([input, residual, _]: [Tensor<2>; 3], dropout: Option<Dropout>) -> Tenso
 }
 
 fn attend([query, key, value]: [Tensor<2>; 3], dropout: Option<Dropout>) -> Tensor<2> {
-    attention(
-        query,
-        key,
-        value,
-        &PackedLengths::new(&[23, 37]),
-        2,
-        dropout,
-    )
+    attention(query, key, value, &CuSeqlens::new(&[23, 37]), 2, dropout)
 }
 
 /// The slope of a weighted sum of the output in a direction of the inputs, and what the gradients say it is.
@@ -86,7 +79,7 @@ fn attention_drops_the_share_it_should() {
             &device(),
         )
     };
-    let lengths = PackedLengths::new(&[300]);
+    let lengths = CuSeqlens::new(&[300]);
     let run = |site| {
         let drop = dropout(0.1, site);
         values(&attention(

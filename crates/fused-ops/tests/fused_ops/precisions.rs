@@ -2,8 +2,8 @@
 //! masks on a GPU are libtorch's own (`masks`). On a GPU this is what compares at all.
 
 use burn::tensor::{DType, Tensor};
-use fused_ops::{Activation, PackedLengths, attention, dropout_add_layer_norm, linear, reference};
-use torch_shim::{Precision, set_float32_matmul_precision};
+use fused_ops::{Activation, CuSeqlens, attention, dropout_add_layer_norm, linear, reference};
+use torch_shim::{MatmulPrecision, set_float32_matmul_precision};
 
 use super::support::{Outcome, matrix, outcome, vector};
 
@@ -35,7 +35,7 @@ fn outcomes(dtype: DType, kernels: bool) -> [Outcome; 4] {
     } else {
         reference::attention
     };
-    let lengths = PackedLengths::new(&[1, 40, TOKENS - 41]);
+    let lengths = CuSeqlens::new(&[1, 40, TOKENS - 41]);
     let attended = attend(cast(0), cast(1), cast(2), &lengths, 2, None);
     let attended = outcome(&matrices, &[], single(attended));
     let [plain, gelu] = linears;
@@ -48,7 +48,7 @@ fn equals_the_reference_up_to_its_rounding() {
     if !super::is_there() {
         return;
     }
-    set_float32_matmul_precision(Precision::Highest).unwrap();
+    set_float32_matmul_precision(MatmulPrecision::Highest).unwrap();
     let expected = outcomes(DType::F32, false);
     // Sums of up to 77 products in another order; a GPU's attention adds up several TF32 products for one.
     for (ours, expected) in outcomes(DType::F32, true).iter().zip(&expected) {

@@ -1,5 +1,5 @@
 use burn::tensor::{Tensor, TensorData};
-use fused_ops::{PackedLengths, pad_span_logits, reference, span_cross_entropy};
+use fused_ops::{CuSeqlens, pad_span_logits, reference, span_loss};
 use proptest::prelude::*;
 
 use super::support::{device, distance, numbers, values};
@@ -34,15 +34,17 @@ proptest! {
         windows in prop::collection::vec((1usize..30).prop_flat_map(|len| (Just(len), 0..len, 0..len)), 1..7),
     ) {
         let lengths: Vec<usize> = windows.iter().map(|window| window.0).collect();
+        let starts: Vec<_> = windows.iter().map(|window| window.1).collect();
+        let ends: Vec<_> = windows.iter().map(|window| window.2).collect();
         let positions: Vec<_> = windows.iter().map(|window| (window.1, window.2)).collect();
-        let packed = PackedLengths::new(&lengths);
+        let packed = CuSeqlens::new(&lengths);
         let numbers: Vec<f32> = numbers(5, 2 * packed.tokens()).iter().map(|x| 3.0 * x).collect();
         let data = TensorData::new(numbers.clone(), [packed.tokens(), 2]);
         let (expected, expected_gradient) = scalar(&numbers, &lengths, &positions);
         let expected_gradient: Vec<f32> = expected_gradient.iter().map(|x| 3.0 * *x as f32).collect();
-        for op in [span_cross_entropy, reference::span_cross_entropy] {
+        for op in [span_loss, reference::span_loss] {
             let logits = Tensor::<2>::from_data(data.clone(), &device()).require_grad();
-            let loss = op(logits.clone(), &packed, &positions);
+            let loss = op(logits.clone(), &packed, &starts, &ends);
             // The gradient that comes in is not always 1.
             let gradient = logits.grad(&(loss.clone() * 3.0).backward()).unwrap();
             // Rounding of a handful of terms of size 1 in single precision.
@@ -54,7 +56,7 @@ proptest! {
 
 #[test]
 fn padding_never_wins() {
-    let lengths = PackedLengths::new(&[1, 3]);
+    let lengths = CuSeqlens::new(&[1, 3]);
     let logits: Vec<f32> = (0..8).map(|i| -100.0 - i as f32).collect();
     let data = TensorData::new(logits, [4, 2]);
     let padded = pad_span_logits(Tensor::from_data(data, &device()), &lengths);

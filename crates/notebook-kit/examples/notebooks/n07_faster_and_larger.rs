@@ -28,7 +28,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
         Tensor::random([rows, columns], Distribution::Normal(0.0, 1.0), &device)
     }
     let (q, k, v) = (random(600, 384), random(600, 384), random(600, 384));
-    let lengths = PackedLengths::new(&[60, 90, 200, 250]);
+    let lengths = CuSeqlens::new(&[60, 90, 200, 250]);
     let fused = measure(5, || {
         fused_ops::attention(q.clone(), k.clone(), v.clone(), &lengths, 12, None)
     });

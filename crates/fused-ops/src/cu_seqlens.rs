@@ -8,17 +8,17 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 /// Cheap to clone: the lengths are shared.
 ///
 /// ```
-/// let lengths = fused_ops::PackedLengths::new(&[3, 1, 4]);
+/// let lengths = fused_ops::CuSeqlens::new(&[3, 1, 4]);
 /// assert_eq!(lengths.tokens(), 8);
 /// assert_eq!(lengths.range(2), 4..8);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PackedLengths {
+pub struct CuSeqlens {
     /// Running sums: window `i` is `bounds[i]..bounds[i + 1]`.
     bounds: Arc<[usize]>,
 }
 
-impl PackedLengths {
+impl CuSeqlens {
     /// Lengths in tokens, in the order in which the windows lie in the packed sequence.
     pub fn new(lengths: &[usize]) -> Self {
         let sums = lengths.iter().scan(0, |sum, length| {
