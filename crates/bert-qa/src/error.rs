@@ -67,3 +67,9 @@ impl Error {
         }
     }
 }
+
+impl From<atomic_fs::Error> for Error {
+    fn from(error: atomic_fs::Error) -> Self {
+        Self::io(&error.path, error.source)
+    }
+}

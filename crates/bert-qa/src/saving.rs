@@ -16,7 +16,7 @@ impl Companions {
     /// # Errors
     /// If a file cannot be written; an older folder is then as it was.
     pub fn save(&self, model: &BertForQuestionAnswering, folder: &Path) -> Result<(), Error> {
-        replace_folder(folder, &|new| self.write(model, new))
+        atomic_fs::replace_folder(folder, |new| self.write(model, new))
     }
 
     /// As [`Companions::save`], with a model card, `README.md`, beside the weights.
@@ -29,7 +29,7 @@ impl Companions {
         folder: &Path,
         card: &ModelCard,
     ) -> Result<(), Error> {
-        replace_folder(folder, &|new| {
+        atomic_fs::replace_folder(folder, |new| {
             self.write(model, new)?;
             write(&new.join(MODEL_CARD), &card.to_markdown())
         })
@@ -66,38 +66,4 @@ impl Companions {
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {
     std::fs::write(path, text).map_err(|e| Error::io(path, e))
-}
-
-/// Lets `fill` write a new folder beside `folder`, and puts it in its place.
-fn replace_folder(folder: &Path, fill: &dyn Fn(&Path) -> Result<(), Error>) -> Result<(), Error> {
-    let parent = match folder.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
-    let replaced = folder.exists();
-    if replaced && !folder.is_dir() {
-        return Err(Error::io(folder, std::io::ErrorKind::NotADirectory.into()));
-    }
-    let staging = tempfile::Builder::new()
-        .prefix(".saving-")
-        .tempdir_in(parent)
-        .map_err(|e| Error::io(parent, e))?;
-    let new = staging.path().join("new");
-    std::fs::create_dir(&new).map_err(|e| Error::io(&new, e))?;
-    fill(&new)?;
-    // A folder cannot replace a full one in one step: the old one steps aside into the
-    // staging folder, which goes when it is dropped.
-    let old = staging.path().join("old");
-    if replaced {
-        std::fs::rename(folder, &old).map_err(|e| Error::io(folder, e))?;
-    }
-    std::fs::rename(&new, folder).map_err(|e| {
-        if replaced {
-            // The save fails with the first error; putting the old folder back is all that
-            // can be done about it.
-            let _ = std::fs::rename(&old, folder);
-        }
-        Error::io(folder, e)
-    })
 }

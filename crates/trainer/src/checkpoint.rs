@@ -1,4 +1,3 @@
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use bert_qa::{BertForQuestionAnswering, Companions};
@@ -7,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::sha256_of_file;
 use crate::optimizer::{Moments, Optimizer};
-use crate::run_dir::{open_to, sync_folder};
 use crate::state::RunState;
 use crate::{Error, optimizer_state};
 
@@ -56,8 +54,8 @@ impl Checkpoints {
         }
     }
 
-    /// Writes a checkpoint under a temporary name, brings it to the disk, renames it, and then
-    /// removes those that are too many.
+    /// Writes a checkpoint, which appears whole or not at all, and then removes the oldest ones
+    /// beyond `save_total_limit`.
     pub(crate) fn write(
         &self,
         state: &RunState,
@@ -66,43 +64,31 @@ impl Checkpoints {
         model: &BertForQuestionAnswering,
         moments: &Moments,
     ) -> Result<PathBuf, Error> {
-        let fault = |e: std::io::Error| Error::file(&self.folder, format!("no checkpoint: {e}"));
-        std::fs::create_dir_all(&self.folder).map_err(fault)?;
-        let mut builder = tempfile::Builder::new();
-        open_to(0o777, builder.prefix(WRITING));
-        let writing = builder.tempdir_in(&self.folder).map_err(fault)?;
-        let new = writing.path();
-        companions.save(model, &new.join(MODEL))?;
-        optimizer_state::write(moments, &new.join(OPTIMIZER))?;
-        let contents = Contents {
-            format: FORMAT,
-            run: state.clone(),
-            data: data.to_owned(),
-            sha256_model: sha256(&new.join(WEIGHTS))?,
-            sha256_optimizer: sha256(&new.join(OPTIMIZER))?,
-        };
-        let text = serde_json::to_string_pretty(&contents).expect("a state is plain JSON");
-        std::fs::write(new.join(STATE), text).map_err(fault)?;
-        sync_folder(new).map_err(fault)?;
         let path = self.folder.join(name(state));
-        if path.exists() {
-            if Checkpoint::read(&path).is_ok() {
-                // A resumed run that stops again where it began: what is there is as good.
-                return Ok(path);
-            }
-            std::fs::remove_dir_all(&path).map_err(fault)?;
+        if Checkpoint::read(&path).is_ok() {
+            // A resumed run that stops again where it began: what is there is as good.
+            return Ok(path);
         }
-        std::fs::rename(writing.keep(), &path).map_err(fault)?;
-        File::open(&self.folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(fault)?;
+        atomic_fs::replace_folder(&path, |new| {
+            companions.save(model, &new.join(MODEL))?;
+            optimizer_state::write(moments, &new.join(OPTIMIZER))?;
+            let contents = Contents {
+                format: FORMAT,
+                run: state.clone(),
+                data: data.to_owned(),
+                sha256_model: sha256(&new.join(WEIGHTS))?,
+                sha256_optimizer: sha256(&new.join(OPTIMIZER))?,
+            };
+            let text = serde_json::to_string_pretty(&contents).expect("a state is plain JSON");
+            Ok::<(), Error>(atomic_fs::write_file(new.join(STATE), text)?)
+        })?;
         self.prune();
         Ok(path)
     }
 
     /// Removes what a killed process left half written.
     pub(crate) fn clean(&self) {
-        for leftover in self.names(|name| name.starts_with(WRITING)) {
+        for leftover in self.names(|name| name.starts_with(atomic_fs::TEMPORARY_PREFIX)) {
             // Another attempt to remove it comes with the next resume.
             let _ = std::fs::remove_dir_all(self.folder.join(leftover));
         }
@@ -155,8 +141,6 @@ impl Checkpoints {
         names
     }
 }
-
-const WRITING: &str = ".writing-";
 
 /// With zeros in front, so that names are in the order in which they are written: the end of an
 /// epoch's batches and the beginning of the next one are the same step.

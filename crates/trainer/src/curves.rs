@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use crate::Error;
 use crate::observer::{At, EpochReport, EvaluationReport, Kind, Observer, StepReport, line};
-use crate::run_dir::write_whole;
 use crate::state::RunState;
 
 /// The named figures of one report and where they stand on the x axis.
@@ -54,7 +53,7 @@ impl Curves {
                 points.push(report);
             }
         }
-        write_whole(path, &kept)?;
+        atomic_fs::write_file(path, &kept)?;
         Ok((Self::create(path)?, points))
     }
 

@@ -100,3 +100,9 @@ impl Error {
         }
     }
 }
+
+impl From<atomic_fs::Error> for Error {
+    fn from(error: atomic_fs::Error) -> Self {
+        Self::file(&error.path, error.source)
+    }
+}

@@ -8,7 +8,7 @@ use squad_data::{Prediction, SpanAnswer};
 
 use crate::Error;
 use crate::evaluate::Evaluation;
-use crate::run_dir::{check_writable, write_whole};
+use crate::run_dir::check_writable;
 
 impl Evaluation {
     /// Makes the folder for [`Evaluation::write`] and checks that it can be written to, before any
@@ -50,10 +50,10 @@ impl Evaluation {
             let best = |p| text_at(p, threshold);
             files.push(("predictions_best.json", json_by_id(all, best)));
         }
-        let write = |(name, text): &(&str, String)| write_whole(&folder.join(name), text);
+        let write = |(name, text): &(&str, String)| atomic_fs::write_file(folder.join(name), text);
         files.par_iter().try_for_each(write)?;
         let metrics = format!("{:#}\n", self.metrics);
-        write_whole(&folder.join("metrics.json"), &metrics)
+        Ok(atomic_fs::write_file(folder.join("metrics.json"), metrics)?)
     }
 }
 

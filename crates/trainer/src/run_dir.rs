@@ -132,7 +132,7 @@ impl RunDir {
     /// # Errors
     /// If it cannot be written.
     pub fn write(&self, name: &str, text: &str) -> Result<(), Error> {
-        write_whole(&self.join(name), text)
+        Ok(atomic_fs::write_file(self.join(name), text)?)
     }
 }
 
@@ -154,48 +154,6 @@ pub(crate) fn check_writable(folder: &Path) -> std::io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(b"can this be written?")?;
     file.close()
-}
-
-/// What is made under a temporary name is for its maker alone; what a run leaves is for whom the
-/// user's mask allows, as any other file. `mode` is 0o666 for files, 0o777 for folders.
-pub(crate) fn open_to(mode: u32, builder: &mut tempfile::Builder<'_, '_>) {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(mode));
-    }
-    #[cfg(not(unix))]
-    let _ = (mode, builder);
-}
-
-/// Writes a text file under a temporary name beside `path` and renames it.
-pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let write = || -> std::io::Result<()> {
-        let mut builder = tempfile::Builder::new();
-        open_to(0o666, &mut builder);
-        let mut file = builder.tempfile_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|e| e.error)?;
-        Ok(())
-    };
-    write().map_err(|e| Error::file(path, e))
-}
-
-/// Brings a folder with all files and folders below it to the disk.
-pub(crate) fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        match path.is_dir() {
-            true => sync_folder(&path)?,
-            false => File::open(&path)?.sync_all()?,
-        }
-    }
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
@@ -242,15 +200,5 @@ mod tests {
         assert!(!path.exists());
         drop(RunDir::create(runs.path()).unwrap());
         assert!(runs.path().exists());
-    }
-
-    #[test]
-    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("target");
-        std::fs::create_dir(&path).unwrap(); // a folder in the way: the rename fails
-        let error = write_whole(&path, "text").unwrap_err().to_string();
-        assert!(error.contains("target"), "{error}");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

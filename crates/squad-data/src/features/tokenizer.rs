@@ -1,6 +1,5 @@
 //! A BERT-family tokenizer as question answering needs it.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use tokenizers::Tokenizer;
@@ -164,20 +163,7 @@ impl QaTokenizer {
                 file: self.name.clone(),
                 problem: format!("cannot be written as JSON: {}", one_line(&error)),
             })?;
-        let mut partial = path.clone().into_os_string();
-        partial.push(".partial");
-        let partial = PathBuf::from(partial);
-        let written = std::fs::File::create(&partial)
-            .and_then(|mut file| {
-                file.write_all(json.as_bytes())
-                    .and_then(|()| file.sync_all())
-            })
-            .and_then(|()| std::fs::rename(&partial, &path));
-        written.map_err(|error| {
-            // The first error is the one to tell; a leftover is removed where that is possible.
-            let _ = std::fs::remove_file(&partial);
-            Error::write(&path, error)
-        })
+        atomic_fs::write_file(&path, json).map_err(|error| Error::write(&path, error.source))
     }
 }
 

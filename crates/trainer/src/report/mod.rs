@@ -16,7 +16,6 @@ mod thinned;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::run_dir::write_whole;
 pub use groups::{Group, ScoredExample, by_answer_length, by_context_length, by_question_word};
 pub use thinned::thinned;
 
@@ -38,6 +37,6 @@ pub fn report(run_dir: &Path, out: Option<&Path>) -> Result<PathBuf, Error> {
     let answers = Answers::read(&run)?;
     let page = page::page(&run, &answers)?;
     let path = out.map_or_else(|| run_dir.join("report.html"), Path::to_path_buf);
-    write_whole(&path, &page)?;
+    atomic_fs::write_file(&path, &page)?;
     Ok(path)
 }

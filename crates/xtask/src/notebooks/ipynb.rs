@@ -43,12 +43,8 @@ impl Notebook {
         if stripped == self.content {
             return Ok(());
         }
-        let told = |e: &dyn std::fmt::Display| format!("{}: {e}", self.path.display());
-        let text = serde_json::to_string_pretty(&stripped).map_err(|e| told(&e))?;
-        let partial = self.path.with_extension("partial");
-        std::fs::write(&partial, as_jupyter(&text))
-            .and_then(|()| std::fs::rename(&partial, &self.path))
-            .map_err(|e| told(&e))
+        let text = serde_json::to_string_pretty(&stripped).expect("a notebook is plain JSON");
+        atomic_fs::write_file(&self.path, as_jupyter(&text)).map_err(|e| e.to_string())
     }
 
     pub(super) fn complaints(&self) -> Vec<String> {

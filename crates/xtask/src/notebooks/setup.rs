@@ -214,10 +214,7 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(told)?;
     }
-    let partial = path.with_extension("partial");
-    fs::write(&partial, text)
-        .and_then(|()| fs::rename(&partial, path))
-        .map_err(told)
+    atomic_fs::write_file(path, text).map_err(|e| e.to_string())
 }
 
 #[cfg(unix)]

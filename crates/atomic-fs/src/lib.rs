@@ -1,0 +1,288 @@
+//! Writes a file or replaces a folder so that it appears whole or not at all.
+//!
+//! [`write_file`] and [`replace_folder`] write under a temporary name in the same folder, bring the
+//! bytes to the disk (fsync), rename, and fsync the parent folder. A reader, a crash or a power
+//! failure sees the old content or the new one. An error removes the temporary file or folder; a
+//! killed process leaves one behind, whose name begins with [`TEMPORARY_PREFIX`].
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::Builder;
+
+/// How the names of temporary files and folders begin.
+pub const TEMPORARY_PREFIX: &str = ".writing-";
+
+/// A file or folder that could not be written, as `PATH: MESSAGE`.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub struct Error {
+    /// The file or folder that was to be written.
+    pub path: PathBuf,
+    /// The operating system's error.
+    pub source: io::Error,
+}
+
+/// Writes `contents` to the file `path`, replacing a file that is there.
+///
+/// The permissions are those of any new file: 0666 without the bits of the umask.
+///
+/// # Errors
+/// If the folder of `path` does not exist, or the file cannot be written. An older file is then
+/// unchanged.
+///
+/// ```
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("scores.json");
+/// atomic_fs::write_file(&path, "{}")?;
+/// assert_eq!(std::fs::read_to_string(path)?, "{}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn write_file(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<(), Error> {
+    let path = path.as_ref();
+    let write = || {
+        let mut file = builder(0o666).tempfile_in(parent(path))?;
+        io::Write::write_all(&mut file, contents.as_ref())?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|e| e.error)?;
+        sync_entries(parent(path))
+    };
+    write().map_err(|e| error(path, e))
+}
+
+/// Makes the folder `folder` from what `fill` writes into the empty folder that it is given,
+/// replacing a folder that is there. Missing parent folders are made.
+///
+/// On Linux the old and the new folder are exchanged in one step. Where the system or the file
+/// system cannot do that, the old folder is renamed first: a crash between the two renames leaves
+/// no folder of that name, and both under temporary ones.
+///
+/// # Errors
+/// The error of `fill`, or [`Error`] if a file or folder cannot be written or `folder` is a file.
+/// An older folder is then unchanged.
+///
+/// ```
+/// let parent = tempfile::tempdir()?;
+/// let folder = parent.path().join("model");
+/// atomic_fs::replace_folder(&folder, |new| atomic_fs::write_file(new.join("config.json"), "{}"))?;
+/// assert!(folder.join("config.json").is_file());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn replace_folder<E: From<Error>>(
+    folder: impl AsRef<Path>,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let folder = folder.as_ref();
+    let parent = parent(folder);
+    std::fs::create_dir_all(parent).map_err(|e| error(parent, e))?;
+    if folder.exists() && !folder.is_dir() {
+        return Err(error(folder, io::ErrorKind::NotADirectory.into()).into());
+    }
+    // A folder around the new one, which holds the old one in the end and is then deleted.
+    let staging = builder(0o777).tempdir_in(parent);
+    let staging = staging.map_err(|e| error(folder, e))?;
+    let new = staging.path().join("new");
+    std::fs::create_dir(&new).map_err(|e| error(folder, e))?;
+    fill(&new)?;
+    sync_tree(&new)
+        .and_then(|()| put(&new, folder, &staging.path().join("old")))
+        .and_then(|()| sync_entries(parent))
+        .map_err(|e| error(folder, e).into())
+}
+
+/// Renames `new` to `folder`; a folder that was there ends up as `new` or as `old`.
+fn put(new: &Path, folder: &Path, old: &Path) -> io::Result<()> {
+    if !folder.exists() {
+        return std::fs::rename(new, folder);
+    }
+    exchange(new, folder).or_else(|_| step_aside(new, folder, old))
+}
+
+fn step_aside(new: &Path, folder: &Path, old: &Path) -> io::Result<()> {
+    std::fs::rename(folder, old)?;
+    std::fs::rename(new, folder).inspect_err(|_| {
+        // The rename's error is the one to report.
+        let _ = std::fs::rename(old, folder);
+    })
+}
+
+#[cfg(target_os = "linux")]
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchange(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Temporary files and folders that others may read as far as the umask allows; the default of
+/// `tempfile` is the owner alone.
+fn builder(mode: u32) -> Builder<'static, 'static> {
+    let mut builder = Builder::new();
+    builder.prefix(OsStr::new(TEMPORARY_PREFIX));
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    #[cfg(not(unix))]
+    let _ = mode;
+    builder
+}
+
+fn parent(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+    parent.unwrap_or(Path::new("."))
+}
+
+fn sync_tree(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sync_tree(&path)?;
+        } else {
+            File::open(&path)?.sync_all()?;
+        }
+    }
+    sync_entries(folder)
+}
+
+/// Brings the names in a folder to the disk, where the file system can.
+fn sync_entries(folder: &Path) -> io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match File::open(folder)?.sync_all() {
+        Err(e) if [io::ErrorKind::InvalidInput, io::ErrorKind::Unsupported].contains(&e.kind()) => {
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+fn error(path: &Path, source: io::Error) -> Error {
+    Error {
+        path: path.into(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use test_support::{files_below, temp_dir};
+
+    use super::*;
+
+    fn text(path: impl AsRef<Path>) -> String {
+        std::fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn write_file_replaces_a_file() {
+        let folder = temp_dir();
+        let path = folder.path().join("file");
+        for contents in ["first", "second"] {
+            write_file(&path, contents).unwrap();
+            assert_eq!(text(&path), contents);
+        }
+        assert_eq!(files_below(&folder), ["file"]);
+    }
+
+    #[test]
+    fn a_failed_write_names_the_file_and_leaves_nothing() {
+        let folder = temp_dir();
+        let path = folder.path().join("target");
+        std::fs::create_dir(&path).unwrap();
+        let message = write_file(&path, "text").unwrap_err().to_string();
+        assert!(
+            message.starts_with(&path.display().to_string()),
+            "{message}"
+        );
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+        write_file(folder.path().join("missing/file"), "").unwrap_err();
+    }
+
+    #[test]
+    fn replace_folder_makes_parents_and_drops_the_old_files() {
+        let parent = temp_dir();
+        let folder = parent.path().join("a/b");
+        for name in ["first", "second"] {
+            replace_folder(&folder, |new| write_file(new.join(name), name)).unwrap();
+            assert_eq!(files_below(&parent), [format!("a/b/{name}")]);
+        }
+    }
+
+    #[test]
+    fn a_failed_replacement_leaves_the_old_folder_and_nothing_else() {
+        let parent = temp_dir();
+        let folder = parent.path().join("folder");
+        replace_folder(&folder, |new| write_file(new.join("old"), "")).unwrap();
+        let failed = replace_folder(&folder, |new| {
+            write_file(new.join("new"), "")?;
+            Err(error(new, io::ErrorKind::StorageFull.into()))
+        });
+        assert_eq!(
+            failed.unwrap_err().source.kind(),
+            io::ErrorKind::StorageFull
+        );
+        assert_eq!(files_below(&parent), ["folder/old"]);
+
+        let file = parent.path().join("file");
+        write_file(&file, "").unwrap();
+        replace_folder(&file, |_| Ok::<(), Error>(())).unwrap_err();
+        assert_eq!(files_below(&parent), ["file", "folder/old"]);
+    }
+
+    #[test]
+    fn a_folder_steps_aside_and_comes_back_when_the_new_one_cannot_be_renamed() {
+        let parent = temp_dir();
+        let [new, folder, old] = ["new", "folder", "old"].map(|name| parent.path().join(name));
+        std::fs::create_dir(&folder).unwrap();
+        write_file(folder.join("first"), "").unwrap();
+        step_aside(&new, &folder, &old).unwrap_err();
+        assert_eq!(files_below(&parent), ["folder/first"]);
+        std::fs::create_dir(&new).unwrap();
+        write_file(new.join("second"), "").unwrap();
+        step_aside(&new, &folder, &old).unwrap();
+        assert_eq!(files_below(&parent), ["folder/second", "old/first"]);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn new_files_and_folders_have_the_permissions_of_any_other() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = temp_dir();
+        let path = |name: &str| folder.path().join(name);
+        let mode = |name| path(name).metadata().unwrap().permissions().mode();
+        std::fs::write(path("plain file"), "").unwrap();
+        std::fs::create_dir(path("plain folder")).unwrap();
+        write_file(path("file"), "").unwrap();
+        replace_folder(path("folder"), |_| Ok::<(), Error>(())).unwrap();
+        assert_eq!(mode("file"), mode("plain file"));
+        assert_eq!(mode("folder"), mode("plain folder"));
+    }
+
+    /// A reader that looks at the folder all the time never misses it: the exchange is one step.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_folder_that_is_replaced_is_there_all_the_time() {
+        let parent = temp_dir();
+        let folder = parent.path().join("folder");
+        let fill = |new: &Path| write_file(new.join("file"), "text");
+        replace_folder(&folder, fill).unwrap();
+        if exchange(&folder, &folder).is_err() {
+            panic!(
+                "the file system of {} cannot exchange folders",
+                parent.path().display()
+            );
+        }
+        std::thread::scope(|scope| {
+            let writer =
+                scope.spawn(|| (0..50).for_each(|_| replace_folder(&folder, fill).unwrap()));
+            while !writer.is_finished() {
+                assert!(folder.is_dir());
+            }
+        });
+    }
+}
