@@ -1,9 +1,9 @@
-//! Feature `nccl`: finds the NCCL and the CUDA runtime that PyTorch's wheel brings.
+//! Feature `nccl`: links the NCCL and the CUDA runtime of PyTorch's wheel.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// Each with its package among the wheel's neighbours.
+/// Packages beside the wheel, with the library of each.
 const LIBRARIES: [(&str, &str); 2] = [
     ("nccl", "libnccl.so.2"),
     ("cuda_runtime", "libcudart.so.12"),
@@ -17,16 +17,16 @@ fn main() {
     }
     let Some(libtorch) = env::var_os("LIBTORCH").map(PathBuf::from) else {
         println!(
-            "cargo::error=feature `nccl`: LIBTORCH names no libtorch: run scripts/install-libtorch.sh"
+            "cargo::error=feature `nccl`: LIBTORCH is not set: run scripts/install-libtorch.sh"
         );
         return;
     };
-    // Without its links, which hide the wheel's neighbours.
+    // Follows links: the packages lie beside the wheel itself.
     let libtorch = fs::canonicalize(&libtorch).unwrap_or(libtorch);
     let folders = LIBRARIES.map(|(package, file)| folder(&libtorch, package, file));
     for ((_, file), folder) in LIBRARIES.iter().zip(&folders) {
         println!("cargo::rustc-link-search=native={}", folder.display());
-        // By its versioned name: the wheel has no other.
+        // By its versioned name, because the wheel has no other.
         println!("cargo::rustc-link-lib=dylib:+verbatim={file}");
     }
     let path = folders.map(|folder| folder.display().to_string()).join(":");
@@ -36,11 +36,11 @@ fn main() {
         "cargo::rustc-link-arg=-Wl,-rpath,{path}:{}",
         libraries.display()
     );
-    // For the build script of a program, which gives such an argument too: `DEP_NCCL_RPATH`.
+    // Cargo does not pass the run path on to programs: their build scripts add `DEP_NCCL_RPATH`.
     println!("cargo::metadata=rpath={path}");
 }
 
-/// `libtorch` is the wheel's folder `torch`.
+/// The folder of a library; `libtorch` is the wheel's folder `torch`.
 fn folder(libtorch: &Path, package: &str, file: &str) -> PathBuf {
     let neighbours = libtorch.parent().unwrap_or(libtorch);
     let folder = neighbours.join("nvidia").join(package).join("lib");

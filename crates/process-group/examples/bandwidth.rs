@@ -1,18 +1,18 @@
-//! How fast buffers are added up over ranks: `mpirun -n 4 target/debug/examples/bandwidth`.
+//! Measures the speed of collectives: `mpirun -n 4 target/debug/examples/bandwidth [MIB]`.
 //!
-//! With one argument, the largest size in MiB (64 if there is none). The bandwidth is that of the bus,
-//! as NCCL's tests count it: what each rank must send at least, `2 (n - 1) / n` of the buffer.
+//! The argument is the largest buffer in MiB; the default is 64. The bandwidth is NCCL's "bus bandwidth": the least that each
+//! of n ranks must send for an all-reduce, `2 (n - 1) / n` of the buffer, over the time.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use process_group::{Collective, Error, Limits, ProcessGroup, connect};
+use process_group::{Collective, Error, ProcessGroup, Timeouts, connect};
 
 fn main() -> Result<(), Error> {
-    let group = connect(Limits::default())?;
+    let group = connect(Timeouts::default())?;
     let result = measure(&*group);
     if let Err(error) = result {
-        // In one write, as all ranks have something to say at once.
+        // In one write, because several ranks may print at once.
         let line = format!("error on rank {}: {error}\n", group.rank());
         let _ = std::io::stderr().write_all(line.as_bytes());
         group.abort(1);
@@ -26,17 +26,17 @@ fn measure(group: &dyn ProcessGroup) -> Result<(), Error> {
         .and_then(|size| size.parse().ok())
         .unwrap_or(64);
     let first = group.rank() == 0;
-    let place = format!("{}:{}", group.rank(), group.local_rank());
-    let places = group.all_gather_bytes(place.into_bytes())?;
+    let ranks = format!("{}:{}", group.rank(), group.local_rank());
+    let all = group.all_gather_bytes(ranks.into_bytes())?;
     if first {
-        let places: Vec<_> = places
+        let all: Vec<_> = all
             .iter()
-            .map(|place| String::from_utf8_lossy(place))
+            .map(|ranks| String::from_utf8_lossy(ranks))
             .collect();
         println!(
             "{} ranks (rank:local rank): {}",
             group.world_size(),
-            places.join(" ")
+            all.join(" ")
         );
         println!("| bytes | all-reduce | bandwidth | all-gather | reduce-scatter |");
         println!("|---|---|---|---|---|");
@@ -60,7 +60,7 @@ fn measure(group: &dyn ProcessGroup) -> Result<(), Error> {
     Ok(())
 }
 
-/// The median of several.
+/// The median time of several collectives.
 fn time(group: &dyn ProcessGroup, collective: Collective, len: usize) -> Result<Duration, Error> {
     let ranks = group.world_size();
     let len = len.next_multiple_of(ranks);

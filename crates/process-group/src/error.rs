@@ -1,128 +1,128 @@
-/// What went wrong between ranks, in one line.
+use std::fmt::Display;
+
+/// What can fail in a process group. Each message is one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The way the program was started does not fit how it was built.
+    /// The program was launched in a way that this build does not support.
     #[error("{0}")]
     Launch(String),
-    /// The ranks did not all arrive when the group was made.
-    #[error(
-        "the ranks have not all started within {seconds} s: is one of them stopped or cut off?"
-    )]
+    /// Some ranks did not start in time.
+    #[error("not all ranks have started within {seconds} s: is one of them stopped or cut off?")]
     Startup {
-        /// How long this rank has waited.
+        /// [`Timeouts::startup`](crate::Timeouts::startup).
         seconds: u64,
     },
-    /// Ranks of which nothing is heard.
+    /// Ranks that send no heartbeat any more.
     #[error(
         "{ranks} not answered for {seconds} s (killed, stopped or cut off); this is rank {here}, {doing}"
     )]
-    Silent {
-        /// Which, with their hosts: `rank 3 (node7) has`.
+    HeartbeatTimeout {
+        /// The lost ranks with their hosts and a verb: `rank 3 (node7) has`.
         ranks: String,
-        /// For how long.
+        /// [`Timeouts::heartbeat`](crate::Timeouts::heartbeat).
         seconds: u64,
-        /// The rank that noticed.
+        /// The rank that reports it.
         here: usize,
-        /// What it was doing.
+        /// What that rank was doing.
         doing: String,
     },
-    /// Ranks that live, and do not come to a collective.
+    /// Ranks that answer but have not joined a collective.
     #[error(
-        "{ranks} not come to {operation} for {seconds} s, and still answered; this is rank {here}"
+        "{ranks} not joined {operation} for {seconds} s, though still answering; this is rank {here}"
     )]
-    Late {
-        /// Which, with their hosts.
+    CollectiveTimeout {
+        /// The missing ranks with their hosts and a verb.
         ranks: String,
-        /// The collective, with its number.
+        /// The collective with its number.
         operation: String,
-        /// For how long.
+        /// [`Timeouts::collective`](crate::Timeouts::collective).
         seconds: u64,
-        /// The rank that noticed.
+        /// The rank that reports it.
         here: usize,
     },
-    /// All ranks live and are at the same collective, which does not end.
+    /// A collective that all ranks have joined and that does not end.
     #[error(
         "{operation} has not ended for {seconds} s, though all ranks answer; this is rank {here}"
     )]
-    Stuck {
-        /// The collective, with its number.
+    CollectiveStalled {
+        /// The collective with its number.
         operation: String,
-        /// For how long.
+        /// [`Timeouts::collective`](crate::Timeouts::collective).
         seconds: u64,
-        /// The rank that noticed.
+        /// The rank that reports it.
         here: usize,
     },
-    /// A rank has ended its work while this one is at a collective.
+    /// A rank has closed its group while this one waits for it in a collective.
     #[error("rank {rank} ({host}) has finished, but rank {here} is at {operation}")]
-    Left {
-        /// Which.
+    PeerExited {
+        /// The rank that has finished.
         rank: usize,
-        /// Where it ran.
+        /// Its host.
         host: String,
-        /// The collective, with its number.
+        /// The collective with its number.
         operation: String,
-        /// The rank that noticed.
+        /// The rank that reports it.
         here: usize,
     },
-    /// Two ranks are at different collectives, or at one of different lengths.
+    /// Two ranks called different collectives, or one collective with different lengths.
     #[error("ranks disagree: rank {here} is at {operation}, rank {rank} ({host}) at {other}")]
     Mismatch {
-        /// The rank that noticed.
+        /// The rank that reports it.
         here: usize,
-        /// Its collective, with its number.
+        /// Its collective with its number.
         operation: String,
         /// The other rank.
         rank: usize,
-        /// Where it runs.
+        /// The other rank's host.
         host: String,
-        /// The collective of the other.
+        /// The other rank's collective.
         other: String,
     },
-    /// Something that must be equal on all ranks is not.
-    #[error("{what} of {} not that of rank 0", crate::group::names(.ranks, "is", "are"))]
+    /// A value that must be equal on all ranks differs.
+    #[error("{what} of {} not that of rank 0", join_ranks(.ranks, "is", "are"))]
     Unequal {
         /// What was compared.
         what: String,
         /// The ranks that differ from rank 0.
         ranks: Vec<usize>,
     },
-    /// A buffer whose length does not fit the collective.
+    /// A buffer that cannot be divided evenly among the ranks.
     #[error("{operation}: a buffer of {len} cannot be divided by {world_size} ranks")]
     Length {
         /// The collective.
         operation: String,
         /// Elements of the buffer.
         len: usize,
-        /// Ranks of the group.
+        /// Number of ranks.
         world_size: usize,
     },
-    /// More bytes than a message may have.
-    #[error("{len} bytes of all ranks: a message of MPI has at most 2147483647")]
+    /// More elements than an MPI message can have.
+    #[error("{len} bytes from all ranks: an MPI message has at most 2147483647")]
     TooLong {
-        /// Bytes of all ranks.
+        /// Bytes from all ranks.
         len: usize,
     },
-    /// A rank that does not exist.
+    /// A root that is not a rank of the group.
     #[error("there is no rank {rank} among {world_size}")]
     NoSuchRank {
-        /// What was asked for.
+        /// The root that was given.
         rank: usize,
-        /// Ranks of the group.
+        /// Number of ranks.
         world_size: usize,
     },
-    /// A call into the communication library does not come back.
+    /// A call of MPI does not return.
     #[error("MPI has not returned from a call for {seconds} s on rank {here}")]
     Blocked {
-        /// For how long.
+        /// How long the call has taken.
         seconds: u64,
-        /// The rank where it happens.
+        /// The rank that reports it.
         here: usize,
     },
-    /// The group has been closed, or its thread has ended.
+    /// The group is closed, or its communication thread has ended.
     #[error("the process group of rank {here} is closed")]
     Closed {
-        /// The rank where it happens.
+        /// The rank that reports it.
         here: usize,
     },
     /// A call of MPI failed.
@@ -131,17 +131,26 @@ pub enum Error {
     /// A call of NCCL or CUDA failed.
     #[error("{call}: {message}")]
     Nccl {
-        /// The function.
+        /// The function that failed.
         call: &'static str,
-        /// What the library says.
+        /// The library's message.
         message: String,
     },
-    /// A tensor that NCCL cannot work on.
+    /// A tensor that NCCL cannot reduce or send.
     #[error("NCCL on cuda:{device}: the tensor is {problem}")]
     Tensor {
         /// The group's GPU.
         device: usize,
-        /// What is wrong with it.
+        /// What is wrong with the tensor.
         problem: String,
     },
+}
+
+/// Names ranks with the verb that fits: `rank 3 is`, `ranks 2, 3 are`.
+pub(crate) fn join_ranks(ranks: &[impl Display], one: &str, many: &str) -> String {
+    let list: Vec<_> = ranks.iter().map(ToString::to_string).collect();
+    match &list[..] {
+        [rank] => format!("rank {rank} {one}"),
+        _ => format!("ranks {} {many}", list.join(", ")),
+    }
 }

@@ -1,32 +1,31 @@
-//! What every form of a process group has.
+//! The traits and plain types that all process groups share.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::{Error, Pending};
 
-/// How long a group waits before it takes other ranks for lost.
+/// How long a group waits before it reports other ranks as lost.
 ///
-/// Time in which this process was stopped does not count: a job that SLURM suspends and resumes goes
-/// on.
+/// Time in which this process itself is stopped does not count, so a job that SLURM suspends and resumes goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// A rank of which nothing is heard for so long is lost. Ranks show themselves several times in
-    /// this time, from a thread of their own, however long a computation takes.
-    pub silence: Duration,
-    /// A rank that lives, and comes to a collective later than others by so much, is an error too.
-    /// Longer than anything that one rank does alone, such as writing a checkpoint.
-    pub patience: Duration,
-    /// All ranks are there within so much of the first.
+pub struct Timeouts {
+    /// A rank is lost after this time without a heartbeat. A thread of each rank sends several heartbeats in this
+    /// time, however long the program computes.
+    pub heartbeat: Duration,
+    /// A collective fails when a rank that still sends heartbeats joins it later than the others by this time. Must be
+    /// longer than any work that one rank does alone, such as writing a checkpoint.
+    pub collective: Duration,
+    /// All ranks must have started within this time of the first.
     pub startup: Duration,
 }
 
-impl Default for Limits {
-    /// 30 s, half an hour and 45 s.
+impl Default for Timeouts {
+    /// 30 s, 30 min and 45 s.
     fn default() -> Self {
         Self {
-            silence: Duration::from_secs(30),
-            patience: Duration::from_secs(30 * 60),
+            heartbeat: Duration::from_secs(30),
+            collective: Duration::from_secs(30 * 60),
             startup: Duration::from_secs(45),
         }
     }
@@ -34,19 +33,19 @@ impl Default for Limits {
 
 /// An operation in which every rank of a group takes part.
 ///
-/// All ranks call the same ones in the same order, with buffers of the same length.
+/// All ranks must call the same collectives in the same order, with buffers of the same length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Collective {
-    /// Every rank gets the sum of all buffers.
+    /// Every rank receives the sum of all buffers.
     AllReduce,
-    /// Every rank gets the buffer of one.
+    /// Every rank receives the buffer of `root`.
     Broadcast {
-        /// Whose.
+        /// The rank that sends.
         root: usize,
     },
-    /// The buffer has a part per rank, and each brings its own: every rank gets all of them.
+    /// Every rank brings its own shard of the buffer and receives all shards.
     AllGather,
-    /// The buffer has a part per rank: each gets the sum of its own, which is all that comes back.
+    /// Every rank receives the sum of its own shard of all buffers.
     ReduceScatter,
 }
 
@@ -62,11 +61,11 @@ impl fmt::Display for Collective {
 }
 
 impl Collective {
-    /// The length of each rank's part, of a buffer of `len` elements; the whole where there are none.
+    /// The length of one rank's shard of a buffer of `len` elements; `len` itself for collectives without shards.
     ///
     /// # Errors
-    /// If the buffer has no equal parts, or the root is no rank of the group.
-    pub(crate) fn part_len(self, len: usize, world_size: usize) -> Result<usize, Error> {
+    /// If the buffer cannot be divided evenly, or the root is not a rank of the group.
+    pub(crate) fn shard_len(self, len: usize, world_size: usize) -> Result<usize, Error> {
         match self {
             Self::Broadcast { root: rank } if rank >= world_size => {
                 Err(Error::NoSuchRank { rank, world_size })
@@ -84,32 +83,32 @@ impl Collective {
     }
 }
 
-/// Collectives over buffers of one kind: `Vec<f32>` in host memory, or memory of a device.
+/// Collectives on one type of buffer: `Vec<f32>` in host memory, or device memory.
 ///
-/// Sums are added in an order that depends on the number of ranks and the length alone, so they are
-/// the same on every rank and in every run.
+/// The order of additions depends only on the number of ranks and the length. So a sum has the same bits on every rank
+/// and in every run.
 pub trait Collectives<B: Send + 'static>: Send + Sync {
-    /// Starts a collective. Several may be on their way; they are carried out in the order in which
-    /// they were started, and may be awaited in any.
+    /// Starts a collective. Several may be in flight: they run in the order in which they were started, and may be
+    /// awaited in any order.
     fn start(&self, collective: Collective, buffer: B) -> Pending<B>;
 
-    /// Starts to add up the buffers of all ranks.
+    /// Starts to sum the buffers of all ranks.
     fn start_all_reduce(&self, buffer: B) -> Pending<B> {
         self.start(Collective::AllReduce, buffer)
     }
 
-    /// Starts to give every rank the buffer of `root`; the others' hold anything before.
+    /// Starts to send the buffer of `root` to all ranks. The other ranks' buffers only give the length.
     fn start_broadcast(&self, buffer: B, root: usize) -> Pending<B> {
         self.start(Collective::Broadcast { root }, buffer)
     }
 
-    /// Starts to give every rank the parts of all. This rank's own part is filled in
-    /// (see [`Part`](crate::Part)); the others hold anything before.
+    /// Starts to send every rank's shard to all ranks. `buffer` has room for all shards, and this rank's own is filled
+    /// in (see [`ShardRange`](crate::ShardRange)).
     fn start_all_gather(&self, buffer: B) -> Pending<B> {
         self.start(Collective::AllGather, buffer)
     }
 
-    /// Starts to add up the buffers of all ranks, of which each gets its own part alone.
+    /// Starts to sum the buffers of all ranks. The result is this rank's shard of the sum.
     fn start_reduce_scatter(&self, buffer: B) -> Pending<B> {
         self.start(Collective::ReduceScatter, buffer)
     }
@@ -117,7 +116,7 @@ pub trait Collectives<B: Send + 'static>: Send + Sync {
     /// [`start_all_reduce`](Self::start_all_reduce), awaited.
     ///
     /// # Errors
-    /// As [`Pending::wait`].
+    /// Those of [`Pending::wait`].
     fn all_reduce(&self, buffer: B) -> Result<B, Error> {
         self.start_all_reduce(buffer).wait()
     }
@@ -125,7 +124,7 @@ pub trait Collectives<B: Send + 'static>: Send + Sync {
     /// [`start_broadcast`](Self::start_broadcast), awaited.
     ///
     /// # Errors
-    /// As [`Pending::wait`].
+    /// Those of [`Pending::wait`].
     fn broadcast(&self, buffer: B, root: usize) -> Result<B, Error> {
         self.start_broadcast(buffer, root).wait()
     }
@@ -133,7 +132,7 @@ pub trait Collectives<B: Send + 'static>: Send + Sync {
     /// [`start_all_gather`](Self::start_all_gather), awaited.
     ///
     /// # Errors
-    /// As [`Pending::wait`].
+    /// Those of [`Pending::wait`].
     fn all_gather(&self, buffer: B) -> Result<B, Error> {
         self.start_all_gather(buffer).wait()
     }
@@ -141,7 +140,7 @@ pub trait Collectives<B: Send + 'static>: Send + Sync {
     /// [`start_reduce_scatter`](Self::start_reduce_scatter), awaited.
     ///
     /// # Errors
-    /// As [`Pending::wait`].
+    /// Those of [`Pending::wait`].
     fn reduce_scatter(&self, buffer: B) -> Result<B, Error> {
         self.start_reduce_scatter(buffer).wait()
     }
@@ -149,40 +148,40 @@ pub trait Collectives<B: Send + 'static>: Send + Sync {
 
 /// The processes that work on one run, seen from one of them.
 pub trait ProcessGroup: Collectives<Vec<f32>> {
-    /// Which process this is, from 0.
+    /// The number of this process, from 0.
     fn rank(&self) -> usize;
 
-    /// How many there are.
+    /// The number of processes.
     fn world_size(&self) -> usize;
 
-    /// Which process of its machine this is, from 0: it picks the GPU.
+    /// The number of this process among those on the same machine, from 0. It selects the GPU.
     fn local_rank(&self) -> usize;
 
-    /// Waits until all ranks are here.
+    /// Waits until all ranks have called it.
     ///
     /// # Errors
-    /// As [`Pending::wait`].
+    /// Those of [`Pending::wait`].
     fn barrier(&self) -> Result<(), Error>;
 
-    /// What every rank has to say, in the order of ranks. Lengths may differ.
+    /// Gathers every rank's bytes, in the order of ranks. Lengths may differ.
     ///
     /// # Errors
-    /// As [`Pending::wait`].
+    /// Those of [`Pending::wait`].
     fn all_gather_bytes(&self, mine: Vec<u8>) -> Result<Vec<Vec<u8>>, Error>;
 
-    /// What went wrong so far, seen without waiting.
+    /// Whether the group still works. Returns at once.
     ///
     /// # Errors
-    /// The error that collectives would give from now on.
+    /// The error that every further collective would return.
     fn health(&self) -> Result<(), Error>;
 
-    /// Ends all ranks. Say why before: nothing is said afterwards.
+    /// Ends all ranks. Print the reason first: `abort` prints nothing.
     fn abort(&self, exit_code: i32) -> !;
 
-    /// Adds up a few numbers over all ranks in `f64`, in the order of ranks.
+    /// Sums a few numbers over all ranks in `f64`, in the order of ranks.
     ///
     /// # Errors
-    /// As [`Pending::wait`], and if ranks bring different counts of numbers.
+    /// Those of [`Pending::wait`], and if ranks bring different counts of numbers.
     fn sum(&self, mine: &[f64]) -> Result<Vec<f64>, Error> {
         let bytes = mine
             .iter()
@@ -192,9 +191,8 @@ pub trait ProcessGroup: Collectives<Vec<f32>> {
         for (rank, theirs) in self.all_gather_bytes(bytes)?.iter().enumerate() {
             let (numbers, _) = theirs.as_chunks();
             if numbers.len() != sums.len() {
-                let what = "the count of numbers to add up".into();
                 return Err(Error::Unequal {
-                    what,
+                    what: "the count of numbers to sum".into(),
                     ranks: vec![rank],
                 });
             }
@@ -205,28 +203,18 @@ pub trait ProcessGroup: Collectives<Vec<f32>> {
         Ok(sums)
     }
 
-    /// Checks that all ranks have the same, such as the digest of their configuration.
+    /// Checks that all ranks pass the same bytes, such as a digest of their configuration. `what` names them in the
+    /// error.
     ///
     /// # Errors
-    /// As [`Pending::wait`], and [`Error::Unequal`] on every rank, with those that differ from rank 0.
-    fn agree(&self, what: &str, mine: &[u8]) -> Result<(), Error> {
+    /// Those of [`Pending::wait`], and [`Error::Unequal`] on every rank, with the ranks that differ from rank 0.
+    fn check_equal(&self, what: &str, mine: &[u8]) -> Result<(), Error> {
         let all = self.all_gather_bytes(mine.to_vec())?;
         let ranks: Vec<_> = (0..all.len()).filter(|rank| all[*rank] != all[0]).collect();
-        match ranks.is_empty() {
-            true => Ok(()),
-            false => Err(Error::Unequal {
-                what: what.into(),
-                ranks,
-            }),
+        if ranks.is_empty() {
+            return Ok(());
         }
-    }
-}
-
-/// `rank 3 is`, `ranks 2, 3 are`.
-pub(crate) fn names(ranks: &[impl fmt::Display], one: &str, many: &str) -> String {
-    let list: Vec<_> = ranks.iter().map(ToString::to_string).collect();
-    match ranks.len() {
-        1 => format!("rank {} {one}", list[0]),
-        _ => format!("ranks {} {many}", list.join(", ")),
+        let what = what.into();
+        Err(Error::Unequal { what, ranks })
     }
 }

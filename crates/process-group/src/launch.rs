@@ -1,18 +1,19 @@
-//! Which group fits the way in which the program was started.
+//! Selects the group that fits how the program was launched.
 
 use std::process::Command;
 use std::sync::Arc;
 
-use crate::{Error, Limits, ProcessGroup};
+use crate::{Error, ProcessGroup, Timeouts};
 
-/// What launchers tell each process about how many they started.
+/// Variables in which launchers pass the number of processes.
 ///
-/// `SLURM_NTASKS` is not one of them: SLURM also sets it for a batch script, which runs once.
+/// `SLURM_NTASKS` is not among them: SLURM sets it for a batch script too, which runs once.
 const WORLD_SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
 
-/// Whether a launcher started this process, as one of several or the only one.
+/// Whether `mpirun` or `srun` started this process, be it with others or alone.
 ///
-/// Without one, and with one process in mind, [`OneProcess`](crate::OneProcess) saves the start of a library.
+/// A program that was not launched and needs one process only can use [`SingleProcess`](crate::SingleProcess) without
+/// initialising MPI.
 pub fn is_launched() -> bool {
     launched().is_some()
 }
@@ -23,14 +24,14 @@ fn launched() -> Option<(&'static str, usize)> {
         .find_map(|name| Some((*name, std::env::var(name).ok()?.parse().ok()?)))
 }
 
-/// Whether this machine has a launcher, Debian's `openmpi-bin`.
+/// Whether `mpirun` is installed (Debian: `openmpi-bin`).
 pub fn has_mpirun() -> bool {
-    let asked = Command::new("mpirun").arg("--version").output();
-    asked.is_ok_and(|output| output.status.success())
+    let version = Command::new("mpirun").arg("--version").output();
+    version.is_ok_and(|output| output.status.success())
 }
 
-/// Open MPI's launcher for so many ranks on this machine, also for root, and where there are fewer cores. The program
-/// is to be added.
+/// `mpirun` of Open MPI for `ranks` processes on this machine. It also runs as root and with more ranks than cores. Add the
+/// program and its arguments.
 pub fn mpirun(ranks: usize) -> Command {
     let mut command = Command::new("mpirun");
     let ranks = ranks.to_string();
@@ -38,48 +39,47 @@ pub fn mpirun(ranks: usize) -> Command {
     command
 }
 
-/// The group that this process belongs to, from how it was launched; alone if by nothing.
+/// The group of the processes that were launched together, or [`SingleProcess`](crate::SingleProcess).
 ///
-/// Call it once, before threads that could be in the way of a library's start. With the feature `mpi`
-/// it initialises MPI.
+/// Call it once, before other threads start. With the feature `mpi` it initialises MPI.
 ///
 /// # Errors
-/// If the process is one of several and this build cannot reach the others, or not all of them arrive.
-pub fn connect(limits: Limits) -> Result<Arc<dyn ProcessGroup>, Error> {
+/// If this process is one of several and this build cannot reach the others, or if not all ranks start in time.
+pub fn connect(timeouts: Timeouts) -> Result<Arc<dyn ProcessGroup>, Error> {
     let launched = launched();
     #[cfg(feature = "mpi")]
     {
-        let group = crate::MpiGroup::connect(limits)?;
+        let group = crate::MpiGroup::connect(timeouts)?;
         check_reached(launched, group.world_size())?;
         Ok(Arc::new(group))
     }
     #[cfg(not(feature = "mpi"))]
     {
-        let _ = limits;
-        check_alone(launched)?;
-        Ok(Arc::new(crate::OneProcess))
+        let _ = timeouts;
+        check_single(launched)?;
+        Ok(Arc::new(crate::SingleProcess))
     }
 }
 
-/// Fails where each of several processes would take itself for the only one.
+/// Fails if several processes were launched and MPI connects none of them.
 #[cfg(any(feature = "mpi", test))]
 fn check_reached(launched: Option<(&str, usize)>, world_size: usize) -> Result<(), Error> {
     match launched {
         Some((name, count)) if count > 1 && world_size == 1 => Err(Error::Launch(format!(
-            "{count} processes were started ({name}), but MPI of this process sees no other: start them \
-             with the mpirun of the MPI library that this program uses, or with `srun --mpi=pmix`"
+            "{count} processes were launched ({name}), but MPI sees this one only: launch them with the mpirun of \
+             the MPI library that this program is linked to, or with `srun --mpi=pmix`"
         ))),
         _ => Ok(()),
     }
 }
 
-/// Fails where other processes were started that this build cannot reach.
+/// Fails if several processes were launched and this build has no MPI.
 #[cfg(any(not(feature = "mpi"), test))]
-fn check_alone(launched: Option<(&str, usize)>) -> Result<(), Error> {
+fn check_single(launched: Option<(&str, usize)>) -> Result<(), Error> {
     match launched {
         Some((name, count)) if count > 1 => Err(Error::Launch(format!(
-            "this is one of {count} processes ({name}), but the program was built without the feature \
-             `mpi`, so each would work alone: build it with `--features mpi`, or start one process"
+            "{count} processes were launched ({name}), but this program was built without the feature `mpi`, so each \
+             would run alone: build it with `--features mpi`, or launch one process"
         ))),
         _ => Ok(()),
     }
@@ -90,15 +90,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn several_processes_that_do_not_see_each_other_are_an_error() {
+    fn launched_processes_that_cannot_reach_each_other_are_an_error() {
         assert!(check_reached(Some(("SLURM_STEP_NUM_TASKS", 4)), 1).is_err());
         assert!(check_reached(Some(("SLURM_STEP_NUM_TASKS", 4)), 4).is_ok());
         // mpirun within srun: a daemon per node, several ranks each.
         assert!(check_reached(Some(("SLURM_STEP_NUM_TASKS", 2)), 4).is_ok());
         assert!(check_reached(None, 1).is_ok());
 
-        assert!(check_alone(Some(("OMPI_COMM_WORLD_SIZE", 2))).is_err());
-        assert!(check_alone(Some(("OMPI_COMM_WORLD_SIZE", 1))).is_ok());
-        assert!(check_alone(None).is_ok());
+        assert!(check_single(Some(("OMPI_COMM_WORLD_SIZE", 2))).is_err());
+        assert!(check_single(Some(("OMPI_COMM_WORLD_SIZE", 1))).is_ok());
+        assert!(check_single(None).is_ok());
     }
 }

@@ -1,19 +1,18 @@
 use crate::Error;
 
-/// A collective that was started and owns its buffer until it is awaited.
+/// A started collective; it owns its buffer until [`wait`](Self::wait) returns it.
 ///
-/// Dropped without [`wait`](Self::wait), it goes on, as the other ranks take part in it; its result
-/// is lost.
-#[must_use = "the buffer comes back from `wait`"]
+/// A collective that is dropped without `wait` still completes, because the other ranks take part in it. Its result is lost.
+#[must_use = "`wait` returns the buffer"]
 pub struct Pending<B>(Box<dyn FnOnce() -> Result<B, Error> + Send>);
 
 impl<B> Pending<B> {
-    /// What `wait` is to do, for an implementation of [`Collectives`](crate::Collectives).
+    /// For implementations of [`Collectives`](crate::Collectives): `wait` blocks until the result is there.
     pub fn new(wait: impl FnOnce() -> Result<B, Error> + Send + 'static) -> Self {
         Self(Box::new(wait))
     }
 
-    /// One that has come to its end already.
+    /// A collective that has completed or failed already.
     pub fn ready(result: Result<B, Error>) -> Self
     where
         B: Send + 'static,
@@ -21,11 +20,11 @@ impl<B> Pending<B> {
         Self::new(|| result)
     }
 
-    /// Waits for the end of the collective and gives the buffer back.
+    /// Waits for the end of the collective and returns its buffer.
     ///
     /// # Errors
-    /// If a rank is lost, calls something else, has finished or does not come; then the group is of
-    /// no more use.
+    /// If a rank is lost, has finished, calls another collective or does not join this one in time. After an error the
+    /// group cannot be used any more.
     pub fn wait(self) -> Result<B, Error> {
         (self.0)()
     }

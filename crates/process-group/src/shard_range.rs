@@ -1,27 +1,27 @@
 use std::ops::Range;
 
-/// What belongs to one rank of a buffer that is sharded.
+/// The elements of a sharded buffer that belong to one rank.
 ///
-/// Parts have equal lengths, because NCCL has no others; a buffer whose length is no multiple of the
-/// number of ranks is padded at its end to [`Part::padded`].
+/// All shards have the same length, as NCCL requires. A buffer whose length is not a multiple of the number of ranks is
+/// padded at its end to [`ShardRange::padded`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Where the part lies in the padded buffer.
+pub struct ShardRange {
+    /// Where the shard lies in the padded buffer.
     pub range: Range<usize>,
-    /// How many elements at its front are no padding.
+    /// How many elements at the front of the shard are not padding.
     pub used: usize,
 }
 
-impl Part {
-    /// The part of `rank` in a buffer of `len` elements before padding.
+impl ShardRange {
+    /// The shard of `rank` in a buffer of `len` elements before padding.
     ///
     /// # Panics
     /// If `world_size` is 0.
     #[must_use]
     pub fn of(len: usize, rank: usize, world_size: usize) -> Self {
-        let part = len.div_ceil(world_size);
-        let range = rank * part..(rank + 1) * part;
-        let used = len.saturating_sub(range.start).min(part);
+        let shard = len.div_ceil(world_size);
+        let range = rank * shard..(rank + 1) * shard;
+        let used = len.saturating_sub(range.start).min(shard);
         Self { range, used }
     }
 
@@ -41,30 +41,30 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn an_uneven_tail_is_padding_of_the_last_ranks() {
-        let parts: Vec<_> = (0..4).map(|rank| Part::of(5, rank, 4)).collect();
-        let ranges: Vec<_> = parts.iter().map(|part| part.range.clone()).collect();
+    fn padding_belongs_to_the_last_ranks() {
+        let shards: Vec<_> = (0..4).map(|rank| ShardRange::of(5, rank, 4)).collect();
+        let ranges: Vec<_> = shards.iter().map(|shard| shard.range.clone()).collect();
         assert_eq!(ranges, [0..2, 2..4, 4..6, 6..8]);
-        let used: Vec<_> = parts.iter().map(|part| part.used).collect();
+        let used: Vec<_> = shards.iter().map(|shard| shard.used).collect();
         assert_eq!(used, [2, 2, 1, 0]);
-        assert_eq!(Part::padded(5, 4), 8);
+        assert_eq!(ShardRange::padded(5, 4), 8);
     }
 
     proptest! {
         #[test]
-        fn parts_lie_end_to_end_and_use_every_element_once(len in 0_usize..5000, world_size in 1_usize..70) {
+        fn shards_cover_the_buffer_without_overlap(len in 0_usize..5000, world_size in 1_usize..70) {
             let mut end = 0;
             let mut used = 0;
             for rank in 0..world_size {
-                let part = Part::of(len, rank, world_size);
-                prop_assert_eq!(part.range.start, end);
-                // Padding begins only where the elements have ended.
-                prop_assert!(part.used == part.range.len() || used + part.used == len);
-                end = part.range.end;
-                used += part.used;
+                let shard = ShardRange::of(len, rank, world_size);
+                prop_assert_eq!(shard.range.start, end);
+                // Padding starts only after the last element.
+                prop_assert!(shard.used == shard.range.len() || used + shard.used == len);
+                end = shard.range.end;
+                used += shard.used;
             }
             prop_assert_eq!(used, len);
-            prop_assert_eq!(end, Part::padded(len, world_size));
+            prop_assert_eq!(end, ShardRange::padded(len, world_size));
         }
     }
 }

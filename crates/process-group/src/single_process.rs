@@ -1,18 +1,17 @@
 use crate::{Collective, Collectives, Error, Pending, ProcessGroup};
 
-/// The group of a process that works alone: every collective gives back what it got.
+/// The group of a single process: every collective returns its buffer unchanged.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct OneProcess;
+pub struct SingleProcess;
 
-/// For buffers of every kind: a part of one is the whole.
-impl<B: Send + 'static> Collectives<B> for OneProcess {
+impl<B: Send + 'static> Collectives<B> for SingleProcess {
     fn start(&self, collective: Collective, buffer: B) -> Pending<B> {
-        // No length is wrong for one rank, but a root may be.
-        Pending::ready(collective.part_len(1, 1).map(|_| buffer))
+        // One rank can divide every length; only the root can be wrong.
+        Pending::ready(collective.shard_len(1, 1).map(|_| buffer))
     }
 }
 
-impl ProcessGroup for OneProcess {
+impl ProcessGroup for SingleProcess {
     fn rank(&self) -> usize {
         0
     }
@@ -47,8 +46,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_comes_back() {
-        let group: &dyn ProcessGroup = &OneProcess;
+    fn collectives_return_their_buffer_unchanged() {
+        let group: &dyn ProcessGroup = &SingleProcess;
         let numbers = vec![1.0, f32::MIN_POSITIVE, -0.0];
         for collective in [
             Collective::AllReduce,
@@ -64,7 +63,7 @@ mod tests {
         group.barrier().unwrap();
         assert_eq!(group.all_gather_bytes(vec![7]).unwrap(), [[7]]);
         assert_eq!(group.sum(&[0.1, 2.0]).unwrap(), [0.1, 2.0]);
-        group.agree("configuration", b"a").unwrap();
+        group.check_equal("configuration", b"a").unwrap();
         assert_eq!(
             (group.rank(), group.world_size(), group.local_rank()),
             (0, 1, 0)
@@ -72,8 +71,8 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_rank_1() {
-        let error = OneProcess.broadcast(vec![0_u8], 1).unwrap_err();
+    fn a_root_other_than_rank_0_is_an_error() {
+        let error = SingleProcess.broadcast(vec![0_u8], 1).unwrap_err();
         assert_eq!(error.to_string(), "there is no rank 1 among 1");
     }
 }

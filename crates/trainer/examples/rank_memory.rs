@@ -9,7 +9,7 @@
 use std::process::ExitCode;
 
 use peak_alloc::PeakAlloc;
-use process_group::Limits;
+use process_group::Timeouts;
 use trainer::{Config, Error, Trainer};
 
 #[global_allocator]
@@ -32,7 +32,7 @@ fn measure() -> Result<(), Error> {
     let mut arguments = std::env::args().skip(1);
     let file = arguments.next().unwrap_or("configs/quickstart.toml".into());
     let config = Config::resolve(file.as_ref(), &arguments.collect::<Vec<_>>())?;
-    let group = process_group::connect(Limits::default())?;
+    let group = process_group::connect(Timeouts::default())?;
     let run_dir = std::env::temp_dir().join(format!("rank-memory-{}", std::process::id()));
     let (mut between, mut most) = (0, 0);
     let trainer = Trainer::new(config)?.run_dir(&run_dir);

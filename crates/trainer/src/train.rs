@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use process_group::{OneProcess, ProcessGroup};
+use process_group::{ProcessGroup, SingleProcess};
 use squad_data::Shard;
 
 use crate::callbacks::{OnEpoch, OnEvaluation, OnStep};
@@ -49,7 +49,7 @@ impl<'a> Trainer<'a> {
             allow_changes: false,
             stop: StopFlag::default(),
             observers: Vec::new(),
-            group: Arc::new(OneProcess),
+            group: Arc::new(SingleProcess),
         })
     }
 

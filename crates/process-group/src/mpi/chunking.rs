@@ -1,127 +1,129 @@
-//! A collective over many numbers as several over few.
+//! Executes a collective on a large buffer in chunks.
 //!
-//! Pieces stay in the processor's cache, which makes large buffers several times as fast; the result is
-//! laid into the buffer, so that no second one is needed; and no call of MPI takes long, so that this
-//! rank goes on showing that it lives.
+//! Chunks stay in the processor's cache, which makes large buffers several times as fast. The result is written into the
+//! buffer, so no second buffer is needed. And no call of MPI takes long, so heartbeats go on.
 
 use std::collections::VecDeque;
 
 use mpi::topology::SimpleCommunicator;
 
-use super::ffi::InFlight;
+use super::ffi::Request;
 use crate::{Collective, Error};
 
-pub(super) struct Pieces {
+pub(super) struct Chunked {
     collective: Collective,
     rank: usize,
-    ranks: usize,
+    world_size: usize,
     buffer: Vec<f32>,
-    /// Of each rank, or the whole length where there are no parts.
-    part: usize,
-    /// How much of a part has been started.
+    /// The length of one rank's shard, or of the buffer for collectives without shards.
+    shard_len: usize,
+    /// Elements of a shard whose chunks have been started.
     started: usize,
     /// In the order in which they were started.
-    flying: VecDeque<Piece>,
+    in_flight: VecDeque<Chunk>,
 }
 
-struct Piece {
-    at: usize,
+struct Chunk {
+    /// Where the chunk starts in a shard.
+    start: usize,
     len: usize,
-    flight: InFlight<f32>,
+    request: Request<f32>,
 }
 
-/// Numbers that a piece has in all parts together: 1 MiB.
-const PIECE: usize = 1 << 18;
-/// While some are added up, others are on their way.
-const AT_ONCE: usize = 4;
+/// Elements of a chunk, in all shards together: 1 MiB.
+const CHUNK: usize = 1 << 18;
+const MAX_IN_FLIGHT: usize = 4;
 
-impl Pieces {
+impl Chunked {
     pub(super) fn new(
         collective: Collective,
         rank: usize,
-        ranks: usize,
+        world_size: usize,
         buffer: Vec<f32>,
     ) -> Result<Self, Error> {
-        let part = collective.part_len(buffer.len(), ranks)?;
-        let (started, flying) = (0, VecDeque::new());
         Ok(Self {
             collective,
             rank,
-            ranks,
+            world_size,
+            shard_len: collective.shard_len(buffer.len(), world_size)?,
             buffer,
-            part,
-            started,
-            flying,
+            started: 0,
+            in_flight: VecDeque::new(),
         })
     }
 
-    /// Whether MPI knows of all of them, so that those of another collective may follow.
+    /// Whether all chunks have been started, so that those of another collective may follow.
     pub(super) fn all_started(&self) -> bool {
-        self.started == self.part
+        self.started == self.shard_len
     }
 
-    /// Lets MPI work; the result, once all have ended.
+    /// Lets MPI work. Returns the result once all chunks have completed.
     pub(super) fn advance(&mut self, comm: &SimpleCommunicator) -> Result<Option<Vec<f32>>, Error> {
-        while let Some(first) = self.flying.front_mut() {
-            let Some(result) = first.flight.test()? else {
+        while let Some(first) = self.in_flight.front_mut() {
+            let Some(result) = first.request.test()? else {
                 break;
             };
-            let (at, len) = (first.at, first.len);
-            self.flying.pop_front();
-            self.put(at, len, &result);
+            let (start, len) = (first.start, first.len);
+            self.in_flight.pop_front();
+            self.store(start, len, &result);
         }
-        while !self.all_started() && self.flying.len() < AT_ONCE {
-            let most = match self.collective {
-                Collective::AllReduce | Collective::Broadcast { .. } => PIECE,
-                Collective::AllGather | Collective::ReduceScatter => (PIECE / self.ranks).max(1),
-            };
-            let (at, len) = (self.started, most.min(self.part - self.started));
-            let flight = self.start(comm, at, len)?;
-            self.flying.push_back(Piece { at, len, flight });
+        let chunk = match self.collective {
+            Collective::AllReduce | Collective::Broadcast { .. } => CHUNK,
+            Collective::AllGather | Collective::ReduceScatter => (CHUNK / self.world_size).max(1),
+        };
+        while !self.all_started() && self.in_flight.len() < MAX_IN_FLIGHT {
+            let (start, len) = (self.started, chunk.min(self.shard_len - self.started));
+            let request = self.start(comm, start, len)?;
+            self.in_flight.push_back(Chunk {
+                start,
+                len,
+                request,
+            });
             self.started += len;
         }
-        let ended = self.all_started() && self.flying.is_empty();
-        Ok(ended.then(|| self.take_result()))
+        let is_done = self.all_started() && self.in_flight.is_empty();
+        Ok(is_done.then(|| self.take_result()))
     }
 
     fn start(
         &self,
         comm: &SimpleCommunicator,
-        at: usize,
+        start: usize,
         len: usize,
-    ) -> Result<InFlight<f32>, Error> {
-        let of_rank = |rank: usize| &self.buffer[rank * self.part + at..][..len];
+    ) -> Result<Request<f32>, Error> {
+        let of_rank = |rank: usize| &self.buffer[rank * self.shard_len + start..][..len];
         match self.collective {
-            Collective::AllReduce => InFlight::all_reduce(comm, of_rank(0).to_vec()),
-            Collective::Broadcast { root } => InFlight::broadcast(comm, root, of_rank(0).to_vec()),
+            Collective::AllReduce => Request::all_reduce(comm, of_rank(0).to_vec()),
+            Collective::Broadcast { root } => Request::broadcast(comm, root, of_rank(0).to_vec()),
             Collective::AllGather => {
-                let (own, room) = (of_rank(self.rank).to_vec(), vec![0.0; len * self.ranks]);
-                InFlight::all_gather(comm, own, room, &vec![len; self.ranks])
+                let own = of_rank(self.rank).to_vec();
+                let room = vec![0.0; len * self.world_size];
+                Request::all_gather(comm, own, room, &vec![len; self.world_size])
             }
             Collective::ReduceScatter => {
-                let all = (0..self.ranks).map(of_rank).collect::<Vec<_>>().concat();
-                InFlight::reduce_scatter(comm, all, len)
+                let all: Vec<_> = (0..self.world_size).map(of_rank).collect();
+                Request::reduce_scatter(comm, all.concat(), len)
             }
         }
     }
 
-    /// Lays what came out of a piece where nothing is read any more.
-    fn put(&mut self, at: usize, len: usize, result: &[f32]) {
+    /// Writes the result of a chunk over its input, which is not read again.
+    fn store(&mut self, start: usize, len: usize, result: &[f32]) {
         let first = match self.collective {
             Collective::ReduceScatter => self.rank,
             _ => 0,
         };
         for (rank, numbers) in (first..).zip(result.chunks(len)) {
-            self.buffer[rank * self.part + at..][..len].copy_from_slice(numbers);
+            self.buffer[rank * self.shard_len + start..][..len].copy_from_slice(numbers);
         }
     }
 
     fn take_result(&mut self) -> Vec<f32> {
         let mut buffer = std::mem::take(&mut self.buffer);
         if self.collective == Collective::ReduceScatter {
-            let own = self.rank * self.part;
-            buffer.copy_within(own..own + self.part, 0);
-            buffer.truncate(self.part);
+            let own = self.rank * self.shard_len;
+            buffer.copy_within(own..own + self.shard_len, 0);
+            buffer.truncate(self.shard_len);
         }
         buffer
     }

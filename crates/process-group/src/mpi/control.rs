@@ -1,58 +1,57 @@
-//! What ranks tell each other besides the collectives: what they are about to do, that they live, and
-//! that they leave.
+//! Messages between ranks besides the collectives: announcements, heartbeats and the end.
 //!
-//! Every rank tells every other one what it is about to do, and a collective begins when all are known
-//! to be at the same one. So a rank that is missing is known by its number, different collectives or
-//! lengths are an error and never mixed up, and MPI's own collectives are entered only by ranks that
-//! live. It costs a message of 24 bytes to each other rank per collective. In between each shows that
-//! it lives.
+//! Every rank announces to every other rank what it is about to do, and a collective begins when all have announced the
+//! same. So the number of a missing rank is known, different collectives or lengths are an error and never mixed up, and
+//! MPI's own collectives are entered only by ranks that are alive. This costs one message of 24 bytes to each other rank
+//! for each collective.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use mpi::topology::SimpleCommunicator;
 
-use super::ffi::InFlight;
-use super::shape::Shape;
+use super::descriptor::Descriptor;
+use super::ffi::Request;
 use crate::Error;
 
 type Message = Vec<u64>;
 
-const BEAT: u64 = 0;
+const HEARTBEAT: u64 = 0;
 const ANNOUNCE: u64 = 1;
 const LEAVE: u64 = 2;
 
-/// Beats that may be on their way to a rank; one that does not listen is not sent more.
-const MOST_BEATS: usize = 8;
+/// Heartbeats in flight to one rank; a rank that does not receive is sent no more.
+const MAX_HEARTBEATS: usize = 8;
 
 pub(super) struct Control {
     comm: SimpleCommunicator,
     peers: Vec<Peer>,
     beat_every: Duration,
     last_beat: Duration,
+    has_left: bool,
 }
 
 struct Peer {
     rank: usize,
-    /// The message awaited next; none after the last.
-    inbox: Option<InFlight<u64>>,
-    outbox: VecDeque<InFlight<u64>>,
-    /// When a message came last.
-    heard: Duration,
-    /// What it has told and this rank has not begun.
-    announced: VecDeque<Shape>,
+    /// The next message; `None` after the last.
+    inbox: Option<Request<u64>>,
+    outbox: VecDeque<Request<u64>>,
+    /// When the last message arrived.
+    last_heard: Duration,
+    /// Collectives that it has announced and this rank has not begun.
+    announced: VecDeque<Descriptor>,
 }
 
-/// What the others say to what this rank wants to do.
-pub(super) enum Answer {
-    /// All are there, with buffers of these lengths in the order of ranks.
-    Agreed(Vec<usize>),
-    /// Some are not.
-    Wait,
-    /// One is at something else.
-    Differs(usize, Shape),
-    /// One does nothing any more.
-    Left(usize),
+/// Whether all ranks are ready for a collective.
+pub(super) enum Readiness {
+    /// All are, with buffers of these lengths in the order of ranks.
+    All(Vec<usize>),
+    /// Some have announced nothing yet.
+    Incomplete,
+    /// A rank has announced something else.
+    Mismatch(usize, Descriptor),
+    /// A rank has left.
+    Exited(usize),
 }
 
 impl Control {
@@ -67,9 +66,9 @@ impl Control {
             .map(|rank| {
                 Ok(Peer {
                     rank,
-                    inbox: Some(InFlight::receive(&comm, rank, vec![0; 3])?),
+                    inbox: Some(Request::receive(&comm, rank, vec![0; 3])?),
                     outbox: VecDeque::new(),
-                    heard: Duration::ZERO,
+                    last_heard: Duration::ZERO,
                     announced: VecDeque::new(),
                 })
             })
@@ -79,89 +78,99 @@ impl Control {
             peers: peers?,
             beat_every,
             last_beat: Duration::ZERO,
+            has_left: false,
         })
     }
 
-    /// Receives what has come, and shows that this rank lives when it is time.
+    /// Receives the messages that have arrived, and sends heartbeats when they are due.
     pub(super) fn poll(&mut self, now: Duration) -> Result<(), Error> {
-        let beat = now - self.last_beat >= self.beat_every;
+        let is_due = !self.has_left && now - self.last_beat >= self.beat_every;
         for peer in &mut self.peers {
             while peer.receive(&self.comm, now)? {}
             peer.forget_sent()?;
-            if beat && peer.inbox.is_some() && peer.outbox.len() < MOST_BEATS {
-                peer.send(&self.comm, vec![BEAT, 0, 0])?;
+            if is_due && peer.inbox.is_some() && peer.outbox.len() < MAX_HEARTBEATS {
+                peer.send(&self.comm, vec![HEARTBEAT, 0, 0])?;
             }
         }
-        if beat {
+        if is_due {
             self.last_beat = now;
         }
         Ok(())
     }
 
-    pub(super) fn announce(&mut self, shape: Shape) -> Result<(), Error> {
-        let [code, len] = shape.encode();
-        self.tell_all(&[ANNOUNCE, code, len])
+    pub(super) fn announce(&mut self, descriptor: Descriptor) -> Result<(), Error> {
+        let [code, len] = descriptor.encode();
+        self.send_to_all(&[ANNOUNCE, code, len])
     }
 
-    /// The last message to all: nothing is sent after it.
+    /// Sends the last message to all ranks; no heartbeat follows.
     pub(super) fn leave(&mut self) -> Result<(), Error> {
-        self.beat_every = Duration::MAX;
-        self.tell_all(&[LEAVE, 0, 0])
+        self.has_left = true;
+        self.send_to_all(&[LEAVE, 0, 0])
     }
 
-    fn tell_all(&mut self, message: &[u64]) -> Result<(), Error> {
+    pub(super) fn has_left(&self) -> bool {
+        self.has_left
+    }
+
+    fn send_to_all(&mut self, message: &[u64]) -> Result<(), Error> {
         let Self { comm, peers, .. } = self;
         peers
             .iter_mut()
             .try_for_each(|peer| peer.send(comm, message.to_vec()))
     }
 
-    /// Whether all can do what `rank` has announced first of what it has not begun; if so, it has
-    /// begun with that.
-    pub(super) fn ask(&mut self, rank: usize, mine: Shape) -> Answer {
-        let mut answer = Answer::Wait;
-        let mut here = 0;
+    /// Whether all ranks have announced the next collective of `rank`, which is `mine`. If so, their announcements are
+    /// taken.
+    pub(super) fn try_begin(&mut self, rank: usize, mine: Descriptor) -> Readiness {
+        let mut readiness = Readiness::Incomplete;
+        let mut ready = 0;
         for peer in &self.peers {
             match peer.announced.front() {
-                Some(theirs) if mine.fits(*theirs) => here += 1,
-                Some(theirs) => return Answer::Differs(peer.rank, *theirs),
-                None if peer.inbox.is_none() => answer = Answer::Left(peer.rank),
-                None => (),
+                Some(theirs) if mine.matches(*theirs) => ready += 1,
+                Some(theirs) => return Readiness::Mismatch(peer.rank, *theirs),
+                None if peer.inbox.is_none() => readiness = Readiness::Exited(peer.rank),
+                None => {}
             }
         }
-        if here < self.peers.len() {
-            return answer;
+        if ready < self.peers.len() {
+            return readiness;
         }
         let theirs = self
             .peers
             .iter_mut()
             .filter_map(|peer| peer.announced.pop_front());
-        let mut lens: Vec<_> = theirs.map(|shape| shape.len).collect();
+        let mut lens: Vec<_> = theirs.map(|descriptor| descriptor.len).collect();
         lens.insert(rank, mine.len);
-        Answer::Agreed(lens)
+        Readiness::All(lens)
     }
 
-    /// Those of which nothing was heard, if there is one of which nothing was for so long; who has left
-    /// is not missed. Ranks that were lost together are named together, though their last beats came
-    /// one after the other.
-    pub(super) fn silent(&self, now: Duration, silence: Duration) -> Vec<usize> {
-        let since =
-            |after: Duration| self.ranks(|peer| peer.inbox.is_some() && now - peer.heard >= after);
-        match since(silence).is_empty() {
-            true => Vec::new(),
-            false => since(silence.saturating_sub(self.beat_every * 2)),
+    /// If a rank has been silent for `timeout`: all ranks that have been silent for almost as long, because the last
+    /// heartbeats of ranks that are lost together do not arrive at the same time. Ranks that have left do not count.
+    pub(super) fn silent(&self, now: Duration, timeout: Duration) -> Vec<usize> {
+        let silent_for = |time: Duration| {
+            self.ranks(|peer| peer.inbox.is_some() && now - peer.last_heard >= time)
+        };
+        if silent_for(timeout).is_empty() {
+            return Vec::new();
         }
+        silent_for(timeout.saturating_sub(self.beat_every * 2))
     }
 
-    /// Those that have not come to what this rank waits for.
+    /// Ranks that have not announced the collective for which this rank waits.
     pub(super) fn missing(&self) -> Vec<usize> {
         self.ranks(|peer| peer.announced.is_empty())
     }
 
-    /// Whether nobody will send any more, and all that was sent has gone.
+    /// Ranks that have not left.
+    pub(super) fn staying(&self) -> Vec<usize> {
+        self.ranks(|peer| peer.inbox.is_some())
+    }
+
+    /// Whether all ranks have left and all messages are delivered.
     pub(super) fn all_left(&self) -> bool {
-        let quiet = |peer: &Peer| peer.inbox.is_none() && peer.outbox.is_empty();
-        self.peers.iter().all(quiet)
+        let is_done = |peer: &Peer| peer.inbox.is_none() && peer.outbox.is_empty();
+        self.peers.iter().all(is_done)
     }
 
     fn ranks(&self, is: impl Fn(&Peer) -> bool) -> Vec<usize> {
@@ -171,7 +180,7 @@ impl Control {
 }
 
 impl Peer {
-    /// Whether a message was there.
+    /// Whether a message had arrived.
     fn receive(&mut self, comm: &SimpleCommunicator, now: Duration) -> Result<bool, Error> {
         let Some(inbox) = &mut self.inbox else {
             return Ok(false);
@@ -179,27 +188,26 @@ impl Peer {
         let Some(message) = inbox.test()? else {
             return Ok(false);
         };
-        self.heard = now;
+        self.last_heard = now;
         match message[..] {
-            [ANNOUNCE, code, len] => self.announced.push_back(Shape::decode([code, len])),
+            [ANNOUNCE, code, len] => self.announced.push_back(Descriptor::decode([code, len])),
             [LEAVE, ..] => {
                 self.inbox = None;
                 return Ok(true);
             }
-            _ => (),
+            _ => {}
         }
-        self.inbox = Some(InFlight::receive(comm, self.rank, message)?);
+        self.inbox = Some(Request::receive(comm, self.rank, message)?);
         Ok(true)
     }
 
     fn send(&mut self, comm: &SimpleCommunicator, message: Message) -> Result<(), Error> {
         self.outbox
-            .push_back(InFlight::send(comm, self.rank, message)?);
+            .push_back(Request::send(comm, self.rank, message)?);
         Ok(())
     }
 
     fn forget_sent(&mut self) -> Result<(), Error> {
-        // Messages to one rank end in the order in which they were sent, or are asked again soon.
         while let Some(first) = self.outbox.front_mut() {
             if first.test()?.is_none() {
                 break;

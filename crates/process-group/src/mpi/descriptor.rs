@@ -2,9 +2,9 @@ use std::fmt;
 
 use crate::Collective;
 
-/// What a rank is about to do, as ranks tell each other: two numbers of a message.
+/// The kind and length of a collective, as ranks announce it: two numbers of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape {
+pub(super) struct Descriptor {
     code: u64,
     /// Elements of this rank's buffer.
     pub(super) len: usize,
@@ -16,10 +16,10 @@ const ALL_REDUCE: u64 = 2;
 const ALL_GATHER: u64 = 3;
 const REDUCE_SCATTER: u64 = 4;
 const BROADCAST: u64 = 5;
-/// Where the root stands in a code.
+/// The bit of a code at which the root starts.
 const ROOT: u32 = 8;
 
-impl Shape {
+impl Descriptor {
     pub(super) fn barrier() -> Self {
         Self {
             code: BARRIER,
@@ -27,7 +27,7 @@ impl Shape {
         }
     }
 
-    /// An all-gather of bytes, of which ranks may have different numbers.
+    /// An all-gather of bytes, whose lengths may differ between ranks.
     pub(super) fn bytes(len: usize) -> Self {
         Self { code: BYTES, len }
     }
@@ -51,13 +51,13 @@ impl Shape {
         Self { code, len }
     }
 
-    /// Whether two ranks with these can do them together.
-    pub(super) fn fits(self, other: Self) -> bool {
+    /// Whether two ranks with these descriptors can execute one collective.
+    pub(super) fn matches(self, other: Self) -> bool {
         self == other || (self.code, other.code) == (BYTES, BYTES)
     }
 }
 
-impl fmt::Display for Shape {
+impl fmt::Display for Descriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let root = usize::try_from(self.code >> ROOT).unwrap_or(usize::MAX);
         let collective = match self.code & ((1 << ROOT) - 1) {
@@ -67,7 +67,7 @@ impl fmt::Display for Shape {
             ALL_GATHER => Collective::AllGather,
             REDUCE_SCATTER => Collective::ReduceScatter,
             BROADCAST => Collective::Broadcast { root },
-            // Of a program that has more of them than this one.
+            // From another version of this program.
             other => return write!(f, "an unknown operation ({other})"),
         };
         write!(f, "{collective} of {} numbers", self.len)
@@ -90,26 +90,26 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_told_is_what_was_meant(collective in collective(), len in 0_usize..usize::MAX / 2) {
-            let shape = Shape::of(collective, len);
-            prop_assert_eq!(Shape::decode(shape.encode()), shape);
-            prop_assert_eq!(shape.to_string(), format!("{collective} of {len} numbers"));
+        fn decoding_reverses_encoding(collective in collective(), len in 0_usize..usize::MAX / 2) {
+            let descriptor = Descriptor::of(collective, len);
+            prop_assert_eq!(Descriptor::decode(descriptor.encode()), descriptor);
+            prop_assert_eq!(descriptor.to_string(), format!("{collective} of {len} numbers"));
         }
 
         #[test]
-        fn only_equals_fit(one in collective(), other in collective(), len in 0_usize..9, len_of_other in 0_usize..9) {
-            let fits = Shape::of(one, len).fits(Shape::of(other, len_of_other));
-            prop_assert_eq!(fits, one == other && len == len_of_other);
+        fn only_equal_descriptors_match(one in collective(), other in collective(), len in 0_usize..9, len_of_other in 0_usize..9) {
+            let matches = Descriptor::of(one, len).matches(Descriptor::of(other, len_of_other));
+            prop_assert_eq!(matches, one == other && len == len_of_other);
         }
     }
 
     #[test]
-    fn bytes_may_differ_in_length_and_fit_nothing_else() {
-        assert!(Shape::bytes(3).fits(Shape::bytes(0)));
-        assert!(!Shape::bytes(0).fits(Shape::barrier()));
-        assert!(!Shape::barrier().fits(Shape::of(Collective::AllReduce, 0)));
+    fn bytes_match_bytes_of_any_length_only() {
+        assert!(Descriptor::bytes(3).matches(Descriptor::bytes(0)));
+        assert!(!Descriptor::bytes(0).matches(Descriptor::barrier()));
+        assert!(!Descriptor::barrier().matches(Descriptor::of(Collective::AllReduce, 0)));
         assert_eq!(
-            Shape::decode([77, 1]).to_string(),
+            Descriptor::decode([77, 1]).to_string(),
             "an unknown operation (77)"
         );
     }

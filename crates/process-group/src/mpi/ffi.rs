@@ -1,7 +1,6 @@
-//! The edge to MPI: operations in flight, each with the memory that it reads and writes.
+//! Bindings to MPI: nonblocking operations, each with the memory that it reads and writes.
 //!
-//! All functions are called from the thread that initialised MPI. An [`InFlight`] holds a raw handle
-//! and so cannot be sent to another.
+//! All functions are called from the thread that initialised MPI. A [`Request`] cannot be sent to another thread.
 #![allow(unsafe_code)]
 
 use std::ffi::{c_char, c_int};
@@ -14,7 +13,7 @@ use mpi::traits::{Communicator, Equivalence};
 
 use crate::Error;
 
-/// What MPI reads and writes until an operation has ended.
+/// The memory that MPI reads and writes until an operation completes.
 struct Memory<T> {
     input: Vec<T>,
     output: Vec<T>,
@@ -22,28 +21,27 @@ struct Memory<T> {
     offsets: Vec<c_int>,
 }
 
-/// An operation that MPI works on.
-pub(super) struct InFlight<T> {
+/// A nonblocking operation of MPI.
+pub(super) struct Request<T> {
     request: ffi::MPI_Request,
     memory: Option<Memory<T>>,
-    /// Not to be sent to another thread.
+    /// Makes the type neither `Send` nor `Sync`.
     thread: PhantomData<*const T>,
 }
 
-impl<T> Drop for InFlight<T> {
-    /// Where the operation has not ended, MPI may still write: the memory is never given back. That
-    /// happens once in a process, when a rank is lost.
+impl<T> Drop for Request<T> {
+    /// Leaks the memory of an operation that has not completed, because MPI may still write to it. That happens once in
+    /// a process, when a rank is lost.
     fn drop(&mut self) {
         std::mem::forget(self.memory.take());
     }
 }
 
-impl<T: Equivalence> InFlight<T> {
-    /// Lets MPI work. What came out if the operation has ended; then it is not asked again.
+impl<T: Equivalence> Request<T> {
+    /// Lets MPI work. Returns the output once, when the operation has completed.
     pub(super) fn test(&mut self) -> Result<Option<Vec<T>>, Error> {
         let mut done = 0;
-        // SAFETY: the request is one that MPI gave out, or null after its end; both pointers are to
-        // live variables.
+        // SAFETY: the request comes from MPI, or is null after completion; both pointers point to live variables.
         check(unsafe { ffi::MPI_Test(&mut self.request, &mut done, ffi::RSMPI_STATUS_IGNORE) })?;
         if done == 0 {
             return Ok(None);
@@ -51,12 +49,12 @@ impl<T: Equivalence> InFlight<T> {
         Ok(self.memory.take().map(|memory| memory.output))
     }
 
-    /// `call` starts an operation on the memory, whose vectors do not move or change until its end.
+    /// `call` starts an operation on the memory, whose vectors stay in place and unchanged until it completes.
     fn start(
         mut memory: Memory<T>,
         call: impl FnOnce(&mut Memory<T>, ffi::MPI_Datatype, *mut ffi::MPI_Request) -> c_int,
     ) -> Result<Self, Error> {
-        // SAFETY: a constant of the library.
+        // SAFETY: reads a constant of the library.
         let mut request = unsafe { ffi::RSMPI_REQUEST_NULL };
         let datatype = T::equivalent_datatype();
         let code = call(&mut memory, datatype.as_raw(), &mut request);
@@ -69,6 +67,7 @@ impl<T: Equivalence> InFlight<T> {
         check(code).map(|()| started)
     }
 
+    /// Sends a message.
     pub(super) fn send(
         comm: &SimpleCommunicator,
         to: usize,
@@ -77,7 +76,7 @@ impl<T: Equivalence> InFlight<T> {
         let memory = Memory::new(message, Vec::new());
         let (count, to, comm) = (count(memory.input.len())?, rank(to)?, comm.as_raw());
         Self::start(memory, |memory, datatype, request| {
-            // SAFETY: `input` has `count` elements and lives until the request has ended (`InFlight`).
+            // SAFETY: `input` has `count` elements and lives until the operation completes (see `Request`).
             unsafe {
                 ffi::MPI_Isend(
                     memory.input.as_ptr().cast(),
@@ -92,7 +91,7 @@ impl<T: Equivalence> InFlight<T> {
         })
     }
 
-    /// Of a message as long as `room`.
+    /// Receives a message as long as `room`.
     pub(super) fn receive(
         comm: &SimpleCommunicator,
         from: usize,
@@ -101,7 +100,7 @@ impl<T: Equivalence> InFlight<T> {
         let memory = Memory::new(Vec::new(), room);
         let (count, from, comm) = (count(memory.output.len())?, rank(from)?, comm.as_raw());
         Self::start(memory, |memory, datatype, request| {
-            // SAFETY: `output` has room for `count` elements and lives until the request has ended.
+            // SAFETY: `output` has room for `count` elements and lives until the operation completes.
             unsafe {
                 let room = memory.output.as_mut_ptr().cast();
                 ffi::MPI_Irecv(room, count, datatype, from, TAG, comm, request)
@@ -109,7 +108,7 @@ impl<T: Equivalence> InFlight<T> {
         })
     }
 
-    /// The sum of every rank's `input`.
+    /// Sums `input` over all ranks.
     pub(super) fn all_reduce(comm: &SimpleCommunicator, input: Vec<T>) -> Result<Self, Error>
     where
         T: Clone + Default,
@@ -118,7 +117,7 @@ impl<T: Equivalence> InFlight<T> {
         let (count, comm) = (count(input.len())?, comm.as_raw());
         Self::start(Memory::new(input, output), |memory, datatype, request| {
             let (input, output) = memory.pointers();
-            // SAFETY: both have `count` elements, do not overlap, and live until the request has ended.
+            // SAFETY: both have `count` elements, do not overlap, and live until the operation completes.
             unsafe {
                 ffi::MPI_Iallreduce(
                     input,
@@ -133,7 +132,7 @@ impl<T: Equivalence> InFlight<T> {
         })
     }
 
-    /// `buffer` of `root`.
+    /// Sends `buffer` of `root` to all ranks.
     pub(super) fn broadcast(
         comm: &SimpleCommunicator,
         root: usize,
@@ -143,12 +142,12 @@ impl<T: Equivalence> InFlight<T> {
         let memory = Memory::new(Vec::new(), buffer);
         Self::start(memory, |memory, datatype, request| {
             let (_, buffer) = memory.pointers();
-            // SAFETY: `output` has `count` elements and lives until the request has ended.
+            // SAFETY: `output` has `count` elements and lives until the operation completes.
             unsafe { ffi::MPI_Ibcast(buffer, count, datatype, root, comm, request) }
         })
     }
 
-    /// Every rank's `input`, end to end; `counts` are their lengths.
+    /// Gathers every rank's `input`, end to end; `counts` are their lengths.
     pub(super) fn all_gather(
         comm: &SimpleCommunicator,
         input: Vec<T>,
@@ -159,7 +158,7 @@ impl<T: Equivalence> InFlight<T> {
         assert_eq!(
             (room.len(), counts.len()),
             (total, world_size(comm)),
-            "room for all"
+            "`room` must fit `counts`"
         );
         let mut memory = Memory::new(input, room);
         let mut end = 0;
@@ -173,7 +172,7 @@ impl<T: Equivalence> InFlight<T> {
             let (input, output) = memory.pointers();
             let (counts, offsets) = (memory.counts.as_ptr(), memory.offsets.as_ptr());
             // SAFETY: `input` has `sent` elements; `output` has room for all counts at their offsets;
-            // counts and offsets have a number per rank; all four live until the request has ended.
+            // counts and offsets have a number per rank; all four live until the operation completes.
             unsafe {
                 ffi::MPI_Iallgatherv(
                     input, sent, datatype, output, counts, offsets, datatype, comm, request,
@@ -182,23 +181,26 @@ impl<T: Equivalence> InFlight<T> {
         })
     }
 
-    /// This rank's part of the sum of every rank's `input`, which has a part of `part` elements for
-    /// each.
+    /// Sums `input` over all ranks; the output is this rank's shard, of `shard_len` elements.
     pub(super) fn reduce_scatter(
         comm: &SimpleCommunicator,
         input: Vec<T>,
-        part: usize,
+        shard_len: usize,
     ) -> Result<Self, Error>
     where
         T: Clone + Default,
     {
-        assert_eq!(input.len(), part * world_size(comm), "a part per rank");
-        let memory = Memory::new(input, vec![T::default(); part]);
-        let (count, comm) = (count(part)?, comm.as_raw());
+        assert_eq!(
+            input.len(),
+            shard_len * world_size(comm),
+            "one shard per rank"
+        );
+        let memory = Memory::new(input, vec![T::default(); shard_len]);
+        let (count, comm) = (count(shard_len)?, comm.as_raw());
         Self::start(memory, |memory, datatype, request| {
             let (input, output) = memory.pointers();
             // SAFETY: `input` has `count` elements per rank and `output` has `count`; they do not
-            // overlap, and live until the request has ended.
+            // overlap, and live until the operation completes.
             unsafe {
                 let sum = ffi::RSMPI_SUM;
                 ffi::MPI_Ireduce_scatter_block(input, output, count, datatype, sum, comm, request)
@@ -223,16 +225,16 @@ impl<T> Memory<T> {
     }
 }
 
-/// Makes errors in this communicator come back instead of ending the program.
+/// Makes MPI return errors of this communicator instead of ending the program.
 pub(super) fn return_errors(comm: &SimpleCommunicator) -> Result<(), Error> {
-    // SAFETY: a communicator that lives, and a constant of the library.
+    // SAFETY: a live communicator and a constant of the library.
     check(unsafe { ffi::MPI_Comm_set_errhandler(comm.as_raw(), ffi::RSMPI_ERRORS_RETURN) })
 }
 
-/// All messages are of one kind.
+/// All messages have the same tag.
 const TAG: c_int = 0;
 
-/// The longest that `MPI_Error_string` writes, in every MPI library.
+/// The most that `MPI_Error_string` writes in any MPI library.
 const LONGEST_MESSAGE: usize = 1024;
 
 fn check(code: c_int) -> Result<(), Error> {
@@ -241,7 +243,7 @@ fn check(code: c_int) -> Result<(), Error> {
     }
     let mut message = vec![0_u8; LONGEST_MESSAGE];
     let mut len: c_int = 0;
-    // SAFETY: there is room for the longest message.
+    // SAFETY: `message` has room for the longest message.
     let known =
         unsafe { ffi::MPI_Error_string(code, message.as_mut_ptr().cast::<c_char>(), &mut len) };
     message.truncate(usize::try_from(len).unwrap_or(0));

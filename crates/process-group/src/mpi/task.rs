@@ -1,64 +1,64 @@
-//! What the thread of MPI is asked to do, and what it is doing.
+//! The commands of the progress thread and the collectives that it executes.
 
 use std::sync::mpsc::Sender;
 
 use mpi::topology::SimpleCommunicator;
 
-use super::ffi::InFlight;
-use super::pieces::Pieces;
-use super::shape::Shape;
+use super::chunking::Chunked;
+use super::descriptor::Descriptor;
+use super::ffi::Request;
 use crate::{Collective, Error};
 
 pub(super) type Reply<B> = Sender<Result<B, Error>>;
 
 pub(super) enum Command {
-    Do(Task),
+    Run(Task),
     Abort(i32),
 }
 
-/// A collective with its buffer, and where the buffer goes at its end.
+/// A collective with its buffer, and the channel for its result.
 pub(super) enum Task {
     Barrier(Reply<()>),
     Bytes(Vec<u8>, Reply<Vec<Vec<u8>>>),
     Numbers(Collective, Vec<f32>, Reply<Vec<f32>>),
 }
 
-/// A task that MPI works on.
-pub(super) enum Flying {
-    Bytes(InFlight<u8>, Vec<usize>, Reply<Vec<Vec<u8>>>),
-    Numbers(Pieces, Reply<Vec<f32>>),
+/// A task that all ranks have begun.
+pub(super) enum InFlight {
+    Bytes(Request<u8>, Vec<usize>, Reply<Vec<Vec<u8>>>),
+    Numbers(Chunked, Reply<Vec<f32>>),
 }
 
 impl Task {
-    pub(super) fn shape(&self) -> Shape {
+    pub(super) fn descriptor(&self) -> Descriptor {
         match self {
-            Self::Barrier(_) => Shape::barrier(),
-            Self::Bytes(bytes, _) => Shape::bytes(bytes.len()),
-            Self::Numbers(collective, buffer, _) => Shape::of(*collective, buffer.len()),
+            Self::Barrier(_) => Descriptor::barrier(),
+            Self::Bytes(bytes, _) => Descriptor::bytes(bytes.len()),
+            Self::Numbers(collective, buffer, _) => Descriptor::of(*collective, buffer.len()),
         }
     }
 
-    /// Starts what all ranks have agreed on; `lens` are the lengths of their buffers. Nothing is left
-    /// to do for a barrier, and for bytes where nobody has any.
+    /// Starts a collective that all ranks have announced, with the lengths of their buffers. Returns `None` if that
+    /// completes it: a barrier, or a gather to which no rank brings a byte.
     pub(super) fn start(
         self,
         comm: &SimpleCommunicator,
         rank: usize,
         lens: Vec<usize>,
-    ) -> Result<Option<Flying>, Error> {
+    ) -> Result<Option<InFlight>, Error> {
         match self {
-            Self::Barrier(reply) => answer(&reply, Ok(())),
+            Self::Barrier(reply) => send(&reply, Ok(())),
             Self::Bytes(_, reply) if lens.iter().all(|len| *len == 0) => {
-                answer(&reply, Ok(vec![Vec::new(); lens.len()]));
+                send(&reply, Ok(vec![Vec::new(); lens.len()]));
             }
             Self::Bytes(bytes, reply) => {
                 let room = vec![0; lens.iter().sum()];
-                let flying = InFlight::all_gather(comm, bytes, room, &lens)?;
-                return Ok(Some(Flying::Bytes(flying, lens, reply)));
+                let request = Request::all_gather(comm, bytes, room, &lens)?;
+                return Ok(Some(InFlight::Bytes(request, lens, reply)));
             }
             Self::Numbers(collective, buffer, reply) => {
-                let pieces = Pieces::new(collective, rank, lens.len(), buffer)?;
-                return Ok(Some(Flying::Numbers(pieces, reply)));
+                let chunks = Chunked::new(collective, rank, lens.len(), buffer)?;
+                return Ok(Some(InFlight::Numbers(chunks, reply)));
             }
         }
         Ok(None)
@@ -66,27 +66,27 @@ impl Task {
 
     pub(super) fn fail(&self, error: Error) {
         match self {
-            Self::Barrier(reply) => answer(reply, Err(error)),
-            Self::Bytes(_, reply) => answer(reply, Err(error)),
-            Self::Numbers(_, _, reply) => answer(reply, Err(error)),
+            Self::Barrier(reply) => send(reply, Err(error)),
+            Self::Bytes(_, reply) => send(reply, Err(error)),
+            Self::Numbers(_, _, reply) => send(reply, Err(error)),
         }
     }
 }
 
-impl Flying {
-    /// Whether another may follow: MPI wants collectives in the same order on every rank.
+impl InFlight {
+    /// Whether MPI has been told of all of it, so that the next collective may begin.
     pub(super) fn all_started(&self) -> bool {
         match self {
             Self::Bytes(..) => true,
-            Self::Numbers(pieces, _) => pieces.all_started(),
+            Self::Numbers(chunks, _) => chunks.all_started(),
         }
     }
 
-    /// Lets MPI work; whether the task has ended.
+    /// Lets MPI work. Sends the result and returns true once the task has completed.
     pub(super) fn advance(&mut self, comm: &SimpleCommunicator) -> Result<bool, Error> {
         match self {
-            Self::Bytes(flying, lens, reply) => {
-                let Some(all) = flying.test()? else {
+            Self::Bytes(request, lens, reply) => {
+                let Some(all) = request.test()? else {
                     return Ok(false);
                 };
                 let mut rest = &all[..];
@@ -95,13 +95,13 @@ impl Flying {
                     rest = after;
                     part.to_vec()
                 });
-                answer(reply, Ok(parts.collect()));
+                send(reply, Ok(parts.collect()));
             }
-            Self::Numbers(pieces, reply) => {
-                let Some(buffer) = pieces.advance(comm)? else {
+            Self::Numbers(chunks, reply) => {
+                let Some(buffer) = chunks.advance(comm)? else {
                     return Ok(false);
                 };
-                answer(reply, Ok(buffer));
+                send(reply, Ok(buffer));
             }
         }
         Ok(true)
@@ -109,13 +109,13 @@ impl Flying {
 
     pub(super) fn fail(&self, error: Error) {
         match self {
-            Self::Bytes(_, _, reply) => answer(reply, Err(error)),
-            Self::Numbers(_, reply) => answer(reply, Err(error)),
+            Self::Bytes(_, _, reply) => send(reply, Err(error)),
+            Self::Numbers(_, reply) => send(reply, Err(error)),
         }
     }
 }
 
-/// Nobody may be waiting any more: see `Pending`.
-fn answer<B>(reply: &Reply<B>, result: Result<B, Error>) {
+/// The receiver is gone if the program has dropped its `Pending`.
+fn send<B>(reply: &Reply<B>, result: Result<B, Error>) {
     let _ = reply.send(result);
 }

@@ -2,10 +2,9 @@
 
 use std::ffi::{c_int, c_void};
 
-/// Memory of a GPU that collectives work on in place, and the stream on which they do.
+/// Memory of a GPU on which collectives work in place, with the CUDA stream on which they run.
 ///
-/// After a collective, the part that is its result: all of it, or this rank's part of a
-/// reduce-scatter.
+/// After a collective it is the result: the whole buffer, or this rank's shard after a reduce-scatter.
 #[derive(Debug)]
 pub struct DeviceBuffer {
     pub(super) pointer: *mut c_void,
@@ -14,15 +13,15 @@ pub struct DeviceBuffer {
     pub(super) stream: *mut c_void,
 }
 
-// SAFETY: the pointers are not read here, and CUDA takes them from any thread.
+// SAFETY: the pointers are not dereferenced here, and CUDA accepts them from any thread.
 unsafe impl Send for DeviceBuffer {}
 
-/// Numbers that NCCL can add up.
+/// Element types that NCCL reduces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceType {
-    /// 32 bits, IEEE.
+    /// IEEE single precision.
     F32,
-    /// The upper half of an `f32`: half the bytes between ranks. Sums are rounded to it.
+    /// bfloat16: half the bytes between ranks. Sums are rounded to it.
     Bf16,
 }
 
@@ -43,12 +42,12 @@ impl DeviceType {
 }
 
 impl DeviceBuffer {
-    /// Such as a contiguous tensor of libtorch, on libtorch's current stream.
+    /// Describes device memory, such as that of a contiguous libtorch tensor.
     ///
     /// # Safety
-    /// `pointer` is that of `len` elements on the device of the group. They live, and nothing but work on
-    /// `stream` uses them, until `stream` is past the collectives that this buffer is given to: where
-    /// [`Pending::wait`](crate::Pending::wait) has returned, or work that is put on the stream later.
+    /// `pointer` points to `len` elements on the group's device. Until `stream` has passed the collectives that this
+    /// buffer is given to, the elements stay allocated and only work on `stream` uses them. `stream` has passed a
+    /// collective when [`Pending::wait`](crate::Pending::wait) returns; work that is enqueued on it later runs after.
     /// `stream` is a `cudaStream_t` of that device that lives as long; null is the default stream.
     #[must_use]
     pub unsafe fn new(
@@ -65,31 +64,31 @@ impl DeviceBuffer {
         }
     }
 
-    /// Where it begins.
+    /// The address of the first element.
     #[must_use]
     pub fn pointer(&self) -> *mut c_void {
         self.pointer
     }
 
-    /// Elements.
+    /// Number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether there are no elements.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The part of `rank`, of `part` elements.
-    pub(super) fn part(self, rank: usize, part: usize) -> Self {
-        let offset = rank * part * self.datatype.size();
+    /// The shard of `rank`, of `shard_len` elements.
+    pub(super) fn shard(self, rank: usize, shard_len: usize) -> Self {
+        let offset = rank * shard_len * self.datatype.size();
         let pointer = self.pointer.wrapping_byte_add(offset);
         Self {
             pointer,
-            len: part,
+            len: shard_len,
             ..self
         }
     }

@@ -1,4 +1,4 @@
-//! The edge to NCCL 2.27 and the CUDA runtime 12: the few functions that are needed, declared by hand.
+//! Bindings to NCCL 2.27 and the CUDA runtime 12, declared by hand: only the functions that are used.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
@@ -7,7 +7,7 @@ use std::ptr;
 use super::buffer::DeviceBuffer;
 use crate::{Collective, Error};
 
-/// The name by which ranks find each other.
+/// Rank 0 makes this id and sends it to all; with it the ranks connect.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(super) struct UniqueId([u8; ID]);
@@ -72,7 +72,7 @@ unsafe extern "C" {
 impl UniqueId {
     pub(super) fn new() -> Result<Self, Error> {
         let mut id = Self([0; ID]);
-        // SAFETY: the pointer is to a live id.
+        // SAFETY: the pointer points to a live id.
         nccl("ncclGetUniqueId", unsafe { ncclGetUniqueId(&mut id) })?;
         Ok(id)
     }
@@ -86,32 +86,30 @@ impl UniqueId {
     }
 }
 
-/// NCCL's handle of the group; aborted when dropped, which ends kernels that wait for other ranks and waits for
-/// none itself.
+/// An NCCL communicator. Dropping it aborts it: kernels that wait for other ranks end, and the drop itself does not wait.
 pub(super) struct Communicator(*mut c_void);
 
-// SAFETY: NCCL lets a communicator be used from any thread, from one at a time; `NcclGroup` has it
-// behind a mutex.
+// SAFETY: NCCL allows a communicator to be used from any thread, by one at a time; `NcclGroup` keeps it in a mutex.
 unsafe impl Send for Communicator {}
 
 impl Communicator {
-    /// Waits for all ranks.
+    /// Connects to all ranks and waits for them.
     pub(super) fn new(id: UniqueId, rank: usize, ranks: usize) -> Result<Self, Error> {
         let mut comm = ptr::null_mut();
         let (rank, ranks) = (int(rank)?, int(ranks)?);
-        // SAFETY: the pointer is to a live variable.
+        // SAFETY: the pointer points to a live variable.
         nccl("ncclCommInitRank", unsafe {
             ncclCommInitRank(&mut comm, ranks, id, rank)
         })?;
         Ok(Self(comm))
     }
 
-    /// Puts a collective on the buffer's stream. `part` is the length of each rank's part.
+    /// Enqueues a collective on the buffer's stream. `shard_len` is the length of each rank's shard.
     pub(super) fn enqueue(
         &self,
         collective: Collective,
         rank: usize,
-        part: usize,
+        shard_len: usize,
         buffer: &DeviceBuffer,
     ) -> Result<(), Error> {
         let DeviceBuffer {
@@ -121,10 +119,10 @@ impl Communicator {
             stream,
         } = *buffer;
         let (comm, datatype_code) = (self.0, datatype.code());
-        let own = pointer.wrapping_byte_add(rank * part * datatype.size());
-        // SAFETY: whoever made the buffer has promised `len` elements at `pointer`, free for this until
-        // the stream is past it, and a stream that lives. A part lies within: `part` times the number
-        // of ranks is `len` where there are parts. In place is what NCCL calls these pointers.
+        let own = pointer.wrapping_byte_add(rank * shard_len * datatype.size());
+        // SAFETY: the safety contract of `DeviceBuffer::new` gives `len` elements at `pointer`, which only this stream
+        // uses, and a live stream. Shards lie within the buffer: `shard_len` times the number of ranks is `len`. NCCL
+        // documents these combinations of pointers as in-place operations.
         match collective {
             Collective::AllReduce => nccl("ncclAllReduce", unsafe {
                 ncclAllReduce(pointer, pointer, len, datatype_code, SUM, comm, stream)
@@ -136,18 +134,18 @@ impl Communicator {
                 })
             }
             Collective::AllGather => nccl("ncclAllGather", unsafe {
-                ncclAllGather(own, pointer, part, datatype_code, comm, stream)
+                ncclAllGather(own, pointer, shard_len, datatype_code, comm, stream)
             }),
             Collective::ReduceScatter => nccl("ncclReduceScatter", unsafe {
-                ncclReduceScatter(pointer, own, part, datatype_code, SUM, comm, stream)
+                ncclReduceScatter(pointer, own, shard_len, datatype_code, SUM, comm, stream)
             }),
         }
     }
 
-    /// What went wrong since, such as a connection that another rank closed.
+    /// Returns errors of enqueued collectives, such as a connection that another rank closed.
     pub(super) fn health(&self) -> Result<(), Error> {
         let mut error = 0;
-        // SAFETY: a communicator that lives, and a live variable.
+        // SAFETY: a live communicator, and a pointer to a live variable.
         nccl("ncclCommGetAsyncError", unsafe {
             ncclCommGetAsyncError(self.0, &mut error)
         })?;
@@ -160,36 +158,37 @@ impl Communicator {
 
 impl Drop for Communicator {
     fn drop(&mut self) {
-        // SAFETY: a communicator that lives and is not used again. That it may fail is of no account any more.
+        // SAFETY: a live communicator that is not used again. Its result does not matter any more.
         unsafe { ncclCommAbort(self.0) };
     }
 }
 
-/// A place in a stream.
+/// A CUDA event: marks a point in a stream.
 pub(super) struct Event(*mut c_void);
 
-// SAFETY: CUDA's events may be used from any thread, and from several at once.
+// SAFETY: CUDA events may be used from any thread, by several at once.
 unsafe impl Send for Event {}
 // SAFETY: as above.
 unsafe impl Sync for Event {}
 
 impl Event {
-    /// After what is on the buffer's stream.
+    /// Marks the end of the work that is on the buffer's stream now.
     pub(super) fn after(buffer: &DeviceBuffer) -> Result<Self, Error> {
         let mut event = ptr::null_mut();
-        // SAFETY: the pointer is to a live variable.
+        // SAFETY: the pointer points to a live variable.
         let code = unsafe { cudaEventCreateWithFlags(&mut event, DISABLE_TIMING) };
         cuda("cudaEventCreateWithFlags", code)?;
         let event = Self(event);
-        // SAFETY: an event that lives, and a stream that lives as its buffer's maker has promised.
+        // SAFETY: a live event, and a stream that lives by the safety contract of `DeviceBuffer::new`.
         cuda("cudaEventRecord", unsafe {
             cudaEventRecord(event.0, buffer.stream)
         })?;
         Ok(event)
     }
 
+    /// Whether the stream has passed the event.
     pub(super) fn is_past(&self) -> Result<bool, Error> {
-        // SAFETY: an event that lives.
+        // SAFETY: a live event.
         match unsafe { cudaEventQuery(self.0) } {
             NOT_READY => Ok(false),
             code => cuda("cudaEventQuery", code).map(|()| true),
@@ -199,48 +198,46 @@ impl Event {
 
 impl Drop for Event {
     fn drop(&mut self) {
-        // SAFETY: an event that lives and is not used again.
+        // SAFETY: a live event that is not used again.
         unsafe { cudaEventDestroy(self.0) };
     }
 }
 
-/// Makes this the device of the calling thread.
+/// Sets the current CUDA device of the calling thread.
 pub(super) fn set_device(device: usize) -> Result<(), Error> {
     let device = int(device)?;
-    // SAFETY: has no condition.
+    // SAFETY: accepts every number.
     cuda("cudaSetDevice", unsafe { cudaSetDevice(device) })
 }
 
 fn nccl(call: &'static str, code: c_int) -> Result<(), Error> {
-    // SAFETY: NCCL gives a static text for every number, and one of what it noted last, which it looks for in
-    // no communicator.
+    // SAFETY: NCCL returns static texts: one for each code, and the last error of any communicator, for which null may be
+    // passed.
     check(call, code, || unsafe {
         let [what, why] = [ncclGetErrorString(code), ncclGetLastError(ptr::null_mut())].map(text);
         match why.lines().map(str::trim).rfind(|line| !line.is_empty()) {
-            Some(why) => format!("{what}: {why}"),
+            Some(last_line) => format!("{what}: {last_line}"),
             None => what,
         }
     })
 }
 
 fn cuda(call: &'static str, code: c_int) -> Result<(), Error> {
-    // SAFETY: CUDA gives a static text for every number.
+    // SAFETY: CUDA returns a static text for each code.
     check(call, code, || unsafe { text(cudaGetErrorString(code)) })
 }
 
 fn check(call: &'static str, code: c_int, message: impl FnOnce() -> String) -> Result<(), Error> {
-    match code {
-        0 => Ok(()),
-        _ => Err(Error::Nccl {
-            call,
-            message: message(),
-        }),
+    if code == 0 {
+        return Ok(());
     }
+    let message = message();
+    Err(Error::Nccl { call, message })
 }
 
-/// A text of the libraries: ends with a zero and stays.
+/// A static, zero-terminated text of the libraries.
 fn text(text: *const c_char) -> String {
-    // SAFETY: as said.
+    // SAFETY: see above.
     let text = unsafe { CStr::from_ptr(text) };
     text.to_string_lossy().into_owned()
 }
@@ -253,9 +250,9 @@ fn int(number: usize) -> Result<c_int, Error> {
 mod tests {
     use super::*;
 
-    /// A rank that cannot be; where there is no GPU, that comes first.
+    /// Rank 5 of 2 is invalid; without a GPU, NCCL reports that first.
     #[test]
-    fn what_nccl_noted_is_told_in_one_line() {
+    fn errors_of_nccl_are_one_line_with_the_reason() {
         let error = Communicator::new(UniqueId([1; ID]), 5, 2).err().unwrap();
         let line = error.to_string();
         assert!(line.starts_with("ncclCommInitRank: "), "{line}");

@@ -13,25 +13,25 @@ use std::time::{Duration, Instant};
 
 pub use self::buffer::{DeviceBuffer, DeviceType};
 use self::ffi::{Communicator, Event, UniqueId, set_device};
-use self::shared::{Shared, Started};
+use self::shared::{Enqueued, Shared};
 use self::watchdog::Watchdog;
-use crate::{Collective, Collectives, Error, Limits, Pending, ProcessGroup};
+use crate::error::join_ranks;
+use crate::{Collective, Collectives, Error, Pending, ProcessGroup, Timeouts};
 
 /// Collectives in place on the memory of one GPU per rank.
 ///
-/// They are put on the stream of their buffer, or for tensors (feature `tch`) on libtorch's current one: work
-/// that is put there later has the result without any waiting of the host. [`Pending::wait`] and
-/// [`settle`](Self::settle) are for the host.
+/// They run on the stream of their buffer, for tensors (feature `tch`) on libtorch's current stream. Work that is enqueued
+/// there later sees the result without the host waiting. [`Pending::wait`] and [`synchronize`](Self::synchronize) make the
+/// host wait.
 ///
-/// A rank that is lost is found by the group of processes below; then waiting kernels are aborted, waiting
-/// calls fail, and a program that hangs inside of CUDA is ended. Unlike that group, NCCL does not compare
-/// what ranks call: different lengths end at [`Limits::patience`].
+/// The host group detects lost ranks. Then waiting kernels are aborted, waiting calls fail, and a program that hangs
+/// inside CUDA is ended. Unlike the host group, NCCL does not compare what ranks call: different lengths fail after
+/// [`Timeouts::collective`].
 ///
-/// Dropped, it aborts what is still on its way and waits for nobody. [`settle`](Self::settle) before, or a
-/// collective of another rank may be cut off.
+/// Dropping the group aborts collectives that are in flight and does not wait. Call [`synchronize`](Self::synchronize)
+/// before, or a collective of another rank may be cut off.
 ///
-/// Tested as far as a machine without a GPU allows: it is built and linked, and where there is no device
-/// it is an error.
+/// Collectives between several GPUs are untested.
 pub struct NcclGroup {
     shared: Arc<Shared>,
     host: Arc<dyn ProcessGroup>,
@@ -39,36 +39,36 @@ pub struct NcclGroup {
 }
 
 impl NcclGroup {
-    /// Joins the ranks of `host`, each with its own `device`, which becomes that of every thread that starts
-    /// a collective. All call it at the same time.
+    /// Connects the ranks of `host`, each with its own `device`. Every thread that starts a collective gets this device as
+    /// its current one. All ranks must call it at the same time.
     ///
     /// # Errors
     /// If NCCL or CUDA fails on any rank, or a rank is lost.
     pub fn connect(
         host: Arc<dyn ProcessGroup>,
         device: usize,
-        limits: Limits,
+        timeouts: Timeouts,
     ) -> Result<Self, Error> {
-        let shared = Arc::new(Shared::new(host.rank(), device, limits.patience));
+        let shared = Arc::new(Shared::new(host.rank(), device, timeouts.collective));
         let watchdog = Watchdog::new(Arc::clone(&host), Arc::downgrade(&shared))
             .map_err(|error| Error::Launch(format!("cannot start a thread: {error}")))?;
-        let ready = set_device(device).and_then(|()| match host.rank() {
+        let id = set_device(device).and_then(|()| match host.rank() {
             0 => UniqueId::new().map(UniqueId::bytes),
             _ => Ok(Vec::new()),
         });
         // NCCL would wait for a rank that has no device.
-        let without = host.all_gather_bytes(vec![u8::from(ready.is_err())])?;
-        let without: Vec<_> = (0..without.len())
-            .filter(|rank| without[*rank] != [0])
+        let has_failed = host.all_gather_bytes(vec![u8::from(id.is_err())])?;
+        let failed: Vec<_> = (0..has_failed.len())
+            .filter(|rank| has_failed[*rank] != [0])
             .collect();
-        let mine = ready?;
-        if !without.is_empty() {
-            let ranks = crate::group::names(&without, "has", "have");
+        let id = id?;
+        if !failed.is_empty() {
+            let ranks = join_ranks(&failed, "has", "have");
             return Err(Error::Launch(format!("{ranks} no GPU that NCCL can use")));
         }
-        let ids = host.all_gather_bytes(mine)?;
+        let ids = host.all_gather_bytes(id)?;
         let id = ids.first().and_then(|id| UniqueId::from_bytes(id));
-        let id = id.ok_or_else(|| Error::Launch("rank 0 has no name for NCCL".into()))?;
+        let id = id.ok_or_else(|| Error::Launch("rank 0 sent no NCCL id".into()))?;
         shared.open(Communicator::new(id, host.rank(), host.world_size())?);
         Ok(Self {
             shared,
@@ -77,18 +77,18 @@ impl NcclGroup {
         })
     }
 
-    /// The group of processes below: ranks, and collectives of the host.
+    /// The host group: ranks, and collectives in host memory.
     #[must_use]
     pub fn host(&self) -> &Arc<dyn ProcessGroup> {
         &self.host
     }
 
-    /// Waits until all collectives that were put on streams so far have ended, on every rank. All call it at
-    /// the same time.
+    /// Waits until all collectives that were enqueued so far have ended on every rank. All ranks must call it at the same
+    /// time.
     ///
     /// # Errors
-    /// As [`Pending::wait`]; also where a collective was cut off whose result nobody has waited for.
-    pub fn settle(&self) -> Result<(), Error> {
+    /// Those of [`Pending::wait`], also of collectives that nobody has awaited.
+    pub fn synchronize(&self) -> Result<(), Error> {
         match self.shared.last() {
             Some(last) => wait(&last, &self.shared, &*self.host)?,
             None => self.host.health().and_then(|()| self.shared.health())?,
@@ -96,38 +96,38 @@ impl NcclGroup {
         self.host.barrier()
     }
 
-    /// Puts a collective on the buffer's stream. Gives the length of each rank's part, or of the whole where
-    /// there are none.
-    fn enqueue(
+    /// Enqueues a collective on the buffer's stream. Returns the length of each rank's shard too; see
+    /// [`Collective::shard_len`].
+    fn enqueue_buffer(
         &self,
         collective: Collective,
         buffer: &DeviceBuffer,
-    ) -> Result<(usize, Started), Error> {
-        let part = collective.part_len(buffer.len, self.host.world_size())?;
+    ) -> Result<(usize, Enqueued), Error> {
+        let shard_len = collective.shard_len(buffer.len, self.host.world_size())?;
         self.host.health().and_then(|()| self.shared.health())?;
         set_device(self.shared.device)?;
         self.shared.with(|communicator| {
-            communicator.enqueue(collective, self.host.rank(), part, buffer)
+            communicator.enqueue(collective, self.host.rank(), shard_len, buffer)
         })?;
-        let started = Started {
+        let enqueued = Enqueued {
             collective,
             since: Instant::now(),
             end: Arc::new(Event::after(buffer)?),
         };
-        self.shared.set_last(started.clone());
-        Ok((part, started))
+        self.shared.set_last(enqueued.clone());
+        Ok((shard_len, enqueued))
     }
 }
 
 impl Collectives<DeviceBuffer> for NcclGroup {
     fn start(&self, collective: Collective, buffer: DeviceBuffer) -> Pending<DeviceBuffer> {
         let (shared, host) = (Arc::clone(&self.shared), Arc::clone(&self.host));
-        match self.enqueue(collective, &buffer) {
+        match self.enqueue_buffer(collective, &buffer) {
             Err(error) => Pending::ready(Err(error)),
-            Ok((part, started)) => Pending::new(move || {
-                wait(&started, &shared, &*host)?;
+            Ok((shard_len, enqueued)) => Pending::new(move || {
+                wait(&enqueued, &shared, &*host)?;
                 Ok(match collective {
-                    Collective::ReduceScatter => buffer.part(host.rank(), part),
+                    Collective::ReduceScatter => buffer.shard(host.rank(), shard_len),
                     _ => buffer,
                 })
             }),
@@ -135,19 +135,19 @@ impl Collectives<DeviceBuffer> for NcclGroup {
     }
 }
 
-/// How often a waiting thread looks.
-const LOOK: Duration = Duration::from_micros(50);
-
 /// Waits for the end of a collective.
-fn wait(started: &Started, shared: &Shared, host: &dyn ProcessGroup) -> Result<(), Error> {
+fn wait(enqueued: &Enqueued, shared: &Shared, host: &dyn ProcessGroup) -> Result<(), Error> {
+    const POLL: Duration = Duration::from_micros(50);
     loop {
-        let is_past = started.end.is_past();
-        // Looked at afterwards: an aborted collective comes to an end too.
-        let health = host.health().and_then(|()| shared.health());
-        let late = || shared.check_time(started);
-        match health.and(is_past).and_then(|past| late().map(|()| past)) {
+        let is_past = enqueued.end.is_past();
+        // Checked after the event, because an aborted collective ends too.
+        let checks = host.health().and_then(|()| shared.health());
+        let result = checks
+            .and(is_past)
+            .and_then(|past| shared.check_timeout(enqueued).map(|()| past));
+        match result {
             Ok(true) => return Ok(()),
-            Ok(false) => thread::sleep(LOOK),
+            Ok(false) => thread::sleep(POLL),
             Err(error) => {
                 shared.abort(&error);
                 return Err(error);

@@ -4,33 +4,35 @@ use std::time::{Duration, Instant};
 use super::ffi::{Communicator, Event, set_device};
 use crate::{Collective, Error};
 
-/// What the group and its watchdog look at.
+/// State that the group shares with its watchdog.
 pub(super) struct Shared {
     rank: usize,
     pub(super) device: usize,
-    patience: Duration,
-    /// None before it is there and after it was aborted.
+    /// [`Timeouts::collective`](crate::Timeouts::collective).
+    timeout: Duration,
+    /// `None` before it is connected and after it was aborted.
     communicator: Mutex<Option<Communicator>>,
-    /// Why it was.
+    /// Why the communicator was aborted.
     failed: OnceLock<Error>,
-    /// What was put on a stream last.
-    last: Mutex<Option<Started>>,
+    /// The collective that was enqueued last.
+    last: Mutex<Option<Enqueued>>,
 }
 
 /// A collective on its stream.
 #[derive(Clone)]
-pub(super) struct Started {
+pub(super) struct Enqueued {
     pub(super) collective: Collective,
     pub(super) since: Instant,
+    /// Follows it on the stream.
     pub(super) end: Arc<Event>,
 }
 
 impl Shared {
-    pub(super) fn new(rank: usize, device: usize, patience: Duration) -> Self {
+    pub(super) fn new(rank: usize, device: usize, timeout: Duration) -> Self {
         Self {
             rank,
             device,
-            patience,
+            timeout,
             communicator: Mutex::new(None),
             failed: OnceLock::new(),
             last: Mutex::new(None),
@@ -41,6 +43,7 @@ impl Shared {
         *lock(&self.communicator) = Some(communicator);
     }
 
+    /// Calls `body` with the communicator, or returns the error for which it was aborted.
     pub(super) fn with<T>(
         &self,
         body: impl FnOnce(&Communicator) -> Result<T, Error>,
@@ -52,45 +55,45 @@ impl Shared {
             .map_or_else(|| Err(failed()), body)
     }
 
-    pub(super) fn last(&self) -> Option<Started> {
+    pub(super) fn last(&self) -> Option<Enqueued> {
         lock(&self.last).clone()
     }
 
-    pub(super) fn set_last(&self, started: Started) {
-        *lock(&self.last) = Some(started);
+    pub(super) fn set_last(&self, enqueued: Enqueued) {
+        *lock(&self.last) = Some(enqueued);
     }
 
-    /// What went wrong so far, seen without waiting.
+    /// The error for which the communicator was aborted, or one that NCCL reports. Returns at once.
     pub(super) fn health(&self) -> Result<(), Error> {
         if let Some(error) = self.failed.get() {
             return Err(error.clone());
         }
         match self.communicator.try_lock() {
             Ok(communicator) => communicator.as_ref().map_or(Ok(()), Communicator::health),
-            // Another thread is inside of NCCL, and gets its errors.
+            // Another thread is inside NCCL and gets its errors.
             Err(_) => Ok(()),
         }
     }
 
-    /// Fails where a collective that has not ended began too long ago.
-    pub(super) fn check_time(&self, started: &Started) -> Result<(), Error> {
-        if started.since.elapsed() < self.patience {
+    /// Fails if a collective has not ended within the timeout.
+    pub(super) fn check_timeout(&self, enqueued: &Enqueued) -> Result<(), Error> {
+        if enqueued.since.elapsed() < self.timeout {
             return Ok(());
         }
         set_device(self.device)?;
-        match started.end.is_past()? {
-            true => Ok(()),
-            false => Err(Error::Stuck {
-                operation: started.collective.to_string(),
-                seconds: self.patience.as_secs(),
-                here: self.rank,
-            }),
+        if enqueued.end.is_past()? {
+            return Ok(());
         }
+        Err(Error::CollectiveStalled {
+            operation: enqueued.collective.to_string(),
+            seconds: self.timeout.as_secs(),
+            here: self.rank,
+        })
     }
 
-    /// Ends kernels that wait for other ranks, unless another thread is inside of NCCL.
+    /// Ends kernels that wait for other ranks, unless another thread is inside NCCL.
     pub(super) fn abort(&self, why: &Error) {
-        // Before the kernels end: whoever sees their end looks here.
+        // Before the kernels end: a thread that sees their end checks for the error afterwards.
         let _ = self.failed.set(why.clone());
         let communicator = match self.communicator.try_lock() {
             Ok(mut communicator) => communicator.take(),

@@ -7,20 +7,21 @@ use super::{DeviceBuffer, DeviceType, NcclGroup};
 use crate::{Collective, Error};
 
 impl NcclGroup {
-    /// Puts a collective on libtorch's current stream, in place on all elements of a tensor; parts are as
-    /// [`Part`](crate::Part) divides them. Gives the result, which shares the tensor's memory: all of it, or
-    /// this rank's part of a reduce-scatter, flat. Work that libtorch does later has it; the host has it after
-    /// [`settle`](Self::settle).
+    /// Enqueues a collective on libtorch's current stream, in place on all elements of a tensor; shards are those of
+    /// [`ShardRange`](crate::ShardRange). Returns the result, which shares the tensor's memory: the tensor itself, or
+    /// this rank's shard of a reduce-scatter, `[shard_len]`. Later work of libtorch sees the result; the host sees it
+    /// after [`synchronize`](Self::synchronize).
     ///
     /// # Errors
-    /// If the tensor is not contiguous `f32` or `bf16` on the group's GPU, its length does not fit, NCCL fails
-    /// or a rank is lost.
-    pub fn put(&self, collective: Collective, tensor: Tensor) -> Result<Tensor, Error> {
-        let (part, _) = self.enqueue(collective, &buffer(&tensor, self.shared.device)?)?;
+    /// If the tensor is not contiguous, not `f32` or `bf16` or not on the group's GPU, if its length cannot be divided,
+    /// if NCCL fails, or if a rank is lost.
+    pub fn enqueue(&self, collective: Collective, tensor: Tensor) -> Result<Tensor, Error> {
+        let buffer = buffer(&tensor, self.shared.device)?;
+        let (shard_len, _) = self.enqueue_buffer(collective, &buffer)?;
         Ok(match collective {
             Collective::ReduceScatter => {
-                let start = self.host.rank() * part;
-                tensor.view(-1).narrow(0, start as i64, part as i64)
+                let start = self.host.rank() * shard_len;
+                tensor.view(-1).narrow(0, start as i64, shard_len as i64)
             }
             _ => tensor,
         })
@@ -36,14 +37,13 @@ fn buffer(tensor: &Tensor, device: usize) -> Result<DeviceBuffer, Error> {
     }
     let datatype = datatype(tensor).map_err(refused)?;
     let stream = torch_shim::current_stream(device).map_err(|error| refused(error.to_string()))?;
-    // SAFETY: `datatype` has checked that the elements lie one after the other. Libtorch's allocator gives
-    // the memory of a tensor, dropped or not, to work of its stream alone, and everything that libtorch does
-    // with its other handles comes after on the same stream: nothing in tch gives a thread another stream than
-    // the device's first, which lives as long as the process.
+    // SAFETY: `datatype` has checked that the elements are contiguous. Libtorch's allocator reuses the memory of a
+    // dropped tensor only for work on its stream, and all other work of libtorch on this tensor runs on the same stream:
+    // nothing in tch gives a thread another stream than the device's default one, which lives as long as the process.
     Ok(unsafe { DeviceBuffer::new(tensor.data_ptr(), tensor.numel(), datatype, stream) })
 }
 
-/// Of a contiguous tensor, or what is wrong with it.
+/// The element type of a contiguous tensor, or what is wrong with the tensor.
 fn datatype(tensor: &Tensor) -> Result<DeviceType, String> {
     match tensor.kind() {
         _ if !tensor.is_contiguous() => Err("not contiguous".into()),
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn contiguous_f32_and_bf16_are_what_nccl_takes() {
+    fn only_contiguous_f32_and_bf16_tensors_are_accepted() {
         assert_eq!(datatype(&zeros(Kind::Float)), Ok(DeviceType::F32));
         assert_eq!(datatype(&zeros(Kind::BFloat16)), Ok(DeviceType::Bf16));
         let double = datatype(&zeros(Kind::Double)).unwrap_err();

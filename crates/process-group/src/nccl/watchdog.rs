@@ -7,64 +7,65 @@ use std::time::Duration;
 use super::shared::Shared;
 use crate::{Error, ProcessGroup};
 
-/// Ends the process where a rank is lost, or a collective has no end, and the program cannot notice, because
-/// it waits inside of NCCL or CUDA. It lives until it is dropped.
+/// A thread that aborts the communicator when a rank is lost or a collective does not end, and ends the process if the
+/// program does not react, because it waits inside NCCL or CUDA.
 pub(super) struct Watchdog {
-    alive: Option<Sender<()>>,
+    /// Dropping the sender ends the thread.
+    stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-const LOOK: Duration = Duration::from_millis(200);
-/// How long the program has to notice by itself, and to say so.
+const POLL: Duration = Duration::from_millis(200);
+/// How long the program has to print the error itself.
 const GRACE: Duration = Duration::from_secs(10);
 
 impl Watchdog {
     pub(super) fn new(host: Arc<dyn ProcessGroup>, shared: Weak<Shared>) -> std::io::Result<Self> {
-        let (alive, ended) = mpsc::channel::<()>();
+        let (stop, stopped) = mpsc::channel::<()>();
         let thread = thread::Builder::new()
             .name("nccl-watchdog".into())
             .spawn(move || {
                 let error = loop {
-                    match ended.recv_timeout(LOOK) {
-                        Err(RecvTimeoutError::Timeout) => (),
+                    match stopped.recv_timeout(POLL) {
+                        Err(RecvTimeoutError::Timeout) => {}
                         _ => return,
                     }
-                    if let Err(error) = host.health().and_then(|()| look(&shared)) {
+                    if let Err(error) = host.health().and_then(|()| check(&shared)) {
                         break error;
                     }
                 };
-                // Kernels that wait for the lost rank end, and with them what the program waits for.
+                // Ends kernels that wait for the lost rank, and so the calls in which the program waits for them.
                 if let Some(shared) = shared.upgrade() {
                     shared.abort(&error);
                 }
-                if ended.recv_timeout(GRACE) == Err(RecvTimeoutError::Timeout) {
+                if stopped.recv_timeout(GRACE) == Err(RecvTimeoutError::Timeout) {
                     let line = format!("error on rank {}: {error}\n", host.rank());
                     let _ = std::io::stderr().write_all(line.as_bytes());
                     host.abort(1);
                 }
             })?;
         Ok(Self {
-            alive: Some(alive),
+            stop: Some(stop),
             thread: Some(thread),
         })
     }
 }
 
-fn look(shared: &Weak<Shared>) -> Result<(), Error> {
+fn check(shared: &Weak<Shared>) -> Result<(), Error> {
     let Some(shared) = shared.upgrade() else {
         return Ok(());
     };
     shared.health()?;
     match shared.last() {
-        Some(last) => shared.check_time(&last),
+        Some(last) => shared.check_timeout(&last),
         None => Ok(()),
     }
 }
 
 impl Drop for Watchdog {
-    /// Its thread has the group of processes, which must not be dropped there.
+    /// Waits for the thread, which must not be the last owner of the host group.
     fn drop(&mut self) {
-        drop(self.alive.take());
+        drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -1,76 +1,103 @@
-//! Starts this test binary again, as one process or under `mpirun`, to play a case.
+//! Starts this test binary again, as a single process or under `mpirun`, to play a case.
 
-use std::process::{Command, Output};
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::thread;
 use std::time::{Duration, Instant};
 
-/// Which case a process plays that was started by a test.
+use test_support::TempDir;
+
+/// The variable with the case that a process plays.
 pub(crate) const CASE: &str = "PROCESS_GROUP_CASE";
+
+/// No launch takes longer, also on a busy machine: what is still there after this time hangs.
+const DEADLINE: Duration = Duration::from_secs(300);
+
+/// Processes that play a case.
+pub(crate) struct Launched {
+    child: Child,
+    folder: TempDir,
+    start: Instant,
+}
 
 /// How a launch ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) success: bool,
-    /// Standard output and standard error of all ranks, and what the launcher said.
+    /// Standard output and standard error of all ranks and of the launcher.
     pub(crate) text: String,
     #[cfg_attr(not(feature = "mpi"), allow(dead_code))]
     pub(crate) after: Duration,
 }
 
-impl Ended {
-    pub(crate) fn of(output: Output, after: Duration) -> Self {
-        let text = [output.stdout, output.stderr].concat();
-        let text = String::from_utf8_lossy(&text).into_owned();
+impl Launched {
+    /// Appends this binary to a launcher, or starts it without one.
+    pub(crate) fn start(launcher: Option<Command>, case: &str, variables: &[(&str, &str)]) -> Self {
+        let program = std::env::current_exe().expect("this binary has a path");
+        let mut command = match launcher {
+            Some(mut launcher) => {
+                launcher.arg(program);
+                launcher
+            }
+            None => Command::new(program),
+        };
+        let folder = test_support::temp_dir();
+        let output = File::create(folder.path().join("output")).expect("a writable folder");
+        for name in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"] {
+            command.env_remove(name);
+        }
+        command
+            .args(["worker::rank", "--exact", "--nocapture"])
+            .env(CASE, case)
+            .envs(variables.iter().copied())
+            .stdout(output.try_clone().expect("an open file"))
+            .stderr(output);
         Self {
-            success: output.status.success(),
-            text,
-            after,
+            child: command
+                .spawn()
+                .expect("mpirun (Debian: openmpi-bin) and bash"),
+            folder,
+            start: Instant::now(),
+        }
+    }
+
+    fn output(&self) -> PathBuf {
+        self.folder.path().join("output")
+    }
+
+    /// What was printed so far.
+    pub(crate) fn text(&self) -> String {
+        let bytes = std::fs::read(self.output()).expect("the file of the output");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    pub(crate) fn end(mut self) -> Ended {
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("a child process") {
+                break status;
+            }
+            if self.start.elapsed() > DEADLINE {
+                let _ = self.child.kill();
+                panic!("not ended after {DEADLINE:?}:\n{}", self.text());
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        Ended {
+            success: status.success(),
+            text: self.text(),
+            after: self.start.elapsed(),
         }
     }
 }
 
-fn run(mut command: Command, case: &str) -> Ended {
-    let start = Instant::now();
-    let output = command
-        .env(CASE, case)
-        .output()
-        .expect("a process can be started");
-    Ended::of(output, start.elapsed())
+/// Plays a case in one process without a launcher.
+pub(crate) fn single(case: &str, variables: &[(&str, &str)]) -> Ended {
+    Launched::start(None, case, variables).end()
 }
 
-/// The arguments with which this binary plays one test.
-pub(crate) fn play(command: &mut Command, test: &str) {
-    command.args([test, "--exact", "--ignored", "--nocapture"]);
-}
-
-/// One process, started by nothing but these variables.
-pub(crate) fn alone(test: &str, case: &str, variables: &[(&str, &str)]) -> Ended {
-    let mut command = Command::new(std::env::current_exe().expect("this binary has a path"));
-    play(&mut command, test);
-    for name in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"] {
-        command.env_remove(name);
-    }
-    command.envs(variables.iter().copied());
-    run(command, case)
-}
-
-/// So many ranks on this machine, unless it has no `mpirun`.
+/// Plays a case in several processes on this machine.
 #[cfg(feature = "mpi")]
-pub(crate) fn mpirun(ranks: usize, case: &str) -> Option<Ended> {
-    if !process_group::has_mpirun() {
-        skip("no mpirun (Debian: openmpi-bin)");
-        return None;
-    }
-    let mut command = process_group::mpirun(ranks);
-    command.arg(std::env::current_exe().expect("this binary has a path"));
-    play(&mut command, "worker::worker");
-    Some(run(command, case))
-}
-
-#[cfg(feature = "mpi")]
-pub(crate) fn skip(why: &str) {
-    eprintln!("SKIPPED: {why}");
-    assert!(
-        std::env::var_os("SQUAD_BURN_NO_SKIP").is_none(),
-        "SQUAD_BURN_NO_SKIP is set: nothing may be skipped"
-    );
+pub(crate) fn mpirun(ranks: usize, case: &str) -> Ended {
+    Launched::start(Some(process_group::mpirun(ranks)), case, &[]).end()
 }

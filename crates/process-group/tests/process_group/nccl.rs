@@ -1,60 +1,41 @@
-//! NCCL with the one rank that one GPU can have, and without a GPU.
+//! NCCL without a GPU, and with the one rank that one GPU allows.
 #![allow(unsafe_code)]
 
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 
 use process_group::{
-    Collective, Collectives, DeviceBuffer, DeviceType, Error, Limits, NcclGroup, OneProcess,
+    Collective, Collectives, DeviceBuffer, DeviceType, Error, NcclGroup, SingleProcess, Timeouts,
 };
 
 const TO_DEVICE: c_int = 1;
 const TO_HOST: c_int = 2;
 
 unsafe extern "C" {
-    fn cudaGetDeviceCount(count: *mut c_int) -> c_int;
     fn cudaMalloc(pointer: *mut *mut c_void, bytes: usize) -> c_int;
     fn cudaMemcpy(to: *mut c_void, from: *const c_void, bytes: usize, kind: c_int) -> c_int;
     fn cudaFree(pointer: *mut c_void) -> c_int;
 }
 
-fn has_gpu() -> bool {
-    let mut count = 0;
-    // SAFETY: the pointer is to a live variable.
-    let code = unsafe { cudaGetDeviceCount(&mut count) };
-    code == 0 && count > 0
-}
-
-fn connect() -> Result<NcclGroup, Error> {
-    NcclGroup::connect(Arc::new(OneProcess), 0, Limits::default())
+fn connect(device: usize) -> Result<NcclGroup, Error> {
+    NcclGroup::connect(Arc::new(SingleProcess), device, Timeouts::default())
 }
 
 #[test]
-fn without_a_gpu_it_is_one_line() {
-    if has_gpu() {
-        return;
-    }
-    let error = connect().err().expect("there is no GPU");
+fn a_gpu_that_does_not_exist_is_an_error_of_one_line() {
+    let error = connect(77).err().expect("no machine has so many GPUs");
+    let is_cuda = |call| call == "cudaSetDevice";
     assert!(
-        matches!(
-            error,
-            Error::Nccl {
-                call: "cudaSetDevice",
-                ..
-            }
-        ),
+        matches!(error, Error::Nccl { call, .. } if is_cuda(call)),
         "{error}"
     );
     assert!(!error.to_string().contains('\n'), "{error}");
 }
 
 #[test]
-fn one_rank_gets_back_what_it_brought() {
-    if !has_gpu() {
-        eprintln!("SKIPPED: no GPU: NCCL's collectives are not run here");
-        return;
-    }
-    let group = connect().expect("a GPU that works");
+#[ignore = "needs a GPU: runs NCCL on it"]
+fn one_rank_on_a_gpu_gets_its_buffer_back() {
+    let group = connect(0).expect("a GPU");
     let numbers: Vec<f32> = (0..1000_u16).map(f32::from).collect();
     let bytes = numbers.len() * 4;
     let mut pointer = std::ptr::null_mut();
@@ -65,8 +46,8 @@ fn one_rank_gets_back_what_it_brought() {
         Collective::ReduceScatter,
     ] {
         let mut back = vec![0.0_f32; numbers.len()];
-        // SAFETY: the memory has as many bytes as both vectors and is freed after its last use; copies
-        // on the default stream come after what is on it.
+        // SAFETY: the memory has as many bytes as both vectors and is freed after its last use; copies on the default
+        // stream run after the work that is on it.
         unsafe {
             assert_eq!(cudaMalloc(&mut pointer, bytes), 0);
             assert_eq!(
@@ -78,7 +59,7 @@ fn one_rank_gets_back_what_it_brought() {
             let buffer = group
                 .start(collective, buffer)
                 .wait()
-                .expect("nobody is lost");
+                .expect("no rank is lost");
             assert_eq!((buffer.pointer(), buffer.len()), (pointer, numbers.len()));
             assert_eq!(
                 cudaMemcpy(back.as_mut_ptr().cast(), pointer, bytes, TO_HOST),

@@ -1,72 +1,56 @@
-//! Two ranks on each of two nodes, which are network namespaces of this machine, with TCP between them.
+//! Two ranks on each of two nodes: network namespaces of this machine, connected by TCP.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::launch::{CASE, Ended, play, skip};
+use crate::cases::PATIENT_AT_WORK;
+use crate::launch::{Ended, Launched};
 
-/// The nodes, until they are dropped.
+/// The nodes; dropping removes them.
 struct Nodes;
 
 impl Nodes {
-    /// None where the system does not let them be made.
-    fn up() -> Option<Self> {
-        let made = script(&["up"]).output().expect("bash is there");
-        // Also removes what a failure has left half made.
+    fn up() -> Self {
+        let output = script(&["up"]).output().expect("bash");
+        // Dropped on failure, it removes what is half made.
         let nodes = Self;
-        if made.status.success() {
-            return Some(nodes);
-        }
-        skip(&format!(
-            "no network namespaces: {}",
-            String::from_utf8_lossy(&made.stderr).trim()
-        ));
-        None
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "no network namespaces: {message}");
+        nodes
     }
 
-    fn start(&self, case: &str, options: &[&str]) -> (Instant, Child) {
-        let mut command = script(&["mpirun"]);
-        command.args(options).args(["-n", "4"]);
-        command.arg(std::env::current_exe().expect("this binary has a path"));
-        play(&mut command, "worker::worker");
-        command
-            .env(CASE, case)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        (Instant::now(), command.spawn().expect("bash is there"))
+    fn start(&self, case: &str, options: &[&str]) -> Launched {
+        let mut mpirun = script(&["mpirun"]);
+        mpirun.args(options).args(["-n", "4"]);
+        Launched::start(Some(mpirun), case, &[])
     }
 
-    fn run(&self, case: &str, options: &[&str]) -> Ended {
-        let (start, child) = self.start(case, options);
-        let output = child.wait_with_output().expect("a process ends");
-        Ended::of(output, start.elapsed())
+    fn run(&self, case: &str) -> Ended {
+        self.start(case, &[]).end()
     }
 
-    /// Cuts the second off after a while.
-    fn cut_soon(&self) {
-        thread::spawn(|| {
-            thread::sleep(Duration::from_secs(4));
-            assert!(
-                script(&["cut"])
-                    .status()
-                    .is_ok_and(|status| status.success())
-            );
-        });
+    /// Cuts the second node off when all ranks are at work. Returns when that was.
+    fn cut(&self, launched: &Launched) -> Instant {
+        let is_at_work = || launched.text().matches("is at work").count() == 4;
+        wait_until("all ranks are at work", is_at_work);
+        let status = script(&["cut"]).status();
+        assert!(status.is_ok_and(|status| status.success()));
+        Instant::now()
     }
 
-    /// Whether a rank is on one of them.
+    /// Whether a rank still runs on one of them.
     fn have_ranks(&self) -> bool {
         [1, 2].iter().any(|node| {
             let node = format!("{}-node{node}", prefix());
             let pids = Command::new("ip")
                 .args(["netns", "pids", &node])
                 .output()
-                .expect("ip is there");
+                .expect("ip (Debian: iproute2)");
             String::from_utf8_lossy(&pids.stdout).lines().any(|pid| {
                 let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-                // A rank is this binary; daemons have it among the arguments of others.
+                // A rank runs this binary; daemons only have it among their arguments.
                 let program = line.split(|byte| *byte == 0).next().unwrap_or_default();
                 Path::new(&*String::from_utf8_lossy(program))
                     == std::env::current_exe().expect("a path")
@@ -81,13 +65,21 @@ impl Drop for Nodes {
     }
 }
 
-/// Not those of somebody who tries the script by hand.
+fn wait_until(what: &str, is: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is() {
+        assert!(start.elapsed() < Duration::from_secs(90), "never: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Differs from the names that the script uses by hand.
 fn prefix() -> String {
     format!("test{}", std::process::id())
 }
 
 fn script(arguments: &[&str]) -> Command {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/cluster/two-nodes.sh");
+    let path = test_support::workspace_path("tools/cluster/two-nodes.sh");
     let mut command = Command::new("bash");
     command
         .arg(path)
@@ -96,7 +88,7 @@ fn script(arguments: &[&str]) -> Command {
     command
 }
 
-/// With these, the daemons of mpirun notice a lost node sooner than the ranks do.
+/// With these options mpirun notices a lost node itself.
 const KEEPALIVE: [&str; 9] = [
     "--mca",
     "oob_tcp_keepalive_time",
@@ -109,22 +101,21 @@ const KEEPALIVE: [&str; 9] = [
     "2",
 ];
 
-/// In one test, as the nodes are the same.
+/// One test, because all parts use the same nodes.
 #[test]
-fn two_nodes_work_together_and_end_together() {
-    let Some(nodes) = Nodes::up() else {
-        return;
-    };
-    let ended = nodes.run("values", &[]);
+#[ignore = "needs root and network namespaces: two nodes on one machine"]
+fn ranks_on_two_nodes_work_and_end_together() {
+    let nodes = Nodes::up();
+    let ended = nodes.run("values");
     assert!(ended.success, "{}", ended.text);
     for (rank, local_rank) in [(0, 0), (1, 1), (2, 0), (3, 1)] {
         let line = format!("rank {rank} is done as local rank {local_rank}");
         assert!(ended.text.contains(&line), "no {line:?} in\n{}", ended.text);
     }
-    let ended = nodes.run("plans", &[]);
+    let ended = nodes.run("plans");
     assert!(ended.success, "{}", ended.text);
 
-    let ended = nodes.run("stopped", &[]);
+    let ended = nodes.run("stopped");
     let line = format!(": rank 1 ({}-node1) has not answered for 5 s", prefix());
     assert!(
         !ended.success && ended.text.contains(&line),
@@ -132,39 +123,28 @@ fn two_nodes_work_together_and_end_together() {
         ended.text
     );
 
-    // mpirun sees that the node is lost, and says which.
-    nodes.cut_soon();
-    let ended = nodes.run("cut off", &KEEPALIVE);
+    // mpirun notices that the node is lost, and names it.
+    let launched = nodes.start(PATIENT_AT_WORK, &KEEPALIVE);
+    let cut = nodes.cut(&launched);
+    let ended = launched.end();
     assert!(
-        !ended.success && ended.after < Duration::from_secs(30),
+        !ended.success && cut.elapsed() < Duration::from_secs(50),
         "{ended:?}"
     );
-    assert!(
-        ended
-            .text
-            .contains("lost communication with a remote daemon"),
-        "{}",
-        ended.text
-    );
-    assert!(ended.text.contains("10.77.0.2"), "{}", ended.text);
+    for part in ["lost communication with a remote daemon", "10.77.0.2"] {
+        assert!(ended.text.contains(part), "no {part:?} in\n{}", ended.text);
+    }
     assert!(!nodes.have_ranks());
     drop(nodes);
 
-    // It does not, so the ranks do. mpirun itself stays until the node is removed.
-    let nodes = Nodes::up().expect("they were there before");
-    nodes.cut_soon();
-    let (start, child) = nodes.start("cut off", &[]);
-    while !nodes.have_ranks() && start.elapsed() < Duration::from_secs(4) {
-        thread::sleep(Duration::from_millis(10));
-    }
-    assert!(nodes.have_ranks(), "they were never there");
-    while nodes.have_ranks() && start.elapsed() < Duration::from_secs(40) {
-        thread::sleep(Duration::from_millis(100));
-    }
-    let after = start.elapsed();
+    // Without these options the ranks notice it. mpirun itself stays until the node is removed.
+    let nodes = Nodes::up();
+    let launched = nodes.start("at work", &[]);
+    nodes.cut(&launched);
+    assert!(nodes.have_ranks());
+    wait_until("all ranks have ended", || !nodes.have_ranks());
     drop(nodes);
-    let ended = Ended::of(child.wait_with_output().expect("a process ends"), after);
-    assert!(ended.after < Duration::from_secs(30), "{ended:?}");
+    let ended = launched.end();
     let names = format!(
         "2 ({0}-node2), 3 ({0}-node2) have not answered for 5 s",
         prefix()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 #[cfg(unix)]
 use std::sync::atomic::AtomicBool;
 
-use process_group::{Limits, OneProcess, ProcessGroup};
+use process_group::{ProcessGroup, SingleProcess, Timeouts};
 use trainer::{Config, Error, Outcome, RunDir, StopFlag, Strategy, Trained, Trainer};
 
 use super::args::Train;
@@ -51,8 +51,8 @@ fn resolve(args: &Train) -> Result<(PathBuf, Config), Error> {
 /// The processes that were started together. Where nothing asks for several, no library is started.
 fn join(strategy: Strategy) -> Result<Arc<dyn ProcessGroup>, process_group::Error> {
     match strategy == Strategy::None && !process_group::is_launched() {
-        true => Ok(Arc::new(OneProcess)),
-        false => process_group::connect(Limits::default()),
+        true => Ok(Arc::new(SingleProcess)),
+        false => process_group::connect(Timeouts::default()),
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn assert_same_on_all_ranks(
     what: &str,
     mine: &[u8],
 ) -> Result<(), Error> {
-    let told = match group.agree(what, mine) {
+    let told = match group.check_equal(what, mine) {
         Err(error @ process_group::Error::Unequal { .. }) => Error::Rank {
             place: place(group),
             source: Box::new(error.into()),

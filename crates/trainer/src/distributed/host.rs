@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use process_group::{Part, Pending, ProcessGroup};
+use process_group::{Pending, ProcessGroup, ShardRange};
 
 use super::collectives::{PendingTensor, TensorCollectives};
 use crate::Error;
@@ -67,7 +67,7 @@ impl TensorCollectives for HostCollectives {
         let (rank, world_size) = (self.group.rank(), self.group.world_size());
         self.start(part, |mine| {
             let mut buffer = vec![0.0; mine.len() * world_size];
-            let part = Part::of(buffer.len(), rank, world_size);
+            let part = ShardRange::of(buffer.len(), rank, world_size);
             buffer[part.range].copy_from_slice(&mine);
             self.group.start_all_gather(buffer)
         })

@@ -76,8 +76,8 @@ pub(crate) fn collectives(
     assert_same_on_all_ranks(&**group, "the use of NCCL", &[uses_nccl(info).into()])?;
     #[cfg(feature = "nccl")]
     if let Some(gpu) = info.gpu() {
-        use process_group::{Limits, NcclGroup};
-        let group = NcclGroup::connect(Arc::clone(group), gpu, Limits::default())?;
+        use process_group::{NcclGroup, Timeouts};
+        let group = NcclGroup::connect(Arc::clone(group), gpu, Timeouts::default())?;
         let on_gpu = nccl::NcclCollectives::new(group, config.bf16_compress);
         return Ok(Some(Arc::new(on_gpu)));
     }

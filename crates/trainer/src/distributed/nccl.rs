@@ -6,7 +6,7 @@ use std::time::Duration;
 use burn::backend::LibTorch;
 use burn::backend::libtorch::TchTensor;
 use burn::tensor::{DType, Tensor};
-use process_group::{Collective, NcclGroup, Part};
+use process_group::{Collective, NcclGroup, ShardRange};
 
 use super::collectives::{PendingTensor, TensorCollectives};
 use crate::Error;
@@ -95,7 +95,7 @@ impl<S: Stream> TensorCollectives for NcclCollectives<S> {
     fn start_all_gather(&self, part: Tensor<1>) -> Result<PendingTensor, Error> {
         let (rank, world_size) = self.place;
         let len = part.dims()[0] * world_size;
-        let own = Part::of(len, rank, world_size).range;
+        let own = ShardRange::of(len, rank, world_size).range;
         let whole = Tensor::empty([len], &part.device()).slice_assign([own], part);
         let whole = self.put(Collective::AllGather, whole)?;
         Ok(PendingTensor::ready(whole))

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use process_group::{Collective, Collectives, Error, Part, Pending, ProcessGroup};
+use process_group::{Collective, Collectives, Error, Pending, ProcessGroup, ShardRange};
 
 /// One rank's view of the group. Dropped, the rank has finished.
 pub(crate) struct ThreadGroup {
@@ -91,7 +91,7 @@ impl Meeting {
             {
                 let (rank, here) = (*left, rank);
                 let host = "thread".into();
-                return Err(Error::Left {
+                return Err(Error::PeerExited {
                     rank,
                     host,
                     operation,
@@ -152,7 +152,7 @@ fn numbers(bytes: &[u8]) -> Vec<f32> {
 fn combine(collective: Collective, all: &[Vec<u8>], rank: usize) -> Vec<f32> {
     let world_size = all.len();
     let all: Vec<Vec<f32>> = all.iter().map(|bytes| numbers(bytes)).collect();
-    let part = |rank| Part::of(all[0].len(), rank, world_size).range;
+    let part = |rank| ShardRange::of(all[0].len(), rank, world_size).range;
     let sum = |range: std::ops::Range<usize>| -> Vec<f32> {
         range
             .map(|index| all.iter().map(|buffer| buffer[index]).sum())

@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use burn::tensor::{Device, Tensor};
-use process_group::Part;
+use process_group::ShardRange;
 
 use crate::distributed::units::{Unit, cut};
 
@@ -32,7 +32,7 @@ pub(crate) struct Segment {
 
 impl UnitPart {
     pub(crate) fn of(unit: &Unit, rank: usize, world_size: usize) -> Self {
-        let part = Part::of(unit.len, rank, world_size).range;
+        let part = ShardRange::of(unit.len, rank, world_size).range;
         let segments = unit
             .slots
             .iter()
@@ -52,7 +52,7 @@ impl UnitPart {
         Self {
             segments: segments.collect(),
             len: part.len(),
-            padded: Part::padded(unit.len, world_size),
+            padded: ShardRange::padded(unit.len, world_size),
         }
     }
 

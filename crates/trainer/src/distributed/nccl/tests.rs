@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Device;
-use process_group::{Limits, OneProcess};
+use process_group::{SingleProcess, Timeouts};
 
 use super::super::ddp::DdpEngine;
 use super::super::fsdp::FsdpEngine;
@@ -25,7 +25,7 @@ impl Stream for Alike {
         collective: Collective,
         mut tensor: tch::Tensor,
     ) -> Result<tch::Tensor, process_group::Error> {
-        let own = Part::of(tensor.numel(), self.rank, self.world_size).range;
+        let own = ShardRange::of(tensor.numel(), self.rank, self.world_size).range;
         let part = |tensor: &tch::Tensor| tensor.narrow(0, own.start as i64, own.len() as i64);
         match collective {
             Collective::AllGather => {
@@ -152,7 +152,7 @@ fn one_rank_steps_as_if_alone(
     assert!(difference(&expected, &before) > 10.0 * limits[1]);
     for (compress, limit) in [false, true].into_iter().zip(limits) {
         let sharded = |sharding| {
-            let group = Arc::new(OneProcess);
+            let group = Arc::new(SingleProcess);
             let collectives = collectives(compress);
             FsdpEngine::new(
                 model(),
@@ -199,7 +199,7 @@ fn engines_through_nccl_on_a_gpu() {
         }
     };
     one_rank_steps_as_if_alone(&device, [1e-5, 1e-4], |compress| {
-        let group = NcclGroup::connect(Arc::new(OneProcess), 0, Limits::default()).unwrap();
+        let group = NcclGroup::connect(Arc::new(SingleProcess), 0, Timeouts::default()).unwrap();
         Arc::new(NcclCollectives::new(group, compress))
     });
 }
