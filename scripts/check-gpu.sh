@@ -40,7 +40,7 @@ tests() { # BINARY FILTER...
 steps() { # RUN SETTING...
     local run=$1
     shift
-    "$trainer" --run-dir "$scratch/$run" train.dropout=false train.max_steps=20 dev.first=8 "$@" >"$scratch/$run.log" 2>&1 ||
+    "$trainer" --run-dir "$scratch/$run" train.dropout=false train.max_steps=20 eval.max_eval_samples=8 "$@" >"$scratch/$run.log" 2>&1 ||
         { tail -n 3 "$scratch/$run.log" && return 1; }
 }
 
@@ -68,7 +68,7 @@ precision() { # NAME LIMIT SETTING...
 
 # Sums on a GPU are added up in any order, so that equal runs differ a little.
 resume() {
-    local whole=(run.device=cuda:0 train.epochs=2 dev.first=8 checkpoints.every_steps=5)
+    local whole=(run.device=cuda:0 train.num_train_epochs=2 eval.max_eval_samples=8 checkpoints.every_steps=5)
     "$trainer" --run-dir "$scratch/whole" "${whole[@]}" >"$scratch/whole.log" 2>&1
     "$trainer" --run-dir "$scratch/stopped" "${whole[@]}" >"$scratch/stopped.log" 2>&1 &
     local process=$! code=0
@@ -83,14 +83,14 @@ resume() {
     same_losses whole stopped 2e-2
 }
 
-# The settings of configs/a100-baseline.toml on the sample, with random weights of BERT's size.
+# The settings of configs/reproductions/a100-baseline.toml on the sample, with random weights of BERT's size.
 timing() { # SETTING...
     local model=$scratch/bert-base run
     run=timing-$(printf '%s' "$*" | tr -c 'a-z0-9' -)
     mkdir -p "$model"
     cp configs/shapes/bert-base-uncased/config.json "$("$trainer" fetch model "$encoder")/tokenizer.json" "$model"
-    "$trainer" --run-dir "$scratch/$run" --config configs/a100-baseline.toml run.device=cuda:0 train.files=datasets/sample/train.json \
-        train.first=0 train.split=0 dev.file=datasets/sample/dev.json dev.first=8 dev.metric_for_best_model= \
+    "$trainer" --run-dir "$scratch/$run" --config configs/reproductions/a100-baseline.toml run.device=cuda:0 train.files=datasets/sample/train.json \
+        train.max_train_samples=0 train.train_fraction=0 eval.file=datasets/sample/dev.json eval.max_eval_samples=8 eval.metric_for_best_model= \
         model.source="$model" model.init=random train.max_steps=60 "$@" >"$scratch/$run.log" 2>&1 ||
         { tail -n 3 "$scratch/$run.log" && return 1; }
     python3 -c 'import json, sys; print("%.1f features/s" % json.load(open(sys.argv[1]))["features_per_second"])' \
@@ -103,11 +103,11 @@ check "training and AdamW against PyTorch" tests trainer parity optimizer
 check "devices" tests trainer devices
 check "20 steps on the CPU" steps cpu run.device=libtorch
 check "20 steps in f32 beside the CPU's" precision highest 1e-3
-check "20 steps with TF32 (f32_matmul = high)" precision high 2e-2 run.f32_matmul=high
+check "20 steps with TF32 (float32_matmul_precision = high)" precision high 2e-2 run.float32_matmul_precision=high
 check "20 steps in bf16" precision bf16 5e-2 run.bf16=true
 check "killed and resumed" resume
 check "timing of BERT base in f32" timing
-check "timing with TF32" timing run.f32_matmul=high
+check "timing with TF32" timing run.float32_matmul_precision=high
 check "timing in bf16" timing run.bf16=true
 
 # Two ranks with half a batch each, a GPU each, beside the one rank of before.
@@ -115,7 +115,7 @@ two_ranks() { # RUN LIMIT SETTING...
     local run=$1 limit=$2
     shift 2
     mpirun --allow-run-as-root --oversubscribe -n 2 "$trainer" --run-dir "$scratch/$run" train.dropout=false train.max_steps=20 \
-        train.batch_size=4 dev.first=8 "$@" >"$scratch/$run.log" 2>&1 || { tail -n 3 "$scratch/$run.log" && return 1; }
+        train.per_device_train_batch_size=4 eval.max_eval_samples=8 "$@" >"$scratch/$run.log" 2>&1 || { tail -n 3 "$scratch/$run.log" && return 1; }
     grep 'processes, .* through NCCL' "$scratch/$run.log" && same_losses highest "$run" "$limit"
 }
 
@@ -132,9 +132,9 @@ nccl() {
         return
     fi
     check "a build with NCCL" cargo build -p trainer --features nccl
-    check "two ranks by DDP" two_ranks ddp 1e-3 distributed.strategy=ddp distributed.check_every_steps=1
+    check "two ranks by DDP" two_ranks ddp 1e-3 distributed.strategy=ddp distributed.verify_params_every_steps=1
     check "two ranks by FSDP" two_ranks fsdp 1e-3 distributed.strategy=fsdp
-    check "two ranks by FSDP, grad_op" two_ranks grad-op 1e-3 distributed.strategy=fsdp distributed.shard=grad_op
+    check "two ranks by FSDP, grad_op" two_ranks grad-op 1e-3 distributed.strategy=fsdp distributed.sharding_strategy=shard_grad_op
     check "two ranks by DDP, sums in bf16" two_ranks ddp-bf16 5e-2 distributed.strategy=ddp distributed.bf16_compress=true
     check "two ranks by FSDP, sums in bf16" two_ranks fsdp-bf16 5e-2 distributed.strategy=fsdp distributed.bf16_compress=true
 }

@@ -45,11 +45,11 @@ def model_folder(source, folder):
 
 def run(name, config, model, folder, *settings):
     files = ",".join(str(data_file(file)) for file in config["train"]["files"])
-    command = [options.trainer, "--config", ROOT / "configs" / f"{name}.toml", "--run-dir", folder, f"model.source={model}",
-               "model.init=random", f"train.files={files}", "train.dropout=false", "dev.first=1", "dev.every_epochs=0",
+    command = [options.trainer, "--config", ROOT / "configs" / "reproductions" / f"{name}.toml", "--run-dir", folder, f"model.source={model}",
+               "model.init=random", f"train.files={files}", "train.dropout=false", "eval.max_eval_samples=1", "eval.every_epochs=0",
                "checkpoints.every_epochs=0", "checkpoints.every_steps=0", *settings]
-    if "file" in config["dev"] if "dev" in config else False:
-        command.append(f"dev.file={data_file(config['dev']['file'])}")
+    if "file" in config["eval"] if "eval" in config else False:
+        command.append(f"eval.file={data_file(config['eval']['file'])}")
     done = subprocess.run(command, env=os.environ | {"RUST_LOG": "trainer=debug"}, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{name}: {done.stderr.splitlines()[-1]}")
@@ -122,7 +122,7 @@ def pytorch_losses(folder, train, steps, total_steps, window, learns=True):
 
 worst = 0.0
 for name in options.names or NAMES:
-    config = tomllib.load(open(ROOT / "configs" / f"{name}.toml", "rb"))
+    config = tomllib.load(open(ROOT / "configs" / "reproductions" / f"{name}.toml", "rb"))
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         model_folder(config["model"]["source"], scratch)

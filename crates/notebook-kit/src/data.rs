@@ -66,7 +66,7 @@ pub fn model_folder(model: &str) -> Result<PathBuf, Error> {
     trainer::model_folder(model, &|line| println!("{line}"))
 }
 
-/// The quick start's configuration with settings laid over it, as on the command line: `train.epochs=2`. Its
+/// The quick start's configuration with settings laid over it, as on the command line: `train.num_train_epochs=2`. Its
 /// files are found from any folder.
 ///
 /// # Errors
@@ -74,7 +74,7 @@ pub fn model_folder(model: &str) -> Result<PathBuf, Error> {
 pub fn quickstart(settings: &[&str]) -> Result<Config, Error> {
     let settings: Vec<_> = settings.iter().map(ToString::to_string).collect();
     let mut config = Config::resolve(&root().join("configs/quickstart.toml"), &settings)?;
-    for file in config.train.files.iter_mut().chain([&mut config.dev.file]) {
+    for file in config.train.files.iter_mut().chain([&mut config.eval.file]) {
         *file = root().join(&*file);
     }
     Ok(config)
@@ -134,9 +134,9 @@ mod tests {
 
     #[test]
     fn settings_are_laid_over_the_quick_start() {
-        let config = quickstart(&["train.epochs=7"]).unwrap();
-        assert_eq!(config.train.epochs, 7);
-        assert!(config.train.files[0].is_file() && config.dev.file.is_file());
+        let config = quickstart(&["train.num_train_epochs=7"]).unwrap();
+        assert_eq!(config.train.num_train_epochs, 7);
+        assert!(config.train.files[0].is_file() && config.eval.file.is_file());
         let error = quickstart(&["train.epoch=7"]).unwrap_err().to_string();
         assert!(error.contains("train.epoch"), "{error}");
     }

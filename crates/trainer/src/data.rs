@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 use squad_data::{Dataset, Feature, QaTokenizer, make_features, make_features_with_progress};
 
 use crate::Error;
-use crate::config::{Config, WindowConfig};
+use crate::config::{Config, FeatureConfig};
 
 /// Questions with the windows made of them.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Questions {
     pub fn new(
         dataset: Dataset,
         tokenizer: &QaTokenizer,
-        windows: &WindowConfig,
+        windows: &FeatureConfig,
     ) -> Result<Self, Error> {
         let features = make_features(&dataset.examples, tokenizer, &windows.options())?;
         Ok(Self { dataset, features })
@@ -39,7 +39,7 @@ impl Questions {
         config: &Config,
         done: &mut dyn FnMut(usize),
     ) -> Result<Self, Error> {
-        let windows = config.windows.options();
+        let windows = config.features.options();
         let features = make_features_with_progress(&dataset.examples, tokenizer, &windows, done)?;
         Ok(Self { dataset, features })
     }
@@ -55,18 +55,18 @@ pub fn read_questions(config: &Config) -> Result<(Dataset, Dataset), Error> {
     if train.answerable_only {
         questions = questions.answerable();
     }
-    let questions = first(questions, train.first);
-    let (questions, dev, dev_file) = if train.split > 0.0 {
-        let (questions, rest) = questions.split(train.split, train.seed)?;
+    let questions = first(questions, train.max_train_samples);
+    let (questions, dev, dev_file) = if train.train_fraction > 0.0 {
+        let (questions, rest) = questions.split(train.train_fraction, train.seed)?;
         (questions, rest, &train.files[0])
     } else {
         (
             questions,
-            Dataset::read(&config.dev.file)?,
-            &config.dev.file,
+            Dataset::read(&config.eval.file)?,
+            &config.eval.file,
         )
     };
-    let dev = first(dev, config.dev.first);
+    let dev = first(dev, config.eval.max_eval_samples);
     Ok((
         not_empty(questions, &train.files[0])?,
         not_empty(dev, dev_file)?,

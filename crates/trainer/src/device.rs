@@ -4,7 +4,7 @@
 use burn::tensor::Device;
 
 use crate::Error;
-use crate::config::{F32Matmul, RunConfig};
+use crate::config::{Float32MatmulPrecision, RunConfig};
 
 /// A device of this build: the name to ask for it by, and what it is.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -157,12 +157,12 @@ pub(crate) fn set_precision(info: &DeviceInfo, run: &RunConfig) -> Result<(), Er
         let asked = [
             (run.bf16, "run.bf16 = true"),
             (
-                run.f32_matmul == F32Matmul::High,
-                "run.f32_matmul = \"high\"",
+                run.float32_matmul_precision == Float32MatmulPrecision::High,
+                "run.float32_matmul_precision = \"high\"",
             ),
             (
-                run.f32_matmul == F32Matmul::Medium,
-                "run.f32_matmul = \"medium\"",
+                run.float32_matmul_precision == Float32MatmulPrecision::Medium,
+                "run.float32_matmul_precision = \"medium\"",
             ),
         ];
         return match asked.iter().find(|(asked, _)| *asked) {
@@ -174,13 +174,13 @@ pub(crate) fn set_precision(info: &DeviceInfo, run: &RunConfig) -> Result<(), Er
     }
     #[cfg(feature = "libtorch")]
     {
-        let precision = match run.f32_matmul {
-            F32Matmul::Highest => torch_shim::MatmulPrecision::Highest,
-            F32Matmul::High => torch_shim::MatmulPrecision::High,
-            F32Matmul::Medium => torch_shim::MatmulPrecision::Medium,
+        let precision = match run.float32_matmul_precision {
+            Float32MatmulPrecision::Highest => torch_shim::MatmulPrecision::Highest,
+            Float32MatmulPrecision::High => torch_shim::MatmulPrecision::High,
+            Float32MatmulPrecision::Medium => torch_shim::MatmulPrecision::Medium,
         };
         torch_shim::set_float32_matmul_precision(precision)
-            .map_err(|error| Error::Device(format!("run.f32_matmul: {error}")))?;
+            .map_err(|error| Error::Device(format!("run.float32_matmul_precision: {error}")))?;
     }
     Ok(())
 }
@@ -217,10 +217,10 @@ mod tests {
             ..plain.clone()
         };
         let medium = RunConfig {
-            f32_matmul: F32Matmul::Medium,
+            float32_matmul_precision: Float32MatmulPrecision::Medium,
             ..plain
         };
-        for (run, key) in [(half, "run.bf16"), (medium, "run.f32_matmul")] {
+        for (run, key) in [(half, "run.bf16"), (medium, "run.float32_matmul_precision")] {
             let error = set_precision(&info, &run).unwrap_err();
             assert!(error.to_string().contains(key), "{error}");
             assert_eq!(error.exit_code(), 2);

@@ -43,7 +43,7 @@ impl Ending<'_> {
         } = fitted;
         let mut model = model.expect("rank 0 ends the run, and has the model");
         if let Some(best) = state.best.filter(|best| best.step != state.evaluated_step)
-            && self.config.dev.load_best_model_at_end
+            && self.config.eval.load_best_model_at_end
         {
             tracing::info!("taking the best model, of step {}", best.step);
             model = Pretrained::load(&self.run_dir.join("best"), 0, self.device)?

@@ -6,7 +6,7 @@
 //! ```no_run
 //! use trainer::{Config, Trainer};
 //!
-//! let config = Config::resolve("configs/quickstart.toml".as_ref(), &["train.epochs=1".to_owned()])?;
+//! let config = Config::resolve("configs/quickstart.toml".as_ref(), &["train.num_train_epochs=1".to_owned()])?;
 //! let outcome = Trainer::new(config)?
 //!     .run_dir("runs/mine")
 //!     .on_step(|step| println!("{} {:.3}", step.step, step.loss))
@@ -57,8 +57,9 @@ mod window_scores;
 
 pub use bert_qa::model_cache;
 pub use config::{
-    AnswerConfig, CheckpointConfig, Config, DevConfig, DistributedConfig, F32Matmul, Init,
-    LrSchedulerType, ModelConfig, RunConfig, Sharding, Strategy, TrainConfig, WindowConfig,
+    AnswerConfig, CheckpointConfig, Config, DistributedConfig, EvalConfig, FeatureConfig,
+    Float32MatmulPrecision, Init, LrSchedulerType, ModelConfig, RunConfig, ShardingStrategy,
+    Strategy, TrainConfig,
 };
 pub use data::{Questions, read_questions};
 pub use device::{DeviceInfo, absent_devices, device, devices, warn_without_gpu};

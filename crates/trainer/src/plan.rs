@@ -22,13 +22,13 @@ impl Plan {
     pub(crate) fn new(config: &Config, features: &[Feature], shard: Shard) -> Result<Self, Error> {
         let train = &config.train;
         let of_all = |size: usize| size.saturating_mul(shard.world_size());
-        let batch_size = match train.batch_tokens {
-            0 => BatchSize::Features(of_all(train.batch_size)),
+        let batch_size = match train.max_tokens_per_batch {
+            0 => BatchSize::Features(of_all(train.per_device_train_batch_size)),
             tokens => BatchSize::Tokens(of_all(tokens)),
         };
         let lengths = features.iter().map(Feature::len).collect();
         let mut sampler = BatchSampler::new(lengths, batch_size, train.seed)?;
-        let steps = (1..=u64::from(train.epochs)).map(|epoch| {
+        let steps = (1..=u64::from(train.num_train_epochs)).map(|epoch| {
             let batches = sampler.num_batches(epoch);
             batches.div_ceil(train.gradient_accumulation_steps) as u64
         });
@@ -66,14 +66,14 @@ impl Plan {
     /// What to do for batches of another size than they have now.
     fn how_to_have(&self, batch_size: BatchSize) -> String {
         let (size, what, key) = match batch_size {
-            BatchSize::Features(size) => (size, "windows", "batch_size"),
-            BatchSize::Tokens(size) => (size, "tokens", "batch_tokens"),
+            BatchSize::Features(size) => (size, "features", "per_device_train_batch_size"),
+            BatchSize::Tokens(size) => (size, "tokens", "max_tokens_per_batch"),
         };
         let processes = self.shard.world_size();
         let had = format!("the run's batches had {size} {what} in all");
         match size.is_multiple_of(processes) {
             true => format!(
-                "{had}; with {processes} processes give train.{key}={} --allow-changes",
+                "{had}; with {processes} processes give train.{key}={} --allow-config-changes",
                 size / processes
             ),
             false => format!("{had}, which {processes} processes cannot share evenly"),
@@ -122,10 +122,10 @@ impl Plan {
     }
 
     pub(crate) fn evaluation_is_due(&self, state: &RunState) -> bool {
-        let dev = &self.config.dev;
+        let eval = &self.config.eval;
         let epoch = state.epoch();
-        let at_epochs_end = every(epoch, dev.every_epochs) || self.weights_are_due(epoch);
-        let is_due = every(state.step, dev.every_steps)
+        let at_epochs_end = every(epoch, eval.every_epochs) || self.weights_are_due(epoch);
+        let is_due = every(state.step, eval.every_steps)
             || self.epoch_is_over(state) && at_epochs_end
             || state.step >= self.total_steps;
         is_due && state.step > state.evaluated_step
@@ -142,13 +142,13 @@ impl Plan {
 
     /// Whether the model alone is kept after this epoch.
     pub(crate) fn weights_are_due(&self, epoch: u32) -> bool {
-        every(epoch, self.config.checkpoints.weights_every_epochs)
+        every(epoch, self.config.checkpoints.export_every_epochs)
     }
 
     /// Compares an evaluation with the best one and notes it where it is better; the loss is better
     /// when it is lower, every other figure when it is higher.
     pub(crate) fn compare(&self, state: &mut RunState, metrics: &Value) -> Result<bool, Error> {
-        let name = &self.config.dev.metric_for_best_model;
+        let name = &self.config.eval.metric_for_best_model;
         if name.is_empty() {
             return Ok(false);
         }
@@ -173,7 +173,7 @@ impl Plan {
     /// # Errors
     /// The figures that they have.
     pub(crate) fn check_metric(&self, metrics: &Value) -> Result<(), Error> {
-        match &*self.config.dev.metric_for_best_model {
+        match &*self.config.eval.metric_for_best_model {
             "" => Ok(()),
             name => figure(metrics, name).map(drop),
         }
@@ -191,7 +191,7 @@ fn figure(metrics: &Value, name: &str) -> Result<f64, Error> {
         let names = figures.filter(|(_, value)| value.is_f64());
         let names: Vec<_> = names.map(|(name, _)| &**name).collect();
         Error::Config(vec![format!(
-            "dev.metric_for_best_model = {name}: no such figure (there is: {})",
+            "eval.metric_for_best_model = {name}: no such figure (there is: {})",
             names.join(", ")
         )])
     })

@@ -60,7 +60,7 @@ impl Prepared {
             companions,
             report,
         } = load(folder, config.train.seed, &device.clone().autodiff())?;
-        config.windows.check_positions(&companions.config)?;
+        config.features.check_positions(&companions.config)?;
         let model = freeze(model.in_bf16(config.run.bf16), &config.train);
         let all = train.len() + dev.len();
         let before = train.len();
@@ -72,7 +72,7 @@ impl Prepared {
         let mut optimizer = Optimizer::new(&config.train);
         let mut loaded = format!("{}: {report}", config.model.source);
         let mut plan = Plan::new(config, &train.features, shard)?;
-        if !config.dev.metric_for_best_model.is_empty() {
+        if !config.eval.metric_for_best_model.is_empty() {
             plan.check_metric(&untrained_metrics(&dev, config)?)?;
         }
         let mut state = plan.start();

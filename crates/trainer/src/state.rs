@@ -81,7 +81,7 @@ mod nan_as_null {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Best {
-    /// The figure that `dev.metric_for_best_model` names.
+    /// The figure that `eval.metric_for_best_model` names.
     pub value: f64,
     /// The optimizer steps made by then.
     pub step: u32,

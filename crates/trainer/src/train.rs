@@ -28,7 +28,7 @@ pub struct Trainer<'a> {
     config: Config,
     run_dir: Option<PathBuf>,
     resume: bool,
-    allow_changes: bool,
+    allow_config_changes: bool,
     stop: StopFlag,
     observers: Vec<Box<dyn Observer + 'a>>,
     group: Arc<dyn ProcessGroup>,
@@ -46,7 +46,7 @@ impl<'a> Trainer<'a> {
             config,
             run_dir: None,
             resume: false,
-            allow_changes: false,
+            allow_config_changes: false,
             stop: StopFlag::default(),
             observers: Vec::new(),
             group: Arc::new(SingleProcess),
@@ -68,8 +68,8 @@ impl<'a> Trainer<'a> {
     }
 
     /// Whether a resumed run may have another configuration than it began with.
-    pub fn allow_changes(mut self, allow: bool) -> Self {
-        self.allow_changes = allow;
+    pub fn allow_config_changes(mut self, allow: bool) -> Self {
+        self.allow_config_changes = allow;
         self
     }
 
@@ -162,7 +162,7 @@ impl<'a> Trainer<'a> {
         let engine = engine(distributed, model, optimizer, device, &group, collectives);
         let keeper = run_dir.as_ref().map(|run_dir| Keeper {
             run_dir,
-            checkpoints: Checkpoints::new(run_dir.path(), self.config.checkpoints.keep),
+            checkpoints: Checkpoints::new(run_dir.path(), self.config.checkpoints.save_total_limit),
             companions: &run.companions,
             data: run.data,
         });
@@ -223,7 +223,7 @@ impl<'a> Trainer<'a> {
         }
         let run_dir = is_first.then(|| RunDir::resume(&path)).transpose()?;
         self.compare_with(&path)?;
-        let checkpoints = Checkpoints::new(&path, self.config.checkpoints.keep);
+        let checkpoints = Checkpoints::new(&path, self.config.checkpoints.save_total_limit);
         if is_first {
             checkpoints.clean();
         }
@@ -234,9 +234,9 @@ impl<'a> Trainer<'a> {
     fn compare_with(&self, run_dir: &Path) -> Result<(), Error> {
         let before = Config::resolve(&RunDir::config_in(run_dir)?, &[])?;
         let differences = before.differences(&self.config);
-        if !self.allow_changes && !differences.is_empty() {
+        if !self.allow_config_changes && !differences.is_empty() {
             let mut lines = vec![format!(
-                "{}: the run began with another configuration; to go on with this one give --allow-changes",
+                "{}: the run began with another configuration; to go on with this one give --allow-config-changes",
                 run_dir.display()
             )];
             lines.extend(differences);

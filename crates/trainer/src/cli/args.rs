@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use squad_data::StrideKind;
-use trainer::{AnswerConfig, WindowConfig};
+use trainer::{AnswerConfig, FeatureConfig};
 
 /// Fine-tunes BERT-family encoders on SQuAD, scores and answers.
 #[derive(Parser)]
@@ -48,11 +48,11 @@ pub(super) struct Train {
     pub(super) resume: Option<PathBuf>,
     /// Go on even with another configuration than the run began with
     #[arg(long, requires = "resume")]
-    pub(super) allow_changes: bool,
+    pub(super) allow_config_changes: bool,
     /// Same as run.device=NAME
     #[arg(long)]
     pub(super) device: Option<String>,
-    /// Settings that win over the file, such as train.epochs=3
+    /// Settings that win over the file, such as train.num_train_epochs=3
     #[arg(value_name = "KEY=VALUE")]
     pub(super) settings: Vec<String>,
 }
@@ -206,16 +206,16 @@ pub(super) struct Devices {
 #[derive(Args)]
 pub(super) struct Windows {
     /// The longest window, in tokens
-    #[arg(long, default_value_t = WindowConfig::default().max_seq_length)]
+    #[arg(long, default_value_t = FeatureConfig::default().max_seq_length)]
     max_seq_length: usize,
     /// Tokens that consecutive windows share, or that they are apart
-    #[arg(long, default_value_t = WindowConfig::default().doc_stride)]
+    #[arg(long, default_value_t = FeatureConfig::default().doc_stride)]
     doc_stride: usize,
     /// What the stride counts
     #[arg(long, value_enum, default_value_t = Stride::Overlap)]
     stride: Stride,
     /// The longest question, in tokens; 0 sets no limit of its own
-    #[arg(long, default_value_t = WindowConfig::default().max_query_length)]
+    #[arg(long, default_value_t = FeatureConfig::default().max_query_length)]
     max_query_length: usize,
 }
 
@@ -228,8 +228,8 @@ enum Stride {
 }
 
 impl Windows {
-    pub(super) fn config(&self) -> WindowConfig {
-        WindowConfig {
+    pub(super) fn config(&self) -> FeatureConfig {
+        FeatureConfig {
             max_seq_length: self.max_seq_length,
             doc_stride: self.doc_stride,
             stride: match self.stride {

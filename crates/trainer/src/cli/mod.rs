@@ -15,7 +15,7 @@ use burn::tensor::Device;
 use clap::Parser;
 use serde_json::json;
 use squad_data::{Dataset, Feature, QaTokenizer, make_features};
-use trainer::{Error, WindowConfig};
+use trainer::{Error, FeatureConfig};
 
 use args::{Cli, Command, Devices, Inspect};
 
@@ -54,7 +54,7 @@ fn or_none(text: &str) -> &str {
     }
 }
 
-fn load(model: &str, device: &str, windows: &WindowConfig) -> Result<(Pretrained, Device), Error> {
+fn load(model: &str, device: &str, windows: &FeatureConfig) -> Result<(Pretrained, Device), Error> {
     let (info, device) = trainer::device(device)?;
     trainer::warn_without_gpu(&info);
     windows.options().validate()?;

@@ -59,7 +59,9 @@ fn join(strategy: Strategy) -> Result<Arc<dyn ProcessGroup>, process_group::Erro
 fn prepare(args: Train, config_file: &Path, config: Config) -> Result<Trainer<'static>, Error> {
     let trainer = Trainer::new(config)?;
     let trainer = match args.resume {
-        Some(run) => trainer.resume(run).allow_changes(args.allow_changes),
+        Some(run) => trainer
+            .resume(run)
+            .allow_config_changes(args.allow_config_changes),
         None => {
             let name = config_file.file_stem().unwrap_or("run".as_ref());
             let name = name.to_string_lossy();

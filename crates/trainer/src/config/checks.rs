@@ -1,6 +1,6 @@
 use toml::{Table, Value};
 
-use super::{Config, RunConfig, Sharding, Strategy};
+use super::{Config, RunConfig, ShardingStrategy, Strategy};
 use crate::Error;
 
 impl Config {
@@ -42,8 +42,8 @@ impl Config {
         .concat();
         let wrong = checks.into_iter().filter(|(wrong, _)| *wrong);
         let mut complaints: Vec<String> = wrong.map(|(_, text)| text.to_owned()).collect();
-        if let Err(error) = self.windows.options().validate() {
-            complaints.push(format!("windows: {error}"));
+        if let Err(error) = self.features.options().validate() {
+            complaints.push(format!("features: {error}"));
         }
         complaints
     }
@@ -52,11 +52,11 @@ impl Config {
         let Self {
             model,
             train,
-            dev,
+            eval,
             answers,
             ..
         } = self;
-        let has_dev_file = !dev.file.as_os_str().is_empty();
+        let has_dev_file = !eval.file.as_os_str().is_empty();
         vec![
             (
                 model.source.is_empty(),
@@ -67,16 +67,16 @@ impl Config {
                 "train.files is empty: name at least one SQuAD JSON file",
             ),
             (
-                !has_dev_file && train.split == 0.0,
-                "dev.file is empty: name a SQuAD JSON file, or set train.split",
+                !has_dev_file && train.train_fraction == 0.0,
+                "eval.file is empty: name a SQuAD JSON file, or set train.train_fraction",
             ),
             (
-                has_dev_file && train.split != 0.0,
-                "dev.file and train.split are both set: which questions are to be scored?",
+                has_dev_file && train.train_fraction != 0.0,
+                "eval.file and train.train_fraction are both set: which questions are to be scored?",
             ),
             (
-                !probability(train.split),
-                "train.split must be in 0..1: the share of the questions to train on",
+                !probability(train.train_fraction),
+                "train.train_fraction must be in 0..1: the share of the questions to train on",
             ),
             (
                 answers.n_best_size == 0,
@@ -96,8 +96,14 @@ impl Config {
     fn optimization(&self) -> Vec<(bool, &'static str)> {
         let train = &self.train;
         vec![
-            (train.epochs == 0, "train.epochs must be at least 1"),
-            (train.batch_size == 0, "train.batch_size must be at least 1"),
+            (
+                train.num_train_epochs == 0,
+                "train.num_train_epochs must be at least 1",
+            ),
+            (
+                train.per_device_train_batch_size == 0,
+                "train.per_device_train_batch_size must be at least 1",
+            ),
             (
                 !(1..=1 << 16).contains(&train.gradient_accumulation_steps),
                 "train.gradient_accumulation_steps must be between 1 and 65536",
@@ -139,17 +145,17 @@ impl Config {
 
     fn dividing(&self) -> Vec<(bool, &'static str)> {
         let distributed = &self.distributed;
-        let parts_only =
-            distributed.strategy == Strategy::Fsdp && distributed.shard == Sharding::Full;
+        let parts_only = distributed.strategy == Strategy::Fsdp
+            && distributed.sharding_strategy == ShardingStrategy::FullShard;
         vec![
             (
                 !positive(distributed.bucket_cap_mb),
                 "distributed.bucket_cap_mb must be positive",
             ),
             (
-                distributed.check_every_steps > 0 && parts_only,
-                "distributed.check_every_steps compares whole parameters, which processes of \
-                 distributed.shard = full do not have",
+                distributed.verify_params_every_steps > 0 && parts_only,
+                "distributed.verify_params_every_steps compares whole parameters, which processes of \
+                 distributed.sharding_strategy = full_shard do not have",
             ),
         ]
     }
@@ -157,23 +163,23 @@ impl Config {
     fn keeping(&self) -> Vec<(bool, &'static str)> {
         let Self {
             train,
-            dev,
+            eval,
             checkpoints,
             ..
         } = self;
-        let compares = !dev.metric_for_best_model.is_empty();
+        let compares = !eval.metric_for_best_model.is_empty();
         vec![
             (
                 train.early_stopping_patience > 0 && !compares,
-                "train.early_stopping_patience needs dev.metric_for_best_model, for example f1 or loss",
+                "train.early_stopping_patience needs eval.metric_for_best_model, for example f1 or loss",
             ),
             (
-                dev.load_best_model_at_end && !compares,
-                "dev.load_best_model_at_end needs dev.metric_for_best_model, for example f1 or loss",
+                eval.load_best_model_at_end && !compares,
+                "eval.load_best_model_at_end needs eval.metric_for_best_model, for example f1 or loss",
             ),
             (
-                checkpoints.keep == 0,
-                "checkpoints.keep must be at least 1 (checkpoints.every_epochs=0 writes none)",
+                checkpoints.save_total_limit == 0,
+                "checkpoints.save_total_limit must be at least 1 (checkpoints.every_epochs=0 writes none)",
             ),
         ]
     }

@@ -7,13 +7,13 @@ pub struct DistributedConfig {
     /// How the work is divided.
     pub strategy: Strategy,
     /// What `fsdp` divides among the processes.
-    pub shard: Sharding,
+    pub sharding_strategy: ShardingStrategy,
     /// `ddp` sums gradients in portions of so many MiB, while the backward pass goes on.
     pub bucket_cap_mb: f64,
     /// Sum gradients in `bf16`, where what carries them can: NCCL.
     pub bf16_compress: bool,
     /// Compare the processes' parameters after every so many optimizer steps; 0 does not.
-    pub check_every_steps: u32,
+    pub verify_params_every_steps: u32,
 }
 
 /// How several processes divide a run; one process alone has nothing to divide.
@@ -32,12 +32,12 @@ pub enum Strategy {
 /// What of the model each process has a part of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Sharding {
+pub enum ShardingStrategy {
     /// Parameters, gradients and moments.
     #[default]
-    Full,
+    FullShard,
     /// Gradients and moments.
-    GradOp,
+    ShardGradOp,
 }
 
 impl Strategy {
@@ -55,10 +55,10 @@ impl Default for DistributedConfig {
     fn default() -> Self {
         Self {
             strategy: Strategy::None,
-            shard: Sharding::Full,
+            sharding_strategy: ShardingStrategy::FullShard,
             bucket_cap_mb: 25.0,
             bf16_compress: false,
-            check_every_steps: 0,
+            verify_params_every_steps: 0,
         }
     }
 }

@@ -100,10 +100,12 @@ fn overlay(
                 value.type_str()
             )),
             (None, _) => {
-                let nearest = known.keys().max_by(|a, b| {
-                    let likeness = |known: &str| strsim::jaro(known, key);
-                    likeness(a).total_cmp(&likeness(b))
-                });
+                // A short form such as `epochs` is nearer to `num_train_epochs` than anything spelled alike.
+                let likeness =
+                    |known: &str| strsim::jaro(known, key) + f64::from(known.contains(&**key));
+                let nearest = known
+                    .keys()
+                    .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
                 let hint = nearest.map(|near| format!(" (did you mean {prefix}{near}?)"));
                 complaints.push(format!(
                     "{name}: unknown key {path}{}",
@@ -156,18 +158,21 @@ mod tests {
     #[test]
     fn settings_win_over_the_file_and_the_file_over_defaults() {
         let config = resolve(
-            "[train]\nepochs = 3\nlearning_rate = 1\nseed = 5",
+            "[train]\nnum_train_epochs = 3\nlearning_rate = 1\nseed = 5",
             &[
-                "train.epochs=4",
+                "train.num_train_epochs=4",
                 "train.files=x.json,y.json",
                 "model.source=a/b",
                 "run.device=cuda:0",
             ],
         )
         .unwrap();
-        assert_eq!((config.train.epochs, config.train.seed), (4, 5));
+        assert_eq!((config.train.num_train_epochs, config.train.seed), (4, 5));
         assert_eq!(config.train.learning_rate, 1.0);
-        assert_eq!(config.train.batch_size, TrainConfig::default().batch_size);
+        assert_eq!(
+            config.train.per_device_train_batch_size,
+            TrainConfig::default().per_device_train_batch_size
+        );
         assert_eq!(
             config.train.files,
             [Path::new("x.json"), Path::new("y.json")]
@@ -180,16 +185,16 @@ mod tests {
 
     #[test]
     fn all_complaints_come_at_once() {
-        let text = "[train]\nepoch = 3\nbatch_size = \"8\"\n[other]\nx = 1";
+        let text = "[train]\nepoch = 3\nper_device_train_batch_size = \"8\"\n[other]\nx = 1";
         let settings = [
             "train.learning_rate=-1",
             "nonsense",
-            "windows.doc_stride=400",
+            "features.doc_stride=400",
         ];
         let complaints = resolve(text, &settings).unwrap_err();
         for part in [
-            "c.toml: unknown key train.epoch (did you mean train.epochs?)",
-            "train.batch_size must be a integer",
+            "c.toml: unknown key train.epoch (did you mean train.num_train_epochs?)",
+            "train.per_device_train_batch_size must be a integer",
             "unknown key other",
             "train.learning_rate must be positive",
             "nonsense",

@@ -10,8 +10,8 @@ use squad_data::StrideKind;
 
 use crate::Error;
 
-pub use distributed::{DistributedConfig, Sharding, Strategy};
-pub use train::{CheckpointConfig, DevConfig, Init, LrSchedulerType, TrainConfig};
+pub use distributed::{DistributedConfig, ShardingStrategy, Strategy};
+pub use train::{CheckpointConfig, EvalConfig, Init, LrSchedulerType, TrainConfig};
 
 /// Everything that decides what a run computes, and what it may use.
 ///
@@ -24,11 +24,11 @@ pub struct Config {
     /// Training.
     pub train: TrainConfig,
     /// Evaluation during training.
-    pub dev: DevConfig,
+    pub eval: EvalConfig,
     /// What is kept on disk while the run goes.
     pub checkpoints: CheckpointConfig,
     /// How texts are cut into windows.
-    pub windows: WindowConfig,
+    pub features: FeatureConfig,
     /// How answers are searched in logits.
     pub answers: AnswerConfig,
     /// Training by several processes.
@@ -47,10 +47,10 @@ pub struct ModelConfig {
     pub init: Init,
 }
 
-/// `[windows]`
+/// `[features]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct WindowConfig {
+pub struct FeatureConfig {
     /// The longest window, in tokens, special tokens included.
     pub max_seq_length: usize,
     /// Tokens that consecutive windows of a text share, or that they are apart: see `stride`.
@@ -67,7 +67,7 @@ fn stride<'de, D: Deserializer<'de>>(value: D) -> Result<StrideKind, D::Error> {
     let name = String::deserialize(value)?;
     StrideKind::deserialize(name.as_str().into_deserializer()).map_err(|_: D::Error| {
         D::Error::custom(format!(
-            "windows.stride must be \"overlap\" or \"step\", not {name:?}"
+            "features.stride must be \"overlap\" or \"step\", not {name:?}"
         ))
     })
 }
@@ -93,7 +93,7 @@ pub struct RunConfig {
     /// Threads of the run; 0 takes every core.
     pub threads: usize,
     /// How exact products of `f32` matrices are: a device of libtorch has the choice.
-    pub f32_matmul: F32Matmul,
+    pub float32_matmul_precision: Float32MatmulPrecision,
     /// Mixed precision: hidden states and products in `bf16`, weights and sums in `f32`; a device
     /// of libtorch has it.
     pub bf16: bool,
@@ -102,7 +102,7 @@ pub struct RunConfig {
 /// PyTorch's names for how exact products of `f32` matrices are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum F32Matmul {
+pub enum Float32MatmulPrecision {
     /// `f32` throughout.
     Highest,
     /// TF32 on GPUs that have it.
@@ -120,7 +120,7 @@ impl Default for ModelConfig {
     }
 }
 
-impl Default for WindowConfig {
+impl Default for FeatureConfig {
     fn default() -> Self {
         Self {
             max_seq_length: 384,
@@ -146,13 +146,13 @@ impl Default for RunConfig {
         Self {
             device: "auto".into(),
             threads: 0,
-            f32_matmul: F32Matmul::Highest,
+            float32_matmul_precision: Float32MatmulPrecision::Highest,
             bf16: false,
         }
     }
 }
 
-impl WindowConfig {
+impl FeatureConfig {
     /// As `squad-data` takes it.
     pub fn options(&self) -> squad_data::FeatureOptions {
         squad_data::FeatureOptions {

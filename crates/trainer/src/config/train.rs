@@ -11,18 +11,18 @@ pub struct TrainConfig {
     /// Keep only questions that have an answer.
     pub answerable_only: bool,
     /// Keep only the first so many questions (after `answerable_only`); 0 keeps all.
-    pub first: usize,
+    pub max_train_samples: usize,
     /// Train on this share of the questions, drawn at random from `seed`, and score on the rest
-    /// instead of on `dev.file`; 0 does not divide them.
-    pub split: f64,
+    /// instead of on `eval.file`; 0 does not divide them.
+    pub train_fraction: f64,
     /// Passes over the training questions.
-    pub epochs: u32,
+    pub num_train_epochs: u32,
     /// Stop after so many optimizer steps, which the schedule then ends at; 0 is all epochs.
     pub max_steps: u32,
     /// Windows in a batch.
-    pub batch_size: usize,
-    /// If not 0, batches are as many windows as have so many tokens together, whatever `batch_size`.
-    pub batch_tokens: usize,
+    pub per_device_train_batch_size: usize,
+    /// If not 0, batches are as many windows as have so many tokens together, whatever `per_device_train_batch_size`.
+    pub max_tokens_per_batch: usize,
     /// Batches whose gradients make one optimizer step.
     pub gradient_accumulation_steps: usize,
     /// The highest learning rate of the schedule.
@@ -49,21 +49,21 @@ pub struct TrainConfig {
     pub max_grad_norm: f64,
     /// Whether the model's dropout is on.
     pub dropout: bool,
-    /// Governs the new span head, the order of windows, dropout and `split`.
+    /// Governs the new span head, the order of windows, dropout and `train_fraction`.
     pub seed: u64,
     /// Stop after so many evaluations in a row that bring no better
-    /// `dev.metric_for_best_model`; 0 never stops early.
+    /// `eval.metric_for_best_model`; 0 never stops early.
     pub early_stopping_patience: u32,
 }
 
-/// `[dev]`
+/// `[eval]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct DevConfig {
+pub struct EvalConfig {
     /// A SQuAD file to be scored.
     pub file: PathBuf,
     /// Keep only the first so many questions; 0 keeps all.
-    pub first: usize,
+    pub max_eval_samples: usize,
     /// Score after every so many epochs; 0 only after the last.
     pub every_epochs: u32,
     /// Score besides after every so many optimizer steps; 0 does not.
@@ -83,10 +83,10 @@ pub struct CheckpointConfig {
     /// The same after every so many optimizer steps; 0 does not.
     pub every_steps: u32,
     /// How many of these are kept.
-    pub keep: usize,
+    pub save_total_limit: usize,
     /// Save the model alone after every so many epochs, for good, as
     /// `checkpoint-EPOCH-VALIDATION_LOSS`; 0 does not.
-    pub weights_every_epochs: u32,
+    pub export_every_epochs: u32,
 }
 
 /// Where a model's weights come from.
@@ -116,12 +116,12 @@ impl Default for TrainConfig {
         Self {
             files: Vec::new(),
             answerable_only: false,
-            first: 0,
-            split: 0.0,
-            epochs: 2,
+            max_train_samples: 0,
+            train_fraction: 0.0,
+            num_train_epochs: 2,
             max_steps: 0,
-            batch_size: 8,
-            batch_tokens: 0,
+            per_device_train_batch_size: 8,
+            max_tokens_per_batch: 0,
             gradient_accumulation_steps: 1,
             learning_rate: 5e-5,
             lr_scheduler_type: LrSchedulerType::Linear,
@@ -141,11 +141,11 @@ impl Default for TrainConfig {
     }
 }
 
-impl Default for DevConfig {
+impl Default for EvalConfig {
     fn default() -> Self {
         Self {
             file: PathBuf::new(),
-            first: 0,
+            max_eval_samples: 0,
             every_epochs: 1,
             every_steps: 0,
             metric_for_best_model: String::new(),
@@ -159,8 +159,8 @@ impl Default for CheckpointConfig {
         Self {
             every_epochs: 1,
             every_steps: 0,
-            keep: 1,
-            weights_every_epochs: 0,
+            save_total_limit: 1,
+            export_every_epochs: 0,
         }
     }
 }

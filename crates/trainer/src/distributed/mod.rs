@@ -103,7 +103,7 @@ pub(crate) fn engine(
     match config.strategy {
         Strategy::Fsdp => {
             let group = Arc::clone(group);
-            let shard = config.shard;
+            let shard = config.sharding_strategy;
             Box::new(FsdpEngine::new(
                 model,
                 optimizer,

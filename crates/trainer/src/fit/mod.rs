@@ -78,7 +78,7 @@ impl Fit<'_> {
             total_steps: self.plan.total_steps,
             step: self.state.step,
             features: self.train.features.len(),
-            epochs: self.config.train.epochs,
+            epochs: self.config.train.num_train_epochs,
         });
         let (mut stopped, mut checkpoint, mut ahead) = (false, None, None);
         while !self.plan.is_finished(&self.state) && !stopped {

@@ -99,7 +99,10 @@ impl Fit<'_> {
 
     /// Where it is asked for: whether all ranks made the same step.
     fn compare_ranks(&self) -> Result<(), Error> {
-        let (every, step) = (self.config.distributed.check_every_steps, self.state.step);
+        let (every, step) = (
+            self.config.distributed.verify_params_every_steps,
+            self.state.step,
+        );
         if every == 0 || !step.is_multiple_of(every) {
             return Ok(());
         }

@@ -92,9 +92,9 @@ impl Answers {
 /// The dev set as the run saw it. Where it is a file of its own, the training files are not needed.
 fn dev_questions(config: &Config) -> Result<Dataset, Error> {
     let mut config = config.clone();
-    if config.train.split == 0.0 {
-        config.train.files = vec![config.dev.file.clone()];
-        (config.train.answerable_only, config.train.first) = (false, 1);
+    if config.train.train_fraction == 0.0 {
+        config.train.files = vec![config.eval.file.clone()];
+        (config.train.answerable_only, config.train.max_train_samples) = (false, 1);
     }
     Ok(read_questions(&config)?.1)
 }

@@ -162,7 +162,10 @@ fn inspect_prints_the_contracts_keys() {
 #[test]
 fn predict_answers_with_slices_of_the_context() {
     let sandbox = Sandbox::new();
-    sandbox.train("run", &["train.epochs=1", "dev.first=1"]);
+    sandbox.train(
+        "run",
+        &["train.num_train_epochs=1", "eval.max_eval_samples=1"],
+    );
     let context = "Zoë walked 12 km over the “old” bridge, twice.";
     sandbox.write("context.txt", context);
     let arguments = [
@@ -211,7 +214,7 @@ fn predict_answers_with_slices_of_the_context() {
 #[test]
 fn a_run_prints_three_answers_and_what_to_try_next() {
     let sandbox = Sandbox::new();
-    let run = sandbox.command(&["--config=config.toml", "train.epochs=1"]);
+    let run = sandbox.command(&["--config=config.toml", "train.num_train_epochs=1"]);
     assert_eq!(run.code, Some(0), "{run:?}");
     assert_eq!(run.stdout.matches("\n  Q: ").count(), 3, "{}", run.stdout);
     for part in [
@@ -230,7 +233,7 @@ fn a_run_prints_three_answers_and_what_to_try_next() {
         assert!(run.stderr.contains(part), "{part} is not in {}", run.stderr);
     }
     // Another run gets a folder of its own.
-    let again = sandbox.command(&["train", "--config=config.toml", "train.epochs=1"]);
+    let again = sandbox.command(&["train", "--config=config.toml", "train.num_train_epochs=1"]);
     assert!(
         again.stderr.contains("results go to runs/config-2"),
         "{again:?}"

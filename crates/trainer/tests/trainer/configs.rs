@@ -7,14 +7,19 @@ use crate::support::workspace;
 #[test]
 fn every_configuration_of_the_repository_resolves() {
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(workspace("configs")).unwrap() {
+    let files = ["configs", "configs/reproductions"]
+        .into_iter()
+        .flat_map(|folder| std::fs::read_dir(workspace(folder)).unwrap());
+    for entry in files {
         let path = entry.unwrap().path();
         if path.is_dir() {
             continue;
         }
         let config = Config::resolve(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
-        let has_dev_file = config.dev.file != Path::new("");
-        assert!(!config.train.files.is_empty() && (has_dev_file || config.train.split > 0.0));
+        let has_eval_file = config.eval.file != Path::new("");
+        assert!(
+            !config.train.files.is_empty() && (has_eval_file || config.train.train_fraction > 0.0)
+        );
         names.push(path.file_name().unwrap().to_string_lossy().into_owned());
     }
     for name in [
@@ -37,7 +42,7 @@ fn every_configuration_of_the_repository_resolves() {
 #[test]
 fn the_quick_start_needs_nothing_that_is_not_in_the_repository() {
     let config = Config::resolve(&workspace("configs/quickstart.toml"), &[]).unwrap();
-    for file in config.train.files.iter().chain([&config.dev.file]) {
+    for file in config.train.files.iter().chain([&config.eval.file]) {
         assert!(
             workspace(&file.to_string_lossy()).is_file(),
             "{}",

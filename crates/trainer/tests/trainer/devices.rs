@@ -101,7 +101,7 @@ fn a_device_that_is_there_is_used() {
             "--config=config.toml",
             &run,
             "train.max_steps=1",
-            "dev.first=1",
+            "eval.max_eval_samples=1",
             &device,
         ];
         let finished = sandbox.command(&train);

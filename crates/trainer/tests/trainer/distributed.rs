@@ -13,28 +13,28 @@ use crate::tiny_model::TinyModel;
 
 /// Without dropout, and with an epsilon that does not make much of rounding: see `docs/distributed.md`.
 pub(crate) const EXACT: &[&str] = &[
-    "train.epochs=20",
+    "train.num_train_epochs=20",
     "train.max_steps=20",
     "train.learning_rate=3e-4",
-    "train.first=21",
+    "train.max_train_samples=21",
     "train.adam_epsilon=1e-4",
     "train.dropout=false",
     "train.weight_decay=0.1",
-    "dev.first=5",
-    "dev.every_epochs=0",
+    "eval.max_eval_samples=5",
+    "eval.every_epochs=0",
     "run.threads=1",
     "run.device=ndarray",
 ];
 
 pub(crate) const DDP: &[&str] = &[
     "distributed.strategy=ddp",
-    "distributed.check_every_steps=1",
+    "distributed.verify_params_every_steps=1",
 ];
 pub(crate) const FSDP: &[&str] = &["distributed.strategy=fsdp"];
 pub(crate) const GRAD_OP: &[&str] = &[
     "distributed.strategy=fsdp",
-    "distributed.shard=grad_op",
-    "distributed.check_every_steps=1",
+    "distributed.sharding_strategy=shard_grad_op",
+    "distributed.verify_params_every_steps=1",
 ];
 
 pub(crate) fn sandbox() -> Sandbox {
@@ -107,7 +107,13 @@ pub(crate) fn difference(sandbox: &Sandbox, run: &str, other: &str) -> f32 {
 
 /// Windows of the steps of an epoch: five batches of four and one of one, which leaves most ranks none.
 fn has_an_uneven_tail(sandbox: &Sandbox) {
-    let config = sandbox.config(&[EXACT, &["train.batch_size=4", "train.max_steps=6"]].concat());
+    let config = sandbox.config(
+        &[
+            EXACT,
+            &["train.per_device_train_batch_size=4", "train.max_steps=6"],
+        ]
+        .concat(),
+    );
     let mut windows = Vec::new();
     let trainer = Trainer::new(config).unwrap().run_dir(sandbox.path("tail"));
     let outcome = trainer.on_step(|step| windows.push(step.features)).fit();
@@ -125,8 +131,16 @@ fn equals_one_rank(strategy: &[&str]) {
     ] {
         let one = format!("one-{accumulation}");
         let more = [accumulation];
-        train(&sandbox, &one, 1, &[EXACT, &more, &["train.batch_size=4"]]);
-        for (ranks, batch_size) in [(2, "train.batch_size=2"), (4, "train.batch_size=1")] {
+        train(
+            &sandbox,
+            &one,
+            1,
+            &[EXACT, &more, &["train.per_device_train_batch_size=4"]],
+        );
+        for (ranks, batch_size) in [
+            (2, "train.per_device_train_batch_size=2"),
+            (4, "train.per_device_train_batch_size=1"),
+        ] {
             let run = format!("{ranks}-{accumulation}");
             train(
                 &sandbox,
@@ -155,7 +169,12 @@ fn equals_one_rank(strategy: &[&str]) {
             &sandbox,
             &other,
             2,
-            &[EXACT, &more, &["train.batch_size=3"], strategy],
+            &[
+                EXACT,
+                &more,
+                &["train.per_device_train_batch_size=3"],
+                strategy,
+            ],
         );
         let error = difference(&sandbox, &one, &other);
         assert!(error > 1e-4, "{error}");

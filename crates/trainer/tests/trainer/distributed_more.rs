@@ -33,11 +33,19 @@ fn frozen_units_stay_as_they_are() {
         equal(
             &sandbox,
             &more,
-            ["train.batch_size=4", "train.batch_size=2"],
+            [
+                "train.per_device_train_batch_size=4",
+                "train.per_device_train_batch_size=2",
+            ],
         );
         let layer = "bert.encoder.layer.0.output.dense.weight";
         let parameters = |run: &str| crate::distributed::parameters(&sandbox, run)[layer].clone();
-        train(&sandbox, "trained", 1, &[EXACT, &["train.batch_size=4"]]);
+        train(
+            &sandbox,
+            "trained",
+            1,
+            &[EXACT, &["train.per_device_train_batch_size=4"]],
+        );
         let frozen = parameters(&DDP.concat());
         assert_eq!(frozen, parameters("one"));
         assert_ne!(frozen, parameters("trained"));
@@ -49,7 +57,10 @@ fn batches_by_tokens_are_of_all_ranks_too() {
     equal(
         &sandbox(),
         &[],
-        ["train.batch_tokens=600", "train.batch_tokens=300"],
+        [
+            "train.max_tokens_per_batch=600",
+            "train.max_tokens_per_batch=300",
+        ],
     );
 }
 
@@ -79,7 +90,7 @@ fn each_rank_draws_its_own_masks() {
                 file,
                 format!("train.dropout={dropout}"),
                 "train.max_steps=3".into(),
-                "train.batch_size=1".into(),
+                "train.per_device_train_batch_size=1".into(),
             ]
         };
         let runs = [

@@ -14,7 +14,9 @@ fn refused(sandbox: &Sandbox, settings: [&[&str]; 2], resume: bool) -> Vec<Error
     let run = |group: Arc<dyn ProcessGroup>| -> Result<Outcome, Error> {
         let trainer = Trainer::new(sandbox.config(&[EXACT, settings[group.rank()]].concat()))?;
         let trainer = match resume {
-            true => trainer.resume(sandbox.path("run")).allow_changes(true),
+            true => trainer
+                .resume(sandbox.path("run"))
+                .allow_config_changes(true),
             false => trainer.run_dir(sandbox.path("run")),
         };
         trainer.group(group).fit()
@@ -120,29 +122,36 @@ fn a_loss_that_is_no_number_ends_all_ranks() {
 #[test]
 fn batches_of_another_size_are_not_gone_on_with() {
     let sandbox = sandbox();
-    let stop_at = ["train.batch_size=2", "checkpoints.every_steps=3"];
+    let stop_at = [
+        "train.per_device_train_batch_size=2",
+        "checkpoints.every_steps=3",
+    ];
     train(&sandbox, "run", 2, &[EXACT, DDP, &stop_at]);
-    let settings = [DDP, &["train.batch_size=4"]].concat();
+    let settings = [DDP, &["train.per_device_train_batch_size=4"]].concat();
     let errors = refused(&sandbox, [&settings, &settings], true);
     let told = [
-        "the run's batches had 4 windows in all",
-        "with 2 processes give train.batch_size=2 --allow-changes",
+        "the run's batches had 4 features in all",
+        "with 2 processes give train.per_device_train_batch_size=2 --allow-config-changes",
     ];
     one_line(&errors, 0, &told);
-    let trainer = Trainer::new(sandbox.config(&[EXACT, &["train.batch_size=8"]].concat())).unwrap();
+    let trainer =
+        Trainer::new(sandbox.config(&[EXACT, &["train.per_device_train_batch_size=8"]].concat()))
+            .unwrap();
     let error = trainer
         .resume(sandbox.path("run"))
-        .allow_changes(true)
+        .allow_config_changes(true)
         .fit()
         .unwrap_err();
     assert!(
-        error.to_string().contains("give train.batch_size=4"),
+        error
+            .to_string()
+            .contains("give train.per_device_train_batch_size=4"),
         "{error}"
     );
     let three = run_ranks(3, |group| {
-        let settings = [EXACT, DDP, &["train.batch_size=2"]].concat();
+        let settings = [EXACT, DDP, &["train.per_device_train_batch_size=2"]].concat();
         let trainer = Trainer::new(sandbox.config(&settings))?.resume(sandbox.path("run"));
-        trainer.allow_changes(true).group(group).fit()
+        trainer.allow_config_changes(true).group(group).fit()
     });
     let error = three[0].as_ref().unwrap_err().to_string();
     assert!(error.contains("3 processes cannot share evenly"), "{error}");
@@ -154,9 +163,9 @@ fn batches_of_another_size_are_not_gone_on_with() {
 fn ranks_that_part_are_noticed() {
     let sandbox = sandbox();
     for (every, step) in [(1, 2), (3, 3)] {
-        let check = format!("distributed.check_every_steps={every}");
+        let check = format!("distributed.verify_params_every_steps={every}");
         let run = |group| {
-            let settings = [EXACT, DDP, &["train.batch_size=2", &check]].concat();
+            let settings = [EXACT, DDP, &["train.per_device_train_batch_size=2", &check]].concat();
             let trainer = Trainer::new(sandbox.config(&settings))?;
             let folder = format!("every-{every}");
             trainer.run_dir(sandbox.path(&folder)).group(group).fit()

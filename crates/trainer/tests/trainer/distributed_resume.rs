@@ -9,7 +9,7 @@ use crate::distributed::{DDP, EXACT, FSDP, GRAD_OP, difference, run_ranks, sandb
 use crate::support::Sandbox;
 
 /// Three batches to a step, so that checkpoints lie within and at the end of epochs.
-const MORE: &[&str] = &["train.gradient_accumulation_steps=2", "dev.every_epochs=1"];
+const MORE: &[&str] = &["train.gradient_accumulation_steps=2", "eval.every_epochs=1"];
 
 /// Starts a run of two ranks and stops it at a step through the flag of one rank.
 fn stopped(sandbox: &Sandbox, run: &str, settings: &[&[&str]], (rank, at): (usize, u32)) -> u32 {
@@ -44,7 +44,7 @@ fn resume(
 ) -> Vec<Result<Outcome, Error>> {
     run_ranks(ranks, |group| {
         let trainer = Trainer::new(sandbox.config(&settings.concat()))?;
-        let trainer = trainer.resume(sandbox.path(run)).allow_changes(true);
+        let trainer = trainer.resume(sandbox.path(run)).allow_config_changes(true);
         trainer.group(group).fit()
     })
 }
@@ -66,16 +66,21 @@ fn what_two_ranks_saved_any_number_resumes() {
         ("fsdp", FSDP, GRAD_OP),
         ("grad_op", GRAD_OP, DDP),
     ] {
-        let two = [EXACT, MORE, strategy, &["train.batch_size=2"]];
+        let two = [
+            EXACT,
+            MORE,
+            strategy,
+            &["train.per_device_train_batch_size=2"],
+        ];
         let whole = format!("{name}-whole");
         train(&sandbox, &whole, 2, &two);
         let run = format!("{name}-stopped");
         assert_eq!(stopped(&sandbox, &run, &two, (0, 7)), 7);
         for (ranks, batch_size, strategy) in [
-            (1, "train.batch_size=4", strategy),
-            (2, "train.batch_size=2", strategy),
-            (4, "train.batch_size=1", strategy),
-            (4, "train.batch_size=1", others),
+            (1, "train.per_device_train_batch_size=4", strategy),
+            (2, "train.per_device_train_batch_size=2", strategy),
+            (4, "train.per_device_train_batch_size=1", strategy),
+            (4, "train.per_device_train_batch_size=1", others),
         ] {
             let resumed = format!("{name}-{ranks}-{}", strategy.concat());
             copy(&sandbox, &run, &resumed);
@@ -99,7 +104,12 @@ fn what_two_ranks_saved_any_number_resumes() {
             &sandbox,
             &other,
             2,
-            &[EXACT, MORE, strategy, &["train.batch_size=3"]],
+            &[
+                EXACT,
+                MORE,
+                strategy,
+                &["train.per_device_train_batch_size=3"],
+            ],
         );
         assert!(difference(&sandbox, &whole, &other) > 1e-4);
     }
@@ -114,7 +124,7 @@ fn a_run_with_dropout_is_the_same_again_and_when_resumed() {
             EXACT,
             MORE,
             strategy,
-            &["train.batch_size=2", "train.dropout=true"],
+            &["train.per_device_train_batch_size=2", "train.dropout=true"],
         ];
         let [first, again, resumed, other] =
             ["first", "again", "resumed", "other"].map(|run| format!("{name}-{run}"));
@@ -156,7 +166,7 @@ impl Observer for StopInEvaluation {
 #[test]
 fn stopped_in_an_evaluation_it_makes_that_evaluation_when_it_goes_on() {
     let sandbox = sandbox();
-    let settings = [EXACT, MORE, DDP, &["train.batch_size=2"]];
+    let settings = [EXACT, MORE, DDP, &["train.per_device_train_batch_size=2"]];
     train(&sandbox, "whole", 2, &settings);
     let outcomes = run_ranks(2, |group| {
         let trainer =

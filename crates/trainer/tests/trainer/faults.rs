@@ -9,8 +9,8 @@ use crate::support::{Sandbox, skip, wait_for};
 const LONG: &[&str] = &[
     "--config=config.toml",
     "--run-dir=run",
-    "train.epochs=500",
-    "dev.first=2",
+    "train.num_train_epochs=500",
+    "eval.max_eval_samples=2",
 ];
 
 /// The exit status, and the last line of standard error.
@@ -59,7 +59,11 @@ fn a_dataset_that_vanishes_is_not_missed_until_the_run_is_resumed() {
     for file in ["train.json", "dev.json"] {
         std::fs::rename(sandbox.path(&format!("gone-{file}")), sandbox.path(file)).unwrap();
     }
-    let shorter = ["--resume=run", "--allow-changes", "train.epochs=1"];
+    let shorter = [
+        "--resume=run",
+        "--allow-config-changes",
+        "train.num_train_epochs=1",
+    ];
     assert_eq!(sandbox.command(&shorter).code, Some(0));
 }
 
@@ -106,7 +110,7 @@ fn on_a_disk_of_its_own(sandbox: &Sandbox, script: &str) -> Option<std::process:
 #[cfg(target_os = "linux")]
 fn a_full_disk_in_the_middle_of_a_checkpoint_loses_no_earlier_one() {
     let sandbox = Sandbox::new();
-    let settings = "--config=config.toml train.epochs=2 checkpoints.every_steps=2 dev.first=2";
+    let settings = "--config=config.toml train.num_train_epochs=2 checkpoints.every_steps=2 eval.max_eval_samples=2";
     let script = format!(
         "mount -t tmpfs -o size=64m tmpfs disk
         $TRAINER {settings} train.max_steps=2 --run-dir=disk/measure
@@ -143,7 +147,7 @@ fn a_full_disk_in_the_middle_of_a_checkpoint_loses_no_earlier_one() {
 fn a_folder_that_becomes_read_only_keeps_the_last_checkpoint() {
     let sandbox = Sandbox::new();
     let script = "mount -t tmpfs tmpfs disk
-        $TRAINER --config=config.toml --run-dir=disk/run train.epochs=500 dev.first=2 \
+        $TRAINER --config=config.toml --run-dir=disk/run train.num_train_epochs=500 eval.max_eval_samples=2 \
             checkpoints.every_steps=1 2>told &
         checkpoints=disk/run/checkpoints
         until ls $checkpoints 2>/dev/null | grep -q step; do sleep 0.01; done
@@ -153,7 +157,7 @@ fn a_folder_that_becomes_read_only_keeps_the_last_checkpoint() {
         code=0; wait $! || code=$?
         echo $code >code
         umount $checkpoints
-        $TRAINER --resume=disk/run --allow-changes train.epochs=1 2>resumed";
+        $TRAINER --resume=disk/run --allow-config-changes train.num_train_epochs=1 2>resumed";
     let Some(output) = on_a_disk_of_its_own(&sandbox, script) else {
         return;
     };
@@ -183,7 +187,14 @@ fn a_clock_that_goes_backwards_changes_nothing() {
         return skip("libfaketime is not installed");
     };
     let sandbox = Sandbox::new();
-    let arguments = |run| ["--config=config.toml", run, "train.epochs=2", "dev.first=2"];
+    let arguments = |run| {
+        [
+            "--config=config.toml",
+            run,
+            "train.num_train_epochs=2",
+            "eval.max_eval_samples=2",
+        ]
+    };
     let plain = sandbox.command(&arguments("--run-dir=plain"));
     assert_eq!(plain.code, Some(0), "{plain:?}");
     let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));

@@ -84,7 +84,7 @@ fn every_parameter_gets_a_gradient_and_moves() {
     } = Pretrained::load(&sandbox.path("encoder"), 0, &device).unwrap();
     let dataset = Dataset::read(&sandbox.path("eight.json")).unwrap();
     let config = Config::default();
-    let questions = Questions::new(dataset, &companions.tokenizer, &config.windows).unwrap();
+    let questions = Questions::new(dataset, &companions.tokenizer, &config.features).unwrap();
     let batch = PackedBatch::new(&questions.features, &[0, 1, 2, 3]);
     let dropout = DropoutSeed {
         seed: 0,

@@ -132,8 +132,8 @@ fn a_full_disk_leaves_nothing_half_written() {
     let arguments = [
         "--config=config.toml",
         "--run-dir=run",
-        "dev.first=1",
-        "train.batch_size=1",
+        "eval.max_eval_samples=1",
+        "train.per_device_train_batch_size=1",
     ];
     with_little_space(&sandbox, 0, &arguments).mistake(&["run: cannot write into the run folder"]);
     assert!(!sandbox.path("run").exists());
@@ -161,7 +161,11 @@ fn a_full_disk_leaves_nothing_half_written() {
     // ends where its own figures find no room.
     let arguments = arguments.map(|argument| argument.replace("=run", "=events"));
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let finished = with_little_space(&sandbox, 8, &[&arguments[..], &["train.epochs=3"]].concat());
+    let finished = with_little_space(
+        &sandbox,
+        8,
+        &[&arguments[..], &["train.num_train_epochs=3"]].concat(),
+    );
     assert_eq!(finished.code, Some(2), "{finished:?}");
     assert_eq!(
         finished

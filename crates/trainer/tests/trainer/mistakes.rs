@@ -4,7 +4,11 @@ use crate::support::{Finished, Sandbox};
 
 /// Trains into the folder `run`, which a mistake must not leave behind.
 pub(crate) fn train(sandbox: &Sandbox, settings: &[&str]) -> Finished {
-    let arguments = ["--config=config.toml", "--run-dir=run", "train.epochs=1"];
+    let arguments = [
+        "--config=config.toml",
+        "--run-dir=run",
+        "train.num_train_epochs=1",
+    ];
     let finished = sandbox.command(&[&arguments, settings].concat());
     assert!(!sandbox.path("run").exists(), "{finished:?}");
     finished
@@ -20,17 +24,17 @@ fn in_the_configuration() {
     sandbox
         .command(&["--config=none.toml"])
         .mistake(&["none.toml", "configs/"]);
-    sandbox.write("broken.toml", "[train]\nepochs = 1\nseed = = 2\n");
+    sandbox.write("broken.toml", "[train]\nnum_train_epochs = 1\nseed = = 2\n");
     sandbox
         .command(&["--config=broken.toml"])
         .mistake(&["broken.toml", "line 3"]);
     train(&sandbox, &["run.device=cuda:7"]).mistake(&["cuda:7", "ndarray"]);
     train(&sandbox, &["--device=cuda:7"]).mistake(&["cuda:7", "ndarray"]);
-    train(&sandbox, &["train.epochs=0"]).mistake(&["train.epochs"]);
-    train(&sandbox, &["train.first=-1"]).mistake(&["train.first"]);
-    let too_long = ["windows.max_seq_length=385"];
+    train(&sandbox, &["train.num_train_epochs=0"]).mistake(&["train.num_train_epochs"]);
+    train(&sandbox, &["train.max_train_samples=-1"]).mistake(&["train.max_train_samples"]);
+    let too_long = ["features.max_seq_length=385"];
     train(&sandbox, &too_long).mistake(&["max_seq_length 385", "384 positions"]);
-    let overlap = ["windows.max_seq_length=100"];
+    let overlap = ["features.max_seq_length=100"];
     train(&sandbox, &overlap).mistake(&["doc_stride = 128"]);
 }
 
@@ -39,7 +43,7 @@ fn all_complaints_about_a_configuration_come_at_once() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "wrong.toml",
-        "[train]\nepoch = 3\nbatch_size = \"8\"\n[modell]\nsource = \"x\"\n",
+        "[train]\nepoch = 3\nper_device_train_batch_size = \"8\"\n[modell]\nsource = \"x\"\n",
     );
     let finished = sandbox.command(&["--config=wrong.toml", "train.lr=1", "--run-dir=run"]);
     assert_eq!(
@@ -48,12 +52,12 @@ fn all_complaints_about_a_configuration_come_at_once() {
         "{finished:?}"
     );
     for part in [
-        "train.epoch ",
-        "train.batch_size",
+        "train.epoch (did you mean train.num_train_epochs?)",
+        "train.per_device_train_batch_size",
         "modell",
         "train.lr",
         "train.files",
-        "dev.file",
+        "eval.file",
     ] {
         assert!(
             finished.stderr.contains(part),
@@ -98,7 +102,7 @@ fn in_a_dataset() {
         sandbox.write(name, &text);
         let files = format!("train.files={name}");
         train(&sandbox, &[&files]).mistake(parts);
-        let file = format!("dev.file={name}");
+        let file = format!("eval.file={name}");
         train(&sandbox, &[&file]).mistake(parts);
         let inspected = sandbox.command(&["inspect", "--tokenizer=encoder", "--dataset", name]);
         inspected.mistake(parts);

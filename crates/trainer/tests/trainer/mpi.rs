@@ -8,12 +8,12 @@ use crate::support::{Sandbox, wait_for};
 
 /// A run that is long enough to be hit, with a checkpoint after every second step, and dropout.
 pub(crate) const LONG: &[&str] = &[
-    "train.epochs=8",
-    "train.batch_size=2",
-    "train.first=21",
+    "train.num_train_epochs=8",
+    "train.per_device_train_batch_size=2",
+    "train.max_train_samples=21",
     "train.learning_rate=3e-4",
-    "dev.first=5",
-    "dev.every_epochs=2",
+    "eval.max_eval_samples=5",
+    "eval.every_epochs=2",
     "checkpoints.every_steps=2",
     "run.threads=1",
     "run.device=ndarray",
@@ -59,7 +59,7 @@ fn processes_do_what_threads_do() {
         let settings = [
             EXACT,
             strategy,
-            &["train.dropout=true", "train.batch_size=2"],
+            &["train.dropout=true", "train.per_device_train_batch_size=2"],
         ];
         train(&sandbox, &threads, 2, &settings);
         let folder = format!("--run-dir={run}");
@@ -137,11 +137,17 @@ fn another_number_of_ranks_needs_another_batch_size() {
     let sandbox = sandbox();
     whole(&sandbox, DDP);
     let ended = launch(&sandbox, 4, &["--resume=whole"]).end();
-    ended.mistake(&["with 4 processes give train.batch_size=1 --allow-changes"]);
+    ended.mistake(&[
+        "with 4 processes give train.per_device_train_batch_size=1 --allow-config-changes",
+    ]);
     let ended = launch(
         &sandbox,
         4,
-        &["--resume=whole", "train.batch_size=1", "--allow-changes"],
+        &[
+            "--resume=whole",
+            "train.per_device_train_batch_size=1",
+            "--allow-config-changes",
+        ],
     )
     .end();
     assert_eq!(ended.code, Some(0), "{ended:?}");

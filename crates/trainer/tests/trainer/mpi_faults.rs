@@ -75,7 +75,10 @@ fn a_rank_without_memory_ends_all_and_the_run_goes_on() {
     let small = launch(
         &sandbox,
         2,
-        &arguments("--run-dir=small", &[LONG, DDP, &["train.epochs=100"]]),
+        &arguments(
+            "--run-dir=small",
+            &[LONG, DDP, &["train.num_train_epochs=100"]],
+        ),
     );
     let status = format!("/proc/{}/status", small.rank(1));
     wait_for("line", || sandbox.reports("small") >= 2);
@@ -87,7 +90,14 @@ fn a_rank_without_memory_ends_all_and_the_run_goes_on() {
     let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
     small.signal("TERM");
     small.end();
-    let settings = [LONG, DDP, &["train.batch_size=12", "train.epochs=24"]];
+    let settings = [
+        LONG,
+        DDP,
+        &[
+            "train.per_device_train_batch_size=12",
+            "train.num_train_epochs=24",
+        ],
+    ];
     let ended = launch(&sandbox, 2, &arguments("--run-dir=whole", &settings)).end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let launched = launch(&sandbox, 2, &arguments("--run-dir=run", &settings));
@@ -162,7 +172,10 @@ fn a_node_that_is_cut_off_ends_all_and_the_run_goes_on() {
         return;
     };
     let sandbox = sandbox();
-    let one = ["train.batch_size=1", "train.epochs=8"];
+    let one = [
+        "train.per_device_train_batch_size=1",
+        "train.num_train_epochs=8",
+    ];
     let settings = [LONG, DDP, &one];
     let ended = launch(&sandbox, 4, &arguments("--run-dir=whole", &settings)).end();
     assert_eq!(ended.code, Some(0), "{ended:?}");

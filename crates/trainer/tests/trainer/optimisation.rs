@@ -36,10 +36,10 @@ fn largest_of_all(a: &Weights, b: &Weights) -> f32 {
 /// A run's weights; the settings come after the common ones.
 fn trained(sandbox: &Sandbox, run: &str, settings: &[&str]) -> Weights {
     const COMMON: &[&str] = &[
-        "train.epochs=1",
+        "train.num_train_epochs=1",
         "train.learning_rate=1e-2",
         "train.dropout=false",
-        "dev.first=1",
+        "eval.max_eval_samples=1",
     ];
     sandbox.train(run, &[COMMON, settings].concat());
     weights(&sandbox.path(run).join("model"))
@@ -65,17 +65,23 @@ fn accumulated_batches_are_one_batch() {
         )
     };
     // 24 windows: the last step of an epoch has 4 of them.
-    let whole = run("whole", &["train.batch_size=10"]);
+    let whole = run("whole", &["train.per_device_train_batch_size=10"]);
     let accumulated = run(
         "accumulated",
-        &["train.batch_size=5", "train.gradient_accumulation_steps=2"],
+        &[
+            "train.per_device_train_batch_size=5",
+            "train.gradient_accumulation_steps=2",
+        ],
     );
     let difference = largest_of_all(&whole, &accumulated);
     assert!(difference < 1e-6, "{difference}");
     let steps = |run: &str| sandbox.json(&format!("{run}/metrics.json"))["steps"].clone();
     assert_eq!((steps("whole"), steps("accumulated")), (3.into(), 3.into()));
     // Smaller batches without accumulation are another training.
-    let difference = largest_of_all(&whole, &run("other", &["train.batch_size=5"]));
+    let difference = largest_of_all(
+        &whole,
+        &run("other", &["train.per_device_train_batch_size=5"]),
+    );
     assert!(difference > 1e-4, "{difference}");
 }
 
@@ -143,12 +149,12 @@ fn lower_layers_learn_more_slowly() {
 fn a_run_that_gets_no_better_stops_and_keeps_the_best() {
     let sandbox = Sandbox::new();
     let settings = [
-        "train.epochs=9",
+        "train.num_train_epochs=9",
         "train.learning_rate=1e-30",
         "train.early_stopping_patience=2",
-        "dev.metric_for_best_model=f1",
-        "dev.load_best_model_at_end=true",
-        "checkpoints.weights_every_epochs=2",
+        "eval.metric_for_best_model=f1",
+        "eval.load_best_model_at_end=true",
+        "checkpoints.export_every_epochs=2",
     ];
     let trained = sandbox.train("run", &settings);
     assert_eq!(trained.metrics["steps"], 3 * 3);
@@ -174,12 +180,12 @@ fn a_run_that_gets_no_better_stops_and_keeps_the_best() {
 fn the_best_model_is_not_the_last() {
     let sandbox = Sandbox::new();
     let settings = [
-        "train.epochs=4",
+        "train.num_train_epochs=4",
         "train.learning_rate=2e2",
         "train.lr_scheduler_type=constant",
         "train.max_grad_norm=0",
-        "dev.metric_for_best_model=loss",
-        "dev.load_best_model_at_end=true",
+        "eval.metric_for_best_model=loss",
+        "eval.load_best_model_at_end=true",
     ];
     let trained = sandbox.train("run", &settings);
     let best = &trained.metrics["best"];
@@ -197,7 +203,7 @@ fn a_loss_that_is_no_number_stops_the_run_before_it_gets_into_the_weights() {
     let settings = [
         "train.learning_rate=1e30",
         "train.warmup_ratio=0",
-        "train.batch_size=4",
+        "train.per_device_train_batch_size=4",
         "checkpoints.every_steps=1",
     ];
     let config = sandbox.config(&settings);
@@ -234,8 +240,8 @@ fn what_is_compared_must_be_a_figure_of_the_evaluation() {
         "--config=config.toml",
         "--run-dir=run",
         "train.max_steps=1",
-        "dev.first=1",
-        "dev.metric_for_best_model=f2",
+        "eval.max_eval_samples=1",
+        "eval.metric_for_best_model=f2",
     ]);
     run.mistake(&["no such figure", "exact_match", "f1", "loss"]);
     assert!(!sandbox.path("run").exists());

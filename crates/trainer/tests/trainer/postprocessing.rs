@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 use squad_data::{Dataset, Example, Feature, QaTokenizer};
-use trainer::{AnswerConfig, Evaluation, Questions, WindowConfig, evaluate_logits};
+use trainer::{AnswerConfig, Evaluation, FeatureConfig, Questions, evaluate_logits};
 
 use crate::real_data::shared;
 use crate::support::workspace;
@@ -65,10 +65,10 @@ fn logits_of(questions: &Questions) -> Vec<[Vec<f32>; 2]> {
 fn sample() -> Questions {
     let dataset = Dataset::read(&workspace("datasets/sample/dev.json")).unwrap();
     let tokenizer = workspace("crates/squad-data/tests/fixtures/tokenizer.json");
-    let windows = WindowConfig {
+    let windows = FeatureConfig {
         max_seq_length: 160,
         doc_stride: 32,
-        ..WindowConfig::default()
+        ..FeatureConfig::default()
     };
     Questions::new(
         dataset,
@@ -211,7 +211,7 @@ fn time_of_postprocessing() {
     .map(|path| shared(path).expect("the real data is there"));
     let tokenizer = QaTokenizer::from_file(Path::new(&tokenizer)).unwrap();
     let dataset = Dataset::read(Path::new(&dev)).unwrap();
-    let questions = Questions::new(dataset, &tokenizer, &WindowConfig::default()).unwrap();
+    let questions = Questions::new(dataset, &tokenizer, &FeatureConfig::default()).unwrap();
     let logits = read_logits(&folder.join("logits.f32"), &questions.features);
     let out = tempfile::tempdir().unwrap();
     let mut evaluation = None;

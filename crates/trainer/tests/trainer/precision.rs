@@ -1,4 +1,4 @@
-//! `run.f32_matmul` and `run.bf16`.
+//! `run.float32_matmul_precision` and `run.bf16`.
 
 use crate::support::Sandbox;
 
@@ -7,8 +7,8 @@ fn ndarray_has_f32_only_and_says_so() {
     let sandbox = Sandbox::new();
     for setting in [
         "run.bf16=true",
-        "run.f32_matmul=high",
-        "run.f32_matmul=medium",
+        "run.float32_matmul_precision=high",
+        "run.float32_matmul_precision=medium",
     ] {
         let arguments = [
             "--config=config.toml",
@@ -25,7 +25,7 @@ fn ndarray_has_f32_only_and_says_so() {
     let arguments = ["--config=config.toml", "--run-dir=run", "--device=ndarray"];
     let arguments = [
         &arguments,
-        &["run.f32_matmul=highest", "train.max_steps=1"][..],
+        &["run.float32_matmul_precision=highest", "train.max_steps=1"][..],
     ]
     .concat();
     assert_eq!(sandbox.command(&arguments).code, Some(0));
@@ -41,7 +41,7 @@ mod libtorch {
         "train.max_steps=4",
         "train.learning_rate=1e-3",
         "train.warmup_ratio=0",
-        "dev.first=1",
+        "eval.max_eval_samples=1",
         "checkpoints.every_steps=4",
     ];
 
@@ -71,7 +71,7 @@ mod libtorch {
             .any(|flag| processor.contains(flag));
         if !has {
             eprintln!(
-                "SKIPPED: this processor has no bf16: run.f32_matmul = \"medium\" changes nothing here"
+                "SKIPPED: this processor has no bf16: run.float32_matmul_precision = \"medium\" changes nothing here"
             );
         }
         has
@@ -98,7 +98,7 @@ mod libtorch {
             ..Default::default()
         });
         let highest = losses(&sandbox, "highest", &[]);
-        let medium = losses(&sandbox, "medium", &["run.f32_matmul=medium"]);
+        let medium = losses(&sandbox, "medium", &["run.float32_matmul_precision=medium"]);
         let again = losses(&sandbox, "again", &[]);
         assert_eq!(highest, again);
         let bf16 = losses(&sandbox, "bf16", &["run.bf16=true"]);

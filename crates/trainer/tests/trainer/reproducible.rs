@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, ffi::OsString};
 
 use crate::support::{Sandbox, wait_for};
 
-const SETTINGS: &[&str] = &["train.epochs=1", "train.learning_rate=1e-3", "dev.first=2"];
+const SETTINGS: &[&str] = &[
+    "train.num_train_epochs=1",
+    "train.learning_rate=1e-3",
+    "eval.max_eval_samples=2",
+];
 
 #[test]
 fn the_seed_and_nothing_else_decides() {
@@ -82,8 +86,8 @@ fn one_thread_is_one_thread() {
         let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_trainer"))
             .args([
                 "--config=config.toml",
-                "train.epochs=1000",
-                "dev.every_epochs=0",
+                "train.num_train_epochs=1000",
+                "eval.every_epochs=0",
             ])
             .args([
                 format!("--run-dir={threads}"),

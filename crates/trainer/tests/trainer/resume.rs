@@ -11,12 +11,12 @@ use crate::support::{Sandbox, wait_for};
 /// Two epochs of five batches in three steps each: accumulation with a tail, dropout, everything
 /// that a checkpoint has to bring back.
 pub(crate) const SETTINGS: &[&str] = &[
-    "train.epochs=2",
+    "train.num_train_epochs=2",
     "train.learning_rate=1e-3",
-    "train.batch_size=5",
+    "train.per_device_train_batch_size=5",
     "train.gradient_accumulation_steps=2",
-    "dev.first=4",
-    "dev.metric_for_best_model=f1",
+    "eval.max_eval_samples=4",
+    "eval.metric_for_best_model=f1",
     "run.threads=1",
 ];
 
@@ -103,7 +103,7 @@ impl Observer for StopInEvaluation {
 #[test]
 fn stopped_in_an_evaluation_it_makes_that_evaluation_when_it_goes_on() {
     let sandbox = Sandbox::new();
-    let settings = [SETTINGS, &["dev.every_steps=2"]].concat();
+    let settings = [SETTINGS, &["eval.every_steps=2"]].concat();
     sandbox.train("whole", &settings);
     // In the middle of an epoch, at its end, and at the run's.
     for after in [2, 3, 6] {
@@ -132,7 +132,7 @@ fn stopped_in_an_evaluation_it_makes_that_evaluation_when_it_goes_on() {
 }
 
 /// Long enough to be hit, with a checkpoint after every second step.
-const LONG: &[&str] = &["train.epochs=6", "checkpoints.every_steps=2"];
+const LONG: &[&str] = &["train.num_train_epochs=6", "checkpoints.every_steps=2"];
 
 #[test]
 #[cfg(unix)]
@@ -168,7 +168,7 @@ fn killed_at_any_moment_it_goes_on_as_if_nothing_had_been() {
 #[cfg(unix)]
 fn a_signal_ends_the_step_writes_a_checkpoint_and_exits_with_75() {
     let sandbox = Sandbox::new();
-    let settings = [SETTINGS, &["train.epochs=200"]].concat();
+    let settings = [SETTINGS, &["train.num_train_epochs=200"]].concat();
     for signal in ["TERM", "INT", "USR1"] {
         let run = format!("run-{signal}");
         let folder = format!("--run-dir={run}");
@@ -191,7 +191,10 @@ fn a_signal_ends_the_step_writes_a_checkpoint_and_exits_with_75() {
 #[test]
 fn a_damaged_checkpoint_costs_the_steps_since_the_one_before() {
     let sandbox = Sandbox::new();
-    let keep = ["checkpoints.every_steps=1", "checkpoints.keep=2"];
+    let keep = [
+        "checkpoints.every_steps=1",
+        "checkpoints.save_total_limit=2",
+    ];
     let settings = [SETTINGS, &keep[..]].concat();
     sandbox.train("run", &settings);
     let names: Vec<String> = sandbox

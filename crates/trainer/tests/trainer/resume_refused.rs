@@ -24,18 +24,18 @@ fn a_changed_configuration_is_told_setting_by_setting() {
     let sandbox = Sandbox::new();
     stopped(&sandbox, "run", 1);
     let resume = |more: &[&str]| sandbox.command(&[&["--resume=run"], more].concat());
-    let changes = ["train.learning_rate=2e-3", "dev.first=2"];
+    let changes = ["train.learning_rate=2e-3", "eval.max_eval_samples=2"];
     let refused = resume(&changes);
     assert_eq!(refused.code, Some(2), "{refused:?}");
     for part in [
-        "--allow-changes",
+        "--allow-config-changes",
         "train.learning_rate: 0.001 -> 0.002",
-        "dev.first: 4 -> 2",
+        "eval.max_eval_samples: 4 -> 2",
     ] {
         assert!(refused.stderr.contains(part), "{refused:?}");
     }
     assert_eq!(refused.stderr.lines().count(), 3, "{refused:?}");
-    let allowed = resume(&[&["--allow-changes"], &changes[..]].concat());
+    let allowed = resume(&[&["--allow-config-changes"], &changes[..]].concat());
     assert_eq!(allowed.code, Some(0), "{allowed:?}");
     let config = sandbox.text("run/config.toml");
     assert!(config.contains("learning_rate = 0.002"), "{config}");

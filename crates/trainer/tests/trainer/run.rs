@@ -6,12 +6,12 @@ use trainer::Config;
 use crate::support::Sandbox;
 
 const SETTINGS: &[&str] = &[
-    "train.epochs=2",
+    "train.num_train_epochs=2",
     "train.learning_rate=1e-3",
     "train.warmup_ratio=0.25",
-    "train.batch_size=5",
-    "windows.max_seq_length=256",
-    "windows.doc_stride=64",
+    "train.per_device_train_batch_size=5",
+    "features.max_seq_length=256",
+    "features.doc_stride=64",
 ];
 
 #[test]
@@ -228,8 +228,8 @@ fn eight_questions_can_be_learnt_by_heart() {
         "run",
         &[
             &format!("train.files={}", eight.display()),
-            &format!("dev.file={}", eight.display()),
-            "train.epochs=150",
+            &format!("eval.file={}", eight.display()),
+            "train.num_train_epochs=150",
             "train.learning_rate=3e-3",
             "train.weight_decay=0",
             "train.dropout=false",

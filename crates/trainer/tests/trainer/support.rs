@@ -38,7 +38,7 @@ impl Sandbox {
         sandbox.slice("dev.json", "dev.json", 8, |_| true);
         sandbox.slice("train.json", "eight.json", 8, answerable);
         let config = format!(
-            "model.source = {:?}\ntrain.files = [{:?}]\ndev.file = {:?}\n",
+            "model.source = {:?}\ntrain.files = [{:?}]\neval.file = {:?}\n",
             sandbox.path("encoder"),
             sandbox.path("train.json"),
             sandbox.path("dev.json")

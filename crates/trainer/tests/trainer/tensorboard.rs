@@ -41,7 +41,7 @@ fn python() -> Option<String> {
 #[test]
 fn tensorboard_reads_every_point_at_its_place() {
     let sandbox = Sandbox::new();
-    sandbox.train("run", &["train.epochs=2"]);
+    sandbox.train("run", &["train.num_train_epochs=2"]);
     let Some(python) = python() else { return };
     let read = read(&python, &sandbox.path("run/tensorboard"));
 
@@ -94,8 +94,8 @@ fn events_that_cannot_be_written_cost_one_warning() {
     let finished = sandbox.command(&[
         "--config=config.toml",
         "--run-dir=run",
-        "train.epochs=1",
-        "dev.first=2",
+        "train.num_train_epochs=1",
+        "eval.max_eval_samples=2",
     ]);
     assert_eq!(finished.code, Some(0), "{finished:?}");
     let warnings: Vec<_> = finished

@@ -7,16 +7,16 @@ use crate::support::Sandbox;
 #[test]
 fn keys_become_options() {
     let sandbox = Sandbox::new();
-    let usual = sandbox.config(&[]).windows.options();
+    let usual = sandbox.config(&[]).features.options();
     assert_eq!(usual, FeatureOptions::default());
-    let settings = ["windows.stride=step", "windows.max_query_length=64"];
+    let settings = ["features.stride=step", "features.max_query_length=64"];
     let expected = FeatureOptions {
         stride: StrideKind::Step,
         max_query_length: Some(64),
         ..usual
     };
     let config = sandbox.config(&settings);
-    assert_eq!(config.windows.options(), expected);
+    assert_eq!(config.features.options(), expected);
     assert!(config.to_toml().contains("stride = \"step\""));
 }
 
@@ -25,17 +25,21 @@ fn mistakes_are_named() {
     let sandbox = Sandbox::new();
     let train =
         |setting: &str| sandbox.command(&["--config=config.toml", "--run-dir=run", setting]);
-    train("windows.stride=steps").mistake(&["windows.stride", "\"overlap\" or \"step\"", "steps"]);
-    train("windows.stride=1").mistake(&["windows.stride", "string"]);
-    let step = "windows.stride=step";
+    train("features.stride=steps").mistake(&[
+        "features.stride",
+        "\"overlap\" or \"step\"",
+        "steps",
+    ]);
+    train("features.stride=1").mistake(&["features.stride", "string"]);
+    let step = "features.stride=step";
     let zero = [
         "--config=config.toml",
         "--run-dir=run",
         step,
-        "windows.doc_stride=0",
+        "features.doc_stride=0",
     ];
     sandbox.command(&zero).mistake(&["doc_stride = 0", "step"]);
-    train("windows.max_query_length=1").mistake(&["max_query_length is 1"]);
+    train("features.max_query_length=1").mistake(&["max_query_length is 1"]);
     let inspect = ["inspect", "--tokenizer=encoder", "--dataset=train.json"];
     let inspect = |more: &[&str]| sandbox.command(&[&inspect, more].concat());
     inspect(&["--stride=step", "--doc-stride=381"]).mistake(&["doc_stride = 381", "380 tokens"]);

@@ -95,7 +95,7 @@ impl Place {
             format!("model.source={model}"),
             format!("model.init={init}"),
             format!("train.files={questions}"),
-            format!("dev.file={questions}"),
+            format!("eval.file={questions}"),
         ]
     }
 

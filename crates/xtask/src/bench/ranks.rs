@@ -17,7 +17,10 @@ pub(super) const WAYS: [(&str, &[&str]); 3] = [
     ("ddp", &["distributed.strategy=ddp"]),
     (
         "fsdp, grad_op",
-        &["distributed.strategy=fsdp", "distributed.shard=grad_op"],
+        &[
+            "distributed.strategy=fsdp",
+            "distributed.sharding_strategy=shard_grad_op",
+        ],
     ),
     ("fsdp, full", &["distributed.strategy=fsdp"]),
 ];
@@ -25,12 +28,12 @@ pub(super) const WAYS: [(&str, &[&str]); 3] = [
 /// Short windows, one to a process, so that there is little beside the model; no checkpoint, which needs it whole.
 const SETTINGS: [&str; 9] = [
     "model.init=random",
-    "windows.max_seq_length=64",
-    "windows.doc_stride=16",
-    "train.batch_size=1",
+    "features.max_seq_length=64",
+    "features.doc_stride=16",
+    "train.per_device_train_batch_size=1",
     "train.max_steps=4",
-    "train.first=40",
-    "dev.first=2",
+    "train.max_train_samples=40",
+    "eval.max_eval_samples=2",
     "checkpoints.every_epochs=0",
     "run.threads=1",
 ];

@@ -131,11 +131,14 @@ fn measure(row: &Row, place: &Place, options: &Options) -> Result<Run, String> {
 
 fn settings(row: &Row, place: &Place, options: &Options) -> Vec<String> {
     let mut settings = Vec::from(place.settings());
-    settings.push(format!("train.batch_size={}", options.batch));
+    settings.push(format!(
+        "train.per_device_train_batch_size={}",
+        options.batch
+    ));
     settings.push(format!("train.max_steps={STEPS}"));
     let fixed = [
-        "dev.first=1",
-        "dev.every_epochs=0",
+        "eval.max_eval_samples=1",
+        "eval.every_epochs=0",
         "checkpoints.every_epochs=0",
         "run.device=ndarray",
         "run.threads=1",

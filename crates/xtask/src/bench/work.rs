@@ -46,13 +46,13 @@ fn train(device: &str, side: &Side, place: &Place, options: &Options) -> Result<
     let run_dir = place.scratch.join("run");
     let precision = if side.medium { "medium" } else { "highest" };
     let settings = [
-        format!("train.batch_size={}", options.batch),
+        format!("train.per_device_train_batch_size={}", options.batch),
         format!("train.max_steps={}", options.steps),
-        format!("windows.max_seq_length={}", options.max_length),
-        format!("windows.doc_stride={}", options.stride),
+        format!("features.max_seq_length={}", options.max_length),
+        format!("features.doc_stride={}", options.stride),
         format!("run.device={device}"),
         format!("run.threads={}", options.threads),
-        format!("run.f32_matmul={precision}"),
+        format!("run.float32_matmul_precision={precision}"),
         format!("run.bf16={}", side.bf16),
     ];
     let mut command = Command::new(&place.trainer);
@@ -65,9 +65,9 @@ fn train(device: &str, side: &Side, place: &Place, options: &Options) -> Result<
         ])
         .arg(&run_dir);
     command.args([
-        "train.epochs=1",
-        "dev.first=1",
-        "dev.every_epochs=0",
+        "train.num_train_epochs=1",
+        "eval.max_eval_samples=1",
+        "eval.every_epochs=0",
         "checkpoints.every_epochs=0",
     ]);
     command.args(place.settings()).args(settings);
@@ -192,15 +192,15 @@ pub(super) fn trained_model(place: &Place, options: &Options) -> Result<Place, S
         .arg(&run_dir);
     command.args([
         "train.max_steps=1",
-        "train.batch_size=1",
-        "train.first=1",
-        "dev.first=1",
+        "train.per_device_train_batch_size=1",
+        "train.max_train_samples=1",
+        "eval.max_eval_samples=1",
     ]);
     command.args(["model.init=random", "checkpoints.every_epochs=0"]);
     for (key, path) in [
         ("model.source", &place.model),
         ("train.files", &place.questions),
-        ("dev.file", &place.questions),
+        ("eval.file", &place.questions),
     ] {
         command.arg(format!("{key}={}", path.display()));
     }

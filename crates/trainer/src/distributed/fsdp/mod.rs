@@ -15,13 +15,13 @@ use super::collectives::{PendingTensor, TensorCollectives};
 use super::layerwise::{self, CheckpointedLayers};
 use super::units::cut;
 use crate::Error;
-use crate::config::Sharding;
+use crate::config::ShardingStrategy;
 use crate::engine::{Engine, Pass};
 use crate::optimizer::{Moments, Optimizer};
 use crate::parameters;
 
 /// Fully sharded data parallelism (Rajbhandari et al. 2020): gradients and moments of each unit are
-/// divided evenly among the ranks, and so are its parameters with [`Sharding::Full`]: then they are
+/// divided evenly among the ranks, and so are its parameters with [`ShardingStrategy::FullShard`]: then they are
 /// gathered when the unit is needed and released after it.
 pub(crate) struct FsdpEngine {
     /// Its parameters have no elements where they are sharded and not gathered. Taken while they change.
@@ -30,7 +30,7 @@ pub(crate) struct FsdpEngine {
     optimizer: Optimizer,
     /// With autodiff.
     device: Device,
-    sharding: Sharding,
+    sharding: ShardingStrategy,
     group: Arc<dyn ProcessGroup>,
     shards: Shards,
 }
@@ -41,7 +41,7 @@ impl FsdpEngine {
         model: BertForQuestionAnswering,
         mut optimizer: Optimizer,
         device: Device,
-        sharding: Sharding,
+        sharding: ShardingStrategy,
         group: Arc<dyn ProcessGroup>,
         collectives: Arc<dyn TensorCollectives>,
     ) -> Self {
@@ -55,7 +55,7 @@ impl FsdpEngine {
             group,
             shards,
         };
-        if sharding == Sharding::Full {
+        if sharding == ShardingStrategy::FullShard {
             for unit in 0..sharded.shards.units.len() {
                 let model = sharded.model.as_ref().expect("taken for a change only");
                 sharded.shards.take_values(unit, model);
@@ -194,8 +194,8 @@ impl Engine for FsdpEngine {
         _: bool,
     ) -> Result<Option<Pass>, Error> {
         match self.sharding {
-            Sharding::Full => self.backward_full_shard(batch, dropout),
-            Sharding::GradOp => self.backward_shard_grad_op(batch, dropout),
+            ShardingStrategy::FullShard => self.backward_full_shard(batch, dropout),
+            ShardingStrategy::ShardGradOp => self.backward_shard_grad_op(batch, dropout),
         }
     }
 
@@ -214,7 +214,7 @@ impl Engine for FsdpEngine {
         let model = self.model.as_ref().expect("taken for a change only");
         self.optimizer.begin(model, norm, features, learning_rate);
         for unit in self.shards.trained() {
-            if self.sharding == Sharding::Full {
+            if self.sharding == ShardingStrategy::FullShard {
                 self.update(unit, &[]);
                 continue;
             }
@@ -231,7 +231,7 @@ impl Engine for FsdpEngine {
 
     fn model(&mut self, wanted: bool) -> Result<Option<BertForQuestionAnswering>, Error> {
         let mut whole = wanted.then(|| self.module().valid());
-        if self.sharding == Sharding::Full {
+        if self.sharding == ShardingStrategy::FullShard {
             for (index, unit) in self.shards.units.iter().enumerate() {
                 let flat = self.shards.gather(index)?;
                 whole = whole.map(|whole| unit.fill(whole, Some(&flat), false));
@@ -256,8 +256,8 @@ impl Engine for FsdpEngine {
 
     fn digest(&self) -> Option<Vec<u8>> {
         match self.sharding {
-            Sharding::Full => None,
-            Sharding::GradOp => Some(parameters::digest(self.module())),
+            ShardingStrategy::FullShard => None,
+            ShardingStrategy::ShardGradOp => Some(parameters::digest(self.module())),
         }
     }
 

@@ -8,7 +8,7 @@ use super::super::ddp::DdpEngine;
 use super::super::fsdp::FsdpEngine;
 use super::super::layerwise::tests::{batch, model};
 use super::*;
-use crate::config::{Sharding, TrainConfig};
+use crate::config::{ShardingStrategy, TrainConfig};
 use crate::device::device;
 use crate::engine::{Alone, Engine};
 use crate::optimizer::Optimizer;
@@ -168,8 +168,8 @@ fn one_rank_steps_as_if_alone(
                 "ddp",
                 Box::new(DdpEngine::new(alone(), 4e4, collectives(compress))),
             ),
-            ("full", Box::new(sharded(Sharding::Full))),
-            ("grad_op", Box::new(sharded(Sharding::GradOp))),
+            ("full", Box::new(sharded(ShardingStrategy::FullShard))),
+            ("grad_op", Box::new(sharded(ShardingStrategy::ShardGradOp))),
         ];
         for (name, engine) in engines {
             let error = difference(&train(engine)[0], &expected);

@@ -75,7 +75,11 @@ fn shows_the_figures_errors_and_answers_of_a_run() {
 #[test]
 fn a_trained_run_has_all_of_it() {
     let sandbox = Sandbox::new();
-    let settings = ["train.epochs=2", "train.batch_size=5", "dev.every_steps=3"];
+    let settings = [
+        "train.num_train_epochs=2",
+        "train.per_device_train_batch_size=5",
+        "eval.every_steps=3",
+    ];
     let trained = sandbox.train("run", &settings);
     let page = report(&sandbox);
     let scores = part(&page, "scores");
@@ -109,9 +113,9 @@ fn a_run_that_divided_its_questions_finds_those_it_scored_again() {
     sandbox.train(
         "run",
         &[
-            "train.epochs=1",
-            "dev.file=",
-            "train.split=0.75",
+            "train.num_train_epochs=1",
+            "eval.file=",
+            "train.train_fraction=0.75",
             "train.seed=3",
         ],
     );
