@@ -88,7 +88,8 @@ impl Control {
         for peer in &mut self.peers {
             while peer.receive(&self.comm, now)? {}
             peer.forget_sent()?;
-            if is_due && peer.inbox.is_some() && peer.outbox.len() < MAX_HEARTBEATS {
+            // Also to ranks that have left: they wait for this one.
+            if is_due && peer.outbox.len() < MAX_HEARTBEATS {
                 peer.send(&self.comm, vec![HEARTBEAT, 0, 0])?;
             }
         }

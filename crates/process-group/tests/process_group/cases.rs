@@ -20,8 +20,10 @@ pub(crate) const PATIENT_AT_WORK: &str = "at work, patient";
 
 pub(crate) fn play(case: &str) {
     let mut timeouts = TIMEOUTS;
-    if case == PATIENT_AT_WORK {
-        timeouts.heartbeat = Duration::from_secs(60);
+    match case {
+        PATIENT_AT_WORK => timeouts.heartbeat = Duration::from_secs(60),
+        "leaves after a while" => timeouts.collective = Duration::from_secs(90),
+        _ => {}
     }
     let group = MpiGroup::connect(timeouts).expect("all ranks start");
     if let Err(error) = run(case, &group) {
@@ -76,6 +78,12 @@ fn run(case: &str, group: &MpiGroup) -> Result<(), Error> {
             group.barrier()?;
             if is_victim {
                 thread::sleep(TIMEOUTS.collective * 4);
+            }
+        }
+        "leaves after a while" => {
+            group.barrier()?;
+            if is_victim {
+                thread::sleep(TIMEOUTS.heartbeat * 2);
             }
         }
         "suspended" => {

@@ -69,6 +69,13 @@ fn ranks_that_leave_do_not_wait_for_ever() {
 }
 
 #[test]
+fn ranks_that_leave_wait_for_one_that_is_still_busy() {
+    let ended = mpirun(3, "leaves after a while");
+    assert!(ended.success, "{}", ended.text);
+    assert!(ended.after > TIMEOUTS.heartbeat, "{:?}", ended.after);
+}
+
+#[test]
 fn a_suspended_job_goes_on() {
     let ended = mpirun(3, "suspended");
     assert!(ended.success, "{}", ended.text);
