@@ -27,7 +27,7 @@ const ARROWS: [(&str, &str); 9] = [
 const WORDS: [(&str, &str); 2] = [
     (
         "NdArray LibTorch Device::ndarray Device::libtorch Device::libtorch_cuda burn_ndarray burn_tch tch torch_shim torch_sys",
-        "crates/trainer/src/device.rs crates/trainer/src/distributed/device_memory crates/process-group/src/nccl/tensor.rs \
+        "crates/trainer/src/device.rs crates/trainer/src/distributed/nccl crates/process-group/src/nccl/tensor.rs \
          crates/fused-ops/src/extension.rs crates/fused-ops/src/extension/ crates/fused-ops/src/ndarray.rs \
          crates/fused-ops/src/libtorch.rs crates/fused-ops/src/libtorch/ crates/torch-shim/ /tests/ /benches/",
     ),
