@@ -1,8 +1,15 @@
-//! Bakes the place of libtorch into this package's binaries and tests: no LD_LIBRARY_PATH is asked for.
+//! Sets `cfg(kernels)` when the build has a backend with kernels, and bakes the folder of libtorch into this package's
+//! tests, so that they run without LD_LIBRARY_PATH.
+
+use std::env::var_os;
 
 fn main() {
-    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-check-cfg=cfg(kernels)");
+    if var_os("CARGO_FEATURE_NDARRAY").is_some() || var_os("CARGO_FEATURE_TCH").is_some() {
+        println!("cargo::rustc-cfg=kernels");
+    }
     if let Ok(folder) = std::env::var("DEP_TCH_LIBTORCH_LIB") {
-        println!("cargo:rustc-link-arg=-Wl,-rpath,{folder}");
+        println!("cargo::rustc-link-arg=-Wl,-rpath,{folder}");
     }
 }

@@ -1,96 +1,96 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-/// Where the windows of a packed batch begin and end.
+/// Cumulative sequence lengths: where the features of a packed batch begin and end, as FlashAttention's `cu_seqlens`.
 ///
-/// Cheap to clone: the lengths are shared.
+/// Cloning is cheap: clones share the numbers.
 ///
 /// ```
-/// let lengths = fused_ops::CuSeqlens::new(&[3, 1, 4]);
-/// assert_eq!(lengths.tokens(), 8);
-/// assert_eq!(lengths.range(2), 4..8);
+/// let cu_seqlens = fused_ops::CuSeqlens::new(&[3, 1, 4]);
+/// assert_eq!(cu_seqlens.tokens(), 8);
+/// assert_eq!(cu_seqlens.range(2), 4..8);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CuSeqlens {
-    /// Running sums: window `i` is `bounds[i]..bounds[i + 1]`.
-    bounds: Arc<[usize]>,
+    /// Feature `i` is `offsets[i]..offsets[i + 1]`.
+    offsets: Arc<[usize]>,
 }
 
 impl CuSeqlens {
-    /// Lengths in tokens, in the order in which the windows lie in the packed sequence.
+    /// From the features' lengths in tokens, in the order in which the features lie in the batch.
     pub fn new(lengths: &[usize]) -> Self {
         let sums = lengths.iter().scan(0, |sum, length| {
             *sum += length;
             Some(*sum)
         });
         Self {
-            bounds: std::iter::once(0).chain(sums).collect(),
+            offsets: std::iter::once(0).chain(sums).collect(),
         }
     }
 
-    /// The number of windows.
+    /// The number of features.
     pub fn len(&self) -> usize {
-        self.bounds.len() - 1
+        self.offsets.len() - 1
     }
 
-    /// Whether there is no window at all.
+    /// Whether there is no feature.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The number of tokens in all windows.
+    /// The number of tokens of all features.
     pub fn tokens(&self) -> usize {
-        self.bounds[self.len()]
+        self.offsets[self.len()]
     }
 
-    /// The tokens of one window, as positions in the packed sequence.
+    /// The `len() + 1` cumulative lengths, from 0 to `tokens()`.
+    pub fn offsets(&self) -> &[usize] {
+        &self.offsets
+    }
+
+    /// The tokens of one feature, as positions in the packed batch.
     ///
     /// # Panics
-    /// If there is no such window.
-    pub fn range(&self, window: usize) -> Range<usize> {
-        self.bounds[window]..self.bounds[window + 1]
+    /// If there is no such feature.
+    pub fn range(&self, feature: usize) -> Range<usize> {
+        self.offsets[feature]..self.offsets[feature + 1]
     }
 
-    /// The token ranges of all windows, in order.
+    /// The token ranges of all features, in order.
     pub fn ranges(&self) -> impl ExactSizeIterator<Item = Range<usize>> + '_ {
-        self.bounds.windows(2).map(|pair| pair[0]..pair[1])
+        self.offsets.windows(2).map(|pair| pair[0]..pair[1])
     }
 
-    /// The longest window's length, 0 without windows.
-    pub fn max(&self) -> usize {
+    /// The length of the longest feature, 0 without features.
+    pub fn max_seqlen(&self) -> usize {
         self.ranges().map(|range| range.len()).max().unwrap_or(0)
     }
 
-    /// For each place of the padded `[windows, max]` form, the packed token it holds; places of
-    /// padding name the window's first token and must be masked by the caller.
+    /// `[features * max_seqlen]`: the packed token at each position of the padded form. Padding refers to the feature's
+    /// first token; the caller must mask it.
     pub(crate) fn padded_indices(&self, device: &Device) -> Tensor<1, Int> {
-        let max = self.max();
-        let indices: Vec<i64> = self
-            .ranges()
-            .flat_map(|range| {
-                (0..max)
-                    .map(move |i| range.start as i64 + if i < range.len() { i as i64 } else { 0 })
-            })
-            .collect();
-        ints(indices, device)
+        let max = self.max_seqlen();
+        let indices = self.ranges().flat_map(|range| {
+            (0..max).map(move |i| range.start + if i < range.len() { i } else { 0 })
+        });
+        int_tensor(indices, device)
     }
 
-    /// For each packed token, its place in the padded `[windows, max]` form.
+    /// `[tokens]`: the position of each packed token in the padded form.
     pub(crate) fn packed_indices(&self, device: &Device) -> Tensor<1, Int> {
-        let max = self.max();
-        let indices: Vec<i64> = self
+        let max = self.max_seqlen();
+        let indices = self
             .ranges()
             .enumerate()
-            .flat_map(|(window, range)| (0..range.len()).map(move |i| (window * max + i) as i64))
-            .collect();
-        ints(indices, device)
+            .flat_map(|(feature, range)| (0..range.len()).map(move |i| feature * max + i));
+        int_tensor(indices, device)
     }
 
-    /// `[windows, max]`, true where the padded form has padding.
-    pub(crate) fn padding_mask(&self, device: &Device) -> Tensor<2, burn::tensor::Bool> {
-        let max = self.max();
+    /// `[features, max_seqlen]`: true at padding.
+    pub(crate) fn padding_mask(&self, device: &Device) -> Tensor<2, Bool> {
+        let max = self.max_seqlen();
         let mask: Vec<bool> = self
             .ranges()
             .flat_map(|range| (0..max).map(move |i| i >= range.len()))
@@ -99,7 +99,9 @@ impl CuSeqlens {
     }
 }
 
-pub(crate) fn ints(values: Vec<i64>, device: &Device) -> Tensor<1, Int> {
+/// A vector of indices on a device.
+pub(crate) fn int_tensor(values: impl Iterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
+    let values: Vec<i64> = values.map(|value| value as i64).collect();
     let len = values.len();
     Tensor::from_data(TensorData::new(values, [len]), device)
 }

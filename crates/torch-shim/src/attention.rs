@@ -21,8 +21,8 @@ unsafe extern "C" {
         query: *const C_tensor,
         key: *const C_tensor,
         value: *const C_tensor,
-        bounds: *const C_tensor,
-        longest: i64,
+        cu_seqlens: *const C_tensor,
+        max_seqlen: i64,
         dropout: f64,
     ) -> *mut c_char;
     fn shim_flash_attention(
@@ -30,80 +30,80 @@ unsafe extern "C" {
         query: *const C_tensor,
         key: *const C_tensor,
         value: *const C_tensor,
-        bounds: *const C_tensor,
-        longest: i64,
+        cu_seqlens: *const C_tensor,
+        max_seqlen: i64,
         dropout: f64,
     ) -> *mut c_char;
 }
 
-/// What an attention kernel of libtorch gives, all of which its backward pass needs.
+/// The results of an attention kernel, all of which its backward pass takes.
 #[derive(Debug)]
-pub struct Attention {
+pub struct AttentionOutput {
     /// Of the query's shape.
     pub output: Tensor,
-    /// The logarithms of the rows' sums of exponentials.
-    pub log_sum_exp: Tensor,
+    /// The log-sum-exp of each row of scores.
+    pub lse: Tensor,
     /// The random seed of the dropout mask.
     pub seed: Tensor,
     /// The random offset of the dropout mask.
     pub offset: Tensor,
 }
 
-/// `at::_efficient_attention_forward` inside windows, on a GPU: `query`, `key` and `value` are
-/// `[1, tokens, heads, head_size]`, `bounds` is `[windows + 1]` of `i32`, the windows' running
-/// lengths from 0; `longest` is the longest window's length.
+/// `at::_efficient_attention_forward` on a GPU, for sequences of several lengths.
+///
+/// `query`, `key` and `value` are `[1, tokens, heads, head_size]`; `cu_seqlens` are the cumulative sequence lengths,
+/// `[sequences + 1]` of `i32` from 0; `max_seqlen` is the length of the longest sequence.
 ///
 /// # Errors
-/// libtorch's: there is no such kernel on the CPU.
+/// Those of libtorch, which has no such kernel on the CPU.
 pub fn efficient_attention(
     [query, key, value]: [&Tensor; 3],
-    bounds: &Tensor,
-    longest: i64,
+    cu_seqlens: &Tensor,
+    max_seqlen: i64,
     dropout: f64,
-) -> Result<Attention, TchError> {
-    let inputs = [query, key, value, bounds];
-    forward(shim_efficient_attention, inputs, longest, dropout)
+) -> Result<AttentionOutput, TchError> {
+    let inputs = [query, key, value, cu_seqlens];
+    forward(shim_efficient_attention, inputs, max_seqlen, dropout)
 }
 
-/// `at::_flash_attention_forward` inside windows, on a GPU, for half precision: as
-/// [`efficient_attention`] with `[tokens, heads, head_size]`.
+/// `at::_flash_attention_forward` on a GPU, for half precision: as [`efficient_attention`], with query, key and value of
+/// `[tokens, heads, head_size]`.
 ///
 /// # Errors
-/// libtorch's: there is no such kernel on the CPU, nor for `f32`.
+/// Those of libtorch, which has no such kernel on the CPU or for `f32`.
 pub fn flash_attention(
     [query, key, value]: [&Tensor; 3],
-    bounds: &Tensor,
-    longest: i64,
+    cu_seqlens: &Tensor,
+    max_seqlen: i64,
     dropout: f64,
-) -> Result<Attention, TchError> {
-    let inputs = [query, key, value, bounds];
-    forward(shim_flash_attention, inputs, longest, dropout)
+) -> Result<AttentionOutput, TchError> {
+    let inputs = [query, key, value, cu_seqlens];
+    forward(shim_flash_attention, inputs, max_seqlen, dropout)
 }
 
 fn forward(
     kernel: Forward,
     inputs: [&Tensor; 4],
-    longest: i64,
+    max_seqlen: i64,
     dropout: f64,
-) -> Result<Attention, TchError> {
+) -> Result<AttentionOutput, TchError> {
     let mut out = [std::ptr::null_mut(); 4];
-    let [query, key, value, bounds] = inputs.map(Tensor::as_ptr);
-    // SAFETY: the inputs are live tensors, and without a message all four results are new tensors
-    // that are ours.
+    let [query, key, value, cu_seqlens] = inputs.map(Tensor::as_ptr);
+    // SAFETY: the inputs are live tensors; on success all four results are new tensors, which the caller owns.
     unsafe {
         check(kernel(
             out.as_mut_ptr(),
             query,
             key,
             value,
-            bounds,
-            longest,
+            cu_seqlens,
+            max_seqlen,
             dropout,
         ))?;
-        let [output, log_sum_exp, seed, offset] = out.map(|tensor| Tensor::from_ptr(tensor));
-        Ok(Attention {
+        let [output, lse, seed, offset] = out.map(|tensor| Tensor::from_ptr(tensor));
+        Ok(AttentionOutput {
             output,
-            log_sum_exp,
+            lse,
             seed,
             offset,
         })
@@ -114,16 +114,16 @@ fn forward(
 mod tests {
     use tch::{Device, Kind, Tensor};
 
-    /// Proves that both are linked and that libtorch's refusal arrives as an error.
+    /// Shows that both kernels are linked and that an exception becomes an error.
     #[test]
-    fn refusals_on_the_cpu_are_errors() {
-        let bounds = Tensor::from_slice(&[0, 2, 5]);
+    fn cpu_tensors_are_errors() {
+        let cu_seqlens = Tensor::from_slice(&[0, 2, 5]);
         let on_cpu = |shape: &[i64]| Tensor::ones(shape, (Kind::Float, Device::Cpu));
         let x = on_cpu(&[1, 5, 2, 4]);
-        let error = super::efficient_attention([&x, &x, &x], &bounds, 3, 0.1).unwrap_err();
+        let error = super::efficient_attention([&x, &x, &x], &cu_seqlens, 3, 0.1).unwrap_err();
         assert!(error.to_string().contains("CPU"), "{error}");
         let x = on_cpu(&[5, 2, 4]);
-        let error = super::flash_attention([&x, &x, &x], &bounds, 3, 0.1).unwrap_err();
+        let error = super::flash_attention([&x, &x, &x], &cu_seqlens, 3, 0.1).unwrap_err();
         assert!(error.to_string().contains("CPU"), "{error}");
     }
 }

@@ -9,14 +9,13 @@ unsafe extern "C" {
     fn shim_current_stream(device: i64, stream: *mut *mut c_void) -> *mut c_char;
 }
 
-/// Why no GPU can be used, in CUDA's words (no driver, a driver too old, no device); `None` if
-/// there is one.
+/// Why no GPU can be used, in CUDA's words (no driver, an old driver, no device); `None` if one can.
 pub fn cuda_problem() -> Option<String> {
     // SAFETY: no arguments.
     take(unsafe { shim_cuda_problem() })
 }
 
-/// The `cudaStream_t` that libtorch's kernels for a GPU are put on by this thread.
+/// The `cudaStream_t` on which this thread's libtorch kernels for a GPU run.
 ///
 /// # Errors
 /// If there is no such GPU.

@@ -16,11 +16,11 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// `at::native_layer_norm_backward` over the last dimension: gradients of input, weight and bias
-/// from that of the output, and the statistics that the forward pass gave.
+/// `at::native_layer_norm_backward` over the last dimension: the gradients of input, weight and bias, from that of the
+/// output and the mean and inverse standard deviation that the forward pass returns.
 ///
 /// # Errors
-/// libtorch's, if shapes, types or devices disagree.
+/// Those of libtorch, if shapes, types or devices do not fit.
 pub fn layer_norm_backward(
     grad: &Tensor,
     input: &Tensor,
@@ -30,8 +30,7 @@ pub fn layer_norm_backward(
     let mut out = [std::ptr::null_mut(); 3];
     let [grad, input, mean, inverse_std, weight] =
         [grad, input, mean, inverse_std, weight].map(Tensor::as_ptr);
-    // SAFETY: the inputs are live tensors, and without a message all three results are new
-    // tensors that are ours.
+    // SAFETY: the inputs are live tensors; on success all three results are new tensors, which the caller owns.
     unsafe {
         check(shim_layer_norm_backward(
             out.as_mut_ptr(),

@@ -1,8 +1,8 @@
-//! What libtorch offers and the tch crate does not: one small C++ file, and safe functions over it.
+//! Functions of libtorch that the tch crate does not wrap: one small C++ file and safe functions over it.
 //!
-//! Errors are libtorch's own, as `tch::TchError`.
+//! An exception of libtorch becomes a `tch::TchError`.
 #![cfg(feature = "libtorch")]
-#![allow(unsafe_code)] // It is the edge to C++ throughout.
+#![allow(unsafe_code)] // The whole crate calls C++.
 #![deny(missing_docs)]
 
 mod attention;
@@ -13,14 +13,14 @@ mod optimizer;
 mod precision;
 mod threads;
 
-pub use attention::{Attention, efficient_attention, flash_attention};
+pub use attention::{AttentionOutput, efficient_attention, flash_attention};
 pub use cuda::{cuda_problem, current_stream};
 pub use layer_norm::layer_norm_backward;
 pub use optimizer::{FusedAdamW, fused_adamw};
 pub use precision::{MatmulPrecision, float32_matmul_precision, set_float32_matmul_precision};
 pub use threads::single_threaded;
 
-#[cfg(all(test, target_os = "linux"))] // Which tells what a process holds.
+#[cfg(all(test, target_os = "linux"))] // Reads /proc.
 mod tests {
     use tch::{Device, Kind, Tensor};
 
@@ -31,19 +31,20 @@ mod tests {
         kib.and_then(|kib| kib.parse::<usize>().ok()).expect("KiB") / 1024
     }
 
+    /// Each shape of a matmul makes a kernel of oneDNN. libtorch's own limits would keep some hundred MiB.
     #[test]
-    fn kernels_of_shapes_that_are_past_go() {
+    fn memory_for_kernels_of_past_shapes_is_bounded() {
         let tensor = |rows, columns| Tensor::ones([rows, columns], (Kind::BFloat16, Device::Cpu));
-        let products = |rows: std::ops::Range<i64>| {
+        let matmuls = |rows: std::ops::Range<i64>| {
             for rows in rows {
                 let _ = tensor(rows, 384).mm(&tensor(384, 1536));
                 let _ = tensor(384, rows).mm(&tensor(rows, 1536));
             }
         };
-        products(300..400);
+        matmuls(300..400);
         let before = resident_mib();
-        products(400..700);
+        matmuls(400..700);
         let more = resident_mib().saturating_sub(before);
-        assert!(more < 120, "{more} MiB more after 600 products");
+        assert!(more < 120, "{more} MiB more after 600 matmuls");
     }
 }

@@ -10,8 +10,8 @@ unsafe extern "C" {
         count: usize,
         parameters: *const *mut C_tensor,
         gradients: *const *mut C_tensor,
-        first: *const *mut C_tensor,
-        second: *const *mut C_tensor,
+        exp_avg: *const *mut C_tensor,
+        exp_avg_sq: *const *mut C_tensor,
         steps: *const *mut C_tensor,
         learning_rate: f64,
         beta1: f64,
@@ -22,45 +22,45 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// The constants of a step of AdamW.
+/// The constants of one AdamW step.
 #[derive(Clone, Copy, Debug)]
 pub struct FusedAdamW {
     /// The learning rate.
     pub learning_rate: f64,
-    /// Decay rate of the first moment.
+    /// Decay rate of the first moment, `exp_avg`.
     pub beta1: f64,
-    /// Decay rate of the second moment.
+    /// Decay rate of the second moment, `exp_avg_sq`.
     pub beta2: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
-    /// Added to the root of the second moment.
+    /// Added to the square root of the second moment.
     pub eps: f64,
 }
 
-/// `at::_fused_adamw_` on one parameter: changes the parameter, its moments and nothing else.
-/// The gradient is divided by `grad_scale` first (and written back so); `step`, an `f32` of no
-/// dimensions, is the number of this step. All are on one device.
+/// `at::_fused_adamw_` on one parameter, in place. It first divides the gradient by `grad_scale` and writes it back.
+///
+/// `step`, an `f32` scalar, is the number of this step. All tensors are on one device.
 ///
 /// # Errors
-/// libtorch's, if shapes, types or devices disagree.
+/// Those of libtorch, if shapes, types or devices do not fit.
 pub fn fused_adamw(
     parameter: &mut Tensor,
     gradient: &mut Tensor,
-    [first, second]: [&mut Tensor; 2],
+    [exp_avg, exp_avg_sq]: [&mut Tensor; 2],
     step: &mut Tensor,
     grad_scale: &Tensor,
     adamw: &FusedAdamW,
 ) -> Result<(), TchError> {
-    let [parameter, gradient, first, second, step] =
-        [parameter, gradient, first, second, step].map(Tensor::as_mut_ptr);
-    // SAFETY: live tensors, lists of one each, which the call does not keep.
+    let [parameter, gradient, exp_avg, exp_avg_sq, step] =
+        [parameter, gradient, exp_avg, exp_avg_sq, step].map(Tensor::as_mut_ptr);
+    // SAFETY: live tensors in lists of one, which the call does not keep.
     check(unsafe {
         shim_fused_adamw(
             1,
             &raw const parameter,
             &raw const gradient,
-            &raw const first,
-            &raw const second,
+            &raw const exp_avg,
+            &raw const exp_avg_sq,
             &raw const step,
             adamw.learning_rate,
             adamw.beta1,

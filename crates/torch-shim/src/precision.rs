@@ -9,14 +9,14 @@ unsafe extern "C" {
     fn shim_set_float32_matmul_precision(precision: *const c_char) -> *mut c_char;
 }
 
-/// How exact products of `f32` matrices are, as PyTorch names it.
+/// The precision of `f32` matmuls, by PyTorch's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MatmulPrecision {
     /// `f32` throughout.
     Highest,
     /// TF32 on GPUs that have it.
     High,
-    /// `bf16` inside products, on CPUs where oneDNN has it; as `High` on GPUs.
+    /// `bf16` inside matmuls on CPUs where oneDNN has it; TF32 on GPUs.
     Medium,
 }
 
@@ -32,7 +32,7 @@ impl MatmulPrecision {
 
 static SET: AtomicU8 = AtomicU8::new(MatmulPrecision::Highest as u8);
 
-/// What [`set_float32_matmul_precision`] was told last; [`MatmulPrecision::Highest`] before.
+/// The precision set last by [`set_float32_matmul_precision`]; initially [`MatmulPrecision::Highest`].
 pub fn float32_matmul_precision() -> MatmulPrecision {
     let set = SET.load(Ordering::Relaxed);
     let all = [
@@ -46,7 +46,7 @@ pub fn float32_matmul_precision() -> MatmulPrecision {
 /// PyTorch's `torch.set_float32_matmul_precision`, for the whole process.
 ///
 /// # Errors
-/// libtorch's.
+/// Those of libtorch.
 pub fn set_float32_matmul_precision(precision: MatmulPrecision) -> Result<(), TchError> {
     // SAFETY: a C string that outlives the call.
     check(unsafe { shim_set_float32_matmul_precision(precision.name().as_ptr()) })?;

@@ -1,10 +1,10 @@
-// What libtorch offers and the tch crate does not. Tensors come as pointers to at::Tensor, as in tch; results are new ones
-// that the caller owns. Exceptions become messages: null for success, else a C string that the caller frees.
+// Functions of libtorch that the tch crate does not wrap. Tensors are pointers to at::Tensor, as in tch; results are new
+// ones, which the caller owns. Functions return null on success, else the exception's message, which the caller frees.
 #include <torch/version.h>
 // The version whose operations the tch crate wraps.
 #if TORCH_VERSION_MAJOR != 2 || TORCH_VERSION_MINOR != 9 || TORCH_VERSION_PATCH != 0
 #error "LIBTORCH is not version 2.9.0: unset it and run scripts/install-libtorch.sh, then build again"
-#include "scripts/install-libtorch.sh"  // Is not there, and ends the compilation here.
+#include "scripts/install-libtorch.sh"  // Does not exist: ends the compilation here.
 #endif
 
 #include <ATen/Context.h>
@@ -20,7 +20,7 @@
 #include <exception>
 
 #ifdef SHIM_CUDA
-// Of c10/cuda/CUDAFunctions.h and CUDAStream.h, whose includes ask for headers of a CUDA toolkit.
+// From c10/cuda/CUDAFunctions.h and CUDAStream.h, which include headers of a CUDA toolkit.
 namespace c10::cuda {
 DeviceIndex device_count_ensure_non_zero();
 class CUDAStream {
@@ -36,14 +36,21 @@ CUDAStream getCurrentCUDAStream(DeviceIndex device);
 
 namespace {
 
-// oneDNN keeps kernels for the last 1024 shapes of products, some megabytes each, and PyTorch's wrapper of it holds as many in each
-// thread. Batches bring new shapes all the time: gigabytes after a few hundred steps. Both read this before their first product; before
-// main there is no other thread.
-int keep_fewer_kernels() {
+// oneDNN caches kernels for the last 1024 shapes of matmuls, some megabytes each, and PyTorch's wrapper of it caches as many
+// in each thread. Batches bring new shapes all the time: gigabytes after a few hundred steps. Both read these variables
+// before their first matmul; before main there is no other thread.
+int limit_kernel_caches() {
   setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128", /*overwrite=*/0);
   return setenv("LRU_CACHE_CAPACITY", "64", /*overwrite=*/0);
 }
-const int fewer_kernels = keep_fewer_kernels();
+const int kernel_caches_limited = limit_kernel_caches();
+
+// A copy that the caller frees. Null means success, so a failed copy must not return.
+char* message(const char* text) {
+  char* copy = strdup(text);
+  if (copy == nullptr) abort();
+  return copy;
+}
 
 template <class F>
 char* caught(F&& body) {
@@ -51,9 +58,9 @@ char* caught(F&& body) {
     body();
     return nullptr;
   } catch (const std::exception& error) {
-    return strdup(error.what());
+    return message(error.what());
   } catch (...) {
-    return strdup("an exception of unknown type");
+    return message("an exception of unknown type");
   }
 }
 
@@ -81,7 +88,7 @@ struct ShimThreads {
   int mkl;
 };
 
-// Makes libtorch's products on this thread use no other; returns what shim_restore_threads takes to undo it.
+// Keeps libtorch's matmuls on this thread; returns what shim_restore_threads takes to undo that.
 ShimThreads shim_single_threaded() {
   const ShimThreads before{omp_get_max_threads(), MKL_Set_Num_Threads_Local ? MKL_Set_Num_Threads_Local(1) : 0};
   omp_set_num_threads(1);
@@ -93,10 +100,10 @@ void shim_restore_threads(ShimThreads before) {
   if (MKL_Set_Num_Threads_Local) MKL_Set_Num_Threads_Local(before.mkl);
 }
 
-// "highest", "high" (TF32 on GPUs) or "medium" (bf16 inside products on CPUs that have it).
+// "highest", "high" (TF32 on GPUs) or "medium" (bf16 inside matmuls on CPUs that have it).
 char* shim_set_float32_matmul_precision(const char* precision) {
   return caught([=] {
-    // PyTorch's `set_float32_matmul_precision` in the words of its new settings: the old one warns that it is old.
+    // What PyTorch's `set_float32_matmul_precision` sets, without its deprecation warning.
     const std::string name(precision);
     auto& context = at::globalContext();
     context.setFloat32Precision("cuda", "matmul", name == "highest" ? "ieee" : "tf32");
@@ -109,26 +116,26 @@ char* shim_cuda_problem() {
 #ifdef SHIM_CUDA
   return caught([] { c10::cuda::device_count_ensure_non_zero(); });
 #else
-  return strdup("this libtorch was built without CUDA");
+  return message("this libtorch was built without CUDA");
 #endif
 }
 
-// The cudaStream_t that libtorch's kernels for the device are put on.
+// The cudaStream_t on which libtorch's kernels for the device run.
 char* shim_current_stream(int64_t device, void** stream) {
 #ifdef SHIM_CUDA
   return caught([=] { *stream = c10::cuda::getCurrentCUDAStream(static_cast<c10::DeviceIndex>(device)).stream(); });
 #else
   (void)device, (void)stream;
-  return strdup("this libtorch was built without CUDA");
+  return message("this libtorch was built without CUDA");
 #endif
 }
 
-// Query, key, value [1, tokens, heads, head_size] with windows at `bounds` [windows + 1] (int32, on the device).
+// Query, key, value [1, tokens, heads, head_size]; cu_seqlens [sequences + 1] (int32, on the device).
 // Results: output, log-sum-exp, seed and offset of the dropout masks.
 char* shim_efficient_attention(at::Tensor** out, const at::Tensor* query, const at::Tensor* key, const at::Tensor* value,
-                               const at::Tensor* bounds, int64_t longest, double dropout) {
+                               const at::Tensor* cu_seqlens, int64_t max_seqlen, double dropout) {
   return caught([=] {
-    auto result = at::_efficient_attention_forward(*query, *key, *value, std::nullopt, *bounds, *bounds, longest, longest, dropout,
+    auto result = at::_efficient_attention_forward(*query, *key, *value, std::nullopt, *cu_seqlens, *cu_seqlens, max_seqlen, max_seqlen, dropout,
                                                    /*custom_mask_type=*/0, /*compute_log_sumexp=*/true);
     give(out, std::get<0>(result), std::get<1>(result), std::get<2>(result), std::get<3>(result));
   });
@@ -136,9 +143,9 @@ char* shim_efficient_attention(at::Tensor** out, const at::Tensor* query, const 
 
 // Query, key, value [tokens, heads, head_size] in half precision. Results as above.
 char* shim_flash_attention(at::Tensor** out, const at::Tensor* query, const at::Tensor* key, const at::Tensor* value,
-                           const at::Tensor* bounds, int64_t longest, double dropout) {
+                           const at::Tensor* cu_seqlens, int64_t max_seqlen, double dropout) {
   return caught([=] {
-    auto result = at::_flash_attention_forward(*query, *key, *value, *bounds, *bounds, longest, longest, dropout,
+    auto result = at::_flash_attention_forward(*query, *key, *value, *cu_seqlens, *cu_seqlens, max_seqlen, max_seqlen, dropout,
                                                /*is_causal=*/false, /*return_debug_mask=*/false);
     give(out, std::get<0>(result), std::get<1>(result), std::get<2>(result), std::get<3>(result));
   });
@@ -149,17 +156,17 @@ char* shim_layer_norm_backward(at::Tensor** out, const at::Tensor* grad, const a
                                const at::Tensor* inverse_std, const at::Tensor* weight) {
   return caught([=] {
     auto result = at::native_layer_norm_backward(*grad, *input, weight->sizes(), *mean, *inverse_std, *weight,
-                                                 /*bias, of which only the shape matters=*/*weight, {true, true, true});
+                                                 /*bias, of which only the shape is read=*/*weight, {true, true, true});
     give(out, std::get<0>(result), std::get<1>(result), std::get<2>(result));
   });
 }
 
 // One AdamW step over parameters of one device, in place; `grad_scale` divides the gradients first, `steps` count it.
-char* shim_fused_adamw(size_t count, at::Tensor* const* parameters, at::Tensor* const* gradients, at::Tensor* const* first,
-                       at::Tensor* const* second, at::Tensor* const* steps, double learning_rate, double beta1, double beta2,
+char* shim_fused_adamw(size_t count, at::Tensor* const* parameters, at::Tensor* const* gradients, at::Tensor* const* exp_avg,
+                       at::Tensor* const* exp_avg_sq, at::Tensor* const* steps, double learning_rate, double beta1, double beta2,
                        double weight_decay, double eps, const at::Tensor* grad_scale) {
   return caught([=] {
-    at::_fused_adamw_(list(parameters, count), list(gradients, count), list(first, count), list(second, count), {},
+    at::_fused_adamw_(list(parameters, count), list(gradients, count), list(exp_avg, count), list(exp_avg_sq, count), {},
                       list(steps, count), learning_rate, beta1, beta2, weight_decay, eps, /*amsgrad=*/false, /*maximize=*/false,
                       *grad_scale);
   });

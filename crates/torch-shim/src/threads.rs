@@ -11,19 +11,19 @@ unsafe extern "C" {
     fn shim_restore_threads(before: ShimThreads);
 }
 
-/// Runs `body` with libtorch's matrix products on the calling thread alone, whatever
-/// `tch::set_num_threads` says: for callers that divide the work among threads of their own.
+/// Runs `body` with libtorch's matmuls on the calling thread alone, whatever `tch::set_num_threads` says: for callers that
+/// divide the work among their own threads.
 pub fn single_threaded<T>(body: impl FnOnce() -> T) -> T {
     struct Restore(Option<ShimThreads>);
     impl Drop for Restore {
         fn drop(&mut self) {
             if let Some(before) = self.0.take() {
-                // SAFETY: what `shim_single_threaded` gave on this thread.
+                // SAFETY: the value comes from `shim_single_threaded` on this thread.
                 unsafe { shim_restore_threads(before) }
             }
         }
     }
-    // SAFETY: no arguments; it changes settings of this thread alone.
+    // SAFETY: no arguments; the call changes settings of this thread alone.
     let _restore = Restore(Some(unsafe { shim_single_threaded() }));
     body()
 }
@@ -31,7 +31,7 @@ pub fn single_threaded<T>(body: impl FnOnce() -> T) -> T {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn is_undone_afterwards_and_on_this_thread_only() {
+    fn applies_to_this_thread_and_is_undone_afterwards() {
         tch::set_num_threads(3);
         assert_eq!(tch::get_num_threads(), 3);
         super::single_threaded(|| {

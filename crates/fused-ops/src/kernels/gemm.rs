@@ -1,15 +1,15 @@
-//! The one door to the `gemm` crate, whose functions take raw pointers.
+//! A safe wrapper of the `gemm` crate, whose function takes raw pointers.
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
 
 use gemm::Parallelism;
 
-use super::workers::SharedBuffer;
+use super::parallel::SharedBuffer;
 
 /// A strided `f32` matrix inside a slice.
 #[derive(Clone, Copy)]
-pub(super) struct Matrix<'a> {
+pub(crate) struct Matrix<'a> {
     data: *const f32,
     rows: usize,
     columns: usize,
@@ -19,11 +19,11 @@ pub(super) struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// `rows × columns` in row-major order, a new row every `row_stride` numbers.
+    /// `[rows, columns]` in row-major order; a row starts every `row_stride` elements.
     ///
     /// # Panics
-    /// If the slice is too short for it.
-    pub(super) fn new(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+    /// If the matrix reaches outside the slice.
+    pub(crate) fn new(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
         assert!(
             fits(data.len(), rows, columns, row_stride),
             "matrix outside its slice"
@@ -38,7 +38,8 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    pub(super) fn transposed(self) -> Self {
+    /// The transpose, without a copy.
+    pub(crate) fn transposed(self) -> Self {
         Self {
             rows: self.columns,
             columns: self.rows,
@@ -49,12 +50,19 @@ impl<'a> Matrix<'a> {
     }
 }
 
+/// Whether a matrix lies inside a slice of `len` elements and its rows do not overlap.
 fn fits(len: usize, rows: usize, columns: usize, row_stride: usize) -> bool {
-    columns <= row_stride && (rows == 0 || columns == 0 || (rows - 1) * row_stride + columns <= len)
+    if rows == 0 || columns == 0 {
+        return columns <= row_stride;
+    }
+    let end = (rows - 1)
+        .checked_mul(row_stride)
+        .and_then(|start| start.checked_add(columns));
+    columns <= row_stride && end.is_some_and(|end| end <= len)
 }
 
-/// Where a product goes: rows of `columns` numbers, a new one every `row_stride`.
-pub(super) struct Target<'a> {
+/// Where a matmul writes: a row starts every `row_stride` elements.
+pub(crate) struct Target<'a> {
     data: *mut f32,
     row_stride: usize,
     lifetime: PhantomData<&'a mut [f32]>,
@@ -62,7 +70,8 @@ pub(super) struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    pub(super) fn new(data: &'a mut [f32], row_stride: usize) -> Self {
+    /// A target that begins with the slice.
+    pub(crate) fn new(data: &'a mut [f32], row_stride: usize) -> Self {
         let len = data.len();
         Self {
             data: data.as_mut_ptr(),
@@ -74,15 +83,14 @@ impl<'a> Target<'a> {
 }
 
 impl SharedBuffer<'_> {
-    /// The part that begins at `offset`.
+    /// A target that begins at `offset`.
     ///
     /// # Safety
-    /// While the target lives, no other thread may read or write the elements that a product into
-    /// it touches: `columns` numbers of each of its rows.
-    pub(super) unsafe fn target(&self, offset: usize, row_stride: usize) -> Target<'_> {
+    /// While the target lives, nothing else may read or write the elements that a matmul into it writes.
+    pub(crate) unsafe fn target(&self, offset: usize, row_stride: usize) -> Target<'_> {
         assert!(offset <= self.len, "target outside its buffer");
         Target {
-            // SAFETY: within or one past the end of the allocation, by the assertion.
+            // SAFETY: the assertion keeps the pointer inside the allocation or one past its end.
             data: unsafe { self.data.add(offset) },
             row_stride,
             lifetime: PhantomData,
@@ -91,35 +99,29 @@ impl SharedBuffer<'_> {
     }
 }
 
-/// Whether a product may use all threads; inside a task of ours it may not.
+/// Threads of one matmul: `One` inside a task of [`super::parallel`].
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Threads {
+pub(crate) enum Threads {
     One,
     All,
 }
 
-/// `target = left · right`, or `target += left · right` with `add`.
+/// `target = left · right`.
 ///
 /// # Panics
-/// If the shapes do not fit.
-pub(super) fn multiply(
-    target: Target<'_>,
-    add: bool,
-    left: Matrix<'_>,
-    right: Matrix<'_>,
-    threads: Threads,
-) {
+/// If the inner dimensions differ or the result reaches outside the target.
+pub(crate) fn gemm(target: Target<'_>, left: Matrix<'_>, right: Matrix<'_>, threads: Threads) {
     assert_eq!(left.columns, right.rows, "inner dimensions");
     assert!(
         fits(target.len, left.rows, right.columns, target.row_stride),
-        "product outside its target"
+        "matmul outside its target"
     );
     let parallelism = match threads {
         Threads::One => Parallelism::None,
         Threads::All => Parallelism::Rayon(0),
     };
-    // SAFETY: `Matrix::new` and the assertions above checked that every element addressed lies
-    // inside its slice, and `Target` holds its elements exclusively, so nothing overlaps.
+    // SAFETY: by `Matrix::new` and the assertions above, every element lies inside its slice. `Target` borrows its
+    // elements exclusively, so the inputs do not overlap them.
     unsafe {
         gemm::gemm(
             left.rows,
@@ -128,7 +130,7 @@ pub(super) fn multiply(
             target.data,
             1,
             target.row_stride as isize,
-            add,
+            false,
             left.data,
             left.column_stride as isize,
             left.row_stride as isize,
@@ -150,33 +152,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn multiplies_strided_and_transposed_matrices() {
-        // 2 × 3 inside rows of 4, times the transpose of a 2 × 3.
+    fn gemm_takes_strided_and_transposed_matrices() {
+        // [2, 3] with rows of 4, times the transpose of [2, 3].
         let left = [1.0, 2.0, 3.0, 9.0, 4.0, 5.0, 6.0, 9.0];
         let right = [1.0, 0.0, 2.0, 0.0, 1.0, 1.0];
         let (left, right) = (Matrix::new(&left, 2, 3, 4), Matrix::new(&right, 2, 3, 3));
-        let mut out = vec![10.0; 6];
-        multiply(
-            Target::new(&mut out, 3),
-            false,
-            left,
-            right.transposed(),
-            Threads::One,
-        );
-        assert_eq!(out, [7.0, 5.0, 10.0, 16.0, 11.0, 10.0]);
-        multiply(
-            Target::new(&mut out, 3),
-            true,
-            left,
-            right.transposed(),
-            Threads::All,
-        );
-        assert_eq!(out, [14.0, 10.0, 10.0, 32.0, 22.0, 10.0]);
+        for threads in [Threads::One, Threads::All] {
+            let mut out = vec![10.0; 6];
+            gemm(Target::new(&mut out, 3), left, right.transposed(), threads);
+            assert_eq!(out, [7.0, 5.0, 10.0, 16.0, 11.0, 10.0]);
+        }
     }
 
     #[test]
     #[should_panic(expected = "matrix outside its slice")]
-    fn refuses_a_matrix_outside_its_slice() {
+    fn a_matrix_longer_than_its_slice_panics() {
         Matrix::new(&[0.0; 7], 2, 4, 4);
+    }
+
+    #[test]
+    #[should_panic(expected = "matrix outside its slice")]
+    fn a_matrix_whose_size_overflows_panics() {
+        Matrix::new(&[0.0; 7], usize::MAX / 2, 4, 4);
     }
 }

@@ -1,17 +1,17 @@
-//! Functions of one number, written so that the compiler turns loops over them into vector code.
+//! Functions of one number, written so that the compiler vectorizes loops over them.
 //!
-//! `mul_add` is one instruction where [`super::vector::vectorised`] finds it in the processor.
+//! `mul_add` is one instruction inside [`super::simd::vectorized`] if the processor has it.
 
-/// `e^x` for `x <= 0` and moderate positive `x`, to about 2 units in the last place; 0 below -87.
+/// `e^x` for `x` up to 88, to about 2 units in the last place; 0 below -87.
 ///
-/// Splits `x` into `n ln 2 + r`, a polynomial for `e^r` and the exponent's bits for `2^n`.
+/// Splits `x` into `n ln 2 + r`: a polynomial gives `e^r`, the exponent bits give `2^n`.
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     const LOG2_E: f32 = std::f32::consts::LOG2_E;
-    // ln 2 in two parts: the first has few bits, so that `n` times it is exact.
+    // ln 2 in two parts. The first has few bits, so `n` times it is exact.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
-    // Adding 1.5 · 2^23 rounds to the nearest integer, which is then in the lowest bits.
+    // Adding 1.5 · 2^23 rounds to the nearest integer and leaves it in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     let clamped = x.clamp(-87.0, 88.0);
     let rounded = clamped.mul_add(LOG2_E, ROUND);
@@ -26,17 +26,17 @@ pub(super) fn exp(x: f32) -> f32 {
     p = p.mul_add(r, 0.5);
     p = p.mul_add(r, 1.0);
     p = p.mul_add(r, 1.0);
-    // Not a cast of `n`, which checks its range and so keeps the loop out of vector registers.
+    // A cast of `n` checks its range, which would keep the loop from being vectorized.
     let power = f32::from_bits((rounded.to_bits() << 23).wrapping_add(127 << 23));
     if x < -87.0 { 0.0 } else { p * power }
 }
 
-/// `(Φ(x), φ(x))`, the standard normal distribution and density.
+/// `(Φ(x), φ(x))`, the distribution function and the density of the standard normal distribution.
 ///
-/// Φ is Abramowitz & Stegun's 7.1.26 for erf (absolute error below 1.5e-7), which shares its
-/// exponential with φ.
+/// Φ uses Abramowitz & Stegun's formula 7.1.26 for erf (absolute error below 1.5e-7), which shares its exponential
+/// with φ.
 #[inline(always)]
-pub(super) fn normal(x: f32) -> (f32, f32) {
+pub(crate) fn normal(x: f32) -> (f32, f32) {
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
     let t = 1.0 / z.mul_add(0.327_591_1, 1.0);
     let gauss = exp(-z * z);
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exp_is_close_to_the_standard_library() {
+    fn exp_matches_the_standard_library() {
         for i in -86_999..80_000 {
             let x = i as f32 * 1e-3;
             let exact = f64::from(x).exp();
@@ -71,8 +71,8 @@ mod tests {
     }
 
     #[test]
-    fn normal_distribution_matches_its_integral_and_known_values() {
-        // Tables of the normal distribution, to 9 decimals.
+    fn normal_matches_tables_and_its_density_is_its_slope() {
+        // From tables of the normal distribution, to 9 decimals.
         for (x, cdf) in [
             (0.0, 0.5),
             (0.5, 0.691_462_461),
@@ -83,7 +83,7 @@ mod tests {
         ] {
             assert!((f64::from(normal(x as f32).0) - cdf).abs() < 2e-7, "Φ({x})");
         }
-        // The density is the distribution's slope.
+        // The density is the slope of the distribution function.
         for i in -40..=40 {
             let x = i as f32 * 0.1;
             let slope = (normal(x + 0.01).0 - normal(x - 0.01).0) / 0.02;

@@ -1,18 +1,12 @@
-//! The kernels, on slices of `f32` in row-major order: they know neither tensors nor backends.
+//! What the kernels of all operations share, on slices of `f32` in row-major order: threads, vector instructions, matmuls,
+//! reductions, functions of one number, `bf16`. Nothing here knows tensors or backends.
 
-pub(crate) mod adamw;
-pub(crate) mod attention;
-pub(crate) mod dropout;
-pub(crate) mod embedding;
-mod gemm;
 #[cfg(feature = "tch")]
-pub(crate) mod half;
-pub(crate) mod linear;
-mod math;
+pub(crate) mod bf16;
+pub(crate) mod gemm;
+pub(crate) mod math;
+pub(crate) mod parallel;
+pub(crate) mod reduce;
+pub(crate) mod simd;
 #[cfg(feature = "ndarray")]
-pub(crate) mod memory;
-pub(crate) mod norm;
-mod softmax;
-pub(crate) mod span_loss;
-pub(crate) mod vector;
-pub(crate) mod workers;
+pub(crate) mod uninit;

@@ -1,0 +1,16 @@
+//! Ties kernels to Burn: what an operation brings ([`Function`], [`Update`]), what a backend brings ([`HostMemory`],
+//! [`Kernels`]), and the way from a tensor to its backend's kernels, with autodiff and without.
+
+mod autodiff;
+mod dispatch;
+mod extension;
+mod function;
+mod host;
+#[cfg(feature = "tch")]
+pub(crate) mod libtorch;
+#[cfg(feature = "ndarray")]
+mod ndarray;
+
+pub(crate) use dispatch::{apply1, apply3, apply4, is_supported, update};
+pub(crate) use function::{Function, Update};
+pub(crate) use host::{HostMemory, fill};

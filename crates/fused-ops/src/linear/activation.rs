@@ -1,0 +1,9 @@
+/// The activation after a linear layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// None.
+    Identity,
+    /// The exact Gaussian error linear unit, `x Φ(x)` (Hendrycks & Gimpel 2016): Hugging Face's `"gelu"`, not the `tanh`
+    /// approximation.
+    Gelu,
+}

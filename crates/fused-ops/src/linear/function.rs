@@ -1,0 +1,79 @@
+#[cfg(feature = "tch")]
+use burn::backend::libtorch::TchTensor;
+use burn::backend::tensor::FloatTensor;
+
+use super::activation::Activation;
+use super::kernel;
+use crate::backend::{Function, HostMemory, fill};
+use crate::kernels::reduce::column_sums;
+
+/// Linear layer arguments other than tensors.
+#[derive(Clone, Debug)]
+pub(super) struct Linear {
+    pub(super) activation: Activation,
+}
+
+/// Of input, weight and bias. Saves input, weight and, with an activation, what comes before it.
+impl Function<3> for Linear {
+    fn forward<B: HostMemory>(
+        &self,
+        [input, weight, bias]: [&FloatTensor<B>; 3],
+        save: bool,
+    ) -> (FloatTensor<B>, Vec<FloatTensor<B>>) {
+        let shape = [B::dims(input)[0], B::dims(weight)[1]];
+        let operands = [input, weight, bias].map(B::values);
+        let operands = operands.each_ref().map(|values| &values[..]);
+        let mut saved = vec![input.clone(), weight.clone()];
+        if save && self.activation == Activation::Gelu {
+            let [output, pre_activation] =
+                fill::<B, 2>([&shape, &shape], |[output, pre_activation]| {
+                    kernel::forward(operands, self.activation, output, Some(pre_activation));
+                });
+            saved.push(pre_activation);
+            return (output, saved);
+        }
+        let [output] = fill::<B, 1>([&shape], |[output]| {
+            kernel::forward(operands, self.activation, output, None);
+        });
+        (output, saved)
+    }
+
+    fn backward<B: HostMemory>(
+        &self,
+        saved: &[FloatTensor<B>],
+        grad: FloatTensor<B>,
+    ) -> [FloatTensor<B>; 3] {
+        let [input, weight, pre_activation @ ..] = saved else {
+            unreachable!("`forward` saves two tensors or three");
+        };
+        let (shape, [inputs, outputs]) = (B::dims(input), B::dims(weight));
+        let mut grad = grad;
+        if let [pre_activation] = pre_activation {
+            [grad] = fill::<B, 1>([&[shape[0], outputs]], |[grad_sum]| {
+                kernel::gelu_backward_parallel(
+                    &B::values(pre_activation),
+                    &B::values(&grad),
+                    grad_sum,
+                );
+            });
+        }
+        fill::<B, 3>(
+            [&shape, &[inputs, outputs], &[outputs]],
+            |[grad_input, grad_weight, grad_bias]| {
+                let [input, weight, grad] = [input, weight, &grad].map(B::values);
+                kernel::backward(&input, &weight, &grad, outputs, [grad_input, grad_weight]);
+                column_sums(&grad, grad_bias);
+            },
+        )
+    }
+
+    #[cfg(feature = "tch")]
+    fn forward_libtorch(&self, inputs: [&TchTensor; 3], save: bool) -> (TchTensor, Vec<TchTensor>) {
+        super::libtorch::forward(inputs, self.activation, save)
+    }
+
+    #[cfg(feature = "tch")]
+    fn backward_libtorch(&self, saved: &[TchTensor], grad: TchTensor) -> [TchTensor; 3] {
+        super::libtorch::backward(saved, grad)
+    }
+}

@@ -1,0 +1,158 @@
+use pulp::Arch;
+
+use super::activation::Activation;
+use crate::kernels::gemm::{Matrix, Target, Threads, gemm};
+use crate::kernels::math::normal;
+use crate::kernels::parallel::{CHUNK, ROWS_PER_TASK, for_each_chunk};
+use crate::kernels::reduce::add_to;
+use crate::kernels::simd::vectorized;
+
+/// Fills `output`, `[rows, out]`, with `activation(input [rows, in] · weight [in, out] + bias)`, and `pre_activation`, if
+/// given, with what GELU is applied to.
+pub(super) fn forward(
+    [input, weight, bias]: [&[f32]; 3],
+    activation: Activation,
+    output: &mut [f32],
+    pre_activation: Option<&mut [f32]>,
+) {
+    let (outputs, inputs) = (bias.len(), weight.len() / bias.len().max(1));
+    let rows = output.len() / outputs.max(1);
+    let block = ROWS_PER_TASK * outputs.max(1);
+    let matmul = |target: &mut [f32]| {
+        gemm(
+            Target::new(target, outputs),
+            Matrix::new(input, rows, inputs, inputs),
+            Matrix::new(weight, inputs, outputs, outputs),
+            Threads::All,
+        );
+    };
+    let Some(pre_activation) = pre_activation else {
+        matmul(output);
+        return for_each_chunk(
+            [(output, block)],
+            || (),
+            |(), _, [output]| bias_activation(output, bias, activation, None),
+        );
+    };
+    matmul(pre_activation);
+    for_each_chunk(
+        [(pre_activation, block), (output, block)],
+        || (),
+        |(), _, [pre_activation, output]| {
+            bias_activation(pre_activation, bias, activation, Some(output));
+        },
+    );
+}
+
+/// Fills the gradients of input and weight from that of `input · weight + bias`, `[rows, outputs]`.
+pub(super) fn backward(
+    input: &[f32],
+    weight: &[f32],
+    grad: &[f32],
+    outputs: usize,
+    [grad_input, grad_weight]: [&mut [f32]; 2],
+) {
+    let (inputs, rows) = (weight.len() / outputs.max(1), grad.len() / outputs.max(1));
+    let grad = Matrix::new(grad, rows, outputs, outputs);
+    gemm(
+        Target::new(grad_input, inputs),
+        grad,
+        Matrix::new(weight, inputs, outputs, outputs).transposed(),
+        Threads::All,
+    );
+    gemm(
+        Target::new(grad_weight, outputs),
+        Matrix::new(input, rows, inputs, inputs).transposed(),
+        grad,
+        Threads::All,
+    );
+}
+
+/// Adds the bias to every row of a matmul and applies the activation, on this thread.
+///
+/// GELU with `output` leaves the sum in `matmul` and its activation in `output`; otherwise the result replaces `matmul`.
+pub(super) fn bias_activation(
+    matmul: &mut [f32],
+    bias: &[f32],
+    activation: Activation,
+    mut output: Option<&mut [f32]>,
+) {
+    let width = bias.len().max(1);
+    vectorized(
+        Arch::new(),
+        #[inline(always)]
+        || {
+            let rows = matmul.chunks_exact_mut(width);
+            match (activation, &mut output) {
+                (Activation::Identity, _) => rows.for_each(|sums| add_to(sums, bias)),
+                (Activation::Gelu, None) => rows.for_each(|row| {
+                    for (x, bias) in row.iter_mut().zip(bias) {
+                        *x = gelu(*x + bias);
+                    }
+                }),
+                (Activation::Gelu, Some(output)) => {
+                    for (row, output) in rows.zip(output.chunks_exact_mut(width)) {
+                        for ((x, out), bias) in row.iter_mut().zip(output).zip(bias) {
+                            *x += bias;
+                            *out = gelu(*x);
+                        }
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// `x Φ(x)` (Hendrycks & Gimpel 2016).
+#[inline(always)]
+fn gelu(x: f32) -> f32 {
+    x * normal(x).0
+}
+
+/// [`gelu_backward`] on all threads.
+pub(super) fn gelu_backward_parallel(input: &[f32], grad: &[f32], output: &mut [f32]) {
+    for_each_chunk(
+        [(output, CHUNK)],
+        || (),
+        |(), index, [output]| {
+            let start = index * CHUNK;
+            gelu_backward(&input[start..], &grad[start..], output);
+        },
+    );
+}
+
+/// The gradient of GELU's input, `grad (Φ(x) + x φ(x))`, on this thread.
+pub(super) fn gelu_backward(input: &[f32], grad: &[f32], output: &mut [f32]) {
+    vectorized(
+        Arch::new(),
+        #[inline(always)]
+        || {
+            for (out, (x, grad)) in output.iter_mut().zip(input.iter().zip(grad)) {
+                let (cdf, density) = normal(*x);
+                *out = grad * x.mul_add(density, cdf);
+            }
+        },
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bias_activation_works_in_place_and_into_another_buffer() {
+        let (matmul, bias) = ([1.0, -2.0, 0.5, 3.0], [0.5, 2.0]);
+        let (sums, activated) = ([1.5, 0.0, 1.0, 5.0], [1.5, 0.0, 1.0, 5.0].map(gelu));
+        let mut in_place = matmul;
+        bias_activation(&mut in_place, &bias, Activation::Identity, None);
+        assert_eq!(in_place, sums);
+        in_place = matmul;
+        bias_activation(&mut in_place, &bias, Activation::Gelu, None);
+        assert_eq!(in_place, activated);
+        let mut output = [f32::NAN; 4];
+        in_place = matmul;
+        bias_activation(&mut in_place, &bias, Activation::Gelu, Some(&mut output));
+        assert_eq!((in_place, output), (sums, activated));
+        assert!((activated[2] - 0.841_344_7).abs() < 1e-6 && activated[3] < sums[3]);
+    }
+}

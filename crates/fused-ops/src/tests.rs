@@ -1,0 +1,85 @@
+//! In this crate's unit tests a new buffer is full of NaN, so an element that a kernel does not write is found here.
+#![allow(deprecated)] // Burn marks both backends as superseded.
+
+use burn::tensor::{Device, Int, Tensor};
+
+use crate::*;
+
+fn numbers<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    let count = shape.iter().product::<usize>() as i64;
+    let range = Tensor::<1, Int>::arange(0..count, device).float();
+    (range * 0.7).sin().reshape(shape).require_grad()
+}
+
+fn is_finite<const D: usize>(tensor: &Tensor<D>) -> bool {
+    tensor.to_data().iter::<f32>().all(f32::is_finite)
+}
+
+/// Whether an output and the gradients of its inputs are finite.
+fn check<const D: usize, const R: usize>(inputs: &[&Tensor<D>], output: &Tensor<R>) {
+    assert!(is_finite(output), "output");
+    let gradients = output.clone().sum().backward();
+    for (index, input) in inputs.iter().enumerate() {
+        let gradient = input.grad(&gradients).expect("a gradient");
+        assert!(is_finite(&gradient), "gradient {index}");
+    }
+}
+
+fn check_all_operations(device: &Device) {
+    let cu_seqlens = CuSeqlens::new(&[1, 70, 33]);
+    let key = DropoutKey {
+        seed: 1,
+        rank: 0,
+        micro_batch: 0,
+        step: 0,
+        site: 0,
+    };
+    let mask = Dropout::new(0.1, key);
+    let qkv = numbers([104, 36], device);
+    check(
+        &[&qkv],
+        &attention_qkv_packed(qkv.clone(), &cu_seqlens, 3, mask),
+    );
+
+    let [input, residual] = [(); 2].map(|()| numbers([104, 12], device));
+    let (gamma, beta) = (numbers([12], device), numbers([12], device));
+    let norm = |gamma: &Tensor<1>, beta: &Tensor<1>| {
+        let (input, residual) = (input.clone(), residual.clone());
+        dropout_add_layer_norm(input, residual, gamma.clone(), beta.clone(), 1e-5, mask)
+    };
+    check(&[&input], &norm(&gamma, &beta));
+    check(&[&gamma, &beta], &norm(&gamma, &beta));
+
+    let (weight, bias) = (numbers([12, 7], device), numbers([7], device));
+    for activation in [Activation::Identity, Activation::Gelu] {
+        let output = || linear(input.clone(), weight.clone(), bias.clone(), activation);
+        check(&[&input, &weight], &output());
+        check(&[&bias], &output());
+    }
+
+    check(&[&input], &dropout(input.clone(), &mask.expect("0.1 > 0")));
+    let ids = Tensor::from_data([0, 3, 103], device);
+    check(&[&input], &embedding(input.clone(), ids));
+    check(&[&input], &sum_of_squares(input.clone()));
+    let logits = numbers([104, 2], device);
+    let loss = span_loss(logits.clone(), &cu_seqlens, &[0, 3, 2], &[0, 60, 2]);
+    check(&[&logits], &loss);
+}
+
+#[cfg(feature = "ndarray")]
+#[test]
+fn ndarray_kernels_write_every_element() {
+    check_all_operations(&Device::ndarray().autodiff());
+}
+
+#[cfg(feature = "tch")]
+#[test]
+fn libtorch_kernels_write_every_element() {
+    check_all_operations(&Device::libtorch().autodiff());
+}
+
+#[cfg(feature = "ndarray")]
+#[test]
+fn a_new_buffer_is_nan_in_unit_tests() {
+    assert!(kernels::uninit::uninit(5).iter().all(|x| x.is_nan()));
+}
