@@ -18,43 +18,21 @@
 //! ```
 #![deny(missing_docs)]
 
-mod ahead;
-mod callbacks;
-mod card;
-mod checkpoint;
+mod artifacts;
 mod config;
-mod curves;
 mod data;
 mod device;
-mod digest;
 mod distributed;
-mod ending;
-mod engine;
 mod error;
-mod evaluate;
+mod eval;
 mod fetch;
-mod fit;
-mod gradients;
-mod machine;
-mod model_folder;
-mod observer;
-mod optimizer;
-mod optimizer_state;
-mod outcome;
-mod parameters;
-mod plan;
-mod prediction_files;
-mod prepared;
-mod progress;
+mod logging;
+mod optim;
 mod report;
-mod run_dir;
-mod schedule;
-mod state;
-mod stop;
-mod tensorboard;
 mod train;
-mod window_scores;
 
+pub use artifacts::model_folder::model_folder;
+pub use artifacts::run_dir::RunDir;
 pub use bert_qa::model_cache;
 pub use config::{
     AnswerConfig, CheckpointConfig, Config, DistributedConfig, EvalConfig, FeatureConfig,
@@ -62,25 +40,23 @@ pub use config::{
     Strategy, TrainConfig,
 };
 pub use data::{Questions, read_questions};
+#[cfg(feature = "parquet")]
+pub use device::machine::quiet_parquet_panics;
+pub use device::machine::{keep_freed_memory, peak_memory_bytes, with_threads};
 pub use device::{DeviceInfo, absent_devices, device, devices, warn_without_gpu};
 pub use distributed::check_all_ranks;
 pub use error::Error;
-pub use evaluate::{Evaluation, Timings, evaluate, evaluate_logits, gold_answers, score};
+pub use eval::{Evaluation, Timings, evaluate, evaluate_logits, gold_answers, score};
 pub use fetch::{DatasetFile, FetchEvent, FetchOptions, Manifest, fetch_file};
-pub use gradients::ParameterGradients;
-#[cfg(feature = "parquet")]
-pub use machine::quiet_parquet_panics;
-pub use machine::{keep_freed_memory, peak_memory_bytes, with_threads};
-pub use model_folder::model_folder;
-pub use observer::{EpochReport, EvaluationReport, Observer, RunStart, StepReport};
-pub use optimizer::Optimizer;
-pub use outcome::{Outcome, Stopped, Trained};
-pub use progress::Progress;
+pub use logging::observer::{EpochReport, EvaluationReport, Observer, RunStart, StepReport};
+pub use logging::progress::Progress;
+pub use optim::adamw::Optimizer;
+pub use optim::gradients::ParameterGradients;
+pub use optim::lr_scheduler::Schedule;
 pub use report::{
     Group, ScoredExample, by_answer_length, by_context_length, by_question_word, report, thinned,
 };
-pub use run_dir::RunDir;
-pub use schedule::Schedule;
-pub use state::Best;
-pub use stop::StopFlag;
 pub use train::Trainer;
+pub use train::outcome::{Outcome, Stopped, Trained};
+pub use train::state::Best;
+pub use train::stop::StopFlag;

@@ -9,9 +9,9 @@ use super::collectives::{PendingTensor, TensorCollectives};
 use super::layerwise;
 use super::units::{Unit, cut, lowest_trained, units};
 use crate::Error;
-use crate::engine::{Alone, Engine, Pass};
-use crate::optimizer::Moments;
-use crate::parameters;
+use crate::optim::adamw::Moments;
+use crate::optim::parameters;
+use crate::train::engine::{Alone, Engine, Pass};
 
 /// Data parallelism: every rank has the whole model and makes the same steps with it, from gradients
 /// that are summed in flat buckets while the backward pass goes on.

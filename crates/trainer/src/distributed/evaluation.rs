@@ -6,8 +6,8 @@ use squad_data::{Feature, Shard};
 use crate::Error;
 use crate::config::AnswerConfig;
 use crate::data::Questions;
-use crate::evaluate::{Evaluation, evaluate_logits};
-use crate::stop::StopFlag;
+use crate::eval::{Evaluation, evaluate_logits};
+use crate::train::stop::StopFlag;
 
 /// Answers every question and scores the answers: each rank takes its share of the windows, and all score
 /// the same logits. Gives nothing on any rank where one was asked to stop meanwhile. `done` is told

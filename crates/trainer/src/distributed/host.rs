@@ -7,7 +7,7 @@ use process_group::{Pending, ProcessGroup, ShardRange};
 
 use super::collectives::{PendingTensor, TensorCollectives};
 use crate::Error;
-use crate::state::device_error;
+use crate::train::state::device_error;
 
 /// Through host memory, whatever the device.
 pub(crate) struct HostCollectives {

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Gradients, Tensor};
 use squad_data::PackedBatch;
 
 use crate::Error;
-use crate::engine::Pass;
+use crate::train::engine::Pass;
 
 /// A unit's forward pass; `hidden` is what the unit below gave, `[tokens, hidden_size]`, which the
 /// embeddings have none of.

@@ -24,8 +24,8 @@ use self::host::HostCollectives;
 use crate::Error;
 use crate::config::{DistributedConfig, Strategy};
 use crate::device::DeviceInfo;
-use crate::engine::{Alone, Engine};
-use crate::optimizer::Optimizer;
+use crate::optim::adamw::Optimizer;
+use crate::train::engine::{Alone, Engine};
 
 pub use self::agreement::check_all_ranks;
 pub(crate) use self::agreement::{assert_same_on_all_ranks, with_rank};

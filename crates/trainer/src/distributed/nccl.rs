@@ -10,7 +10,7 @@ use process_group::{Collective, NcclGroup, ShardRange};
 
 use super::collectives::{PendingTensor, TensorCollectives};
 use crate::Error;
-use crate::state::device_error;
+use crate::train::state::device_error;
 
 /// Where tensors are, in place. Nothing waits but [`synchronize`](TensorCollectives::synchronize): what libtorch
 /// computes later comes after on the same stream.

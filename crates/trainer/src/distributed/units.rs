@@ -5,7 +5,7 @@ use bert_qa::BertForQuestionAnswering;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Gradients, Shape, Tensor};
 
-use crate::parameters::{Place, parameters, place};
+use crate::optim::parameters::{Place, parameters, place};
 
 /// A part of the model whose parameters are needed together: the embeddings, a layer or the head.
 #[derive(Debug, Default)]

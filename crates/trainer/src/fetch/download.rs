@@ -10,7 +10,7 @@ use super::manifest::{DatasetFile, check_address};
 use super::part::Part;
 use super::request::{Failure, agent, request};
 use crate::Error;
-use crate::digest::sha256_of;
+use crate::artifacts::digest::sha256_of;
 
 /// Where a file may come from besides its own address, and how patiently it is asked for.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::digest::sha256_of;
+use crate::artifacts::digest::sha256_of;
 
 /// `NAME.part`, which only this process writes. It is kept where it has something that a later
 /// download can go on from, and goes when it is empty.

@@ -13,7 +13,7 @@ use squad_data::{Dataset, Example};
 use super::groups::ScoredExample;
 use super::outcome::Outcome;
 use super::run::{Run, read_json};
-use crate::evaluate::gold_answers;
+use crate::eval::gold_answers;
 use crate::{Config, Error, read_questions};
 
 /// A question of the dev set and its answer.

@@ -16,9 +16,9 @@ use super::layerwise::{self, CheckpointedLayers};
 use super::units::cut;
 use crate::Error;
 use crate::config::ShardingStrategy;
-use crate::engine::{Engine, Pass};
-use crate::optimizer::{Moments, Optimizer};
-use crate::parameters;
+use crate::optim::adamw::{Moments, Optimizer};
+use crate::optim::parameters;
+use crate::train::engine::{Engine, Pass};
 
 /// Fully sharded data parallelism (Rajbhandari et al. 2020): gradients and moments of each unit are
 /// divided evenly among the ranks, and so are its parameters with [`ShardingStrategy::FullShard`]: then they are

@@ -8,7 +8,7 @@ use super::segments::UnitPart;
 use crate::Error;
 use crate::distributed::collectives::{PendingTensor, TensorCollectives};
 use crate::distributed::units::{Unit, cut, lowest_trained, units};
-use crate::optimizer::Moments;
+use crate::optim::adamw::Moments;
 
 /// The units of a model with this rank's parts of them, and what brings parts together.
 pub(crate) struct Shards {

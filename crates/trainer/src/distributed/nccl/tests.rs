@@ -10,8 +10,8 @@ use super::super::layerwise::tests::{batch, model};
 use super::*;
 use crate::config::{ShardingStrategy, TrainConfig};
 use crate::device::device;
-use crate::engine::{Alone, Engine};
-use crate::optimizer::Optimizer;
+use crate::optim::adamw::Optimizer;
+use crate::train::engine::{Alone, Engine};
 
 /// Ranks that bring the same, seen from one of them, in any memory.
 struct Alike {

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::Error;
-use crate::observer::{At, EpochReport, EvaluationReport, Kind, Observer, StepReport, line};
-use crate::state::RunState;
+use crate::logging::observer::{
+    At, EpochReport, EvaluationReport, Kind, Observer, StepReport, line,
+};
+use crate::train::state::RunState;
 
 /// The named figures of one report and where they stand on the x axis.
 pub(crate) type Points = (At, Vec<(String, f64)>);

@@ -1,6 +1,8 @@
 //! The one file that names backends.
 #![allow(deprecated)] // Burn marks NdArray and LibTorch as superseded; they are what we run on.
 
+pub(crate) mod machine;
+
 use burn::tensor::Device;
 
 use crate::Error;
@@ -31,7 +33,7 @@ impl DeviceInfo {
 
 /// The devices that this build can use on this machine, the best one first.
 pub fn devices() -> Vec<DeviceInfo> {
-    let cores = crate::machine::cores();
+    let cores = crate::device::machine::cores();
     let mut devices = gpus();
     if cfg!(feature = "libtorch") {
         let description =

@@ -5,18 +5,19 @@ use burn::tensor::Device;
 use process_group::ProcessGroup;
 use squad_data::{Feature, Shard};
 
-use crate::checkpoint::Checkpoint;
+use crate::Error;
+use crate::artifacts::checkpoint::Checkpoint;
+use crate::artifacts::model_card;
 use crate::config::{Config, Init, Strategy};
 use crate::data::{Questions, digest, read_questions};
 use crate::device::{DeviceInfo, device_of_rank, set_precision, warn_without_gpu};
 use crate::distributed::{self, assert_same_on_all_ranks};
-use crate::evaluate::evaluate_logits;
-use crate::observer::Observer;
-use crate::optimizer::Optimizer;
-use crate::parameters::{self, freeze};
-use crate::plan::Plan;
-use crate::state::RunState;
-use crate::{Error, card};
+use crate::eval::evaluate_logits;
+use crate::logging::observer::Observer;
+use crate::optim::adamw::Optimizer;
+use crate::optim::parameters::{self, freeze};
+use crate::train::plan::Plan;
+use crate::train::state::RunState;
 
 /// Everything that is built before the first step.
 pub(crate) struct Prepared {
@@ -50,7 +51,7 @@ impl Prepared {
         distributed::check_device(&config.distributed, shard.world_size(), &info)?;
         set_precision(&info, &config.run)?;
         let (train, dev) = read_questions(config)?;
-        let card = card::begin(config, &train, &dev);
+        let card = model_card::begin(config, &train, &dev);
         let load = match (config.model.init, &from) {
             (Init::Random, None) => Pretrained::random,
             _ => Pretrained::load,

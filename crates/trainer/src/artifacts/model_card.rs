@@ -4,8 +4,8 @@ use bert_qa::{CardData, CardFile, ModelCard, ModelSource};
 use serde_json::Value;
 use squad_data::Dataset;
 
+use crate::artifacts::digest::sha256_of_file;
 use crate::config::Config;
-use crate::digest::sha256_of_file;
 use crate::fetch::Manifest;
 
 /// What a run's figures depend on; Burn's is the one that the workspace pins.

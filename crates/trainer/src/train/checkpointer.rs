@@ -2,12 +2,12 @@ use std::path::PathBuf;
 
 use bert_qa::{BertForQuestionAnswering, Companions};
 
-use super::Fit;
+use super::train_loop::Fit;
 use crate::Error;
-use crate::checkpoint::Checkpoints;
-use crate::observer::EpochReport;
-use crate::run_dir::RunDir;
-use crate::state::RunState;
+use crate::artifacts::checkpoint::Checkpoints;
+use crate::artifacts::run_dir::RunDir;
+use crate::logging::observer::EpochReport;
+use crate::train::state::RunState;
 
 /// What keeps a run's results.
 pub(crate) struct Keeper<'a> {

@@ -6,8 +6,8 @@ use burn::tensor::{Device, Tensor};
 use squad_data::PackedBatch;
 
 use crate::Error;
-use crate::gradients::ParameterGradients;
-use crate::optimizer::{Moments, Optimizer};
+use crate::optim::adamw::{Moments, Optimizer};
+use crate::optim::gradients::ParameterGradients;
 
 /// What a micro-batch gave, without autodiff.
 pub(crate) struct Pass {

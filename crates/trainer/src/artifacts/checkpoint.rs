@@ -4,10 +4,11 @@ use bert_qa::{BertForQuestionAnswering, Companions};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::sha256_of_file;
-use crate::optimizer::{Moments, Optimizer};
-use crate::state::RunState;
-use crate::{Error, optimizer_state};
+use crate::Error;
+use crate::artifacts::digest::sha256_of_file;
+use crate::optim::adamw::{Moments, Optimizer};
+use crate::optim::state_file;
+use crate::train::state::RunState;
 
 const STATE: &str = "state.json";
 const OPTIMIZER: &str = "optimizer.safetensors";
@@ -71,7 +72,7 @@ impl Checkpoints {
         }
         atomic_fs::replace_folder(&path, |new| {
             companions.save(model, &new.join(MODEL))?;
-            optimizer_state::write(moments, &new.join(OPTIMIZER))?;
+            state_file::write(moments, &new.join(OPTIMIZER))?;
             let contents = Contents {
                 format: FORMAT,
                 run: state.clone(),
@@ -199,7 +200,7 @@ impl Checkpoint {
         device: &Device,
     ) -> Result<Optimizer, Error> {
         let path = self.folder.join(OPTIMIZER);
-        optimizer_state::read(optimizer, self.state.step, model, device, &path)
+        state_file::read(optimizer, self.state.step, model, device, &path)
     }
 
     /// Whether the windows to train on are those that it was trained on.

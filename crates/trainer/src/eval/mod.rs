@@ -1,3 +1,6 @@
+pub(crate) mod feature_scores;
+pub(crate) mod prediction_files;
+
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -10,7 +13,7 @@ use squad_data::{Dataset, Prediction, SpanLogits, extract_answers};
 use crate::Error;
 use crate::config::AnswerConfig;
 use crate::data::Questions;
-use crate::window_scores::WindowScores;
+use crate::eval::feature_scores::WindowScores;
 
 /// A scored dataset.
 #[derive(Debug)]

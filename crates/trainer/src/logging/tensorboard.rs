@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 use tensorboard_rs::summary_writer::SummaryWriter;
 
 use crate::Error;
-use crate::curves::Points;
-use crate::observer::{EpochReport, EvaluationReport, Observer, StepReport};
-use crate::run_dir::check_writable;
+use crate::artifacts::run_dir::check_writable;
+use crate::logging::jsonl::Points;
+use crate::logging::observer::{EpochReport, EvaluationReport, Observer, StepReport};
 
 /// Writes the curves as TensorBoard event files: tags of a step have the optimizer step as their
 /// x, tags of an epoch the epoch.

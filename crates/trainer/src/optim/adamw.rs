@@ -6,8 +6,8 @@ use burn::tensor::{Gradients, Tensor};
 use fused_ops::{AdamW, adamw_step};
 
 use crate::config::TrainConfig;
-use crate::gradients::ParameterGradients;
-use crate::parameters::{decays, learning_rate_scale, num_layers};
+use crate::optim::gradients::ParameterGradients;
+use crate::optim::parameters::{decays, learning_rate_scale, num_layers};
 
 /// AdamW over a model's parameters with two decay groups: biases and LayerNorm do not decay.
 ///

@@ -5,16 +5,18 @@ use bert_qa::{Companions, ModelCard, Pretrained};
 use burn::tensor::Device;
 use serde_json::json;
 
-use crate::card::VERSIONS;
+use crate::Error;
+use crate::artifacts::model_card;
+use crate::artifacts::model_card::VERSIONS;
+use crate::artifacts::run_dir::RunDir;
 use crate::config::Config;
 use crate::data::Questions;
 use crate::device::DeviceInfo;
-use crate::evaluate::{Evaluation, evaluate};
-use crate::fit::Fitted;
-use crate::outcome::Trained;
-use crate::run_dir::RunDir;
-use crate::state::RunState;
-use crate::{Error, card, machine};
+use crate::device::machine;
+use crate::eval::{Evaluation, evaluate};
+use crate::train::outcome::Trained;
+use crate::train::state::RunState;
+use crate::train::train_loop::Fitted;
 
 /// What a finished run saves.
 pub(crate) struct Ending<'a> {
@@ -56,7 +58,7 @@ impl Ending<'_> {
             None => evaluate(&model, &dev, &self.config.answers, self.device, &mut |_| {})?,
         };
         let model_folder = self.run_dir.join("model");
-        card.scores = card::scores(&evaluation.metrics);
+        card.scores = model_card::scores(&evaluation.metrics);
         self.companions
             .save_with_card(&model, &model_folder, &card)?;
         evaluation.write(&self.run_dir.join("dev"))?;

@@ -4,9 +4,9 @@ use serde_json::Value;
 use squad_data::{BatchSampler, BatchSize, Feature, SamplerState, Shard};
 
 use crate::Error;
-use crate::ahead::Ahead;
 use crate::config::Config;
-use crate::state::{Best, RunState};
+use crate::train::prefetcher::Ahead;
+use crate::train::state::{Best, RunState};
 
 /// What a run does next, as a function of its configuration and state alone.
 #[derive(Clone, Debug)]

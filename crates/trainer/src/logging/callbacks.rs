@@ -1,5 +1,5 @@
 use crate::Error;
-use crate::observer::{EpochReport, EvaluationReport, Observer, StepReport};
+use crate::logging::observer::{EpochReport, EvaluationReport, Observer, StepReport};
 
 /// A closure that is told one kind of report.
 pub(crate) struct OnStep<F>(pub(crate) F);

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use crate::Error;
-use crate::state::Best;
+use crate::train::state::Best;
 
 /// What is known before the first step.
 #[derive(Clone, Debug)]

@@ -4,11 +4,11 @@ use bert_qa::DropoutSeed;
 use burn::tensor::Tensor;
 use squad_data::PackedBatch;
 
-use super::Fit;
+use super::train_loop::Fit;
 use crate::Error;
-use crate::ahead::StepBatches;
 use crate::distributed::assert_same_on_all_ranks;
-use crate::observer::{Observer, StepReport};
+use crate::logging::observer::{Observer, StepReport};
+use crate::train::prefetcher::StepBatches;
 
 impl Fit<'_> {
     /// Forward, loss and backward for each batch, then clip and step once.

@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer};
 use squad_data::{Prediction, SpanAnswer};
 
 use crate::Error;
-use crate::evaluate::Evaluation;
-use crate::run_dir::check_writable;
+use crate::artifacts::run_dir::check_writable;
+use crate::eval::Evaluation;
 
 impl Evaluation {
     /// Makes the folder for [`Evaluation::write`] and checks that it can be written to, before any

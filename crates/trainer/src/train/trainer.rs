@@ -5,23 +5,24 @@ use std::time::Instant;
 use process_group::{ProcessGroup, SingleProcess};
 use squad_data::Shard;
 
-use crate::callbacks::{OnEpoch, OnEvaluation, OnStep};
-use crate::checkpoint::{Checkpoint, Checkpoints};
+use crate::Error;
+use crate::artifacts::checkpoint::{Checkpoint, Checkpoints};
+use crate::artifacts::model_folder::model_folder;
+use crate::artifacts::run_dir::RunDir;
 use crate::config::Config;
-use crate::curves::Curves;
+use crate::device::machine;
 use crate::distributed::{self, assert_same_on_all_ranks, check_all_ranks, engine, with_rank};
-use crate::ending::Ending;
-use crate::fit::{Fit, Keeper};
-use crate::model_folder::model_folder;
-use crate::observer::{EpochReport, EvaluationReport, Observer, StepReport};
-use crate::outcome::{Outcome, Stopped};
-use crate::prepared::Prepared;
-use crate::run_dir::RunDir;
-use crate::schedule::Schedule;
-use crate::state::{EpochTotals, RunState};
-use crate::stop::StopFlag;
-use crate::tensorboard::TensorBoard;
-use crate::{Error, machine};
+use crate::logging::callbacks::{OnEpoch, OnEvaluation, OnStep};
+use crate::logging::jsonl::Curves;
+use crate::logging::observer::{EpochReport, EvaluationReport, Observer, StepReport};
+use crate::logging::tensorboard::TensorBoard;
+use crate::optim::lr_scheduler::Schedule;
+use crate::train::finalize::Ending;
+use crate::train::outcome::{Outcome, Stopped};
+use crate::train::setup::Prepared;
+use crate::train::state::{EpochTotals, RunState};
+use crate::train::stop::StopFlag;
+use crate::train::{checkpointer::Keeper, train_loop::Fit};
 
 /// A run that is to be made: its configuration, its folder, and who is told how it goes.
 pub struct Trainer<'a> {

@@ -1,7 +1,3 @@
-mod evaluation;
-mod saving;
-mod step;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::Scope;
@@ -14,15 +10,15 @@ use process_group::ProcessGroup;
 use crate::Error;
 use crate::config::Config;
 use crate::data::Questions;
-use crate::engine::Engine;
-use crate::evaluate::Evaluation;
-use crate::observer::{EpochReport, EvaluationReport, Observer, RunStart};
-use crate::plan::Plan;
-use crate::schedule::Schedule;
-use crate::state::{EpochTotals, RunState, device_error};
-use crate::stop::StopFlag;
+use crate::eval::Evaluation;
+use crate::logging::observer::{EpochReport, EvaluationReport, Observer, RunStart};
+use crate::optim::lr_scheduler::Schedule;
+use crate::train::engine::Engine;
+use crate::train::plan::Plan;
+use crate::train::state::{EpochTotals, RunState, device_error};
+use crate::train::stop::StopFlag;
 
-pub(crate) use self::saving::Keeper;
+use super::checkpointer::Keeper;
 
 /// A run with everything built: [`Fit::run`] is the training loop. All ranks run it in step.
 pub(crate) struct Fit<'a> {

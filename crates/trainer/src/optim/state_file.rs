@@ -9,8 +9,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors, View};
 
 use crate::Error;
-use crate::optimizer::{Moments, Optimizer};
-use crate::parameters::parameters;
+use crate::optim::adamw::{Moments, Optimizer};
+use crate::optim::parameters::parameters;
 
 /// PyTorch's names for the two moments of AdamW.
 const MOMENTS: [&str; 2] = ["exp_avg", "exp_avg_sq"];

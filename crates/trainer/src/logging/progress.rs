@@ -1,8 +1,8 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::Error;
-use crate::observer::{EpochReport, EvaluationReport, Observer, RunStart, StepReport};
-use crate::state::Smoothed;
+use crate::logging::observer::{EpochReport, EvaluationReport, Observer, RunStart, StepReport};
+use crate::train::state::Smoothed;
 
 /// A progress bar on standard error: epoch, loss, features per second, time left. Where standard
 /// error is no terminal, a line every twentieth of the run instead.

@@ -1,9 +1,9 @@
 use std::time::Instant;
 
-use super::Fit;
+use super::train_loop::Fit;
 use crate::Error;
 use crate::distributed::evaluate_together;
-use crate::observer::{EvaluationReport, Observer};
+use crate::logging::observer::{EvaluationReport, Observer};
 
 impl Fit<'_> {
     /// Scores the dev set, unless somebody asks to stop meanwhile.
