@@ -22,7 +22,7 @@ fn connect(device: usize) -> Result<NcclGroup, Error> {
 }
 
 #[test]
-fn a_gpu_that_does_not_exist_is_an_error_of_one_line() {
+fn a_device_that_does_not_exist_is_an_error_of_one_line() {
     let error = connect(77).err().expect("no machine has so many GPUs");
     let is_cuda = |call| call == "cudaSetDevice";
     assert!(

@@ -4,42 +4,40 @@ use burn::tensor::Tensor;
 
 use crate::Error;
 
-/// Collectives over flat tensors without autodiff; parts are as [`Part`] divides them.
+/// Collectives on flat tensors without autodiff. Shards are those of [`ShardRange`](process_group::ShardRange).
 pub(crate) trait TensorCollectives {
-    /// Starts to add up the tensors of all ranks.
+    /// Starts to sum the tensors of all ranks, `[len]` on each.
     fn start_all_reduce(&self, tensor: Tensor<1>) -> Result<PendingTensor, Error>;
 
-    /// Starts to give every rank the parts of all, one after the other.
-    fn start_all_gather(&self, part: Tensor<1>) -> Result<PendingTensor, Error>;
+    /// Starts to concatenate the shards of all ranks, `[shard_len]` on each, to `[shard_len * ranks]`.
+    fn start_all_gather(&self, shard: Tensor<1>) -> Result<PendingTensor, Error>;
 
-    /// Starts to add up the tensors of all ranks, of which each gets its own part.
+    /// Starts to sum the tensors of all ranks, `[shard_len * ranks]` on each, to this rank's shard, `[shard_len]`.
     fn start_reduce_scatter(&self, tensor: Tensor<1>) -> Result<PendingTensor, Error>;
 
-    /// Waits until all that was started has ended, on all ranks. On a device, results are there before for
-    /// what is computed with them; before the host looks at anything that follows from them, this is where a
-    /// lost rank is found.
+    /// Waits until all collectives have ended on all ranks. On a GPU, later kernels may use a result before that, but the
+    /// host must synchronize before it reads a value that depends on one: here it learns of lost ranks.
     fn synchronize(&self) -> Result<(), Error>;
 
-    /// How long they have kept the caller so far; none where they go on beside it.
+    /// How long this rank has waited for collectives so far; `None` if they run asynchronously on the device.
     fn waited(&self) -> Option<Duration>;
 }
 
-/// A collective that was started.
+/// A started collective.
 pub(crate) struct PendingTensor(Box<dyn FnOnce() -> Result<Tensor<1>, Error>>);
 
 impl PendingTensor {
-    /// A collective whose result comes from `wait`.
+    /// A collective whose result `wait` returns.
     pub(crate) fn new(wait: impl FnOnce() -> Result<Tensor<1>, Error> + 'static) -> Self {
         Self(Box::new(wait))
     }
 
-    /// One that is there already for what is computed with it.
+    /// A collective on the stream of its tensor: later kernels see the result.
     #[cfg(feature = "nccl")]
     pub(crate) fn ready(tensor: Tensor<1>) -> Self {
         Self(Box::new(|| Ok(tensor)))
     }
 
-    /// Its result.
     pub(crate) fn wait(self) -> Result<Tensor<1>, Error> {
         (self.0)()
     }

@@ -7,30 +7,30 @@ use squad_data::PackedBatch;
 
 use super::collectives::{PendingTensor, TensorCollectives};
 use super::layerwise;
-use super::units::{Unit, cut, lowest_trained, units};
+use super::units::{Unit, lowest_trained, slice, units};
 use crate::Error;
 use crate::optim::adamw::Moments;
 use crate::optim::parameters;
 use crate::train::engine::{Alone, Engine, Pass};
 
-/// Data parallelism: every rank has the whole model and makes the same steps with it, from gradients
-/// that are summed in flat buckets while the backward pass goes on.
+/// Distributed data parallelism: every rank has the whole model and makes the same optimizer steps. Gradients are summed
+/// over the ranks in flat buckets while the backward pass goes on.
 pub(crate) struct DdpEngine {
-    /// With this rank's gradients, summed over the micro-batches so far; then with those of all.
+    /// Its gradients are this rank's sums over micro-batches, and those of all ranks after `reduce`.
     alone: Alone,
     collectives: Arc<dyn TensorCollectives>,
     units: Vec<Unit>,
-    /// In the order in which the backward pass completes them.
+    /// In the order in which the backward pass completes them, from the head down.
     buckets: Vec<Bucket>,
-    /// Buckets on their way, from the first.
+    /// The buckets in flight: the first of `buckets`.
     started: Vec<PendingTensor>,
 }
 
-/// Parameters whose gradients travel together, as unit and slot.
+/// Parameters whose gradients are summed together, as indices of the unit and of the parameter in it.
 type Bucket = Vec<(usize, usize)>;
 
 impl DdpEngine {
-    /// `capacity` is a bucket's, in bytes.
+    /// `capacity` is the size of a bucket in bytes.
     pub(crate) fn new(
         alone: Alone,
         capacity: f64,
@@ -46,18 +46,18 @@ impl DdpEngine {
         }
     }
 
-    /// Starts the buckets that are complete when the backward pass has come down to `unit`.
-    fn start(&mut self, unit: usize) -> Result<(), Error> {
+    /// Starts the buckets that are complete after the backward pass of `unit`.
+    fn start_buckets(&mut self, unit: usize) -> Result<(), Error> {
         let next = &self.buckets[self.started.len()..];
         let complete = next
             .iter()
             .take_while(|bucket| bucket.iter().all(|(of, _)| *of >= unit));
         for bucket in complete {
-            let flat = bucket.iter().map(|&(unit, slot)| {
-                let slot = &self.units[unit].slots[slot];
-                let gradient = self.alone.gradients.take(slot.id);
+            let flat = bucket.iter().map(|&(unit, index)| {
+                let parameter = &self.units[unit].parameters[index];
+                let gradient = self.alone.gradients.take(parameter.id);
                 let device = || self.alone.device.clone().inner();
-                gradient.unwrap_or_else(|| Tensor::zeros([slot.range.len()], &device()))
+                gradient.unwrap_or_else(|| Tensor::zeros([parameter.range.len()], &device()))
             });
             let flat = Tensor::cat(flat.collect(), 0);
             self.started.push(self.collectives.start_all_reduce(flat)?);
@@ -66,17 +66,17 @@ impl DdpEngine {
     }
 }
 
-/// From the head down, as the backward pass goes, and in the model's order within a unit. A parameter
-/// that is larger than a bucket has one for itself.
+/// Divides the trained parameters into buckets: from the head down, as the backward pass goes, and in the model's order
+/// within a unit. A parameter that is larger than `capacity` gets a bucket of its own.
 fn buckets(units: &[Unit], capacity: f64) -> Vec<Bucket> {
     let (mut buckets, mut bytes) = (Vec::<Bucket>::new(), 0.0);
     for (index, unit) in units.iter().enumerate().rev().filter(|(_, u)| u.is_trained) {
-        for (slot, parameter) in unit.slots.iter().enumerate() {
+        for (parameter_index, parameter) in unit.parameters.iter().enumerate() {
             let size = (parameter.range.len() * size_of::<f32>()) as f64;
             match buckets.last_mut().filter(|_| bytes + size <= capacity) {
-                Some(bucket) => bucket.push((index, slot)),
+                Some(bucket) => bucket.push((index, parameter_index)),
                 None => {
-                    buckets.push(vec![(index, slot)]);
+                    buckets.push(vec![(index, parameter_index)]);
                     bytes = 0.0;
                 }
             }
@@ -98,17 +98,22 @@ impl Engine for DdpEngine {
             let lowest = lowest_trained(&self.units);
             let model = self.alone.module().clone();
             let on = (batch, &self.alone.device.clone());
-            let whole = layerwise::backward(&model, lowest, on, dropout, &mut |unit, new| {
-                self.alone.gradients.add(&model, new);
-                match is_last {
-                    true => self.start(unit),
-                    false => Ok(()),
-                }
-            })?;
-            pass = Some(whole);
+            pass = Some(layerwise::backward(
+                &model,
+                lowest,
+                on,
+                dropout,
+                &mut |unit, new| {
+                    self.alone.gradients.add(&model, new);
+                    if is_last {
+                        self.start_buckets(unit)?;
+                    }
+                    Ok(())
+                },
+            )?);
         }
         if is_last {
-            self.start(0)?;
+            self.start_buckets(0)?;
         }
         Ok(pass)
     }
@@ -117,10 +122,11 @@ impl Engine for DdpEngine {
         for (bucket, pending) in self.buckets.iter().zip(self.started.drain(..)) {
             let flat = pending.wait()?;
             let mut start = 0;
-            for &(unit, slot) in bucket {
-                let slot = &self.units[unit].slots[slot];
-                let end = start + slot.range.len();
-                self.alone.gradients.set(slot.id, cut(&flat, &(start..end)));
+            for &(unit, index) in bucket {
+                let parameter = &self.units[unit].parameters[index];
+                let end = start + parameter.range.len();
+                let gradient = slice(&flat, &(start..end));
+                self.alone.gradients.set(parameter.id, gradient);
                 start = end;
             }
         }
@@ -154,18 +160,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_is_filled_before_the_next_and_a_large_parameter_has_its_own() {
+    fn buckets_are_filled_in_order_and_a_large_parameter_gets_its_own() {
         let units = [[1, 9], [2, 2], [3, 1]].map(|sizes| Unit::of_sizes(&sizes));
-        let names = |capacity: f64| buckets(&units, capacity * 4.0);
+        let buckets = |capacity: f64| super::buckets(&units, capacity * 4.0);
         assert_eq!(
-            names(5.0),
+            buckets(5.0),
             [
                 vec![(2, 0), (2, 1)],
                 vec![(1, 0), (1, 1), (0, 0)],
                 vec![(0, 1)]
             ]
         );
-        assert_eq!(names(100.0).len(), 1);
-        assert_eq!(names(0.1).len(), 6);
+        assert_eq!(buckets(100.0).len(), 1);
+        assert_eq!(buckets(0.1).len(), 6);
     }
 }

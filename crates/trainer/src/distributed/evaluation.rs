@@ -9,9 +9,8 @@ use crate::data::Questions;
 use crate::eval::{Evaluation, evaluate_logits};
 use crate::train::stop::StopFlag;
 
-/// Answers every question and scores the answers: each rank takes its share of the windows, and all score
-/// the same logits. Gives nothing on any rank where one was asked to stop meanwhile. `done` is told
-/// how many windows are finished.
+/// Evaluates all features, of which each rank computes its share; then every rank scores the logits of all. Returns `None`
+/// on every rank if one was asked to stop. `done` receives the number of finished features.
 pub(crate) fn evaluate_together(
     model: &BertForQuestionAnswering,
     questions: &Questions,
@@ -54,7 +53,7 @@ pub(crate) fn evaluate_together(
 
 const FINISHED: u8 = 1;
 
-/// Nothing where the rank was asked to stop; else the start and the end logits of its windows, in order.
+/// The start and end logits of a rank's features, in order; empty if the rank was asked to stop.
 fn to_bytes(logits: Option<Vec<[Vec<f32>; 2]>>) -> Vec<u8> {
     let Some(logits) = logits else {
         return Vec::new();

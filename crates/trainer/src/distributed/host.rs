@@ -9,14 +9,15 @@ use super::collectives::{PendingTensor, TensorCollectives};
 use crate::Error;
 use crate::train::state::device_error;
 
-/// Through host memory, whatever the device.
+/// Collectives through host memory, for tensors of any device.
 pub(crate) struct HostCollectives {
     group: Arc<dyn ProcessGroup>,
+    /// Without autodiff.
     device: Device,
     waited: Stopwatch,
 }
 
-/// Adds up times, in nanoseconds.
+/// Sums times, in nanoseconds.
 #[derive(Clone, Default)]
 struct Stopwatch(Arc<AtomicU64>);
 
@@ -63,12 +64,12 @@ impl TensorCollectives for HostCollectives {
         self.start(tensor, |values| self.group.start_all_reduce(values))
     }
 
-    fn start_all_gather(&self, part: Tensor<1>) -> Result<PendingTensor, Error> {
+    fn start_all_gather(&self, shard: Tensor<1>) -> Result<PendingTensor, Error> {
         let (rank, world_size) = (self.group.rank(), self.group.world_size());
-        self.start(part, |mine| {
+        self.start(shard, |mine| {
             let mut buffer = vec![0.0; mine.len() * world_size];
-            let part = ShardRange::of(buffer.len(), rank, world_size);
-            buffer[part.range].copy_from_slice(&mine);
+            let shard = ShardRange::of(buffer.len(), rank, world_size);
+            buffer[shard.range].copy_from_slice(&mine);
             self.group.start_all_gather(buffer)
         })
     }
@@ -78,7 +79,8 @@ impl TensorCollectives for HostCollectives {
     }
 
     fn synchronize(&self) -> Result<(), Error> {
-        Ok(()) // A result has been in host memory.
+        // `wait` has copied every result from host memory.
+        Ok(())
     }
 
     fn waited(&self) -> Option<Duration> {

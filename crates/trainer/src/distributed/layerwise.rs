@@ -1,4 +1,4 @@
-//! Forward and backward unit by unit: the gradients of a unit are there as soon as it is done, and
+//! Forward and backward passes unit by unit: a unit's gradients are available as soon as its backward pass is done, and
 //! only one unit's parameters are needed at a time.
 
 use bert_qa::{BertForQuestionAnswering, DropoutSeed, PackedInput, span_loss};
@@ -8,8 +8,8 @@ use squad_data::PackedBatch;
 use crate::Error;
 use crate::train::engine::Pass;
 
-/// A unit's forward pass; `hidden` is what the unit below gave, `[tokens, hidden_size]`, which the
-/// embeddings have none of.
+/// The forward pass of a unit. `hidden` is the output of the unit below, `[tokens, hidden_size]`; `None` for the
+/// embeddings.
 pub(crate) fn forward(
     model: &BertForQuestionAnswering,
     unit: usize,
@@ -27,47 +27,47 @@ pub(crate) fn forward(
     }
 }
 
-/// A unit with a graph of its own, which begins where its input enters.
+/// The autodiff graph of one unit: it ends at the unit's input.
 struct Graph {
     input: Option<Tensor<2>>,
     output: Tensor<2>,
 }
 
 impl Graph {
-    /// `is_needed` says whether the gradient of the input is.
+    /// Runs the forward pass `unit`. With `input_grad`, the graph also gives the gradient of the input.
     fn of(
         hidden: Option<Tensor<2>>,
-        is_needed: bool,
+        input_grad: bool,
         unit: impl FnOnce(Option<Tensor<2>>) -> Tensor<2>,
     ) -> Self {
         let input = hidden.map(|hidden| match Tensor::from_inner(hidden.inner()) {
-            leaf if is_needed => leaf.require_grad(),
+            leaf if input_grad => leaf.require_grad(),
             leaf => leaf,
         });
         let output = unit(input.clone());
         Self { input, output }
     }
 
-    /// `upstream` is the gradient of the output. Gives the parameters' gradients, and the input's.
+    /// Backpropagates the gradient of the output. Returns the gradients of the parameters and of the input.
     fn backward(self, upstream: Tensor<2>) -> (Gradients, Option<Tensor<2>>) {
-        // The gradient of this sum with respect to the output is `upstream`, exactly.
+        // The gradient of this sum with respect to the output is exactly `upstream`.
         let sum = (self.output * Tensor::from_inner(upstream)).sum();
-        Self::end(self.input, sum.backward())
+        Self::split(self.input, sum.backward())
     }
 
-    fn end(input: Option<Tensor<2>>, mut gradients: Gradients) -> (Gradients, Option<Tensor<2>>) {
+    fn split(input: Option<Tensor<2>>, mut gradients: Gradients) -> (Gradients, Option<Tensor<2>>) {
         let below = input.and_then(|input| input.grad_remove(&mut gradients));
         (gradients, below)
     }
 
-    /// The same of the head, from the loss of its output.
+    /// Computes the loss from the output of the head and backpropagates it.
     fn backward_loss(
         self,
         batch: &PackedBatch,
         input: &PackedInput,
     ) -> (Pass, Gradients, Option<Tensor<2>>) {
         let loss_sum = span_loss(self.output.clone(), batch, &input.lengths);
-        let (gradients, below) = Self::end(self.input, loss_sum.backward());
+        let (gradients, below) = Self::split(self.input, loss_sum.backward());
         let pass = Pass {
             loss_sum: loss_sum.inner(),
             logits: self.output.inner(),
@@ -76,8 +76,8 @@ impl Graph {
     }
 }
 
-/// The backward pass from the head down to the `lowest` unit that is trained, with the graphs of all
-/// units kept from the forward pass. `done` gets each unit's gradients as soon as they are there.
+/// Forward and backward pass, from the head down to the `lowest` trained unit. The graphs of all units are kept from the
+/// forward pass. `done` receives each unit's gradients as soon as they are available.
 pub(crate) fn backward(
     model: &BertForQuestionAnswering,
     lowest: usize,
@@ -98,13 +98,13 @@ pub(crate) fn backward(
         }
     }
     drop(hidden);
-    let (_, graph) = graphs.pop().expect("the head is always trained");
+    let (_, graph) = graphs.pop().expect("the head is trained");
     let (pass, gradients, mut upstream) = graph.backward_loss(batch, &input);
     done(head, gradients)?;
     while let Some((unit, graph)) = graphs.pop() {
         let above = upstream
             .take()
-            .expect("a unit above another has a gradient for it");
+            .expect("the unit above gives the gradient of its input");
         let (gradients, below) = graph.backward(above);
         upstream = below;
         done(unit, gradients)?;
@@ -112,16 +112,16 @@ pub(crate) fn backward(
     Ok(pass)
 }
 
-/// The same with no graph kept: each unit's forward pass is made again for its backward pass, with
-/// the same dropout masks. What is kept are the inputs of units.
+/// Forward and backward pass with activation checkpointing: only the outputs of units are kept. The backward pass computes
+/// each unit's forward pass again, with the same dropout masks.
 pub(crate) struct CheckpointedLayers<'a> {
     pub(crate) batch: &'a PackedBatch,
     pub(crate) dropout: Option<DropoutSeed>,
-    /// Without autodiff, and with it.
+    /// Without and with autodiff.
     inputs: [PackedInput; 2],
-    /// What each unit of the forward pass so far has given, without autodiff.
+    /// Of the units so far, without autodiff.
     outputs: Vec<Tensor<2>>,
-    /// The gradient of the last one's output.
+    /// The gradient of the last output.
     upstream: Option<Tensor<2>>,
 }
 
@@ -141,15 +141,15 @@ impl<'a> CheckpointedLayers<'a> {
         }
     }
 
-    /// The next unit's forward pass, from the embeddings up to the last layer; `model` has its parameters.
+    /// The forward pass of the next unit, from the embeddings up to the last layer. `model` has that unit's parameters.
     pub(crate) fn forward(&mut self, model: &BertForQuestionAnswering) {
         let (unit, hidden) = (self.outputs.len(), self.outputs.last().cloned());
         let output = forward(model, unit, hidden, &self.inputs[0], self.dropout);
         self.outputs.push(output);
     }
 
-    /// The next unit's backward pass, from the head down; `model` has its parameters, with
-    /// gradients. The head gives what the whole pass gives. `is_lowest` says that no other follows.
+    /// The backward pass of the next unit, from the head down. `model` has that unit's parameters, with gradients. The head
+    /// returns the loss and the logits. `is_lowest`: no unit follows.
     pub(crate) fn backward(
         &mut self,
         model: &BertForQuestionAnswering,
@@ -201,7 +201,7 @@ pub(crate) mod tests {
         PackedBatch::new(&[feature(9), feature(5), feature(12)], &[0, 1, 2])
     }
 
-    /// The gradients of all parameters, by unit and slot, and the loss.
+    /// The gradients of all parameters, by unit, and the loss.
     type Found = (Vec<Vec<Option<Vec<f32>>>>, f32);
 
     fn numbers(gradients: Vec<Option<Tensor<1>>>) -> Vec<Option<Vec<f32>>> {
@@ -215,37 +215,45 @@ pub(crate) mod tests {
         let units = units(model);
         let found = units
             .iter()
-            .map(|unit| numbers(unit.gradients(model, &mut gradients)));
+            .map(|unit| numbers(unit.take_gradients(model, &mut gradients)));
         (found.collect(), loss.into_scalar::<f32>())
     }
 
-    fn kept(model: &BertForQuestionAnswering, device: &Device, seed: DropoutSeed) -> Found {
+    fn with_kept_graphs(
+        model: &BertForQuestionAnswering,
+        device: &Device,
+        seed: DropoutSeed,
+    ) -> Found {
         let units = units(model);
         let mut found = vec![Vec::new(); units.len()];
         let done = &mut |unit: usize, mut new| {
-            found[unit] = numbers(units[unit].gradients(model, &mut new));
+            found[unit] = numbers(units[unit].take_gradients(model, &mut new));
             Ok(())
         };
         let pass = backward(model, 0, (&batch(), device), Some(seed), done).unwrap();
         (found, pass.loss_sum.into_scalar::<f32>())
     }
 
-    fn recomputed(model: &BertForQuestionAnswering, device: &Device, seed: DropoutSeed) -> Found {
+    fn with_checkpointing(
+        model: &BertForQuestionAnswering,
+        device: &Device,
+        seed: DropoutSeed,
+    ) -> Found {
         let (units, batch) = (units(model), batch());
-        let mut own = CheckpointedLayers::new(&batch, Some(seed), device);
+        let mut layers = CheckpointedLayers::new(&batch, Some(seed), device);
         let plain = burn::module::Module::valid(model);
-        (1..units.len()).for_each(|_| own.forward(&plain));
+        (1..units.len()).for_each(|_| layers.forward(&plain));
         let (mut found, mut loss) = (vec![Vec::new(); units.len()], f32::NAN);
         for unit in (0..units.len()).rev() {
-            let (mut new, pass) = own.backward(model, unit == 0);
-            found[unit] = numbers(units[unit].gradients(model, &mut new));
+            let (mut new, pass) = layers.backward(model, unit == 0);
+            found[unit] = numbers(units[unit].take_gradients(model, &mut new));
             loss = pass.map_or(loss, |pass| pass.loss_sum.into_scalar::<f32>());
         }
         (found, loss)
     }
 
     #[test]
-    fn unit_by_unit_it_is_the_whole_backward_pass_bit_for_bit() {
+    fn layerwise_gradients_have_the_same_bits_as_those_of_one_graph() {
         let (_, device) = crate::device::device("ndarray").unwrap();
         let device = device.autodiff();
         let model = model(&device);
@@ -257,9 +265,9 @@ pub(crate) mod tests {
         };
         let expected = whole(&model, &device, seed(0));
         assert!(expected.0.iter().flatten().all(Option::is_some));
-        assert_eq!(kept(&model, &device, seed(0)), expected);
-        assert_eq!(recomputed(&model, &device, seed(0)), expected);
-        // Other masks make a difference.
-        assert_ne!(recomputed(&model, &device, seed(1)), expected);
+        assert_eq!(with_kept_graphs(&model, &device, seed(0)), expected);
+        assert_eq!(with_checkpointing(&model, &device, seed(0)), expected);
+        // Negative control: other dropout masks give other gradients.
+        assert_ne!(with_checkpointing(&model, &device, seed(1)), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! Training by many processes: each works on its part of every batch, and they meet in collectives.
+//! Training by several processes: each computes its share of every batch, and collectives combine their gradients.
 
 mod agreement;
 mod collectives;
@@ -31,40 +31,37 @@ pub use self::agreement::check_all_ranks;
 pub(crate) use self::agreement::{assert_same_on_all_ranks, with_rank};
 pub(crate) use self::evaluation::evaluate_together;
 
-/// Whether a run can be divided among so many processes as it is configured.
+/// Checks that the configured strategy supports `world_size` processes.
 pub(crate) fn check(config: &DistributedConfig, world_size: usize) -> Result<(), Error> {
-    if world_size == 1 {
-        return Ok(());
+    if world_size > 1 && config.strategy == Strategy::None {
+        return Err(Error::Config(vec![format!(
+            "distributed.strategy is none, but there are {world_size} processes: set it to ddp or fsdp"
+        )]));
     }
-    match config.strategy {
-        Strategy::None => Err(Error::Config(vec![format!(
-            "distributed.strategy is none, and these are {world_size} processes: set it to ddp or fsdp"
-        )])),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
-/// Whether so many processes can do on such a device what is asked of their collectives.
+/// Checks that the configured collectives exist on the device.
 pub(crate) fn check_device(
     config: &DistributedConfig,
     world_size: usize,
     info: &DeviceInfo,
 ) -> Result<(), Error> {
-    match config.bf16_compress && world_size > 1 && !uses_nccl(info) {
-        true => Err(Error::Config(vec![
-            "distributed.bf16_compress needs NCCL: through MPI, gradients are summed in f32".into(),
-        ])),
-        false => Ok(()),
+    if config.bf16_compress && world_size > 1 && !uses_nccl(info) {
+        return Err(Error::Config(vec![
+            "distributed.bf16_compress needs NCCL: MPI sums gradients in f32".into(),
+        ]));
     }
+    Ok(())
 }
 
-/// Whether tensors of such a device stay there.
+/// Whether collectives run on the device, through NCCL, instead of through host memory.
 pub(crate) fn uses_nccl(info: &DeviceInfo) -> bool {
     cfg!(feature = "nccl") && info.gpu().is_some()
 }
 
-/// What brings the ranks' tensors together; none where there is one rank. `device` is without autodiff. All ranks
-/// call it at the same time.
+/// The collectives for tensors on `device`, which is without autodiff; `None` for a single rank. All ranks must call it at
+/// the same time.
 pub(crate) fn collectives(
     config: &DistributedConfig,
     (info, device): (&DeviceInfo, &Device),
@@ -87,8 +84,8 @@ pub(crate) fn collectives(
     Ok(Some(Arc::new(host)))
 }
 
-/// The engine that a configuration asks for. `model` is on `device`, which has autodiff, and
-/// `optimizer` has its whole moments.
+/// The engine of the configured strategy. `model` is on `device`, which has autodiff, and `optimizer` has the moments of the
+/// whole model.
 pub(crate) fn engine(
     config: &DistributedConfig,
     model: BertForQuestionAnswering,
@@ -126,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sums_in_bf16_are_for_ranks_that_have_nccl() {
+    fn bf16_compress_needs_nccl() {
         let compressed = DistributedConfig {
             bf16_compress: true,
             ..DistributedConfig::default()
@@ -137,8 +134,8 @@ mod tests {
         };
         for name in ["ndarray", "libtorch", "cuda:1"] {
             let nccl = cfg!(feature = "nccl") && name == "cuda:1";
-            let told = check_device(&compressed, 2, &on(name));
-            assert_eq!(told.is_ok(), nccl, "{name}: {told:?}");
+            let result = check_device(&compressed, 2, &on(name));
+            assert_eq!(result.is_ok(), nccl, "{name}: {result:?}");
             check_device(&compressed, 1, &on(name)).unwrap();
             check_device(&DistributedConfig::default(), 2, &on(name)).unwrap();
         }

@@ -1,4 +1,3 @@
-//! Collectives on the memory of GPUs, by NCCL on libtorch's stream.
 #![allow(deprecated)] // As device.rs.
 
 use std::time::Duration;
@@ -12,19 +11,19 @@ use super::collectives::{PendingTensor, TensorCollectives};
 use crate::Error;
 use crate::train::state::device_error;
 
-/// Where tensors are, in place. Nothing waits but [`synchronize`](TensorCollectives::synchronize): what libtorch
-/// computes later comes after on the same stream.
+/// Collectives through NCCL, in place in device memory on libtorch's stream. Only
+/// [`synchronize`](TensorCollectives::synchronize) waits: later kernels run after the collectives on the same stream.
 pub(crate) struct NcclCollectives<S> {
     stream: S,
-    /// This rank's place among so many.
-    place: (usize, usize),
-    /// Whether sums are made in `bf16`.
+    rank: usize,
+    world_size: usize,
+    /// Whether gradients are summed in `bf16`.
     compress: bool,
 }
 
-/// What [`NcclGroup`] does, whose methods these are.
+/// The methods of [`NcclGroup`] that are used here, so that tests can do without a GPU.
 pub(crate) trait Stream {
-    fn put(
+    fn enqueue(
         &self,
         collective: Collective,
         tensor: tch::Tensor,
@@ -34,12 +33,12 @@ pub(crate) trait Stream {
 }
 
 impl Stream for NcclGroup {
-    fn put(
+    fn enqueue(
         &self,
         collective: Collective,
         tensor: tch::Tensor,
     ) -> Result<tch::Tensor, process_group::Error> {
-        self.put(collective, tensor)
+        self.enqueue(collective, tensor)
     }
 
     fn synchronize(&self) -> Result<(), process_group::Error> {
@@ -49,27 +48,29 @@ impl Stream for NcclGroup {
 
 impl NcclCollectives<NcclGroup> {
     pub(crate) fn new(group: NcclGroup, compress: bool) -> Self {
-        let place = (group.host().rank(), group.host().world_size());
         Self {
+            rank: group.host().rank(),
+            world_size: group.host().world_size(),
             stream: group,
-            place,
             compress,
         }
     }
 }
 
 impl<S: Stream> NcclCollectives<S> {
-    fn put(&self, collective: Collective, tensor: Tensor<1>) -> Result<Tensor<1>, Error> {
+    fn enqueue(&self, collective: Collective, tensor: Tensor<1>) -> Result<Tensor<1>, Error> {
         let tensor = tensor
             .try_into_primitive::<LibTorch>()
             .map_err(|error| device_error(format!("{error:?}")))?;
-        let tensor = match tensor.can_mut() && tensor.tensor.is_contiguous() {
-            true => tensor.tensor,
-            false => tensor.tensor.copy(),
+        // The collective overwrites its tensor, which others may share.
+        let tensor = if tensor.can_mut() && tensor.tensor.is_contiguous() {
+            tensor.tensor
+        } else {
+            tensor.tensor.copy()
         };
-        let result = self.stream.put(collective, tensor)?;
+        let result = self.stream.enqueue(collective, tensor)?;
         let result = match collective {
-            // Alone in its memory: the whole can go.
+            // A copy of the shard, so that the memory of the whole tensor is freed.
             Collective::ReduceScatter => result.copy(),
             _ => result,
         };
@@ -77,11 +78,11 @@ impl<S: Stream> NcclCollectives<S> {
     }
 
     fn sum(&self, collective: Collective, tensor: Tensor<1>) -> Result<PendingTensor, Error> {
-        let sum = match self.compress {
-            true => self
-                .put(collective, tensor.cast(DType::BF16))?
-                .cast(DType::F32),
-            false => self.put(collective, tensor)?,
+        let sum = if self.compress {
+            let sum = self.enqueue(collective, tensor.cast(DType::BF16))?;
+            sum.cast(DType::F32)
+        } else {
+            self.enqueue(collective, tensor)?
         };
         Ok(PendingTensor::ready(sum))
     }
@@ -92,12 +93,11 @@ impl<S: Stream> TensorCollectives for NcclCollectives<S> {
         self.sum(Collective::AllReduce, tensor)
     }
 
-    fn start_all_gather(&self, part: Tensor<1>) -> Result<PendingTensor, Error> {
-        let (rank, world_size) = self.place;
-        let len = part.dims()[0] * world_size;
-        let own = ShardRange::of(len, rank, world_size).range;
-        let whole = Tensor::empty([len], &part.device()).slice_assign([own], part);
-        let whole = self.put(Collective::AllGather, whole)?;
+    fn start_all_gather(&self, shard: Tensor<1>) -> Result<PendingTensor, Error> {
+        let len = shard.dims()[0] * self.world_size;
+        let own = ShardRange::of(len, self.rank, self.world_size).range;
+        let whole = Tensor::empty([len], &shard.device()).slice_assign([own], shard);
+        let whole = self.enqueue(Collective::AllGather, whole)?;
         Ok(PendingTensor::ready(whole))
     }
 

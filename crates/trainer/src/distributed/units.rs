@@ -7,31 +7,33 @@ use burn::tensor::{Gradients, Shape, Tensor};
 
 use crate::optim::parameters::{Place, parameters, place};
 
-/// A part of the model whose parameters are needed together: the embeddings, a layer or the head.
+/// A part of the model whose parameters are needed together: the embeddings, a layer or the head. Its parameters are
+/// treated as one flat vector.
 #[derive(Debug, Default)]
 pub(crate) struct Unit {
     /// In the model's order.
-    pub(crate) slots: Vec<Slot>,
+    pub(crate) parameters: Vec<FlatParameter>,
     /// Elements of all parameters.
     pub(crate) len: usize,
-    /// Whether its parameters get gradients: all of a unit's do, or none.
+    /// Whether its parameters are trained: either all are or none is.
     pub(crate) is_trained: bool,
+    /// Indices into `parameters`.
     index: HashMap<ParamId, usize>,
 }
 
-/// A parameter in its unit.
+/// A parameter in the flat vector of its unit.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct FlatParameter {
     pub(crate) id: ParamId,
-    /// Hugging Face's.
+    /// Its Hugging Face name.
     pub(crate) name: String,
-    /// Where it stands among the unit's elements.
+    /// Its elements in the flat vector.
     pub(crate) range: Range<usize>,
     shape: Shape,
 }
 
-/// Some elements of a flat tensor.
-pub(crate) fn cut(flat: &Tensor<1>, range: &Range<usize>) -> Tensor<1> {
+/// The elements `range` of a flat tensor.
+pub(crate) fn slice(flat: &Tensor<1>, range: &Range<usize>) -> Tensor<1> {
     flat.clone().narrow(0, range.start, range.len())
 }
 
@@ -40,21 +42,13 @@ pub(crate) fn units(model: &BertForQuestionAnswering) -> Vec<Unit> {
     let head = model.layers().len() + 1;
     let mut units: Vec<_> = (0..=head).map(|_| Unit::default()).collect();
     for parameter in parameters(model) {
-        let unit = &mut units[match place(&parameter.name) {
+        let unit = match place(&parameter.name) {
             Place::Embeddings => 0,
             Place::Layer(layer) => layer + 1,
             Place::Head => head,
-        }];
-        let start = unit.len;
-        unit.len += parameter.shape.num_elements();
-        unit.is_trained |= parameter.is_trained;
-        unit.index.insert(parameter.id, unit.slots.len());
-        unit.slots.push(Slot {
-            id: parameter.id,
-            name: parameter.name,
-            range: start..unit.len,
-            shape: parameter.shape,
-        });
+        };
+        let is_trained = parameter.is_trained;
+        units[unit].push(parameter.id, parameter.name, parameter.shape, is_trained);
     }
     units
 }
@@ -65,95 +59,120 @@ pub(crate) fn lowest_trained(units: &[Unit]) -> usize {
 }
 
 impl Unit {
-    /// The values of the parameters without autodiff, flat, by slot.
+    fn push(&mut self, id: ParamId, name: String, shape: Shape, is_trained: bool) {
+        let start = self.len;
+        self.len += shape.num_elements();
+        self.is_trained |= is_trained;
+        self.index.insert(id, self.parameters.len());
+        self.parameters.push(FlatParameter {
+            id,
+            name,
+            range: start..self.len,
+            shape,
+        });
+    }
+
+    /// The values of its parameters, each `[elements]`, without autodiff.
     pub(crate) fn values(&self, model: &BertForQuestionAnswering) -> Vec<Tensor<1>> {
-        let mut values = self.take(model, None);
-        let all = values.iter_mut().map(Option::take);
-        all.map(|value| value.expect("the model has the unit's parameters"))
+        let values = self.visit(model, None).into_iter();
+        values
+            .map(|value| value.expect("the model has all parameters of the unit"))
             .collect()
     }
 
-    /// Takes the gradients of the parameters out, flat, by slot.
-    pub(crate) fn gradients(
+    /// Takes the gradients of its parameters, each `[elements]`, out of `gradients`.
+    pub(crate) fn take_gradients(
         &self,
         model: &BertForQuestionAnswering,
         gradients: &mut Gradients,
     ) -> Vec<Option<Tensor<1>>> {
-        self.take(model, Some(gradients))
+        self.visit(model, Some(gradients))
     }
 
-    fn take(
+    fn visit(
         &self,
         model: &BertForQuestionAnswering,
         gradients: Option<&mut Gradients>,
     ) -> Vec<Option<Tensor<1>>> {
-        let mut take = Take {
+        let mut reader = Reader {
             unit: self,
             gradients,
-            found: self.slots.iter().map(|_| None).collect(),
+            found: self.parameters.iter().map(|_| None).collect(),
         };
-        model.visit(&mut take);
-        take.found
+        model.visit(&mut reader);
+        reader.found
     }
 
-    /// The model with this unit's parameters taken from `flat`, all their elements; none has no
-    /// elements, which is a unit that needs no memory. `with_grad` is for the backward pass.
-    pub(crate) fn fill(
+    /// Sets its parameters in the model from `flat`, `[len]`, with or without gradients.
+    pub(crate) fn load(
         &self,
         model: BertForQuestionAnswering,
-        flat: Option<&Tensor<1>>,
+        flat: &Tensor<1>,
         with_grad: bool,
     ) -> BertForQuestionAnswering {
-        model.map(&mut Fill {
+        model.map(&mut Writer {
             unit: self,
-            flat,
+            flat: Some(flat),
             with_grad,
+        })
+    }
+
+    /// Removes all elements of its parameters from the model, which frees their memory.
+    pub(crate) fn release(&self, model: BertForQuestionAnswering) -> BertForQuestionAnswering {
+        model.map(&mut Writer {
+            unit: self,
+            flat: None,
+            with_grad: false,
         })
     }
 }
 
-struct Take<'a> {
+/// Reads the values or the gradients of a unit.
+struct Reader<'a> {
     unit: &'a Unit,
-    /// Instead of values.
     gradients: Option<&'a mut Gradients>,
     found: Vec<Option<Tensor<1>>>,
 }
 
-impl ModuleVisitor for Take<'_> {
+impl ModuleVisitor for Reader<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(slot) = self.unit.index.get(&param.id) else {
+        let Some(index) = self.unit.index.get(&param.id) else {
             return;
         };
         let value = match &mut self.gradients {
             None => Some(param.val().inner()),
             Some(gradients) => param.val().grad_remove(gradients),
         };
-        self.found[*slot] = value.map(|value| {
+        self.found[*index] = value.map(|value| {
             let elements = [value.shape().num_elements()];
             value.reshape(elements)
         });
     }
 }
 
-struct Fill<'a> {
+/// Sets the parameters of a unit.
+struct Writer<'a> {
     unit: &'a Unit,
+    /// Without it, parameters get no elements.
     flat: Option<&'a Tensor<1>>,
     with_grad: bool,
 }
 
-impl ModuleMapper for Fill<'_> {
+impl ModuleMapper for Writer<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(slot) = self.unit.index.get(&param.id) else {
+        let Some(index) = self.unit.index.get(&param.id) else {
             return param;
         };
-        let (slot, (id, before, mapper)) = (&self.unit.slots[*slot], param.consume());
+        let parameter = &self.unit.parameters[*index];
+        let (id, before, mapper) = param.consume();
         let value = match self.flat {
-            Some(flat) => cut(flat, &slot.range).reshape(slot.shape.clone()),
+            Some(flat) => slice(flat, &parameter.range).reshape(parameter.shape.clone()),
             None => Tensor::empty([0; D], &before.device().inner()),
         };
-        let value = match self.with_grad {
-            true => Tensor::from_inner(value).require_grad(),
-            false => value,
+        let value = if self.with_grad {
+            Tensor::from_inner(value).require_grad()
+        } else {
+            value
         };
         Param::from_mapped_value(id, value, mapper)
     }
@@ -161,21 +180,12 @@ impl ModuleMapper for Fill<'_> {
 
 #[cfg(test)]
 impl Unit {
-    /// A unit that is trained, of parameters of these sizes.
+    /// A trained unit with parameters of these sizes.
     pub(crate) fn of_sizes(sizes: &[usize]) -> Self {
-        let mut unit = Self {
-            is_trained: true,
-            ..Self::default()
-        };
+        let mut unit = Self::default();
         for size in sizes {
-            let range = unit.len..unit.len + size;
-            unit.len = range.end;
-            unit.slots.push(Slot {
-                id: ParamId::new(),
-                name: range.start.to_string(),
-                range,
-                shape: Shape::new([*size]),
-            });
+            let name = unit.len.to_string();
+            unit.push(ParamId::new(), name, Shape::new([*size]), true);
         }
         unit
     }

@@ -1,4 +1,3 @@
-mod segments;
 mod shards;
 
 use std::sync::Arc;
@@ -13,20 +12,26 @@ use squad_data::PackedBatch;
 use self::shards::Shards;
 use super::collectives::{PendingTensor, TensorCollectives};
 use super::layerwise::{self, CheckpointedLayers};
-use super::units::cut;
+use super::units::slice;
 use crate::Error;
 use crate::config::ShardingStrategy;
 use crate::optim::adamw::{Moments, Optimizer};
 use crate::optim::parameters;
 use crate::train::engine::{Engine, Pass};
 
-/// Fully sharded data parallelism (Rajbhandari et al. 2020): gradients and moments of each unit are
-/// divided evenly among the ranks, and so are its parameters with [`ShardingStrategy::FullShard`]: then they are
-/// gathered when the unit is needed and released after it.
+/// The invariant behind `expect`.
+const MODEL: &str = "the model is taken only while its parameters change";
+
+/// Fully sharded data parallelism (Rajbhandari et al. 2020, <https://arxiv.org/abs/1910.02054>).
+///
+/// Gradients and moments of each unit are divided evenly among the ranks. With [`ShardingStrategy::FullShard`] so are its
+/// parameters: they are gathered before the unit is computed and released after it, and the backward pass computes each
+/// unit's forward pass again.
 pub(crate) struct FsdpEngine {
-    /// Its parameters have no elements where they are sharded and not gathered. Taken while they change.
+    /// `None` only while its parameters change. Under `FullShard`, a unit's parameters have no elements unless they are
+    /// gathered.
     model: Option<BertForQuestionAnswering>,
-    /// With the moments of this rank's parts.
+    /// With the moments of this rank's shards.
     optimizer: Optimizer,
     /// With autodiff.
     device: Device,
@@ -36,7 +41,7 @@ pub(crate) struct FsdpEngine {
 }
 
 impl FsdpEngine {
-    /// `model` is on `device`, which has autodiff, and `optimizer` has its whole moments.
+    /// `model` is on `device`, which has autodiff, and `optimizer` has the moments of the whole model.
     pub(crate) fn new(
         model: BertForQuestionAnswering,
         mut optimizer: Optimizer,
@@ -47,7 +52,7 @@ impl FsdpEngine {
     ) -> Self {
         let shards = Shards::of(&model, &*group, collectives, device.clone().inner());
         optimizer.moments = shards.of_moments(&optimizer.moments);
-        let mut sharded = Self {
+        let mut engine = Self {
             model: Some(model),
             optimizer,
             device,
@@ -56,43 +61,52 @@ impl FsdpEngine {
             shards,
         };
         if sharding == ShardingStrategy::FullShard {
-            for unit in 0..sharded.shards.units.len() {
-                let model = sharded.model.as_ref().expect("taken for a change only");
-                sharded.shards.take_values(unit, model);
-                sharded.fill(unit, None, false);
+            for unit in 0..engine.shards.units.len() {
+                let model = engine.model.as_ref().expect(MODEL);
+                engine.shards.copy_values(unit, model);
+                engine.release(unit);
             }
         }
-        sharded
+        engine
     }
 
     fn module(&self) -> &BertForQuestionAnswering {
-        self.model.as_ref().expect("taken for a change only")
+        self.model.as_ref().expect(MODEL)
     }
 
-    /// Sets the parameters of a unit, or takes their elements away.
-    fn fill(&mut self, unit: usize, flat: Option<&Tensor<1>>, with_grad: bool) {
+    /// Sets the parameters of a unit in the model.
+    fn load(&mut self, unit: usize, flat: &Tensor<1>, with_grad: bool) {
         let unit = &self.shards.units[unit];
         let model = self.model.take();
-        self.model = model.map(|model| unit.fill(model, flat, with_grad));
+        self.model = model.map(|model| unit.load(model, flat, with_grad));
     }
 
-    /// With parameters that are here for one unit at a time.
+    /// Frees the parameters of a unit in the model.
+    fn release(&mut self, unit: usize) {
+        let unit = &self.shards.units[unit];
+        let model = self.model.take();
+        self.model = model.map(|model| unit.release(model));
+    }
+
+    /// The backward pass with the parameters of one unit at a time. A rank without features takes part in the
+    /// collectives only.
     fn backward_full_shard(
         &mut self,
         batch: &PackedBatch,
         dropout: Option<DropoutSeed>,
     ) -> Result<Option<Pass>, Error> {
-        let mut own =
-            (!batch.is_empty()).then(|| CheckpointedLayers::new(batch, dropout, &self.device));
+        let has_features = !batch.is_empty();
+        let mut layers =
+            has_features.then(|| CheckpointedLayers::new(batch, dropout, &self.device));
         let (lowest, head) = (self.shards.lowest, self.shards.units.len() - 1);
         let order = (0..head).chain((lowest..=head).rev());
         let mut prefetch = Prefetch::new(order, &self.shards)?;
         for unit in 0..head {
             let flat = prefetch.gather(&self.shards)?;
-            if let Some(own) = &mut own {
-                self.fill(unit, Some(&flat), false);
-                own.forward(self.module());
-                self.fill(unit, None, false);
+            if let Some(layers) = &mut layers {
+                self.load(unit, &flat, false);
+                layers.forward(self.module());
+                self.release(unit);
             }
         }
         let mut pass = None;
@@ -100,60 +114,60 @@ impl FsdpEngine {
             let flat = prefetch.gather(&self.shards)?;
             let is_trained = self.shards.units[unit].is_trained;
             let mut gradients = Vec::new();
-            if let Some(own) = &mut own {
-                self.fill(unit, Some(&flat), is_trained);
+            if let Some(layers) = &mut layers {
+                self.load(unit, &flat, is_trained);
                 drop(flat);
-                let (mut new, whole) = own.backward(self.module(), unit == lowest);
-                pass = pass.or(whole);
-                gradients = self.shards.units[unit].gradients(self.module(), &mut new);
-                self.fill(unit, None, false);
+                let (mut new, of_head) = layers.backward(self.module(), unit == lowest);
+                pass = pass.or(of_head);
+                gradients = self.shards.units[unit].take_gradients(self.module(), &mut new);
+                self.release(unit);
             }
             if is_trained {
-                let part = self.shards.start_reduce(unit, gradients)?.wait()?;
-                self.shards.parts[unit].add_gradient(&part);
+                let shard = self.shards.start_reduce(unit, gradients)?.wait()?;
+                self.shards.shards[unit].add_gradient(&shard);
             }
         }
         Ok(pass)
     }
 
-    /// With parameters that every rank has.
+    /// The backward pass with whole parameters on every rank.
     fn backward_shard_grad_op(
         &mut self,
         batch: &PackedBatch,
         dropout: Option<DropoutSeed>,
     ) -> Result<Option<Pass>, Error> {
-        let model = self.model.as_ref().expect("taken for a change only");
+        let model = self.model.as_ref().expect(MODEL);
         let shards = &mut self.shards;
         if batch.is_empty() {
             for unit in shards.trained() {
                 let pending = shards.start_reduce(unit, Vec::new())?;
-                shards.parts[unit].add_gradient(&pending.wait()?);
+                shards.shards[unit].add_gradient(&pending.wait()?);
             }
             return Ok(None);
         }
-        // One unit's is on its way while the next is computed, and no more: each has a buffer.
-        let mut before: Option<(usize, PendingTensor)> = None;
+        // One reduce-scatter is in flight while the next unit is computed; more would need more memory.
+        let mut in_flight: Option<(usize, PendingTensor)> = None;
         let (on, lowest) = ((batch, &self.device), shards.lowest);
         let pass = layerwise::backward(model, lowest, on, dropout, &mut |unit, mut new| {
-            if let Some((unit, pending)) = before.take() {
-                shards.parts[unit].add_gradient(&pending.wait()?);
+            if let Some((unit, pending)) = in_flight.take() {
+                shards.shards[unit].add_gradient(&pending.wait()?);
             }
             if shards.units[unit].is_trained {
-                let gradients = shards.units[unit].gradients(model, &mut new);
-                before = Some((unit, shards.start_reduce(unit, gradients)?));
+                let gradients = shards.units[unit].take_gradients(model, &mut new);
+                in_flight = Some((unit, shards.start_reduce(unit, gradients)?));
             }
             Ok(())
         })?;
-        if let Some((unit, pending)) = before {
-            shards.parts[unit].add_gradient(&pending.wait()?);
+        if let Some((unit, pending)) = in_flight {
+            shards.shards[unit].add_gradient(&pending.wait()?);
         }
         Ok(Some(pass))
     }
 
-    /// Updates this rank's part of a unit; `whole` has the parameters that the part has not.
+    /// Updates this rank's shard of a unit. `whole` are the unit's values where the shard has none.
     fn update(&mut self, unit: usize, whole: &[Tensor<1>]) {
-        for segment in &mut self.shards.parts[unit].segments {
-            let in_whole = || cut(&whole[segment.slot], &segment.range);
+        for segment in &mut self.shards.shards[unit].segments {
+            let in_whole = || slice(&whole[segment.parameter], &segment.range);
             let values = segment.values.take().unwrap_or_else(in_whole);
             let gradient = segment.gradient.take().expect("reduced before the step");
             let updated = self.optimizer.update(&segment.name, values, gradient);
@@ -162,7 +176,7 @@ impl FsdpEngine {
     }
 }
 
-/// Gathers units one after the other: the next is on its way while one is computed.
+/// Gathers units one after the other; the next is in flight while one is computed.
 struct Prefetch<U> {
     units: U,
     next: Option<PendingTensor>,
@@ -177,7 +191,7 @@ impl<U: Iterator<Item = usize>> Prefetch<U> {
         })
     }
 
-    /// The next unit's parameters.
+    /// The flat values of the next unit.
     fn gather(&mut self, shards: &Shards) -> Result<Tensor<1>, Error> {
         let flat = self.next.take().expect("a unit is left").wait()?;
         let next = self.units.next().map(|unit| shards.start_gather(unit));
@@ -201,7 +215,7 @@ impl Engine for FsdpEngine {
 
     fn reduce(&mut self) -> Result<f32, Error> {
         self.shards.collectives.synchronize()?;
-        let segments = self.shards.parts.iter().flat_map(|part| &part.segments);
+        let segments = self.shards.shards.iter().flat_map(|shard| &shard.segments);
         let gradients = segments.filter_map(|segment| segment.gradient.clone());
         let squares = gradients.map(fused_ops::sum_of_squares);
         let own = squares.reduce(|sum, squares| sum + squares);
@@ -211,7 +225,7 @@ impl Engine for FsdpEngine {
     }
 
     fn step(&mut self, norm: f32, features: usize, learning_rate: f64) -> Result<(), Error> {
-        let model = self.model.as_ref().expect("taken for a change only");
+        let model = self.model.as_ref().expect(MODEL);
         self.optimizer.begin(model, norm, features, learning_rate);
         for unit in self.shards.trained() {
             if self.sharding == ShardingStrategy::FullShard {
@@ -221,8 +235,8 @@ impl Engine for FsdpEngine {
             let whole = self.shards.units[unit].values(self.module());
             self.update(unit, &whole);
             let flat = self.shards.gather(unit)?;
-            self.fill(unit, Some(&flat), true);
-            for segment in &mut self.shards.parts[unit].segments {
+            self.load(unit, &flat, true);
+            for segment in &mut self.shards.shards[unit].segments {
                 segment.values = None;
             }
         }
@@ -234,7 +248,7 @@ impl Engine for FsdpEngine {
         if self.sharding == ShardingStrategy::FullShard {
             for (index, unit) in self.shards.units.iter().enumerate() {
                 let flat = self.shards.gather(index)?;
-                whole = whole.map(|whole| unit.fill(whole, Some(&flat), false));
+                whole = whole.map(|whole| unit.load(whole, &flat, false));
             }
         }
         self.shards.collectives.synchronize()?;
@@ -245,9 +259,9 @@ impl Engine for FsdpEngine {
         let mut whole = Moments::new();
         for unit in self.shards.trained() {
             let [first, second] = self.shards.gather_moments(unit, &self.optimizer.moments)?;
-            for slot in self.shards.units[unit].slots.iter().filter(|_| wanted) {
-                let of = |flat| cut(flat, &slot.range);
-                whole.insert(slot.name.clone(), (of(&first), of(&second)));
+            for parameter in self.shards.units[unit].parameters.iter().filter(|_| wanted) {
+                let of = |flat| slice(flat, &parameter.range);
+                whole.insert(parameter.name.clone(), (of(&first), of(&second)));
             }
         }
         self.shards.collectives.synchronize()?;

@@ -1,19 +1,20 @@
+use std::ops::Range;
 use std::sync::Arc;
 
 use bert_qa::BertForQuestionAnswering;
 use burn::tensor::{Device, Tensor};
-use process_group::ProcessGroup;
+use process_group::{ProcessGroup, ShardRange};
 
-use super::segments::UnitPart;
 use crate::Error;
 use crate::distributed::collectives::{PendingTensor, TensorCollectives};
-use crate::distributed::units::{Unit, cut, lowest_trained, units};
+use crate::distributed::units::{FlatParameter, Unit, lowest_trained, slice, units};
 use crate::optim::adamw::Moments;
 
-/// The units of a model with this rank's parts of them, and what brings parts together.
+/// The units of a model, this rank's shard of each, and the collectives that gather and reduce shards.
 pub(crate) struct Shards {
     pub(crate) units: Vec<Unit>,
-    pub(crate) parts: Vec<UnitPart>,
+    /// One for each unit.
+    pub(crate) shards: Vec<UnitShard>,
     /// The lowest unit that is trained.
     pub(crate) lowest: usize,
     pub(crate) collectives: Arc<dyn TensorCollectives>,
@@ -21,8 +22,34 @@ pub(crate) struct Shards {
     device: Device,
 }
 
+/// This rank's shard of a unit's flat vector: whole parameters, of which the first and the last may be cut, and padding
+/// that makes the shards of all ranks equally long.
+pub(crate) struct UnitShard {
+    pub(crate) segments: Vec<Segment>,
+    /// Elements of this shard, padding included.
+    len: usize,
+    /// Elements of the shards of all ranks.
+    padded: usize,
+}
+
+/// The elements of one parameter that lie in a shard.
+pub(crate) struct Segment {
+    /// The parameter's Hugging Face name.
+    pub(crate) name: String,
+    /// The parameter's index in its unit.
+    pub(crate) parameter: usize,
+    /// The elements of the parameter.
+    pub(crate) range: Range<usize>,
+    /// The same elements in the shard.
+    in_shard: Range<usize>,
+    /// `[elements]`; `None` while the model has them.
+    pub(crate) values: Option<Tensor<1>>,
+    /// Summed over micro-batches and ranks, `[elements]`.
+    pub(crate) gradient: Option<Tensor<1>>,
+}
+
 impl Shards {
-    /// Those of a whole model, without values.
+    /// The shards of a model, still without values.
     pub(crate) fn of(
         model: &BertForQuestionAnswering,
         group: &dyn ProcessGroup,
@@ -30,9 +57,9 @@ impl Shards {
         device: Device,
     ) -> Self {
         let units = units(model);
-        let part = |unit| UnitPart::of(unit, group.rank(), group.world_size());
+        let shard = |unit| UnitShard::of(unit, group.rank(), group.world_size());
         Self {
-            parts: units.iter().map(part).collect(),
+            shards: units.iter().map(shard).collect(),
             lowest: lowest_trained(&units),
             units,
             collectives,
@@ -40,50 +67,51 @@ impl Shards {
         }
     }
 
-    /// Indices of the units that are trained, in the order of the backward pass.
+    /// Indices of the trained units, in the order of the backward pass.
     pub(crate) fn trained(&self) -> Vec<usize> {
-        let all = (self.lowest..self.units.len()).rev();
-        all.filter(|unit| self.units[*unit].is_trained).collect()
+        let units = (self.lowest..self.units.len()).rev();
+        units.filter(|unit| self.units[*unit].is_trained).collect()
     }
 
-    /// Takes this rank's parts of the values.
-    pub(crate) fn take_values(&mut self, unit: usize, model: &BertForQuestionAnswering) {
+    /// Copies this rank's shard of a unit's values from the model.
+    pub(crate) fn copy_values(&mut self, unit: usize, model: &BertForQuestionAnswering) {
         let values = self.units[unit].values(model);
-        for segment in &mut self.parts[unit].segments {
-            segment.values = Some(copy(cut(&values[segment.slot], &segment.range)));
+        for segment in &mut self.shards[unit].segments {
+            let own = slice(&values[segment.parameter], &segment.range);
+            segment.values = Some(copy(own));
         }
     }
 
-    /// This rank's parts of whole moments.
+    /// This rank's shards of whole moments.
     pub(crate) fn of_moments(&self, whole: &Moments) -> Moments {
-        let segments = self.parts.iter().flat_map(|part| &part.segments);
+        let segments = self.shards.iter().flat_map(|shard| &shard.segments);
         let own = segments.filter_map(|segment| {
             let (first, second) = whole.get(&segment.name)?;
-            let own = |whole| copy(cut(whole, &segment.range));
+            let own = |whole| copy(slice(whole, &segment.range));
             Some((segment.name.clone(), (own(first), own(second))))
         });
         own.collect()
     }
 
-    /// All elements of a unit's parameters, from all ranks.
+    /// The flat values of a unit, `[padded]`, from all ranks.
     pub(crate) fn gather(&self, unit: usize) -> Result<Tensor<1>, Error> {
         self.start_gather(unit)?.wait()
     }
 
-    /// Starts to bring them together.
+    /// Starts to gather the flat values of a unit.
     pub(crate) fn start_gather(&self, unit: usize) -> Result<PendingTensor, Error> {
-        let own = self.parts[unit].join(&self.device, |segment| segment.values.clone());
+        let own = self.shards[unit].concat(&self.device, |segment| segment.values.clone());
         self.collectives.start_all_gather(own)
     }
 
-    /// The whole moments of a unit's parameters, in which this rank's parts are `own`, by slot.
+    /// The flat moments of a unit, each `[padded]`, from all ranks; `own` are this rank's.
     pub(crate) fn gather_moments(
         &self,
         unit: usize,
         own: &Moments,
     ) -> Result<[Tensor<1>; 2], Error> {
         let gather = |which: fn(&(Tensor<1>, Tensor<1>)) -> &Tensor<1>| {
-            let own = self.parts[unit].join(&self.device, |segment| {
+            let own = self.shards[unit].concat(&self.device, |segment| {
                 own.get(&segment.name).map(|both| which(both).clone())
             });
             self.collectives.start_all_gather(own)?.wait()
@@ -91,30 +119,113 @@ impl Shards {
         Ok([gather(|both| &both.0)?, gather(|both| &both.1)?])
     }
 
-    /// Starts to add a unit's gradients up over the ranks, by slot; none of this rank's are zeros.
+    /// Starts to sum the gradients of a unit's parameters over the ranks, to this rank's shard. Missing gradients count
+    /// as zeros.
     pub(crate) fn start_reduce(
         &self,
         unit: usize,
         gradients: Vec<Option<Tensor<1>>>,
     ) -> Result<PendingTensor, Error> {
         let zeros = |len: usize| Tensor::zeros([len], &self.device);
-        let Unit { slots, len, .. } = &self.units[unit];
         let mut gradients = gradients.into_iter();
-        let all = slots.iter().map(|slot| {
+        let flat = self.units[unit].parameters.iter().map(|parameter| {
             let gradient = gradients.next().flatten();
-            gradient.unwrap_or_else(|| zeros(slot.range.len()))
+            gradient.unwrap_or_else(|| zeros(parameter.range.len()))
         });
-        let mut all: Vec<_> = all.collect();
-        let padding = self.parts[unit].padded - len;
+        let mut flat: Vec<_> = flat.collect();
+        let padding = self.shards[unit].padded - self.units[unit].len;
         if padding > 0 {
-            all.push(zeros(padding));
+            flat.push(zeros(padding));
         }
-        self.collectives.start_reduce_scatter(Tensor::cat(all, 0))
+        self.collectives.start_reduce_scatter(Tensor::cat(flat, 0))
     }
 }
 
-/// Alone in its memory: what it was cut from can go.
-fn copy(tensor: Tensor<1>) -> Tensor<1> {
-    let device = tensor.device();
-    Tensor::from_data(tensor.into_data(), &device)
+impl UnitShard {
+    fn of(unit: &Unit, rank: usize, world_size: usize) -> Self {
+        let shard = ShardRange::of(unit.len, rank, world_size).range;
+        let segment = |(index, parameter): (usize, &FlatParameter)| {
+            let start = parameter.range.start.max(shard.start);
+            let end = parameter.range.end.min(shard.end);
+            (start < end).then(|| Segment {
+                name: parameter.name.clone(),
+                parameter: index,
+                range: start - parameter.range.start..end - parameter.range.start,
+                in_shard: start - shard.start..end - shard.start,
+                values: None,
+                gradient: None,
+            })
+        };
+        let parameters = unit.parameters.iter().enumerate();
+        Self {
+            segments: parameters.filter_map(segment).collect(),
+            len: shard.len(),
+            padded: ShardRange::padded(unit.len, world_size),
+        }
+    }
+
+    /// Concatenates a tensor of each segment to `[len]`; missing tensors and padding are zeros.
+    fn concat(
+        &self,
+        device: &Device,
+        mut of: impl FnMut(&Segment) -> Option<Tensor<1>>,
+    ) -> Tensor<1> {
+        let zeros = |len: usize| Tensor::zeros([len], device);
+        let mut all: Vec<_> = self
+            .segments
+            .iter()
+            .map(|segment| of(segment).unwrap_or_else(|| zeros(segment.range.len())))
+            .collect();
+        let used = self.segments.last().map_or(0, |last| last.in_shard.end);
+        if used < self.len {
+            all.push(zeros(self.len - used));
+        }
+        Tensor::cat(all, 0)
+    }
+
+    /// Adds the gradients of this shard, `[len]`, to those of its segments.
+    pub(crate) fn add_gradient(&mut self, shard: &Tensor<1>) {
+        for segment in &mut self.segments {
+            let new = slice(shard, &segment.in_shard);
+            segment.gradient = Some(match segment.gradient.take() {
+                Some(sum) => sum + new,
+                None => new,
+            });
+        }
+    }
+}
+
+/// A copy in memory of its own, so that the memory of the whole tensor can be freed.
+fn copy(slice: Tensor<1>) -> Tensor<1> {
+    let device = slice.device();
+    Tensor::from_data(slice.into_data(), &device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_of_all_ranks_cover_every_element_once() {
+        // 17 elements in 4 shards of 5: three are padding.
+        let unit = Unit::of_sizes(&[3, 9, 1, 4]);
+        let segments = |rank| -> Vec<_> {
+            let shard = UnitShard::of(&unit, rank, 4);
+            assert_eq!((shard.len, shard.padded), (5, 20));
+            let segments = shard.segments.into_iter();
+            segments
+                .map(|segment| (segment.parameter, segment.range, segment.in_shard))
+                .collect()
+        };
+        assert_eq!(segments(0), [(0, 0..3, 0..3), (1, 0..2, 3..5)]);
+        assert_eq!(segments(1), [(1, 2..7, 0..5)]);
+        assert_eq!(
+            segments(2),
+            [(1, 7..9, 0..2), (2, 0..1, 2..3), (3, 0..2, 3..5)]
+        );
+        assert_eq!(segments(3), [(3, 2..4, 0..2)]);
+        // With more ranks than elements, the last ranks have padding only.
+        let shard = UnitShard::of(&Unit::of_sizes(&[2]), 3, 4);
+        assert!(shard.segments.is_empty());
+    }
 }

@@ -13,23 +13,23 @@ use crate::device::device;
 use crate::optim::adamw::Optimizer;
 use crate::train::engine::{Alone, Engine};
 
-/// Ranks that bring the same, seen from one of them, in any memory.
-struct Alike {
+/// A group whose ranks all bring the same tensors, in any memory.
+struct EqualRanks {
     rank: usize,
     world_size: usize,
 }
 
-impl Stream for Alike {
+impl Stream for EqualRanks {
     fn put(
         &self,
         collective: Collective,
         mut tensor: tch::Tensor,
     ) -> Result<tch::Tensor, process_group::Error> {
         let own = ShardRange::of(tensor.numel(), self.rank, self.world_size).range;
-        let part = |tensor: &tch::Tensor| tensor.narrow(0, own.start as i64, own.len() as i64);
+        let shard = |tensor: &tch::Tensor| tensor.narrow(0, own.start as i64, own.len() as i64);
         match collective {
             Collective::AllGather => {
-                let own = part(&tensor).copy();
+                let own = shard(&tensor).copy();
                 for mut place in tensor.chunk(self.world_size as i64, 0) {
                     place.copy_(&own);
                 }
@@ -40,7 +40,7 @@ impl Stream for Alike {
             }
         }
         Ok(match collective {
-            Collective::ReduceScatter => part(&tensor),
+            Collective::ReduceScatter => shard(&tensor),
             _ => tensor,
         })
     }
@@ -50,10 +50,11 @@ impl Stream for Alike {
     }
 }
 
-fn alike(rank: usize, world_size: usize, compress: bool) -> NcclCollectives<Alike> {
+fn equal_ranks(rank: usize, world_size: usize, compress: bool) -> NcclCollectives<EqualRanks> {
     NcclCollectives {
-        stream: Alike { rank, world_size },
-        place: (rank, world_size),
+        stream: EqualRanks { rank, world_size },
+        rank,
+        world_size,
         compress,
     }
 }
@@ -68,10 +69,10 @@ fn numbers(tensor: Result<PendingTensor, Error>) -> Vec<f32> {
 }
 
 #[test]
-fn ranks_bring_and_get_their_parts() {
-    let last = alike(1, 2, false);
+fn collectives_combine_the_tensors_of_all_ranks() {
+    let last = equal_ranks(1, 2, false);
     let whole = on_cpu(&[1.0, 2.0, 3.0, 4.0]);
-    // Others that hold the tensor keep what they have.
+    // Other owners of the tensor keep its values.
     assert_eq!(
         numbers(last.start_all_reduce(whole.clone())),
         [2.0, 4.0, 6.0, 8.0]
@@ -91,10 +92,10 @@ fn ranks_bring_and_get_their_parts() {
 }
 
 #[test]
-fn compressed_sums_have_the_precision_of_bf16_and_gathered_parts_their_own() {
-    let compressed = alike(0, 2, true);
+fn compression_rounds_sums_to_bf16_and_leaves_gathered_shards_as_they_are() {
+    let compressed = equal_ranks(0, 2, true);
     let fine = || on_cpu(&[1.0, 1.001]);
-    // The nearest of bf16 are 1 and 1 + 2^-7.
+    // The next bf16 after 1 is 1 + 2^-7.
     assert_eq!(numbers(compressed.start_all_reduce(fine())), [2.0, 2.0]);
     assert_eq!(numbers(compressed.start_reduce_scatter(fine())), [2.0]);
     assert_eq!(
@@ -103,7 +104,7 @@ fn compressed_sums_have_the_precision_of_bf16_and_gathered_parts_their_own() {
     );
 }
 
-/// All parameters after some steps, and before them.
+/// All parameters after three steps, and before them.
 fn train(mut engine: Box<dyn Engine>) -> [Vec<f32>; 2] {
     let parameters = |engine: &mut Box<dyn Engine>| {
         let mut all = Parameters(Vec::new());
@@ -133,14 +134,14 @@ fn difference(left: &[f32], right: &[f32]) -> f32 {
     pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
-/// The engines' steps with these collectives are those of a process alone; `limits` are for sums in `f32`
+/// With these collectives, the engines of one rank make the steps of a single process. `tolerances` are for sums in `f32`
 /// and in `bf16`.
-fn one_rank_steps_as_if_alone(
+fn engines_equal_a_single_process(
     device: &Device,
-    limits: [f32; 2],
+    tolerances: [f32; 2],
     collectives: impl Fn(bool) -> Arc<dyn TensorCollectives>,
 ) {
-    // An epsilon that keeps rounding from becoming a step.
+    // With AdamW's usual epsilon, rounding in a gradient near zero moves its parameter by the learning rate.
     let config = TrainConfig {
         adam_epsilon: 1e-4,
         ..TrainConfig::default()
@@ -149,8 +150,8 @@ fn one_rank_steps_as_if_alone(
     let (model, optimizer) = (|| model(&device), || Optimizer::new(&config));
     let alone = || Alone::new(model(), optimizer(), device.clone());
     let [expected, before] = train(Box::new(alone()));
-    assert!(difference(&expected, &before) > 10.0 * limits[1]);
-    for (compress, limit) in [false, true].into_iter().zip(limits) {
+    assert!(difference(&expected, &before) > 10.0 * tolerances[1]);
+    for (compress, tolerance) in [false, true].into_iter().zip(tolerances) {
         let sharded = |sharding| {
             let group = Arc::new(SingleProcess);
             let collectives = collectives(compress);
@@ -168,37 +169,33 @@ fn one_rank_steps_as_if_alone(
                 "ddp",
                 Box::new(DdpEngine::new(alone(), 4e4, collectives(compress))),
             ),
-            ("full", Box::new(sharded(ShardingStrategy::FullShard))),
-            ("grad_op", Box::new(sharded(ShardingStrategy::ShardGradOp))),
+            ("full_shard", Box::new(sharded(ShardingStrategy::FullShard))),
+            (
+                "shard_grad_op",
+                Box::new(sharded(ShardingStrategy::ShardGradOp)),
+            ),
         ];
         for (name, engine) in engines {
             let error = difference(&train(engine)[0], &expected);
-            assert!(error < limit, "{name}, compress = {compress}: {error}");
+            assert!(error < tolerance, "{name}, compress = {compress}: {error}");
         }
     }
 }
 
 #[test]
-fn engines_on_libtorchs_tensors_in_host_memory() {
+fn engines_equal_a_single_process_on_the_cpu() {
     let (_, device) = device("libtorch").unwrap();
-    one_rank_steps_as_if_alone(&device, [1e-6, 1e-4], |compress| {
-        Arc::new(alike(0, 1, compress))
+    engines_equal_a_single_process(&device, [1e-6, 1e-4], |compress| {
+        Arc::new(equal_ranks(0, 1, compress))
     });
 }
 
-/// One GPU is one rank: what NCCL does between several is not seen here.
+/// One GPU allows one rank: NCCL between several ranks is not tested here.
 #[test]
-fn engines_through_nccl_on_a_gpu() {
-    let device = match device("cuda:0") {
-        Ok((_, device)) => device,
-        Err(error) => {
-            let promised = std::env::var_os("SQUAD_BURN_GPU").is_some();
-            assert!(!promised, "SQUAD_BURN_GPU is set: {error}");
-            eprintln!("SKIPPED: no GPU: {error}");
-            return;
-        }
-    };
-    one_rank_steps_as_if_alone(&device, [1e-5, 1e-4], |compress| {
+#[ignore = "needs a GPU: runs NCCL on it"]
+fn engines_equal_a_single_process_on_a_gpu() {
+    let (_, device) = device("cuda:0").expect("a GPU");
+    engines_equal_a_single_process(&device, [1e-5, 1e-4], |compress| {
         let group = NcclGroup::connect(Arc::new(SingleProcess), 0, Timeouts::default()).unwrap();
         Arc::new(NcclCollectives::new(group, compress))
     });
