@@ -52,6 +52,20 @@ pub fn write_file(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<
     write().map_err(|e| error(path, e))
 }
 
+/// Renames the finished file `from` to `to` in the same file system, replacing a file that is there;
+/// its bytes are on the disk before.
+///
+/// # Errors
+/// If `from` cannot be brought to the disk or renamed.
+pub fn rename_file(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), Error> {
+    let (from, to) = (from.as_ref(), to.as_ref());
+    File::open(from)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| std::fs::rename(from, to))
+        .and_then(|()| sync_entries(parent(to)))
+        .map_err(|e| error(to, e))
+}
+
 /// Makes the folder `folder` from what `fill` writes into the empty folder that it is given,
 /// replacing a folder that is there. Missing parent folders are made.
 ///
@@ -187,6 +201,20 @@ mod tests {
             assert_eq!(text(&path), contents);
         }
         assert_eq!(files_below(&folder), ["file"]);
+    }
+
+    #[test]
+    fn rename_file_replaces_a_file() {
+        let folder = temp_dir();
+        let [from, to] = ["from", "to"].map(|name| folder.path().join(name));
+        for path in [&from, &to] {
+            std::fs::write(path, path.to_str().unwrap()).unwrap();
+        }
+        rename_file(&from, &to).unwrap();
+        assert_eq!(text(&to), from.to_str().unwrap());
+        assert_eq!(files_below(&folder), ["to"]);
+        let message = rename_file(&from, &to).unwrap_err().to_string();
+        assert!(message.contains("/to: "), "{message}");
     }
 
     #[test]
