@@ -7,7 +7,7 @@ use squad_data::{
 };
 
 use crate::{
-    BertForQuestionAnswering, Error, ModelSource, Pretrained, model_cache, predict_logits,
+    BertForQuestionAnswering, Error, Hub, ModelSource, Pretrained, model_cache, predict_logits,
 };
 
 /// The longest window of an answerer that is not told otherwise, in tokens.
@@ -69,7 +69,8 @@ impl QuestionAnswerer {
     /// If there is no such model, its files cannot be loaded, or it was not trained to answer
     /// questions.
     pub fn from_pretrained(source: &str, device: &Device) -> Result<Self, Error> {
-        let folder = ModelSource::parse(source)?.resolve(&model_cache(), &|_| {})?;
+        let folder =
+            ModelSource::parse(source)?.resolve(&Hub::from_env(), &model_cache(), &mut |_| {})?;
         let device = device.clone().without_autodiff();
         let Pretrained {
             model,

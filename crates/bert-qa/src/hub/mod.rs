@@ -2,22 +2,20 @@
 
 mod cache;
 mod client;
-mod download;
 mod fetch;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cache::CachedRepo;
-use client::Client;
+use client::HubClient;
+use download::{DownloadEvent, DownloadOptions};
 use fetch::{Fetch, is_complete};
 
 pub(crate) use cache::is_word;
-pub(crate) use download::sha256_of;
 
-use crate::Watch;
-
-/// Where the Hub is, who asks, and where its files are kept.
+/// The Hub's address, the user's token, and the cache of its files.
 #[derive(Clone)]
 pub struct Hub {
     /// Hugging Face's cache, shared with Python: `models--OWNER--NAME/{blobs,refs,snapshots}`.
@@ -26,12 +24,14 @@ pub struct Hub {
     pub endpoint: String,
     /// Sent to the endpoint and to no other host.
     pub token: Option<String>,
-    /// Whether the cache must do: nothing is asked of the network.
+    /// Whether only the cache is used and nothing is asked of the network.
     pub offline: bool,
+    /// Retries and timeouts.
+    pub requests: DownloadOptions,
 }
 
 impl Hub {
-    /// As Hugging Face's own libraries are told: `HF_HUB_CACHE`, else `hub` in `HF_HOME`, else in
+    /// Reads the environment variables of Hugging Face's own libraries: `HF_HUB_CACHE`, else `hub` in `HF_HOME`, else in
     /// `XDG_CACHE_HOME/huggingface`, else in `~/.cache/huggingface`; `HF_ENDPOINT`; `HF_TOKEN`,
     /// else the file `HF_TOKEN_PATH`, else `token` in `HF_HOME`; `HF_HUB_OFFLINE` (or
     /// `TRANSFORMERS_OFFLINE`) set to 1, on, yes or true.
@@ -65,22 +65,27 @@ impl Hub {
                 .map_or_else(|| hf_home.join("hub"), path),
             endpoint: endpoint.trim().trim_end_matches('/').to_owned(),
             token: token.filter(|token| !token.is_empty()),
+            requests: DownloadOptions {
+                retries: 3,
+                timeout: Duration::from_secs(20),
+                ..DownloadOptions::default()
+            },
             offline: ["1", "on", "yes", "true"].contains(&offline.trim().to_lowercase().as_str()),
         }
     }
 
-    /// The folder of a model's snapshot: from the cache if all is there, which asks nothing of the
-    /// network, else what is missing is fetched. The error is one line.
+    /// The folder of a model's snapshot. What the cache lacks is fetched; if it lacks nothing,
+    /// the network is not asked. The error is one line.
     pub(crate) fn fetch(
         &self,
         name: &str,
         revision: &str,
-        watch: &Watch,
+        on_event: &mut dyn FnMut(DownloadEvent<'_>),
     ) -> Result<PathBuf, String> {
         let cached = CachedRepo::new(&self.cache, name, revision);
-        let folder = cached.snapshot();
-        if let Some(folder) = folder.as_ref().filter(|folder| is_complete(folder)) {
-            return Ok(folder.clone());
+        let folder = cached.commit().map(|commit| cached.snapshot(&commit));
+        if let Some(folder) = folder.filter(|folder| is_complete(folder)) {
+            return Ok(folder);
         }
         if self.offline {
             return Err(format!(
@@ -88,8 +93,9 @@ impl Hub {
                 cached.path().display()
             ));
         }
-        (watch.notice)(&format!("{name}: asking {}", self.endpoint));
-        Fetch::new(Client::new(self, name, revision), cached, watch).all()
+        let line = format!("{name}: asking {}", self.endpoint);
+        on_event(DownloadEvent::Message(&line));
+        Fetch::new(HubClient::new(self, name, revision), cached, on_event).all()
     }
 }
 
@@ -101,6 +107,7 @@ impl fmt::Debug for Hub {
             .field("endpoint", &self.endpoint)
             .field("token", &self.token.as_ref().map(|_| "…"))
             .field("offline", &self.offline)
+            .field("requests", &self.requests)
             .finish()
     }
 }

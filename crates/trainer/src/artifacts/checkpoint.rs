@@ -5,7 +5,6 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::artifacts::digest::sha256_of_file;
 use crate::optim::adamw::{Moments, Optimizer};
 use crate::optim::state_file;
 use crate::train::state::RunState;
@@ -216,5 +215,5 @@ impl Checkpoint {
 }
 
 fn sha256(path: &Path) -> Result<String, Error> {
-    sha256_of_file(path).map_err(|e| Error::file(path, e))
+    download::sha256_of_file(path).map_err(|e| Error::file(path, e))
 }

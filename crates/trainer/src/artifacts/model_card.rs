@@ -4,7 +4,6 @@ use bert_qa::{CardData, CardFile, ModelCard, ModelSource};
 use serde_json::Value;
 use squad_data::Dataset;
 
-use crate::artifacts::digest::sha256_of_file;
 use crate::config::Config;
 use crate::fetch::Manifest;
 
@@ -75,7 +74,7 @@ fn dataset_id(sha256: &str) -> Option<&'static str> {
 
 /// A file by its name alone: where it lies on this machine is of no use to others.
 fn file(path: &Path) -> CardFile {
-    let sha256 = sha256_of_file(path).ok();
+    let sha256 = download::sha256_of_file(path).ok();
     let dataset_id = sha256.as_deref().and_then(dataset_id).map(str::to_owned);
     let name = path.file_name().unwrap_or(path.as_os_str());
     CardFile {

@@ -1,30 +1,32 @@
-use std::cell::RefCell;
 use std::path::PathBuf;
 
-use bert_qa::{Hub, ModelSource, Watch, model_cache};
+use bert_qa::{Hub, ModelSource, model_cache};
+use download::DownloadEvent;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::Error;
 
-/// The local folder of a model as a user names it, fetched if need be: with a bar on standard
-/// error for each file that takes long, if that is a terminal.
+/// The local folder of a model as a user names it, fetched if need be. If standard error is a
+/// terminal, each file that takes long has a progress bar there.
 ///
 /// # Errors
-/// If the name means nothing, or the model cannot be had from there.
+/// If the name is none of a model, or the model cannot be had from there.
 pub fn model_folder(model: &str, notice: &dyn Fn(&str)) -> Result<PathBuf, Error> {
-    let bar = RefCell::new(None);
-    let watch = Watch {
-        notice: &|line| match &*bar.borrow() {
-            Some((_, bar)) => ProgressBar::suspend(bar, || notice(line)),
-            None => notice(line),
-        },
-        progress: &|file, arrived, size| show(&mut bar.borrow_mut(), file, arrived, size),
+    let mut bar = None;
+    let mut on_event = |event: DownloadEvent<'_>| match (event, &bar) {
+        (DownloadEvent::Message(line), Some((_, bar))) => {
+            ProgressBar::suspend(bar, || notice(line));
+        }
+        (DownloadEvent::Message(line), None) => notice(line),
+        (DownloadEvent::Bytes { file, bytes, size }, _) => {
+            show(&mut bar, file, bytes, size.unwrap_or(0));
+        }
     };
     let source = ModelSource::parse(model)?;
-    Ok(source.resolve_with(&Hub::from_env(), &model_cache(), &watch)?)
+    Ok(source.resolve(&Hub::from_env(), &model_cache(), &mut on_event)?)
 }
 
-/// A bar for the file that is on its way; `None` before and after.
+/// Draws the bar of the file that is fetched; a new file gets a new bar.
 fn show(bar: &mut Option<(String, ProgressBar)>, file: &str, arrived: u64, size: u64) {
     let (_, bar) = match bar {
         Some(of) if of.0 == file => of,

@@ -1,10 +1,10 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use trainer::{DatasetFile, Error, FetchEvent, FetchOptions, Manifest, fetch_file};
+use trainer::{DatasetFile, DownloadEvent, Error, FetchOptions, Manifest, fetch_file};
 
 use super::args::{FetchDataset, FetchWhat};
 use super::notice;
 
-/// More mirrors, with white space between them.
+/// The environment variable with more mirrors, separated by white space.
 const MIRRORS: &str = "SQUAD_BURN_MIRRORS";
 
 pub(super) fn run(what: FetchWhat) -> Result<(), Error> {
@@ -36,18 +36,18 @@ fn dataset(args: FetchDataset) -> Result<(), Error> {
     };
     for file in files {
         let mut bar = Bar::new(file);
-        let path = fetch_file(file, &args.to, &options, &mut |event| bar.tell(event))?;
+        let path = fetch_file(file, &args.to, &options, &mut |event| bar.on_event(event))?;
         bar.bar.finish_and_clear();
         println!("{}", path.display());
     }
     Ok(())
 }
 
-/// A progress bar on standard error; where that is no terminal, a line every tenth of the file.
+/// A progress bar on standard error; where that is no terminal, a line for each tenth of the file.
 struct Bar {
     bar: ProgressBar,
     plain: bool,
-    /// Tenths that were told.
+    /// Tenths that are printed.
     tenths: u64,
 }
 
@@ -65,18 +65,19 @@ impl Bar {
         }
     }
 
-    fn tell(&mut self, event: FetchEvent<'_>) {
+    fn on_event(&mut self, event: DownloadEvent<'_>) {
         match event {
-            FetchEvent::Progress { file, bytes } => {
+            DownloadEvent::Bytes { file, bytes, size } => {
                 self.bar.set_position(bytes);
-                let tenths = 10 * bytes / file.size;
+                let size = size.unwrap_or(bytes).max(1);
+                let tenths = 10 * bytes / size;
                 if self.plain && tenths > self.tenths {
-                    notice(&format!("{}: {bytes} of {} bytes", file.name, file.size));
+                    notice(&format!("{file}: {bytes} of {size} bytes"));
                 }
                 self.tenths = tenths;
             }
-            FetchEvent::Notice(line) if self.plain => notice(&line),
-            FetchEvent::Notice(line) => self.bar.println(line),
+            DownloadEvent::Message(line) if self.plain => notice(line),
+            DownloadEvent::Message(line) => self.bar.println(line),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which files there are, where, and how to know them.
+//! The list of files that can be fetched: URLs, sizes, SHA-256.
 
 use std::path::Path;
 
@@ -6,11 +6,11 @@ use serde::Deserialize;
 
 use crate::Error;
 
-/// The data sets that can be fetched; as a file, `datasets/manifest.toml`.
+/// The datasets that can be fetched; `datasets/manifest.toml` as a value.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Addresses of folders that hold copies under the same names, asked after a file's own.
+    /// URLs of folders that hold copies under the same names, asked after a file's own URL.
     #[serde(default)]
     pub mirrors: Vec<String>,
     /// The files.
@@ -18,15 +18,15 @@ pub struct Manifest {
     pub files: Vec<DatasetFile>,
 }
 
-/// One file of a data set.
+/// One file of a dataset.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetFile {
-    /// The data set that it belongs to.
+    /// The dataset that it belongs to.
     pub dataset: String,
-    /// Its name.
+    /// Its name, a plain file name.
     pub name: String,
-    /// Its own address.
+    /// Its own URL.
     pub url: String,
     /// Its licence, as SPDX names it.
     pub licence: String,
@@ -37,7 +37,7 @@ pub struct DatasetFile {
 }
 
 impl Manifest {
-    /// The official SQuAD files, known to the program wherever it runs.
+    /// The official SQuAD files; the manifest is compiled in.
     ///
     /// ```
     /// let names: Vec<_> = trainer::Manifest::official().files.into_iter().map(|file| file.name).collect();
@@ -49,10 +49,10 @@ impl Manifest {
             .expect("a test reads the manifest that is compiled in")
     }
 
-    /// Reads another manifest, of the same form.
+    /// Reads a manifest from a file.
     ///
     /// # Errors
-    /// If the file cannot be read, is not of that form, or has an entry that cannot be fetched.
+    /// If the file cannot be read, is no manifest, or has an entry that cannot be fetched.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
         Self::parse(path, &text)
@@ -60,14 +60,14 @@ impl Manifest {
 
     fn parse(path: &Path, text: &str) -> Result<Self, Error> {
         let manifest: Self = toml::from_str(text).map_err(|e| {
-            // The message alone: what toml prints in full is a drawing of several lines.
+            // The message alone: toml's full text has several lines.
             let line = e
                 .span()
                 .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
             Error::file(path, format!("line {line}: {}", e.message()))
         })?;
         for mirror in &manifest.mirrors {
-            check_address(mirror).map_err(|message| Error::file(path, message))?;
+            download::check_url(mirror).map_err(|e| Error::file(path, e))?;
         }
         for file in &manifest.files {
             file.check().map_err(|message| Error::file(path, message))?;
@@ -75,10 +75,10 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The files of a data set, or the one file of that name.
+    /// The files of a dataset, or the one file of that name.
     ///
     /// # Errors
-    /// If neither is called so; the message lists what there is.
+    /// If there is neither; the message lists all names.
     pub fn find(&self, name: &str) -> Result<Vec<&DatasetFile>, Error> {
         let called = |file: &&DatasetFile| file.dataset == name || file.name == name;
         let found: Vec<_> = self.files.iter().filter(called).collect();
@@ -89,14 +89,14 @@ impl Manifest {
         known.dedup();
         known.extend(self.files.iter().map(|file| &*file.name));
         Err(Error::Config(vec![format!(
-            "no data set is called {name} (known: {})",
+            "no dataset is called {name} (known: {})",
             known.join(", ")
         )]))
     }
 }
 
 impl DatasetFile {
-    /// Whether the entry can be fetched: above all, that its file lands in the folder asked for.
+    /// Checks that the entry can be fetched, and that its file lands in the folder asked for.
     fn check(&self) -> Result<(), String> {
         let name = &self.name;
         if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', ':']) {
@@ -111,20 +111,7 @@ impl DatasetFile {
         if self.size == 0 {
             return Err(format!("{name}: size = 0"));
         }
-        check_address(&self.url)
-    }
-}
-
-/// Whether an address is one that can be asked.
-pub(super) fn check_address(address: &str) -> Result<(), String> {
-    let rest = ["http://", "https://"]
-        .iter()
-        .find_map(|scheme| address.strip_prefix(scheme));
-    match rest {
-        Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(()),
-        _ => Err(format!(
-            "{address:?} is not an address that begins with http:// or https://"
-        )),
+        download::check_url(&self.url).map_err(|e| e.to_string())
     }
 }
 
@@ -156,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_cannot_be_fetched_are_told_with_their_file() {
+    fn an_entry_that_cannot_be_fetched_is_an_error_that_names_the_manifest() {
         let entry = |change: &[(&str, &str)]| {
             let mut text =
                 "[[file]]\ndataset = \"d\"\nname = \"a.json\"\nurl = \"http://h/a.json\"\n\

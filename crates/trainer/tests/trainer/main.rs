@@ -18,11 +18,8 @@ mod distributed_refused;
 mod distributed_resume;
 mod evaluate;
 mod faults;
-mod fetch;
-mod fetch_command;
 mod fetch_dataset;
-mod fetch_place;
-mod file_server;
+mod fetch_model;
 mod gradients;
 #[cfg(feature = "mpi")]
 mod launched;
