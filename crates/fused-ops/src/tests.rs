@@ -1,5 +1,4 @@
 //! In this crate's unit tests a new buffer is full of NaN, so an element that a kernel does not write is found here.
-#![allow(deprecated)] // Burn marks both backends as superseded.
 
 use burn::tensor::{Device, Int, Tensor};
 

@@ -1,6 +1,5 @@
 //! The Burn backend extension, whose implementation for `Dispatch` the macro generates. A backend with kernels stands in
 //! both lists.
-#![allow(deprecated)] // Burn marks both backends as superseded.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};

@@ -1,7 +1,6 @@
 //! Burn's LibTorch backend: kernels on the CPU, libtorch's own operations on a GPU.
 //!
 //! `bf16` is mixed precision: weights stay `f32` and are rounded for a matmul; gradients of weights are `f32`.
-#![allow(deprecated)] // Burn marks this backend as superseded by its CubeCL backends.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,4 @@
 //! Burn's NdArray backend.
-#![allow(deprecated)] // Burn marks this backend as superseded by Flex.
 
 use std::borrow::Cow;
 

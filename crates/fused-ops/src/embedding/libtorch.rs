@@ -38,7 +38,6 @@ mod tests {
 
     #[test]
     fn libtorch_gradient_equals_the_kernels() {
-        #[allow(deprecated)] // Burn marks this backend as superseded.
         let device = Device::libtorch();
         let grad = numbers(1.0, &[200, 96]);
         let ids: Vec<i64> = (0..200).map(|token| token * token % 37).collect();

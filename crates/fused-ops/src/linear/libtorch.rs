@@ -105,7 +105,16 @@ fn empty(shape: [usize; 2], kind: Kind) -> TchTensor {
     TchTensor::new(Tensor::empty(shape, (kind, Device::Cpu)))
 }
 
-/// Rows of a matrix. Takes Burn's tensor because several threads may share it.
+// These take Burn's tensor, which threads may share: a closure that uses its field captures libtorch's, which they may not.
+
+fn whole(matrix: &TchTensor) -> Tensor {
+    matrix.tensor.shallow_clone()
+}
+
+fn transposed(matrix: &TchTensor) -> Tensor {
+    matrix.tensor.tr()
+}
+
 fn rows(matrix: &TchTensor, (start, len): (i64, i64)) -> Tensor {
     matrix.tensor.narrow(0, start, len)
 }
@@ -140,7 +149,7 @@ fn forward_on_cpu(
             single_threaded(|| {
                 let pre_activation = pre_activation.as_ref().map(|matrix| rows(matrix, block));
                 let matmul = pre_activation.as_ref().unwrap_or(&output);
-                mm(matmul, &input, &weight.tensor.shallow_clone());
+                mm(matmul, &input, &whole(&weight));
                 let output = pre_activation.as_ref().map(|_| &output);
                 bias_activation_of_block(matmul, &bias, activation, output);
             });
@@ -202,7 +211,7 @@ fn backward_on_cpu(
                         &grad_sum,
                     );
                 }
-                mm(&rows(&grad_input, block), &grad_sum, &weight.tensor.tr());
+                mm(&rows(&grad_input, block), &grad_sum, &transposed(&weight));
                 add_block(bias_sums, &grad_sum);
             });
         },
@@ -215,8 +224,7 @@ fn backward_on_cpu(
         |(), index| {
             let block = column_blocks[index];
             let columns = columns(input, block).tr();
-            let grad_sum = grad_sum.tensor.shallow_clone();
-            single_threaded(|| mm(&rows(&grad_weight, block), &columns, &grad_sum));
+            single_threaded(|| mm(&rows(&grad_weight, block), &columns, &whole(&grad_sum)));
         },
     );
     let mut grad_bias = LibTorch::uninit(&[outputs]);

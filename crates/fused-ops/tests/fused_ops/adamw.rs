@@ -1,9 +1,9 @@
 use burn::tensor::{Tensor, TensorData};
 use fused_ops::{AdamW, adamw_step, reference, sum_of_squares};
 
-use super::support::{distance, numbers, values};
+use super::support::{distance, numbers, values, vector};
 
-/// Larger than one task, and not a multiple of one.
+/// More than one chunk, and not a multiple of a chunk.
 const ELEMENTS: usize = 40_001;
 
 type Op =
@@ -36,22 +36,22 @@ fn five_steps(op: Op, weight_decay: f64) -> [Vec<f32>; 3] {
 }
 
 #[test]
-fn equals_the_reference_over_five_steps() {
+fn adamw_equals_the_reference_over_five_steps() {
     let ours = five_steps(adamw_step, 0.01);
     for (ours, reference) in ours.iter().zip(five_steps(reference::adamw_step, 0.01)) {
-        // A few roundings of numbers of size 1 in each of five steps.
+        // A few roundings of numbers near 1 in each of five steps.
         assert!(distance(ours, &reference) < 2e-6);
     }
     let without_decay = five_steps(reference::adamw_step, 0.0);
     assert!(
         distance(&ours[0], &without_decay[0]) > 1e-4,
-        "decay must show"
+        "weight decay has no effect"
     );
 }
 
-/// The first step of Adam moves every parameter by the learning rate, against the gradient's sign.
+/// Adam's first step moves every parameter by the learning rate, against the gradient's sign.
 #[test]
-fn the_first_step_is_the_learning_rate() {
+fn the_first_step_moves_by_the_learning_rate() {
     let adamw = AdamW {
         learning_rate: 0.1,
         beta1: 0.9,
@@ -69,16 +69,24 @@ fn the_first_step_is_the_learning_rate() {
     assert_eq!(
         values(&parameter),
         numbers(1, ELEMENTS),
-        "a shared tensor is not changed in place"
+        "a shared tensor was changed in place"
     );
 }
 
 #[test]
-fn sum_of_squares_equals_the_sum_in_double_precision() {
+fn sum_of_squares_equals_double_precision() {
     let exact: f64 = numbers(4, ELEMENTS)
         .iter()
         .map(|x| f64::from(*x).powi(2))
         .sum();
     let ours = f64::from(sum_of_squares(tensor(4)).into_scalar::<f32>());
     assert!((ours - exact).abs() / exact < 1e-6, "{ours} and {exact}");
+}
+
+#[test]
+fn the_gradient_of_sum_of_squares_is_twice_the_tensor() {
+    let input = vector(4, ELEMENTS);
+    let gradients = (sum_of_squares(input.clone()) * 3.0).backward();
+    let gradient = values(&input.grad(&gradients).unwrap());
+    assert!(distance(&gradient, &values(&(input.detach() * 6.0))) < 1e-6);
 }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::support::{Outcome, dropout, matrix, on_pools, outcome};
 
-/// Sums of up to 512 products in single precision, in another order than the reference's.
+/// Sums of up to 512 products in `f32`, in another order than the reference's.
 const TOLERANCE: f32 = 1e-5;
 
 type Op = fn(
@@ -16,8 +16,8 @@ type Op = fn(
 ) -> burn::tensor::Tensor<2>;
 
 fn run(op: Op, lengths: &[usize], heads: usize, head_size: usize, prob: f64, site: u16) -> Outcome {
-    let lengths = CuSeqlens::new(lengths);
-    let shape = [lengths.tokens(), heads * head_size];
+    let cu_seqlens = CuSeqlens::new(lengths);
+    let shape = [cu_seqlens.tokens(), heads * head_size];
     let inputs = [1, 2, 3].map(|seed| matrix(seed, shape));
     let [query, key, value] = inputs.clone();
     // Larger queries make the probabilities uneven.
@@ -25,14 +25,14 @@ fn run(op: Op, lengths: &[usize], heads: usize, head_size: usize, prob: f64, sit
         query * 4.0,
         key,
         value,
-        &lengths,
+        &cu_seqlens,
         heads,
         dropout(prob, site),
     );
     outcome(&inputs, &[], output)
 }
 
-fn compare(lengths: &[usize], heads: usize, head_size: usize, prob: f64) {
+fn assert_equals_reference(lengths: &[usize], heads: usize, head_size: usize, prob: f64) {
     let ours = run(attention, lengths, heads, head_size, prob, 0);
     ours.assert_close(
         &run(reference::attention, lengths, heads, head_size, prob, 0),
@@ -41,56 +41,44 @@ fn compare(lengths: &[usize], heads: usize, head_size: usize, prob: f64) {
 }
 
 #[test]
-fn lengths_from_1_to_512() {
-    compare(&[1, 512, 17, 1, 64], 2, 32, 0.1);
+fn attention_equals_the_reference_for_lengths_from_1_to_512() {
+    assert_equals_reference(&[1, 512, 17, 1, 64], 2, 32, 0.1);
 }
 
 #[test]
-fn small_windows() {
-    compare(&[1, 33, 17], 2, 20, 0.1);
+fn attention_equals_the_reference_for_short_features() {
+    assert_equals_reference(&[1, 33, 17], 2, 20, 0.1);
 }
 
 #[test]
-fn another_mask_is_seen() {
+fn another_dropout_key_changes_output_and_gradients() {
     let ours = run(attention, &[20, 9], 2, 8, 0.1, 0);
     let other = run(reference::attention, &[20, 9], 2, 8, 0.1, 1);
-    assert!(
-        ours.distances(&other)
-            .iter()
-            .all(|distance| *distance > 1e-2)
-    );
+    ours.assert_far(&other, 1e-2);
 }
 
 #[test]
-fn windows_do_not_see_each_other() {
-    let glued = run(attention, &[29], 2, 8, 0.0, 0);
-    let apart = run(attention, &[20, 9], 2, 8, 0.0, 0);
-    assert!(
-        glued
-            .distances(&apart)
-            .iter()
-            .all(|distance| *distance > 1e-2)
-    );
+fn features_do_not_attend_to_each_other() {
+    let joined = run(attention, &[29], 2, 8, 0.0, 0);
+    let separate = run(attention, &[20, 9], 2, 8, 0.0, 0);
+    joined.assert_far(&separate, 1e-2);
 }
 
 #[test]
-fn the_number_of_threads_changes_no_bit() {
+fn the_number_of_threads_does_not_change_a_bit() {
     let [one, three] = on_pools(|| run(attention, &[40, 3, 70], 4, 16, 0.1, 0));
-    assert!(
-        (one.output, one.gradients) == (three.output, three.gradients),
-        "some bit differs"
-    );
+    assert!(one == three, "some bit differs");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() })]
     #[test]
-    fn equals_the_reference_for_any_mix_of_lengths(
+    fn attention_equals_the_reference_for_any_lengths(
         lengths in prop::collection::vec(1usize..40, 1..6),
         heads in 1usize..4,
         head_size in 1usize..20,
         prob in prop::sample::select(vec![0.0, 0.1, 0.5]),
     ) {
-        compare(&lengths, heads, head_size, prob);
+        assert_equals_reference(&lengths, heads, head_size, prob);
     }
 }

@@ -1,21 +1,21 @@
-//! The specialised kernels against the reference forms, in value and in gradient, on each backend
-//! that this build has kernels for (`cargo test --workspace` has NdArray; LibTorch comes with the
-//! feature `tch`, on the CPU and on a GPU where there is one).
-#![allow(clippy::duplicate_mod)] // On purpose: the tests are the same files on every backend.
-#![allow(deprecated)] // Burn marks both backends as superseded; their kernels are what is tested here.
+//! The kernels against the reference forms, in value and in gradient, on each backend that this build has kernels for:
+//! NdArray by default; LibTorch, on the CPU and on a GPU, with the feature `tch`.
+#![allow(clippy::duplicate_mod)] // The same test files run on every backend.
+#![allow(deprecated)] // Burn marks both backends as superseded.
 
 #[cfg(all(feature = "ndarray", target_os = "linux", target_arch = "x86_64"))]
 mod avx2;
 
-/// The tests are the same files on every backend; what differs is `super::device`.
 #[cfg(feature = "ndarray")]
 #[path = "."]
 mod ndarray {
     mod adamw;
     mod attention;
+    mod dropout;
     mod embedding;
-    mod layers;
+    mod linear;
     mod masks;
+    mod norm;
     mod span_loss;
     mod support;
 
@@ -23,8 +23,14 @@ mod ndarray {
         burn::tensor::Device::ndarray()
     }
 
-    fn is_there() -> bool {
-        true
+    #[test]
+    fn backward_uses_the_mask_of_the_forward_pass() {
+        masks::check_backward_uses_the_mask_of_the_forward_pass();
+    }
+
+    #[test]
+    fn attention_drops_the_share_asked_for() {
+        masks::check_attention_drops_the_share_asked_for();
     }
 }
 
@@ -33,9 +39,11 @@ mod ndarray {
 mod libtorch {
     mod adamw;
     mod attention;
+    mod dropout;
     mod embedding;
-    mod layers;
+    mod linear;
     mod masks;
+    mod norm;
     mod precisions;
     mod span_loss;
     mod support;
@@ -44,35 +52,61 @@ mod libtorch {
         burn::tensor::Device::libtorch()
     }
 
-    fn is_there() -> bool {
-        true
+    #[test]
+    fn backward_uses_the_mask_of_the_forward_pass() {
+        masks::check_backward_uses_the_mask_of_the_forward_pass();
+    }
+
+    #[test]
+    fn attention_drops_the_share_asked_for() {
+        masks::check_attention_drops_the_share_asked_for();
+    }
+
+    #[test]
+    fn operations_equal_the_reference_up_to_rounding() {
+        precisions::check_operations_equal_the_reference_up_to_rounding();
     }
 }
 
 #[cfg(feature = "tch")]
 #[path = "."]
-mod cuda {
+mod gpu {
     mod masks;
     mod optimizer;
     mod precisions;
-    #[allow(dead_code)] // The other backends' tests use all of it.
+    #[allow(dead_code)] // The other backends use all of it.
     mod support;
 
+    /// # Panics
+    /// Without a GPU.
     fn device() -> burn::tensor::Device {
+        if let Some(problem) = torch_shim::cuda_problem() {
+            panic!("this test needs an NVIDIA GPU: {problem}");
+        }
         burn::tensor::Device::libtorch_cuda(0)
     }
 
-    /// Skips aloud without a GPU; where SQUAD_BURN_GPU promises one, fails.
-    fn is_there() -> bool {
-        let Some(problem) = torch_shim::cuda_problem() else {
-            return true;
-        };
-        let problem = problem.lines().next().unwrap_or_default();
-        assert!(
-            std::env::var_os("SQUAD_BURN_GPU").is_none(),
-            "SQUAD_BURN_GPU is set: {problem}"
-        );
-        eprintln!("SKIPPED: no GPU: {problem}");
-        false
+    #[test]
+    #[ignore = "needs an NVIDIA GPU: runs libtorch's kernels for it"]
+    fn backward_uses_the_mask_of_the_forward_pass() {
+        masks::check_backward_uses_the_mask_of_the_forward_pass();
+    }
+
+    #[test]
+    #[ignore = "needs an NVIDIA GPU: runs libtorch's kernels for it"]
+    fn attention_drops_the_share_asked_for() {
+        masks::check_attention_drops_the_share_asked_for();
+    }
+
+    #[test]
+    #[ignore = "needs an NVIDIA GPU: runs libtorch's kernels for it"]
+    fn operations_equal_the_reference_up_to_rounding() {
+        precisions::check_operations_equal_the_reference_up_to_rounding();
+    }
+
+    #[test]
+    #[ignore = "needs an NVIDIA GPU: runs libtorch's kernels for it"]
+    fn optimizer_equals_the_reference() {
+        optimizer::check_optimizer_equals_the_reference();
     }
 }

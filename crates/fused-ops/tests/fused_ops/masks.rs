@@ -1,12 +1,12 @@
-//! Dropout by what can be said of any generator: the gradient goes through the forward pass's mask, the share that is
-//! dropped is the one asked for, and another key drops others.
+//! What holds for the dropout masks of any generator: the backward pass uses the mask of the forward pass, the share
+//! dropped is the one asked for, and another key gives another mask.
 
 use burn::tensor::{Tensor, TensorData};
 use fused_ops::{CuSeqlens, Dropout, attention, dropout_add_layer_norm};
 
 use super::support::{device, dropout, matrix, values, vector};
 
-/// A function of three matrices of one shape; the first three seeds of `matrix` are their numbers.
+/// A function of three matrices of one shape.
 type Op = fn([Tensor<2>; 3], Option<Dropout>) -> Tensor<2>;
 
 const SHAPE: [usize; 2] = [60, 32];
@@ -20,7 +20,7 @@ fn attend([query, key, value]: [Tensor<2>; 3], dropout: Option<Dropout>) -> Tens
     attention(query, key, value, &CuSeqlens::new(&[23, 37]), 2, dropout)
 }
 
-/// The slope of a weighted sum of the output in a direction of the inputs, and what the gradients say it is.
+/// The slope of a weighted sum of the output along a direction of the inputs: measured, and from the gradients.
 fn slopes(op: Op, drop: Option<Dropout>, gradients_with: Option<Dropout>) -> [f64; 2] {
     let inputs = [1, 2, 3].map(|seed| matrix(seed, SHAPE));
     let directions = [11, 12, 13].map(|seed| matrix(seed, SHAPE).detach());
@@ -50,43 +50,35 @@ fn slopes(op: Op, drop: Option<Dropout>, gradients_with: Option<Dropout>) -> [f6
     [slope, parts.map(f64::from).sum()]
 }
 
-#[test]
-fn gradients_go_through_the_mask_of_the_forward_pass() {
-    if !super::is_there() {
-        return;
-    }
+pub(crate) fn check_backward_uses_the_mask_of_the_forward_pass() {
     for op in [norm as Op, attend] {
         let [slope, gradient] = slopes(op, dropout(0.3, 5), dropout(0.3, 5));
-        // Differences of sums of 1,920 numbers in single precision, over a step of 1e-2.
+        // A difference of sums of 1,920 numbers in `f32`, divided by a step of 1e-2.
         let error = (slope - gradient).abs();
         assert!(error < 1e-2 * (1.0 + slope.abs()), "{slope} and {gradient}");
-        // The gradient of another mask is another.
+        // The gradients of another mask differ.
         let [slope, gradient] = slopes(op, dropout(0.3, 5), dropout(0.3, 6));
         let error = (slope - gradient).abs();
         assert!(error > 3e-2 * (1.0 + slope.abs()), "{slope} and {gradient}");
     }
 }
 
-/// Where all keys and values are equal, a head's output is the share of probabilities that is kept, scaled.
-#[test]
-fn attention_drops_the_share_it_should() {
-    if !super::is_there() {
-        return;
-    }
+/// With equal keys and equal values, an output is the scaled share of probabilities kept.
+pub(crate) fn check_attention_drops_the_share_asked_for() {
     let full = |number: f32| {
         Tensor::<2>::from_data(
             TensorData::new(vec![number; 300 * 16], [300, 16]),
             &device(),
         )
     };
-    let lengths = CuSeqlens::new(&[300]);
+    let cu_seqlens = CuSeqlens::new(&[300]);
     let run = |site| {
         let drop = dropout(0.1, site);
         values(&attention(
             full(0.0),
             full(0.0),
             full(1.0),
-            &lengths,
+            &cu_seqlens,
             2,
             drop,
         ))
@@ -97,7 +89,7 @@ fn attention_drops_the_share_it_should() {
     assert!((mean - 1.0).abs() < 0.004, "{mean}");
     assert!(
         kept.iter().any(|value| (value - 1.0).abs() > 0.01),
-        "nothing is dropped"
+        "nothing was dropped"
     );
     assert_eq!(run(5), kept);
     assert_ne!(run(6), kept);

@@ -1,15 +1,11 @@
-//! AdamW and the norm of gradients on a GPU, with libtorch's fused kernel.
+//! AdamW and the sum of squares with libtorch's kernels for a GPU.
 
 use burn::tensor::{Tensor, TensorData};
 use fused_ops::{AdamW, adamw_step, reference, sum_of_squares};
 
 use super::support::{distance, numbers, values};
 
-#[test]
-fn equals_the_reference() {
-    if !super::is_there() {
-        return;
-    }
+pub(crate) fn check_optimizer_equals_the_reference() {
     let tensor = |seed| {
         let data = TensorData::new(numbers(seed, 40_001), [40_001]);
         Tensor::<1>::from_data(data, &super::device())

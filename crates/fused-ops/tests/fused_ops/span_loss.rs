@@ -4,23 +4,23 @@ use proptest::prelude::*;
 
 use super::support::{device, distance, numbers, values};
 
-/// Loss and gradient of the logits, in double precision from the definition.
+/// Loss and gradient of the logits from the definition, in double precision.
 fn scalar(logits: &[f32], lengths: &[usize], positions: &[(usize, usize)]) -> (f64, Vec<f64>) {
     let mut loss = 0.0;
     let mut gradient = vec![0.0; logits.len()];
     let mut first = 0;
     for (len, position) in lengths.iter().zip(positions) {
         for (side, target) in [position.0, position.1].into_iter().enumerate() {
-            let place = |i: usize| 2 * (first + i) + side;
+            let index = |i: usize| 2 * (first + i) + side;
             let exponentials: Vec<f64> = (0..*len)
-                .map(|i| f64::from(logits[place(i)]).exp())
+                .map(|i| f64::from(logits[index(i)]).exp())
                 .collect();
             let total: f64 = exponentials.iter().sum();
             loss -= 0.5 * (exponentials[target] / total).ln();
             for (i, exponential) in exponentials.iter().enumerate() {
-                gradient[place(i)] += 0.5 * exponential / total;
+                gradient[index(i)] += 0.5 * exponential / total;
             }
-            gradient[place(target)] -= 0.5;
+            gradient[index(target)] -= 0.5;
         }
         first += len;
     }
@@ -30,24 +30,24 @@ fn scalar(logits: &[f32], lengths: &[usize], positions: &[(usize, usize)]) -> (f
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..Default::default() })]
     #[test]
-    fn equals_the_definition(
-        windows in prop::collection::vec((1usize..30).prop_flat_map(|len| (Just(len), 0..len, 0..len)), 1..7),
+    fn span_loss_equals_its_definition(
+        features in prop::collection::vec((1usize..30).prop_flat_map(|len| (Just(len), 0..len, 0..len)), 1..7),
     ) {
-        let lengths: Vec<usize> = windows.iter().map(|window| window.0).collect();
-        let starts: Vec<_> = windows.iter().map(|window| window.1).collect();
-        let ends: Vec<_> = windows.iter().map(|window| window.2).collect();
-        let positions: Vec<_> = windows.iter().map(|window| (window.1, window.2)).collect();
-        let packed = CuSeqlens::new(&lengths);
-        let numbers: Vec<f32> = numbers(5, 2 * packed.tokens()).iter().map(|x| 3.0 * x).collect();
-        let data = TensorData::new(numbers.clone(), [packed.tokens(), 2]);
+        let lengths: Vec<usize> = features.iter().map(|feature| feature.0).collect();
+        let starts: Vec<_> = features.iter().map(|feature| feature.1).collect();
+        let ends: Vec<_> = features.iter().map(|feature| feature.2).collect();
+        let positions: Vec<_> = features.iter().map(|feature| (feature.1, feature.2)).collect();
+        let cu_seqlens = CuSeqlens::new(&lengths);
+        let numbers: Vec<f32> = numbers(5, 2 * cu_seqlens.tokens()).iter().map(|x| 3.0 * x).collect();
+        let data = TensorData::new(numbers.clone(), [cu_seqlens.tokens(), 2]);
         let (expected, expected_gradient) = scalar(&numbers, &lengths, &positions);
         let expected_gradient: Vec<f32> = expected_gradient.iter().map(|x| 3.0 * *x as f32).collect();
         for op in [span_loss, reference::span_loss] {
             let logits = Tensor::<2>::from_data(data.clone(), &device()).require_grad();
-            let loss = op(logits.clone(), &packed, &starts, &ends);
-            // The gradient that comes in is not always 1.
+            let loss = op(logits.clone(), &cu_seqlens, &starts, &ends);
+            // The loss is scaled, so the gradient that comes in is not 1.
             let gradient = logits.grad(&(loss.clone() * 3.0).backward()).unwrap();
-            // Rounding of a handful of terms of size 1 in single precision.
+            // Rounding of a few terms near 1 in `f32`.
             prop_assert!((f64::from(loss.into_scalar::<f32>()) - expected).abs() < 1e-5 * (1.0 + expected));
             prop_assert!(distance(&values(&gradient), &expected_gradient) < 3e-6);
         }
@@ -55,7 +55,7 @@ proptest! {
 }
 
 #[test]
-fn padding_never_wins() {
+fn argmax_ignores_padding() {
     let lengths = CuSeqlens::new(&[1, 3]);
     let logits: Vec<f32> = (0..8).map(|i| -100.0 - i as f32).collect();
     let data = TensorData::new(logits, [4, 2]);

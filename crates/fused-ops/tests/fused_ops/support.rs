@@ -1,20 +1,14 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use fused_ops::{Dropout, DropoutKey};
+use test_support::Random;
 
 pub(crate) fn device() -> Device {
     super::device().autodiff()
 }
 
-/// Numbers in -1..1 that look random and are the same every time.
+/// Random numbers in -1..1 that depend on the seed alone.
 pub(crate) fn numbers(seed: u64, count: usize) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    (0..count).map(|_| next()).collect()
+    Random::new(seed).uniforms(count)
 }
 
 pub(crate) fn matrix(seed: u64, shape: [usize; 2]) -> Tensor<2> {
@@ -46,7 +40,7 @@ pub(crate) fn distance(left: &[f32], right: &[f32]) -> f32 {
     assert_eq!(left.len(), right.len());
     assert!(
         left.iter().chain(right).all(|x| x.is_finite()),
-        "a number is not finite"
+        "NaN or infinity"
     );
     let largest = right.iter().fold(1.0f32, |max, x| max.max(x.abs()));
     let difference = left
@@ -56,8 +50,8 @@ pub(crate) fn distance(left: &[f32], right: &[f32]) -> f32 {
     difference / largest
 }
 
-/// An operation's output and the gradients of its inputs, when the output is weighted by fixed
-/// random numbers and summed.
+/// An operation's output, and the gradients of its inputs for a sum of the output weighted by random numbers.
+#[derive(PartialEq)]
 pub(crate) struct Outcome {
     pub(crate) output: Vec<f32>,
     pub(crate) gradients: Vec<Vec<f32>>,
@@ -79,7 +73,7 @@ pub(crate) fn outcome(matrices: &[Tensor<2>], vectors: &[Tensor<1>], output: Ten
 }
 
 impl Outcome {
-    /// The distance of the outputs and of each gradient.
+    /// The distances of the outputs and of each gradient.
     pub(crate) fn distances(&self, other: &Self) -> Vec<f32> {
         let outputs = distance(&self.output, &other.output);
         let gradients = self.gradients.iter().zip(&other.gradients);
@@ -88,14 +82,23 @@ impl Outcome {
             .collect()
     }
 
+    #[track_caller]
     pub(crate) fn assert_close(&self, other: &Self, tolerance: f32) {
-        for (place, distance) in self.distances(other).into_iter().enumerate() {
-            let what = if place == 0 {
+        for (index, distance) in self.distances(other).into_iter().enumerate() {
+            let name = if index == 0 {
                 "output".into()
             } else {
-                format!("gradient {place}")
+                format!("gradient {index}")
             };
-            assert!(distance < tolerance, "{what}: distance {distance}");
+            assert!(distance < tolerance, "{name}: distance {distance}");
+        }
+    }
+
+    /// That the output and each gradient differ by more than `difference`.
+    #[track_caller]
+    pub(crate) fn assert_far(&self, other: &Self, difference: f32) {
+        for distance in self.distances(other) {
+            assert!(distance > difference, "distance {distance}");
         }
     }
 }

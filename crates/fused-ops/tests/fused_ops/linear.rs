@@ -1,0 +1,55 @@
+use burn::tensor::{Tensor, activation::gelu_approximate};
+use fused_ops::{Activation, linear, reference};
+use proptest::prelude::*;
+
+use super::support::{Outcome, matrix, on_pools, outcome, vector};
+
+/// Sums of a few hundred products in `f32`, and an error of 1.5e-7 in the normal distribution.
+const TOLERANCE: f32 = 5e-6;
+
+type Op = fn(Tensor<2>, Tensor<2>, Tensor<1>, Activation) -> Tensor<2>;
+
+fn run(op: Op, [rows, inputs, outputs]: [usize; 3], activation: Activation) -> Outcome {
+    let (input, weight) = (matrix(1, [rows, inputs]), matrix(2, [inputs, outputs]));
+    let bias = vector(3, outputs);
+    let output = op(input.clone(), weight.clone(), bias.clone(), activation);
+    outcome(&[input, weight], &[bias], output)
+}
+
+#[test]
+fn gelu_is_not_the_tanh_approximation() {
+    let tanh: Op = |x, w, b, _| gelu_approximate(x.matmul(w) + b.unsqueeze());
+    let ours = run(linear, [40, 16, 24], Activation::Gelu);
+    let other = run(tanh, [40, 16, 24], Activation::Gelu);
+    ours.assert_far(&other, 4.0 * TOLERANCE);
+}
+
+#[test]
+fn linear_equals_the_reference() {
+    for activation in [Activation::Identity, Activation::Gelu] {
+        let reference = run(reference::linear, [70, 33, 47], activation);
+        run(linear, [70, 33, 47], activation).assert_close(&reference, TOLERANCE);
+    }
+}
+
+#[test]
+fn the_number_of_threads_does_not_change_a_bit() {
+    let [one, three] = on_pools(|| run(linear, [300, 96, 128], Activation::Gelu));
+    assert!(one == three, "some bit differs");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..Default::default() })]
+    #[test]
+    fn linear_equals_the_reference_for_any_shape(
+        rows in 1usize..150,
+        inputs in 1usize..70,
+        outputs in 1usize..70,
+        gelu: bool,
+    ) {
+        let activation = if gelu { Activation::Gelu } else { Activation::Identity };
+        let shape = [rows, inputs, outputs];
+        let reference = run(reference::linear, shape, activation);
+        run(linear, shape, activation).assert_close(&reference, TOLERANCE);
+    }
+}
