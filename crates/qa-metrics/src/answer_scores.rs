@@ -1,11 +1,12 @@
-//! One prediction against its gold answers.
+//! Scores of one prediction against its gold answers.
 
 use crate::normalize::normalize_answer;
 
-/// An answer's normalised text, made once and compared often.
-pub(crate) struct Answer(String);
+/// The normalized text of an answer.
+#[derive(PartialEq)]
+pub(crate) struct NormalizedAnswer(String);
 
-impl Answer {
+impl NormalizedAnswer {
     pub(crate) fn new(text: &str) -> Self {
         Self(normalize_answer(text))
     }
@@ -14,7 +15,7 @@ impl Answer {
         self.0.is_empty()
     }
 
-    /// Words in sorted order: F1 knows multisets only.
+    /// Words in sorted order, because F1 compares multisets.
     fn sorted_tokens(&self) -> Vec<&str> {
         let mut tokens: Vec<&str> = self
             .0
@@ -26,43 +27,42 @@ impl Answer {
     }
 }
 
-pub(crate) fn same_text(prediction: &Answer, gold: &Answer) -> bool {
-    prediction.0 == gold.0
-}
-
-/// F1 of two multisets of words; 0 when they share none, as the v1.1 script has it (two empty answers included).
-pub(crate) fn token_f1(prediction: &Answer, gold: &Answer) -> f64 {
+/// F1 of two multisets of words, as in the v1.1 script: 0 if they share none, also for two empty answers.
+pub(crate) fn token_f1(prediction: &NormalizedAnswer, gold: &NormalizedAnswer) -> f64 {
     let (prediction, gold) = (prediction.sorted_tokens(), gold.sorted_tokens());
     let num_same = multiset_overlap(&prediction, &gold);
     if num_same == 0 {
         return 0.0;
     }
-    // In the scripts' order of operations: a rearranged formula rounds differently.
+    // The scripts' order of operations: a rearranged formula rounds differently.
     let precision = num_same as f64 / prediction.len() as f64;
     let recall = num_same as f64 / gold.len() as f64;
     (2.0 * precision * recall) / (precision + recall)
 }
 
-/// F1 as the v2.0 script has it: an empty answer says "no answer", and two of those agree.
-pub(crate) fn token_f1_or_agreement(prediction: &Answer, gold: &Answer) -> f64 {
+/// F1 as in the v2.0 script: an empty answer means "no answer", and two of these score 1.
+pub(crate) fn token_f1_v2(prediction: &NormalizedAnswer, gold: &NormalizedAnswer) -> f64 {
     if prediction.is_empty() || gold.is_empty() {
         return f64::from(prediction.is_empty() && gold.is_empty());
     }
     token_f1(prediction, gold)
 }
 
-/// Gold answers as the v2.0 script sees them: those that normalise to something, or else one empty answer.
-pub(crate) fn gold_answers_v2(answers: &[&str]) -> Vec<Answer> {
-    let mut gold: Vec<Answer> = answers.iter().map(|text| Answer::new(text)).collect();
+/// Gold answers as in the v2.0 script: those that are not empty once normalized, or one empty answer if there are none.
+pub(crate) fn gold_answers_v2(answers: &[&str]) -> Vec<NormalizedAnswer> {
+    let mut gold: Vec<NormalizedAnswer> = answers
+        .iter()
+        .map(|text| NormalizedAnswer::new(text))
+        .collect();
     gold.retain(|answer| !answer.is_empty());
     if gold.is_empty() {
-        gold.push(Answer::new(""));
+        gold.push(NormalizedAnswer::new(""));
     }
     gold
 }
 
-/// The best of a metric over several gold answers.
-pub(crate) fn best(gold: &[Answer], metric: impl Fn(&Answer) -> f64) -> f64 {
+/// The highest value of a metric over the gold answers.
+pub(crate) fn best(gold: &[NormalizedAnswer], metric: impl Fn(&NormalizedAnswer) -> f64) -> f64 {
     gold.iter().map(metric).fold(0.0, f64::max)
 }
 
@@ -82,7 +82,7 @@ fn multiset_overlap(left: &[&str], right: &[&str]) -> usize {
     num_same
 }
 
-/// Whether a prediction and a gold answer are the same text once normalised.
+/// Whether a prediction equals a gold answer once both are normalized.
 ///
 /// ```
 /// use qa_metrics::exact_match;
@@ -91,13 +91,13 @@ fn multiset_overlap(left: &[&str], right: &[&str]) -> usize {
 /// assert!(!exact_match("Norse", "Norsemen"));
 /// ```
 pub fn exact_match(prediction: &str, gold: &str) -> bool {
-    same_text(&Answer::new(prediction), &Answer::new(gold))
+    NormalizedAnswer::new(prediction) == NormalizedAnswer::new(gold)
 }
 
-/// F1 of the normalised words of a prediction and a gold answer, between 0 and 1.
+/// F1 of the normalized words of a prediction and a gold answer, between 0 and 1.
 ///
-/// Words count as often as they occur. An answer that normalises to nothing means "no answer": two of those score 1,
-/// one of them 0, as in the v2.0 script (the v1.1 script gives 0 to both).
+/// Words count as often as they occur. An answer that is empty once normalized means "no answer". Two of these score 1,
+/// one of them scores 0, as in the v2.0 script; in the v1.1 script both cases score 0.
 ///
 /// ```
 /// use qa_metrics::f1;
@@ -108,13 +108,16 @@ pub fn exact_match(prediction: &str, gold: &str) -> bool {
 /// assert_eq!(f1("", "the"), 1.0); // both are no answer
 /// ```
 pub fn f1(prediction: &str, gold: &str) -> f64 {
-    token_f1_or_agreement(&Answer::new(prediction), &Answer::new(gold))
+    token_f1_v2(
+        &NormalizedAnswer::new(prediction),
+        &NormalizedAnswer::new(gold),
+    )
 }
 
 /// Whether a prediction matches any of a question's gold answers.
 ///
-/// Gold answers that normalise to nothing are left out, and a question left with none expects "no answer", as in the
-/// v2.0 script.
+/// Gold answers that are empty once normalized are left out. If none is left, the expected answer is "no answer", as in
+/// the v2.0 script.
 ///
 /// ```
 /// use qa_metrics::max_exact_match;
@@ -124,13 +127,11 @@ pub fn f1(prediction: &str, gold: &str) -> f64 {
 /// assert!(!max_exact_match("France", &[]));
 /// ```
 pub fn max_exact_match(prediction: &str, gold: &[&str]) -> bool {
-    let prediction = Answer::new(prediction);
-    gold_answers_v2(gold)
-        .iter()
-        .any(|gold| same_text(&prediction, gold))
+    let prediction = NormalizedAnswer::new(prediction);
+    gold_answers_v2(gold).contains(&prediction)
 }
 
-/// The highest [`f1`] of a prediction over a question's gold answers, which are taken as by [`max_exact_match`].
+/// The highest [`f1`] of a prediction over a question's gold answers. Empty ones count as in [`max_exact_match`].
 ///
 /// ```
 /// use qa_metrics::max_f1;
@@ -139,8 +140,8 @@ pub fn max_exact_match(prediction: &str, gold: &[&str]) -> bool {
 /// assert_eq!(max_f1("", &[]), 1.0);
 /// ```
 pub fn max_f1(prediction: &str, gold: &[&str]) -> f64 {
-    let prediction = Answer::new(prediction);
+    let prediction = NormalizedAnswer::new(prediction);
     best(&gold_answers_v2(gold), |gold| {
-        token_f1_or_agreement(&prediction, gold)
+        token_f1_v2(&prediction, gold)
     })
 }

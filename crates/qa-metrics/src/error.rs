@@ -1,8 +1,8 @@
-//! What can be wrong with what is to be scored.
+//! The crate's one error type.
 
 use std::fmt;
 
-/// Why a data set cannot be scored. The official scripts stop with a Python exception in each of these cases.
+/// Why a dataset cannot be scored. The official scripts raise an exception in each of these cases.
 ///
 /// ```
 /// use qa_metrics::{Error, Question, score_v1};
@@ -17,23 +17,23 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is no question, hence no average.
+    /// There are no questions.
     NoQuestions,
-    /// No question of the data set has a prediction (v2.0, whose averages are over predicted questions).
+    /// No question has a prediction. The v2.0 averages are over predicted questions.
     NoPredictions,
-    /// A question without gold answers met the v1.1 metric, which has no notion of one.
+    /// A question has no gold answer, which the v1.1 metric does not allow.
     NoGoldAnswers {
-        /// The question.
+        /// The question's id.
         id: String,
     },
-    /// No-answer probabilities were given, but none for this predicted question.
+    /// A predicted question has no no-answer probability.
     MissingNaProb {
-        /// The question.
+        /// The question's id.
         id: String,
     },
-    /// A no-answer probability is not a number, so it has no place in an order.
+    /// A no-answer probability is NaN.
     NanNaProb {
-        /// The question.
+        /// The question's id.
         id: String,
     },
 }
@@ -41,8 +41,8 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoQuestions => write!(f, "there is no question to score"),
-            Self::NoPredictions => write!(f, "no question of the data set has a prediction"),
+            Self::NoQuestions => write!(f, "there are no questions to score"),
+            Self::NoPredictions => write!(f, "no question of the dataset has a prediction"),
             Self::NoGoldAnswers { id } => {
                 write!(
                     f,
@@ -56,10 +56,7 @@ impl fmt::Display for Error {
                 )
             }
             Self::NanNaProb { id } => {
-                write!(
-                    f,
-                    "the no-answer probability of question {id} is not a number"
-                )
+                write!(f, "the no-answer probability of question {id} is NaN")
             }
         }
     }

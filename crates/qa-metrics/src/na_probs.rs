@@ -5,22 +5,21 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-/// The official v2.0 script's threshold when none is given: above any probability, so that it changes no prediction.
+/// The default threshold of the official v2.0 script. No probability is above it, so it changes no prediction.
 ///
 /// ```
 /// assert_eq!(qa_metrics::DEFAULT_NA_PROB_THRESH, 1.0);
 /// ```
 pub const DEFAULT_NA_PROB_THRESH: f64 = 1.0;
 
-/// How strongly a system believes that each question has no answer, in the order of the file it came from.
+/// For each question the probability, or any other score, that it has no answer. BERT's null odds are such a score.
 ///
-/// Any score that grows with that belief will do: probabilities, or BERT's null odds (null score minus best span score).
-/// The order matters when several questions share one score: the search for the best threshold takes them one at a time, as
-/// the official script does.
+/// The order matters if questions have equal scores: the search for the best threshold takes them one at a time, in the
+/// order of the file, as the official script does.
 ///
-/// It is made from pairs, or deserialised from a map such as the JSON object `{"id": 0.25, …}`. An id that comes twice
-/// keeps its first place and its last value, as in a Python dict. (With `serde_json`, its feature `float_roundtrip` reads
-/// every number to the last digit; without it a best threshold may be one unit in the last place off.)
+/// Collect it from pairs, or deserialize it from a map such as the JSON object `{"id": 0.25, …}`. An id that occurs twice
+/// keeps its first place and its last value, as in a Python dict. (`serde_json` reads every number to the last digit only
+/// with its feature `float_roundtrip`; without it a best threshold may be off by one unit in the last place.)
 ///
 /// ```
 /// use qa_metrics::NaProbs;
@@ -39,7 +38,7 @@ pub struct NaProbs {
 }
 
 impl NaProbs {
-    /// The value for a question.
+    /// The value of a question.
     ///
     /// ```
     /// let na_probs = qa_metrics::NaProbs::from_iter([("q1", 0.25)]);
@@ -51,7 +50,7 @@ impl NaProbs {
             .map(|&position| self.entries[position].1)
     }
 
-    /// How many questions have a value.
+    /// Number of questions.
     ///
     /// ```
     /// assert_eq!(qa_metrics::NaProbs::from_iter([("q1", 0.25), ("q1", 0.5)]).len(), 1);
@@ -60,7 +59,7 @@ impl NaProbs {
         self.entries.len()
     }
 
-    /// Whether no question has a value.
+    /// Whether there are no questions.
     ///
     /// ```
     /// assert!(qa_metrics::NaProbs::default().is_empty());

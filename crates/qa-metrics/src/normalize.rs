@@ -1,14 +1,13 @@
-//! Normalisation of answer text, as both official scripts do it.
+//! Normalization of answers.
 
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
-/// Normalises an answer as SQuAD's evaluation scripts do: lower case, ASCII punctuation out, the words `a`, `an` and `the`
-/// out, white space folded to single spaces.
+/// Normalizes an answer as both of SQuAD's evaluation scripts do.
 ///
-/// The steps come in that order, which shows: punctuation goes without leaving a gap, so `"the-end"` is the one word
-/// `theend`, and only then are articles looked for. A word is what Python's `\b` says it is: a run of letters and numbers
-/// of any script. A combining mark is neither, so the `a` of a decomposed `"a\u{301}"` stands alone and counts as an article.
-/// The result is its own normal form.
+/// The steps, in order: lower case; remove ASCII punctuation; remove the words `a`, `an` and `the`; fold white space to
+/// single spaces. Punctuation leaves no gap, so `"the-end"` becomes the one word `theend`. Words are those of Python's
+/// `\b`: runs of letters and numbers of any script. A combining mark is neither, so the `a` of a decomposed `"a\u{301}"`
+/// counts as an article. Normalizing twice changes nothing.
 ///
 /// ```
 /// use qa_metrics::normalize_answer;
@@ -24,7 +23,7 @@ pub fn normalize_answer(text: &str) -> String {
     fold_white_space(&without_articles(&text))
 }
 
-/// Each article replaced by one space, so that it still separates what stood around it.
+/// Replaces each article with a space, which still separates its neighbours.
 fn without_articles(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
@@ -52,7 +51,7 @@ fn fold_white_space(text: &str) -> String {
     folded
 }
 
-/// Python's `\w`: `str.isalnum` (general category letter or number), or an underscore.
+/// Python's `\w`: a letter or number by general category, or an underscore.
 fn is_word(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_alphanumeric() || c == '_';

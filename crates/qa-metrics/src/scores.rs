@@ -1,9 +1,95 @@
-//! Averages over a data set, under the official scripts' key names.
+//! The questions that go into the scoring of a dataset, and the scores that come out.
+
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-/// What the official v1.1 script reports. Percentages.
+/// A question of a dataset, with its gold answers.
+///
+/// ```
+/// use qa_metrics::Question;
+///
+/// let question = Question { id: "q1", answers: vec!["France", "in France"] };
+/// assert!(question.has_answer());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question<'a> {
+    /// The id, which predictions refer to.
+    pub id: &'a str,
+    /// Texts of the gold answers, in any order; empty if the question has no answer.
+    pub answers: Vec<&'a str>,
+}
+
+impl Question<'_> {
+    /// Whether there is a gold answer. As in the official scripts an empty one counts.
+    ///
+    /// ```
+    /// assert!(!qa_metrics::Question { id: "q2", answers: vec![] }.has_answer());
+    /// ```
+    pub fn has_answer(&self) -> bool {
+        !self.answers.is_empty()
+    }
+}
+
+/// The score of one question.
+///
+/// ```
+/// use qa_metrics::{Question, score_v1};
+/// use std::collections::HashMap;
+///
+/// let questions = [Question { id: "q1", answers: vec!["France"] }];
+/// let predictions = HashMap::from([("q1".to_owned(), "northern France".to_owned())]);
+/// let score = &score_v1(&questions, &predictions)?.questions[0];
+/// assert_eq!((score.id, score.has_answer, score.exact), ("q1", true, 0.0));
+/// assert_eq!(score.f1, 2.0 / 3.0);
+/// # Ok::<(), qa_metrics::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct QuestionScore<'a> {
+    /// The question's id.
+    pub id: &'a str,
+    /// Whether the question has an answer.
+    pub has_answer: bool,
+    /// Exact match, 0 or 1.
+    pub exact: f64,
+    /// F1, from 0 to 1.
+    pub f1: f64,
+}
+
+/// The scores of a dataset: averages and the score of each question.
+///
+/// ```
+/// use qa_metrics::{Question, score_v1};
+/// use std::collections::HashMap;
+///
+/// let questions = [
+///     Question { id: "q1", answers: vec!["France"] },
+///     Question { id: "q2", answers: vec!["911"] },
+/// ];
+/// let predictions = HashMap::from([
+///     ("q1".to_owned(), "France".to_owned()),
+///     ("another dataset's question".to_owned(), "1066".to_owned()),
+/// ]);
+/// let evaluation = score_v1(&questions, &predictions)?;
+/// assert_eq!(evaluation.scores.exact_match, 50.0);
+/// assert_eq!(evaluation.missing, ["q2"]);
+/// assert_eq!(evaluation.num_extra, 1);
+/// # Ok::<(), qa_metrics::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct DatasetScores<'a, S> {
+    /// The averages.
+    pub scores: S,
+    /// The scores of the questions with a prediction, in the dataset's order.
+    pub questions: Vec<QuestionScore<'a>>,
+    /// Ids of the questions without a prediction, in the dataset's order.
+    pub missing: Vec<&'a str>,
+    /// Number of predictions for ids that are not in the dataset. They are ignored.
+    pub num_extra: usize,
+}
+
+/// The scores of the official v1.1 script, in percent.
 ///
 /// ```
 /// let scores = qa_metrics::ScoresV1 { exact_match: 81.25, f1: 88.5, total: 16 };
@@ -12,20 +98,20 @@ use serde::ser::{SerializeMap, Serializer};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ScoresV1 {
-    /// Questions answered with a gold answer's exact normalised text.
+    /// Questions whose prediction equals a gold answer after normalization.
     pub exact_match: f64,
-    /// Mean F1 over normalised words.
+    /// Mean F1 of normalized words.
     pub f1: f64,
-    /// Questions in the data set, those without a prediction included. Not serialised: the script does not report it.
+    /// Number of questions, also those without a prediction. Not serialized, because the script does not report it.
     #[serde(skip)]
     pub total: usize,
 }
 
-/// What the official v2.0 script reports. Percentages, except `total` and the thresholds.
+/// The scores of the official v2.0 script, in percent.
 ///
-/// It serialises flat, as the script prints it: `exact`, `f1`, `total`, then `HasAns_exact`, `HasAns_f1`, `HasAns_total`,
-/// the same with `NoAns_`, then `best_exact`, `best_exact_thresh`, `best_f1`, `best_f1_thresh`, each group only where it
-/// exists.
+/// Serializes to the script's flat keys: `exact`, `f1`, `total`, then `HasAns_exact`, `HasAns_f1`, `HasAns_total`, the
+/// same with `NoAns_`, then `best_exact`, `best_exact_thresh`, `best_f1`, `best_f1_thresh`. Groups that are `None` are
+/// left out.
 ///
 /// ```
 /// use qa_metrics::{ScoresV2, SubsetScores};
@@ -46,21 +132,21 @@ pub struct ScoresV1 {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScoresV2 {
-    /// Questions answered with a gold answer's exact normalised text, or rightly not answered.
+    /// Questions whose prediction equals a gold answer after normalization, or that rightly get no answer.
     pub exact: f64,
-    /// Mean F1 over normalised words.
+    /// Mean F1 of normalized words.
     pub f1: f64,
-    /// Questions in these averages: those with a prediction.
+    /// Number of questions with a prediction, over which the averages are.
     pub total: usize,
-    /// The questions that have an answer, if there are any.
+    /// Averages over the questions with an answer, if there are any.
     pub has_ans: Option<SubsetScores>,
-    /// The questions that have none, if there are any.
+    /// Averages over the questions without an answer, if there are any.
     pub no_ans: Option<SubsetScores>,
-    /// What the best thresholds would give, if no-answer probabilities were given.
+    /// The scores with the best thresholds, if no-answer probabilities are given.
     pub best: Option<BestThresholds>,
 }
 
-/// Averages over the questions that have an answer, or over those that have none. Percentages.
+/// Averages over the questions with an answer, or over those without, in percent.
 ///
 /// ```
 /// use qa_metrics::{Question, score_v2};
@@ -75,16 +161,17 @@ pub struct ScoresV2 {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SubsetScores {
-    /// Questions answered exactly, or rightly not answered.
+    /// Questions with an exact match, or that rightly get no answer.
     pub exact: f64,
     /// Mean F1.
     pub f1: f64,
-    /// Questions in these averages.
+    /// Number of questions in these averages.
     pub total: usize,
 }
 
-/// The highest scores that any threshold on the no-answer probabilities would give, and those thresholds: a question
-/// whose probability is above the threshold gets no answer.
+/// The highest scores that a threshold on the no-answer probabilities gives, and these thresholds.
+///
+/// A question gets no answer if its probability is above the threshold.
 ///
 /// ```
 /// use qa_metrics::{DEFAULT_NA_PROB_THRESH, NaProbs, Question, score_v2_with_na_probs};
@@ -143,4 +230,20 @@ impl Serialize for ScoresV2 {
         }
         map.end()
     }
+}
+
+pub(crate) fn num_extra(
+    questions: &[Question<'_>],
+    predictions: &HashMap<String, String>,
+) -> usize {
+    let ids: HashSet<&str> = questions.iter().map(|question| question.id).collect();
+    predictions
+        .keys()
+        .filter(|id| !ids.contains(id.as_str()))
+        .count()
+}
+
+/// `100 * sum / count`. Adds in order and without compensation, as the official scripts do.
+pub(crate) fn percentage(values: impl Iterator<Item = f64>, count: usize) -> f64 {
+    100.0 * values.fold(0.0, |sum, value| sum + value) / count as f64
 }

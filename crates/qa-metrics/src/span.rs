@@ -1,11 +1,10 @@
-//! Exact match and F1 of token spans, one pair at a time.
+//! Exact match and F1 of one pair of token spans.
 
 use std::ops::RangeInclusive;
 
 /// Whether a predicted token span is the gold one.
 ///
-/// Spans are positions of the first and the last token, both included. One whose end comes before its start is empty, and
-/// an empty span matches nothing.
+/// A span whose end comes before its start is empty and matches nothing.
 ///
 /// ```
 /// use qa_metrics::span_exact_match;
@@ -19,8 +18,7 @@ pub fn span_exact_match(prediction: RangeInclusive<usize>, gold: RangeInclusive<
 
 /// F1 of the tokens of a predicted and a gold span, between 0 and 1.
 ///
-/// Spans as in [`span_exact_match`]. Precision is the overlap over the predicted length, recall the overlap over the gold
-/// length, so F1 is twice the overlap over the sum of the lengths, and 0 without overlap.
+/// F1 is twice the overlap divided by the sum of the lengths. A span whose end comes before its start is empty.
 ///
 /// ```
 /// use qa_metrics::span_f1;
@@ -41,7 +39,7 @@ pub fn span_f1(prediction: RangeInclusive<usize>, gold: RangeInclusive<usize>) -
     2.0 * overlap / lengths.max(1.0)
 }
 
-/// In `f64` because `end + 1` may not fit.
+/// In `f64`, because `end + 1` may overflow.
 fn num_tokens(start: usize, end: usize) -> f64 {
     if end < start {
         0.0

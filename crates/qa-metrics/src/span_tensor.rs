@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorReadError};
 
-/// One token span per window: positions of its first and its last token, both included.
+/// One token span per feature.
 ///
 /// ```
 /// use burn::tensor::{Device, Int, Tensor};
@@ -17,30 +17,28 @@ use burn::tensor::{Device, FloatDType, Int, Tensor, TensorReadError};
 /// ```
 #[derive(Clone, Debug)]
 pub struct TokenSpans {
-    /// First tokens, `[windows]`.
+    /// Position of the first token, `[features]`.
     pub start: Tensor<1, Int>,
-    /// Last tokens, `[windows]`.
+    /// Position of the last token (inclusive), `[features]`.
     pub end: Tensor<1, Int>,
 }
 
 impl TokenSpans {
-    /// Positions as `f32`, which counts exactly up to 2^24 and is there on every backend, whatever integer type the positions
-    /// have; without autodiff, since nothing here has a gradient.
+    /// Positions as `f32`, which is exact up to 2^24 and exists on every backend, without autodiff.
     fn into_float(self) -> (Tensor<1>, Tensor<1>) {
         let as_f32 = |positions: Tensor<1, Int>| positions.without_autodiff().cast(FloatDType::F32);
         (as_f32(self.start), as_f32(self.end))
     }
 }
 
-/// Sums over a batch of exact matches and of F1, `[2]` in that order, as `f32` on the device of the spans.
+/// Sums over a batch of [`span_exact_match`](crate::span_exact_match) and [`span_f1`](crate::span_f1).
 ///
-/// Each window scores as by [`span_exact_match`](crate::span_exact_match) and [`span_f1`](crate::span_f1). Nothing is copied
-/// to the host, so the result may be added up over batches, or reduced over devices, and read once at the end;
-/// [`SpanMetrics`] does that.
+/// Returns `[2]`: exact matches, F1; `f32` on the device of the spans. Nothing is copied to the host. [`SpanMetrics`]
+/// adds batches up and reads the sums once.
 ///
 /// # Panics
 ///
-/// If the four tensors differ in length, and, as Burn's operations do, if they differ in device.
+/// If the four tensors differ in length or device.
 ///
 /// ```
 /// use burn::tensor::{Device, Int, Tensor};
@@ -56,7 +54,7 @@ impl TokenSpans {
 /// # Ok::<(), burn::tensor::TensorReadError>(())
 /// ```
 pub fn span_sums(prediction: TokenSpans, gold: TokenSpans) -> Tensor<1> {
-    num_windows(&prediction, &gold);
+    num_features(&prediction, &gold);
     let (start, end) = prediction.into_float();
     let (gold_start, gold_end) = gold.into_float();
 
@@ -77,24 +75,24 @@ pub fn span_sums(prediction: TokenSpans, gold: TokenSpans) -> Tensor<1> {
     Tensor::cat(vec![exact.sum(), f1.sum()], 0)
 }
 
-/// Windows of a batch. Checked, since a single position would silently be compared with all.
-fn num_windows(prediction: &TokenSpans, gold: &TokenSpans) -> usize {
-    let [num_windows] = gold.start.dims();
+/// Number of features of a batch. Checks all four lengths, because Burn would broadcast a single position.
+fn num_features(prediction: &TokenSpans, gold: &TokenSpans) -> usize {
+    let [num_features] = gold.start.dims();
     for positions in [&prediction.start, &prediction.end, &gold.end] {
         assert_eq!(
             positions.dims(),
-            [num_windows],
-            "spans of different batches"
+            [num_features],
+            "spans must be of one batch"
         );
     }
-    num_windows
+    num_features
 }
 
 fn num_tokens(start: Tensor<1>, end: Tensor<1>) -> Tensor<1> {
     (end - start).add_scalar(1.0).clamp_min(0.0)
 }
 
-/// Exact match and F1 of token spans, added up over batches on the device and read once.
+/// Mean exact match and F1 of token spans over many batches. Sums stay on the device until they are read.
 ///
 /// ```
 /// use burn::tensor::{Device, Int, Tensor};
@@ -114,13 +112,13 @@ fn num_tokens(start: Tensor<1>, end: Tensor<1>) -> Tensor<1> {
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct SpanMetrics {
-    /// `[2]`: exact matches, F1; none before the first batch, whose device it takes.
+    /// `[2]`: exact matches, F1; `None` before the first batch.
     sums: Option<Tensor<1>>,
     total: usize,
 }
 
 impl SpanMetrics {
-    /// No batch yet.
+    /// No batches yet.
     ///
     /// ```
     /// assert_eq!(qa_metrics::SpanMetrics::new().into_scores()?.total, 0);
@@ -130,7 +128,7 @@ impl SpanMetrics {
         Self::default()
     }
 
-    /// Goes on from what [`SpanMetrics::sums`] gave; `device` is that of the batches to come.
+    /// Continues from the result of [`SpanMetrics::sums`] on the device of the next batches.
     ///
     /// ```
     /// use burn::tensor::Device;
@@ -147,7 +145,7 @@ impl SpanMetrics {
         }
     }
 
-    /// Copies the sums to the host: exact matches, F1, and the number of windows.
+    /// Copies the sums to the host: exact matches, F1, and the number of features.
     ///
     /// # Errors
     ///
@@ -165,7 +163,7 @@ impl SpanMetrics {
         Ok(([sums[0], sums[1]], self.total))
     }
 
-    /// Adds a batch, which may be empty, without waiting for the device.
+    /// Adds a batch without waiting for the device. The batch may be empty.
     ///
     /// # Panics
     ///
@@ -183,8 +181,8 @@ impl SpanMetrics {
     /// # Ok::<(), burn::tensor::TensorReadError>(())
     /// ```
     pub fn update(&mut self, prediction: TokenSpans, gold: TokenSpans) {
-        let num_windows = num_windows(&prediction, &gold);
-        if num_windows == 0 {
+        let num_features = num_features(&prediction, &gold);
+        if num_features == 0 {
             return;
         }
         let batch = span_sums(prediction, gold);
@@ -192,15 +190,14 @@ impl SpanMetrics {
             Some(sums) => sums + batch,
             None => batch,
         });
-        self.total += num_windows;
+        self.total += num_features;
     }
 
-    /// Copies the sums to the host, the only point that waits for the device, and divides them. Without any batch all
-    /// scores are 0.
+    /// Waits for the device and divides the sums. Without batches all scores are 0.
     ///
     /// # Errors
     ///
-    /// What the backend reports when reading the sums fails.
+    /// The backend fails to read the sums.
     ///
     /// ```
     /// let scores = qa_metrics::SpanMetrics::new().into_scores()?;
@@ -218,7 +215,7 @@ impl SpanMetrics {
     }
 }
 
-/// Means over windows, each between 0 and 1. Unlike the text scores these are no percentages and no official figures.
+/// Means over features, between 0 and 1. Unlike the text scores they are neither percentages nor official.
 ///
 /// ```
 /// let scores = qa_metrics::SpanScores { exact_match: 0.25, f1: 0.5, total: 8 };
@@ -226,10 +223,10 @@ impl SpanMetrics {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SpanScores {
-    /// Windows whose predicted span is the gold span.
+    /// Features whose predicted span is the gold span.
     pub exact_match: f64,
-    /// Mean F1 over tokens.
+    /// Mean F1 of tokens.
     pub f1: f64,
-    /// Windows.
+    /// Number of features.
     pub total: usize,
 }

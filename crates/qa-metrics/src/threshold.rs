@@ -1,14 +1,43 @@
-//! The official v2.0 script's search for the best no-answer threshold.
+//! Thresholds on no-answer probabilities: applying one, and the official v2.0 script's search for the best.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use crate::dataset_scores::QuestionScore;
 use crate::error::Error;
 use crate::na_probs::NaProbs;
-use crate::scores::BestThresholds;
-use crate::v2::RawScore;
+use crate::scores::{BestThresholds, QuestionScore};
 
+/// A question's score before any threshold.
+pub(crate) struct RawScore<'a> {
+    pub(crate) score: QuestionScore<'a>,
+    /// Whether the prediction is not empty before normalization.
+    pub(crate) is_answered: bool,
+}
+
+/// The scores if questions with a probability above `na_prob_thresh` get no answer.
+pub(crate) fn apply_threshold<'a>(
+    scores: &[QuestionScore<'a>],
+    na_probs: &NaProbs,
+    na_prob_thresh: f64,
+) -> Result<Vec<QuestionScore<'a>>, Error> {
+    let apply = |score: &QuestionScore<'a>| {
+        let na_prob = na_probs.get(score.id).ok_or_else(|| Error::MissingNaProb {
+            id: score.id.to_owned(),
+        })?;
+        if na_prob <= na_prob_thresh {
+            return Ok(*score);
+        }
+        let is_right = f64::from(!score.has_answer);
+        Ok(QuestionScore {
+            exact: is_right,
+            f1: is_right,
+            ..*score
+        })
+    };
+    scores.iter().map(apply).collect()
+}
+
+/// The thresholds with the highest exact match and F1.
 pub(crate) fn best_thresholds(
     raw: &[RawScore<'_>],
     na_probs: &NaProbs,
@@ -24,7 +53,7 @@ pub(crate) fn best_thresholds(
     })
 }
 
-/// The scored questions by rising probability; those that share one stay in the order of `na_probs`.
+/// The scored questions by rising probability. Equal ones keep the order of `na_probs`.
 fn by_rising_na_prob<'r, 'a>(
     raw: &'r [RawScore<'a>],
     na_probs: &NaProbs,
@@ -39,13 +68,15 @@ fn by_rising_na_prob<'r, 'a>(
             ordered.push((na_prob, raw));
         }
     }
-    // Not `total_cmp`: -0.0 and 0.0 are the same probability, and no NaN is left.
+    // Not `total_cmp`, for which -0.0 is below 0.0. There is no NaN left.
     ordered.sort_by(|(left, _), (right, _)| left.partial_cmp(right).unwrap_or(Ordering::Equal));
     Ok(ordered)
 }
 
-/// The best average in percent and its threshold. It starts with no question answered, so that every unanswerable one is
-/// right, and then lets one question after the other be answered, the surest first.
+/// The best average in percent and its threshold.
+///
+/// The search starts with no question answered, so all unanswerable ones are right, and then answers one question after
+/// the other, by rising probability.
 fn best_threshold(
     ordered: &[(f64, &RawScore<'_>)],
     metric: impl Fn(&QuestionScore<'_>) -> f64,

@@ -2,19 +2,17 @@
 
 use std::collections::HashMap;
 
-use crate::answer_scores::{Answer, best, same_text, token_f1};
-use crate::dataset_scores::{DatasetScores, Question, QuestionScore, num_extra, percentage};
+use crate::answer_scores::{NormalizedAnswer, best, token_f1};
 use crate::error::Error;
-use crate::scores::ScoresV1;
+use crate::scores::{DatasetScores, Question, QuestionScore, ScoresV1, num_extra, percentage};
 
 /// Scores predictions as SQuAD's official v1.1 script does.
 ///
-/// A question without a prediction counts as wrong and stays in the total; predictions for other questions are left out.
+/// A question without a prediction counts as wrong. Predictions for other questions are ignored.
 ///
 /// # Errors
 ///
-/// [`Error::NoQuestions`], and [`Error::NoGoldAnswers`] for a predicted question that has no gold answer: the v1.1 metric
-/// does not know such questions.
+/// [`Error::NoQuestions`] if there are none, [`Error::NoGoldAnswers`] if a predicted question has no gold answer.
 ///
 /// ```
 /// use qa_metrics::{Question, score_v1};
@@ -69,16 +67,16 @@ fn score_question<'a>(
             id: question.id.to_owned(),
         });
     }
-    let prediction = Answer::new(prediction);
-    let gold: Vec<Answer> = question
+    let prediction = NormalizedAnswer::new(prediction);
+    let gold = question
         .answers
         .iter()
-        .map(|text| Answer::new(text))
-        .collect();
+        .map(|text| NormalizedAnswer::new(text));
+    let gold: Vec<NormalizedAnswer> = gold.collect();
     Ok(QuestionScore {
         id: question.id,
         has_answer: true,
-        exact: best(&gold, |gold| f64::from(same_text(&prediction, gold))),
+        exact: best(&gold, |gold| f64::from(prediction == *gold)),
         f1: best(&gold, |gold| token_f1(&prediction, gold)),
     })
 }

@@ -2,31 +2,26 @@
 
 use std::collections::HashMap;
 
-use crate::answer_scores::{Answer, best, gold_answers_v2, same_text, token_f1_or_agreement};
-use crate::dataset_scores::{DatasetScores, Question, QuestionScore, num_extra, percentage};
+use crate::answer_scores::{NormalizedAnswer, best, gold_answers_v2, token_f1_v2};
 use crate::error::Error;
 use crate::na_probs::NaProbs;
-use crate::scores::{BestThresholds, ScoresV2, SubsetScores};
-use crate::threshold::best_thresholds;
-
-/// A question's score before any threshold.
-pub(crate) struct RawScore<'a> {
-    pub(crate) score: QuestionScore<'a>,
-    /// Whether the prediction says anything, be it only an article.
-    pub(crate) is_answered: bool,
-}
+use crate::scores::{
+    BestThresholds, DatasetScores, Question, QuestionScore, ScoresV2, SubsetScores, num_extra,
+    percentage,
+};
+use crate::threshold::{RawScore, apply_threshold, best_thresholds};
 
 /// Scores predictions as SQuAD's official v2.0 script does without no-answer probabilities.
 ///
-/// An empty prediction says "no answer". **Questions without a prediction are left out of every average**, `total` says
-/// how many are in, and `missing` which are not: a caller that wants them counted as wrong must refuse them, or give them an
-/// empty prediction. The official script leaves them out of its overall averages too, but then fails on them in the
-/// HasAns/NoAns split; here all figures are those that it gives for the predicted questions alone. An id that
-/// comes twice in the data set counts once, in its first place and with its last gold answers, as in the script.
+/// An empty prediction means "no answer". **Questions without a prediction are left out of every average**: `total` is
+/// the number of questions with one, and `missing` lists the others. Reject them, or give them an empty prediction, to
+/// count them as wrong. The official script also leaves them out of its overall averages, but then fails in the
+/// HasAns/NoAns split. An id that occurs twice in the dataset counts once, in its first place and with its last gold
+/// answers, as in the script.
 ///
 /// # Errors
 ///
-/// [`Error::NoQuestions`] or [`Error::NoPredictions`] when nothing is left to average.
+/// [`Error::NoQuestions`] or [`Error::NoPredictions`] if there is nothing to average.
 ///
 /// ```
 /// use qa_metrics::{Question, score_v2};
@@ -59,17 +54,17 @@ pub fn score_v2<'a>(
     })
 }
 
-/// As [`score_v2`], with no-answer probabilities: what a system's own threshold gives, and the best thresholds.
+/// As [`score_v2`], with no-answer probabilities: the scores at a given threshold, and the best thresholds.
 ///
-/// A question whose probability is above `na_prob_thresh` is scored as if its prediction were empty;
-/// [`DEFAULT_NA_PROB_THRESH`](crate::DEFAULT_NA_PROB_THRESH) leaves every prediction as it is, for values that are
-/// probabilities. The per-question scores are those after the threshold. The best thresholds are searched on the raw
-/// predictions, starting from "no question is answered" at threshold 0, as in the official script.
+/// A question with a probability above `na_prob_thresh` is scored as if its prediction were empty. At
+/// [`DEFAULT_NA_PROB_THRESH`](crate::DEFAULT_NA_PROB_THRESH) no probability is. The per-question scores are those after
+/// the threshold. The search for the best thresholds uses the predictions before it, and starts with no question
+/// answered at threshold 0, as in the official script.
 ///
 /// # Errors
 ///
-/// As [`score_v2`]; [`Error::MissingNaProb`] if a predicted question has no probability, [`Error::NanNaProb`] if one is not
-/// a number.
+/// As [`score_v2`]. [`Error::MissingNaProb`] if a predicted question has no probability, [`Error::NanNaProb`] if one is
+/// NaN.
 ///
 /// ```
 /// use qa_metrics::{NaProbs, Question, score_v2_with_na_probs};
@@ -107,7 +102,7 @@ pub fn score_v2_with_na_probs<'a>(
     })
 }
 
-/// Scores of the predicted questions in the data set's order, and the ids of the others.
+/// Scores of the predicted questions in the dataset's order, and the ids of the others.
 type RawScores<'a> = (Vec<RawScore<'a>>, Vec<&'a str>);
 
 fn raw_scores<'a>(
@@ -141,24 +136,23 @@ fn raw_scores<'a>(
 
 fn score_question<'a>(question: &Question<'a>, prediction: &str) -> RawScore<'a> {
     let gold = gold_answers_v2(&question.answers);
-    let answer = Answer::new(prediction);
+    let answer = NormalizedAnswer::new(prediction);
     RawScore {
         score: QuestionScore {
             id: question.id,
             has_answer: question.has_answer(),
-            exact: best(&gold, |gold| f64::from(same_text(&answer, gold))),
-            f1: best(&gold, |gold| token_f1_or_agreement(&answer, gold)),
+            exact: best(&gold, |gold| f64::from(answer == *gold)),
+            f1: best(&gold, |gold| token_f1_v2(&answer, gold)),
         },
         is_answered: !prediction.is_empty(),
     }
 }
 
 impl DatasetScores<'_, ScoresV2> {
-    /// What becomes of the scores when every question whose no-answer probability is above `na_prob_thresh` is scored as if
-    /// its prediction were empty.
+    /// The scores if questions with a no-answer probability above `na_prob_thresh` get no answer.
     ///
-    /// The figures are those of [`score_v2_with_na_probs`] at that threshold, without normalising a text again; the best
-    /// thresholds stay as they are. Withheld answers do not come back: begin with an evaluation at an infinite threshold.
+    /// These are the scores of [`score_v2_with_na_probs`] at that threshold, without normalizing the texts again.
+    /// Questions that have lost their answer do not get it back, so start with scores at an infinite threshold.
     ///
     /// # Errors
     ///
@@ -189,28 +183,6 @@ impl DatasetScores<'_, ScoresV2> {
             num_extra: self.num_extra,
         })
     }
-}
-
-fn apply_threshold<'a>(
-    scores: &[QuestionScore<'a>],
-    na_probs: &NaProbs,
-    na_prob_thresh: f64,
-) -> Result<Vec<QuestionScore<'a>>, Error> {
-    let after = |score: &QuestionScore<'a>| {
-        let na_prob = na_probs.get(score.id).ok_or_else(|| Error::MissingNaProb {
-            id: score.id.to_owned(),
-        })?;
-        let is_right = f64::from(!score.has_answer);
-        Ok(match na_prob > na_prob_thresh {
-            true => QuestionScore {
-                exact: is_right,
-                f1: is_right,
-                ..*score
-            },
-            false => *score,
-        })
-    };
-    scores.iter().map(after).collect()
 }
 
 fn averages(scored: &[QuestionScore<'_>], best: Option<BestThresholds>) -> ScoresV2 {

@@ -1,11 +1,11 @@
-//! Character positions of a text.
+//! Positions in a text, counted in Unicode characters.
 
 use std::ops::Range;
 
-/// Finds the bytes of a range of Unicode characters, in constant time after one pass over the text.
+/// Slices a text by characters, in constant time after one pass over the text.
 pub(crate) struct CharIndex<'a> {
     text: &'a str,
-    /// First byte of each character and the text's length; absent for ASCII, where positions are equal.
+    /// First byte of each character, then the text's length. `None` for ASCII, where characters are bytes.
     starts: Option<Vec<usize>>,
 }
 
@@ -28,7 +28,7 @@ impl<'a> CharIndex<'a> {
             .map_or(self.text.len(), |starts| starts.len() - 1)
     }
 
-    /// The characters in `range`, or `None` where it is not inside the text.
+    /// The characters in `range`, or `None` if it is outside the text.
     pub(crate) fn slice(&self, range: Range<usize>) -> Option<&'a str> {
         match &self.starts {
             None => self.text.get(range),
@@ -38,7 +38,7 @@ impl<'a> CharIndex<'a> {
         }
     }
 
-    /// Character position of a byte position that lies on a character's start.
+    /// The character that starts at a byte.
     pub(crate) fn char_at(&self, byte: usize) -> usize {
         self.starts
             .as_ref()
@@ -46,7 +46,7 @@ impl<'a> CharIndex<'a> {
     }
 }
 
-/// The range of `text`, a part of some text that starts at character `start`, without white space at either end.
+/// The characters of `text`, which starts at character `start`, without white space at either end.
 pub(crate) fn trimmed(text: &str, start: usize) -> Range<usize> {
     let left = text.chars().take_while(|c| c.is_whitespace()).count();
     let kept = text.trim().chars().count();
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slices_by_characters() {
+    fn slice_counts_characters() {
         for text in ["naïve 🙂 e\u{301}t\u{e9}", "plain ASCII", ""] {
             let index = CharIndex::new(text);
             let chars: Vec<char> = text.chars().collect();
@@ -81,13 +81,13 @@ mod tests {
         clippy::reversed_empty_ranges,
         reason = "a reversed range is the input under test"
     )]
-    fn a_reversed_range_is_refused() {
+    fn slice_rejects_a_reversed_range() {
         assert_eq!(CharIndex::new("naïve").slice(3..1), None);
         assert_eq!(CharIndex::new("plain").slice(3..1), None);
     }
 
     #[test]
-    fn trims_by_characters() {
+    fn trimmed_counts_characters() {
         assert_eq!(trimmed(" \u{a0}été ", 4), 6..9);
         assert_eq!(trimmed("été", 0), 0..3);
     }

@@ -1,4 +1,4 @@
-//! A set of questions: cut, split, joined.
+//! A set of questions.
 
 use std::collections::HashSet;
 
@@ -24,7 +24,7 @@ use crate::example::Example;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dataset {
-    /// What messages call this set: the file's name, or the names of the files it was joined from.
+    /// The name that messages use: the file's name, or several names separated by commas.
     pub name: String,
     /// The questions, in file order.
     pub examples: Vec<Example>,
@@ -38,45 +38,44 @@ impl Dataset {
         self.examples.len()
     }
 
-    /// Whether there is no question.
+    /// Whether there are no questions.
     pub fn is_empty(&self) -> bool {
         self.examples.is_empty()
     }
 
-    /// Whether any question has no answer in its context: if so, this is SQuAD 2.0's task.
+    /// Whether any question has no answer in its context, as in SQuAD 2.0.
     pub fn has_unanswerable(&self) -> bool {
         self.examples.iter().any(|example| example.is_impossible)
     }
 
-    /// The first `count` questions in file order (all, where there are fewer). Questions are never cut, whatever the
-    /// number of windows they take.
+    /// The first `count` questions, or all if there are fewer.
     #[must_use]
     pub fn take(mut self, count: usize) -> Self {
         self.examples.truncate(count);
         self
     }
 
-    /// Only the questions that have an answer.
+    /// The questions that have an answer.
     #[must_use]
     pub fn answerable(mut self) -> Self {
         self.examples.retain(|example| !example.is_impossible);
         self
     }
 
-    /// Divides whole questions at random into a part of `fraction` of them (rounded) and the rest, both in file order.
+    /// Splits the questions at random into `fraction` of them (rounded) and the rest, both in file order.
     ///
-    /// Which question goes where depends on `seed` and the number of questions only. Questions about one paragraph may
-    /// land on both sides, as in a plain 0.8/0.2 split; keep separate files where contexts must not be shared.
+    /// The split depends on `seed` and the number of questions only. Questions about one paragraph may land on both
+    /// sides; use separate files if the two parts must not share contexts.
     ///
     /// # Errors
     ///
-    /// A `fraction` that is not between 0 and 1.
+    /// `fraction` is not between 0 and 1.
     pub fn split(self, fraction: f64, seed: u64) -> Result<(Self, Self), Error> {
         if !(0.0..=1.0).contains(&fraction) {
             return Err(Error::Option {
-                option: "split",
+                option: "train_fraction",
                 value: fraction.to_string(),
-                problem: "a fraction of the questions must be between 0 and 1".to_owned(),
+                problem: "must be between 0 and 1".to_owned(),
             });
         }
         let count = (self.len() as f64 * fraction).round() as usize;
@@ -86,28 +85,25 @@ impl Dataset {
         for &index in order.iter().take(count) {
             in_first[index] = true;
         }
-        let mut rest = Self {
+        let part = |examples| Self {
             name: self.name.clone(),
-            examples: Vec::new(),
+            examples,
             version: self.version.clone(),
         };
-        let mut first = Self {
-            name: self.name,
-            examples: Vec::with_capacity(count),
-            version: self.version,
-        };
-        for (example, in_first) in self.examples.into_iter().zip(in_first) {
-            let side = if in_first { &mut first } else { &mut rest };
-            side.examples.push(example);
-        }
-        Ok((first, rest))
+        let (first, rest): (Vec<_>, Vec<_>) = self
+            .examples
+            .into_iter()
+            .zip(in_first)
+            .partition(|(_, in_first)| *in_first);
+        let examples = |part: Vec<(Example, bool)>| part.into_iter().map(|(e, _)| e).collect();
+        Ok((part(examples(first)), part(examples(rest))))
     }
 
-    /// Appends the questions of another set. The version is kept where both agree and dropped otherwise.
+    /// Appends the questions of another dataset. The version is kept if both have the same.
     ///
     /// # Errors
     ///
-    /// An id that both sets have, naming it and both sets; this set is then unchanged.
+    /// Both datasets have the same id, which the message names. This dataset is then unchanged.
     pub fn extend(&mut self, other: Self) -> Result<(), Error> {
         let seen: HashSet<&str> = self
             .examples
@@ -158,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn split_is_a_partition_and_a_function_of_the_seed() {
+    fn split_is_a_partition_that_depends_on_the_seed() {
         let (train, dev) = dataset("a", 0..100).split(0.8, 3).unwrap();
         assert_eq!((train.len(), dev.len()), (80, 20));
         let (ids_train, ids_dev) = (ids(&train), ids(&dev));
@@ -175,13 +171,13 @@ mod tests {
                     .split(wrong, 0)
                     .unwrap_err()
                     .to_string()
-                    .starts_with("split = ")
+                    .starts_with("train_fraction = ")
             );
         }
     }
 
     #[test]
-    fn take_and_extend() {
+    fn extend_appends_and_rejects_an_id_that_both_have() {
         let mut both = dataset("a.json", 0..10).take(4);
         both.extend(dataset("b.json", 10..12)).unwrap();
         assert_eq!(ids(&both), [0, 1, 2, 3, 10, 11]);

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What went wrong, in one line that names the file, the place in it, and what to do.
+/// Every error of this crate. The message is one line that names the file and the place in it and says what to do.
 ///
-/// Lines and columns count from 1; a column counts Unicode characters for [`Error::NotUtf8`] and bytes for
-/// [`Error::Json`] and [`Error::Shape`], where they tell how far `serde_json` had come when it stopped. Positions in a
-/// context count Unicode characters from 0, as SQuAD's `answer_start` does.
+/// Lines and columns count from 1. Columns count Unicode characters in [`Error::NotUtf8`], and bytes in [`Error::Json`]
+/// and [`Error::Shape`], which give the position at which `serde_json` stopped. Positions in a context count Unicode
+/// characters from 0, as SQuAD's `answer_start` does.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -21,7 +21,7 @@ pub enum Error {
         /// Why it failed.
         source: std::io::Error,
     },
-    /// A data file has no bytes, only white space, or no question.
+    /// A data file is empty or has no question.
     #[error(
         "{file}: {problem}; expected a SQuAD file, {{\"version\": …, \"data\": [{{\"title\": …, \"paragraphs\": […]}}]}}"
     )]
@@ -43,7 +43,7 @@ pub enum Error {
         /// What was found.
         problem: String,
     },
-    /// A Parquet file that is damaged, has other columns than a SQuAD data set, or cannot be read by this build.
+    /// A Parquet file is damaged, has other columns than a SQuAD dataset, or this build cannot read Parquet.
     #[error("{file}: {problem}")]
     Parquet {
         /// The data file.
@@ -63,7 +63,7 @@ pub enum Error {
         /// Column of the first wrong byte in characters, from 1.
         column: usize,
     },
-    /// A data file is not JSON, or stops in the middle.
+    /// A data file is not JSON, or is cut off.
     #[error(
         "{file}: line {line}, column {column}: not valid JSON: {problem}; is the download complete?"
     )]
@@ -93,7 +93,7 @@ pub enum Error {
         /// What was found there and what was expected.
         problem: String,
     },
-    /// An answer's text is not what stands at its `answer_start`.
+    /// An answer's text is not what the context has at its `answer_start`.
     #[error("{file}: question {id:?}: {0}", Mismatch { text, start: *start, found, elsewhere: *elsewhere })]
     AnswerMismatch {
         /// The data file and the place in it.
@@ -104,9 +104,9 @@ pub enum Error {
         text: String,
         /// Its `answer_start`, in characters.
         start: i64,
-        /// What the context has at that place; `None` where the place is outside the context.
+        /// What the context has there; `None` if the position is outside the context.
         found: Option<String>,
-        /// Where the text does occur, nearest to `start`, in characters.
+        /// The occurrence of the text nearest to `start`, in characters.
         elsewhere: Option<usize>,
     },
     /// A question or its paragraph breaks a rule of the format.
@@ -119,7 +119,7 @@ pub enum Error {
         /// What is wrong and what to do.
         problem: String,
     },
-    /// A paragraph, or a row of a flat file, that cannot be used.
+    /// A paragraph, or a row of a flat file, cannot be used.
     #[error("{file}: {path}: {problem}")]
     Paragraph {
         /// The data file.
@@ -129,16 +129,16 @@ pub enum Error {
         /// What is wrong and what to do.
         problem: String,
     },
-    /// The same question id twice.
+    /// A question id occurs twice.
     #[error(
-        "question id {id:?} occurs twice, in {first} and in {second}; ids must be unique, so drop one of the two"
+        "question id {id:?} occurs twice, in {first} and in {second}; ids must be unique: drop one of the two"
     )]
     DuplicateId {
         /// The id.
         id: String,
-        /// Where it was met first.
+        /// Where it occurs first.
         first: String,
-        /// Where it was met again.
+        /// Where it occurs again.
         second: String,
     },
     /// A `tokenizer.json` cannot be used.
@@ -149,9 +149,9 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
-    /// A special token that every window needs is not in the vocabulary.
+    /// A special token that every feature needs is not in the vocabulary.
     #[error(
-        "{file}: the tokenizer has no {token} token, which every BERT window needs; use a BERT-family tokenizer.json"
+        "{file}: the tokenizer has no {token} token, which BERT-family models need; use a BERT-family tokenizer.json"
     )]
     MissingToken {
         /// The tokenizer's file.
@@ -159,14 +159,14 @@ pub enum Error {
         /// The token, for example `[CLS]`.
         token: &'static str,
     },
-    /// A text could not be tokenised.
-    #[error("question {id:?}: cannot tokenise its {part}: {problem}")]
+    /// A text could not be tokenized.
+    #[error("question {id:?}: cannot tokenize its {part}: {problem}")]
     Encode {
         /// The question's id.
         id: String,
         /// `question` or `context`.
         part: &'static str,
-        /// What the tokenizer said.
+        /// The tokenizer's message.
         problem: String,
     },
     /// A question leaves no room for its context.
@@ -178,10 +178,10 @@ pub enum Error {
         id: String,
         /// Its length in tokens.
         num_tokens: usize,
-        /// The limit it breaks, in words.
+        /// The limit that it exceeds, in words.
         limit: String,
     },
-    /// An option has a value that cannot work.
+    /// An option has an impossible value.
     #[error("{option} = {value}: {problem}")]
     Option {
         /// The option's name.
@@ -191,7 +191,7 @@ pub enum Error {
         /// Why not, and what to do.
         problem: String,
     },
-    /// Examples, features and logits that do not belong together.
+    /// Examples, features, logits or a saved state do not belong together.
     #[error("{problem}")]
     Inconsistent {
         /// Which item does not fit, and how.
@@ -217,7 +217,7 @@ impl Error {
     }
 }
 
-/// Wording of [`Error::AnswerMismatch`].
+/// The message of [`Error::AnswerMismatch`].
 struct Mismatch<'a> {
     text: &'a str,
     start: i64,
@@ -232,7 +232,7 @@ impl fmt::Display for Mismatch<'_> {
             Some(found) => {
                 write!(
                     f,
-                    "answer {text} does not match its context: at answer_start {} stands {}",
+                    "answer {text} does not match its context, which has {1} at answer_start {0}",
                     self.start,
                     quote(found)
                 )?;
@@ -246,11 +246,11 @@ impl fmt::Display for Mismatch<'_> {
         match self.elsewhere {
             Some(at) => write!(
                 f,
-                "; the text occurs at character {at}, so correct answer_start (it counts Unicode characters)"
+                "; the text occurs at character {at}: correct answer_start, which counts Unicode characters"
             ),
             None => write!(
                 f,
-                "; the text does not occur in the context, so correct or drop the answer"
+                "; the text does not occur in the context: correct or drop the answer"
             ),
         }
     }
@@ -265,7 +265,7 @@ pub(crate) fn quote(text: &str) -> String {
     }
 }
 
-/// Folds a message of another library into one line of bearable length (such messages may quote whole texts).
+/// Shortens a message of another library to one line. Such messages may quote whole texts.
 pub(crate) fn one_line(message: &dyn fmt::Display) -> String {
     const HEAD: usize = 120;
     const TAIL: usize = 100;

@@ -1,21 +1,21 @@
-//! One question with its paragraph and its gold answers.
+//! One question with its paragraph and gold answers.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::chars::CharIndex;
 
-/// A gold answer: a piece of the context.
+/// A gold answer: a span of the context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GoldAnswer {
-    /// The answer's text, exactly as it stands in the context.
+    /// The text, exactly as in the context.
     pub text: String,
-    /// Its first character in the context, counted in Unicode code points from 0 (SQuAD's `answer_start`).
+    /// Position of its first character in the context, in Unicode code points (SQuAD's `answer_start`).
     pub start: usize,
 }
 
 impl GoldAnswer {
-    /// The answer's range in the context, in Unicode code points.
+    /// The range in the context, in Unicode code points.
     pub fn char_range(&self) -> Range<usize> {
         self.start..self.start + self.text.chars().count()
     }
@@ -23,8 +23,7 @@ impl GoldAnswer {
 
 /// One question about one paragraph.
 ///
-/// Questions of a paragraph share its text: `title` and `context` are reference-counted, and cloning an example does
-/// not copy them.
+/// `title` and `context` are reference-counted: questions of a paragraph share them, and so do clones.
 ///
 /// ```
 /// use squad_data::Example;
@@ -35,22 +34,22 @@ impl GoldAnswer {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
-    /// The question's id, unique in its data set.
+    /// The question's id, unique in its dataset.
     pub id: String,
     /// Title of the article.
     pub title: Arc<str>,
-    /// The paragraph that the answers are taken from.
+    /// The paragraph that holds the answers.
     pub context: Arc<str>,
-    /// The question, as it stands in the file.
+    /// The question, as in the file.
     pub question: String,
-    /// Gold answers in file order; empty where `is_impossible`.
+    /// Gold answers in file order; empty if `is_impossible`.
     pub answers: Vec<GoldAnswer>,
-    /// Whether the paragraph does not answer the question.
+    /// Whether the question has no answer in the context.
     pub is_impossible: bool,
 }
 
 impl Example {
-    /// A question without gold answers, to be asked of a model.
+    /// A question without gold answers, for a model to answer.
     pub fn new(
         id: impl Into<String>,
         question: impl Into<String>,
@@ -66,12 +65,12 @@ impl Example {
         }
     }
 
-    /// The text of the context in a range of Unicode code points, or `None` where the range is not inside it.
+    /// The context's text in a range of Unicode code points; `None` if the range is outside the context.
     pub fn slice(&self, chars: Range<usize>) -> Option<&str> {
         CharIndex::new(&self.context).slice(chars)
     }
 
-    /// The question as it is tokenised: without leading white space, as Hugging Face's scripts do.
+    /// The question without leading white space, as Hugging Face's scripts and [`crate::make_features`] tokenize it.
     pub fn stripped_question(&self) -> &str {
         self.question.trim_start()
     }

@@ -1,21 +1,26 @@
-//! SQuAD files to examples, windows and packed batches; logits back to answers.
+//! SQuAD files to features and packed batches; logits back to answers.
 //!
-//! The way there: [`Dataset::read`] → [`make_features`] → [`batches`] → [`PackedBatch::new`]. The way back:
-//! [`SpanLogits`] of every window → [`extract_answers`]. [`inspect`] tells what a data set becomes under a tokenizer.
+//! Data flows through five functions:
 //!
-//! Three units of length occur, and every item says which it means. Files and [`GoldAnswer`]s count Unicode code points
-//! of the context ("characters"), windows count tokens, and nothing counts bytes. Windows, labels and answers are those
-//! of Hugging Face's question-answering examples; the few deliberate differences stand at [`make_features`] and
-//! [`extract_answers`].
+//! 1. [`Dataset::read`] reads and checks a file of questions.
+//! 2. [`make_features`] tokenizes the questions, cuts long contexts into overlapping windows and labels them.
+//! 3. [`batches`], or a [`BatchSampler`] whose position can be saved, chooses the features of each batch. A [`Shard`] is
+//!    one rank's share of them.
+//! 4. [`PackedBatch::new`] concatenates the features of a batch.
+//! 5. [`extract_answers`] finds the best answer of each question in the model's [`SpanLogits`].
 //!
-//! Order and position of training are a [`BatchSampler`], and a rank's part of the work is a [`Shard`].
+//! [`inspect`] counts what a dataset becomes under a tokenizer.
 //!
-//! The crate makes vectors on the host and knows neither tensors nor models; the feature `burn` adds Burn's traits for
-//! data loaders. It does not print, and reads neither the environment nor the clock. Wrong input is an [`Error`] of one
-//! line, never a panic.
+//! Features, labels and answers are those of Hugging Face's question-answering examples; [`make_features`] and
+//! [`extract_answers`] list the differences. Positions in a context count Unicode code points ("characters"), as SQuAD
+//! does. Positions in a feature count tokens. Nothing counts bytes.
+//!
+//! The crate makes vectors on the host and knows neither tensors nor models. The feature `burn` adds Burn's traits for
+//! data loaders, the feature `parquet` reads Parquet files. The crate does not print and reads neither the environment
+//! nor the clock. Wrong input is an [`Error`], never a panic.
 //!
 //! ```
-//! use squad_data::{Dataset, PackedBatch, QaTokenizer, Shuffle, FeatureOptions, batches, make_features};
+//! use squad_data::{Dataset, FeatureOptions, PackedBatch, QaTokenizer, Shuffle, batches, make_features};
 //! # use std::path::Path;
 //! # let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizer.json"));
 //! # let json = r#"{"data": [{"paragraphs": [{"context": "the cat ate", "qas": [

@@ -1,5 +1,5 @@
-//! Against `fixtures/official.json`, which the Python script beside it makes: strings and small data sets invented to be
-//! difficult. Every figure must be the same `f64`.
+//! Difficult strings and small datasets, made with the Python script beside `fixtures/official.json`. Every score must be
+//! the same `f64`.
 
 use std::collections::HashMap;
 
@@ -21,20 +21,20 @@ fn text(value: &Value) -> &str {
     value.as_str().expect("a string")
 }
 
-/// Floats are strings in the fixture: Rust's own parser reads them exactly.
+/// Floats are strings in the fixture, because Rust's parser reads them exactly.
 pub(crate) fn float(value: &Value) -> f64 {
     text(value).parse().expect("a float")
 }
 
 #[test]
-fn normalization_is_pythons() {
+fn normalization_equals_pythons() {
     for row in rows(&fixture(), "normalize") {
         assert_eq!(normalize_answer(text(&row[0])), text(&row[1]), "{row}");
     }
 }
 
 #[test]
-fn scores_of_one_answer() {
+fn scores_of_one_answer_equal_pythons() {
     let question = |gold| {
         [Question {
             id: "q",
@@ -57,7 +57,7 @@ fn scores_of_one_answer() {
 }
 
 #[test]
-fn scores_of_data_sets() {
+fn scores_of_datasets_equal_pythons() {
     let fixture = fixture();
     let cases = rows(&fixture, "cases");
     assert!(cases.len() > 20);
@@ -119,7 +119,7 @@ fn evaluate_v2<'a>(
     evaluation
 }
 
-/// The same keys, and under each the same number.
+/// Checks that both have the same keys and numbers.
 pub(crate) fn assert_same_figures(actual: &Value, expected: &Value, name: &Value) {
     let (actual, expected) = (actual.as_object().unwrap(), expected.as_object().unwrap());
     let keys = |map: &serde_json::Map<String, Value>| {

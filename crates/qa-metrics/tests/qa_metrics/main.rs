@@ -1,4 +1,4 @@
-//! The crate's tests, in one binary.
+//! The tests of `qa-metrics`, in one binary.
 
 mod fixture;
 mod official;

@@ -1,9 +1,9 @@
-//! What holds for any text.
+//! Properties of scores of generated texts.
 
 use proptest::prelude::*;
 use qa_metrics::{exact_match, f1, max_exact_match, max_f1, normalize_answer};
 
-/// Text of pieces that normalisation treats in different ways, and now and then any text at all.
+/// Texts of pieces that normalization treats differently, and sometimes any text.
 fn answer() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "a", "an", "the", "A", "The", "river", "River", "Seine", "11", "x", " ", "  ", "\t",
@@ -20,13 +20,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_normal_form_is_its_own_normal_form(text in answer()) {
+    fn normalizing_twice_changes_nothing(text in answer()) {
         let normal = normalize_answer(&text);
         prop_assert_eq!(normalize_answer(&normal), normal);
     }
 
     #[test]
-    fn a_normal_form_has_no_article_punctuation_or_loose_space(text in answer()) {
+    fn normalized_text_has_no_articles_punctuation_or_extra_space(text in answer()) {
         let normal = normalize_answer(&text);
         prop_assert!(!normal.contains(|c: char| c.is_ascii_punctuation()));
         for token in normal.split(' ') {
@@ -37,10 +37,10 @@ proptest! {
     }
 
     #[test]
-    fn f1_is_a_fraction_and_takes_no_side(prediction in answer(), gold in answer()) {
+    fn f1_is_a_symmetric_fraction(prediction in answer(), gold in answer()) {
         let score = f1(&prediction, &gold);
         prop_assert!((0.0..=1.0).contains(&score));
-        // The same value up to the rounding of one sum and one product.
+        // Equal up to the rounding of one sum and one product.
         prop_assert!((score - f1(&gold, &prediction)).abs() <= 2.0 * f64::EPSILON);
     }
 
@@ -54,7 +54,7 @@ proptest! {
     }
 
     #[test]
-    fn normalising_first_changes_no_score(prediction in answer(), gold in answer()) {
+    fn normalizing_first_changes_no_score(prediction in answer(), gold in answer()) {
         let normal = normalize_answer(&prediction);
         prop_assert_eq!(exact_match(&prediction, &gold), exact_match(&normal, &gold));
         prop_assert_eq!(f1(&prediction, &gold), f1(&normal, &gold));
@@ -62,7 +62,7 @@ proptest! {
 
     #[test]
     fn f1_counts_words_as_often_as_they_occur(prediction in answer(), gold in answer()) {
-        prop_assert!((f1(&prediction, &gold) - f1_by_crossing_out(&prediction, &gold)).abs() <= 4.0 * f64::EPSILON);
+        prop_assert!((f1(&prediction, &gold) - f1_by_removing(&prediction, &gold)).abs() <= 4.0 * f64::EPSILON);
     }
 
     #[test]
@@ -79,8 +79,8 @@ proptest! {
     }
 }
 
-/// F1 by crossing out each gold word that a predicted word meets.
-fn f1_by_crossing_out(prediction: &str, gold: &str) -> f64 {
+/// F1 by removing each predicted word from the gold words.
+fn f1_by_removing(prediction: &str, gold: &str) -> f64 {
     let words = |text: &str| -> Vec<String> {
         normalize_answer(text)
             .split_whitespace()

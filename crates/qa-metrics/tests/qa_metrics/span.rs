@@ -1,9 +1,9 @@
-//! Token spans against counting token by token.
+//! Span scores equal counting token by token.
 
 use proptest::prelude::*;
 use qa_metrics::{span_exact_match, span_f1};
 
-/// Precision and recall of the positions themselves, as sets.
+/// F1 of the two sets of positions.
 fn span_f1_by_counting(prediction: (usize, usize), gold: (usize, usize)) -> f64 {
     let predicted: Vec<usize> = (prediction.0..=prediction.1).collect();
     let expected: Vec<usize> = (gold.0..=gold.1).collect();
@@ -28,7 +28,7 @@ proptest! {
         gold in (0_usize..30, 0_usize..30),
     ) {
         let score = span_f1(prediction.0..=prediction.1, gold.0..=gold.1);
-        // Two formulas of the same value, each of a few roundings.
+        // Both formulas round a few times.
         prop_assert!((score - span_f1_by_counting(prediction, gold)).abs() <= 4.0 * f64::EPSILON);
 
         let is_exact = span_exact_match(prediction.0..=prediction.1, gold.0..=gold.1);
@@ -38,7 +38,7 @@ proptest! {
 }
 
 #[test]
-fn any_position_has_a_score() {
+fn extreme_positions_do_not_overflow() {
     assert_eq!(span_f1(0..=usize::MAX, 0..=usize::MAX), 1.0);
     let (start, end) = (usize::MAX, 0);
     assert_eq!(span_f1(start..=end, start..=end), 0.0);

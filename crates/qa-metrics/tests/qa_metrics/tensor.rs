@@ -1,11 +1,11 @@
-//! Span metrics on the device against the scalar ones.
+//! Span metrics on the device equal the scalar ones.
 
 use burn::tensor::{Device, FloatDType, Int, IntDType, Tensor};
 use proptest::prelude::*;
 use qa_metrics::{SpanMetrics, TokenSpans, span_exact_match, span_f1, span_sums};
 
-/// What tests run on: without a backend among the features, whatever Burn was built with.
-#[allow(deprecated)] // Burn marks LibTorch as superseded; it is one that this project runs on.
+/// The devices that the tests run on.
+#[allow(deprecated)] // Burn marks LibTorch as superseded; this project runs on it.
 fn devices() -> Vec<Device> {
     vec![
         Device::default(),
@@ -33,7 +33,7 @@ fn unzip(batch: &[(Span, Span)], device: &Device) -> (TokenSpans, TokenSpans) {
     (token_spans(&prediction, device), token_spans(&gold, device))
 }
 
-/// Half of the spans are the gold ones, which chance alone would hardly give.
+/// Pairs of spans, half of them equal.
 fn batch() -> impl Strategy<Value = Vec<(Span, Span)>> {
     let span = || (0_usize..20, 0_usize..20);
     let pair = (span(), span(), any::<bool>());
@@ -63,7 +63,7 @@ proptest! {
             }
             let scores = metrics.into_scores().unwrap();
             prop_assert_eq!(scores.total, pairs.len());
-            // Whole numbers are exact in f32; at most 100 fractions round in the F1 sum.
+            // Whole numbers are exact in f32; the F1 sum has at most 100 rounded fractions.
             prop_assert_eq!(scores.exact_match, exact / count);
             prop_assert!((scores.f1 - f1 / count).abs() <= 1e-5, "{} {}", scores.f1, f1 / count);
         }
@@ -80,9 +80,10 @@ const BATCH: [(Span, Span); 4] = [
 #[test]
 fn sums_are_f32_whatever_the_integer_type() {
     // Burn's LibTorch has one integer type.
-    let other = match cfg!(feature = "tch") {
-        true => IntDType::I64,
-        false => IntDType::I32,
+    let other = if cfg!(feature = "tch") {
+        IntDType::I64
+    } else {
+        IntDType::I32
     };
     for device in devices() {
         let (prediction, gold) = unzip(&BATCH, &device);
@@ -112,8 +113,8 @@ fn spans_of_an_autodiff_device_leave_no_graph() {
 }
 
 #[test]
-#[should_panic(expected = "spans of different batches")]
-fn one_gold_span_is_not_compared_with_many() {
+#[should_panic(expected = "spans must be of one batch")]
+fn a_single_gold_span_is_not_broadcast() {
     let device = Device::default();
     let (prediction, gold) = unzip(&BATCH, &device);
     let (first, _) = unzip(&BATCH[..1], &device);
@@ -127,7 +128,7 @@ fn one_gold_span_is_not_compared_with_many() {
 }
 
 #[test]
-fn batches_without_a_window_change_nothing() {
+fn empty_batches_change_nothing() {
     for device in devices() {
         let (prediction, gold) = unzip(&[], &device);
         let sums = span_sums(prediction, gold);
@@ -147,8 +148,8 @@ fn batches_without_a_window_change_nothing() {
 }
 
 #[test]
-#[should_panic(expected = "spans of different batches")]
-fn no_gold_span_is_not_an_empty_batch() {
+#[should_panic(expected = "spans must be of one batch")]
+fn a_batch_without_gold_spans_is_rejected() {
     let device = Device::default();
     let (prediction, _) = unzip(&BATCH, &device);
     let (_, gold) = unzip(&[], &device);

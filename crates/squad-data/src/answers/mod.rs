@@ -1,4 +1,4 @@
-//! From logits to answers.
+//! Logits to answers.
 
 mod options;
 mod search;

@@ -1,4 +1,4 @@
-//! What goes into, and comes out of, turning logits into answers.
+//! Options and results of the answer search.
 
 use std::ops::Range;
 
@@ -6,25 +6,25 @@ use serde::Serialize;
 
 use crate::error::Error;
 
-/// The model's logits for one window, special tokens included.
+/// The model's logits for one feature, special tokens included.
 #[derive(Clone, Copy, Debug)]
 pub struct SpanLogits<'a> {
-    /// Logit of each token to be an answer's first, `[feature.len()]`.
+    /// For each token the logit that an answer starts there, `[feature.len()]`.
     pub start: &'a [f32],
-    /// Logit of each token to be an answer's last, `[feature.len()]`.
+    /// For each token the logit that an answer ends there, `[feature.len()]`.
     pub end: &'a [f32],
 }
 
-/// How answers are searched; the defaults are those of Hugging Face's `run_qa.py`.
+/// Options of the answer search. The defaults are those of Hugging Face's `run_qa.py`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnswerOptions {
-    /// How many starts and how many ends are combined in each window, and how many spans are kept. Default 20.
+    /// How many starts and ends of each feature are combined, and how many spans are kept. Default 20.
     pub n_best_size: usize,
-    /// Longest answer, in tokens. Default 30.
+    /// Maximum length of an answer in tokens. Default 30.
     pub max_answer_length: usize,
-    /// Answer nothing where the null odds exceed this; used with `allow_no_answer` only. Default 0.
+    /// A question gets no answer if its null odds exceed this. Only used with `allow_no_answer`. Default 0.
     pub null_score_diff_threshold: f32,
-    /// Whether a question may have no answer: SQuAD 2.0's task. Default `false`; take it from
+    /// Whether a question may have no answer, as in SQuAD 2.0. Default `false`. See
     /// [`crate::Dataset::has_unanswerable`].
     pub allow_no_answer: bool,
 }
@@ -41,45 +41,30 @@ impl Default for AnswerOptions {
 }
 
 impl AnswerOptions {
-    /// Checks the options before any work.
+    /// Checks the options.
     ///
     /// # Errors
     ///
-    /// An `n_best_size` or `max_answer_length` of 0, or a threshold that is not a number.
+    /// `n_best_size` or `max_answer_length` is 0, or the threshold is NaN.
     pub fn validate(&self) -> Result<(), Error> {
-        let wrong = |option, value: String, problem: &str| {
-            Err(Error::Option {
-                option,
-                value,
-                problem: problem.to_owned(),
-            })
+        let (option, value, problem) = if self.n_best_size == 0 {
+            ("n_best_size", "0", "at least one span must be kept")
+        } else if self.max_answer_length == 0 {
+            ("max_answer_length", "0", "an answer has at least one token")
+        } else if self.null_score_diff_threshold.is_nan() {
+            ("null_score_diff_threshold", "NaN", "must be a number")
+        } else {
+            return Ok(());
         };
-        if self.n_best_size == 0 {
-            return wrong(
-                "n_best_size",
-                "0".to_owned(),
-                "at least one span must be kept",
-            );
-        }
-        if self.max_answer_length == 0 {
-            return wrong(
-                "max_answer_length",
-                "0".to_owned(),
-                "an answer has at least one token",
-            );
-        }
-        if self.null_score_diff_threshold.is_nan() {
-            return wrong(
-                "null_score_diff_threshold",
-                "NaN".to_owned(),
-                "must be a number",
-            );
-        }
-        Ok(())
+        Err(Error::Option {
+            option,
+            value: value.to_owned(),
+            problem: problem.to_owned(),
+        })
     }
 }
 
-/// A piece of the context with its score.
+/// A span of the context with its score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SpanAnswer {
     /// The text, a slice of the context; empty for "no answer".
@@ -88,11 +73,11 @@ pub struct SpanAnswer {
     pub chars: Range<usize>,
     /// `start_logit + end_logit`.
     pub score: f32,
-    /// Logit of its first token as a start.
+    /// Start logit of its first token.
     pub start_logit: f32,
-    /// Logit of its last token as an end.
+    /// End logit of its last token.
     pub end_logit: f32,
-    /// Softmax of `score` over the question's n-best list.
+    /// Softmax of `score` over the question's `n_best`.
     pub probability: f32,
 }
 
@@ -101,22 +86,24 @@ pub struct SpanAnswer {
 pub struct Prediction {
     /// The question's id.
     pub id: String,
-    /// The answer; empty for "no answer", and where no window has a valid span.
+    /// The answer; empty for "no answer", and if there is no valid span.
     pub text: String,
-    /// The best span, whatever was decided about "no answer"; `None` where no window has a valid one.
+    /// The best span, even if `text` is "no answer"; `None` if there is no valid span.
     pub best_span: Option<SpanAnswer>,
-    /// The best spans of all windows, best first, at most `n_best_size`; with `allow_no_answer` "no answer" is among
-    /// them, and comes as one more at the end where it is not one of the best. Overlapping windows may give one span
-    /// twice, as in Hugging Face's script; under [`crate::StrideKind::Step`] each start is one window's.
+    /// At most `n_best_size` spans, best first.
+    ///
+    /// With `allow_no_answer` the list includes "no answer", as an additional last entry if it is not among the best.
+    /// Overlapping features may give the same span twice, as in Hugging Face's script; with
+    /// [`crate::StrideKind::Step`] they do not.
     pub n_best: Vec<SpanAnswer>,
-    /// Score of "no answer": the minimum over windows of `start[0] + end[0]`; NaN where all of these are NaN.
+    /// Score of "no answer": the minimum over features of `start[0] + end[0]`; NaN if all of these are NaN.
     pub null_score: f32,
-    /// `null_score` less the best span's score, Hugging Face's `score_diff`; `null_score` itself where there is no span.
+    /// `null_score` minus the best span's score, Hugging Face's `score_diff`; `null_score` if there is no span.
     pub null_odds: f32,
 }
 
 impl Prediction {
-    /// The best span's text, whatever was decided about "no answer"; empty where there is none.
+    /// The best span's text, even if `text` is "no answer"; empty if there is no valid span.
     pub fn best_text(&self) -> &str {
         self.best_span.as_ref().map_or("", |span| &span.text)
     }

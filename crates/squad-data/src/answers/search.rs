@@ -1,8 +1,8 @@
-//! From logits to answers, over all windows of each question.
+//! The best answer of each question over all its features.
 //!
-//! After `postprocess_qa_predictions` in `utils_qa.py` of Hugging Face's question-answering examples, except that starts
-//! and ends are restricted to tokens of the context before the best `n_best_size` of them are taken. The restriction of
-//! starts to a window's `max_context` is that of `write_predictions` in Google's `run_squad.py`.
+//! The search follows `postprocess_qa_predictions` in `utils_qa.py` of Hugging Face's question-answering examples, with
+//! one exception: it takes the `n_best_size` best starts and ends among the tokens of the context, not among all tokens.
+//! The restriction of starts to `max_context` is that of `write_predictions` in Google's `run_squad.py`.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -13,14 +13,15 @@ use crate::answers::options::{AnswerOptions, Prediction, SpanAnswer, SpanLogits}
 use crate::chars::CharIndex;
 use crate::error::Error;
 use crate::example::Example;
-use crate::features::feature::Feature;
+use crate::features::Feature;
 
-/// Answers every question from the logits of all its windows, in the order of the examples, on all of rayon's threads.
+/// Answers every question from the logits of all its features, on all of rayon's threads.
 ///
-/// In each window the `n_best_size` best starts among the tokens of [`Feature::max_context`] and the `n_best_size` best
-/// ends among those of the context are combined into spans of at most `max_answer_length` tokens; spans of all windows are compared by the sum of their logits. With `allow_no_answer` the
-/// text is empty where `null_odds` exceeds the threshold. Equal scores go to the earlier window, start and end; a NaN
-/// is never part of a span.
+/// Returns one prediction for each example, in order. In each feature the `n_best_size` best starts in
+/// [`Feature::max_context`] and the `n_best_size` best ends in [`Feature::context`] are combined to spans of at most
+/// `max_answer_length` tokens. The span with the highest sum of logits wins; of equal ones the one in the earlier
+/// feature, then with the earlier start, then with the earlier end. Tokens with a NaN logit are skipped. With
+/// `allow_no_answer` the text is empty if `null_odds` exceeds the threshold.
 ///
 /// ```
 /// use squad_data::{AnswerOptions, Example, QaTokenizer, SpanLogits, FeatureOptions, extract_answers, make_features};
@@ -42,8 +43,7 @@ use crate::features::feature::Feature;
 ///
 /// # Errors
 ///
-/// Options that cannot work, features or logits that do not belong to each other or to the examples, and an example
-/// without a window.
+/// The options cannot work, features, logits and examples do not belong together, or an example has no feature.
 pub fn extract_answers(
     examples: &[Example],
     features: &[Feature],
@@ -51,35 +51,37 @@ pub fn extract_answers(
     options: &AnswerOptions,
 ) -> Result<Vec<Prediction>, Error> {
     options.validate()?;
-    let windows = group_by_example(examples, features, logits)?;
-    let answer =
-        |(example, windows): (&Example, &Vec<Window<'_>>)| extract_one(example, windows, options);
-    // Errors are looked at in order, so that which one is told does not depend on the threads.
-    let predictions: Vec<_> = examples.par_iter().zip(&windows).map(answer).collect();
+    let scored = group_by_example(examples, features, logits)?;
+    let predictions: Vec<_> = examples
+        .par_iter()
+        .zip(&scored)
+        .map(|(example, features)| extract_one(example, features, options))
+        .collect();
+    // Errors are looked at in order, so the returned one does not depend on the threads.
     predictions.into_iter().collect()
 }
 
-type Window<'a> = (&'a Feature, SpanLogits<'a>);
+type ScoredFeature<'a> = (&'a Feature, SpanLogits<'a>);
 
-/// The windows of each example, in order.
+/// The features of each example, in order.
 fn group_by_example<'a>(
     examples: &[Example],
     features: &'a [Feature],
     logits: &[SpanLogits<'a>],
-) -> Result<Vec<Vec<Window<'a>>>, Error> {
+) -> Result<Vec<Vec<ScoredFeature<'a>>>, Error> {
     let wrong = |problem| Err(Error::Inconsistent { problem });
     if features.len() != logits.len() {
         return wrong(format!(
-            "{} windows but logits of {}; give one for each window",
+            "there are {} features but logits for {}",
             features.len(),
             logits.len()
         ));
     }
-    let mut windows: Vec<Vec<Window<'a>>> = vec![Vec::new(); examples.len()];
+    let mut scored: Vec<Vec<ScoredFeature<'a>>> = vec![Vec::new(); examples.len()];
     for (index, (feature, logits)) in features.iter().zip(logits).enumerate() {
-        let Some(of_example) = windows.get_mut(feature.example_index) else {
+        let Some(of_example) = scored.get_mut(feature.example_index) else {
             return wrong(format!(
-                "window {index} belongs to example {}, but there are {}",
+                "feature {index} belongs to example {}, but there are only {} examples",
                 feature.example_index,
                 examples.len()
             ));
@@ -92,35 +94,35 @@ fn group_by_example<'a>(
             || feature.offsets.len() != feature.context.len()
         {
             return wrong(format!(
-                "window {index} has {tokens} tokens but {start} start and {end} end logits"
+                "feature {index} has {tokens} tokens but {start} start and {end} end logits"
             ));
         }
         of_example.push((feature, *logits));
     }
-    match windows.iter().position(Vec::is_empty) {
+    match scored.iter().position(Vec::is_empty) {
         Some(index) => wrong(format!(
-            "question {:?} has no window; give the windows of all examples",
+            "question {:?} has no feature; pass the features of all examples",
             examples[index].id
         )),
-        None => Ok(windows),
+        None => Ok(scored),
     }
 }
 
-/// A span of tokens of one window, before its text is cut out.
+/// A span of tokens of one feature, before its text is cut out.
 #[derive(Clone)]
 struct Candidate {
     score: f32,
     start_logit: f32,
     end_logit: f32,
-    /// Window, first and last token: breaks ties.
-    place: (usize, usize, usize),
+    /// Feature, first and last token: breaks ties.
+    tie_break: (usize, usize, usize),
     /// Empty for "no answer".
     chars: Range<usize>,
 }
 
 impl Candidate {
     fn order(&self, other: &Self) -> Ordering {
-        descending(self.score, other.score).then(self.place.cmp(&other.place))
+        descending(self.score, other.score).then(self.tie_break.cmp(&other.tie_break))
     }
 }
 
@@ -130,17 +132,17 @@ fn descending(a: f32, b: f32) -> Ordering {
 
 fn extract_one(
     example: &Example,
-    windows: &[Window<'_>],
+    features: &[ScoredFeature<'_>],
     options: &AnswerOptions,
 ) -> Result<Prediction, Error> {
     let mut candidates = Vec::new();
-    for (index, (feature, logits)) in windows.iter().enumerate() {
-        window_spans(index, feature, logits, options, &mut candidates);
+    for (index, (feature, logits)) in features.iter().enumerate() {
+        add_spans(index, feature, logits, options, &mut candidates);
     }
     keep_best(&mut candidates, options.n_best_size);
     let has_span = !candidates.is_empty();
 
-    let null = null_candidate(windows);
+    let null = null_candidate(features);
     let null_score = null.as_ref().map_or(f32::NAN, |null| null.score);
     let mut best_rank = 0;
     if let Some(null) = null.filter(|_| options.allow_no_answer) {
@@ -148,7 +150,7 @@ fn extract_one(
         candidates.insert(rank, null);
         best_rank = usize::from(rank == 0);
         if rank < options.n_best_size {
-            // The best span stays even where "no answer" is the one entry asked for.
+            // The best span stays in the list, even if only one entry is asked for.
             candidates.truncate(options.n_best_size.max(2));
         }
     }
@@ -174,9 +176,9 @@ fn extract_one(
     })
 }
 
-/// Adds the valid spans of one window.
-fn window_spans(
-    window: usize,
+/// Adds the valid spans of feature `index`.
+fn add_spans(
+    index: usize,
     feature: &Feature,
     logits: &SpanLogits<'_>,
     options: &AnswerOptions,
@@ -198,14 +200,14 @@ fn window_spans(
                 score,
                 start_logit,
                 end_logit,
-                place: (window, start, end),
+                tie_break: (index, start, end),
                 chars,
             }));
         }
     }
 }
 
-/// Positions in `range` of the `count` highest logits, highest first, equal ones in order; NaN left out.
+/// The positions in `range` of the `count` highest logits, highest first, equal ones in order, without NaN.
 fn best_positions(logits: &[f32], range: &Range<usize>, count: usize) -> Vec<usize> {
     let mut positions: Vec<usize> = range
         .clone()
@@ -229,19 +231,19 @@ fn keep_best(candidates: &mut Vec<Candidate>, count: usize) {
     candidates.sort_unstable_by(Candidate::order);
 }
 
-/// "No answer": the window with the lowest score of `[CLS]`, NaN left out.
-fn null_candidate(windows: &[Window<'_>]) -> Option<Candidate> {
-    let nulls = windows
+/// "No answer": the lowest score of `[CLS]` over the features, without NaN.
+fn null_candidate(features: &[ScoredFeature<'_>]) -> Option<Candidate> {
+    let nulls = features
         .iter()
         .enumerate()
-        .filter_map(|(window, (_, logits))| {
+        .filter_map(|(index, (_, logits))| {
             let (&start_logit, &end_logit) = (logits.start.first()?, logits.end.first()?);
             let score = start_logit + end_logit;
             (!score.is_nan()).then_some(Candidate {
                 score,
                 start_logit,
                 end_logit,
-                place: (window, 0, 0),
+                tie_break: (index, 0, 0),
                 chars: 0..0,
             })
         });
@@ -255,7 +257,7 @@ fn with_text(example: &Example, candidates: &[Candidate]) -> Result<Vec<SpanAnsw
         .iter()
         .map(|candidate| candidate.score)
         .fold(f32::NEG_INFINITY, f32::max);
-    // An infinite score less itself is NaN; the highest score counts 1 whatever it is.
+    // An infinite score minus itself is NaN, so the highest score has weight 1 by definition.
     let weight = |score: f32| {
         if score == highest {
             1.0
@@ -269,7 +271,7 @@ fn with_text(example: &Example, candidates: &[Candidate]) -> Result<Vec<SpanAnsw
         .sum();
     let answer = |candidate: &Candidate| {
         let text = index.slice(candidate.chars.clone()).ok_or_else(|| Error::Inconsistent {
-            problem: format!("question {:?}: a window's offsets are outside its context; was it made from it?", example.id),
+            problem: format!("question {:?}: offsets of a feature are outside the context, so it was made from another text", example.id),
         })?;
         Ok(SpanAnswer {
             text: text.to_owned(),

@@ -1,8 +1,8 @@
-//! Batches: which features go together, in which order, and packed without padding.
+//! Features to batches: size, order, ranks, packing.
 
 mod batches;
 #[cfg(feature = "burn")]
-mod burn_data;
+mod data_loader;
 mod packed;
 pub(crate) mod rng;
 mod sampler;
@@ -10,7 +10,7 @@ mod shard;
 
 pub use batches::{BatchSize, Shuffle, batches, batches_by_tokens};
 #[cfg(feature = "burn")]
-pub use burn_data::{FeatureDataset, PackedBatcher, TensorBatch};
+pub use data_loader::{FeatureDataset, PackedBatcher, TensorBatch};
 pub use packed::PackedBatch;
 pub use sampler::{BatchSampler, SamplerState};
 pub use shard::Shard;

@@ -1,10 +1,10 @@
-//! Windows one after the other, without padding.
+//! Features concatenated to one sequence of tokens, without padding.
 
 use std::ops::Range;
 
-use crate::features::feature::Feature;
+use crate::features::Feature;
 
-/// Several windows laid one after the other: one sequence of tokens with the windows' lengths, no padding token.
+/// A batch of features concatenated to one sequence of tokens, without padding.
 ///
 /// ```
 /// use squad_data::{Example, PackedBatch, QaTokenizer, FeatureOptions, make_features};
@@ -26,17 +26,17 @@ pub struct PackedBatch {
     pub input_ids: Vec<u32>,
     /// Token types, `[tokens]`: 0 for `[CLS] question [SEP]`, 1 for `context [SEP]`.
     pub token_type_ids: Vec<u32>,
-    /// Positions, `[tokens]`: from 0 in each window.
+    /// Positions, `[tokens]`: from 0 in each feature.
     pub position_ids: Vec<u32>,
-    /// Length of each window in tokens, `[windows]`.
+    /// Length of each feature in tokens, `[features]`.
     pub lengths: Vec<usize>,
-    /// First token of the answer within its window, `[windows]`; 0 (`[CLS]`) for none.
+    /// First token of the answer within its feature, `[features]`; 0, the position of `[CLS]`, if there is none.
     pub start_positions: Vec<usize>,
-    /// Last token (inclusive) of the answer within its window, `[windows]`; 0 (`[CLS]`) for none.
+    /// Last token (inclusive) of the answer within its feature, `[features]`; 0 if there is none.
     pub end_positions: Vec<usize>,
-    /// Index of each window among the features it was taken from, `[windows]`.
+    /// Index of each feature in the slice it was taken from, `[features]`.
     pub feature_indices: Vec<usize>,
-    /// Where each window begins, and the end of the last, in tokens, `[windows + 1]`.
+    /// Running sums of `lengths`, `[features + 1]`: feature `i` has the tokens `cu_seqlens[i]..cu_seqlens[i + 1]`.
     pub cu_seqlens: Vec<usize>,
 }
 
@@ -45,7 +45,7 @@ impl PackedBatch {
     ///
     /// # Panics
     ///
-    /// An index that is not one of a feature.
+    /// If an index is out of bounds.
     pub fn new(features: &[Feature], indices: &[usize]) -> Self {
         let tokens = indices.iter().map(|&index| features[index].len()).sum();
         let mut batch = Self {
@@ -68,45 +68,45 @@ impl PackedBatch {
         batch
     }
 
-    /// Number of tokens of all windows together.
+    /// Number of tokens of all features.
     pub fn num_tokens(&self) -> usize {
         self.input_ids.len()
     }
 
-    /// Number of windows.
+    /// Number of features.
     pub fn len(&self) -> usize {
         self.lengths.len()
     }
 
-    /// Whether there is no window.
+    /// Whether the batch has no features.
     pub fn is_empty(&self) -> bool {
         self.lengths.is_empty()
     }
 
-    /// Length of the longest window in tokens; 0 where there is none.
+    /// Length of the longest feature in tokens; 0 if the batch is empty.
     pub fn max_length(&self) -> usize {
         self.lengths.iter().copied().max().unwrap_or(0)
     }
 
-    /// Where window `index` stands among the tokens.
+    /// The tokens of feature `index` of the batch.
     ///
     /// # Panics
     ///
-    /// An index that is not one of a window.
+    /// If `index` is out of bounds.
     pub fn range(&self, index: usize) -> Range<usize> {
         self.cu_seqlens[index]..self.cu_seqlens[index + 1]
     }
 
-    /// Cuts values of all tokens, `[tokens]`, for example logits, into the windows' own, in order.
+    /// Splits values of all tokens, `[tokens]`, for example logits, into those of each feature, in order.
     ///
     /// # Panics
     ///
-    /// A number of values other than the batch's number of tokens.
+    /// If the number of values is not the batch's number of tokens.
     pub fn unpack<'a, T>(&'a self, values: &'a [T]) -> impl ExactSizeIterator<Item = &'a [T]> + 'a {
         assert_eq!(
             values.len(),
             self.num_tokens(),
-            "one value for each token of the batch"
+            "unpack needs one value for each token of the batch"
         );
         (0..self.len()).map(|index| &values[self.range(index)])
     }

@@ -1,8 +1,8 @@
-//! The random order of examples and batches, written down so that it never changes under a seed.
+//! The random order of examples and batches. It must never change for a given seed.
 //!
-//! SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators") gives 64-bit words; a
-//! shuffle is Fisher–Yates from the last element down, each index drawn without bias by multiply-and-shift with
-//! rejection (Lemire 2019, "Fast random integer generation in an interval").
+//! Words: SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators"). Shuffle:
+//! Fisher–Yates from the last element down. Indices: multiply-and-shift with rejection, which has no bias (Lemire 2019,
+//! "Fast random integer generation in an interval").
 
 pub(crate) struct SplitMix64(u64);
 
@@ -11,7 +11,7 @@ impl SplitMix64 {
         Self(seed)
     }
 
-    /// A generator for one of many independent streams of a seed, for example one per epoch.
+    /// A generator for one of a seed's independent streams, for example an epoch.
     pub(crate) fn stream(seed: u64, stream: u64) -> Self {
         let first = Self(seed).next_u64();
         Self(first ^ Self(stream ^ 0x5351_7541_4444_6174).next_u64())
@@ -24,7 +24,7 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
-    /// A number below `bound`, each with the same probability; 0 where `bound` is 0.
+    /// A uniform number below `bound`; 0 if `bound` is 0.
     fn below(&mut self, bound: u64) -> u64 {
         let threshold = bound.wrapping_neg().checked_rem(bound).unwrap_or(0);
         loop {
@@ -47,9 +47,9 @@ impl SplitMix64 {
 mod tests {
     use super::*;
 
-    /// First outputs of the published SplitMix64 for seed 1234567 (as in Rosetta Code's task of that name).
+    /// The published first outputs for seed 1234567 (Rosetta Code, "Pseudo-random numbers/Splitmix64").
     #[test]
-    fn words_are_the_published_ones() {
+    fn words_equal_the_published_ones() {
         let mut rng = SplitMix64::new(1_234_567);
         let words: Vec<u64> = (0..3).map(|_| rng.next_u64()).collect();
         assert_eq!(
@@ -63,13 +63,11 @@ mod tests {
     }
 
     #[test]
-    fn an_order_never_changes_under_a_seed() {
+    fn the_order_for_a_seed_is_pinned() {
         let mut order: Vec<usize> = (0..10).collect();
         SplitMix64::stream(7, 1).shuffle(&mut order);
-        assert_eq!(order, PINNED);
+        assert_eq!(order, [1, 0, 2, 6, 5, 3, 8, 9, 7, 4]);
     }
-
-    const PINNED: [usize; 10] = [1, 0, 2, 6, 5, 3, 8, 9, 7, 4];
 
     #[test]
     fn every_order_of_three_is_equally_likely() {
@@ -79,7 +77,7 @@ mod tests {
             SplitMix64::stream(0, stream).shuffle(&mut order);
             *counts.entry(order).or_insert(0) += 1;
         }
-        // Each count is binomial with mean 1000 and deviation 29: 150 is five deviations.
+        // Each count is binomial with mean 1000 and standard deviation 29; 150 is five of those.
         assert_eq!(counts.len(), 6);
         assert!(
             counts

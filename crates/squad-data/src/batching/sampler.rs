@@ -1,18 +1,18 @@
-//! The order of training: batches of an epoch, and a position that can be saved.
+//! The batches of a training run, and a position in them that can be saved.
 
 use serde::{Deserialize, Serialize};
 
 use crate::batching::batches::{BatchSize, Shuffle, batches, fill, order};
 use crate::error::Error;
 
-/// The batches of a training run, epoch by epoch, in a random order.
+/// The batches of a training run, epoch by epoch, in random order.
 ///
-/// An epoch's batches are a function of the windows' lengths, the batch size, the seed and the epoch. For
-/// [`BatchSize::Features`] they are those of [`batches`]; for [`BatchSize::Tokens`] the same random order of windows,
-/// divided wherever the next window would exceed the budget, so that the number of batches differs between epochs.
+/// An epoch's batches are a function of the features' lengths, the batch size, the seed and the epoch. With
+/// [`BatchSize::Features`] they are those of [`batches`]. With [`BatchSize::Tokens`] the order of features is the same,
+/// and a batch ends where the next feature would exceed the budget, so epochs differ in their number of batches.
 ///
-/// The sampler is an iterator over the rest of its epoch. [`BatchSampler::state`] is where it stands, and another sampler
-/// of the same windows goes on from there with [`BatchSampler::restore`].
+/// The sampler iterates over the rest of its epoch. [`BatchSampler::state`] returns its position, and a sampler of the
+/// same features continues there after [`BatchSampler::restore`].
 ///
 /// ```
 /// use squad_data::{BatchSampler, BatchSize};
@@ -39,7 +39,7 @@ pub struct BatchSampler {
     next_batch: usize,
 }
 
-/// Where a [`BatchSampler`] stands, and enough of what it is to refuse the state of another one.
+/// The position of a [`BatchSampler`], with what is needed to recognize a sampler of other features.
 ///
 /// ```
 /// use squad_data::{BatchSampler, BatchSize, SamplerState};
@@ -50,7 +50,7 @@ pub struct BatchSampler {
 ///
 /// let mut other = BatchSampler::new(vec![5; 10], BatchSize::Features(4), 1)?;
 /// let error = other.restore(&state).unwrap_err().to_string();
-/// assert_eq!(error, "the saved position is of another order of windows: seed 0 there, 1 here");
+/// assert_eq!(error, "the saved sampler state does not match this run: seed: saved 0, here 1");
 /// # Ok::<(), squad_data::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,24 +58,24 @@ pub struct BatchSampler {
 pub struct SamplerState {
     /// The run's seed.
     pub seed: u64,
-    /// Number of windows.
+    /// Number of features.
     pub num_features: usize,
-    /// Number of tokens of all windows.
+    /// Number of tokens of all features.
     pub num_tokens: usize,
     /// How large a batch is.
     pub batch_size: BatchSize,
     /// The epoch.
     pub epoch: u64,
-    /// Index of the epoch's next batch; the number of its batches where the epoch is over.
+    /// Index of the epoch's next batch; the number of batches at the end of the epoch.
     pub next_batch: usize,
 }
 
 impl BatchSampler {
-    /// A sampler of windows of these lengths in tokens, at the beginning of epoch 0.
+    /// A sampler at the start of epoch 0. `lengths` are the features' lengths in tokens.
     ///
     /// # Errors
     ///
-    /// A batch size of 0.
+    /// The batch size is 0.
     pub fn new(lengths: Vec<usize>, batch_size: BatchSize, seed: u64) -> Result<Self, Error> {
         batch_size.validate()?;
         let mut sampler = Self {
@@ -90,19 +90,19 @@ impl BatchSampler {
         Ok(sampler)
     }
 
-    /// Goes to the beginning of an epoch.
+    /// Moves to the start of an epoch.
     pub fn start_epoch(&mut self, epoch: u64) {
         self.batches = self.batches_of(epoch);
         self.epoch = epoch;
         self.next_batch = 0;
     }
 
-    /// The epoch whose batches it gives.
+    /// The current epoch.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// Number of batches of an epoch, whichever it stands in. Takes the time of a shuffle for [`BatchSize::Tokens`].
+    /// Number of batches of an epoch. With [`BatchSize::Tokens`], another epoch than the current one costs a shuffle.
     pub fn num_batches(&self, epoch: u64) -> usize {
         match self.batch_size {
             BatchSize::Features(size) => self.lengths.len().div_ceil(size),
@@ -111,7 +111,7 @@ impl BatchSampler {
         }
     }
 
-    /// Where it stands.
+    /// The current position.
     pub fn state(&self) -> SamplerState {
         SamplerState {
             seed: self.seed,
@@ -123,33 +123,33 @@ impl BatchSampler {
         }
     }
 
-    /// Goes to where a sampler of the same windows stood.
+    /// Moves to the position of a sampler of the same features.
     ///
     /// # Errors
     ///
-    /// The state of another order of windows, naming what differs, or a position past the epoch's end; the sampler then
-    /// stays where it was.
+    /// The state has another seed, batch size or set of features, which the message lists, or lies past the epoch's
+    /// end. The sampler then keeps its position.
     pub fn restore(&mut self, state: &SamplerState) -> Result<(), Error> {
         let here = self.state();
         let differences = [
             difference("seed", state.seed, here.seed),
-            difference("windows", state.num_features, here.num_features),
-            difference("tokens", state.num_tokens, here.num_tokens),
+            difference("number of features", state.num_features, here.num_features),
+            difference("number of tokens", state.num_tokens, here.num_tokens),
             difference("batch size", state.batch_size, here.batch_size),
         ];
         let differences: Vec<String> = differences.into_iter().flatten().collect();
-        let wrong = |problem| {
+        let mismatch = |problem| {
             Err(Error::Inconsistent {
-                problem: format!("the saved position is of another order of windows: {problem}"),
+                problem: format!("the saved sampler state does not match this run: {problem}"),
             })
         };
         if !differences.is_empty() {
-            return wrong(differences.join("; "));
+            return mismatch(differences.join("; "));
         }
         let batches = self.batches_of(state.epoch);
         if state.next_batch > batches.len() {
-            return wrong(format!(
-                "{} batches of epoch {} are done there, of {} here",
+            return mismatch(format!(
+                "{} batches of epoch {} are done, but that epoch has {}",
                 state.next_batch,
                 state.epoch,
                 batches.len()
@@ -171,19 +171,15 @@ impl BatchSampler {
     }
 }
 
-fn difference<T: PartialEq + std::fmt::Debug>(what: &str, there: T, here: T) -> Option<String> {
-    let text = || match what {
-        "windows" | "tokens" => format!("{there:?} {what} there, {here:?} here"),
-        what => format!("{what} {there:?} there, {here:?} here"),
-    };
-    (there != here).then(text)
+fn difference<T: PartialEq + std::fmt::Debug>(what: &str, saved: T, here: T) -> Option<String> {
+    (saved != here).then(|| format!("{what}: saved {saved:?}, here {here:?}"))
 }
 
 impl Iterator for BatchSampler {
-    /// Indices of a batch's windows.
+    /// Indices of a batch's features.
     type Item = Vec<usize>;
 
-    /// The next batch of the epoch; `None` at its end, until another one is started.
+    /// The epoch's next batch; `None` at its end, until [`BatchSampler::start_epoch`].
     fn next(&mut self) -> Option<Vec<usize>> {
         let batch = self.batches.get(self.next_batch)?.clone();
         self.next_batch += 1;

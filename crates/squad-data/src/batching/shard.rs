@@ -1,14 +1,14 @@
-//! Which rank works on which windows.
+//! Which rank works on which features.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::error::Error;
 
-/// One rank's share of windows among `world_size` ranks that all see the same ones.
+/// One rank's share of the features, where `world_size` ranks see the same ones.
 ///
-/// In training a global batch is formed first, as one process would form it, and each rank takes its part of it. In
-/// evaluation the windows of the whole set are divided, each to one rank.
+/// In training the global batch is formed first, as a single process would form it, and each rank takes its part. In
+/// evaluation each feature of the whole set goes to one rank.
 ///
 /// ```
 /// use squad_data::Shard;
@@ -29,20 +29,20 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// The share of `rank`, counted from 0, among `world_size` ranks.
+    /// The share of `rank`, counted from 0.
     ///
     /// # Errors
     ///
-    /// A `rank` that is not below `world_size`.
+    /// `rank` is not below `world_size`.
     pub fn new(rank: usize, world_size: usize) -> Result<Self, Error> {
-        match rank < world_size {
-            true => Ok(Self { rank, world_size }),
-            false => Err(Error::Option {
-                option: "rank",
-                value: rank.to_string(),
-                problem: format!("ranks count from 0 and must be below world_size, {world_size}"),
-            }),
+        if rank < world_size {
+            return Ok(Self { rank, world_size });
         }
+        Err(Error::Option {
+            option: "rank",
+            value: rank.to_string(),
+            problem: format!("ranks count from 0 and must be below world_size, {world_size}"),
+        })
     }
 
     /// The rank, from 0.
@@ -55,26 +55,28 @@ impl Shard {
         self.world_size
     }
 
-    /// This rank's part of a global batch: the parts of all ranks, one after the other, are the batch, and differ by at
-    /// most one window. It is empty for some ranks where there are fewer windows than ranks.
+    /// This rank's part of a global batch.
+    ///
+    /// The parts of all ranks in order are the batch. Their sizes differ by at most one, so a part is empty where the
+    /// batch has fewer features than there are ranks.
     pub fn of_batch<T>(self, batch: &[T]) -> &[T] {
-        // In 128 bits, for which no product of two lengths is too large.
+        // In 128 bits the product cannot overflow.
         let bound =
             |rank: usize| (batch.len() as u128 * rank as u128 / self.world_size as u128) as usize;
         &batch[bound(self.rank)..bound(self.rank + 1)]
     }
 
-    /// This rank's windows of a whole set, in ascending order, by the windows' lengths in tokens.
+    /// This rank's features of a whole set, as ascending indices. `lengths` are the features' lengths in tokens.
     ///
-    /// Every window goes to exactly one rank. The longest windows are given away first, each to the rank with the fewest
-    /// tokens so far, so that no two ranks differ by more tokens than the longest window has.
+    /// Every feature goes to exactly one rank: longest first, each to the rank with the fewest tokens so far. The
+    /// ranks' token counts differ by at most the longest feature.
     pub fn of_features(self, lengths: &[usize]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..lengths.len()).collect();
         order.sort_by_key(|&index| Reverse(lengths[index]));
         let mut ranks: BinaryHeap<Reverse<(usize, usize)>> = (0..self.world_size)
             .map(|rank| Reverse((0, rank)))
             .collect();
-        let mut windows = Vec::new();
+        let mut features = Vec::new();
         for index in order {
             let Some(mut least) = ranks.peek_mut() else {
                 break;
@@ -82,10 +84,10 @@ impl Shard {
             let Reverse((tokens, rank)) = &mut *least;
             *tokens = tokens.saturating_add(lengths[index]);
             if *rank == self.rank {
-                windows.push(index);
+                features.push(index);
             }
         }
-        windows.sort_unstable();
-        windows
+        features.sort_unstable();
+        features
     }
 }

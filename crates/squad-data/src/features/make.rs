@@ -1,7 +1,7 @@
-//! Examples to windows: as Hugging Face's tokenizers make them (truncation `only_second`, overlapping windows), or with
-//! the steps of Google's `run_squad.py`.
+//! Examples to features, on all of rayon's threads.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -9,31 +9,34 @@ use crate::error::Error;
 use crate::example::Example;
 use crate::features::feature::Feature;
 use crate::features::labels::answer_tokens;
-use crate::features::options::{Cut, FeatureOptions};
+use crate::features::options::FeatureOptions;
 use crate::features::tokenizer::{Encoding, QaTokenizer};
+use crate::features::windows::{ContextWindow, context_windows};
 
-/// Many more than any machine has threads, and a few hundred kilobytes of lists.
-const QUESTIONS_AT_A_TIME: usize = 2048;
+/// Far more than there are threads, and a few hundred kilobytes of lists.
+const EXAMPLES_PER_CHUNK: usize = 2048;
 
-/// Cuts every question and its context into windows, in the order of the examples and of the context.
+/// Tokenizes every question and its context, cuts the context into overlapping windows and labels them.
 ///
-/// Windows, ids and offsets are those of `transformers` with `truncation="only_second"`, `stride=doc_stride` and
-/// `return_overflowing_tokens=True`, questions left-stripped; under [`crate::StrideKind::Step`] the windows begin where
-/// those of Google's `run_squad.py` do. Each distinct context is tokenised once, on all of
-/// rayon's threads; the result does not depend on their number.
+/// Features follow the order of the examples and, within one, of the context. Ids, offsets and windows are those of
+/// `transformers` with `truncation="only_second"`, `stride=doc_stride` and `return_overflowing_tokens=True`, with
+/// questions left-stripped; with [`crate::StrideKind::Step`] windows begin where those of Google's `run_squad.py` do.
+/// Each distinct context is tokenized once. The result does not depend on the number of threads.
 ///
-/// Labels: the first gold answer, in the windows that hold all its tokens; 0 and 0, the position of `[CLS]`, elsewhere.
-/// They are those of Hugging Face's `run_qa.py`, except that an answer that begins in the last token of the context
-/// begins there, where that script lets it begin at the `[SEP]` behind, and that an answer which begins or ends with a
-/// character that no token stands for takes the nearest token inside it.
+/// Labels point at the first gold answer in features that hold all its tokens, and at `[CLS]` (0, 0) in the others.
+/// They are those of Hugging Face's `run_qa.py` with two exceptions:
+///
+/// - An answer that begins in the context's last token is labelled there. `run_qa.py` labels the `[SEP]` behind it.
+/// - If no token stands for an answer's first or last character, the label is the nearest token inside the answer.
 ///
 /// See [`Feature`] for an example.
 ///
 /// # Errors
 ///
-/// Options that cannot work ([`FeatureOptions::validate`]), a question too long for its window, and a text that the
-/// tokenizer cannot express, naming the question's id: the first in the order of the examples, where in each piece of 2048
-/// examples contexts come before questions.
+/// - The options cannot work ([`FeatureOptions::validate`]).
+/// - A question is too long, or the vocabulary cannot express a text. The message names the question's id. Of several
+///   such errors the first is returned, in the order of the examples; in each run of 2048 examples contexts come before
+///   questions.
 pub fn make_features(
     examples: &[Example],
     tokenizer: &QaTokenizer,
@@ -42,10 +45,10 @@ pub fn make_features(
     make_features_with_progress(examples, tokenizer, options, &mut |_| {})
 }
 
-/// As [`make_features`]; `done` is told now and then how many examples are finished, at last all of them.
+/// As [`make_features`]; calls `progress` with the number of finished examples, at last with all of them.
 ///
 /// ```
-/// use squad_data::{Example, QaTokenizer, FeatureOptions, make_features_with_progress};
+/// use squad_data::{Example, FeatureOptions, QaTokenizer, make_features_with_progress};
 /// # use std::path::Path;
 /// # let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizer.json"));
 /// let tokenizer = QaTokenizer::from_file(path)?;
@@ -64,7 +67,7 @@ pub fn make_features_with_progress(
     examples: &[Example],
     tokenizer: &QaTokenizer,
     options: &FeatureOptions,
-    done: &mut dyn FnMut(usize),
+    progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<Feature>, Error> {
     options.validate()?;
     let (distinct, context_of) = distinct_contexts(examples);
@@ -74,12 +77,12 @@ pub fn make_features_with_progress(
     }
     let mut contexts: Vec<Encoding> = Vec::with_capacity(distinct.len());
     let mut features = Vec::with_capacity(examples.len());
-    // A piece at a time, so that memory holds the windows and little else: a context's tokens from its first question
-    // to its last. Errors are looked at in order, so that which one is told does not depend on the threads.
-    for start in (0..examples.len()).step_by(QUESTIONS_AT_A_TIME) {
-        let piece = start..examples.len().min(start + QUESTIONS_AT_A_TIME);
+    // Working in chunks keeps little in memory besides the features: a context's encoding lives from its first question
+    // to its last. Errors are looked at in order, so the returned one does not depend on the threads.
+    for start in (0..examples.len()).step_by(EXAMPLES_PER_CHUNK) {
+        let chunk = start..examples.len().min(start + EXAMPLES_PER_CHUNK);
         let known = contexts.len();
-        let met = distinct.partition_point(|&first| first < piece.end);
+        let met = distinct.partition_point(|&first| first < chunk.end);
         let encoded: Vec<Result<Encoding, Error>> = distinct[known..met]
             .par_iter()
             .map(|&first| {
@@ -87,10 +90,10 @@ pub fn make_features_with_progress(
                 encode(tokenizer, example, "context", &example.context)
             })
             .collect();
-        for tokens in encoded {
-            contexts.push(tokens?);
+        for encoding in encoded {
+            contexts.push(encoding?);
         }
-        let windows: Vec<Result<Vec<Feature>, Error>> = piece
+        let made: Vec<Result<Vec<Feature>, Error>> = chunk
             .clone()
             .into_par_iter()
             .map(|index| {
@@ -98,11 +101,11 @@ pub fn make_features_with_progress(
                 example_features(index, &examples[index], context, tokenizer, options)
             })
             .collect();
-        for windows in windows {
-            features.extend(windows?);
+        for of_example in made {
+            features.extend(of_example?);
         }
-        done(piece.end);
-        for index in piece {
+        progress(chunk.end);
+        for index in chunk {
             let context = context_of[index];
             if last_use[context] == index {
                 contexts[context] = Encoding::default();
@@ -112,7 +115,7 @@ pub fn make_features_with_progress(
     Ok(features)
 }
 
-/// The first example of each distinct context, and for each example the index of its context among those.
+/// The index of the first example of each distinct context, and for each example the index of its context among these.
 fn distinct_contexts(examples: &[Example]) -> (Vec<usize>, Vec<usize>) {
     let mut distinct = Vec::new();
     let mut known: HashMap<&str, usize> = HashMap::new();
@@ -120,10 +123,8 @@ fn distinct_contexts(examples: &[Example]) -> (Vec<usize>, Vec<usize>) {
     let mut context_of = Vec::with_capacity(examples.len());
     for (index, example) in examples.iter().enumerate() {
         let context = match previous {
-            // Questions of one paragraph follow each other, so that most texts need not be hashed.
-            Some((last, context)) if std::sync::Arc::ptr_eq(&last.context, &example.context) => {
-                context
-            }
+            // Questions of one paragraph follow each other, so most texts need not be hashed.
+            Some((last, context)) if Arc::ptr_eq(&last.context, &example.context) => context,
             _ => *known.entry(&example.context).or_insert_with(|| {
                 distinct.push(index);
                 distinct.len() - 1
@@ -160,29 +161,29 @@ fn example_features(
         .answers
         .first()
         .and_then(|answer| answer_tokens(answer, &context.offsets));
-    let windows = options.cut(&example.id, question.ids.len(), context.ids.len())?;
-    let feature = |cut: Cut| {
-        let window = cut.tokens;
+    let windows = context_windows(options, &example.id, question.ids.len(), context.ids.len())?;
+    let feature = |window: ContextWindow| {
+        let tokens = window.tokens;
         let context_start = question.ids.len() + 2;
-        let mut input_ids = Vec::with_capacity(context_start + window.len() + 1);
+        let mut input_ids = Vec::with_capacity(context_start + tokens.len() + 1);
         input_ids.push(tokenizer.cls_id());
         input_ids.extend_from_slice(&question.ids);
         input_ids.push(tokenizer.sep_id());
-        input_ids.extend_from_slice(&context.ids[window.clone()]);
+        input_ids.extend_from_slice(&context.ids[tokens.clone()]);
         input_ids.push(tokenizer.sep_id());
         let inside = answer
             .clone()
-            .filter(|answer| window.contains(answer.start()) && window.contains(answer.end()));
-        let position = |token: usize| token - window.start + context_start;
+            .filter(|answer| tokens.contains(answer.start()) && tokens.contains(answer.end()));
+        let position = |token: usize| token - tokens.start + context_start;
         let (start_position, end_position) = inside.map_or((0, 0), |answer| {
             (position(*answer.start()), position(*answer.end()))
         });
         Feature {
             example_index: index,
             input_ids,
-            context: context_start..context_start + window.len(),
-            max_context: position(cut.max_context.start)..position(cut.max_context.end),
-            offsets: context.offsets[window.clone()].to_vec(),
+            context: context_start..context_start + tokens.len(),
+            max_context: position(window.max_context.start)..position(window.max_context.end),
+            offsets: context.offsets[tokens.clone()].to_vec(),
             start_position,
             end_position,
         }

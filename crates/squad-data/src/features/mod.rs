@@ -1,11 +1,12 @@
-//! Features: examples tokenized, cut into windows and labelled.
+//! Examples to features: tokenizing, cutting contexts, labels, counts.
 
-pub(crate) mod feature;
+mod feature;
 mod labels;
 mod make;
 mod options;
 mod stats;
 mod tokenizer;
+mod windows;
 
 pub use feature::Feature;
 pub use make::{make_features, make_features_with_progress};

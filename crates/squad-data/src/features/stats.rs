@@ -1,4 +1,4 @@
-//! What a data set becomes under a tokenizer: counts, lengths, and answers that windows lose.
+//! What a dataset becomes under a tokenizer: counts, lengths, and answers that the labels lose.
 
 use serde::Serialize;
 
@@ -6,60 +6,60 @@ use crate::chars::{CharIndex, trimmed};
 use crate::example::Example;
 use crate::features::feature::Feature;
 
-/// Counts over examples and their windows.
+/// Counts of examples and their features.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FeatureStats {
     /// Number of questions.
     pub questions: usize,
-    /// Number of windows.
+    /// Number of features.
     pub features: usize,
-    /// Mean length of a window, in tokens with the special ones; 0 where there is none.
+    /// Mean length of a feature in tokens; 0 if there are none.
     pub mean_length: f64,
-    /// Longest window, in tokens with the special ones.
+    /// Length of the longest feature in tokens.
     pub max_length: usize,
-    /// Questions that have an answer.
+    /// Questions with an answer.
     pub answerable: usize,
-    /// Questions that have none.
+    /// Questions without an answer.
     pub unanswerable: usize,
-    /// Answerable questions of which at least one window holds the whole first answer, and is labelled with it.
+    /// Answerable questions of which at least one feature holds, and is labelled with, the whole first answer.
     pub labelled: usize,
-    /// Answerable questions whose labels do not give the first answer's text back, in order.
+    /// Answerable questions whose labels stand for another text than the first answer, in order.
     pub lost: Vec<LostAnswer>,
 }
 
-/// A question whose labels do not give its first answer's text back.
+/// A question whose labels stand for another text than its first answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LostAnswer {
     /// The question's id.
     pub id: String,
-    /// Why.
+    /// Why the answer is lost.
     pub reason: LostReason,
     /// The first gold answer.
     pub gold: String,
-    /// The text that the labels stand for; `None` where no window is labelled.
+    /// The text that the labels stand for; `None` if no feature is labelled.
     pub decoded: Option<String>,
 }
 
-/// Why labels do not give an answer's text back.
+/// Why labels stand for another text than the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LostReason {
-    /// Every window cuts the answer: none is labelled.
+    /// No feature holds the whole answer, so none is labelled.
     CutByWindow,
-    /// The answer begins or ends inside a token, so that its labels stand for more text.
+    /// The answer begins or ends inside a token, so the labels stand for more text.
     InsideToken,
-    /// The answer has characters at its ends, or nothing but characters, that the tokenizer drops.
-    NotTokenised,
+    /// The tokenizer drops characters at the answer's ends, or all of them.
+    NotTokenized,
 }
 
-/// Counts examples and their windows, and finds the answers that labels lose.
+/// Counts examples and their features, and lists the answers that the labels lose.
 ///
-/// `features` are those of [`crate::make_features`] for these `examples`. An answer is lost where the labels decode to
+/// `features` are those of [`crate::make_features`] for these `examples`. An answer is lost if the labels stand for
 /// another text than the first gold answer without white space at its ends.
 ///
 /// ```
-/// use squad_data::{Dataset, QaTokenizer, FeatureOptions, inspect, make_features};
+/// use squad_data::{Dataset, FeatureOptions, QaTokenizer, inspect, make_features};
 /// # use std::path::Path;
 /// # let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizer.json"));
 /// let tokenizer = QaTokenizer::from_file(path)?;
@@ -73,66 +73,51 @@ pub enum LostReason {
 /// # Ok::<(), squad_data::Error>(())
 /// ```
 pub fn inspect(examples: &[Example], features: &[Feature]) -> FeatureStats {
-    let mut labels: Vec<Option<&Feature>> = vec![None; examples.len()];
-    for feature in features.iter().filter(|feature| feature.has_answer()) {
-        if let Some(label) = labels.get_mut(feature.example_index) {
-            label.get_or_insert(feature);
-        }
-    }
-    let mut has_window = vec![Coverage::default(); examples.len()];
+    let mut labelled: Vec<Option<&Feature>> = vec![None; examples.len()];
+    let mut touched = vec![false; examples.len()];
     for feature in features {
-        if let Some(coverage) = has_window.get_mut(feature.example_index) {
-            coverage.add(&examples[feature.example_index], feature);
+        let index = feature.example_index;
+        let Some(example) = examples.get(index) else {
+            continue;
+        };
+        touched[index] |= touches_answer(feature, example);
+        if feature.has_answer() {
+            labelled[index].get_or_insert(feature);
         }
     }
     let total: usize = features.iter().map(Feature::len).sum();
-    let answerable = examples
-        .iter()
-        .filter(|example| !example.answers.is_empty())
-        .count();
+    let answerable = examples.iter().filter(|e| !e.answers.is_empty()).count();
+    let lost = examples.iter().zip(&labelled).zip(&touched);
     FeatureStats {
         questions: examples.len(),
         features: features.len(),
-        mean_length: if features.is_empty() {
-            0.0
-        } else {
-            total as f64 / features.len() as f64
-        },
+        mean_length: total as f64 / features.len().max(1) as f64,
         max_length: features.iter().map(Feature::len).max().unwrap_or(0),
         answerable,
         unanswerable: examples.len() - answerable,
-        labelled: labels.iter().flatten().count(),
-        lost: examples
-            .iter()
-            .zip(&labels)
-            .zip(&has_window)
-            .filter_map(|((e, l), c)| lost(e, *l, c))
+        labelled: labelled.iter().flatten().count(),
+        lost: lost
+            .filter_map(|((example, label), touched)| lost_answer(example, *label, *touched))
             .collect(),
     }
 }
 
-/// Whether any window has a token of the first answer.
-#[derive(Clone, Default)]
-struct Coverage {
-    touched: bool,
+/// Whether the feature has a token of the first answer.
+fn touches_answer(feature: &Feature, example: &Example) -> bool {
+    example.answers.first().is_some_and(|answer| {
+        let gold = trimmed(&answer.text, answer.start);
+        let first = feature
+            .offsets
+            .partition_point(|&(_, end)| end as usize <= gold.start);
+        feature
+            .offsets
+            .get(first)
+            .is_some_and(|&(start, _)| (start as usize) < gold.end)
+    })
 }
 
-impl Coverage {
-    fn add(&mut self, example: &Example, feature: &Feature) {
-        if let Some(answer) = example.answers.first() {
-            let gold = trimmed(&answer.text, answer.start);
-            let first = feature
-                .offsets
-                .partition_point(|&(_, end)| end as usize <= gold.start);
-            self.touched |= feature
-                .offsets
-                .get(first)
-                .is_some_and(|&(start, _)| (start as usize) < gold.end);
-        }
-    }
-}
-
-fn lost(example: &Example, label: Option<&Feature>, coverage: &Coverage) -> Option<LostAnswer> {
+/// `label` is the example's first labelled feature; `touched` says whether any feature has a token of the answer.
+fn lost_answer(example: &Example, label: Option<&Feature>, touched: bool) -> Option<LostAnswer> {
     let answer = example.answers.first()?;
     let gold = trimmed(&answer.text, answer.start);
     let decoded =
@@ -142,8 +127,8 @@ fn lost(example: &Example, label: Option<&Feature>, coverage: &Coverage) -> Opti
         Some(decoded) if decoded.start < gold.start || decoded.end > gold.end => {
             LostReason::InsideToken
         }
-        None if coverage.touched => LostReason::CutByWindow,
-        Some(_) | None => LostReason::NotTokenised,
+        None if touched => LostReason::CutByWindow,
+        Some(_) | None => LostReason::NotTokenized,
     };
     let index = CharIndex::new(&example.context);
     Some(LostAnswer {
@@ -161,7 +146,7 @@ mod tests {
     use super::*;
     use crate::example::GoldAnswer;
 
-    /// A window of the context "won 1,000 km" whose second token is "1,000" and whose last is missing.
+    /// A feature of the context "won 1,000 km" whose second token is "1,000" and whose last one is missing.
     fn feature(labels: Option<(usize, usize)>) -> Feature {
         let (start_position, end_position) = labels.unwrap_or((0, 0));
         Feature {
@@ -187,44 +172,28 @@ mod tests {
         }
     }
 
-    fn reason(text: &str, start: usize, labels: Option<(usize, usize)>) -> Option<LostReason> {
-        inspect(&[example(text, start)], &[feature(labels)])
-            .lost
-            .first()
-            .map(|lost| lost.reason)
-    }
-
     #[test]
-    fn says_why_an_answer_is_lost() {
-        assert_eq!(reason("1,000", 4, Some((4, 4))), None);
-        assert_eq!(reason(" 1,000 ", 3, Some((4, 4))), None);
-        assert_eq!(
-            reason("000", 6, Some((4, 4))),
-            Some(LostReason::InsideToken)
-        );
+    fn a_lost_answer_has_its_reason() {
+        let reason = |text, start, labels| {
+            let stats = inspect(&[example(text, start)], &[feature(labels)]);
+            stats.lost.first().map(|lost| lost.reason)
+        };
+        let second = Some((4, 4));
+        assert_eq!(reason("1,000", 4, second), None);
+        assert_eq!(reason(" 1,000 ", 3, second), None);
+        assert_eq!(reason("000", 6, second), Some(LostReason::InsideToken));
         assert_eq!(reason("1,000 km", 4, None), Some(LostReason::CutByWindow));
-        assert_eq!(reason("km", 10, None), Some(LostReason::NotTokenised));
+        assert_eq!(reason("km", 10, None), Some(LostReason::NotTokenized));
     }
 
     #[test]
-    fn counts() {
-        let stats = inspect(
-            &[example("000", 6), Example::new("n", "?", "text")],
-            &[feature(Some((4, 4)))],
-        );
-        assert_eq!(
-            (
-                stats.questions,
-                stats.features,
-                stats.answerable,
-                stats.unanswerable
-            ),
-            (2, 1, 1, 1)
-        );
-        assert_eq!(
-            (stats.mean_length, stats.max_length, stats.labelled),
-            (6.0, 6, 1)
-        );
+    fn questions_features_and_lengths_are_counted() {
+        let examples = [example("000", 6), Example::new("n", "?", "text")];
+        let stats = inspect(&examples, &[feature(Some((4, 4)))]);
+        assert_eq!((stats.questions, stats.features), (2, 1));
+        assert_eq!((stats.answerable, stats.unanswerable), (1, 1));
+        assert_eq!((stats.mean_length, stats.max_length), (6.0, 6));
+        assert_eq!(stats.labelled, 1);
         assert_eq!(stats.lost[0].decoded.as_deref(), Some("1,000"));
         assert_eq!(inspect(&[], &[]).mean_length, 0.0);
     }

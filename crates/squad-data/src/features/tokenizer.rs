@@ -1,4 +1,4 @@
-//! A BERT-family tokenizer as question answering needs it.
+//! The tokenizer of a BERT-family model.
 
 use std::path::{Path, PathBuf};
 
@@ -6,10 +6,10 @@ use tokenizers::Tokenizer;
 
 use crate::error::{Error, one_line};
 
-/// A `tokenizer.json` with truncation and padding switched off and the ids that frame a window.
+/// The tokenizer of a BERT-family model, loaded from its `tokenizer.json`.
 ///
-/// Sentence-embedding models ship a `tokenizer.json` that truncates to 128 tokens and pads; windows must see the whole
-/// text, so both are switched off here and in what [`QaTokenizer::save`] writes.
+/// Truncation and padding are switched off, also in the file that [`QaTokenizer::save`] writes: features need the whole
+/// text, and sentence-embedding models ship a `tokenizer.json` that truncates to 128 tokens and pads.
 ///
 /// ```
 /// use std::path::Path;
@@ -31,12 +31,12 @@ pub struct QaTokenizer {
     vocab_size: usize,
 }
 
-/// A tokenised text without special tokens.
+/// A tokenized text, without special tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Encoding {
     /// Vocabulary ids, `[tokens]`.
     pub ids: Vec<u32>,
-    /// For each token, the range of Unicode code points of the text that it stands for, `[tokens]`.
+    /// For each token its range in the text in Unicode code points, `[tokens]`.
     pub offsets: Vec<(u32, u32)>,
 }
 
@@ -45,22 +45,18 @@ impl QaTokenizer {
     ///
     /// # Errors
     ///
-    /// A file that cannot be read, is not a tokenizer, or lacks `[CLS]` or `[SEP]`.
+    /// The file cannot be read, is no tokenizer, or its vocabulary lacks `[CLS]` or `[SEP]`.
     pub fn from_file(path: &Path) -> Result<Self, Error> {
-        let path: PathBuf = if path.is_dir() {
-            path.join("tokenizer.json")
-        } else {
-            path.to_owned()
-        };
+        let path = tokenizer_file(path);
         let bytes = std::fs::read(&path).map_err(|error| Error::read(&path, error))?;
         Self::from_bytes(&path.display().to_string(), &bytes)
     }
 
-    /// Loads a `tokenizer.json` from memory; `name` is what messages call it.
+    /// Loads a `tokenizer.json` from memory. Messages call it `name`.
     ///
     /// # Errors
     ///
-    /// Bytes that are not a tokenizer, or a tokenizer without `[CLS]` or `[SEP]`.
+    /// The bytes are no tokenizer, or its vocabulary lacks `[CLS]` or `[SEP]`.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
         let wrong = |error: tokenizers::Error| Error::Tokenizer {
             file: name.to_owned(),
@@ -90,7 +86,7 @@ impl QaTokenizer {
         })
     }
 
-    /// The file it was loaded from, as messages call it.
+    /// The name that messages use: the file it was loaded from.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -100,14 +96,14 @@ impl QaTokenizer {
         self.vocab_size
     }
 
-    /// One more than the largest id: the rows that a word embedding must have. More than
-    /// [`QaTokenizer::vocab_size`] where the vocabulary leaves ids out.
+    /// Number of rows that a word embedding needs: the largest id plus one. More than [`QaTokenizer::vocab_size`] if the
+    /// vocabulary skips ids.
     pub fn num_ids(&self) -> usize {
         let largest = self.tokenizer.get_vocab(true).into_values().max();
         largest.map_or(0, |id| id as usize + 1)
     }
 
-    /// Id of `[CLS]`, the first token of every window.
+    /// Id of `[CLS]`, the first token of every feature.
     pub fn cls_id(&self) -> u32 {
         self.cls_id
     }
@@ -122,19 +118,16 @@ impl QaTokenizer {
         self.tokenizer.id_to_token(id)
     }
 
-    /// Tokenises a text: no special tokens, no truncation, offsets in Unicode code points.
+    /// Tokenizes a text, without special tokens and truncation.
     ///
     /// # Errors
     ///
-    /// A word that the vocabulary cannot express where it has no unknown token either.
+    /// The vocabulary cannot express a word and has no unknown token.
     pub fn encode(&self, text: &str) -> Result<Encoding, Error> {
         let encoding = self
             .tokenizer
             .encode_char_offsets(text, false)
-            .map_err(|error| Error::Tokenizer {
-                file: self.name.clone(),
-                problem: format!("cannot tokenise a text: {}", one_line(&error)),
-            })?;
+            .map_err(|error| self.error(format!("cannot tokenize a text: {}", one_line(&error))))?;
         let offsets = encoding.get_offsets().iter();
         Ok(Encoding {
             ids: encoding.get_ids().to_vec(),
@@ -144,31 +137,41 @@ impl QaTokenizer {
         })
     }
 
-    /// Writes the tokenizer as `tokenizer.json` in Hugging Face's format, truncation and padding off, into `path` (or
-    /// into `tokenizer.json` below it, where it is a directory). The file appears whole or not at all.
+    /// Writes the tokenizer as `tokenizer.json` in Hugging Face's format, without truncation and padding.
+    ///
+    /// `path` is the file, or a directory that gets a `tokenizer.json`. The file appears whole or not at all.
     ///
     /// # Errors
     ///
-    /// A path that cannot be written.
+    /// The file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
-        let path: PathBuf = if path.is_dir() {
-            path.join("tokenizer.json")
-        } else {
-            path.to_owned()
-        };
-        let json = self
-            .tokenizer
-            .to_string(true)
-            .map_err(|error| Error::Tokenizer {
-                file: self.name.clone(),
-                problem: format!("cannot be written as JSON: {}", one_line(&error)),
-            })?;
+        let path = tokenizer_file(path);
+        let json = self.tokenizer.to_string(true).map_err(|error| {
+            let problem = format!("cannot be written as JSON: {}", one_line(&error));
+            self.error(problem)
+        })?;
         atomic_fs::write_file(&path, json).map_err(|error| Error::write(&path, error.source))
+    }
+
+    fn error(&self, problem: String) -> Error {
+        Error::Tokenizer {
+            file: self.name.clone(),
+            problem,
+        }
+    }
+}
+
+/// `path`, or the `tokenizer.json` in it if it is a directory.
+fn tokenizer_file(path: &Path) -> PathBuf {
+    if path.is_dir() {
+        path.join("tokenizer.json")
+    } else {
+        path.to_owned()
     }
 }
 
 impl std::fmt::Debug for QaTokenizer {
-    /// Without the vocabulary, which is long.
+    /// Leaves out the vocabulary, which is long.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("QaTokenizer")
             .field("name", &self.name)
@@ -177,7 +180,7 @@ impl std::fmt::Debug for QaTokenizer {
     }
 }
 
-/// Offsets fit: [`crate::Dataset`] refuses contexts of 4 GiB, and a longer text from elsewhere is beyond any window.
+/// Offsets fit: [`crate::Dataset`] rejects contexts of 4 GiB, and no feature reaches that far into other texts.
 fn saturating_u32(position: usize) -> u32 {
     u32::try_from(position).unwrap_or(u32::MAX)
 }

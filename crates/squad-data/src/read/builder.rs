@@ -1,46 +1,119 @@
-//! Examples out of paragraphs, checked: the one way that every form of file goes.
+//! The checks that all file forms share: raw values go in, examples come out.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::fmt;
 use std::sync::Arc;
+
+use serde::Deserialize;
 
 use crate::chars::CharIndex;
 use crate::error::{Error, quote};
 use crate::example::{Example, GoldAnswer};
-use crate::read::raw::{FlatAnswers, Place, RawAnswer, RawParagraph, RawQuestion, RawRow};
 
-/// Checks what a file holds and makes examples of it.
-pub(crate) struct Builder<'a> {
-    file: &'a str,
-    examples: Vec<Example>,
-    /// For the hash of each id the question that has it; see [`Builder::first_with`].
-    ids: HashMap<u64, usize>,
-    hasher: RandomState,
-    /// Every title and context once.
-    texts: HashSet<Arc<str>>,
-    /// The error that a deserializer, which has its own kind of errors, was stopped for.
-    pub(crate) fault: Option<Error>,
+/// An article, before it is checked.
+#[derive(Deserialize)]
+#[serde(expecting = "an article: an object with `title` and `paragraphs`")]
+pub(super) struct RawArticle {
+    title: Option<String>,
+    paragraphs: Vec<RawParagraph>,
 }
 
-impl<'a> Builder<'a> {
-    pub(crate) fn new(file: &'a str) -> Self {
+/// A paragraph, before it is checked.
+#[derive(Deserialize)]
+#[serde(expecting = "a paragraph: an object with `context` and `qas`")]
+pub(super) struct RawParagraph {
+    pub(super) context: String,
+    #[serde(rename = "qas")]
+    pub(super) questions: Vec<RawQuestion>,
+}
+
+#[derive(Deserialize)]
+#[serde(expecting = "a question: an object with `id`, `question` and `answers`")]
+pub(super) struct RawQuestion {
+    pub(super) id: String,
+    pub(super) question: String,
+    pub(super) answers: Option<Vec<RawAnswer>>,
+    pub(super) is_impossible: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(expecting = "an answer: an object with `text` and `answer_start`")]
+pub(super) struct RawAnswer {
+    pub(super) text: String,
+    /// In characters; may be outside the context.
+    #[serde(rename = "answer_start")]
+    pub(super) start: i64,
+}
+
+/// A row of a flat file: one question with its own copy of title and context.
+pub(super) struct RawRow {
+    pub(super) id: String,
+    pub(super) title: Option<String>,
+    pub(super) context: String,
+    pub(super) question: String,
+    pub(super) answers: FlatAnswers,
+    pub(super) is_impossible: Option<bool>,
+}
+
+/// The answers of a row: a pair of lists instead of a list of pairs.
+#[derive(Deserialize)]
+#[serde(expecting = "an object with two lists, `text` and `answer_start`")]
+pub(super) struct FlatAnswers {
+    #[serde(rename = "text")]
+    pub(super) texts: Vec<String>,
+    #[serde(rename = "answer_start")]
+    pub(super) starts: Vec<i64>,
+}
+
+/// A place in a file, for error messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Location {
+    /// Article and paragraph, from 0 as in a JSON path.
+    Paragraph(usize, usize),
+    /// Line of a text, from 1.
+    Line(usize),
+    /// Row of a table, from 1.
+    #[cfg_attr(not(feature = "parquet"), expect(dead_code))]
+    Row(usize),
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Paragraph(article, paragraph) => {
+                write!(f, "data[{article}].paragraphs[{paragraph}]")
+            }
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Row(row) => write!(f, "row {row}"),
+        }
+    }
+}
+
+/// Checks what a file holds and makes examples of it.
+pub(super) struct ExampleBuilder<'a> {
+    file: &'a str,
+    examples: Vec<Example>,
+    /// Index of each id's example.
+    ids: HashMap<String, usize>,
+    /// Every distinct title and context.
+    texts: HashSet<Arc<str>>,
+    /// The error for which a deserializer was stopped; its own error type cannot carry it.
+    pub(super) fault: Option<Error>,
+}
+
+impl<'a> ExampleBuilder<'a> {
+    pub(super) fn new(file: &'a str) -> Self {
         Self {
             file,
             examples: Vec::new(),
             ids: HashMap::new(),
-            hasher: RandomState::new(),
             texts: HashSet::new(),
             fault: None,
         }
     }
 
-    /// Number of questions until now.
-    pub(crate) fn len(&self) -> usize {
-        self.examples.len()
-    }
-
     /// The examples in file order.
-    pub(crate) fn finish(mut self) -> Result<Vec<Example>, Error> {
+    pub(super) fn finish(mut self) -> Result<Vec<Example>, Error> {
         if self.examples.is_empty() {
             return Err(Error::Empty {
                 file: self.file.to_owned(),
@@ -51,22 +124,24 @@ impl<'a> Builder<'a> {
         Ok(self.examples)
     }
 
-    /// Gives all questions from number `first` on a title.
-    pub(crate) fn title(&mut self, first: usize, title: String) {
-        let title = self.shared(title);
-        for example in &mut self.examples[first..] {
-            example.title = title.clone();
+    /// Adds the questions of an article; `number` is its place in the file.
+    pub(super) fn article(&mut self, number: usize, article: RawArticle) -> Result<(), Error> {
+        let title = self.shared(article.title.unwrap_or_default());
+        for (paragraph, raw) in article.paragraphs.into_iter().enumerate() {
+            self.paragraph(Location::Paragraph(number, paragraph), &title, raw)?;
         }
+        Ok(())
     }
 
-    pub(crate) fn row(&mut self, place: Place, row: RawRow) -> Result<(), Error> {
+    /// Adds the question of a row.
+    pub(super) fn row(&mut self, location: Location, row: RawRow) -> Result<(), Error> {
         let FlatAnswers { texts, starts } = row.answers;
         if texts.len() != starts.len() {
             return Err(Error::Question {
-                file: self.at(place),
+                file: self.at(location),
                 id: row.id,
                 problem: format!(
-                    "answers.text has {} entries and answers.answer_start {}; give each answer one of both",
+                    "answers.text has {} entries and answers.answer_start {}; give each answer one entry in both",
                     texts.len(),
                     starts.len()
                 ),
@@ -80,31 +155,32 @@ impl<'a> Builder<'a> {
             answers: Some(answers.collect()),
             is_impossible: row.is_impossible,
         };
-        let first = self.len();
+        let title = self.shared(row.title.unwrap_or_default());
         let paragraph = RawParagraph {
             context: row.context,
             questions: vec![question],
         };
-        self.paragraph(place, paragraph)?;
-        self.title(first, row.title.unwrap_or_default());
-        Ok(())
+        self.paragraph(location, &title, paragraph)
     }
 
-    pub(crate) fn paragraph(&mut self, place: Place, paragraph: RawParagraph) -> Result<(), Error> {
+    fn paragraph(
+        &mut self,
+        location: Location,
+        title: &Arc<str>,
+        paragraph: RawParagraph,
+    ) -> Result<(), Error> {
         if paragraph.questions.is_empty() {
             return Ok(());
         }
         let wrong = |problem: &str| {
             Err(Error::Paragraph {
                 file: self.file.to_owned(),
-                path: place.to_string(),
+                path: location.to_string(),
                 problem: problem.to_owned(),
             })
         };
         if paragraph.context.trim().is_empty() {
-            return wrong(
-                "the context is empty, so nothing in it can be answered; drop the paragraph",
-            );
+            return wrong("the context is empty; drop the paragraph");
         }
         if u32::try_from(paragraph.context.len()).is_err() {
             return wrong("the context is longer than 4 GiB; split it into paragraphs");
@@ -112,7 +188,9 @@ impl<'a> Builder<'a> {
         let context = self.shared(paragraph.context);
         let index = CharIndex::new(&context);
         for question in paragraph.questions {
-            let example = self.question(place, &context, &index, question)?;
+            let mut example = self.question(location, &context, &index, question)?;
+            example.title = title.clone();
+            self.ids.insert(example.id.clone(), self.examples.len());
             self.examples.push(example);
         }
         Ok(())
@@ -120,7 +198,7 @@ impl<'a> Builder<'a> {
 
     fn question(
         &mut self,
-        place: Place,
+        location: Location,
         context: &Arc<str>,
         index: &CharIndex<'_>,
         raw: RawQuestion,
@@ -131,15 +209,15 @@ impl<'a> Builder<'a> {
             answers,
             is_impossible,
         } = raw;
-        if let Some(first) = self.first_with(&id) {
+        if let Some(first) = self.ids.get(&id) {
             return Err(Error::DuplicateId {
                 id,
                 first: format!("{}: question {}", self.file, first + 1),
-                second: self.at(place),
+                second: self.at(location),
             });
         }
         let wrong = |problem: &str| Error::Question {
-            file: self.at(place),
+            file: self.at(location),
             id: id.clone(),
             problem: problem.to_owned(),
         };
@@ -168,7 +246,7 @@ impl<'a> Builder<'a> {
         let is_impossible = answers.is_empty();
         let mut answers = answers
             .into_iter()
-            .map(|raw| self.answer(place, &id, context, index, raw))
+            .map(|raw| self.answer(location, &id, context, index, raw))
             .collect::<Result<Vec<_>, _>>()?;
         answers.shrink_to_fit();
         Ok(Example {
@@ -183,7 +261,7 @@ impl<'a> Builder<'a> {
 
     fn answer(
         &self,
-        place: Place,
+        location: Location,
         id: &str,
         context: &str,
         index: &CharIndex<'_>,
@@ -192,7 +270,7 @@ impl<'a> Builder<'a> {
         let RawAnswer { text, start } = raw;
         if text.trim().is_empty() {
             return Err(Error::Question {
-                file: self.at(place),
+                file: self.at(location),
                 id: id.to_owned(),
                 problem: format!("an answer's text is {}; drop that answer", quote(&text)),
             });
@@ -205,7 +283,7 @@ impl<'a> Builder<'a> {
         match (inside, found) {
             (Some(start), Some(found)) if found == text => Ok(GoldAnswer { text, start }),
             (_, found) => Err(Error::AnswerMismatch {
-                file: self.at(place),
+                file: self.at(location),
                 id: id.to_owned(),
                 start,
                 found: found.map(str::to_owned),
@@ -218,23 +296,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The question that has this id already; if there is none, the id is noted for the question that comes next.
-    ///
-    /// The ids themselves stand in the examples, so that only their hashes are kept. Ids of one hash, which is
-    /// all but impossible, take the next free number.
-    fn first_with(&mut self, id: &str) -> Option<usize> {
-        let mut hash = self.hasher.hash_one(id);
-        while let Some(&question) = self.ids.get(&hash) {
-            if self.examples[question].id == id {
-                return Some(question);
-            }
-            hash = hash.wrapping_add(1);
-        }
-        self.ids.insert(hash, self.examples.len());
-        None
-    }
-
-    /// The text as every example has it that has the same.
+    /// The one copy of a text that all examples share.
     fn shared(&mut self, text: String) -> Arc<str> {
         if let Some(known) = self.texts.get(text.as_str()) {
             return known.clone();
@@ -244,7 +306,7 @@ impl<'a> Builder<'a> {
         text
     }
 
-    fn at(&self, place: Place) -> String {
-        format!("{}: {place}", self.file)
+    fn at(&self, location: Location) -> String {
+        format!("{}: {location}", self.file)
     }
 }

@@ -1,50 +1,46 @@
-//! A set of questions out of a file, whatever its form.
+//! Files to examples.
 
 mod builder;
 mod json;
 #[cfg(feature = "parquet")]
 mod parquet;
-#[cfg(feature = "parquet")]
-mod parquet_checks;
-mod raw;
-mod squad_json;
 mod text;
 
 use std::path::Path;
 
-use self::builder::Builder;
+use self::builder::ExampleBuilder;
 #[cfg(feature = "parquet")]
 pub use self::parquet::PARQUET_THREAD;
-
-use self::text::{Opened, Text};
+use self::text::{DataFile, TextReader};
 use crate::dataset::Dataset;
 use crate::error::Error;
 
 impl Dataset {
-    /// Reads a SQuAD file and checks it. It may be
+    /// Reads a SQuAD file and checks it. The file is one of
     ///
-    /// - JSON as the official files have it, v1.1 or v2.0: see [`Dataset::from_json`];
-    /// - JSON Lines as the Hugging Face Hub's data sets have it, `{"id", "title", "context", "question", "answers":
-    ///   {"text": […], "answer_start": […]}}` in each row, without answers where there is none;
+    /// - JSON in the shape of the official files, v1.1 or v2.0;
+    /// - JSON Lines in the shape of the Hugging Face Hub's datasets: rows `{"id", "title", "context", "question",
+    ///   "answers": {"text": […], "answer_start": […]}}`, with empty lists if there is no answer;
     /// - either of the two compressed with gzip;
-    /// - Parquet with those columns (feature `parquet`; uncompressed or Snappy).
+    /// - Parquet with those columns, uncompressed or with Snappy (feature `parquet`).
     ///
-    /// What is in the file decides, and its name where it ends in `.gz` or `.parquet`: Parquet begins with `PAR1`, gzip with
-    /// its two magic bytes, and a text is in rows if the first value in it is one. All forms go through the same checks,
-    /// and the same questions give equal examples. Questions about equal contexts share one text.
+    /// The content decides which it is: Parquet begins with `PAR1`, gzip with its two magic bytes, and a text is JSON
+    /// Lines if its first value is a row. A file whose name ends in `.gz` or `.parquet` must be one. All forms pass the
+    /// same checks (see [`Dataset::from_json`]), and the same questions give equal examples. Questions about equal
+    /// contexts share one text.
     ///
-    /// The text is taken in a piece at a time, so that memory holds the examples and little else.
+    /// Reading is incremental: memory holds the examples and at most one article of the file.
     ///
     /// # Errors
     ///
-    /// A file that cannot be read, is damaged, is not UTF-8 or JSON, has another shape, or breaks a rule of the format: see
-    /// [`Dataset::from_json`]. The message names the file and the first place that is wrong.
+    /// The file cannot be read, is damaged, is not UTF-8 or JSON, has another shape, or breaks a rule of the format. The
+    /// message names the file and the first wrong place in it.
     pub fn read(path: &Path) -> Result<Self, Error> {
         Self::read_with_size(path).map(|(dataset, _)| dataset)
     }
 
-    /// [`Dataset::read`], with the length of the file's text in bytes: after decompression, and for Parquet the
-    /// uncompressed size of the columns that are read, as the file states it.
+    /// [`Dataset::read`], with the size of the content in bytes: of the text after decompression, or of the Parquet
+    /// columns that are read, uncompressed.
     ///
     /// # Errors
     ///
@@ -52,13 +48,13 @@ impl Dataset {
     pub fn read_with_size(path: &Path) -> Result<(Self, u64), Error> {
         let name = path.display().to_string();
         match text::open(path)? {
-            Opened::Text(mut text) => {
+            DataFile::Text(mut text) => {
                 let dataset = Self::from_text(name, &mut text)?;
                 Ok((dataset, text.length()))
             }
             #[cfg(feature = "parquet")]
-            Opened::Parquet(file) => {
-                let mut builder = Builder::new(&name);
+            DataFile::Parquet(file) => {
+                let mut builder = ExampleBuilder::new(&name);
                 let bytes = parquet::read(file, &name, &mut builder)?;
                 let examples = builder.finish()?;
                 let dataset = Self {
@@ -69,32 +65,33 @@ impl Dataset {
                 Ok((dataset, bytes))
             }
             #[cfg(not(feature = "parquet"))]
-            Opened::Parquet(_) => Err(Error::Parquet {
+            DataFile::Parquet(_) => Err(Error::Parquet {
                 file: name,
                 problem:
-                    "a Parquet file, which this build does not read; turn on the feature `parquet`"
+                    "a Parquet file, which this build cannot read; turn on the feature `parquet`"
                         .to_owned(),
             }),
         }
     }
 
-    /// Reads a SQuAD text, a v1.1 or v2.0 document or rows, from memory and checks it; `name` is what messages call it.
+    /// Reads JSON or JSON Lines from memory and checks it. Messages call it `name`.
     ///
-    /// A byte order mark and Windows line ends are accepted, unknown fields and paragraphs without questions are
-    /// passed over. A question without an `is_impossible` field is impossible when it has no answers.
+    /// A byte order mark and Windows line ends are allowed. Unknown fields and paragraphs without questions are skipped.
+    /// A question without an `is_impossible` field is impossible if it has no answers.
     ///
     /// # Errors
     ///
-    /// The first in the order of the text of: bytes that are not UTF-8 or not JSON, JSON of another shape, an empty
-    /// context or question, a repeated id, an `is_impossible` that contradicts the answers, and an answer whose text is
-    /// not what the context has at `answer_start` (counted in Unicode code points); and no question at all.
+    /// - The bytes are not UTF-8, not JSON, or JSON of another shape.
+    /// - A context or question is empty, an id occurs twice, or `is_impossible` contradicts the answers.
+    /// - An answer's text is not what the context has at `answer_start`, counted in Unicode code points.
+    /// - There are no questions.
     pub fn from_json(name: &str, bytes: &[u8]) -> Result<Self, Error> {
-        Self::from_text(name.to_owned(), &mut Text::from_bytes(name, bytes)?)
+        Self::from_text(name.to_owned(), &mut TextReader::from_bytes(name, bytes)?)
     }
 
-    fn from_text(name: String, text: &mut Text<'_>) -> Result<Self, Error> {
-        let mut builder = Builder::new(&name);
-        let version = squad_json::parse(text, &mut builder).map_err(|wrong| text.cause(wrong))?;
+    fn from_text(name: String, text: &mut TextReader<'_>) -> Result<Self, Error> {
+        let mut builder = ExampleBuilder::new(&name);
+        let version = json::parse(text, &mut builder).map_err(|wrong| text.cause(wrong))?;
         let examples = builder.finish()?;
         Ok(Self {
             name,
@@ -103,11 +100,11 @@ impl Dataset {
         })
     }
 
-    /// Reads several files into one set, in the order given.
+    /// Reads several files into one dataset, in the order given.
     ///
     /// # Errors
     ///
-    /// As [`Dataset::read`] for each file, and as [`Dataset::extend`] for an id that two files share.
+    /// As [`Dataset::read`] for each file. Two files have an id in common.
     pub fn read_all<P: AsRef<Path>>(paths: &[P]) -> Result<Self, Error> {
         let mut all: Option<Self> = None;
         for path in paths {

@@ -1,4 +1,4 @@
-//! Opening a data file: which form it has, and its text, decompressed and checked while it is read.
+//! Opens a data file, recognizes its form, and reads its text: decompressed, checked to be UTF-8, with positions.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -13,18 +13,20 @@ const PARQUET: &[u8] = b"PAR1";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const CHUNK: usize = 1 << 16;
 
-/// A data file, by what is in it.
-pub(crate) enum Opened {
-    /// JSON or JSON Lines, decompressed if need be.
-    Text(Box<Text<'static>>),
-    /// Parquet, which is read from any place in the file.
+/// An open data file.
+pub(super) enum DataFile {
+    /// JSON or JSON Lines, decompressed while it is read.
+    Text(Box<TextReader<'static>>),
+    /// Parquet, which needs random access.
     #[cfg_attr(not(feature = "parquet"), expect(dead_code))]
     Parquet(File),
 }
 
-/// Opens a file. Gzip and Parquet are known by their first bytes, and by names that end in `.gz` and `.parquet`, so that
-/// a damaged head is not taken for text; all else is text.
-pub(crate) fn open(path: &Path) -> Result<Opened, Error> {
+/// Opens a file.
+///
+/// Gzip and Parquet are recognized by their first bytes, and by the extensions `.gz` and `.parquet`, so that a file with
+/// a damaged start is not read as text. Everything else is text.
+pub(super) fn open(path: &Path) -> Result<DataFile, Error> {
     let failed = |error| Error::read(path, error);
     let mut file = File::open(path).map_err(failed)?;
     let head = head(&mut file, PARQUET.len()).map_err(failed)?;
@@ -33,34 +35,35 @@ pub(crate) fn open(path: &Path) -> Result<Opened, Error> {
             .is_some_and(|ours| ours.eq_ignore_ascii_case(extension))
     };
     if head == PARQUET || (named("parquet") && !head.starts_with(GZIP)) {
-        return Ok(Opened::Parquet(file));
+        return Ok(DataFile::Parquet(file));
     }
     let name = path.display().to_string();
     let gzip = head.starts_with(GZIP) || named("gz");
     let bytes = Cursor::new(head).chain(file);
-    let text = match gzip {
-        true => Text::new(name, Box::new(MultiGzDecoder::new(bytes)), Some("gzip")),
-        false => Text::new(name, Box::new(bytes), None),
+    let text = if gzip {
+        TextReader::new(name, Box::new(MultiGzDecoder::new(bytes)), Some("gzip"))
+    } else {
+        TextReader::new(name, Box::new(bytes), None)
     };
-    text.map(|text| Opened::Text(Box::new(text)))
+    text.map(|text| DataFile::Text(Box::new(text)))
 }
 
-/// The first `length` bytes, fewer where there are no more.
+/// The first `length` bytes, or fewer at the end of the source.
 fn head(source: &mut impl Read, length: usize) -> io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(length);
     source.take(length as u64).read_to_end(&mut head)?;
     Ok(head)
 }
 
-/// A place in a text.
+/// A position in a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Position {
+pub(super) struct Position {
     /// Line ends before it.
-    pub(crate) lines: usize,
+    pub(super) lines: usize,
     /// Bytes of its line before it.
-    pub(crate) bytes: usize,
+    pub(super) bytes: usize,
     /// Characters of its line before it.
-    pub(crate) chars: usize,
+    pub(super) chars: usize,
 }
 
 impl Position {
@@ -74,33 +77,33 @@ impl Position {
             None => text,
         };
         self.bytes += line.len();
-        // A character's further bytes begin with the bits 10.
+        // Continuation bytes of a character begin with the bits 10.
         self.chars += line.iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
     }
 }
 
-/// UTF-8 text, read a piece at a time. A byte order mark at its start is passed over.
+/// Reads UTF-8 text in chunks and skips a byte order mark at its start.
 ///
-/// As a [`Read`] it never gives bytes that are not UTF-8. What stops it is kept as [`Text::fault`], because
-/// `serde_json` hands an `io::Error` on as a message without the place.
-pub(crate) struct Text<'a> {
+/// It never returns bytes that are not UTF-8. It keeps the error that stopped it, because `serde_json` turns an
+/// `io::Error` into a message without the position.
+pub(super) struct TextReader<'a> {
     name: String,
     source: Box<dyn Read + 'a>,
-    /// The compression that the source undoes.
+    /// The source's compression, for messages.
     compression: Option<&'static str>,
     buffer: Vec<u8>,
-    /// `buffer[next..valid]` is text to be handed out; `buffer[valid..end]` is a character's first bytes, or wrong.
+    /// `buffer[next..valid]` is text to be returned; `buffer[valid..end]` is an incomplete or an invalid character.
     next: usize,
     valid: usize,
     end: usize,
-    /// The place of `buffer[counted]`.
+    /// The position of `buffer[counted]`.
     position: Position,
     counted: usize,
     length: u64,
     fault: Option<Error>,
 }
 
-impl<'a> Text<'a> {
+impl<'a> TextReader<'a> {
     fn new(
         name: String,
         mut source: Box<dyn Read + 'a>,
@@ -130,36 +133,38 @@ impl<'a> Text<'a> {
         Ok(text)
     }
 
-    /// Text that is in memory; `name` is what messages call it.
-    pub(crate) fn from_bytes(name: &str, bytes: &'a [u8]) -> Result<Self, Error> {
+    /// Reads text in memory. Messages call it `name`.
+    pub(super) fn from_bytes(name: &str, bytes: &'a [u8]) -> Result<Self, Error> {
         Self::new(name.to_owned(), Box::new(bytes), None)
     }
 
-    /// What messages call it.
-    pub(crate) fn name(&self) -> &str {
+    /// The name that messages use.
+    pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Bytes read from the source until now, after decompression.
-    pub(crate) fn length(&self) -> u64 {
+    /// Bytes read so far, after decompression.
+    pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// The place of the next byte.
-    pub(crate) fn position(&mut self) -> Position {
+    /// The position of the next byte.
+    pub(super) fn position(&mut self) -> Position {
         self.position.pass(&self.buffer[self.counted..self.next]);
         self.counted = self.next;
         self.position
     }
 
-    /// What stopped the reading, if anything did.
-    pub(crate) fn take_fault(&mut self) -> Option<Error> {
+    /// The error that stopped reading, if there is one.
+    pub(super) fn take_fault(&mut self) -> Option<Error> {
         self.fault.take()
     }
 
-    /// What is to be told where the text is wrong: damage to compressed data, which the checksum at its end shows, before
-    /// what the damage did to the text.
-    pub(crate) fn cause(&mut self, wrong: Error) -> Error {
+    /// The error to report for a wrong text.
+    ///
+    /// If the text was compressed, reads on to the checksum at the end: damage to the compressed data is the cause of
+    /// whatever is wrong with the text.
+    pub(super) fn cause(&mut self, wrong: Error) -> Error {
         if self.compression.is_none() || matches!(wrong, Error::Compressed { .. }) {
             return wrong;
         }
@@ -169,8 +174,8 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Goes to the next character that is not JSON's white space; `false` at the end of the text.
-    pub(crate) fn skip_space(&mut self) -> Result<bool, Error> {
+    /// Skips JSON's white space; `false` at the end of the text.
+    pub(super) fn skip_space(&mut self) -> Result<bool, Error> {
         loop {
             let rest = &self.buffer[self.next..self.valid];
             let space = rest.iter().take_while(|byte| b" \t\r\n".contains(byte));
@@ -186,7 +191,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Puts more text into the empty buffer; `false` at the end of the text.
+    /// Fills the empty buffer; `false` at the end of the text.
     fn fill(&mut self) -> Result<bool, Error> {
         let at = self.position();
         self.buffer.copy_within(self.valid..self.end, 0);
@@ -213,7 +218,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Finds how far the buffer is text; `true` where what follows is certain not to be.
+    /// Finds how much of the buffer is valid text; `true` if an invalid character follows.
     fn validate(&mut self) -> bool {
         match std::str::from_utf8(&self.buffer[..self.end]) {
             Ok(_) => {
@@ -252,7 +257,7 @@ impl<'a> Text<'a> {
     }
 }
 
-impl Read for Text<'_> {
+impl Read for TextReader<'_> {
     #[inline]
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.next == self.valid {

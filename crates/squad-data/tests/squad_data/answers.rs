@@ -1,11 +1,9 @@
-//! Answers from logits: what counts, what is decided, what is refused.
+//! Answers from logits.
 
-use squad_data::{
-    AnswerOptions, Example, Feature, FeatureOptions, Prediction, SpanLogits, StrideKind,
-    extract_answers, make_features,
-};
+use squad_data::{AnswerOptions, Example, Feature, Prediction, SpanLogits, extract_answers};
+use test_support::Random;
 
-use crate::common::{Numbers, example, small_tokenizer};
+use crate::common::{self, example, logit};
 
 pub(crate) type Logits = Vec<(Vec<f32>, Vec<f32>)>;
 
@@ -22,7 +20,7 @@ pub(crate) fn extract(
     extract_answers(examples, features, &logits, options).unwrap()
 }
 
-/// Questions of one to several windows of at most 40 tokens.
+/// Questions of one to several features.
 pub(crate) fn examples() -> Vec<Example> {
     (0..12)
         .map(|n| {
@@ -33,23 +31,14 @@ pub(crate) fn examples() -> Vec<Example> {
         .collect()
 }
 
-pub(crate) fn windows(examples: &[Example]) -> Vec<Feature> {
-    windows_of(examples, StrideKind::Overlap)
-}
-
-pub(crate) fn windows_of(examples: &[Example], stride: StrideKind) -> Vec<Feature> {
-    let options = FeatureOptions {
-        max_seq_length: 40,
-        doc_stride: 10,
-        stride,
-        ..FeatureOptions::default()
-    };
-    make_features(examples, &small_tokenizer(), &options).unwrap()
+/// Features of at most 40 tokens whose windows share 10.
+pub(crate) fn features(examples: &[Example]) -> Vec<Feature> {
+    common::features(examples, &common::short())
 }
 
 pub(crate) fn random_logits(features: &[Feature], seed: u64) -> Logits {
-    let mut numbers = Numbers(seed);
-    let mut row = |len| (0..len).map(|_| numbers.logit()).collect();
+    let mut random = Random::new(seed);
+    let mut row = |len| (0..len).map(|_| logit(&mut random)).collect();
     features
         .iter()
         .map(|feature| (row(feature.len()), row(feature.len())))
@@ -57,19 +46,19 @@ pub(crate) fn random_logits(features: &[Feature], seed: u64) -> Logits {
 }
 
 #[test]
-fn only_tokens_of_the_context_answer() {
+fn only_tokens_of_the_context_are_answers() {
     let examples = [Example::new(
         "q",
         "who ate the old bread in the night?",
         "the cat",
     )];
-    let features = windows(&examples);
+    let features = features(&examples);
     let len = features[0].len();
     let mut row = vec![9.0; len];
     row[features[0].context.start] = 1.0;
     row[features[0].context.start + 1] = 2.0;
     row[features[0].context.end] = 50.0;
-    // With one candidate each, a search that masks after its top-k finds nothing here.
+    // A search that restricts its top-1 to the context afterwards finds nothing.
     let options = AnswerOptions {
         n_best_size: 1,
         ..AnswerOptions::default()
@@ -79,13 +68,13 @@ fn only_tokens_of_the_context_answer() {
 }
 
 #[test]
-fn no_answer_is_decided_by_the_null_odds() {
+fn the_null_odds_decide_on_no_answer() {
     let examples = [Example::new(
         "q",
         "who?",
         "the cat ate the bread in the night by the sea ".repeat(5),
     )];
-    let features = windows(&examples);
+    let features = features(&examples);
     assert!(features.len() > 1);
     let mut logits: Logits = features
         .iter()
@@ -120,13 +109,13 @@ fn no_answer_is_decided_by_the_null_odds() {
     assert!((total - 1.0).abs() < 1e-5);
     assert_eq!(declined.n_best.len(), 20);
 
-    // Not above the threshold: the span is given.
+    // Not above the threshold.
     assert_eq!(
         get(&logits, &options(1.5)).text,
         declined.best_span.as_ref().unwrap().text
     );
     assert!(!get(&logits, &AnswerOptions::default()).text.is_empty());
-    // The null score is the minimum over windows, here the last one's.
+    // The null score is the minimum over features, here that of the last.
     logits.last_mut().unwrap().0[0] = -2.0;
     let answered = get(&logits, &options(0.0));
     assert_eq!((answered.null_score, answered.null_odds), (2.0, -4.5));
@@ -134,9 +123,9 @@ fn no_answer_is_decided_by_the_null_odds() {
 }
 
 #[test]
-fn no_answer_comes_last_where_it_is_not_among_the_best() {
+fn no_answer_is_last_if_it_is_not_among_the_best() {
     let examples = [Example::new("q", "who?", "the cat ate the bread")];
-    let features = windows(&examples);
+    let features = features(&examples);
     let mut logits: Logits = features
         .iter()
         .map(|f| (vec![1.0; f.len()], vec![1.0; f.len()]))
@@ -159,7 +148,7 @@ fn no_answer_comes_last_where_it_is_not_among_the_best() {
 #[test]
 fn nan_and_infinity_do_not_panic() {
     let examples = examples();
-    let features = windows(&examples);
+    let features = features(&examples);
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         for every in [1, 2, 7] {
             let mut logits = random_logits(&features, 3);
@@ -206,7 +195,7 @@ fn nan_and_infinity_do_not_panic() {
 }
 
 #[test]
-fn gold_logits_give_gold_answers() {
+fn logits_of_the_labels_give_the_gold_answers() {
     let examples = [
         example(
             "a",
@@ -227,7 +216,7 @@ fn gold_logits_give_gold_answers() {
             "the king",
         ),
     ];
-    let features = windows(&examples);
+    let features = features(&examples);
     let one_hot = |len: usize, at: usize| {
         (0..len)
             .map(|position| if position == at { 10.0 } else { 0.0 })
@@ -251,9 +240,9 @@ fn gold_logits_give_gold_answers() {
 }
 
 #[test]
-fn what_does_not_belong_together_is_refused() {
+fn inputs_that_do_not_belong_together_are_rejected() {
     let examples = examples();
-    let features = windows(&examples);
+    let features = features(&examples);
     let logits = random_logits(&features, 1);
     let spans: Vec<_> = logits
         .iter()
@@ -269,18 +258,18 @@ fn what_does_not_belong_together_is_refused() {
     };
     let options = AnswerOptions::default();
     assert!(
-        message(&examples, &features, &spans[1..], &options).contains("give one for each window")
+        message(&examples, &features, &spans[1..], &options).contains("features but logits for")
     );
     assert!(
         message(&examples[..3], &features, &spans, &options)
-            .contains("belongs to example 3, but there are 3")
+            .contains("belongs to example 3, but there are only 3")
     );
-    assert!(message(&examples, &features[..3], &spans[..3], &options).contains("has no window"));
+    assert!(message(&examples, &features[..3], &spans[..3], &options).contains("has no feature"));
     let mut short = spans.clone();
     short[4].end = &short[4].end[1..];
-    assert!(message(&examples, &features, &short, &options).contains("window 4 has"));
+    assert!(message(&examples, &features, &short, &options).contains("feature 4 has"));
     let other = vec![Example::new("q", "?", "a"); examples.len()];
-    assert!(message(&other, &features, &spans, &options).contains("outside its context"));
+    assert!(message(&other, &features, &spans, &options).contains("outside the context"));
     for wrong in [
         AnswerOptions {
             n_best_size: 0,

@@ -1,8 +1,11 @@
-//! What the tests share.
+//! What the tests of this crate share.
 
 use std::path::{Path, PathBuf};
 
-use squad_data::{Example, GoldAnswer, QaTokenizer};
+use squad_data::{
+    Dataset, Example, Feature, FeatureOptions, GoldAnswer, QaTokenizer, make_features,
+};
+use test_support::Random;
 
 pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -10,29 +13,23 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// The small uncased tokenizer made by tools/reference/make_windows_fixture.py; truncation and padding are on in its file.
+/// The small uncased tokenizer of tools/reference/make_windows_fixture.py. Its file switches truncation and padding on.
 pub(crate) fn small_tokenizer() -> QaTokenizer {
     QaTokenizer::from_file(&fixture("tokenizer.json")).unwrap()
 }
 
-/// A file of the shared data, or `None` after saying aloud that the test is skipped.
-pub(crate) fn shared(relative: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("SQUAD_DATA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
-        PathBuf::from,
-    );
-    let path = root.join(relative);
-    if path.is_file() {
-        return Some(path);
+/// The features of `examples` under the small tokenizer.
+pub(crate) fn features(examples: &[Example], options: &FeatureOptions) -> Vec<Feature> {
+    make_features(examples, &small_tokenizer(), options).unwrap()
+}
+
+/// Features of at most 40 tokens whose windows share 10.
+pub(crate) fn short() -> FeatureOptions {
+    FeatureOptions {
+        max_seq_length: 40,
+        doc_stride: 10,
+        ..FeatureOptions::default()
     }
-    eprintln!(
-        "SKIPPED: {relative} is neither below $SQUAD_DATA nor in ../shared/data beside the workspace"
-    );
-    assert!(
-        std::env::var_os("SQUAD_BURN_NO_SKIP").is_none(),
-        "SQUAD_BURN_NO_SKIP is set: nothing may be skipped"
-    );
-    None
 }
 
 /// A question whose answer is the first occurrence of `text` in `context`.
@@ -50,19 +47,24 @@ pub(crate) fn example(id: &str, question: &str, context: &str, text: &str) -> Ex
     }
 }
 
-/// A small deterministic source of numbers for tests (xorshift64*).
-pub(crate) struct Numbers(pub u64);
+/// A logit between -8 and 8, a multiple of 1/4, so that ties are common.
+pub(crate) fn logit(random: &mut Random) -> f32 {
+    random.below(65) as f32 / 4.0 - 8.0
+}
 
-impl Numbers {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
+/// Reads bytes as a file of this name.
+pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<Dataset, squad_data::Error> {
+    let folder = test_support::temp_dir();
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    Dataset::read(&path)
+}
 
-    /// A logit between -8 and 8, on a grid of 1/4 so that ties are common.
-    pub(crate) fn logit(&mut self) -> f32 {
-        (self.next() >> 40) as i32 as f32 % 65.0 / 4.0 - 8.0
-    }
+/// The error for bytes as a file of this name, without the path of the folder. It must be one short line that begins with
+/// the file's name.
+pub(crate) fn read_error(name: &str, bytes: &[u8]) -> String {
+    let message = read(name, bytes).unwrap_err().to_string();
+    assert!(!message.contains('\n') && message.len() < 500, "{message}");
+    let file = message.find(name).expect("the message names the file");
+    message[file..].to_owned()
 }

@@ -1,25 +1,25 @@
-//! The forms of a data set's file: JSON, JSON Lines, gzip and Parquet give equal examples.
+//! All forms of a file, JSON, JSON Lines, gzip and Parquet, give equal examples.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use flate2::Compression;
 use flate2::write::GzEncoder;
+use parquet::basic::Compression;
 use serde_json::json;
 use squad_data::{Dataset, Example};
-use tempfile::TempDir;
 
-use crate::common::fixture;
+use crate::common::{fixture, read, read_error};
+use crate::parquet_writer::{HUB, columns, file};
 
 /// The sample's dev set: 120 questions, 30 of them without an answer.
 fn sample() -> (PathBuf, Dataset) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/sample/dev.json");
+    let path = test_support::workspace_path("datasets/sample/dev.json");
     let dataset = Dataset::read(&path).unwrap();
     (path, dataset)
 }
 
-/// The flat form, a row to a line.
+/// The examples as JSON Lines.
 pub(crate) fn rows(examples: &[Example]) -> String {
     let row = |example: &Example| {
         let texts: Vec<&str> = example.answers.iter().map(|a| a.text.as_str()).collect();
@@ -35,28 +35,12 @@ pub(crate) fn rows(examples: &[Example]) -> String {
 }
 
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-/// Reads bytes as a file of this name.
-pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<Dataset, squad_data::Error> {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join(name);
-    std::fs::write(&path, bytes).unwrap();
-    Dataset::read(&path)
-}
-
-/// The message, without the temporary folder's name, and checked to be one line that begins with the file's.
-pub(crate) fn message(name: &str, bytes: &[u8]) -> String {
-    let message = read(name, bytes).unwrap_err().to_string();
-    assert!(!message.contains('\n'), "{message}");
-    let folder = message.find(name).expect("the file is named");
-    message[folder..].to_owned()
-}
-
-/// Texts of equal content are one text in memory.
+/// Checks that equal texts are one text in memory.
 fn assert_shared(examples: &[Example]) {
     for (number, one) in examples.iter().enumerate() {
         for other in &examples[number..] {
@@ -77,7 +61,7 @@ fn all_text_forms_give_equal_examples() {
     let (path, sample) = sample();
     let json = std::fs::read(path).unwrap();
     let rows = rows(&sample.examples);
-    // Lines that are blank, end as Windows ends them, and a byte order mark.
+    // With blank lines, Windows line ends and a byte order mark.
     let odd = format!("\u{feff}\r\n{}\r\n  \r\n", rows.replace('\n', "\r\n\n"));
     for (name, bytes) in [
         ("sample.json.gz", gzip(&json)),
@@ -85,9 +69,9 @@ fn all_text_forms_give_equal_examples() {
         ("rows.json", rows.clone().into_bytes()),
         ("odd.jsonl", odd.into_bytes()),
         ("sample.jsonl.gz", gzip(rows.as_bytes())),
-        // Content decides where the name does not.
+        // The content decides.
         ("sample", gzip(&json)),
-        // As `cat a.gz b.gz` leaves it.
+        // As made by `cat a.gz b.gz`.
         (
             "two.gz",
             [gzip(&rows.as_bytes()[..500]), gzip(&rows.as_bytes()[500..])].concat(),
@@ -103,10 +87,10 @@ fn all_text_forms_give_equal_examples() {
 }
 
 #[test]
-fn contexts_are_shared_wherever_their_rows_stand() {
+fn contexts_are_shared_between_distant_rows() {
     let (_, sample) = sample();
     let mut examples = sample.examples;
-    // Every second question behind all others: no two rows of a context follow each other.
+    // Every second question moves to the end, so that rows of one context are apart.
     let (odd, even): (Vec<_>, Vec<_>) = examples
         .drain(..)
         .enumerate()
@@ -118,8 +102,8 @@ fn contexts_are_shared_wherever_their_rows_stand() {
 }
 
 #[test]
-fn the_texts_length_is_measured_after_decompression() {
-    let folder = TempDir::new().unwrap();
+fn read_with_size_measures_the_decompressed_text() {
+    let folder = test_support::temp_dir();
     let (path, _) = sample();
     let json = std::fs::read(&path).unwrap();
     let packed = folder.path().join("sample.json.gz");
@@ -143,7 +127,7 @@ fn the_order_of_fields_does_not_matter() {
 }
 
 #[test]
-fn damaged_gzip_is_named() {
+fn damaged_gzip_is_reported_as_damage() {
     let (path, _) = sample();
     let whole = gzip(&std::fs::read(path).unwrap());
     for length in [
@@ -155,7 +139,7 @@ fn damaged_gzip_is_named() {
         whole.len() - 9,
         whole.len() - 1,
     ] {
-        let message = message("cut.json.gz", &whole[..length]);
+        let message = read_error("cut.json.gz", &whole[..length]);
         assert!(
             message.starts_with("cut.json.gz: the gzip data is damaged: it stops in the middle"),
             "{length}: {message}"
@@ -164,59 +148,41 @@ fn damaged_gzip_is_named() {
     for at in [2, whole.len() / 2, whole.len() - 6, whole.len() - 2] {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x55;
-        let message = message("bad.json.gz", &bytes);
-        // Whatever the damage does to the text, it is the damage that is told.
+        let message = read_error("bad.json.gz", &bytes);
         let expected = "bad.json.gz: the gzip data is damaged: ";
         assert!(message.starts_with(expected), "{at}: {message}");
     }
-    // The name promises gzip.
-    assert!(message("text.json.gz", b"{\"data\": []}").contains("the gzip data is damaged"));
-    assert!(message("empty.gz", b"").contains("it stops in the middle"));
-    assert!(message("nothing.gz", &gzip(b"")).contains("the file is empty"));
+    // The name says gzip, the content does not.
+    assert!(read_error("text.json.gz", b"{\"data\": []}").contains("the gzip data is damaged"));
+    assert!(read_error("empty.gz", b"").contains("it stops in the middle"));
+    assert!(read_error("nothing.gz", &gzip(b"")).contains("the file is empty"));
 }
 
 #[test]
-fn pyarrows_files_are_read_or_the_feature_is_named() {
+fn files_of_pyarrow_are_read() {
     let (_, sample) = sample();
     for name in ["hub.parquet", "plain.parquet"] {
-        let read = Dataset::read(&fixture(name));
-        if cfg!(feature = "parquet") {
-            let read = read.unwrap();
-            assert!(read.examples == sample.examples[..12], "{name}");
-            assert!(read.has_unanswerable() && !read.answerable().is_empty());
-        } else {
-            let message = read.unwrap_err().to_string();
-            assert!(
-                message.contains("turn on the feature `parquet`"),
-                "{message}"
-            );
-        }
+        let read = Dataset::read(&fixture(name)).unwrap();
+        assert!(read.examples == sample.examples[..12], "{name}");
+        assert!(read.has_unanswerable() && !read.answerable().is_empty());
     }
 }
 
-#[cfg(feature = "parquet")]
-mod parquet {
-    use ::parquet::basic::Compression;
-
-    use super::*;
-    use crate::tables::{HUB, columns, file};
-
-    #[test]
-    fn parquet_gives_equal_examples() {
-        let (_, sample) = sample();
-        let (first, second) = sample.examples.split_at(77);
-        for compression in [Compression::SNAPPY, Compression::UNCOMPRESSED] {
-            let whole = file(HUB, &[columns(&sample.examples)], compression);
-            let groups = file(HUB, &[columns(first), columns(second)], compression);
-            for (name, bytes) in [
-                ("a.parquet", &whole),
-                ("b.parquet", &groups),
-                ("c", &groups),
-            ] {
-                let read = read(name, bytes).unwrap();
-                assert!(read.examples == sample.examples, "{name}");
-                assert_shared(&read.examples);
-            }
+#[test]
+fn parquet_gives_equal_examples() {
+    let (_, sample) = sample();
+    let (first, second) = sample.examples.split_at(77);
+    for compression in [Compression::SNAPPY, Compression::UNCOMPRESSED] {
+        let whole = file(HUB, &[columns(&sample.examples)], compression);
+        let groups = file(HUB, &[columns(first), columns(second)], compression);
+        for (name, bytes) in [
+            ("a.parquet", &whole),
+            ("b.parquet", &groups),
+            ("c", &groups),
+        ] {
+            let read = read(name, bytes).unwrap();
+            assert!(read.examples == sample.examples, "{name}");
+            assert_shared(&read.examples);
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Windows, offsets and labels equal those of `transformers`, recorded by tools/reference/make_windows_fixture.py.
+//! Features equal those of `transformers`, recorded by tools/reference/make_windows_fixture.py.
 
 use serde::Deserialize;
-use squad_data::{Example, Feature, FeatureOptions, GoldAnswer, make_features};
+use squad_data::{Example, Feature, FeatureOptions, GoldAnswer};
 
-use crate::common::{fixture, small_tokenizer};
+use crate::common::{features, fixture};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -21,10 +21,20 @@ struct GoldenExample {
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Setting {
-    pub(crate) max_seq_length: usize,
-    pub(crate) doc_stride: usize,
+struct Setting {
+    max_seq_length: usize,
+    doc_stride: usize,
     features: Vec<GoldenFeature>,
+}
+
+impl Setting {
+    fn options(&self) -> FeatureOptions {
+        FeatureOptions {
+            max_seq_length: self.max_seq_length,
+            doc_stride: self.doc_stride,
+            ..FeatureOptions::default()
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -37,7 +47,7 @@ struct GoldenFeature {
     labels: (usize, usize),
 }
 
-pub(crate) fn golden() -> (Vec<Example>, Vec<Setting>) {
+fn golden() -> (Vec<Example>, Vec<Setting>) {
     let bytes = std::fs::read(fixture("windows.json")).unwrap();
     let golden: Golden = serde_json::from_slice(&bytes).unwrap();
     let example = |e: GoldenExample| Example {
@@ -54,7 +64,7 @@ pub(crate) fn golden() -> (Vec<Example>, Vec<Setting>) {
     )
 }
 
-fn same_window(ours: &Feature, theirs: &GoldenFeature) -> bool {
+fn is_equal(ours: &Feature, theirs: &GoldenFeature) -> bool {
     ours.example_index == theirs.example
         && ours.input_ids == theirs.input_ids
         && ours
@@ -65,26 +75,22 @@ fn same_window(ours: &Feature, theirs: &GoldenFeature) -> bool {
 }
 
 #[test]
-fn windows_equal_transformers() {
+fn windows_and_offsets_equal_transformers() {
     let (examples, settings) = golden();
     for setting in &settings {
-        let options = FeatureOptions {
-            max_seq_length: setting.max_seq_length,
-            doc_stride: setting.doc_stride,
-            ..FeatureOptions::default()
-        };
-        let ours = make_features(&examples, &small_tokenizer(), &options).unwrap();
+        let options = setting.options();
+        let ours = features(&examples, &options);
         assert_eq!(ours.len(), setting.features.len(), "{options:?}");
         for (number, (ours, theirs)) in ours.iter().zip(&setting.features).enumerate() {
             assert!(
-                same_window(ours, theirs),
-                "{options:?}, window {number}: {ours:?}"
+                is_equal(ours, theirs),
+                "{options:?}, feature {number}: {ours:?}"
             );
         }
     }
 }
 
-/// Where labels differ from run_qa.py's on purpose, as `make_features` documents.
+/// Whether labels differ from those of run_qa.py on purpose: see `make_features`.
 fn differs_on_purpose(example: &Example, theirs: &GoldenFeature) -> bool {
     let answer = example.answers[0].char_range();
     let starts_in_last_token = theirs
@@ -107,12 +113,8 @@ fn labels_equal_run_qa() {
     let (examples, settings) = golden();
     let mut compared = 0;
     for setting in &settings {
-        let options = FeatureOptions {
-            max_seq_length: setting.max_seq_length,
-            doc_stride: setting.doc_stride,
-            ..FeatureOptions::default()
-        };
-        let ours = make_features(&examples, &small_tokenizer(), &options).unwrap();
+        let options = setting.options();
+        let ours = features(&examples, &options);
         for (ours, theirs) in ours.iter().zip(&setting.features) {
             let labels = (ours.start_position, ours.end_position);
             if labels != theirs.labels {
@@ -127,24 +129,23 @@ fn labels_equal_run_qa() {
             compared += usize::from(theirs.labels != (0, 0) && labels == theirs.labels);
         }
     }
-    assert!(compared > 30, "only {compared} labelled windows agree");
+    assert!(compared > 30, "only {compared} labelled features agree");
 }
 
-/// Negative control: the comparison sees an overlap that is off by one.
+/// Negative control: an overlap that is off by one is noticed.
 #[test]
 fn another_overlap_is_noticed() {
     let (examples, settings) = golden();
     let setting = &settings[1];
     let options = FeatureOptions {
-        max_seq_length: setting.max_seq_length,
         doc_stride: setting.doc_stride + 1,
-        ..FeatureOptions::default()
+        ..setting.options()
     };
-    let ours = make_features(&examples, &small_tokenizer(), &options).unwrap();
+    let ours = features(&examples, &options);
     assert!(
         !ours
             .iter()
             .zip(&setting.features)
-            .all(|(ours, theirs)| same_window(ours, theirs))
+            .all(|(ours, theirs)| is_equal(ours, theirs))
     );
 }

@@ -1,25 +1,18 @@
-//! `squad-data` from the outside: one binary, one module per subject.
+//! The tests of `squad-data`, in one binary.
 
 mod answers;
-mod audit;
-mod bad_input;
-mod burn_data;
+mod batching;
+mod brute_force;
 mod common;
+mod data_loader;
+mod features;
 mod forms;
 mod fuzz;
-#[cfg(feature = "parquet")]
-mod fuzz_parquet;
 mod golden;
+mod json_errors;
 mod lost;
-mod offsets;
-#[cfg(feature = "parquet")]
 mod parquet_errors;
-mod plain_search;
-mod properties;
+mod parquet_writer;
 mod real_data;
-mod rows;
-mod sampler;
 mod step;
-#[cfg(feature = "parquet")]
-mod tables;
-mod texts;
+mod tokenizer;

@@ -1,10 +1,10 @@
-//! Wrong Parquet files: one line that names the file and, where there is one, the row and the column.
+//! Errors in Parquet files: one line that names the file, and the row and the column if there is one.
 
 use parquet::basic::Compression;
 use squad_data::{Example, GoldAnswer};
 
-use crate::forms::{message, read};
-use crate::tables::{Column, HUB, Values, columns, file};
+use crate::common::{read, read_error};
+use crate::parquet_writer::{Column, HUB, Values, columns, file};
 
 fn examples() -> Vec<Example> {
     let example = |number: usize| Example {
@@ -26,15 +26,15 @@ fn parquet(schema: &str, columns: Vec<Column>) -> Vec<u8> {
     file(schema, &[columns], Compression::SNAPPY)
 }
 
-/// The message for the good columns after a change.
+/// The error for the good columns after a change.
 fn changed(change: impl FnOnce(&mut Vec<Column>)) -> String {
     let mut columns = columns(&examples());
     change(&mut columns);
-    message("f.parquet", &parquet(HUB, columns))
+    read_error("f.parquet", &parquet(HUB, columns))
 }
 
 #[test]
-fn the_good_file_is_good() {
+fn the_good_file_is_read() {
     let bytes = parquet(HUB, columns(&examples()));
     assert_eq!(read("f.parquet", &bytes).unwrap().examples, examples());
 }
@@ -71,7 +71,7 @@ fn columns_are_checked_before_rows_are_read() {
             "two columns `id`; drop one",
         ),
     ] {
-        let message = message("f.parquet", &parquet(&wrong, columns(&examples())));
+        let message = read_error("f.parquet", &parquet(&wrong, columns(&examples())));
         assert!(
             message.starts_with("f.parquet: ") && message.contains(expected),
             "{expected} is not in {message}"
@@ -85,7 +85,7 @@ fn columns_are_checked_before_rows_are_read() {
         Column::texts(["Who?"]),
     ];
     flat.extend([Column::texts(["Bo"]), Column::flat(Values::Int32(vec![0]))]);
-    let message = message("f.parquet", &parquet(no_list, flat));
+    let message = read_error("f.parquet", &parquet(no_list, flat));
     assert!(
         message.contains("column `answers.text` is not a list of strings"),
         "{message}"
@@ -93,11 +93,11 @@ fn columns_are_checked_before_rows_are_read() {
 }
 
 #[test]
-fn types_of_columns_are_named() {
+fn column_types_are_checked() {
     let ids = HUB.replace("binary id (UTF8)", "int64 id");
     let mut numbers = columns(&examples());
     numbers[0] = Column::flat(Values::Int64((0..6).collect()));
-    let text = message("f.parquet", &parquet(&ids, numbers));
+    let text = read_error("f.parquet", &parquet(&ids, numbers));
     assert!(
         text.contains("column `id` is INT64, expected a string"),
         "{text}"
@@ -106,13 +106,13 @@ fn types_of_columns_are_named() {
     let starts = HUB.replace("int32 element", "double element");
     let mut floats = columns(&examples());
     floats[5].values = Values::Float(vec![10.0; 6]);
-    let text = message("f.parquet", &parquet(&starts, floats));
+    let text = read_error("f.parquet", &parquet(&starts, floats));
     assert!(
         text.contains("column `answers.answer_start` is DOUBLE, expected a list of int32 or int64"),
         "{text}"
     );
 
-    // Wider integers, columns that nobody needs, and none where one may be missing.
+    // Wider integers, unneeded columns and a missing title are accepted.
     let starts = HUB.replace("int32 element", "int64 element");
     let mut wide = columns(&examples());
     wide[5].values = Values::Int64(vec![10; 6]);
@@ -144,7 +144,7 @@ fn null(column: &mut Column, row: usize) {
 }
 
 #[test]
-fn nulls_are_placed() {
+fn nulls_are_reported_with_row_and_column() {
     for (column, name) in [(0, "id"), (2, "context"), (3, "question")] {
         let message = changed(|columns| null(&mut columns[column], 4));
         assert!(
@@ -152,7 +152,7 @@ fn nulls_are_placed() {
             "{message}"
         );
     }
-    // Row 4 has no answer: its place in the lists says "empty" (2), then "no list" (1), then "no answers" (0).
+    // Row 4 has no answer: its definition level means an empty list (2), then a null list (1), then null answers (0).
     let place = 3;
     for (level, expected) in [(1, "column `answers.text` is null"), (0, "column `answers")] {
         let message = changed(|columns| {
@@ -166,7 +166,7 @@ fn nulls_are_placed() {
             "{message}"
         );
     }
-    // An element: the answer of row 2.
+    // A null element: the answer of row 2.
     let message = changed(|columns| {
         columns[4].definitions[1] = 3;
         let Values::Texts(texts) = &mut columns[4].values else {
@@ -189,7 +189,7 @@ fn nulls_are_placed() {
 }
 
 #[test]
-fn the_rules_of_the_nested_form_hold_for_rows() {
+fn rows_obey_the_rules_of_documents() {
     let text = |column: usize, row: usize, text: &'static str| {
         move |columns: &mut Vec<Column>| {
             let Values::Texts(texts) = &mut columns[column].values else {
@@ -225,10 +225,10 @@ fn the_rules_of_the_nested_form_hold_for_rows() {
 }
 
 #[test]
-fn what_is_not_parquet_is_named() {
+fn files_that_are_not_parquet() {
     let whole = parquet(HUB, columns(&examples()));
     let empty = parquet(HUB, columns(&[]));
-    assert!(message("f.parquet", &empty).contains("no question in it"));
+    assert!(read_error("f.parquet", &empty).contains("no question in it"));
     let cut = |length: usize| &whole[..length];
     for bytes in [
         &b""[..],
@@ -238,17 +238,17 @@ fn what_is_not_parquet_is_named() {
         cut(200),
         cut(whole.len() - 1),
     ] {
-        let message = message("f.parquet", bytes);
+        let message = read_error("f.parquet", bytes);
         assert!(
             message.starts_with("f.parquet: not a Parquet file that can be read: "),
             "{message}"
         );
     }
-    // Parquet has its own compression; a table inside gzip is not text.
-    assert!(message("f.gz", &crate::forms::gzip(&whole)).contains("line 1, column "));
+    // Parquet inside gzip is not supported: it is read as text.
+    assert!(read_error("f.gz", &crate::forms::gzip(&whole)).contains("line 1, column "));
 }
 
-/// A file without rows whose columns are nested so deeply, in Thrift's compact form: every level takes 8 bytes.
+/// A file without rows and with a schema of this depth, in Thrift's compact form: each level takes 8 bytes.
 fn nested(depth: usize) -> Vec<u8> {
     let mut footer = vec![0x15, 2, 0x19, 0xfc];
     let mut count = depth + 2;
@@ -268,25 +268,25 @@ fn nested(depth: usize) -> Vec<u8> {
 #[test]
 fn deep_schemas_do_not_overflow_the_stack() {
     for depth in [0, 1, 1_000, 100_000, 520_000] {
-        let message = message("f.parquet", &nested(depth));
+        let message = read_error("f.parquet", &nested(depth));
         assert!(
             message.contains("no column `id`, only \"a\""),
             "{depth}: {message}"
         );
     }
-    let message = message("f.parquet", &nested(530_000));
+    let message = read_error("f.parquet", &nested(530_000));
     assert!(message.contains("its footer has 42"), "{message}");
 }
 
 #[test]
-fn pages_may_not_claim_more_values_than_they_hold() {
+fn a_page_that_claims_too_many_values_is_rejected() {
     let mut bytes = file(HUB, &[columns(&examples())], Compression::UNCOMPRESSED);
-    // The header of the ids' dictionary: its kind, 36 bytes twice, and 6 values (Thrift doubles numbers).
+    // The header of the ids' dictionary page: its type, 36 bytes twice, and 6 values. Thrift doubles numbers.
     let header = [0x15, 4, 0x15, 72, 0x15, 72, 0x4c, 0x15, 12];
     assert_eq!(bytes[4..13], header);
     assert_eq!(read("f.parquet", &bytes).unwrap().len(), 6);
     bytes[12] = 126;
-    let message = message("f.parquet", &bytes);
+    let message = read_error("f.parquet", &bytes);
     assert!(
         message.contains("a page claims to have 63 values"),
         "{message}"

@@ -1,16 +1,13 @@
-//! SQuAD itself, where it is at hand: counts, windows, labels.
-
-use std::time::Instant;
+//! Real SQuAD files: counts, windows, labels, answers.
 
 use squad_data::{
-    AnswerOptions, Dataset, Example, Feature, FeatureOptions, QaTokenizer, SpanLogits,
+    AnswerOptions, Dataset, Example, Feature, FeatureOptions, GoldAnswer, QaTokenizer, SpanLogits,
     extract_answers, inspect, make_features,
 };
+use test_support::shared_data;
 use tokenizers::{Tokenizer, TruncationDirection};
 
-use crate::common::shared;
-
-/// File, questions with and without an answer, windows uncased and cased: the table in the shared data's README.
+/// File, questions with and without an answer, features uncased and cased: the table in the data's README.
 pub(crate) const COUNTS: [(&str, usize, usize, usize, usize); 5] = [
     ("dev-v1.1", 10_570, 0, 10_784, 10_822),
     ("dev-v2.0", 5_928, 5_945, 12_134, 12_199),
@@ -19,61 +16,45 @@ pub(crate) const COUNTS: [(&str, usize, usize, usize, usize); 5] = [
     ("squadshifts-new_wiki-v1.0", 7_938, 0, 8_034, 8_062),
 ];
 
-pub(crate) fn dataset(file: &str) -> Option<Dataset> {
-    Some(Dataset::read(&shared(&format!("squad/{file}.json"))?).unwrap())
+pub(crate) fn dataset(file: &str) -> Dataset {
+    Dataset::read(&shared_data(format!("squad/{file}.json"))).unwrap()
 }
 
-pub(crate) fn tokenizer(casing: &str) -> Option<QaTokenizer> {
-    Some(
-        QaTokenizer::from_file(&shared(&format!(
-            "vocab/bert-base-{casing}-tokenizer.json"
-        ))?)
-        .unwrap(),
-    )
+pub(crate) fn tokenizer(casing: &str) -> QaTokenizer {
+    let file = format!("vocab/bert-base-{casing}-tokenizer.json");
+    QaTokenizer::from_file(&shared_data(file)).unwrap()
 }
 
 #[test]
+#[ignore = "needs ../shared/data"]
 fn feature_counts_are_the_recorded_ones() {
     for (file, answerable, unanswerable, uncased, cased) in COUNTS {
+        let dataset = dataset(file);
+        assert_eq!(dataset.has_unanswerable(), unanswerable > 0);
         for (casing, count) in [("uncased", uncased), ("cased", cased)] {
-            let (Some(dataset), Some(tokenizer)) = (dataset(file), tokenizer(casing)) else {
-                return;
-            };
-            let started = Instant::now();
-            let features =
-                make_features(&dataset.examples, &tokenizer, &FeatureOptions::default()).unwrap();
-            let seconds = started.elapsed().as_secs_f64();
-            let stats = inspect(&dataset.examples, &features);
+            let options = FeatureOptions::default();
+            let features = make_features(&dataset.examples, &tokenizer(casing), &options);
+            let stats = inspect(&dataset.examples, &features.unwrap());
             assert_eq!(
-                (stats.answerable, stats.unanswerable),
-                (answerable, unanswerable),
-                "{file}"
+                (stats.answerable, stats.unanswerable, stats.features),
+                (answerable, unanswerable, count),
+                "{file} {casing}"
             );
-            assert_eq!(stats.features, count, "{file} {casing}");
-            assert!(
-                (170.5..185.5).contains(&stats.mean_length),
-                "{file} {casing}: {}",
-                stats.mean_length
-            );
-            assert_eq!(dataset.has_unanswerable(), unanswerable > 0);
-            eprintln!(
-                "{file} {casing}: {count} windows in {seconds:.2} s, {} labelled, {} answers not given back",
-                stats.labelled,
-                stats.lost.len()
-            );
+            let mean = stats.mean_length;
+            assert!((170.5..185.5).contains(&mean), "{file} {casing}: {mean}");
         }
     }
 }
 
-/// Ids of a whole window and offsets of its context.
-type LibraryWindow = (Vec<u32>, Vec<(usize, usize)>);
+/// Ids of a whole feature and offsets of its context.
+type LibraryFeature = (Vec<u32>, Vec<(usize, usize)>);
 
-/// The windows that the `tokenizers` library cuts.
+/// The features that the `tokenizers` library makes.
 ///
-/// Question and context are encoded together, without truncation, and the context is cut by the library's own
-/// `Encoding::truncate`. (Encoding with truncation switched on is no reference: the crate's version 0.23.2 stops
-/// tokenising at `max_length`, so that later windows lack the context's end. Python's 0.23.3 does not.)
-fn library_windows(tokenizer: &Tokenizer, example: &Example) -> Vec<LibraryWindow> {
+/// Question and context are encoded as a pair, without truncation, and the library's `Encoding::truncate` cuts the
+/// context. (Encoding with truncation switched on is no reference: version 0.23.2 of the crate stops tokenizing at
+/// `max_length`, so later windows lack the context's end. Version 0.23.3 for Python does not.)
+fn library_features(tokenizer: &Tokenizer, example: &Example) -> Vec<LibraryFeature> {
     let question = example.stripped_question();
     let pair = tokenizer
         .encode_char_offsets((question, &*example.context), true)
@@ -99,104 +80,77 @@ fn library_windows(tokenizer: &Tokenizer, example: &Example) -> Vec<LibraryWindo
         .collect()
 }
 
-/// The label rule of Hugging Face's run_qa.py for one window, in the library's terms.
-fn run_qa_label(example: &Example, feature: &Feature) -> (usize, usize) {
-    let Some(answer) = example
-        .answers
-        .first()
-        .map(squad_data::GoldAnswer::char_range)
+/// The labels that Hugging Face's `run_qa.py` gives a feature.
+fn run_qa_labels(example: &Example, feature: &Feature) -> (usize, usize) {
+    let answer = example.answers.first().map(GoldAnswer::char_range);
+    let (Some(answer), Some(first), Some(last)) =
+        (answer, feature.offsets.first(), feature.offsets.last())
     else {
-        return (0, 0);
-    };
-    let (Some(first), Some(last)) = (feature.offsets.first(), feature.offsets.last()) else {
         return (0, 0);
     };
     if first.0 as usize > answer.start || (last.1 as usize) < answer.end {
         return (0, 0);
     }
-    let start = feature
-        .offsets
-        .iter()
-        .rposition(|o| o.0 as usize <= answer.start)
-        .unwrap();
-    let end = feature
-        .offsets
-        .iter()
-        .position(|o| o.1 as usize >= answer.end)
-        .unwrap();
+    let mut offsets = feature.offsets.iter();
+    let start = offsets.rposition(|o| o.0 as usize <= answer.start).unwrap();
+    let mut offsets = feature.offsets.iter();
+    let end = offsets.position(|o| o.1 as usize >= answer.end).unwrap();
     (feature.context.start + start, feature.context.start + end)
 }
 
 #[test]
-fn windows_and_labels_equal_the_pair_encoding() {
+#[ignore = "needs ../shared/data"]
+fn features_equal_those_of_the_tokenizers_library() {
     for (file, casing) in [
         ("dev-v2.0", "uncased"),
         ("train-v1.1-random-paragraphs", "cased"),
     ] {
-        let (Some(dataset), Some(ours)) = (dataset(file), tokenizer(casing)) else {
-            return;
-        };
-        let theirs = Tokenizer::from_file(ours.name()).unwrap();
-        // Every fifth question: the library's way takes its time.
-        let examples: Vec<Example> = dataset.examples.into_iter().step_by(5).collect();
-        let features = make_features(&examples, &ours, &FeatureOptions::default()).unwrap();
-        let mut theirs = examples
+        let tokenizer = tokenizer(casing);
+        let library = Tokenizer::from_file(tokenizer.name()).unwrap();
+        // Every fifth question, because the library is slow.
+        let examples: Vec<Example> = dataset(file).examples.into_iter().step_by(5).collect();
+        let features = make_features(&examples, &tokenizer, &FeatureOptions::default()).unwrap();
+        let mut expected = examples
             .iter()
-            .flat_map(|example| library_windows(&theirs, example));
+            .flat_map(|example| library_features(&library, example));
         let mut other_labels = 0;
         for feature in &features {
-            let (ids, offsets) = theirs.next().unwrap();
+            let (ids, offsets) = expected.next().unwrap();
             assert_eq!(feature.input_ids, ids);
-            assert!(
-                feature
-                    .offsets
-                    .iter()
-                    .map(|&(a, b)| (a as usize, b as usize))
-                    .eq(offsets)
-            );
-            let label = (feature.start_position, feature.end_position);
-            other_labels +=
-                usize::from(label != run_qa_label(&examples[feature.example_index], feature));
+            let ours = feature.offsets.iter();
+            assert!(ours.map(|&(a, b)| (a as usize, b as usize)).eq(offsets));
+            let labels = (feature.start_position, feature.end_position);
+            let example = &examples[feature.example_index];
+            other_labels += usize::from(labels != run_qa_labels(example, feature));
         }
-        assert!(theirs.next().is_none());
-        eprintln!(
-            "{file} {casing}: {other_labels} of {} labels differ from run_qa's",
-            features.len()
-        );
+        assert!(expected.next().is_none());
         // Answers that begin or end with a character without a token: see `make_features`.
-        assert!(
-            other_labels * 1000 < features.len(),
-            "{other_labels} of {}",
-            features.len()
-        );
+        let count = features.len();
+        assert!(other_labels * 1000 < count, "{other_labels} of {count}");
     }
 }
 
 #[test]
-fn gold_logits_give_gold_answers() {
-    let (Some(dataset), Some(tokenizer)) = (dataset("dev-v2.0"), tokenizer("uncased")) else {
-        return;
-    };
-    let features =
-        make_features(&dataset.examples, &tokenizer, &FeatureOptions::default()).unwrap();
-    let one_hot = |len: usize, at: usize| -> Vec<f32> {
-        // Far tokens get less, so that the search has something to sort.
+#[ignore = "needs ../shared/data"]
+fn logits_of_the_labels_give_the_gold_answers() {
+    let dataset = dataset("dev-v2.0");
+    let options = FeatureOptions::default();
+    let features = make_features(&dataset.examples, &tokenizer("uncased"), &options).unwrap();
+    // Distant tokens have lower logits, so that the search has something to sort.
+    let peak = |len: usize, at: usize| -> Vec<f32> {
         (0..len)
-            .map(|position| {
-                if position == at {
-                    10.0
-                } else {
-                    -(position.abs_diff(at) as f32) / 64.0
-                }
+            .map(|position| match position.abs_diff(at) {
+                0 => 10.0,
+                distance => -(distance as f32) / 64.0,
             })
             .collect()
     };
-    let rows: Vec<(Vec<f32>, Vec<f32>)> = features
+    let rows: Vec<_> = features
         .iter()
         .map(|f| {
             (
-                one_hot(f.len(), f.start_position),
-                one_hot(f.len(), f.end_position),
+                peak(f.len(), f.start_position),
+                peak(f.len(), f.end_position),
             )
         })
         .collect();
@@ -209,40 +163,21 @@ fn gold_logits_give_gold_answers() {
         allow_no_answer: true,
         ..AnswerOptions::default()
     };
-    let started = Instant::now();
     let predictions = extract_answers(&dataset.examples, &features, &logits, &options).unwrap();
-    eprintln!(
-        "extract_answers on {} windows: {:.3} s",
-        features.len(),
-        started.elapsed().as_secs_f64()
-    );
 
-    let lost: Vec<String> = inspect(&dataset.examples, &features)
-        .lost
-        .into_iter()
-        .map(|lost| lost.id)
-        .collect();
-    let cut: std::collections::HashSet<usize> = features
-        .iter()
-        .filter(|feature| !feature.has_answer())
-        .map(|feature| feature.example_index)
-        .collect();
-    let mut whole = 0;
-    for (index, (example, prediction)) in dataset.examples.iter().zip(&predictions).enumerate() {
+    let lost = inspect(&dataset.examples, &features).lost;
+    let mut compared = 0;
+    for (example, prediction) in dataset.examples.iter().zip(&predictions) {
         match example.answers.first() {
             None => assert_eq!(prediction.text, "", "{}", example.id),
-            // Where a window votes for "no answer" the null score is still another window's: the span must win.
-            Some(answer) if !lost.contains(&example.id) => {
-                assert_eq!(
-                    prediction.best_span.as_ref().unwrap().text,
-                    answer.text.trim(),
-                    "{}",
-                    example.id
-                );
-                whole += usize::from(!cut.contains(&index));
+            // Where a feature votes for "no answer" the null score is still another's: the span must win.
+            Some(answer) if lost.iter().all(|lost| lost.id != example.id) => {
+                let span = prediction.best_span.as_ref().unwrap();
+                assert_eq!(span.text, answer.text.trim(), "{}", example.id);
+                compared += 1;
             }
             Some(_) => {}
         }
     }
-    assert!(whole > 5_000, "{whole}");
+    assert!(compared > 5_800, "{compared}");
 }

@@ -1,4 +1,4 @@
-//! Parquet files made for tests, by the `parquet` crate's writer.
+//! Makes Parquet files with the `parquet` crate's writer.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use squad_data::Example;
 
-/// The columns as Hub data sets have them; every level may be null, as pyarrow writes it.
+/// The columns of the Hub's datasets. Every level may be null, as pyarrow writes it.
 pub(crate) const HUB: &str = "message schema {
     optional binary id (UTF8);
     optional binary title (UTF8);
@@ -30,7 +30,7 @@ pub(crate) enum Values {
     Bool(Vec<bool>),
 }
 
-/// A column of leaves with Parquet's definition and repetition levels.
+/// A leaf column with Parquet's definition and repetition levels.
 pub(crate) struct Column {
     pub(crate) values: Values,
     pub(crate) definitions: Vec<i16>,
@@ -38,7 +38,7 @@ pub(crate) struct Column {
 }
 
 impl Column {
-    /// A column of its own without nulls.
+    /// A top-level column without nulls.
     pub(crate) fn flat(values: Values) -> Self {
         let length = match &values {
             Values::Texts(v) => v.len(),
@@ -60,7 +60,7 @@ impl Column {
         ))
     }
 
-    /// A list for each row, in `answers` of [`HUB`].
+    /// A list for each row, inside `answers` of [`HUB`].
     fn lists(lengths: impl Iterator<Item = usize>, values: Values) -> Self {
         let (mut definitions, mut repetitions) = (Vec::new(), Vec::new());
         for length in lengths {
@@ -77,7 +77,7 @@ impl Column {
     }
 }
 
-/// The columns of [`HUB`] for some questions.
+/// The columns of [`HUB`] for these questions.
 pub(crate) fn columns(examples: &[Example]) -> Vec<Column> {
     let answers = || examples.iter().flat_map(|example| &example.answers);
     let lengths = || examples.iter().map(|example| example.answers.len());
@@ -93,7 +93,7 @@ pub(crate) fn columns(examples: &[Example]) -> Vec<Column> {
     ]
 }
 
-/// A file with a row group for each of `groups`.
+/// A file with one row group for each of `groups`.
 pub(crate) fn file(schema: &str, groups: &[Vec<Column>], compression: Compression) -> Vec<u8> {
     let schema = Arc::new(parse_message_type(schema).unwrap());
     let properties = WriterProperties::builder()

@@ -1,4 +1,4 @@
-//! Windows for Burn's own data loaders.
+//! Features for Burn's data loaders (feature `burn`).
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use burn::data::dataset::{Dataset, DatasetError};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::batching::packed::PackedBatch;
-use crate::features::feature::Feature;
+use crate::features::Feature;
 
-/// Windows as a Burn dataset. Cloning it does not copy them.
+/// Features as a Burn dataset. Clones share the features.
 ///
 /// ```
 /// use burn::data::dataloader::DataLoaderBuilder;
@@ -37,7 +37,7 @@ pub struct FeatureDataset {
 }
 
 impl FeatureDataset {
-    /// A dataset of these windows, in their order.
+    /// A dataset of these features, in their order.
     pub fn new(features: Vec<Feature>) -> Self {
         Self {
             features: features.into(),
@@ -55,7 +55,7 @@ impl Dataset<Feature> for FeatureDataset {
     }
 }
 
-/// Lays windows one after the other, as [`PackedBatch`] does, on a device. See [`FeatureDataset`] for an example.
+/// Packs features as [`PackedBatch`] does and uploads them to a device. See [`FeatureDataset`] for an example.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PackedBatcher;
 
@@ -74,15 +74,15 @@ pub struct TensorBatch {
     pub input_ids: Tensor<1, Int>,
     /// Token types, `[tokens]`: 0 for `[CLS] question [SEP]`, 1 for `context [SEP]`.
     pub token_type_ids: Tensor<1, Int>,
-    /// Positions, `[tokens]`: from 0 in each window.
+    /// Positions, `[tokens]`: from 0 in each feature.
     pub position_ids: Tensor<1, Int>,
-    /// First token of the answer within its window, `[windows]`; 0 (`[CLS]`) for none.
+    /// First token of the answer within its feature, `[features]`; 0, the position of `[CLS]`, if there is none.
     pub start_positions: Tensor<1, Int>,
-    /// Last token (inclusive) of the answer within its window, `[windows]`; 0 (`[CLS]`) for none.
+    /// Last token (inclusive) of the answer within its feature, `[features]`; 0 if there is none.
     pub end_positions: Tensor<1, Int>,
-    /// Length of each window in tokens, `[windows]`, on the host.
+    /// Length of each feature in tokens, `[features]`, on the host.
     pub lengths: Vec<usize>,
-    /// Index of each window's question among the examples, `[windows]`, on the host.
+    /// Index of each feature's example, `[features]`, on the host.
     pub example_indices: Vec<usize>,
 }
 

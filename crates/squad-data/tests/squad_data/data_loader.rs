@@ -1,13 +1,13 @@
-//! Burn's own data loaders over windows.
+//! Burn's data loaders over features.
 
 use burn::data::dataloader::DataLoaderBuilder;
 use burn::data::dataset::Dataset;
 use burn::tensor::{Device, Int, Tensor};
 use squad_data::{Feature, FeatureDataset, PackedBatch, PackedBatcher, TensorBatch};
 
-use crate::answers::{examples, windows};
+use crate::answers::{examples, features};
 
-#[allow(deprecated)] // Burn marks both as superseded; they are what this project runs on.
+#[allow(deprecated)] // Burn marks these backends as superseded; this project runs on them.
 fn devices() -> Vec<Device> {
     vec![
         Device::ndarray(),
@@ -58,9 +58,9 @@ fn load(
     loader.iter().map(|batch| batch.unwrap()).collect()
 }
 
-/// Windows with labels of their own, so that a label in another window's place is seen.
+/// Features with distinct labels, so that a swapped label is noticed.
 fn labelled() -> Vec<Feature> {
-    let mut features = windows(&examples());
+    let mut features = features(&examples());
     for (index, feature) in features.iter_mut().enumerate() {
         feature.start_position = feature.context.start + index % 3;
         feature.end_position = feature.start_position + index % 4;
@@ -83,36 +83,36 @@ fn batches_equal_packed_batches() {
                 &features
             ));
         }
-        // Negative control: the same windows in another order are another batch.
+        // Negative control: the same features in another order.
         let swapped = PackedBatch::new(&features, &[1, 0, 2, 3, 4]);
         assert!(!equals(&loaded[0], &swapped, &features));
     }
 }
 
 #[test]
-fn shuffled_and_from_threads_every_window_comes_once() {
+fn shuffled_batches_from_threads_hold_every_feature_once() {
     let features = labelled();
     let mut expected: Vec<Vec<u32>> = features.iter().map(|f| f.input_ids.clone()).collect();
     expected.sort();
     let ways = [(2, None), (0, Some(3)), (2, Some(3))];
     let ways = ways.map(|way| devices().into_iter().map(move |device| (device, way)));
     for (device, (workers, shuffle)) in ways.into_iter().flatten() {
-        let mut windows = Vec::new();
+        let mut loaded = Vec::new();
         for batch in load(&device, &features, 4, workers, shuffle) {
             let ids = values(&batch.input_ids);
             let mut ids = ids.into_iter().map(|id| id as u32);
             for length in batch.lengths {
-                windows.push(ids.by_ref().take(length).collect::<Vec<_>>());
+                loaded.push(ids.by_ref().take(length).collect::<Vec<_>>());
             }
             assert_eq!(ids.len(), 0);
         }
-        windows.sort();
-        assert_eq!(windows, expected);
+        loaded.sort();
+        assert_eq!(loaded, expected);
     }
 }
 
 #[test]
-fn a_dataset_is_its_windows() {
+fn the_dataset_returns_its_features() {
     let features = labelled();
     let dataset = FeatureDataset::new(features.clone());
     assert_eq!(Dataset::<Feature>::len(&dataset), features.len());

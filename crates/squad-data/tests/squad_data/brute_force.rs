@@ -1,10 +1,11 @@
-//! `extract_answers` against a plain implementation that looks at every pair of tokens.
+//! `extract_answers` equals a search over every pair of tokens.
 
 use std::ops::Range;
 
-use squad_data::{AnswerOptions, Example, Feature, Prediction, StrideKind};
+use squad_data::{AnswerOptions, Example, Feature, FeatureOptions, Prediction, StrideKind};
 
-use crate::answers::{Logits, examples, extract, random_logits, windows, windows_of};
+use crate::answers::{Logits, examples, extract, random_logits};
+use crate::common::{features, short};
 
 /// Whether `position` is among the `count` best of `row` in `range`; equal logits go to the earlier one.
 fn is_among_best(row: &[f32], range: &Range<usize>, position: usize, count: usize) -> bool {
@@ -14,19 +15,19 @@ fn is_among_best(row: &[f32], range: &Range<usize>, position: usize, count: usiz
     range.clone().filter(beats).count() < count
 }
 
-struct Brute {
+struct BruteForce {
     text: String,
     n_best: Vec<(f32, String)>,
     null_score: f32,
 }
 
-fn brute(
+fn brute_force(
     number: usize,
     examples: &[Example],
     features: &[Feature],
     logits: &Logits,
     options: &AnswerOptions,
-) -> Brute {
+) -> BruteForce {
     let chars: Vec<char> = examples[number].context.chars().collect();
     let (mut spans, mut null_score) = (Vec::new(), f32::INFINITY);
     for (feature, (start, end)) in features
@@ -56,7 +57,7 @@ fn brute(
             }
         }
     }
-    // Spans were pushed in the order that breaks ties, and the sort is stable.
+    // The order of the spans breaks ties, and the sort is stable.
     spans.sort_by(|a, b| b.0.total_cmp(&a.0));
     spans.truncate(options.n_best_size);
     let best = spans.first().cloned();
@@ -68,14 +69,14 @@ fn brute(
         .filter(|_| !decline)
         .map(|best| best.1)
         .unwrap_or_default();
-    Brute {
+    BruteForce {
         text,
         n_best: spans,
         null_score,
     }
 }
 
-fn agrees(ours: &Prediction, brute: &Brute) -> bool {
+fn agrees(ours: &Prediction, brute: &BruteForce) -> bool {
     let spans = ours.n_best.iter().filter(|span| !span.text.is_empty());
     let kept = spans.clone().count();
     ours.text == brute.text
@@ -87,16 +88,16 @@ fn agrees(ours: &Prediction, brute: &Brute) -> bool {
 }
 
 #[test]
-fn equals_the_plain_search() {
+fn extract_answers_equals_brute_force() {
     let examples = examples();
     for (stride, seeds) in [(StrideKind::Overlap, 1..40), (StrideKind::Step, 40..80)] {
-        let features = windows_of(&examples, stride);
+        let features = features(&examples, &FeatureOptions { stride, ..short() });
         assert!(features.len() > examples.len() + 5);
-        equals_the_plain_search_on(&examples, &features, seeds);
+        check(&examples, &features, seeds);
     }
 }
 
-fn equals_the_plain_search_on(examples: &[Example], features: &[Feature], seeds: Range<u64>) {
+fn check(examples: &[Example], features: &[Feature], seeds: Range<u64>) {
     for seed in seeds {
         let logits = random_logits(features, seed);
         for (n_best_size, max_answer_length, allow_no_answer) in
@@ -112,7 +113,7 @@ fn equals_the_plain_search_on(examples: &[Example], features: &[Feature], seeds:
                 .iter()
                 .enumerate()
             {
-                let brute = brute(number, examples, features, &logits, &options);
+                let brute = brute_force(number, examples, features, &logits, &options);
                 assert!(
                     agrees(ours, &brute),
                     "seed {seed}, {options:?}: {ours:?} but {:?} {:?}",
@@ -124,11 +125,11 @@ fn equals_the_plain_search_on(examples: &[Example], features: &[Feature], seeds:
     }
 }
 
-/// Negative control: the comparison sees an answer length that is off by one.
+/// Negative control: an answer length that is off by one is noticed.
 #[test]
 fn another_answer_length_is_noticed() {
     let examples = examples();
-    let features = windows(&examples);
+    let features = features(&examples, &short());
     let logits = random_logits(&features, 5);
     let options = AnswerOptions {
         max_answer_length: 8,
@@ -139,7 +140,11 @@ fn another_answer_length_is_noticed() {
         ..AnswerOptions::default()
     };
     let ours = extract(&examples, &features, &logits, &longer);
-    let all_agree = (0..examples.len())
-        .all(|n| agrees(&ours[n], &brute(n, &examples, &features, &logits, &options)));
+    let all_agree = (0..examples.len()).all(|n| {
+        agrees(
+            &ours[n],
+            &brute_force(n, &examples, &features, &logits, &options),
+        )
+    });
     assert!(!all_agree);
 }

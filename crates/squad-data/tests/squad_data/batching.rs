@@ -1,7 +1,13 @@
-//! Order and position of training, and the ranks' parts of it.
+//! Batches, the sampler, shards and packing.
 
 use proptest::prelude::*;
-use squad_data::{BatchSampler, BatchSize, SamplerState, Shard, Shuffle, batches};
+use squad_data::{
+    BatchSampler, BatchSize, FeatureOptions, PackedBatch, SamplerState, Shard, Shuffle, batches,
+    batches_by_tokens,
+};
+
+use crate::common;
+use crate::features;
 
 fn lengths(max: usize) -> impl Strategy<Value = Vec<usize>> {
     prop::collection::vec(3..385usize, 0..max)
@@ -28,14 +34,49 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_restored_run_is_an_uninterrupted_one(
+    fn batches_by_tokens_keep_the_budget(lengths in prop::collection::vec(1..400usize, 0..200), budget in 0..2000usize) {
+        let batches = batches_by_tokens(&lengths, budget);
+        for batch in &batches {
+            let tokens: usize = batch.iter().map(|&index| lengths[index]).sum();
+            prop_assert!(tokens <= budget || batch.len() == 1);
+        }
+        let order = batches.concat();
+        prop_assert!(order.is_sorted_by_key(|&index| (std::cmp::Reverse(lengths[index]), index)));
+        let mut all = order;
+        all.sort_unstable();
+        prop_assert!(all.into_iter().eq(0..lengths.len()));
+    }
+
+    #[test]
+    fn unpack_undoes_packing(examples in prop::collection::vec(features::examples(), 1..6), seed in any::<u64>()) {
+        let features = common::features(&examples, &FeatureOptions::default());
+        for indices in batches(features.len(), 3, Some(Shuffle { seed, epoch: 0 })).unwrap() {
+            let batch = PackedBatch::new(&features, &indices);
+            prop_assert_eq!(batch.len(), indices.len());
+            prop_assert_eq!(batch.lengths.iter().sum::<usize>(), batch.num_tokens());
+            let ids = batch.unpack(&batch.input_ids);
+            let types = batch.unpack(&batch.token_type_ids);
+            let positions = batch.unpack(&batch.position_ids);
+            for (number, ((ids, types), positions)) in ids.zip(types).zip(positions).enumerate() {
+                let feature = &features[batch.feature_indices[number]];
+                prop_assert_eq!(ids, &feature.input_ids);
+                prop_assert!(feature.token_type_ids().eq(types.iter().copied()));
+                prop_assert!(positions.iter().copied().eq(0..feature.len() as u32));
+                prop_assert_eq!(batch.start_positions[number], feature.start_position);
+                prop_assert_eq!(batch.end_positions[number], feature.end_position);
+            }
+        }
+    }
+
+    #[test]
+    fn a_restored_sampler_continues_the_run(
         lengths in lengths(120), batch_size in batch_size(), seed in any::<u64>(), at in any::<prop::sample::Index>(),
     ) {
         let new = || BatchSampler::new(lengths.clone(), batch_size, seed).unwrap();
         let whole = run(&mut new(), 3);
         let stop = at.index(whole.len() + 1);
 
-        // The first process is stopped after `stop` batches, in any of the three epochs.
+        // The first sampler stops after `stop` batches, in any of the three epochs.
         let mut first = new();
         let mut seen = Vec::new();
         let mut saved = None;
@@ -69,7 +110,7 @@ proptest! {
     }
 
     #[test]
-    fn an_epoch_holds_every_window_once(
+    fn an_epoch_has_every_feature_once(
         lengths in lengths(200), batch_size in batch_size(), seed in any::<u64>(), epoch in any::<u64>(),
     ) {
         let mut sampler = BatchSampler::new(lengths.clone(), batch_size, seed).unwrap();
@@ -85,19 +126,19 @@ proptest! {
             }
             BatchSize::Tokens(budget) => {
                 prop_assert!(all.iter().all(|batch| tokens(batch) <= budget || batch.len() == 1));
-                // No batch ends before it must: with the next window it would be over the budget.
+                // A batch is as large as possible: the next feature would exceed the budget.
                 prop_assert!(all.windows(2).all(|pair| tokens(&pair[0]) + lengths[pair[1][0]] > budget));
                 let one_by_one = batches(lengths.len(), 1, Some(Shuffle { seed, epoch })).unwrap();
                 prop_assert_eq!(all.concat(), one_by_one.concat());
             }
         }
-        let mut windows = all.concat();
-        windows.sort_unstable();
-        prop_assert!(windows.into_iter().eq(0..lengths.len()));
+        let mut features = all.concat();
+        features.sort_unstable();
+        prop_assert!(features.into_iter().eq(0..lengths.len()));
     }
 
     #[test]
-    fn ranks_divide_a_batch(batch in prop::collection::vec(any::<usize>(), 0..40), world_size in 1..12usize) {
+    fn the_ranks_parts_are_the_batch(batch in prop::collection::vec(any::<usize>(), 0..40), world_size in 1..12usize) {
         let parts: Vec<&[usize]> =
             (0..world_size).map(|rank| Shard::new(rank, world_size).unwrap().of_batch(&batch)).collect();
         prop_assert_eq!(&parts.concat(), &batch);
@@ -106,13 +147,13 @@ proptest! {
     }
 
     #[test]
-    fn ranks_divide_a_set(lengths in lengths(200), world_size in 1..12usize) {
+    fn each_feature_of_a_set_goes_to_one_rank(lengths in lengths(200), world_size in 1..12usize) {
         let shard = |rank| Shard::new(rank, world_size).unwrap().of_features(&lengths);
         let parts: Vec<Vec<usize>> = (0..world_size).map(shard).collect();
         prop_assert!(parts.iter().all(|part| part.is_sorted()));
         let mut all = parts.concat();
         all.sort_unstable();
-        prop_assert!(all.into_iter().eq(0..lengths.len()), "each window once, on one rank");
+        prop_assert!(all.into_iter().eq(0..lengths.len()), "each feature once");
         let tokens = || parts.iter().map(|part| part.iter().map(|&index| lengths[index]).sum::<usize>());
         let longest = lengths.iter().copied().max().unwrap_or(0);
         prop_assert!(tokens().max().unwrap() - tokens().min().unwrap() <= longest);
@@ -120,44 +161,35 @@ proptest! {
 }
 
 #[test]
-fn epochs_and_seeds_differ() {
-    let epoch = |seed, epoch| {
-        let mut sampler = BatchSampler::new(vec![100; 50], BatchSize::Tokens(400), seed).unwrap();
-        sampler.start_epoch(epoch);
-        sampler.collect::<Vec<_>>()
-    };
-    assert_eq!(epoch(0, 1), epoch(0, 1));
-    assert_ne!(epoch(0, 1), epoch(0, 2));
-    assert_ne!(epoch(0, 1), epoch(1, 1));
-}
-
-#[test]
-fn another_samplers_state_is_refused() {
+fn the_state_of_another_sampler_is_rejected() {
     let sampler =
         |count, length, size, seed| BatchSampler::new(vec![length; count], size, seed).unwrap();
     let size = BatchSize::Features(4);
     let mut state = sampler(10, 5, size, 0).state();
     for (mut other, part) in [
-        (sampler(10, 5, size, 1), "seed 0 there, 1 here"),
+        (sampler(10, 5, size, 1), "seed: saved 0, here 1"),
         (
             sampler(11, 5, size, 0),
-            "10 windows there, 11 here; 50 tokens there, 55 here",
+            "number of features: saved 10, here 11; number of tokens: saved 50, here 55",
         ),
-        (sampler(10, 6, size, 0), "50 tokens there, 60 here"),
+        (
+            sampler(10, 6, size, 0),
+            "number of tokens: saved 50, here 60",
+        ),
         (
             sampler(10, 5, BatchSize::Features(5), 0),
-            "batch size Features(4) there, Features(5) here",
+            "batch size: saved Features(4), here Features(5)",
         ),
         (
             sampler(10, 5, BatchSize::Tokens(4), 0),
-            "batch size Features(4) there, Tokens(4) here",
+            "batch size: saved Features(4), here Tokens(4)",
         ),
     ] {
         other.next();
         let before = other.state();
         let message = other.restore(&state).unwrap_err().to_string();
         assert!(message.ends_with(part), "{message}");
-        assert_eq!(other.state(), before, "a refused state changes nothing");
+        assert_eq!(other.state(), before, "a rejected state changes nothing");
     }
     let mut same = sampler(10, 5, size, 0);
     state.next_batch = 3;
@@ -170,7 +202,7 @@ fn another_samplers_state_is_refused() {
 }
 
 #[test]
-fn what_cannot_work_is_refused() {
+fn impossible_sizes_and_ranks_are_rejected() {
     for size in [BatchSize::Features(0), BatchSize::Tokens(0)] {
         let message = BatchSampler::new(vec![1], size, 0).unwrap_err().to_string();
         assert!(message.starts_with("batch_size = 0: "), "{message}");
