@@ -90,7 +90,7 @@ impl Client {
                 ) => {
                     let attempt = format!("{}: {reason}", redacted(url));
                     if number < download.urls.len() {
-                        transfer.message(&format!("{attempt}: asking the next address"));
+                        transfer.message(&format!("{attempt}: asking the next URL"));
                     }
                     attempts.push(attempt);
                     // Another server has other tags and perhaps another length.

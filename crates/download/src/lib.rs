@@ -14,7 +14,7 @@ mod url;
 pub use client::{Client, DownloadOptions, Head};
 pub use file::{Download, Size};
 pub use part::sha256_of_file;
-pub use url::check_url;
+pub use url::{check_url, redacted};
 
 use std::path::PathBuf;
 

@@ -10,21 +10,22 @@ pub fn check_url(url: &str) -> Result<(), Error> {
         .or_else(|| url.strip_prefix("http://"));
     match rest {
         Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(()),
-        _ => Err(Error::Url(url.to_owned())),
+        _ => Err(Error::Url(redacted(url))),
     }
 }
 
 /// The URL without what may be secret: user name, password and query.
-pub(crate) fn redacted(url: &str) -> String {
+pub fn redacted(url: &str) -> String {
     let (rest, query) = match url.split_once(['?', '#']) {
         Some((rest, _)) => (rest, "?..."),
         None => (url, ""),
     };
-    let (scheme, rest) = rest.split_once("://").unwrap_or(("", rest));
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = rest.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = rest.split_at(host);
+    let path = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(path);
     let host = authority.rsplit('@').next().unwrap_or_default();
-    let slash = if rest.contains('/') { "/" } else { "" };
-    format!("{scheme}://{host}{slash}{path}{query}")
+    format!("{scheme}{host}{path}{query}")
 }
 
 /// Scheme, host and port: a token for one origin is sent to no other.
@@ -72,6 +73,8 @@ mod tests {
             ("https://me:secret@host/a@b", "https://host/a@b"),
             ("https://host/a?token=secret", "https://host/a?..."),
             ("https://host", "https://host"),
+            ("ftp://me:secret@host", "ftp://host"),
+            ("/mnt/data", "/mnt/data"),
         ] {
             assert_eq!(redacted(url), shown);
         }

@@ -5,22 +5,25 @@ use std::path::Path;
 use crate::{cargo_tree, notebooks, root};
 
 /// What each crate may use of ours.
-const ARROWS: [(&str, &str); 9] = [
+const ARROWS: [(&str, &str); 12] = [
+    ("atomic-fs", ""),
+    ("download", "atomic-fs"),
+    ("test-support", ""),
     ("qa-metrics", ""),
-    ("squad-data", ""),
+    ("squad-data", "atomic-fs"),
     ("process-group", "torch-shim"),
     ("torch-shim", ""),
     ("fused-ops", "torch-shim"),
-    ("bert-qa", "squad-data fused-ops"),
+    ("bert-qa", "squad-data fused-ops download atomic-fs"),
     (
         "trainer",
-        "bert-qa squad-data qa-metrics fused-ops process-group torch-shim",
+        "bert-qa squad-data qa-metrics fused-ops process-group torch-shim download atomic-fs",
     ),
     (
         "notebook-kit",
         "trainer bert-qa squad-data qa-metrics fused-ops process-group",
     ),
-    ("xtask", ""),
+    ("xtask", "atomic-fs"),
 ];
 
 /// Words that may stand in code of some places only.

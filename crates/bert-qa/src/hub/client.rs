@@ -1,4 +1,4 @@
-use download::{Client, DownloadEvent, Head};
+use download::{Client, DownloadEvent, Head, redacted};
 
 use super::Hub;
 use super::cache::is_word;
@@ -69,7 +69,7 @@ impl<'a> HubClient<'a> {
             let is_hub = rest.is_some_and(|rest| rest.starts_with('/'));
             let token = self.hub.token.as_deref().filter(|_| is_hub);
             let head = self.http.head(&url, token, on_event);
-            let head = head.map_err(|error| format!("{error}: try again later"))?;
+            let head = head.map_err(|error| error.to_string())?;
             let text = |name| head.header(name).map(str::to_owned);
             commit = commit.or_else(|| text("x-repo-commit"));
             linked_etag = linked_etag.or_else(|| text("x-linked-etag"));
@@ -100,7 +100,7 @@ impl<'a> HubClient<'a> {
     /// A header's value, which becomes a name in the cache.
     fn word(&self, value: Option<String>, header: &str) -> Result<String, String> {
         value.filter(|word| is_word(word)).ok_or_else(|| {
-            let endpoint = &self.hub.endpoint;
+            let endpoint = redacted(&self.hub.endpoint);
             format!("a response without a usable {header}: is {endpoint} a Hugging Face Hub?")
         })
     }
@@ -108,7 +108,7 @@ impl<'a> HubClient<'a> {
     /// What a status other than success means; the Hub may say more in `X-Error-Code`.
     fn refusal(&self, head: &Head) -> Result<Option<FileMetadata>, String> {
         let Self { name, revision, .. } = self;
-        let endpoint = &self.hub.endpoint;
+        let endpoint = redacted(&self.hub.endpoint);
         Err(match (head.status, head.header("x-error-code")) {
             (status, Some("GatedRepo")) | (status @ 403, _) => format!(
                 "no access ({status}): accept the model's conditions at {endpoint}/{name}, and set HF_TOKEN to a token that may read it"
@@ -131,7 +131,7 @@ impl<'a> HubClient<'a> {
     /// No model of this name, or at this revision.
     pub(super) fn no_model(&self) -> String {
         let Self { name, revision, .. } = self;
-        let endpoint = &self.hub.endpoint;
+        let endpoint = redacted(&self.hub.endpoint);
         format!("no model {name} with a config.json at revision \"{revision}\" on {endpoint} (404)")
     }
 }

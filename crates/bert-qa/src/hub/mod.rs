@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use cache::CachedRepo;
 use client::HubClient;
-use download::{DownloadEvent, DownloadOptions};
+use download::{DownloadEvent, DownloadOptions, redacted};
 use fetch::{Fetch, is_complete};
 
 pub(crate) use cache::is_word;
@@ -93,7 +93,7 @@ impl Hub {
                 cached.path().display()
             ));
         }
-        let line = format!("{name}: asking {}", self.endpoint);
+        let line = format!("{name}: asking {}", redacted(&self.endpoint));
         on_event(DownloadEvent::Message(&line));
         Fetch::new(HubClient::new(self, name, revision), cached, on_event).all()
     }
@@ -104,7 +104,7 @@ impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hub")
             .field("cache", &self.cache)
-            .field("endpoint", &self.endpoint)
+            .field("endpoint", &redacted(&self.endpoint))
             .field("token", &self.token.as_ref().map(|_| "…"))
             .field("offline", &self.offline)
             .field("requests", &self.requests)

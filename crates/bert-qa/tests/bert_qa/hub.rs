@@ -361,12 +361,7 @@ fn a_refusal_says_what_to_do() {
             &["no model owner/tiny"],
         ),
         (418, &[], None, &["418"]),
-        (
-            500,
-            &[],
-            None,
-            &["500", "2 times in a row", "try again later"],
-        ),
+        (500, &[], None, &["500", "2 times in a row"]),
         (302, &[], None, &["redirects to nowhere"]),
         (302, &[("Location", "/again")], None, &["in a circle"]),
         (
