@@ -13,23 +13,16 @@ mod command_line;
 mod configs;
 mod devices;
 mod distributed;
-mod distributed_more;
-mod distributed_refused;
-mod distributed_resume;
 mod evaluate;
 mod faults;
 mod fetch_dataset;
 mod fetch_model;
 mod gradients;
-#[cfg(feature = "mpi")]
-mod launched;
 mod memory;
 mod mistaken_folders;
 mod mistakes;
 #[cfg(feature = "mpi")]
 mod mpi;
-#[cfg(feature = "mpi")]
-mod mpi_faults;
 mod optimisation;
 mod optimizer;
 mod parity;
@@ -45,16 +38,5 @@ mod resume_refused;
 mod run;
 mod support;
 mod tensorboard;
-mod thread_group;
 mod tiny_model;
 mod windows;
-
-/// `cargo test --workspace` builds without MPI, so that it needs none.
-#[cfg(not(feature = "mpi"))]
-#[test]
-fn tests_of_mpi_are_not_in_this_build() {
-    eprintln!(
-        "SKIPPED: built without the feature `mpi`; `cargo test -p trainer --features mpi --test trainer mpi` has \
-         the tests with several processes"
-    );
-}

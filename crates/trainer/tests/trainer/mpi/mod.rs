@@ -1,39 +1,33 @@
-//! The command under `mpirun`.
+//! Runs of several processes under `mpirun`. All need Open MPI (Debian: `openmpi-bin`), as the feature `mpi` does.
+
+mod faults;
+mod runs;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use crate::support::{Sandbox, skip, wait_for};
+use crate::support::{Sandbox, wait_for};
 
-/// Whatever happens to a rank, all have ended after this.
-const SOON: Duration = Duration::from_secs(60);
+/// No launch takes longer, also on a busy machine: what is still there after this time hangs.
+const DEADLINE: Duration = Duration::from_secs(300);
 
-/// A run of several ranks that was started.
+/// A launcher and its ranks.
 pub(crate) struct Launched {
     child: Child,
-    told: PathBuf,
+    output: PathBuf,
 }
 
 /// How it ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
-    /// What all ranks and the launcher said.
+    /// The output of all ranks and of the launcher.
     pub(crate) text: String,
 }
 
-/// Whether there is an `mpirun`; says aloud that a test is skipped where there is none.
-pub(crate) fn has_mpirun() -> bool {
-    let is_there = process_group::has_mpirun();
-    if !is_there {
-        skip("no mpirun (Debian: openmpi-bin)");
-    }
-    is_there
-}
-
-/// The words of the command for each rank.
+/// The command line of a rank.
 pub(crate) fn trainer(arguments: &[&str]) -> Vec<String> {
     let program = env!("CARGO_BIN_EXE_trainer");
     std::iter::once(&program)
@@ -43,26 +37,26 @@ pub(crate) fn trainer(arguments: &[&str]) -> Vec<String> {
 }
 
 impl Launched {
-    /// Starts a launcher in the sandbox's folder.
+    /// Starts a launcher in the folder of the sandbox.
     pub(crate) fn start(sandbox: &Sandbox, mut launcher: Command) -> Self {
         let number = sandbox.files(".").len();
-        let told = sandbox.path(&format!("told-{number}.txt"));
-        let file = File::create(&told).unwrap();
+        let output = sandbox.path(&format!("output-{number}.txt"));
+        let file = File::create(&output).unwrap();
         launcher
             .stdout(file.try_clone().unwrap())
             .stderr(file)
-            .env("TRAINER_TOLD", &told)
+            .env("TRAINER_OUTPUT", &output)
             .current_dir(sandbox.path("."));
         Self {
             child: launcher.spawn().unwrap(),
-            told,
+            output,
         }
     }
 
-    /// The process of a rank on this machine, once it is there.
+    /// The process id of a rank on this machine; waits until the rank runs.
     pub(crate) fn rank(&self, rank: usize) -> u32 {
         let variables = [
-            format!("TRAINER_TOLD={}", self.told.display()),
+            format!("TRAINER_OUTPUT={}", self.output.display()),
             format!("OMPI_COMM_WORLD_RANK={rank}"),
         ];
         let find = || {
@@ -88,23 +82,23 @@ impl Launched {
         signal(self.child.id(), name);
     }
 
-    /// Waits for the end, which comes soon.
+    /// Waits until the launcher has ended.
     pub(crate) fn end(mut self) -> Ended {
         let started = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            if started.elapsed() > SOON {
+            if started.elapsed() > DEADLINE {
                 let _ = self.child.kill();
-                let text = std::fs::read_to_string(&self.told).unwrap();
-                panic!("the ranks have not ended after {SOON:?}:\n{text}");
+                let text = std::fs::read_to_string(&self.output).unwrap();
+                panic!("the ranks have not ended after {DEADLINE:?}:\n{text}");
             }
             std::thread::sleep(Duration::from_millis(10));
         };
         Ended {
             code: status.code(),
-            text: std::fs::read_to_string(&self.told).unwrap(),
+            text: std::fs::read_to_string(&self.output).unwrap(),
         }
     }
 }
@@ -116,22 +110,22 @@ pub(crate) fn signal(process: u32, name: &str) {
 }
 
 impl Ended {
-    /// The lines that begin with `error:`, of all ranks.
+    /// The lines of all ranks that begin with `error: `.
     pub(crate) fn errors(&self) -> Vec<&str> {
         let lines = self.text.lines();
         lines.filter(|line| line.starts_with("error: ")).collect()
     }
 
-    /// The user's mistake, told in one line with all parts, by one rank.
-    pub(crate) fn mistake(&self, parts: &[&str]) {
+    /// Checks that one rank prints one error with these parts and that the exit code is 2.
+    pub(crate) fn check_one_error(&self, parts: &[&str]) {
         assert_eq!(self.code, Some(2), "{self:?}");
         let errors = self.errors();
         assert_eq!(errors.len(), 1, "{self:?}");
-        self.has(parts);
+        self.check_output(parts);
     }
 
-    /// Everything is in what was told.
-    pub(crate) fn has(&self, parts: &[&str]) {
+    /// Checks that the output has these parts.
+    pub(crate) fn check_output(&self, parts: &[&str]) {
         for part in parts {
             assert!(self.text.contains(part), "no {part:?} in\n{}", self.text);
         }

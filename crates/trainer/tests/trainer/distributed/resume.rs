@@ -1,5 +1,4 @@
-//! Checkpoints are the same whatever number of ranks wrote them, and a run of many is as
-//! reproducible as a run of one.
+//! Checkpoints do not depend on the number of ranks, and runs of several ranks are reproducible.
 
 use std::sync::Mutex;
 
@@ -8,10 +7,10 @@ use trainer::{Error, Observer, Outcome, StopFlag, Trainer};
 use crate::distributed::{DDP, EXACT, FSDP, GRAD_OP, difference, run_ranks, sandbox, train};
 use crate::support::Sandbox;
 
-/// Three batches to a step, so that checkpoints lie within and at the end of epochs.
+/// Steps of two micro-batches, so that checkpoints lie within and at the end of epochs.
 const MORE: &[&str] = &["train.gradient_accumulation_steps=2", "eval.every_epochs=1"];
 
-/// Starts a run of two ranks and stops it at a step through the flag of one rank.
+/// Starts a run of two ranks and stops it at a step by the flag of one rank. Returns the last step.
 fn stopped(sandbox: &Sandbox, run: &str, settings: &[&[&str]], (rank, at): (usize, u32)) -> u32 {
     let flag = Mutex::new(None);
     let outcomes = run_ranks(2, |group| {
@@ -28,10 +27,10 @@ fn stopped(sandbox: &Sandbox, run: &str, settings: &[&[&str]], (rank, at): (usiz
     });
     let mut outcomes = outcomes.into_iter();
     let Some(Ok(Outcome::Stopped(stopped))) = outcomes.next() else {
-        panic!("it was asked to stop");
+        panic!("not stopped");
     };
     let Some(Ok(Outcome::Worker { stopped: true })) = outcomes.next() else {
-        panic!("it was asked to stop");
+        panic!("not stopped");
     };
     stopped.step
 }
@@ -57,9 +56,9 @@ fn copy(sandbox: &Sandbox, from: &str, to: &str) {
     }
 }
 
-/// Saved by two ranks, resumed by one, two and four, with any strategy.
+/// Saved by two ranks, resumed by one, two and four, also with another strategy.
 #[test]
-fn what_two_ranks_saved_any_number_resumes() {
+fn a_checkpoint_can_be_resumed_by_any_number_of_ranks() {
     let sandbox = sandbox();
     for (name, strategy, others) in [
         ("ddp", DDP, FSDP),
@@ -98,7 +97,7 @@ fn what_two_ranks_saved_any_number_resumes() {
             let f1 = |run: &str| sandbox.json(&format!("{run}/metrics.json"))["dev"]["f1"].clone();
             assert_eq!(f1(&whole), f1(&resumed), "{resumed}");
         }
-        // Negative control: the same, from the beginning, with another batch size.
+        // Negative control: a run with another batch size.
         let other = format!("{name}-other");
         train(
             &sandbox,
@@ -115,9 +114,9 @@ fn what_two_ranks_saved_any_number_resumes() {
     }
 }
 
-/// With dropout, and stopped by a signal that one rank alone got.
+/// Only one rank receives the request to stop.
 #[test]
-fn a_run_with_dropout_is_the_same_again_and_when_resumed() {
+fn a_run_with_dropout_is_reproducible_also_when_resumed() {
     let sandbox = sandbox();
     for (name, strategy) in [("ddp", DDP), ("fsdp", FSDP)] {
         let settings = [
@@ -131,7 +130,7 @@ fn a_run_with_dropout_is_the_same_again_and_when_resumed() {
         train(&sandbox, &first, 2, &settings);
         train(&sandbox, &again, 2, &settings);
         assert!(sandbox.weights(&first) == sandbox.weights(&again));
-        // The other rank sees the wish in this iteration or in the next.
+        // The other rank learns of it in this step or in the next.
         let step = stopped(&sandbox, &resumed, &settings, (1, 9));
         assert!((9..=10).contains(&step), "{step}");
         for outcome in resume(&sandbox, &resumed, 2, &settings) {
@@ -144,7 +143,7 @@ fn a_run_with_dropout_is_the_same_again_and_when_resumed() {
     }
 }
 
-/// Stops rank 0 in the evaluation after a step.
+/// Stops the run during the evaluation after step 3.
 struct StopInEvaluation {
     stop: StopFlag,
     step: u32,
@@ -164,7 +163,7 @@ impl Observer for StopInEvaluation {
 }
 
 #[test]
-fn stopped_in_an_evaluation_it_makes_that_evaluation_when_it_goes_on() {
+fn a_run_that_was_stopped_during_an_evaluation_repeats_it_when_resumed() {
     let sandbox = sandbox();
     let settings = [EXACT, MORE, DDP, &["train.per_device_train_batch_size=2"]];
     train(&sandbox, "whole", 2, &settings);

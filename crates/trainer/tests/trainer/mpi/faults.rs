@@ -1,40 +1,44 @@
-//! A process that is lost ends all of them soon, the last checkpoint is whole, and the run goes on from it.
+//! Lost ranks: all processes end, the last checkpoint is complete, and the run can be resumed from it.
 
 use std::process::Command;
 
 use process_group::mpirun;
 
+use super::runs::{LONG, arguments, check_resumed, launch, train_whole};
+use super::{Launched, signal, trainer};
 use crate::distributed::{DDP, FSDP, sandbox};
-use crate::launched::{Launched, has_mpirun, signal, trainer};
-use crate::mpi::{LONG, arguments, goes_on, launch, whole};
-use crate::support::{Sandbox, skip, wait_for, workspace};
+use crate::support::{Sandbox, wait_for, workspace};
 
-/// Something happens to rank 1 of two in the middle of a run; `lines` are then among what is told.
-fn lost(sandbox: &Sandbox, run: &str, strategy: &[&str], happens: &str, lines: &[&str]) {
+/// Sends a signal to rank 1 of two in the middle of a run. All processes must end with these lines, and the run must be
+/// resumable.
+fn check_lost_rank(
+    sandbox: &Sandbox,
+    run: &str,
+    strategy: &[&str],
+    signal_name: &str,
+    lines: &[&str],
+) {
     let folder = format!("--run-dir={run}");
     let launched = launch(sandbox, 2, &arguments(&folder, &[LONG, strategy]));
     let rank = launched.rank(1);
     wait_for("line", || sandbox.reports(run) >= 9);
-    signal(rank, happens);
+    signal(rank, signal_name);
     let ended = launched.end();
     assert!(ended.code.is_some_and(|code| code != 0), "{ended:?}");
-    ended.has(lines);
+    ended.check_output(lines);
     assert!(
         !sandbox.path(run).join("model").exists(),
-        "lost too late to say anything"
+        "the run had finished"
     );
-    goes_on(sandbox, run);
+    check_resumed(sandbox, run);
 }
 
 #[test]
-fn a_killed_rank_ends_all_and_the_run_goes_on() {
-    if !has_mpirun() {
-        return;
-    }
+fn a_killed_rank_ends_all_and_the_run_can_be_resumed() {
     for strategy in [DDP, FSDP] {
         let sandbox = sandbox();
-        whole(&sandbox, strategy);
-        lost(
+        train_whole(&sandbox, strategy);
+        check_lost_rank(
             &sandbox,
             "killed",
             strategy,
@@ -45,13 +49,10 @@ fn a_killed_rank_ends_all_and_the_run_goes_on() {
 }
 
 #[test]
-fn a_stopped_rank_is_named_and_the_run_goes_on() {
-    if !has_mpirun() {
-        return;
-    }
+fn a_stopped_rank_is_named_and_the_run_can_be_resumed() {
     let sandbox = sandbox();
-    whole(&sandbox, DDP);
-    lost(
+    train_whole(&sandbox, DDP);
+    check_lost_rank(
         &sandbox,
         "stopped",
         DDP,
@@ -60,12 +61,9 @@ fn a_stopped_rank_is_named_and_the_run_goes_on() {
     );
 }
 
-/// One rank may have less memory than a large batch needs, and more than a small one does.
+/// The rank has more memory than a small batch needs and less than a large one does.
 #[test]
-fn a_rank_without_memory_ends_all_and_the_run_goes_on() {
-    if !has_mpirun() {
-        return;
-    }
+fn a_rank_without_memory_ends_all_and_the_run_can_be_resumed() {
     let model = crate::tiny_model::TinyModel {
         hidden_size: 256,
         num_hidden_layers: 4,
@@ -113,11 +111,11 @@ fn a_rank_without_memory_ends_all_and_the_run_goes_on() {
         .args(&words);
     let ended = Launched::start(&sandbox, command).end();
     assert!(ended.code.is_some_and(|code| code != 0), "{ended:?}");
-    ended.has(&["memory allocation of", "rank 1", "signal 6 (Aborted)"]);
-    goes_on(&sandbox, "run");
+    ended.check_output(&["memory allocation of", "rank 1", "signal 6 (Aborted)"]);
+    check_resumed(&sandbox, "run");
 }
 
-/// The nodes that `tools/cluster/two-nodes.sh` makes, until they are dropped.
+/// The nodes that `tools/cluster/two-nodes.sh` makes; dropping removes them.
 struct Nodes;
 
 impl Nodes {
@@ -130,17 +128,13 @@ impl Nodes {
         command
     }
 
-    /// None where the system does not let them be made.
-    fn up() -> Option<Self> {
+    fn up() -> Self {
         let made = Self::script(&["up"]).output().unwrap();
-        // Also removes what a failure has left half made.
+        // Dropped on failure, it removes what is half made.
         let nodes = Self;
-        if made.status.success() {
-            return Some(nodes);
-        }
-        let why = String::from_utf8_lossy(&made.stderr).into_owned();
-        skip(&format!("no network namespaces: {}", why.trim()));
-        None
+        let message = String::from_utf8_lossy(&made.stderr);
+        assert!(made.status.success(), "no network namespaces: {message}");
+        nodes
     }
 }
 
@@ -150,7 +144,7 @@ impl Drop for Nodes {
     }
 }
 
-/// As `docs/distributed.md` says: mpirun then sees the loss.
+/// With these options mpirun notices a lost node itself; see `docs/distributed.md`.
 const KEEPALIVE: &[&str] = &[
     "--mca",
     "oob_tcp_keepalive_time",
@@ -164,13 +158,9 @@ const KEEPALIVE: &[&str] = &[
 ];
 
 #[test]
-fn a_node_that_is_cut_off_ends_all_and_the_run_goes_on() {
-    if !has_mpirun() {
-        return;
-    }
-    let Some(_nodes) = Nodes::up() else {
-        return;
-    };
+#[ignore = "needs root and network namespaces: two nodes on one machine"]
+fn a_node_that_is_cut_off_ends_all_and_the_run_can_be_resumed() {
+    let _nodes = Nodes::up();
     let sandbox = sandbox();
     let one = [
         "train.per_device_train_batch_size=1",
@@ -186,15 +176,12 @@ fn a_node_that_is_cut_off_ends_all_and_the_run_goes_on() {
     assert!(Nodes::script(&["cut"]).status().unwrap().success());
     let ended = launched.end();
     assert!(ended.code.is_some_and(|code| code != 0), "{ended:?}");
-    ended.has(&["10.77.0.2"]);
-    assert!(
-        !sandbox.path("run/model").exists(),
-        "cut off too late to say anything"
-    );
+    ended.check_output(&["10.77.0.2"]);
+    assert!(!sandbox.path("run/model").exists(), "the run had finished");
     let ended = launch(&sandbox, 4, &["--resume=run"]).end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(
         sandbox.weights("run") == sandbox.weights("whole"),
-        "the weights differ"
+        "other weights"
     );
 }

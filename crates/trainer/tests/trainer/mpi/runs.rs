@@ -1,12 +1,12 @@
-//! Several processes under `mpirun`: what they do, and what they do not go on with.
+//! Runs that succeed, and runs that are refused.
 
 use process_group::mpirun;
 
+use super::{Ended, Launched, trainer};
 use crate::distributed::{DDP, EXACT, FSDP, sandbox, train};
-use crate::launched::{Ended, Launched, has_mpirun, trainer};
 use crate::support::{Sandbox, wait_for};
 
-/// A run that is long enough to be hit, with a checkpoint after every second step, and dropout.
+/// A run with dropout that is long enough to be interrupted, with a checkpoint after every second step.
 pub(crate) const LONG: &[&str] = &[
     "train.num_train_epochs=8",
     "train.per_device_train_batch_size=2",
@@ -29,27 +29,24 @@ pub(crate) fn arguments<'a>(run: &'a str, settings: &[&[&'a str]]) -> Vec<&'a st
     [&["--config=config.toml", run], &settings.concat()[..]].concat()
 }
 
-/// A run of two ranks that is whole, to compare with.
-pub(crate) fn whole(sandbox: &Sandbox, strategy: &[&str]) {
+/// An uninterrupted run of two ranks, to the folder `whole`.
+pub(crate) fn train_whole(sandbox: &Sandbox, strategy: &[&str]) {
     let ended = launch(sandbox, 2, &arguments("--run-dir=whole", &[LONG, strategy])).end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
-/// The run goes on from its last checkpoint, to where the whole one came.
-pub(crate) fn goes_on(sandbox: &Sandbox, run: &str) {
+/// Resumes a run from its last checkpoint; it must end with the weights of the uninterrupted one.
+pub(crate) fn check_resumed(sandbox: &Sandbox, run: &str) {
     let ended = launch(sandbox, 2, &["--resume", run]).end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(
         sandbox.weights(run) == sandbox.weights("whole"),
-        "the weights differ"
+        "other weights"
     );
 }
 
 #[test]
-fn processes_do_what_threads_do() {
-    if !has_mpirun() {
-        return;
-    }
+fn processes_train_the_same_bits_as_threads() {
     let sandbox = sandbox();
     for strategy in [DDP, FSDP] {
         let (threads, run) = (
@@ -66,7 +63,7 @@ fn processes_do_what_threads_do() {
         let ended = launch(&sandbox, 2, &arguments(&folder, &settings)).end();
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert!(sandbox.weights(&threads) == sandbox.weights(&run));
-        // One process alone speaks.
+        // Rank 0 alone prints.
         assert_eq!(ended.text.matches("Try next:").count(), 1, "{ended:?}");
         assert_eq!(ended.text.matches("results go to").count(), 1, "{ended:?}");
         let metrics = sandbox.json(&format!("{run}/metrics.json"));
@@ -77,24 +74,21 @@ fn processes_do_what_threads_do() {
     }
 }
 
-/// As a scheduler does before it takes the machine.
+/// Schedulers send such a signal before they end a job.
 #[test]
-fn a_signal_to_the_launcher_is_a_checkpoint() {
-    if !has_mpirun() {
-        return;
-    }
+fn a_signal_to_the_launcher_makes_the_run_save_and_stop() {
     let sandbox = sandbox();
-    whole(&sandbox, DDP);
+    train_whole(&sandbox, DDP);
     let launched = launch(&sandbox, 2, &arguments("--run-dir=run", &[LONG, DDP]));
     wait_for("line", || sandbox.reports("run") >= 7);
     launched.signal("USR1");
     let ended = launched.end();
     assert_eq!(ended.code, Some(75), "{ended:?}");
-    ended.has(&["to go on: trainer --resume run"]);
-    goes_on(&sandbox, "run");
+    ended.check_output(&["to go on: trainer --resume run"]);
+    check_resumed(&sandbox, "run");
 }
 
-/// Two ranks in folders of their own, with relative paths to the data.
+/// Two ranks in different folders, with relative paths to the data.
 fn in_two_folders(sandbox: &Sandbox) -> Ended {
     let files = [
         "--config=../config.toml",
@@ -113,31 +107,25 @@ fn in_two_folders(sandbox: &Sandbox) -> Ended {
 }
 
 #[test]
-fn other_data_and_none_are_told() {
-    if !has_mpirun() {
-        return;
-    }
+fn different_or_missing_data_of_a_rank_is_an_error() {
     let sandbox = sandbox();
     for folder in ["first", "second"] {
         std::fs::create_dir(sandbox.path(folder)).unwrap();
     }
     let train = sandbox.text("train.json");
     sandbox.write("first/train.json", &train);
-    in_two_folders(&sandbox).mistake(&["error: rank 1 (", "train.json", "No such file"]);
+    in_two_folders(&sandbox).check_one_error(&["error: rank 1 (", "train.json", "No such file"]);
     sandbox.write("second/train.json", &train.replacen("What", "Which", 1));
     let line = "the training data of rank 1 is not that of rank 0";
-    in_two_folders(&sandbox).mistake(&["error: rank 0 (", line]);
+    in_two_folders(&sandbox).check_one_error(&["error: rank 0 (", line]);
 }
 
 #[test]
-fn another_number_of_ranks_needs_another_batch_size() {
-    if !has_mpirun() {
-        return;
-    }
+fn resuming_with_more_ranks_needs_a_smaller_batch_per_rank() {
     let sandbox = sandbox();
-    whole(&sandbox, DDP);
+    train_whole(&sandbox, DDP);
     let ended = launch(&sandbox, 4, &["--resume=whole"]).end();
-    ended.mistake(&[
+    ended.check_one_error(&[
         "with 4 processes give train.per_device_train_batch_size=1 --allow-config-changes",
     ]);
     let ended = launch(
@@ -154,10 +142,7 @@ fn another_number_of_ranks_needs_another_batch_size() {
 }
 
 #[test]
-fn one_configuration_that_is_wrong_is_told_once() {
-    if !has_mpirun() {
-        return;
-    }
+fn an_error_of_all_ranks_is_printed_once() {
     let sandbox = sandbox();
     let ended = launch(
         &sandbox,
@@ -165,10 +150,10 @@ fn one_configuration_that_is_wrong_is_told_once() {
         &arguments("--run-dir=run", &[DDP, &["train.batch_sise=1"]]),
     )
     .end();
-    ended.mistake(&["rank 0 (", "train.batch_sise", "batch_size"]);
+    ended.check_one_error(&["rank 0 (", "train.batch_sise", "batch_size"]);
     let ended = launch(&sandbox, 2, &["--config=nowhere.toml", DDP[0]]).end();
-    ended.mistake(&["rank 0 (", "nowhere.toml"]);
+    ended.check_one_error(&["rank 0 (", "nowhere.toml"]);
     let ended = launch(&sandbox, 2, &arguments("--run-dir=run", &[LONG])).end();
-    ended.mistake(&["distributed.strategy is none"]);
+    ended.check_one_error(&["distributed.strategy is none"]);
     assert!(!sandbox.path("run").exists());
 }

@@ -1,34 +1,35 @@
-//! Ranks that cannot work together end together, and one of them says why.
+//! Ranks that cannot work together: all end with the same exit code, and one prints the error.
 
 use std::sync::Arc;
 
 use process_group::ProcessGroup;
 use trainer::{Error, Outcome, Trainer};
 
+use crate::distributed::thread_group::ThreadGroup;
 use crate::distributed::{DDP, EXACT, FSDP, run_all, run_ranks, sandbox, train};
 use crate::support::Sandbox;
-use crate::thread_group::ThreadGroup;
 
-/// Runs ranks with settings of their own, which cannot go well.
+/// The errors of two ranks with different settings, which both must fail.
 fn refused(sandbox: &Sandbox, settings: [&[&str]; 2], resume: bool) -> Vec<Error> {
     let run = |group: Arc<dyn ProcessGroup>| -> Result<Outcome, Error> {
         let trainer = Trainer::new(sandbox.config(&[EXACT, settings[group.rank()]].concat()))?;
-        let trainer = match resume {
-            true => trainer
-                .resume(sandbox.path("run"))
-                .allow_config_changes(true),
-            false => trainer.run_dir(sandbox.path("run")),
+        let run = sandbox.path("run");
+        let trainer = if resume {
+            trainer.resume(run).allow_config_changes(true)
+        } else {
+            trainer.run_dir(run)
         };
         trainer.group(group).fit()
     };
     let outcomes = run_ranks(2, run);
-    // The folder that was made for the run is gone again.
+    // The folder that was made for the run is removed.
     assert!(resume || !sandbox.path("run").exists());
     outcomes.into_iter().map(Result::unwrap_err).collect()
 }
 
-/// One rank has a line, in which the parts are, and the other has none. Both end with the same status.
-fn one_line(errors: &[Error], rank: usize, parts: &[&str]) {
+/// Checks that `rank` has an error of one line with these parts, and that the other rank has none to print and the same
+/// exit code.
+fn check_one_error(errors: &[Error], rank: usize, parts: &[&str]) {
     let other = &errors[1 - rank];
     assert!(matches!(other, Error::PeerFailed { .. }), "{errors:?}");
     assert_eq!(other.exit_code(), errors[rank].exit_code());
@@ -42,11 +43,11 @@ fn one_line(errors: &[Error], rank: usize, parts: &[&str]) {
 }
 
 #[test]
-fn what_differs_between_ranks_is_named() {
+fn a_difference_between_configurations_is_named() {
     let sandbox = sandbox();
     let seed = [DDP, &["train.seed=1"]].concat();
     let errors = refused(&sandbox, [DDP, &seed], false);
-    one_line(
+    check_one_error(
         &errors,
         0,
         &["the configuration of rank 1 is not that of rank 0"],
@@ -55,16 +56,16 @@ fn what_differs_between_ranks_is_named() {
 }
 
 #[test]
-fn a_rank_that_cannot_begin_says_so() {
+fn a_rank_that_cannot_start_reports_its_error() {
     let sandbox = sandbox();
     for strategy in [DDP, FSDP] {
         let device = [strategy, &["run.device=cuda:77"]].concat();
         let errors = refused(&sandbox, [strategy, &device], false);
-        one_line(&errors, 1, &["device cuda:77"]);
+        check_one_error(&errors, 1, &["device cuda:77"]);
     }
-    // What both have to say, one says.
+    // Rank 0 alone reports an error that both have.
     let missing = [DDP, &["train.files=nowhere.json"]].concat();
-    one_line(
+    check_one_error(
         &refused(&sandbox, [&missing, &missing], false),
         0,
         &["nowhere.json"],
@@ -72,16 +73,16 @@ fn a_rank_that_cannot_begin_says_so() {
 }
 
 #[test]
-fn what_several_processes_cannot_do_is_told() {
+fn unsupported_configurations_are_errors() {
     let sandbox = sandbox();
     let errors = refused(&sandbox, [&[], &[]], false);
-    one_line(
+    check_one_error(
         &errors,
         0,
         &["distributed.strategy is none", "2 processes", "ddp"],
     );
     let bf16 = [DDP, &["distributed.bf16_compress=true"]].concat();
-    one_line(
+    check_one_error(
         &refused(&sandbox, [&bf16, &bf16], false),
         0,
         &["bf16_compress", "NCCL"],
@@ -89,7 +90,7 @@ fn what_several_processes_cannot_do_is_told() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_ends_all_ranks() {
+fn a_nan_loss_ends_all_ranks() {
     let sandbox = sandbox();
     let wild = [DDP, &["train.learning_rate=1e30", "train.max_grad_norm=0"]].concat();
     let run = |group| {
@@ -118,9 +119,9 @@ fn a_loss_that_is_no_number_ends_all_ranks() {
     );
 }
 
-/// A batch of four windows was divided between two; another number of ranks must have the same.
+/// The run's batches have four features in all: other numbers of ranks must keep that.
 #[test]
-fn batches_of_another_size_are_not_gone_on_with() {
+fn resuming_with_another_global_batch_size_is_an_error() {
     let sandbox = sandbox();
     let stop_at = [
         "train.per_device_train_batch_size=2",
@@ -129,11 +130,11 @@ fn batches_of_another_size_are_not_gone_on_with() {
     train(&sandbox, "run", 2, &[EXACT, DDP, &stop_at]);
     let settings = [DDP, &["train.per_device_train_batch_size=4"]].concat();
     let errors = refused(&sandbox, [&settings, &settings], true);
-    let told = [
+    let parts = [
         "the run's batches had 4 features in all",
         "with 2 processes give train.per_device_train_batch_size=2 --allow-config-changes",
     ];
-    one_line(&errors, 0, &told);
+    check_one_error(&errors, 0, &parts);
     let trainer =
         Trainer::new(sandbox.config(&[EXACT, &["train.per_device_train_batch_size=8"]].concat()))
             .unwrap();
@@ -157,10 +158,9 @@ fn batches_of_another_size_are_not_gone_on_with() {
     assert!(error.contains("3 processes cannot share evenly"), "{error}");
 }
 
-/// One rank gets wrong sums: the ranks part, which is noticed where it is looked for. The first step, at the
-/// beginning of the warm-up, changes nothing.
+/// One rank gets wrong sums, so its parameters differ from the second step on: the learning rate of the first is 0.
 #[test]
-fn ranks_that_part_are_noticed() {
+fn verify_params_every_steps_finds_ranks_that_differ() {
     let sandbox = sandbox();
     for (every, step) in [(1, 2), (3, 3)] {
         let check = format!("distributed.verify_params_every_steps={every}");
@@ -172,7 +172,7 @@ fn ranks_that_part_are_noticed() {
         };
         let outcomes = run_all(ThreadGroup::with_fault(2, Some(1)), run);
         let errors: Vec<_> = outcomes.into_iter().map(Result::unwrap_err).collect();
-        let told = format!("the model after step {step} of rank 1 is not that of rank 0");
-        one_line(&errors, 0, &[&told]);
+        let line = format!("the model after step {step} of rank 1 is not that of rank 0");
+        check_one_error(&errors, 0, &[&line]);
     }
 }

@@ -1,4 +1,4 @@
-//! Ranks that are threads of this process: the same traits as MPI's, sums in the order of ranks.
+//! A process group whose ranks are threads of this process. Sums are in the order of ranks.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex};
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use process_group::{Collective, Collectives, Error, Pending, ProcessGroup, ShardRange};
 
-/// One rank's view of the group. Dropped, the rank has finished.
+/// One rank of the group. Dropping it means that the rank has finished.
 pub(crate) struct ThreadGroup {
     rank: usize,
     world_size: usize,
-    /// Whether what it gets from an all-reduce is wrong.
+    /// Whether its all-reduces give a wrong sum.
     is_faulty: bool,
-    /// Collectives begun by this rank.
-    begun: Mutex<usize>,
+    /// Collectives that this rank has started.
+    started: Mutex<usize>,
     meeting: Arc<Meeting>,
 }
 
@@ -25,15 +25,15 @@ struct Meeting {
 
 #[derive(Default)]
 struct State {
-    /// What each rank has brought to a collective, by its number.
-    brought: HashMap<usize, HashMap<usize, (Kind, Vec<u8>)>>,
-    /// Ranks that have taken the result.
+    /// The inputs of each rank, by number of the collective and by rank.
+    inputs: HashMap<usize, HashMap<usize, (Operation, Vec<u8>)>>,
+    /// How many ranks have taken the result, by number of the collective.
     taken: HashMap<usize, usize>,
     left: Vec<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
+enum Operation {
     Numbers(Collective, usize),
     Bytes,
 }
@@ -44,7 +44,7 @@ impl ThreadGroup {
         Self::with_fault(world_size, None)
     }
 
-    /// All ranks of a group, of which one gets other sums than the others do.
+    /// All ranks of a group, of which one may get wrong sums.
     pub(crate) fn with_fault(
         world_size: usize,
         faulty: Option<usize>,
@@ -55,39 +55,39 @@ impl ThreadGroup {
                 rank,
                 world_size,
                 is_faulty: faulty == Some(rank),
-                begun: Mutex::new(0),
+                started: Mutex::new(0),
                 meeting: Arc::clone(&meeting),
             })
         };
         (0..world_size).map(rank).collect()
     }
 
-    /// Brings something to the next collective; gives its number.
-    fn bring(&self, kind: Kind, bytes: Vec<u8>) -> usize {
-        let mut begun = self.begun.lock().unwrap();
-        *begun += 1;
+    /// Adds this rank's input to its next collective. Returns the number of the collective.
+    fn contribute(&self, kind: Operation, bytes: Vec<u8>) -> usize {
+        let mut started = self.started.lock().unwrap();
+        *started += 1;
         let mut state = self.meeting.state.lock().unwrap();
-        let all = state.brought.entry(*begun).or_default();
+        let all = state.inputs.entry(*started).or_default();
         all.insert(self.rank, (kind, bytes));
         self.meeting.changed.notify_all();
-        *begun
+        *started
     }
 }
 
 impl Meeting {
-    /// Waits until all have brought something, and gives it in the order of ranks.
+    /// Waits for the inputs of all ranks, and returns them in the order of ranks.
     fn all(
         &self,
-        (number, kind): (usize, Kind),
+        (number, kind): (usize, Operation),
         (rank, world_size): (usize, usize),
     ) -> Result<Vec<Vec<u8>>, Error> {
         let operation = format!("collective {number}, {kind:?}");
         let mut state = self.state.lock().unwrap();
-        while state.brought[&number].len() < world_size {
+        while state.inputs[&number].len() < world_size {
             if let Some(left) = state
                 .left
                 .iter()
-                .find(|left| !state.brought[&number].contains_key(left))
+                .find(|left| !state.inputs[&number].contains_key(left))
             {
                 let (rank, here) = (*left, rank);
                 let host = "thread".into();
@@ -108,9 +108,8 @@ impl Meeting {
                 "rank {rank} waits at {operation} for a minute"
             );
         }
-        let brought = &state.brought[&number];
-        if let Some((other, (theirs, _))) = brought.iter().find(|(_, (theirs, _))| *theirs != kind)
-        {
+        let inputs = &state.inputs[&number];
+        if let Some((other, (theirs, _))) = inputs.iter().find(|(_, (theirs, _))| *theirs != kind) {
             return Err(Error::Mismatch {
                 here: rank,
                 operation,
@@ -120,12 +119,12 @@ impl Meeting {
             });
         }
         let all = (0..world_size)
-            .map(|rank| brought[&rank].1.clone())
+            .map(|rank| inputs[&rank].1.clone())
             .collect();
         let taken = state.taken.entry(number).or_default();
         *taken += 1;
         if *taken == world_size {
-            state.brought.remove(&number);
+            state.inputs.remove(&number);
             state.taken.remove(&number);
         }
         Ok(all)
@@ -152,7 +151,7 @@ fn numbers(bytes: &[u8]) -> Vec<f32> {
 fn combine(collective: Collective, all: &[Vec<u8>], rank: usize) -> Vec<f32> {
     let world_size = all.len();
     let all: Vec<Vec<f32>> = all.iter().map(|bytes| numbers(bytes)).collect();
-    let part = |rank| ShardRange::of(all[0].len(), rank, world_size).range;
+    let shard = |rank| ShardRange::of(all[0].len(), rank, world_size).range;
     let sum = |range: std::ops::Range<usize>| -> Vec<f32> {
         range
             .map(|index| all.iter().map(|buffer| buffer[index]).sum())
@@ -162,20 +161,20 @@ fn combine(collective: Collective, all: &[Vec<u8>], rank: usize) -> Vec<f32> {
         Collective::AllReduce => sum(0..all[0].len()),
         Collective::Broadcast { root } => all[root].clone(),
         Collective::AllGather => (0..world_size)
-            .flat_map(|rank| all[rank][part(rank)].to_vec())
+            .flat_map(|rank| all[rank][shard(rank)].to_vec())
             .collect(),
-        Collective::ReduceScatter => sum(part(rank)),
+        Collective::ReduceScatter => sum(shard(rank)),
     }
 }
 
 impl Collectives<Vec<f32>> for ThreadGroup {
     fn start(&self, collective: Collective, buffer: Vec<f32>) -> Pending<Vec<f32>> {
-        let kind = Kind::Numbers(collective, buffer.len());
+        let kind = Operation::Numbers(collective, buffer.len());
         let bytes = buffer
             .iter()
             .flat_map(|number| number.to_le_bytes())
             .collect();
-        let number = self.bring(kind, bytes);
+        let number = self.contribute(kind, bytes);
         let (rank, world_size) = (self.rank, self.world_size);
         let is_wrong = self.is_faulty && collective == Collective::AllReduce;
         let meeting = Arc::clone(&self.meeting);
@@ -208,9 +207,9 @@ impl ProcessGroup for ThreadGroup {
     }
 
     fn all_gather_bytes(&self, mine: Vec<u8>) -> Result<Vec<Vec<u8>>, Error> {
-        let number = self.bring(Kind::Bytes, mine);
+        let number = self.contribute(Operation::Bytes, mine);
         self.meeting
-            .all((number, Kind::Bytes), (self.rank, self.world_size))
+            .all((number, Operation::Bytes), (self.rank, self.world_size))
     }
 
     fn health(&self) -> Result<(), Error> {
