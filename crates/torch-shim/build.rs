@@ -1,4 +1,4 @@
-//! Compiles the C++ file against libtorch's headers, and links what it needs besides what torch-sys links.
+//! Compiles the C++ file against libtorch's headers, and links the libraries that torch-sys does not link.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -12,9 +12,11 @@ fn libtorch() {
 
     println!("cargo:rerun-if-changed=src/shim.cpp");
     let libraries = PathBuf::from(
-        std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where libtorch is"),
+        std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys passes on the folder of libtorch"),
     );
-    let root = libraries.parent().expect("libtorch/lib is in a folder");
+    let root = libraries
+        .parent()
+        .expect("libtorch/lib has a parent folder");
     let include = root.join("include");
     let mut build = cc::Build::new();
     build
@@ -30,7 +32,7 @@ fn libtorch() {
         println!("cargo:rustc-link-lib=c10_cuda");
     }
     build.compile("torch-shim");
-    // The OpenMP that libtorch brings, so that there is one in the process.
+    // libtorch's OpenMP, so that the process has only one.
     println!("cargo:rustc-link-search=native={}", libraries.display());
     println!("cargo:rustc-link-lib=dylib:+verbatim=libgomp.so.1");
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", libraries.display());
