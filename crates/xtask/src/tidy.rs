@@ -31,12 +31,12 @@ const WORDS: [(&str, &str); 2] = [
     (
         "NdArray LibTorch Device::ndarray Device::libtorch Device::libtorch_cuda burn_ndarray burn_tch tch torch_shim torch_sys",
         "crates/trainer/src/device.rs crates/trainer/src/distributed/nccl crates/process-group/src/nccl/tensor.rs \
-         crates/fused-ops/src/extension.rs crates/fused-ops/src/extension/ crates/fused-ops/src/ndarray.rs \
-         crates/fused-ops/src/libtorch.rs crates/fused-ops/src/libtorch/ crates/torch-shim/ /tests/ /benches/",
+         crates/fused-ops/src/backend/ /libtorch.rs crates/torch-shim/ /tests/ /tests.rs /benches/",
     ),
     (
         "unsafe",
-        "crates/fused-ops/src/kernels/ crates/fused-ops/src/libtorch.rs crates/fused-ops/src/libtorch/ \
+        "crates/fused-ops/src/kernels/ crates/fused-ops/src/attention/kernel.rs \
+         crates/fused-ops/src/backend/libtorch.rs crates/fused-ops/src/linear/libtorch.rs \
          crates/torch-shim/src/ crates/trainer/src/machine.rs \
          crates/process-group/src/mpi/ffi.rs crates/process-group/src/nccl/ffi.rs \
          crates/process-group/src/nccl/buffer.rs crates/process-group/src/nccl/tensor.rs \
@@ -163,10 +163,10 @@ mod tests {
             ("crates/a/src/lib.rs", "unsafe { f() }", 1),
             ("crates/a/src/lib.rs", "deny(unsafe_code) // unsafe", 0),
             ("crates/trainer/src/machine.rs", "unsafe { f() }", 0),
-            ("crates/fused-ops/src/host.rs", "unsafe { f() }", 1),
-            ("crates/fused-ops/src/host.rs", "tch::Tensor::new()", 1),
+            ("crates/fused-ops/src/backend.rs", "unsafe { f() }", 1),
+            ("crates/fused-ops/src/backend.rs", "tch::Tensor::new()", 1),
             (
-                "crates/fused-ops/src/libtorch/a.rs",
+                "crates/fused-ops/src/a/libtorch.rs",
                 "tch::Tensor::new()",
                 0,
             ),

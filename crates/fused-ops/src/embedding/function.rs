@@ -1,26 +1,9 @@
 #[cfg(feature = "tch")]
 use burn::backend::libtorch::TchTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::tensor::{Int, Tensor};
 
-use super::kernel;
+use super::kernel::{self, Embedding};
 use crate::backend::{Function, HostMemory, fill};
-
-/// Embedding arguments other than the table.
-#[derive(Clone, Debug)]
-pub(super) struct Embedding {
-    /// `[tokens]`
-    pub(super) ids: Tensor<1, Int>,
-    /// The number of rows of the table.
-    pub(super) rows: usize,
-}
-
-impl Embedding {
-    fn ids(&self) -> Vec<usize> {
-        let ids = self.ids.to_data();
-        ids.iter::<i64>().map(|id| id as usize).collect()
-    }
-}
 
 /// Of the table. Saves nothing.
 impl Function<1> for Embedding {
@@ -51,19 +34,13 @@ impl Function<1> for Embedding {
     fn forward_libtorch(
         &self,
         [table]: [&TchTensor; 1],
-        save: bool,
+        _save: bool,
     ) -> (TchTensor, Vec<TchTensor>) {
-        if super::libtorch::has_kernel(table) {
-            return self.forward::<burn::backend::LibTorch>([table], save);
-        }
-        (super::libtorch::forward(table, &self.ids), Vec::new())
+        (super::libtorch::forward(self, table), Vec::new())
     }
 
     #[cfg(feature = "tch")]
-    fn backward_libtorch(&self, saved: &[TchTensor], grad: TchTensor) -> [TchTensor; 1] {
-        if super::libtorch::has_kernel(&grad) {
-            return self.backward::<burn::backend::LibTorch>(saved, grad);
-        }
-        [super::libtorch::backward(&self.ids, &grad, self.rows)]
+    fn backward_libtorch(&self, _saved: &[TchTensor], grad: TchTensor) -> [TchTensor; 1] {
+        [super::libtorch::backward(self, grad)]
     }
 }

@@ -1,5 +1,24 @@
+use burn::tensor::{Int, Tensor};
+
 use crate::kernels::parallel::{ROWS_PER_TASK, for_each_chunk};
 use crate::kernels::reduce::add_rows;
+
+/// Embedding arguments other than the table.
+#[derive(Clone, Debug)]
+pub(super) struct Embedding {
+    /// `[tokens]`
+    pub(super) ids: Tensor<1, Int>,
+    /// The number of rows of the table.
+    pub(super) rows: usize,
+}
+
+impl Embedding {
+    /// The ids in host memory.
+    pub(super) fn ids(&self) -> Vec<usize> {
+        let ids = self.ids.to_data();
+        ids.iter::<i64>().map(|id| id as usize).collect()
+    }
+}
 
 /// Rows of the table that one task takes.
 const TABLE_ROWS: usize = 1024;

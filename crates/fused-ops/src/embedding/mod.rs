@@ -17,7 +17,7 @@ pub fn embedding(table: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
     #[cfg(kernels)]
     if crate::backend::is_supported(&table) {
         let [rows, _] = table.dims();
-        return crate::backend::apply1(table, function::Embedding { ids, rows });
+        return crate::backend::apply1(table, kernel::Embedding { ids, rows });
     }
     reference(table, ids)
 }

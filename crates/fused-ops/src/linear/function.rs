@@ -3,15 +3,9 @@ use burn::backend::libtorch::TchTensor;
 use burn::backend::tensor::FloatTensor;
 
 use super::activation::Activation;
-use super::kernel;
+use super::kernel::{self, Linear};
 use crate::backend::{Function, HostMemory, fill};
 use crate::kernels::reduce::column_sums;
-
-/// Linear layer arguments other than tensors.
-#[derive(Clone, Debug)]
-pub(super) struct Linear {
-    pub(super) activation: Activation,
-}
 
 /// Of input, weight and bias. Saves input, weight and, with an activation, what comes before it.
 impl Function<3> for Linear {

@@ -7,6 +7,12 @@ use crate::kernels::parallel::{CHUNK, ROWS_PER_TASK, for_each_chunk};
 use crate::kernels::reduce::add_to;
 use crate::kernels::simd::vectorized;
 
+/// Linear layer arguments other than tensors.
+#[derive(Clone, Debug)]
+pub(super) struct Linear {
+    pub(super) activation: Activation,
+}
+
 /// Fills `output`, `[rows, out]`, with `activation(input [rows, in] · weight [in, out] + bias)`, and `pre_activation`, if
 /// given, with what GELU is applied to.
 pub(super) fn forward(

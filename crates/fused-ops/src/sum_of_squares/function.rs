@@ -3,11 +3,8 @@ use burn::backend::TensorMetadata;
 use burn::backend::libtorch::TchTensor;
 use burn::backend::tensor::FloatTensor;
 
-use super::kernel;
+use super::kernel::{self, SumOfSquares};
 use crate::backend::{Function, HostMemory, fill};
-
-#[derive(Clone, Debug)]
-pub(super) struct SumOfSquares;
 
 /// Of any tensor. Saves it.
 impl Function<1> for SumOfSquares {
@@ -38,19 +35,13 @@ impl Function<1> for SumOfSquares {
     fn forward_libtorch(
         &self,
         [tensor]: [&TchTensor; 1],
-        save: bool,
+        _save: bool,
     ) -> (TchTensor, Vec<TchTensor>) {
-        if crate::backend::libtorch::on_cpu(tensor) {
-            return self.forward::<burn::backend::LibTorch>([tensor], save);
-        }
-        let sum = tensor.tensor.square().sum(tch::Kind::Float).reshape([1]);
-        (TchTensor::new(sum), vec![tensor.clone()])
+        (super::libtorch::forward(self, tensor), vec![tensor.clone()])
     }
 
     #[cfg(feature = "tch")]
     fn backward_libtorch(&self, saved: &[TchTensor], grad: TchTensor) -> [TchTensor; 1] {
-        let tensor = &saved[0].tensor;
-        let grad = grad.tensor.to_kind(tensor.kind());
-        [TchTensor::new(tensor * grad * 2.0)]
+        [super::libtorch::backward(&saved[0], &grad)]
     }
 }

@@ -4,6 +4,10 @@ use crate::kernels::parallel::{CHUNK, for_each_chunk};
 use crate::kernels::reduce::dot;
 use crate::kernels::simd::vectorized;
 
+/// The operation, which has no arguments other than its tensor.
+#[derive(Clone, Debug)]
+pub(super) struct SumOfSquares;
+
 /// The sum of squares, in an order that does not depend on the number of threads.
 pub(super) fn sum_of_squares(values: &[f32]) -> f32 {
     let arch = Arch::new();

@@ -4,6 +4,8 @@
 mod function;
 #[cfg(kernels)]
 mod kernel;
+#[cfg(feature = "tch")]
+mod libtorch;
 
 use burn::tensor::Tensor;
 
@@ -11,7 +13,7 @@ use burn::tensor::Tensor;
 pub fn sum_of_squares<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
     #[cfg(kernels)]
     if crate::backend::is_supported(&tensor) {
-        return crate::backend::apply1(tensor, function::SumOfSquares);
+        return crate::backend::apply1(tensor, kernel::SumOfSquares);
     }
     reference(tensor)
 }
