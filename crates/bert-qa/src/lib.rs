@@ -1,7 +1,20 @@
-//! BERT-family encoders for extractive question answering, on Burn, with Hugging Face weights in
-//! and out.
+//! BERT encoders for extractive question answering on [Burn](https://burn.dev), with Hugging Face
+//! model folders in and out.
 //!
-//! To ask questions of texts, these three lines in a `Cargo.toml` are enough:
+//! ```no_run
+//! use bert_qa::QuestionAnswerer;
+//! use burn::tensor::Device;
+//!
+//! fn main() -> Result<(), bert_qa::Error> {
+//!     let answerer = QuestionAnswerer::from_pretrained("runs/quickstart/model", &Device::default())?;
+//!     let context = "Bees collect nectar and pollen from flowers.";
+//!     let prediction = answerer.answer("What do bees collect?", context)?;
+//!     println!("{}", prediction.text);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A program needs two dependencies:
 //!
 //! ```toml
 //! [dependencies]
@@ -9,70 +22,41 @@
 //! burn = { version = "=0.22.1", default-features = false, features = ["std", "ndarray"] }
 //! ```
 //!
-//! ```no_run
-//! use bert_qa::QuestionAnswerer;
-//! use burn::tensor::Device;
+//! To train or inspect a model, use the parts: [`ModelSource`] finds or downloads a model folder,
+//! [`Pretrained`] loads it, [`PackedInput`] copies a batch to a device,
+//! [`BertForQuestionAnswering`] computes start and end logits, [`span_loss`] their loss, and
+//! [`ModelAssets`] saves a model folder with a [`ModelCard`].
 //!
-//! let answerer = QuestionAnswerer::from_pretrained("runs/quickstart/model", &Device::default())?
-//!     .with_no_answer(0.0)
-//!     .with_top_k(3);
-//! let prediction = answerer.answer("Who built it?", "Ane Holm built it in 1871.")?;
-//! println!("{} {:?}", prediction.text, prediction.n_best[0].chars);
-//! # Ok::<(), bert_qa::Error>(())
-//! ```
-//!
-//! Underneath, [`ModelSource`] finds a model's folder, [`Pretrained`] loads it (and its [`Companions`]
-//! save it again, with a [`ModelCard`]), and its [`BertForQuestionAnswering`] turns a [`PackedInput`]
-//! into start and end logits. The crate names no backend and knows nothing of training: the device
-//! comes from the caller, and a device with autodiff makes a model that can be trained.
+//! The crate names no backend: the caller passes a device. A model on a device with autodiff can be
+//! trained.
 #![deny(missing_docs)]
 
 mod answerer;
-mod architecture;
-mod checkpoint;
-mod config;
-mod dropout;
-mod embeddings;
-mod encoder;
 mod error;
-mod file_kind;
-mod finite;
 mod hub;
-mod init;
-mod input;
 mod logits;
 mod model;
-mod model_card;
-mod names;
 mod pretrained;
-mod report;
-mod saving;
 mod source;
-mod weights;
 mod wheel;
 
 pub use answerer::QuestionAnswerer;
-pub use architecture::Architecture;
-pub use config::BertConfig;
 pub use download::{DownloadEvent, DownloadOptions};
-pub use dropout::DropoutSeed;
-pub use embeddings::BertEmbeddings;
-pub use encoder::{
-    BertAttention, BertEncoder, BertIntermediate, BertLayer, BertOutput, BertSelfAttention,
-};
 pub use error::Error;
 pub use hub::Hub;
-pub use input::PackedInput;
 pub use logits::{predict_logits, try_predict_logits};
-pub use model::{BertForQuestionAnswering, BertModel, span_loss};
-pub use model_card::{CardData, CardFile, ModelCard};
-pub use names::hugging_face_name;
-pub use pretrained::{Companions, Pretrained};
-pub use report::LoadReport;
+pub use model::{
+    Architecture, BertAttention, BertConfig, BertEmbeddings, BertEncoder, BertForQuestionAnswering,
+    BertIntermediate, BertLayer, BertModel, BertOutput, BertSelfAttention, DropoutSeed,
+    PackedInput, span_loss,
+};
+pub use pretrained::{
+    CardData, CardFile, LoadReport, ModelAssets, ModelCard, Pretrained, hugging_face_name,
+};
 pub use source::{ModelSource, model_cache};
 pub use wheel::Wheel;
 
-// What a caller of [`QuestionAnswerer`] needs of `squad-data`.
+// Types of `squad-data` in the interface of `QuestionAnswerer`.
 pub use squad_data::{
     AnswerOptions, Error as DataError, Example, FeatureOptions, Prediction, SpanAnswer,
 };

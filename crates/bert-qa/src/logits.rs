@@ -3,63 +3,65 @@ use std::convert::Infallible;
 use burn::tensor::Device;
 use squad_data::{Feature, PackedBatch, batches_by_tokens};
 
-use crate::{BertForQuestionAnswering, PackedInput};
+use crate::model::{BertForQuestionAnswering, PackedInput};
 
-/// Tokens in one forward pass of evaluation: enough to keep every core busy, little enough that
-/// the hidden states stay small beside the weights.
-const EVALUATION_TOKENS: usize = 4096;
+/// Tokens per forward pass: enough to keep every core busy, and few enough that hidden states need
+/// less memory than the weights.
+const TOKENS_PER_BATCH: usize = 4096;
 
-/// Start and end logits of every window, computed without dropout, in the order of `features`.
+/// Start and end logits of every feature, without dropout, in the order of `features`.
 ///
-/// `done` is told after each batch how many windows are finished.
+/// Calls `progress` after each batch with the number of features done.
 pub fn predict_logits(
     model: &BertForQuestionAnswering,
     features: &[Feature],
     device: &Device,
-    done: &mut dyn FnMut(usize),
+    progress: &mut dyn FnMut(usize),
 ) -> Vec<[Vec<f32>; 2]> {
-    let all: Vec<usize> = (0..features.len()).collect();
-    let all = try_predict_logits(model, features, &all, device, &mut |finished| {
-        done(finished);
+    let indices: Vec<usize> = (0..features.len()).collect();
+    let logits = try_predict_logits(model, features, &indices, device, &mut |done| {
+        progress(done);
         Ok::<(), Infallible>(())
     });
-    match all {
+    match logits {
         Ok(logits) => logits,
         Err(never) => match never {},
     }
 }
 
-/// As [`predict_logits`], of some of the windows, in their order, until `done` says that it is enough.
+/// As [`predict_logits`], for `features[i]` for each `i` of `indices`, in that order. Stops when
+/// `progress` returns an error.
 ///
 /// # Errors
-/// What `done` gives; nothing else fails.
+/// The error of `progress`; nothing else fails.
 ///
 /// # Panics
-/// If `windows` has an index that is not one of a feature.
+/// If an index is out of range.
 pub fn try_predict_logits<E>(
     model: &BertForQuestionAnswering,
     features: &[Feature],
-    windows: &[usize],
+    indices: &[usize],
     device: &Device,
-    done: &mut dyn FnMut(usize) -> Result<(), E>,
+    progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<[Vec<f32>; 2]>, E> {
-    let mut logits = vec![[Vec::new(), Vec::new()]; windows.len()];
-    let lengths: Vec<usize> = windows.iter().map(|&w| features[w].len()).collect();
-    let mut finished = 0;
-    for indices in batches_by_tokens(&lengths, EVALUATION_TOKENS) {
-        let batch: Vec<usize> = indices.iter().map(|&index| windows[index]).collect();
+    let mut logits = vec![[Vec::new(), Vec::new()]; indices.len()];
+    let lengths: Vec<usize> = indices.iter().map(|&index| features[index].len()).collect();
+    let mut done = 0;
+    for positions in batches_by_tokens(&lengths, TOKENS_PER_BATCH) {
+        let batch: Vec<usize> = positions
+            .iter()
+            .map(|&position| indices[position])
+            .collect();
         let batch = PackedBatch::new(features, &batch);
-        let input = PackedInput::new(&batch, device);
-        let output = model.forward(&input, None).into_data();
-        // The model's output is `[tokens, 2]` in row-major order: start, end, start, end, …
-        let values: Vec<f32> = output.iter::<f32>().collect();
-        for (index, range) in indices.iter().zip(input.lengths.ranges()) {
-            let pairs = &values[2 * range.start..2 * range.end];
-            logits[*index] =
-                [0, 1].map(|side| pairs.iter().skip(side).step_by(2).copied().collect());
+        let output = model.forward(&PackedInput::new(&batch, device), None);
+        // `[tokens, 2]` in row-major order: start, end, start, end, …
+        let values: Vec<f32> = output.into_data().iter::<f32>().collect();
+        let (pairs, _) = values.as_chunks();
+        for (position, pairs) in positions.iter().zip(batch.unpack::<[f32; 2]>(pairs)) {
+            logits[*position] = [0, 1].map(|side| pairs.iter().map(|pair| pair[side]).collect());
         }
-        finished += indices.len();
-        done(finished)?;
+        done += positions.len();
+        progress(done)?;
     }
     Ok(logits)
 }

@@ -21,7 +21,7 @@ impl AttentionMaps {
     /// # Errors
     /// If the question does not fit a window.
     pub fn new(pretrained: &Pretrained, example: &Example, device: &Device) -> Result<Self, Error> {
-        let tokenizer = &pretrained.companions.tokenizer;
+        let tokenizer = &pretrained.assets.tokenizer;
         let examples = std::slice::from_ref(example);
         let features = make_features(examples, tokenizer, &FeatureOptions::default())?;
         let batch = PackedBatch::new(&features, &[0]);
@@ -30,7 +30,7 @@ impl AttentionMaps {
         let mut layers = Vec::new();
         for layer in pretrained.model.layers() {
             layers.push(layer.attention_probabilities(hidden.clone()));
-            hidden = layer.forward(hidden, &input.lengths, None);
+            hidden = layer.forward(hidden, &input.cu_seqlens, None);
         }
         let token = |id: &u32| tokenizer.token(*id).unwrap_or_else(|| id.to_string());
         Ok(Self {

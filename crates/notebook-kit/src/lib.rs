@@ -53,7 +53,7 @@ pub mod prelude {
 
     pub use bert_qa::{
         BertConfig, BertForQuestionAnswering, DropoutSeed, PackedInput, Pretrained,
-        QuestionAnswerer,
+        QuestionAnswerer, span_loss,
     };
     pub use burn::tensor::{Device, Distribution, Tensor};
     pub use fused_ops::{Activation, CuSeqlens};

@@ -4,9 +4,11 @@ use download::{Download, DownloadEvent, Size};
 
 use super::cache::CachedRepo;
 use super::client::{FileMetadata, HubClient};
-use crate::BertConfig;
-use crate::checkpoint::{Checkpoint, WEIGHTS, is_index, read_index, shards};
-use crate::pretrained::{CONFIG, MAKE_TOKENIZER, TOKENIZER, TOKENIZER_CONFIG};
+use crate::model::BertConfig;
+use crate::pretrained::{
+    CONFIG, CheckpointFiles, MAKE_TOKENIZER, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, is_index,
+    read_index, shards,
+};
 
 /// The most bytes of a file whose length the Hub does not say.
 const MAX_SIZE: u64 = 10 << 30;
@@ -14,7 +16,7 @@ const MAX_SIZE: u64 = 10 << 30;
 /// Whether a folder holds a model that can be loaded.
 pub(super) fn is_complete(folder: &Path) -> bool {
     let is_there = |file| folder.join(file).is_file();
-    [CONFIG, TOKENIZER].into_iter().all(is_there) && Checkpoint::find(folder).is_ok()
+    [CONFIG, TOKENIZER].into_iter().all(is_there) && CheckpointFiles::find(folder).is_ok()
 }
 
 /// Brings a model's files into the cache.

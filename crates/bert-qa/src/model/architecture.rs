@@ -1,40 +1,40 @@
-/// The encoders of this crate.
+/// The encoder architectures of this crate.
 ///
-/// They share one implementation, in which MiniLM is BERT with other sizes. What differs between
-/// the two stands side by side in one table.
+/// They share one implementation; MiniLM is BERT with other sizes. One table (`spec`) says how they
+/// differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {
-    /// BERT (Devlin et al. 2018), and what is shaped like it: MiniLM, for one.
+    /// BERT (Devlin et al. 2018), and encoders of its shape such as MiniLM.
     Bert,
-    /// DistilBERT (Sanh et al. 2019): no token types, and dropout at other places.
+    /// DistilBERT (Sanh et al. 2019): no token types, and other dropout sites.
     DistilBert,
 }
 
-/// What differs between two encoders.
+/// How an architecture differs from the others.
 #[derive(Debug)]
-pub(crate) struct Differences {
+pub(crate) struct ArchitectureSpec {
     /// `model_type` in `config.json`.
     pub(crate) model_type: &'static str,
-    /// The name of its keys there.
-    pub(crate) keys: Keys,
-    /// What transformers calls it with a span head.
+    /// The keys of `config.json`.
+    pub(crate) keys: ConfigKeys,
+    /// The class of transformers with a span head.
     pub(crate) class: &'static str,
-    /// What its tokenizer has to give in transformers.
+    /// The model inputs that transformers' tokenizer must return.
     pub(crate) model_inputs: &'static [&'static str],
-    /// Whether there is dropout between attention's output projection and the residual.
+    /// Whether attention's output projection is followed by dropout.
     pub(crate) drops_attention_output: bool,
-    /// What the names of its parameters begin with in Hugging Face's files, and in our modules.
+    /// The prefix of parameter names: in Hugging Face's files, and in module paths.
     pub(crate) prefix: [&'static str; 2],
-    /// What follows the prefix, where the prefix may be left out.
+    /// The names that follow the prefix, in files that may lack it.
     pub(crate) units: &'static [&'static str],
-    /// Parts of names in Hugging Face's files, and in our modules. A part stands before those that
-    /// are found in it.
+    /// Parts of parameter names: in Hugging Face's files, and in module paths. They are replaced in
+    /// this order, so a longer part stands before one that it contains.
     pub(crate) names: &'static [[&'static str; 2]],
 }
 
-/// Names of keys in `config.json`; `None` for what an encoder does not let one choose.
+/// Keys of `config.json`. `None`: the architecture has no such key.
 #[derive(Debug)]
-pub(crate) struct Keys {
+pub(crate) struct ConfigKeys {
     pub(crate) hidden_size: &'static str,
     pub(crate) num_hidden_layers: &'static str,
     pub(crate) num_attention_heads: &'static str,
@@ -42,19 +42,19 @@ pub(crate) struct Keys {
     pub(crate) hidden_act: &'static str,
     pub(crate) hidden_dropout_prob: &'static str,
     pub(crate) attention_probs_dropout_prob: &'static str,
-    /// Without it there is no dropout before the span head.
+    /// Without the key, there is no dropout before the span head.
     pub(crate) qa_dropout_prob: Option<&'static str>,
-    /// Without it there are no token types.
+    /// Without the key, there are no token types.
     pub(crate) type_vocab_size: Option<&'static str>,
-    /// Without it, it is 1e-12.
+    /// Without the key, it is 1e-12.
     pub(crate) layer_norm_eps: Option<&'static str>,
-    /// Without it, new position embeddings are drawn.
+    /// Without the key, new position embeddings are drawn at random.
     pub(crate) sinusoidal_positions: Option<&'static str>,
 }
 
-const BERT: Differences = Differences {
+const BERT: ArchitectureSpec = ArchitectureSpec {
     model_type: "bert",
-    keys: Keys {
+    keys: ConfigKeys {
         hidden_size: "hidden_size",
         num_hidden_layers: "num_hidden_layers",
         num_attention_heads: "num_attention_heads",
@@ -72,16 +72,16 @@ const BERT: Differences = Differences {
     drops_attention_output: true,
     prefix: ["bert", "encoder.Bert"],
     units: &["embeddings", "encoder", "pooler"],
-    // `self` is a word of Rust's.
+    // `self` is a keyword of Rust.
     names: &[
         [".attention.self.", ".attention.self_attention."],
         [".LayerNorm.", ".layer_norm."],
     ],
 };
 
-const DISTILBERT: Differences = Differences {
+const DISTILBERT: ArchitectureSpec = ArchitectureSpec {
     model_type: "distilbert",
-    keys: Keys {
+    keys: ConfigKeys {
         hidden_size: "dim",
         num_hidden_layers: "n_layers",
         num_attention_heads: "n_heads",
@@ -114,16 +114,16 @@ const DISTILBERT: Differences = Differences {
 };
 
 impl Architecture {
-    /// All there are.
+    /// Every architecture.
     pub(crate) const ALL: [Self; 2] = [Self::Bert, Self::DistilBert];
 
-    /// The encoder of a `model_type` in `config.json`.
+    /// The architecture with this `model_type` in `config.json`.
     pub(crate) fn of_model_type(model_type: &str) -> Option<Self> {
         let mut all = Self::ALL.into_iter();
-        all.find(|architecture| architecture.differences().model_type == model_type)
+        all.find(|architecture| architecture.spec().model_type == model_type)
     }
 
-    pub(crate) fn differences(self) -> &'static Differences {
+    pub(crate) fn spec(self) -> &'static ArchitectureSpec {
         match self {
             Self::Bert => &BERT,
             Self::DistilBert => &DISTILBERT,

@@ -1,45 +1,47 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, FloatDType, Tensor};
-use fused_ops::{Activation, CuSeqlens};
-use squad_data::PackedBatch;
+use fused_ops::Activation;
 
-use crate::dropout::Site;
-use crate::embeddings::BertEmbeddings;
-use crate::encoder::{BertEncoder, BertLayer, apply};
-use crate::init::Init;
-use crate::{Architecture, BertConfig, DropoutSeed, PackedInput};
+use super::architecture::Architecture;
+use super::config::BertConfig;
+use super::dropout::{DropoutSeed, DropoutSite};
+use super::embeddings::BertEmbeddings;
+use super::encoder::{BertEncoder, BertLayer};
+use super::fused::{dropout, linear};
+use super::init::Init;
+use super::input::PackedInput;
 
 /// The encoder without a head.
 #[derive(Module, Debug)]
 pub struct BertModel {
-    pub(crate) embeddings: BertEmbeddings,
-    pub(crate) encoder: BertEncoder,
+    embeddings: BertEmbeddings,
+    encoder: BertEncoder,
 }
 
-/// An encoder, by its architecture: a parameter's path in the module says whose it is.
+/// An encoder by its architecture, so that a parameter's module path begins with the architecture.
 #[derive(Module, Debug)]
-pub(crate) enum Encoder {
+enum Encoder {
     Bert(BertModel),
     DistilBert(BertModel),
 }
 
 /// An encoder with a span head (Devlin et al. 2018, section 4.2): two logits per token, for the
-/// start and the end of the answer. Field names follow Hugging Face's `BertForQuestionAnswering`,
-/// and [`Architecture`] says how DistilBERT differs.
+/// start and the end of the answer. Fields have the names of Hugging Face's
+/// `BertForQuestionAnswering`.
 ///
-/// The forward pass of each unit (embeddings, layer, head) is public, so that a caller can run
-/// them one by one; the model knows nothing of ranks.
+/// Call [`forward`](Self::forward), or its units one by one: [`embed`](Self::embed), each of
+/// [`layers`](Self::layers), [`head`](Self::head).
 #[derive(Module, Debug)]
 pub struct BertForQuestionAnswering {
-    pub(crate) encoder: Encoder,
-    pub(crate) qa_outputs: Linear,
+    encoder: Encoder,
+    qa_outputs: Linear,
     qa_dropout_prob: f64,
     bf16: bool,
 }
 
 impl BertForQuestionAnswering {
-    /// A newly initialised model, a function of `config` and `seed` on any backend.
+    /// A newly initialized model. Equal `config` and `seed` give equal parameters on every backend.
     pub fn new(config: &BertConfig, seed: u64, device: &Device) -> Self {
         let init = &mut Init::new(
             device,
@@ -47,8 +49,8 @@ impl BertForQuestionAnswering {
             config.layer_norm_eps,
             seed,
         );
-        // The head is drawn first: its numbers do not depend on the size of the encoder, which is
-        // loaded in most runs.
+        // The head comes first, so that its values do not depend on the size of the encoder: most
+        // runs load the encoder and initialize only the head.
         let qa_outputs = init.linear(config.hidden_size, 2);
         let embeddings = BertEmbeddings::new(config, init);
         let layers = 0..config.num_hidden_layers;
@@ -70,13 +72,13 @@ impl BertForQuestionAnswering {
         }
     }
 
-    /// Mixed precision or not: hidden states and products in `bf16` between embeddings and head,
-    /// parameters and logits in `f32`. For the LibTorch backend; others have no `bf16`.
+    /// Turns mixed precision on or off: hidden states and matmuls between embeddings and head in
+    /// `bf16`, parameters and logits in `f32`. Only the LibTorch backend has `bf16`.
     pub fn in_bf16(self, bf16: bool) -> Self {
         Self { bf16, ..self }
     }
 
-    /// Which encoder it is.
+    /// The encoder's architecture.
     pub fn architecture(&self) -> Architecture {
         match self.encoder {
             Encoder::Bert(_) => Architecture::Bert,
@@ -90,76 +92,49 @@ impl BertForQuestionAnswering {
         }
     }
 
-    /// The longest window that the model has positions for, in tokens.
+    /// The most tokens that a feature may have.
     pub fn max_position_embeddings(&self) -> usize {
         self.embeddings().position_embeddings.weight.dims()[0]
     }
 
-    /// The embeddings, first unit of the forward pass.
+    /// The embeddings, without mixed precision's cast; see [`embed`](Self::embed).
     pub fn embeddings(&self) -> &BertEmbeddings {
         &self.encoder().embeddings
     }
 
-    /// The encoder layers, the units between.
+    /// The encoder's layers, in the order of the forward pass.
     pub fn layers(&self) -> &[BertLayer] {
         &self.encoder().encoder.layer
     }
 
-    /// The first unit's forward pass: what the first layer takes, `[tokens, hidden_size]`.
-    pub fn embed(&self, input: &PackedInput, dropout: Option<DropoutSeed>) -> Tensor<2> {
-        let embedded = self.embeddings().forward(input, dropout);
-        match self.bf16 {
-            true => embedded.cast(FloatDType::BF16),
-            false => embedded,
+    /// The first unit of the forward pass: the first layer's input, `[tokens, hidden_size]`.
+    pub fn embed(&self, input: &PackedInput, seed: Option<DropoutSeed>) -> Tensor<2> {
+        let embedded = self.embeddings().forward(input, seed);
+        if self.bf16 {
+            embedded.cast(FloatDType::BF16)
+        } else {
+            embedded
         }
     }
 
-    /// The span head, last unit: `[tokens, hidden_size]` of the last layer to `[tokens, 2]`.
-    pub fn head(&self, hidden: Tensor<2>, dropout: Option<DropoutSeed>) -> Tensor<2> {
-        let hidden = match DropoutSeed::at(dropout, Site::Head, self.qa_dropout_prob) {
-            Some(dropout) => fused_ops::dropout(hidden, &dropout),
-            None => hidden,
-        };
-        let logits = apply(&self.qa_outputs, hidden, Activation::Identity);
-        match self.bf16 {
-            true => logits.cast(FloatDType::F32),
-            false => logits,
+    /// The last unit: the last layer's output, `[tokens, hidden_size]`, to logits, `[tokens, 2]`.
+    pub fn head(&self, hidden: Tensor<2>, seed: Option<DropoutSeed>) -> Tensor<2> {
+        let site = DropoutSite::Head;
+        let hidden = dropout(hidden, DropoutSeed::at(seed, site, self.qa_dropout_prob));
+        let logits = linear(&self.qa_outputs, hidden, Activation::Identity);
+        if self.bf16 {
+            logits.cast(FloatDType::F32)
+        } else {
+            logits
         }
     }
 
-    /// Start and end logits of every token, `[tokens, 2]`.
-    ///
-    /// Without `dropout` nothing is dropped: that is evaluation.
-    pub fn forward(&self, input: &PackedInput, dropout: Option<DropoutSeed>) -> Tensor<2> {
-        let embedded = self.embed(input, dropout);
+    /// Start and end logits of every token, `[tokens, 2]`. Without `seed` nothing is dropped.
+    pub fn forward(&self, input: &PackedInput, seed: Option<DropoutSeed>) -> Tensor<2> {
+        let embedded = self.embed(input, seed);
         let hidden = self.layers().iter().fold(embedded, |hidden, layer| {
-            layer.forward(hidden, &input.lengths, dropout)
+            layer.forward(hidden, &input.cu_seqlens, seed)
         });
-        self.head(hidden, dropout)
+        self.head(hidden, seed)
     }
-
-    /// The span loss of a batch summed over its windows, `[1]`, and the logits it came from.
-    pub fn loss(
-        &self,
-        batch: &PackedBatch,
-        device: &Device,
-        dropout: Option<DropoutSeed>,
-    ) -> (Tensor<1>, Tensor<2>) {
-        let input = PackedInput::new(batch, device);
-        let logits = self.forward(&input, dropout);
-        (span_loss(logits.clone(), batch, &input.lengths), logits)
-    }
-}
-
-/// The span loss of a batch summed over its windows, `[1]`, from its logits, `[tokens, 2]`.
-///
-/// # Panics
-/// If logits and lengths are not the batch's.
-pub fn span_loss(logits: Tensor<2>, batch: &PackedBatch, lengths: &CuSeqlens) -> Tensor<1> {
-    fused_ops::span_loss(
-        logits,
-        lengths,
-        &batch.start_positions,
-        &batch.end_positions,
-    )
 }

@@ -2,42 +2,42 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::architecture::Keys;
-use crate::{Architecture, Error};
+use super::architecture::{Architecture, ConfigKeys};
+use crate::error::Error;
 
-/// An encoder's shape and settings. Fields have the names of BERT's `config.json`; DistilBERT's
-/// names for them stand in [`Architecture`]'s table.
+/// An encoder's `config.json`: sizes, dropout probabilities and initialization. Fields have the
+/// names of BERT's keys, whatever the architecture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BertConfig {
-    /// Which encoder it is.
+    /// From `model_type`.
     pub architecture: Architecture,
     /// Rows of the word embedding.
     pub vocab_size: usize,
     /// Width of the hidden states.
     pub hidden_size: usize,
-    /// Encoder layers.
+    /// Number of encoder layers.
     pub num_hidden_layers: usize,
-    /// Attention heads; divides `hidden_size`.
+    /// Number of attention heads; divides `hidden_size`.
     pub num_attention_heads: usize,
     /// Width of the feed-forward layer.
     pub intermediate_size: usize,
-    /// The longest window, in tokens.
+    /// Rows of the position embedding: the most tokens that a feature may have.
     pub max_position_embeddings: usize,
-    /// Token types (question, context); 0 for DistilBERT, which has none.
+    /// Number of token types (question, context); 0 for DistilBERT.
     pub type_vocab_size: usize,
     /// Added to the variance in every LayerNorm.
     pub layer_norm_eps: f64,
-    /// Dropout on embeddings and sub-layer outputs (in DistilBERT not on attention's).
+    /// Dropout of embeddings and of sub-layer outputs; DistilBERT does not drop attention's output.
     pub hidden_dropout_prob: f64,
-    /// Dropout on attention probabilities.
+    /// Dropout of attention probabilities.
     pub attention_probs_dropout_prob: f64,
-    /// Dropout before the span head; 0 for BERT, which has none.
+    /// Dropout before the span head; 0 for BERT.
     pub qa_dropout_prob: f64,
-    /// Standard deviation of newly initialised weights.
+    /// Standard deviation of newly initialized weights.
     pub initializer_range: f64,
-    /// Whether new position embeddings start from sines and cosines.
-    pub(crate) sinusoidal_positions: bool,
-    /// The whole file, kept so that what is saved has what was loaded.
+    /// Whether new position embeddings are sinusoidal.
+    pub(super) sinusoidal_positions: bool,
+    /// The whole file: [`BertConfig::to_json`] writes its other keys unchanged.
     raw: Map<String, Value>,
 }
 
@@ -45,9 +45,8 @@ impl BertConfig {
     /// Reads and checks a `config.json`.
     ///
     /// # Errors
-    /// If the file cannot be read or parsed, or describes an encoder that this crate does not
-    /// have: another model type, activation or kind of position embedding, a decoder, pruned or
-    /// quantized weights; the message names it.
+    /// If the file cannot be read or parsed, a value is out of range, or the model is not supported:
+    /// another model type, activation or position embedding, a decoder, pruned or quantized weights.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
         Self::from_json(&text).map_err(|message| Error::Config {
@@ -56,13 +55,13 @@ impl BertConfig {
         })
     }
 
-    /// Parses the text of a `config.json`; the error says what is wrong with it. Defaults are those
-    /// of transformers' `BertConfig` and `DistilBertConfig`.
-    pub(crate) fn from_json(text: &str) -> Result<Self, String> {
+    /// Parses a `config.json`. Missing keys have the defaults of transformers' `BertConfig` and
+    /// `DistilBertConfig`.
+    fn from_json(text: &str) -> Result<Self, String> {
         let raw: Map<String, Value> = serde_json::from_str(text).map_err(|e| e.to_string())?;
-        // The type decides which keys there are, so it is looked at before any other.
+        // First, because the other keys depend on it.
         let architecture = architecture(&raw)?;
-        let keys = &architecture.differences().keys;
+        let keys = &architecture.spec().keys;
         refuse_unsupported(&raw, keys)?;
         let file = Reader(&raw);
         let probability = |key| file.number(Some(key), 0.1);
@@ -91,7 +90,7 @@ impl BertConfig {
         config.check(keys).map(|()| config)
     }
 
-    fn check(&self, keys: &Keys) -> Result<(), String> {
+    fn check(&self, keys: &ConfigKeys) -> Result<(), String> {
         if self.type_vocab_size < 2
             && let Some(key) = keys.type_vocab_size
         {
@@ -121,9 +120,9 @@ impl BertConfig {
         Ok(())
     }
 
-    /// The dropouts by the names that they have in the file.
+    /// Dropout probabilities with their keys.
     fn dropouts(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        let keys = &self.architecture.differences().keys;
+        let keys = &self.architecture.spec().keys;
         let qa_dropout = keys.qa_dropout_prob.map(|key| (key, self.qa_dropout_prob));
         let attention = self.attention_probs_dropout_prob;
         [
@@ -134,26 +133,26 @@ impl BertConfig {
         .chain(qa_dropout)
     }
 
-    /// Dropout between attention's output projection and the residual.
-    pub(crate) fn attention_output_dropout_prob(&self) -> f64 {
-        match self.architecture.differences().drops_attention_output {
-            true => self.hidden_dropout_prob,
-            false => 0.0,
+    /// Dropout of attention's output projection.
+    pub(super) fn attention_output_dropout_prob(&self) -> f64 {
+        if self.architecture.spec().drops_attention_output {
+            self.hidden_dropout_prob
+        } else {
+            0.0
         }
     }
 
-    /// The text of the `config.json` to save beside a question-answering model's weights: what
-    /// was loaded, with the architecture named, and the precision that weights are saved in.
+    /// The `config.json` to save beside a question-answering model's weights: the loaded one with
+    /// `architectures`, `dtype` and dropout probabilities set.
     pub fn to_json(&self) -> String {
         let mut map = self.raw.clone();
-        let class = self.architecture.differences().class;
+        let class = self.architecture.spec().class;
         map.insert("architectures".into(), json!([class]));
-        // The key's old name and its new one: transformers loads weights in the precision it names.
+        // transformers loads weights in this precision; the first is the key's old name.
         for key in ["torch_dtype", "dtype"] {
             map.entry(key).and_modify(|dtype| *dtype = "float32".into());
         }
-        // Labels of a classifier that the encoder had before: transformers would give the span head
-        // as many outputs, and find another shape in the weights.
+        // Labels of a classification head: transformers would give the span head as many outputs.
         let labels = map.get("id2label").and_then(Value::as_object).map(Map::len);
         if labels.is_some_and(|labels| labels != 2) {
             for key in ["id2label", "label2id", "num_labels"] {
@@ -173,7 +172,7 @@ fn architecture(raw: &Map<String, Value>) -> Result<Architecture, String> {
     let model_type = raw.get("model_type").and_then(Value::as_str);
     let model_type = model_type.ok_or("no model_type: is this a Hugging Face model folder?")?;
     Architecture::of_model_type(model_type).ok_or_else(|| {
-        let known = Architecture::ALL.map(|known| format!("{:?}", known.differences().model_type));
+        let known = Architecture::ALL.map(|known| format!("{:?}", known.spec().model_type));
         format!(
             "model_type {model_type:?} is not supported: use {}",
             known.join(" or ")
@@ -181,8 +180,8 @@ fn architecture(raw: &Map<String, Value>) -> Result<Architecture, String> {
     })
 }
 
-/// Settings that change what a forward pass computes, and have one value here.
-fn refuse_unsupported(raw: &Map<String, Value>, keys: &Keys) -> Result<(), String> {
+/// Refuses values that this crate's forward pass does not support.
+fn refuse_unsupported(raw: &Map<String, Value>, keys: &ConfigKeys) -> Result<(), String> {
     for (key, supported) in [
         (keys.hidden_act, json!("gelu")),
         ("position_embedding_type", json!("absolute")),
@@ -204,7 +203,7 @@ fn refuse_unsupported(raw: &Map<String, Value>, keys: &Keys) -> Result<(), Strin
     }
 }
 
-/// Values of a `config.json` by key. A key that is `null` counts as one that is not there.
+/// Reads values of `config.json`; `null` counts as missing.
 struct Reader<'a>(&'a Map<String, Value>);
 
 impl Reader<'_> {
@@ -212,8 +211,8 @@ impl Reader<'_> {
         self.0.get(key).filter(|value| !value.is_null())
     }
 
-    /// A bound far above any published encoder keeps a damaged file from asking for more memory
-    /// than any machine has.
+    /// The bound is far above any published encoder, so that a damaged file cannot ask for more
+    /// memory than a machine has.
     fn size(&self, key: &str, default: Option<usize>) -> Result<usize, String> {
         let Some(value) = self.get(key) else {
             return default.ok_or_else(|| format!("no {key}: is the file complete?"));
@@ -237,4 +236,5 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
+#[path = "config_tests.rs"]
 mod tests;

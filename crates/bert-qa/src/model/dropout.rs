@@ -1,21 +1,22 @@
 use fused_ops::{Dropout, DropoutKey};
 
-/// Which dropout masks a forward pass draws; evaluation has none.
+/// Identifies the dropout masks of one forward pass: equal seeds give equal masks. Without a seed
+/// nothing is dropped, as in evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DropoutSeed {
     /// The run's seed.
     pub seed: u64,
-    /// The process in a distributed run.
+    /// The rank of the process.
     pub rank: u16,
     /// The optimizer step.
     pub step: u32,
-    /// The micro-batch in the step.
+    /// The micro-batch of the step.
     pub micro_batch: u16,
 }
 
 impl DropoutSeed {
-    /// The dropout of one place in the model.
-    pub(crate) fn at(seed: Option<Self>, site: Site, prob: f64) -> Option<Dropout> {
+    /// The dropout of one site of the model; `None` without a seed or if `prob` is 0.
+    pub(super) fn at(seed: Option<Self>, site: DropoutSite, prob: f64) -> Option<Dropout> {
         let Self {
             seed,
             rank,
@@ -33,9 +34,9 @@ impl DropoutSeed {
     }
 }
 
-/// The places in the model where there is dropout.
+/// Where the model drops; layers count from 0.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Site {
+pub(super) enum DropoutSite {
     Embeddings,
     AttentionProbabilities(usize),
     AttentionOutput(usize),
@@ -43,8 +44,8 @@ pub(crate) enum Site {
     Head,
 }
 
-impl Site {
-    /// A number of its own for every place; layers are counted from 0.
+impl DropoutSite {
+    /// A different number for every site.
     fn number(self) -> u16 {
         let number = match self {
             Self::Embeddings => 0,
@@ -53,7 +54,7 @@ impl Site {
             Self::LayerOutput(layer) => 3 + 3 * layer,
             Self::Head => return u16::MAX,
         };
-        // `BertConfig` has no more than 4096 layers.
+        // `BertConfig` allows at most 4096 layers.
         number as u16
     }
 }

@@ -2,34 +2,36 @@ use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
-use fused_ops::{Activation, CuSeqlens, attention_qkv_packed, linear};
+use fused_ops::{Activation, CuSeqlens, Dropout, attention_qkv_packed};
 
-use crate::dropout::Site;
-use crate::embeddings::layer_norm;
-use crate::init::Init;
-use crate::{BertConfig, DropoutSeed};
+use super::config::BertConfig;
+use super::dropout::{DropoutSeed, DropoutSite};
+use super::fused::{bias, layer_norm, linear};
+use super::init::Init;
 
-/// Query, key and value projections of one layer's attention.
+/// Query, key and value projections of a layer's attention.
 #[derive(Module, Debug)]
 pub struct BertSelfAttention {
-    pub(crate) query: Linear,
-    pub(crate) key: Linear,
-    pub(crate) value: Linear,
+    query: Linear,
+    key: Linear,
+    value: Linear,
 }
 
 impl BertSelfAttention {
-    /// Query, key and value side by side, `[tokens, 3 * hidden_size]`: one product instead of three, unless the weights
-    /// are more to copy than what comes out.
+    /// Query, key and value side by side, `[tokens, 3 * hidden_size]`.
+    ///
+    /// One matmul with the three weights concatenated; three matmuls where the weights are larger
+    /// than the output, and concatenating them would cost more than it saves.
     fn project(&self, hidden: Tensor<2>) -> Tensor<2> {
         let projections = [&self.query, &self.key, &self.value];
         let [tokens, hidden_size] = hidden.dims();
         if tokens < hidden_size {
-            let project = |projection| apply(projection, hidden.clone(), Activation::Identity);
+            let project = |projection| linear(projection, hidden.clone(), Activation::Identity);
             return Tensor::cat(projections.map(project).into(), 1);
         }
         let weight = projections.map(|projection| projection.weight.val());
         let bias = projections.map(bias);
-        linear(
+        fused_ops::linear(
             hidden,
             Tensor::cat(weight.into(), 1),
             Tensor::cat(bias.into(), 0),
@@ -38,32 +40,45 @@ impl BertSelfAttention {
     }
 }
 
-/// A projection, and the norm of its sum with the residual.
+/// The end of a sub-layer: a linear layer, dropout, and the norm of the sum with the residual.
 #[derive(Module, Debug)]
 pub struct BertOutput {
-    pub(crate) dense: Linear,
-    pub(crate) layer_norm: LayerNorm,
+    dense: Linear,
+    layer_norm: LayerNorm,
 }
 
-/// Attention with its output projection.
+impl BertOutput {
+    fn forward(
+        &self,
+        input: Tensor<2>,
+        residual: Tensor<2>,
+        eps: f64,
+        dropout: Option<Dropout>,
+    ) -> Tensor<2> {
+        let projected = linear(&self.dense, input, Activation::Identity);
+        layer_norm(&self.layer_norm, projected, residual, eps, dropout)
+    }
+}
+
+/// Self-attention with its output projection.
 #[derive(Module, Debug)]
 pub struct BertAttention {
-    pub(crate) self_attention: BertSelfAttention,
-    pub(crate) output: BertOutput,
+    self_attention: BertSelfAttention,
+    output: BertOutput,
 }
 
 /// The first feed-forward layer.
 #[derive(Module, Debug)]
 pub struct BertIntermediate {
-    pub(crate) dense: Linear,
+    dense: Linear,
 }
 
-/// One encoder layer (Vaswani et al. 2017, post-norm as in BERT).
+/// An encoder layer (Vaswani et al. 2017) with the norm after each residual, as in BERT.
 #[derive(Module, Debug)]
 pub struct BertLayer {
-    pub(crate) attention: BertAttention,
-    pub(crate) intermediate: BertIntermediate,
-    pub(crate) output: BertOutput,
+    attention: BertAttention,
+    intermediate: BertIntermediate,
+    output: BertOutput,
     index: usize,
     num_attention_heads: usize,
     layer_norm_eps: f64,
@@ -73,7 +88,7 @@ pub struct BertLayer {
 }
 
 impl BertLayer {
-    pub(crate) fn new(config: &BertConfig, index: usize, init: &mut Init) -> Self {
+    pub(super) fn new(config: &BertConfig, index: usize, init: &mut Init) -> Self {
         let (width, inner) = (config.hidden_size, config.intermediate_size);
         Self {
             attention: BertAttention {
@@ -103,53 +118,55 @@ impl BertLayer {
         }
     }
 
-    /// `[tokens, hidden_size]` to `[tokens, hidden_size]`.
+    /// `[tokens, hidden_size]` to `[tokens, hidden_size]`; `cu_seqlens` says which tokens belong to
+    /// which feature.
     pub fn forward(
         &self,
         hidden: Tensor<2>,
-        lengths: &CuSeqlens,
-        dropout: Option<DropoutSeed>,
+        cu_seqlens: &CuSeqlens,
+        seed: Option<DropoutSeed>,
     ) -> Tensor<2> {
-        let drop = |site, prob| DropoutSeed::at(dropout, site, prob);
+        let dropout = |site, prob| DropoutSeed::at(seed, site, prob);
         let context = attention_qkv_packed(
             self.attention.self_attention.project(hidden.clone()),
-            lengths,
+            cu_seqlens,
             self.num_attention_heads,
-            drop(
-                Site::AttentionProbabilities(self.index),
+            dropout(
+                DropoutSite::AttentionProbabilities(self.index),
                 self.attention_probs_dropout_prob,
             ),
         );
-        let hidden = self.sub_layer(
-            &self.attention.output,
+        let hidden = self.attention.output.forward(
             context,
             hidden,
-            drop(
-                Site::AttentionOutput(self.index),
+            self.layer_norm_eps,
+            dropout(
+                DropoutSite::AttentionOutput(self.index),
                 self.attention_output_dropout_prob,
             ),
         );
-        let inner = apply(&self.intermediate.dense, hidden.clone(), Activation::Gelu);
-        self.sub_layer(
-            &self.output,
+        let inner = linear(&self.intermediate.dense, hidden.clone(), Activation::Gelu);
+        self.output.forward(
             inner,
             hidden,
-            drop(
-                Site::LayerOutput(self.index),
+            self.layer_norm_eps,
+            dropout(
+                DropoutSite::LayerOutput(self.index),
                 self.layer_output_dropout_prob,
             ),
         )
     }
 
-    /// What each token of one window looks at: `[heads, tokens, tokens]`, a query's row sums to 1.
+    /// The attention probabilities of one feature, `[heads, tokens, tokens]`: row `i` of a head is
+    /// the softmax over the keys for query `i`.
     ///
-    /// `hidden` is `[tokens, hidden_size]`, as [`BertLayer::forward`] has it. For pictures: the forward
-    /// pass itself never holds these probabilities.
+    /// `hidden` is `[tokens, hidden_size]`, the input of [`BertLayer::forward`]. For plots: the
+    /// forward pass does not materialize them.
     pub fn attention_probabilities(&self, hidden: Tensor<2>) -> Tensor<3> {
         let [tokens, hidden_size] = hidden.dims();
         let head_size = hidden_size / self.num_attention_heads;
         let heads = |projection: &Linear| -> Tensor<3> {
-            apply(projection, hidden.clone(), Activation::Identity)
+            linear(projection, hidden.clone(), Activation::Identity)
                 .reshape([tokens, self.num_attention_heads, head_size])
                 .swap_dims(0, 1)
         };
@@ -157,40 +174,12 @@ impl BertLayer {
         let scores = heads(&projections.query).matmul(heads(&projections.key).transpose());
         softmax(scores / (head_size as f64).sqrt(), 2)
     }
-
-    /// The end of both sub-layers: project, drop, add the residual, normalise.
-    fn sub_layer(
-        &self,
-        output: &BertOutput,
-        input: Tensor<2>,
-        residual: Tensor<2>,
-        dropout: Option<fused_ops::Dropout>,
-    ) -> Tensor<2> {
-        let projected = apply(&output.dense, input, Activation::Identity);
-        layer_norm(
-            &output.layer_norm,
-            projected,
-            residual,
-            self.layer_norm_eps,
-            dropout,
-        )
-    }
 }
 
-/// The layers, one after the other.
+/// The encoder's layers.
 #[derive(Module, Debug)]
 pub struct BertEncoder {
-    pub(crate) layer: Vec<BertLayer>,
-}
-
-/// A linear module through the fused operation.
-pub(crate) fn apply(module: &Linear, input: Tensor<2>, activation: Activation) -> Tensor<2> {
-    linear(input, module.weight.val(), bias(module), activation)
-}
-
-fn bias(module: &Linear) -> Tensor<1> {
-    let bias = module.bias.as_ref();
-    bias.expect("every linear layer here has a bias").val()
+    pub(super) layer: Vec<BertLayer>,
 }
 
 #[cfg(test)]
@@ -200,10 +189,9 @@ mod tests {
 
     use super::*;
 
-    /// Attention from its probabilities is what the fused operation computes without them.
     #[test]
-    #[allow(deprecated)] // Burn marks NdArray as superseded; it is what this project runs on.
-    fn probabilities_are_those_of_the_forward_pass() {
+    #[allow(deprecated)] // Burn marks NdArray as superseded; this project runs on it.
+    fn attention_probabilities_match_the_fused_attention() {
         let device = Device::ndarray();
         let (tokens, width, heads) = (7, 24, 3);
         let init = &mut Init::new(&device, 0.5, 1e-12, 3);
@@ -213,7 +201,7 @@ mod tests {
         assert_eq!(probabilities.dims(), [heads, tokens, tokens]);
 
         let projections = &layer.attention.self_attention;
-        let project = |projection| apply(projection, hidden.clone(), Activation::Identity);
+        let project = |projection| linear(projection, hidden.clone(), Activation::Identity);
         let value = project(&projections.value)
             .reshape([tokens, heads, width / heads])
             .swap_dims(0, 1);
@@ -229,7 +217,7 @@ mod tests {
         let largest = |difference: Tensor<2>| difference.abs().max().into_scalar::<f32>();
         let ours = ours.reshape([tokens, width]);
         assert!(largest(ours - expected.clone()) < 1e-5);
-        // The mean over heads is another thing.
+        // Negative control: the mean over heads gives other numbers.
         let mean = probabilities.mean_dim(0).expand([heads, tokens, tokens]);
         let value = project(&projections.value)
             .reshape([tokens, heads, width / heads])

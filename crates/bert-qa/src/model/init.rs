@@ -4,19 +4,19 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-/// Draws new parameters as BERT's authors did: weights from N(0, `initializer_range`), biases 0,
-/// LayerNorm 1 and 0 (Devlin et al. 2018, appendix A.2; transformers' `_init_weights`).
+/// Initializes parameters as transformers' `_init_weights` (Devlin et al. 2018, appendix A.2):
+/// weights from N(0, `initializer_range`), biases 0, LayerNorm's weight 1 and bias 0.
 ///
-/// The numbers are drawn on the host, so that a seed gives the same model on every backend.
-pub(crate) struct Init<'a> {
-    pub(crate) device: &'a Device,
-    pub(crate) std: f64,
-    pub(crate) layer_norm_eps: f64,
+/// Values are drawn in host memory, so that a seed gives the same model on every backend.
+pub(super) struct Init<'a> {
+    device: &'a Device,
+    std: f64,
+    layer_norm_eps: f64,
     rng: ChaCha8Rng,
 }
 
 impl<'a> Init<'a> {
-    pub(crate) fn new(device: &'a Device, std: f64, layer_norm_eps: f64, seed: u64) -> Self {
+    pub(super) fn new(device: &'a Device, std: f64, layer_norm_eps: f64, seed: u64) -> Self {
         Self {
             device,
             std,
@@ -25,7 +25,7 @@ impl<'a> Init<'a> {
         }
     }
 
-    pub(crate) fn linear(&mut self, input: usize, output: usize) -> Linear {
+    pub(super) fn linear(&mut self, input: usize, output: usize) -> Linear {
         let mut linear = LinearConfig::new(input, output)
             .with_initializer(burn::nn::Initializer::Zeros)
             .init(self.device);
@@ -33,18 +33,18 @@ impl<'a> Init<'a> {
         linear
     }
 
-    pub(crate) fn embedding(&mut self, rows: usize, width: usize) -> Embedding {
+    pub(super) fn embedding(&mut self, rows: usize, width: usize) -> Embedding {
         let weight = self.normal([rows, width]);
         self.embedding_of(weight)
     }
 
-    /// Positions as sines and cosines (Vaswani et al. 2017, section 3.5), interleaved as in
-    /// transformers' DistilBERT: to start from, and learned from there.
-    pub(crate) fn sinusoidal_embedding(&self, rows: usize, width: usize) -> Embedding {
+    /// Sinusoidal position embeddings (Vaswani et al. 2017, section 3.5), with sines and cosines
+    /// interleaved as in transformers' DistilBERT. Training changes them.
+    pub(super) fn sinusoidal_embedding(&self, rows: usize, width: usize) -> Embedding {
         let values = move || {
-            let places = (0..rows).flat_map(|row| (0..width).map(move |column| (row, column)));
+            let elements = (0..rows).flat_map(|row| (0..width).map(move |column| (row, column)));
             let value = |(row, column)| sinusoid(row, column, width) as f32;
-            places.map(value).collect()
+            elements.map(value).collect()
         };
         self.embedding_of(self.parameter([rows, width], values))
     }
@@ -58,14 +58,14 @@ impl<'a> Init<'a> {
         embedding
     }
 
-    pub(crate) fn layer_norm(&self, width: usize) -> LayerNorm {
+    pub(super) fn layer_norm(&self, width: usize) -> LayerNorm {
         LayerNormConfig::new(width)
             .with_epsilon(self.layer_norm_eps)
             .init(self.device)
     }
 
     fn normal(&mut self, shape: [usize; 2]) -> Param<Tensor<2>> {
-        // A stream of numbers for each parameter: skipped parameters leave the others as they are.
+        // Each parameter has its own random stream, so that skipping one does not change the others.
         self.rng.set_stream(self.rng.get_stream() + 1);
         self.rng.set_word_pos(0);
         let (mut rng, std) = (self.rng.clone(), self.std);
@@ -79,7 +79,8 @@ impl<'a> Init<'a> {
         })
     }
 
-    /// Made when it is first looked at: a parameter that is loaded before costs nothing.
+    /// A lazily initialized parameter: `values` runs at the first use, and not at all if weights are
+    /// loaded before.
     fn parameter(
         &self,
         shape: [usize; 2],
@@ -94,17 +95,18 @@ impl<'a> Init<'a> {
     }
 }
 
-/// The sinusoidal embedding of a position: pairs of columns share a wavelength.
+/// The sinusoidal embedding of a position; each pair of columns shares a wavelength.
 fn sinusoid(position: usize, column: usize, width: usize) -> f64 {
     let pair = 2 * (column / 2);
     let angle = position as f64 / 10_000f64.powf(pair as f64 / width as f64);
-    match column.is_multiple_of(2) {
-        true => angle.sin(),
-        false => angle.cos(),
+    if column.is_multiple_of(2) {
+        angle.sin()
+    } else {
+        angle.cos()
     }
 }
 
-/// Two independent standard normal numbers (Box & Muller 1958).
+/// Two independent samples of the standard normal distribution (Box & Muller 1958).
 fn box_muller(rng: &mut impl RngCore) -> [f64; 2] {
     let mut uniform = || (f64::from(rng.next_u32()) + 0.5) / 4_294_967_296.0;
     let radius = (-2.0 * uniform().ln()).sqrt();
@@ -117,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn normal_numbers_have_the_mean_and_the_spread_they_should() {
+    fn box_muller_samples_have_mean_0_and_variance_1() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let values: Vec<f64> = (0..20_000).flat_map(|_| box_muller(&mut rng)).collect();
         let n = values.len() as f64;
@@ -131,14 +133,14 @@ mod tests {
     /// Row 3 of the position embeddings of a new transformers 5.23 `DistilBertModel` of width 12
     /// with `sinusoidal_pos_embds`.
     #[test]
-    fn sinusoidal_positions_are_those_of_transformers() {
+    fn sinusoidal_positions_match_transformers() {
         let expected = [
             0.1411, -0.9900, 0.6023, 0.7983, 0.1388, 0.9903, 0.0300, 0.9996, 0.0065, 1.0000,
             0.0014, 1.0000,
         ];
         for (column, expected) in expected.into_iter().enumerate() {
             let value = sinusoid(3, column, 12);
-            // They were printed with four digits.
+            // The reference has four digits.
             assert!((value - expected).abs() < 6e-5, "{column}: {value}");
         }
     }

@@ -6,10 +6,11 @@ use burn::store::pytorch_reader::PytorchReader;
 use burn::store::{ModuleStore, SafetensorsStore, bridge};
 use serde::Deserialize;
 
-use crate::Error;
-use crate::file_kind::explain;
+use super::file_kind::explain;
+use crate::error::Error;
 
-/// The names that weights have in a model folder, in the order in which transformers looks for them.
+/// Names of weights files in a model folder, in the order in which transformers looks for them. The
+/// first is the name that this crate saves.
 pub(crate) const WEIGHTS: [&str; 4] = [
     "model.safetensors",
     "model.safetensors.index.json",
@@ -17,23 +18,20 @@ pub(crate) const WEIGHTS: [&str; 4] = [
     "pytorch_model.bin.index.json",
 ];
 
-/// Where the weights of a model folder are: one file, or shards with an index.
+/// The weights files of a model folder: one file, or an index and its shards.
 #[derive(Debug)]
-pub(crate) struct Checkpoint {
+pub(crate) struct CheckpointFiles {
     /// The file, or the index.
-    pub(crate) path: PathBuf,
-    /// Which shard beside the index holds which tensor.
+    pub(super) path: PathBuf,
+    /// The index: tensor name to the name of its shard.
     shard_of: Option<BTreeMap<String, String>>,
 }
 
-/// A tensor by Hugging Face's name, not read yet, and the file that holds it.
-pub(crate) struct Stored {
-    pub(crate) tensor: Tensor,
-    pub(crate) file: PathBuf,
-}
-
-impl Checkpoint {
-    /// The weights that transformers would take; shards are all there.
+impl CheckpointFiles {
+    /// Finds the files that transformers would load.
+    ///
+    /// # Errors
+    /// If there is none, or a shard of the index is missing.
     pub(crate) fn find(folder: &Path) -> Result<Self, Error> {
         let path = WEIGHTS.iter().map(|name| folder.join(name));
         let Some(path) = path.into_iter().find(|path| path.is_file()) else {
@@ -60,7 +58,7 @@ impl Checkpoint {
     }
 
     /// The files that hold tensors.
-    pub(crate) fn files(&self) -> Vec<PathBuf> {
+    pub(super) fn files(&self) -> Vec<PathBuf> {
         match &self.shard_of {
             None => vec![self.path.clone()],
             Some(shard_of) => {
@@ -70,36 +68,32 @@ impl Checkpoint {
         }
     }
 
-    /// Every tensor of the files. Only headers are read: numbers are, when they are asked for.
-    pub(crate) fn open(&self) -> Result<Vec<Stored>, Error> {
-        let mut stored = BTreeMap::new();
+    /// Every tensor with its file, by Hugging Face's names. Reads headers only: a tensor's values
+    /// are read when they are used.
+    pub(super) fn open(&self) -> Result<Vec<(PathBuf, Tensor)>, Error> {
+        let mut tensors: BTreeMap<String, (PathBuf, Tensor)> = BTreeMap::new();
         for file in self.files() {
             for mut tensor in open(&file)? {
                 tensor.name = modern_name(tensor.name);
-                let new = Stored {
-                    tensor,
-                    file: file.clone(),
-                };
-                let name = new.tensor.name.clone();
-                if let Some(old) = stored.insert(name.clone(), new) {
-                    let file_name = |file: &Path| file.file_name().map(PathBuf::from);
+                let name = tensor.name.clone();
+                if let Some((other, _)) = tensors.insert(name.clone(), (file.clone(), tensor)) {
+                    let [first, second] = [&other, &file]
+                        .map(|file| file.file_name().unwrap_or_default().to_string_lossy());
                     return Err(self.error(format!(
-                        "tensor \"{name}\" stands twice, in {} and in {}",
-                        file_name(&old.file).unwrap_or_default().display(),
-                        file_name(&file).unwrap_or_default().display()
+                        "tensor \"{name}\" is stored twice, in {first} and in {second}"
                     )));
                 }
             }
         }
         for (name, shard) in self.shard_of.iter().flatten() {
-            let found = stored.get(&modern_name(name.clone()));
-            if !found.is_some_and(|found| found.file.ends_with(shard)) {
+            let found = tensors.get(&modern_name(name.clone()));
+            if !found.is_some_and(|(file, _)| file.ends_with(shard)) {
                 return Err(self.error(format!(
                     "tensor \"{name}\" is not in {shard}, where this index has it: they do not belong together"
                 )));
             }
         }
-        Ok(stored.into_values().collect())
+        Ok(tensors.into_values().collect())
     }
 
     fn error(&self, message: String) -> Error {
@@ -113,7 +107,7 @@ pub(crate) fn is_index(path: &Path) -> bool {
         .is_some_and(|extension| extension == "json")
 }
 
-/// Tensors and their shards, from an index as transformers writes it.
+/// Reads an index of shards: tensor name to file name.
 pub(crate) fn read_index(path: &Path) -> Result<BTreeMap<String, String>, Error> {
     #[derive(Deserialize)]
     struct Index {
@@ -129,7 +123,7 @@ pub(crate) fn read_index(path: &Path) -> Result<BTreeMap<String, String>, Error>
     if weight_map.is_empty() {
         return Err(error("this index names no shards: fetch it again".into()));
     }
-    // An index comes from elsewhere: it may not reach for files outside its folder.
+    // An index is untrusted: it must not name files outside its folder.
     for shard in weight_map.values() {
         let mut parts = Path::new(shard).components();
         if !matches!(
@@ -144,7 +138,7 @@ pub(crate) fn read_index(path: &Path) -> Result<BTreeMap<String, String>, Error>
     Ok(weight_map)
 }
 
-/// The shards of an index, each once.
+/// The file names of an index, without duplicates.
 pub(crate) fn shards(shard_of: &BTreeMap<String, String>) -> impl Iterator<Item = &str> {
     let mut shards: Vec<&str> = shard_of.values().map(String::as_str).collect();
     shards.sort_unstable();
@@ -152,8 +146,8 @@ pub(crate) fn shards(shard_of: &BTreeMap<String, String>) -> impl Iterator<Item 
     shards.into_iter()
 }
 
-/// The tensors of one file: safetensors mapped into memory, or PyTorch's pickle, of which nothing
-/// is executed (the reader knows tensors and containers, and passes over any other object).
+/// The tensors of one file: safetensors mapped into memory, or PyTorch's pickle. The pickle reader
+/// executes nothing: it knows tensors and containers, and ignores any other object.
 fn open(path: &Path) -> Result<Vec<Tensor>, Error> {
     let error = |message: String| Error::Weights {
         path: path.into(),
@@ -172,7 +166,7 @@ fn open(path: &Path) -> Result<Vec<Tensor>, Error> {
     Ok(tensors.map(bridge::from_pytorch).collect())
 }
 
-/// LayerNorm's parameters had other names in the first BERT files, as in TensorFlow.
+/// The first BERT files have TensorFlow's names of LayerNorm's parameters.
 fn modern_name(name: String) -> String {
     match name.rsplit_once('.') {
         Some((module, "gamma")) if module.ends_with("LayerNorm") => format!("{module}.weight"),
@@ -186,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn old_names_of_layer_norm_become_new_ones() {
+    fn gamma_and_beta_of_layer_norm_become_weight_and_bias() {
         for (old, new) in [
             ("a.LayerNorm.gamma", "a.LayerNorm.weight"),
             ("a.LayerNorm.beta", "a.LayerNorm.bias"),

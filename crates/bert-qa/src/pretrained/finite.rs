@@ -4,49 +4,48 @@ use burn::store::burn_pack::{Error as PackError, Tensor};
 use burn::store::{ModuleAdapter, ModuleContext, bridge};
 use burn::tensor::{DType, TensorData};
 
-/// Makes tensors of a file `f32`, whatever floats they are, and refuses one that holds NaN or an
-/// infinity, when its numbers are read.
+/// Converts floating-point tensors to `f32` and refuses those that hold NaN or an infinity.
 #[derive(Clone)]
-pub(crate) struct FiniteF32 {
-    faults: Faults,
+pub(super) struct FiniteF32 {
+    first_error: FirstError,
 }
 
-/// The first tensor that could not be read: its module path and what is wrong with it. The errors
-/// of Burn's loader would wrap this in words of theirs.
+/// The module path of the first tensor that could not be read, and the reason. Kept here because
+/// Burn's loader wraps the reason in its own words.
 #[derive(Clone, Default)]
-pub(crate) struct Faults(Arc<Mutex<Option<(String, String)>>>);
+pub(super) struct FirstError(Arc<Mutex<Option<(String, String)>>>);
 
-impl Faults {
-    fn put(&self, path: &str, message: String) {
+impl FirstError {
+    fn set(&self, path: &str, message: String) {
         let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         first.get_or_insert((path.into(), message));
     }
 
-    pub(crate) fn take(&self) -> Option<(String, String)> {
+    pub(super) fn take(&self) -> Option<(String, String)> {
         let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         first.take()
     }
 }
 
 impl FiniteF32 {
-    pub(crate) fn new(faults: &Faults) -> Self {
+    pub(super) fn new(first_error: &FirstError) -> Self {
         Self {
-            faults: faults.clone(),
+            first_error: first_error.clone(),
         }
     }
 }
 
 impl ModuleAdapter for FiniteF32 {
     fn adapt(&self, tensor: Tensor, _: ModuleContext<'_>) -> Tensor {
-        // Whole numbers are refused by the loader, which knows what the parameter is.
+        // The loader refuses integers: it knows the parameter's type.
         if !tensor.dtype.is_float() {
             return tensor;
         }
         let (name, shape, id) = (tensor.name.clone(), tensor.shape.clone(), tensor.param_id);
-        let faults = self.faults.clone();
+        let first_error = self.first_error.clone();
         bridge::deferred(name, DType::F32, shape, id, move || {
             read(&tensor).map_err(|message| {
-                faults.put(&tensor.name, message.clone());
+                first_error.set(&tensor.name, message.clone());
                 PackError::ValidationError(message)
             })
         })
@@ -77,11 +76,11 @@ fn read(tensor: &Tensor) -> Result<TensorData, String> {
     }
 }
 
-/// The first NaN or infinity among `f32`s, with its index.
+/// The index and value of the first NaN or infinity in the bytes of `f32`s.
 fn first_not_finite(bytes: &[u8]) -> Option<(usize, f32)> {
-    /// Numbers looked at together, without a branch: that is what vector instructions can do.
+    /// Values checked together without a branch, so that the compiler can vectorize.
     const BLOCK: usize = 256;
-    /// All bits of the exponent: set in NaN and infinity alone.
+    /// The exponent's bits: all are set only in NaN and infinity.
     const EXPONENT: u32 = 0x7f80_0000;
     let bits = |number: &[u8]| u32::from_ne_bytes([number[0], number[1], number[2], number[3]]);
     for (block, numbers) in bytes.chunks(4 * BLOCK).enumerate() {
@@ -99,7 +98,7 @@ fn first_not_finite(bytes: &[u8]) -> Option<(usize, f32)> {
     None
 }
 
-/// Where the number with this index in row-major order stands.
+/// The coordinates of the element with this row-major index.
 fn position(mut index: usize, shape: &[usize]) -> Vec<usize> {
     let mut position: Vec<_> = shape
         .iter()
@@ -119,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_number_that_is_none_is_found() {
+    fn first_not_finite_finds_nan_and_infinity() {
         let find = |values: &[f32]| {
             let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_ne_bytes()).collect();
             first_not_finite(&bytes).map(|(index, value)| (index, value.to_string()))
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_told_in_rows_and_columns() {
+    fn position_gives_coordinates() {
         assert_eq!(position(0, &[2, 3]), [0, 0]);
         assert_eq!(position(5, &[2, 3]), [1, 2]);
         assert_eq!(position(4, &[7]), [4]);

@@ -1,9 +1,8 @@
 use burn::store::KeyRemapper;
 
-use crate::Architecture;
+use crate::model::Architecture;
 
-/// Hugging Face's name of a parameter, from its path in the module. The path tells the
-/// [`Architecture`], and with it the names.
+/// A parameter's module path to its Hugging Face name. The path begins with the [`Architecture`].
 ///
 /// ```
 /// use bert_qa::hugging_face_name;
@@ -18,16 +17,16 @@ use crate::Architecture;
 /// ```
 pub fn hugging_face_name(path: &str) -> String {
     let mut name = path.to_owned();
-    for differences in Architecture::ALL.map(Architecture::differences) {
-        let [prefix, ours] = differences.prefix;
+    for spec in Architecture::ALL.map(Architecture::spec) {
+        let [prefix, ours] = spec.prefix;
         if let Some(rest) = path.strip_prefix(ours) {
             name = format!("{prefix}{rest}");
-            for [theirs, ours] in differences.names {
+            for [theirs, ours] in spec.names {
                 name = name.replace(ours, theirs);
             }
         }
     }
-    // Burn's names for LayerNorm's parts.
+    // Burn's names of LayerNorm's parameters.
     match name.rsplit_once('.') {
         Some((module, "gamma")) => format!("{module}.weight"),
         Some((module, "beta")) => format!("{module}.bias"),
@@ -35,28 +34,27 @@ pub fn hugging_face_name(path: &str) -> String {
     }
 }
 
-/// From the names in a Hugging Face file, with or without the architecture's prefix, to module
-/// paths.
-pub(crate) fn to_module_paths(architecture: Architecture) -> KeyRemapper {
-    let differences = architecture.differences();
-    let [prefix, path] = differences.prefix;
-    let units = differences.units.join("|");
+/// Hugging Face names, with or without the architecture's prefix, to module paths.
+pub(super) fn to_module_paths(architecture: Architecture) -> KeyRemapper {
+    let spec = architecture.spec();
+    let [prefix, path] = spec.prefix;
+    let units = spec.units.join("|");
     let mut patterns = vec![(
         format!(r"^(?:{prefix}\.)?({units})\."),
         format!("{path}.$1."),
     )];
-    for [theirs, ours] in differences.names {
+    for [theirs, ours] in spec.names {
         patterns.push(inside(path, theirs, ours));
     }
     remapper(patterns)
 }
 
-/// From module paths to Hugging Face's names.
-pub(crate) fn to_hugging_face() -> KeyRemapper {
+/// Module paths to Hugging Face names.
+pub(super) fn to_hugging_face() -> KeyRemapper {
     let mut patterns = Vec::new();
-    for differences in Architecture::ALL.map(Architecture::differences) {
-        let [prefix, path] = differences.prefix;
-        for [theirs, ours] in differences.names {
+    for spec in Architecture::ALL.map(Architecture::spec) {
+        let [prefix, path] = spec.prefix;
+        for [theirs, ours] in spec.names {
             patterns.push(inside(path, ours, theirs));
         }
         patterns.push((format!("^{}", literal(path)), prefix.into()));
@@ -64,7 +62,7 @@ pub(crate) fn to_hugging_face() -> KeyRemapper {
     remapper(patterns)
 }
 
-/// The pattern that replaces a part of the names below a path, and of no others.
+/// A pattern that replaces a part of the names below `path` only.
 fn inside(path: &str, from: &str, to: &str) -> (String, String) {
     let pattern = format!("^({}.*){}", literal(path), literal(from));
     (pattern, format!("${{1}}{to}"))
@@ -75,14 +73,14 @@ fn literal(text: &str) -> String {
 }
 
 fn remapper(patterns: Vec<(String, String)>) -> KeyRemapper {
-    KeyRemapper::from_patterns(patterns).expect("the patterns are made of constants")
+    KeyRemapper::from_patterns(patterns).expect("the patterns are constants")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// One parameter of every module, as transformers names it and where it is in ours.
+    /// One parameter of every module: transformers' name, and the module path.
     const BERT: [[&str; 2]; 6] = [
         ["embeddings.word_embeddings.weight"; 2],
         ["embeddings.LayerNorm.weight", "embeddings.layer_norm.gamma"],
@@ -153,7 +151,7 @@ mod tests {
             (Architecture::Bert, &BERT[..]),
             (Architecture::DistilBert, &DISTILBERT[..]),
         ] {
-            let [prefix, path] = architecture.differences().prefix;
+            let [prefix, path] = architecture.spec().prefix;
             let incoming = to_module_paths(architecture);
             for [theirs, ours] in table {
                 let (full, ours) = (format!("{prefix}.{theirs}"), format!("{path}.{ours}"));

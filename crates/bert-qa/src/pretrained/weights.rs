@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use burn::store::burn_pack::Tensor;
@@ -8,89 +9,125 @@ use burn::store::{
 };
 use burn::tensor::Shape;
 
-use crate::checkpoint::Checkpoint;
-use crate::finite::{Faults, FiniteF32};
-use crate::names::{hugging_face_name, to_hugging_face, to_module_paths};
-use crate::{Architecture, BertForQuestionAnswering, Error, LoadReport};
+use super::checkpoint_files::CheckpointFiles;
+use super::finite::{FiniteF32, FirstError};
+use super::names::{hugging_face_name, to_hugging_face, to_module_paths};
+use crate::error::Error;
+use crate::model::{Architecture, BertForQuestionAnswering};
 
-/// Loads a folder's weights as transformers writes them into `model`.
+/// The result of loading weights, by Hugging Face's names. [`Display`](fmt::Display) gives one line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Names of the weights files.
+    pub files: Vec<String>,
+    /// Parameters that were loaded.
+    pub loaded: Vec<String>,
+    /// Parameters that the files lack; they have their initial values.
+    pub missing: Vec<String>,
+    /// Tensors of the files that are not the model's.
+    pub unexpected: Vec<String>,
+}
+
+impl fmt::Display for LoadReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "loaded {} tensors", self.loaded.len())?;
+        match self.files.as_slice() {
+            [] => {}
+            [file] => write!(f, " from {file}")?,
+            files => write!(f, " from {} files", files.len())?,
+        }
+        for (what, names) in [
+            ("newly initialized", &self.missing),
+            ("not used", &self.unexpected),
+        ] {
+            if !names.is_empty() {
+                write!(f, "; {what}: {}", list(names))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first names, so that the line stays readable.
+fn list(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    match names.len().saturating_sub(SHOWN) {
+        0 | 1 => names.join(", "),
+        more => format!("{} and {more} more", names[..SHOWN].join(", ")),
+    }
+}
+
+/// Loads weights of Hugging Face's layout into `model`.
 ///
-/// The span head may be missing (it keeps its initial values, and the report says so): that is
-/// how a pretrained encoder comes. Weights that lack any other parameter are refused. Parameters
-/// are `f32`, whatever the precision of the files. Tensors are read one at a time, so that no more
-/// than one stands in memory beside the parameters.
-pub(crate) fn load(
+/// Only the span head may be missing: it keeps its initial values. Parameters become `f32`. One
+/// tensor at a time is read, so at most one is in memory besides the parameters.
+pub(super) fn load(
     model: &mut BertForQuestionAnswering,
-    checkpoint: &Checkpoint,
+    files: &CheckpointFiles,
 ) -> Result<LoadReport, Error> {
-    let (tensors, origins) = place(checkpoint, model.architecture())?;
-    let faults = Faults::default();
-    let adapter = FiniteF32::new(&faults).chain(PyTorchToBurnAdapter);
+    let (tensors, sources) = by_module_path(files, model.architecture())?;
+    let first_error = FirstError::default();
+    let adapter = FiniteF32::new(&first_error).chain(PyTorchToBurnAdapter);
     let result = model.apply(tensors, None, Some(Box::new(adapter)), false);
-    // A tensor that could not be read is among the errors as well, in other words.
-    let fault = faults.take();
-    let error = || Some(explain(result.errors.first()?, &origins));
-    if let Some((path, message)) = fault.or_else(error) {
+    // Burn reports the adapter's error too, but in its own words.
+    let of_adapter = first_error.take();
+    let of_burn = || Some(explain(result.errors.first()?, &sources));
+    if let Some((path, message)) = of_adapter.or_else(of_burn) {
         let name = hugging_face_name(&path);
-        let file = origins.get(&name).map(|origin| &origin.file);
+        let file = sources.get(&name).map(|source| &source.file);
         return Err(Error::Weights {
-            path: file.unwrap_or(&checkpoint.path).clone(),
+            path: file.unwrap_or(&files.path).clone(),
             message: format!("tensor \"{name}\" {message}"),
         });
     }
-    let files = checkpoint.files();
     let report = LoadReport {
-        files: files.iter().map(|file| file_name(file)).collect(),
+        files: files.files().iter().map(|file| file_name(file)).collect(),
         loaded: names_of(result.applied),
         missing: names_of(result.missing.into_iter().map(|(path, _)| path)),
-        // Old files hold the buffer of positions, 0, 1, 2, …, which is no weight.
+        // Old files hold the buffer of positions, 0, 1, 2, …, which is not a parameter.
         unexpected: names_of(result.unused)
             .into_iter()
             .filter(|name| !name.ends_with("embeddings.position_ids"))
             .collect(),
     };
-    check_missing(&report, &checkpoint.path)?;
+    check_missing(&report, &files.path)?;
     Ok(report)
 }
 
 /// The names of all parameters of a model.
-pub(crate) fn names(model: &BertForQuestionAnswering) -> Vec<String> {
+pub(super) fn names(model: &BertForQuestionAnswering) -> Vec<String> {
     let tensors = model.collect(None, None, false);
     names_of(tensors.into_iter().map(|tensor| tensor.name))
 }
 
-/// Where a tensor comes from.
-struct Origin {
+/// A tensor's file, and its shape there.
+struct TensorSource {
     file: PathBuf,
-    /// As it stands in the file.
     shape: Vec<usize>,
 }
 
-/// The tensors under their module paths, and by Hugging Face's names where they come from.
-fn place(
-    checkpoint: &Checkpoint,
+/// The tensors with module paths as names, and their sources by Hugging Face's names.
+fn by_module_path(
+    files: &CheckpointFiles,
     architecture: Architecture,
-) -> Result<(Vec<Tensor>, BTreeMap<String, Origin>), Error> {
-    let stored = checkpoint.open()?.into_iter();
-    let (files, tensors): (Vec<_>, Vec<_>) = stored.map(|s| (s.file, s.tensor)).unzip();
+) -> Result<(Vec<Tensor>, BTreeMap<String, TensorSource>), Error> {
+    let (paths, tensors): (Vec<_>, Vec<_>) = files.open()?.into_iter().unzip();
     let (tensors, _) = to_module_paths(architecture).remap(tensors);
-    let mut origins = BTreeMap::new();
-    for (tensor, file) in tensors.iter().zip(files) {
+    let mut sources = BTreeMap::new();
+    for (tensor, file) in tensors.iter().zip(paths) {
         let name = hugging_face_name(&tensor.name);
         let shape = tensor.shape.to_vec();
-        if origins
-            .insert(name.clone(), Origin { file, shape })
-            .is_some()
-        {
+        let source = TensorSource { file, shape };
+        if sources.insert(name.clone(), source).is_some() {
             return Err(Error::Weights {
-                path: checkpoint.path.clone(),
+                path: files.path.clone(),
                 message: format!(
                     "two tensors for \"{name}\", with and without the encoder's prefix"
                 ),
             });
         }
     }
-    Ok((tensors, origins))
+    Ok((tensors, sources))
 }
 
 /// Only the span head may be missing.
@@ -123,13 +160,13 @@ fn file_name(path: &Path) -> String {
         .into_owned()
 }
 
-/// The module path of a tensor that does not fit, and why.
-fn explain(error: &ApplyError, origins: &BTreeMap<String, Origin>) -> (String, String) {
+/// The module path of a tensor that cannot be loaded, and the reason.
+fn explain(error: &ApplyError, sources: &BTreeMap<String, TensorSource>) -> (String, String) {
     match error {
         ApplyError::ShapeMismatch { path, expected, .. } => {
             let expected = file_shape(path, expected);
-            let origin = origins.get(&hugging_face_name(path));
-            let found = origin.map(|origin| &origin.shape[..]).unwrap_or_default();
+            let source = sources.get(&hugging_face_name(path));
+            let found = source.map(|source| &source.shape[..]).unwrap_or_default();
             let message = format!("has shape {found:?}, config.json asks for {expected:?}");
             (path.clone(), message)
         }
@@ -143,7 +180,7 @@ fn explain(error: &ApplyError, origins: &BTreeMap<String, Origin>) -> (String, S
     }
 }
 
-/// The shape that a parameter has in the file: linear layers are transposed on the way.
+/// The shape of a parameter in the file, where linear layers are transposed.
 fn file_shape(path: &str, shape: &Shape) -> Vec<usize> {
     let mut shape = shape.to_vec();
     if !path.contains("embeddings.") {
@@ -152,12 +189,12 @@ fn file_shape(path: &str, shape: &Shape) -> Vec<usize> {
     shape
 }
 
-/// Writes `model.safetensors` as transformers reads it; whole or not at all.
-pub(crate) fn save(model: &BertForQuestionAnswering, path: &Path) -> Result<(), Error> {
+/// Writes `model.safetensors` in transformers' layout.
+pub(super) fn save(model: &BertForQuestionAnswering, path: &Path) -> Result<(), Error> {
     let mut store = SafetensorsStore::from_file(path)
         .with_to_adapter(BurnToPyTorchAdapter)
         .remap(to_hugging_face())
-        // One entry only: Burn writes several in an order that differs from run to run.
+        // One entry only: Burn writes several in an order that varies from run to run.
         .clear_metadata()
         .metadata("format", "pt")
         .overwrite(true);
@@ -165,4 +202,39 @@ pub(crate) fn save(model: &BertForQuestionAnswering, path: &Path) -> Result<(), 
         path: path.into(),
         message: e.to_string(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(count: usize) -> Vec<String> {
+        (0..count).map(|number| format!("t{number}")).collect()
+    }
+
+    #[test]
+    fn a_report_is_one_line_and_lists_at_most_nine_names() {
+        let mut report = LoadReport {
+            files: vec!["model.safetensors".into()],
+            loaded: names(101),
+            ..LoadReport::default()
+        };
+        assert_eq!(
+            report.to_string(),
+            "loaded 101 tensors from model.safetensors"
+        );
+        report.files.push("another".into());
+        report.missing = vec!["qa_outputs.bias".into(), "qa_outputs.weight".into()];
+        report.unexpected = names(9);
+        assert_eq!(
+            report.to_string(),
+            "loaded 101 tensors from 2 files; newly initialized: qa_outputs.bias, qa_outputs.weight; \
+             not used: t0, t1, t2, t3, t4, t5, t6, t7, t8"
+        );
+        report.unexpected = names(10);
+        assert!(
+            report.to_string().ends_with("t6, t7 and 2 more"),
+            "{report}"
+        );
+    }
 }

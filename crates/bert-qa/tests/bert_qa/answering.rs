@@ -22,12 +22,10 @@ fn windows() -> FeatureOptions {
 }
 
 fn answerer(windows: FeatureOptions) -> QuestionAnswerer {
-    let Pretrained {
-        model, companions, ..
-    } = tiny();
+    let Pretrained { model, assets, .. } = tiny();
     QuestionAnswerer::new(
         model,
-        companions.tokenizer,
+        assets.tokenizer,
         windows,
         AnswerOptions::default(),
         cpu(),
@@ -50,7 +48,7 @@ fn assert_is_refused(windows: FeatureOptions, question: &str, context: &str, par
 fn answers_are_slices_of_the_text() {
     let context = CONTEXT.repeat(10);
     let example = Example::new("q", QUESTION, context.as_str());
-    let tokenizer = tiny().companions.tokenizer;
+    let tokenizer = tiny().assets.tokenizer;
     let features = make_features(std::slice::from_ref(&example), &tokenizer, &windows()).unwrap();
     assert!(features.len() > 3, "the text must need many windows");
 

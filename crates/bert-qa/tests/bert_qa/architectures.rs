@@ -74,7 +74,7 @@ fn a_saved_model_is_of_the_architecture_that_was_loaded() {
         let loaded = Pretrained::load(folder.path(), 0, &cpu()).unwrap();
         assert_eq!(loaded.model.architecture(), architecture);
         let saved = folder.path().join("saved");
-        loaded.companions.save(&loaded.model, &saved).unwrap();
+        loaded.assets.save(&loaded.model, &saved).unwrap();
         let values = by_name(&loaded.model, Value);
         assert_eq!(read_tensors(&saved.join("model.safetensors")), values);
         assert_eq!(load(&saved).unwrap().0, values);

@@ -100,7 +100,7 @@ fn a_name_old_and_new() {
     rename_tensor(&file, "qa_outputs.bias", "bert.embeddings.LayerNorm.beta");
     refused(
         &folder,
-        &["\"bert.embeddings.LayerNorm.bias\" stands twice"],
+        &["\"bert.embeddings.LayerNorm.bias\" is stored twice"],
     );
 }
 
@@ -233,7 +233,7 @@ fn shards_that_do_not_fit_their_index() {
         &[
             index,
             "bert.embeddings.LayerNorm.bias",
-            "stands twice",
+            "is stored twice",
             &first,
             &second,
         ],

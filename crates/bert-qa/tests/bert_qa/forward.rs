@@ -1,6 +1,6 @@
 //! Hidden states, logits and losses against transformers, with every kind of model.
 
-use bert_qa::{DropoutSeed, PackedInput};
+use bert_qa::{DropoutSeed, PackedInput, span_loss};
 use squad_data::{Example, FeatureOptions, PackedBatch, QaTokenizer, make_features};
 
 use crate::backends::{Backend, values};
@@ -47,7 +47,7 @@ fn evaluation_computes_what_transformers_does(backend: &Backend) {
         };
         close("embeddings", hidden.clone());
         for (index, layer) in model.layers().iter().enumerate() {
-            hidden = layer.forward(hidden, &input.lengths, None);
+            hidden = layer.forward(hidden, &input.cu_seqlens, None);
             close(&format!("layer.{index}"), hidden.clone());
         }
         // No layer was left out: the fixture has no more.
@@ -59,7 +59,8 @@ fn evaluation_computes_what_transformers_does(backend: &Backend) {
             .iter()
             .map(|window| {
                 let one = batch(std::slice::from_ref(window));
-                values(model.loss(&one, &backend.device(), None).0)[0]
+                let input = PackedInput::new(&one, &backend.device());
+                values(span_loss(model.forward(&input, None), &input))[0]
             })
             .collect();
         assert_close(
@@ -69,7 +70,7 @@ fn evaluation_computes_what_transformers_does(backend: &Backend) {
             case.expected("losses"),
             backend.tolerance,
         );
-        let (sum, _) = model.loss(&batch(&case.windows), &backend.device(), None);
+        let sum = span_loss(model.forward(&input, None), &input);
         let total: f32 = case.expected("losses").iter().sum();
         // A sum of eight losses.
         assert_close(name, "sum", &values(sum), &[total], 8.0 * backend.tolerance);

@@ -49,7 +49,7 @@ fn an_encoder_alone_lacks_the_head_and_has_a_pooler_too_many() {
     );
     assert_eq!(
         report.to_string(),
-        "loaded 37 tensors from model.safetensors; newly initialised: qa_outputs.bias, qa_outputs.weight; \
+        "loaded 37 tensors from model.safetensors; newly initialized: qa_outputs.bias, qa_outputs.weight; \
          not used: bert.pooler.dense.bias, bert.pooler.dense.weight"
     );
 }
@@ -111,7 +111,7 @@ fn half_precision_weights_become_single_precision() {
     assert!(difference < 0.1 && difference > 1e-3, "{difference}");
     // What is saved is single precision, and says so: transformers loads a model as its configuration says.
     let saved = folder.path().join("saved");
-    half.companions.save(&half.model, &saved).unwrap();
+    half.assets.save(&half.model, &saved).unwrap();
     assert!(
         std::fs::read_to_string(saved.join("config.json"))
             .unwrap()

@@ -113,7 +113,7 @@ fn minilm_gives_transformers_logits_on_real_questions() {
     };
     let Pretrained {
         model,
-        companions,
+        assets,
         report,
     } = with_head(folder, reference.head_scale);
     assert!(report.missing.is_empty(), "{:?}", report.missing);
@@ -128,7 +128,7 @@ fn minilm_gives_transformers_logits_on_real_questions() {
         doc_stride: reference.doc_stride,
         ..FeatureOptions::default()
     };
-    let mut features = make_features(&examples, &companions.tokenizer, &options).unwrap();
+    let mut features = make_features(&examples, &assets.tokenizer, &options).unwrap();
     features.dedup_by_key(|feature| feature.example_index);
     let logits = predict_logits(&model, &features, &cpu(), &mut |_| {});
     let mut largest: f32 = 0.0;

@@ -18,13 +18,8 @@ fn encoder() -> Pretrained {
     Pretrained::load(&fixture("tiny-bert-encoder"), 5, &cpu()).unwrap()
 }
 
-fn save(
-    Pretrained {
-        model, companions, ..
-    }: &Pretrained,
-    folder: &Path,
-) -> Result<(), String> {
-    companions
+fn save(Pretrained { model, assets, .. }: &Pretrained, folder: &Path) -> Result<(), String> {
+    assets
         .save(model, folder)
         .map_err(|error| error.to_string())
 }
@@ -64,8 +59,8 @@ fn a_saved_model_is_the_same_model() {
 
     let encode = |tokenizer: &QaTokenizer| tokenizer.encode("who ate it?").unwrap();
     assert_eq!(
-        encode(&again.companions.tokenizer),
-        encode(&whole.companions.tokenizer)
+        encode(&again.assets.tokenizer),
+        encode(&whole.assets.tokenizer)
     );
 }
 
@@ -145,10 +140,8 @@ fn a_card_stands_beside_the_weights() {
         title: "A small model".into(),
         ..ModelCard::default()
     };
-    let Pretrained {
-        model, companions, ..
-    } = tiny();
-    companions.save_with_card(&model, &folder, &card).unwrap();
+    let Pretrained { model, assets, .. } = tiny();
+    assets.save_with_card(&model, &folder, &card).unwrap();
     assert_eq!(file_names(&folder)[0], "README.md");
     assert_eq!(file_names(&folder)[1..], FILES);
     let text = std::fs::read_to_string(folder.join("README.md")).unwrap();

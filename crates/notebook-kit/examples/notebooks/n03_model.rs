@@ -9,7 +9,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let pretrained = Pretrained::load(&folder, 0, &device)?;
     &pretrained.report;
     // Cell 3.
-    let config = pretrained.companions.config.clone();
+    let config = pretrained.assets.config.clone();
     let (width, inner) = (config.hidden_size, config.intermediate_size);
     Table::new(&["", ""])
         .row(&[&"word pieces", &config.vocab_size])
@@ -34,7 +34,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
         .row(&[&"all", &all, &""]);
     // Cell 5.
     let (train, dev) = sample()?;
-    let tokenizer = pretrained.companions.tokenizer.clone();
+    let tokenizer = pretrained.assets.tokenizer.clone();
     let features = make_features(&train.examples[..20], &tokenizer, &FeatureOptions::default())?;
     let batch = PackedBatch::new(&features, &[0, 17]);
     let input = PackedInput::new(&batch, &device);
@@ -47,7 +47,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let mut hidden = embedded.clone();
     let mut table = Table::new(&["layer", "shape", "change"]);
     for (number, layer) in pretrained.model.layers().iter().enumerate() {
-        let next = layer.forward(hidden.clone(), &input.lengths, None);
+        let next = layer.forward(hidden.clone(), &input.cu_seqlens, None);
         let size = |tensor: Tensor<2>| tensor.powi_scalar(2).sum().sqrt().into_scalar::<f32>();
         let change = size(next.clone() - hidden.clone()) / size(hidden.clone());
         table = table.row(&[&number, &format!("{:?}", next.dims()), &format!("{change:.2}")]);

@@ -42,7 +42,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     // Cell 7.
     let loaded = Pretrained::load(&model, 0, &device)?;
     let copy = fresh_run_dir("saved")?;
-    loaded.companions.save(&loaded.model, &copy)?;
+    loaded.assets.save(&loaded.model, &copy)?;
     for entry in std::fs::read_dir(&copy)? {
         let entry = entry?;
         println!("{:>10} bytes  {}", entry.metadata()?.len(), entry.file_name().to_string_lossy());

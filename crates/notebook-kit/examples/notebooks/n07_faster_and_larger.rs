@@ -7,7 +7,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let device = device()?.autodiff();
     let pretrained = Pretrained::load(&model_folder(ENCODER)?, 0, &device)?;
     let (train, dev) = sample()?;
-    let tokenizer = pretrained.companions.tokenizer.clone();
+    let tokenizer = pretrained.assets.tokenizer.clone();
     let mut features = make_features(&train.examples, &tokenizer, &FeatureOptions::default())?;
     features.sort_by_key(|feature| feature.len());
     let four: Vec<Feature> = [0, 190, 380, 570].map(|index| features[index].clone()).to_vec();
@@ -18,7 +18,8 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let lengths = [("packed", 0), ("padded to the longest", longest), ("padded to 384", 384)];
     for (name, length) in lengths {
         let batch = PackedBatch::new(&padded(&four, length), &[0, 1, 2, 3]);
-        let cost = measure(1, || pretrained.model.loss(&batch, &device, None).0.backward());
+        let input = PackedInput::new(&batch, &device);
+        let cost = measure(1, || span_loss(pretrained.model.forward(&input, None), &input).backward());
         table = table.row(&[&name, &batch.num_tokens(), &cost.ms(), &cost.mb()]);
     }
     table;
@@ -51,11 +52,12 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
         .row(&[&"reference", &reference.ms()]);
     // Cell 6.
     let batch = PackedBatch::new(&four, &[0, 1, 2, 3]);
+    let input = PackedInput::new(&batch, &device);
     let most = std::thread::available_parallelism()?.get();
     let mut table = Table::new(&["threads", "ms for a step"]);
     for threads in [1, most] {
         let cost = with_threads(threads, || {
-            measure(1, || pretrained.model.loss(&batch, &device, None).0.backward())
+            measure(1, || span_loss(pretrained.model.forward(&input, None), &input).backward())
         })?;
         table = table.row(&[&threads, &cost.ms()]);
     }
@@ -64,7 +66,8 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let mut table = Table::new(&["windows in a batch", "windows per second", "peak MB"]);
     for size in [1, 4, 16] {
         let batch = PackedBatch::new(&features, &(0..size).collect::<Vec<_>>());
-        let cost = measure(1, || pretrained.model.loss(&batch, &device, None).0.backward());
+        let input = PackedInput::new(&batch, &device);
+        let cost = measure(1, || span_loss(pretrained.model.forward(&input, None), &input).backward());
         let rate = size as f64 / cost.seconds;
         table = table.row(&[&size, &decimals(rate, 1), &cost.mb()]);
     }

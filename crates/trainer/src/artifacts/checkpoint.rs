@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use bert_qa::{BertForQuestionAnswering, Companions};
+use bert_qa::{BertForQuestionAnswering, ModelAssets};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,7 @@ impl Checkpoints {
         &self,
         state: &RunState,
         data: &str,
-        companions: &Companions,
+        assets: &ModelAssets,
         model: &BertForQuestionAnswering,
         moments: &Moments,
     ) -> Result<PathBuf, Error> {
@@ -70,7 +70,7 @@ impl Checkpoints {
             return Ok(path);
         }
         atomic_fs::replace_folder(&path, |new| {
-            companions.save(model, &new.join(MODEL))?;
+            assets.save(model, &new.join(MODEL))?;
             state_file::write(moments, &new.join(OPTIMIZER))?;
             let contents = Contents {
                 format: FORMAT,

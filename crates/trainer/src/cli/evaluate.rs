@@ -20,11 +20,9 @@ fn evaluate(args: &Evaluate) -> Result<(), Error> {
     }
     let windows = args.windows.config();
     let (loaded, device) = load(&args.model, &args.machine.device, &windows)?;
-    let Pretrained {
-        model, companions, ..
-    } = loaded;
+    let Pretrained { model, assets, .. } = loaded;
     let started = Instant::now();
-    let questions = Questions::new(dataset, &companions.tokenizer, &windows)?;
+    let questions = Questions::new(dataset, &assets.tokenizer, &windows)?;
     let tokenization_seconds = started.elapsed().as_secs_f64();
     if let Some(out) = &args.out {
         Evaluation::check_folder(out)?;

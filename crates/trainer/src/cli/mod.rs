@@ -60,7 +60,7 @@ fn load(model: &str, device: &str, windows: &FeatureConfig) -> Result<(Pretraine
     windows.options().validate()?;
     let folder = trainer::model_folder(model, &notice)?;
     let pretrained = Pretrained::load(&folder, 0, &device)?;
-    windows.check_positions(&pretrained.companions.config)?;
+    windows.check_positions(&pretrained.assets.config)?;
     if !pretrained.report.missing.is_empty() {
         notice(&format!(
             "warning: {model} has no trained span head: its answers are random"

@@ -31,11 +31,9 @@ fn predict(args: Predict) -> Result<(), Error> {
     options.n_best_size = options.n_best_size.max(top_k);
     let windows = args.windows.config();
     let (loaded, device) = load(&args.model, &args.machine.device, &windows)?;
-    let Pretrained {
-        model, companions, ..
-    } = loaded;
+    let Pretrained { model, assets, .. } = loaded;
     let windows = windows.options();
-    let answerer = QuestionAnswerer::new(model, companions.tokenizer, windows, options, device);
+    let answerer = QuestionAnswerer::new(model, assets.tokenizer, windows, options, device);
     let prediction = answerer.answer(&args.question, &context)?;
     let answers = ranked(&prediction, top_k);
     match args.json {

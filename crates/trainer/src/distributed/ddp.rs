@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bert_qa::{BertForQuestionAnswering, DropoutSeed};
+use bert_qa::{BertForQuestionAnswering, DropoutSeed, PackedInput};
 use burn::tensor::Tensor;
 use squad_data::PackedBatch;
 
@@ -97,11 +97,11 @@ impl Engine for DdpEngine {
         if !batch.is_empty() {
             let lowest = lowest_trained(&self.units);
             let model = self.alone.module().clone();
-            let on = (batch, &self.alone.device.clone());
+            let input = PackedInput::new(batch, &self.alone.device);
             pass = Some(layerwise::backward(
                 &model,
                 lowest,
-                on,
+                &input,
                 dropout,
                 &mut |unit, new| {
                     self.alone.gradients.add(&model, new);

@@ -2,8 +2,7 @@
 //! only one unit's parameters are needed at a time.
 
 use bert_qa::{BertForQuestionAnswering, DropoutSeed, PackedInput, span_loss};
-use burn::tensor::{Device, Gradients, Tensor};
-use squad_data::PackedBatch;
+use burn::tensor::{Gradients, Tensor};
 
 use crate::Error;
 use crate::train::engine::Pass;
@@ -21,7 +20,7 @@ pub(crate) fn forward(
     match hidden {
         None => model.embed(input, dropout),
         Some(hidden) if unit <= layers.len() => {
-            layers[unit - 1].forward(hidden, &input.lengths, dropout)
+            layers[unit - 1].forward(hidden, &input.cu_seqlens, dropout)
         }
         Some(hidden) => model.head(hidden, dropout),
     }
@@ -61,12 +60,8 @@ impl Graph {
     }
 
     /// Computes the loss from the output of the head and backpropagates it.
-    fn backward_loss(
-        self,
-        batch: &PackedBatch,
-        input: &PackedInput,
-    ) -> (Pass, Gradients, Option<Tensor<2>>) {
-        let loss_sum = span_loss(self.output.clone(), batch, &input.lengths);
+    fn backward_loss(self, input: &PackedInput) -> (Pass, Gradients, Option<Tensor<2>>) {
+        let loss_sum = span_loss(self.output.clone(), input);
         let (gradients, below) = Self::split(self.input, loss_sum.backward());
         let pass = Pass {
             loss_sum: loss_sum.inner(),
@@ -81,16 +76,15 @@ impl Graph {
 pub(crate) fn backward(
     model: &BertForQuestionAnswering,
     lowest: usize,
-    (batch, device): (&PackedBatch, &Device),
+    input: &PackedInput,
     dropout: Option<DropoutSeed>,
     done: &mut dyn FnMut(usize, Gradients) -> Result<(), Error>,
 ) -> Result<Pass, Error> {
-    let input = PackedInput::new(batch, device);
     let head = model.layers().len() + 1;
     let (mut graphs, mut hidden) = (Vec::new(), None);
     for unit in 0..=head {
         let graph = Graph::of(hidden.take(), unit > lowest, |hidden| {
-            forward(model, unit, hidden, &input, dropout)
+            forward(model, unit, hidden, input, dropout)
         });
         hidden = Some(graph.output.clone());
         if unit >= lowest {
@@ -99,7 +93,7 @@ pub(crate) fn backward(
     }
     drop(hidden);
     let (_, graph) = graphs.pop().expect("the head is trained");
-    let (pass, gradients, mut upstream) = graph.backward_loss(batch, &input);
+    let (pass, gradients, mut upstream) = graph.backward_loss(input);
     done(head, gradients)?;
     while let Some((unit, graph)) = graphs.pop() {
         let above = upstream
@@ -114,9 +108,8 @@ pub(crate) fn backward(
 
 /// Forward and backward pass with activation checkpointing: only the outputs of units are kept. The backward pass computes
 /// each unit's forward pass again, with the same dropout masks.
-pub(crate) struct CheckpointedLayers<'a> {
-    pub(crate) batch: &'a PackedBatch,
-    pub(crate) dropout: Option<DropoutSeed>,
+pub(crate) struct CheckpointedLayers {
+    dropout: Option<DropoutSeed>,
     /// Without and with autodiff.
     inputs: [PackedInput; 2],
     /// Of the units so far, without autodiff.
@@ -125,17 +118,12 @@ pub(crate) struct CheckpointedLayers<'a> {
     upstream: Option<Tensor<2>>,
 }
 
-impl<'a> CheckpointedLayers<'a> {
-    /// `device` has autodiff.
-    pub(crate) fn new(
-        batch: &'a PackedBatch,
-        dropout: Option<DropoutSeed>,
-        device: &Device,
-    ) -> Self {
+impl CheckpointedLayers {
+    /// `input` is on a device with autodiff.
+    pub(crate) fn new(input: PackedInput, dropout: Option<DropoutSeed>) -> Self {
         Self {
-            batch,
             dropout,
-            inputs: [&device.clone().inner(), device].map(|on| PackedInput::new(batch, on)),
+            inputs: [input.inner(), input],
             outputs: Vec::new(),
             upstream: None,
         }
@@ -162,7 +150,7 @@ impl<'a> CheckpointedLayers<'a> {
         });
         let (pass, gradients, below) = match self.upstream.take() {
             None => {
-                let (pass, gradients, below) = graph.backward_loss(self.batch, &self.inputs[1]);
+                let (pass, gradients, below) = graph.backward_loss(&self.inputs[1]);
                 (Some(pass), gradients, below)
             }
             Some(upstream) => {
@@ -179,7 +167,8 @@ impl<'a> CheckpointedLayers<'a> {
 pub(crate) mod tests {
     use super::*;
     use crate::distributed::units::units;
-    use squad_data::Feature;
+    use burn::tensor::Device;
+    use squad_data::{Feature, PackedBatch};
 
     pub(crate) fn model(device: &Device) -> BertForQuestionAnswering {
         let fixture = "/../bert-qa/tests/fixtures/tiny-bert/config.json";
@@ -210,7 +199,8 @@ pub(crate) mod tests {
     }
 
     fn whole(model: &BertForQuestionAnswering, device: &Device, seed: DropoutSeed) -> Found {
-        let (loss, _) = model.loss(&batch(), device, Some(seed));
+        let input = PackedInput::new(&batch(), device);
+        let loss = span_loss(model.forward(&input, Some(seed)), &input);
         let mut gradients = loss.backward();
         let units = units(model);
         let found = units
@@ -230,7 +220,8 @@ pub(crate) mod tests {
             found[unit] = numbers(units[unit].take_gradients(model, &mut new));
             Ok(())
         };
-        let pass = backward(model, 0, (&batch(), device), Some(seed), done).unwrap();
+        let input = PackedInput::new(&batch(), device);
+        let pass = backward(model, 0, &input, Some(seed), done).unwrap();
         (found, pass.loss_sum.into_scalar::<f32>())
     }
 
@@ -239,8 +230,9 @@ pub(crate) mod tests {
         device: &Device,
         seed: DropoutSeed,
     ) -> Found {
-        let (units, batch) = (units(model), batch());
-        let mut layers = CheckpointedLayers::new(&batch, Some(seed), device);
+        let units = units(model);
+        let input = PackedInput::new(&batch(), device);
+        let mut layers = CheckpointedLayers::new(input, Some(seed));
         let plain = burn::module::Module::valid(model);
         (1..units.len()).for_each(|_| layers.forward(&plain));
         let (mut found, mut loss) = (vec![Vec::new(); units.len()], f32::NAN);

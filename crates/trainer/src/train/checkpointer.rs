@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use bert_qa::{BertForQuestionAnswering, Companions};
+use bert_qa::{BertForQuestionAnswering, ModelAssets};
 
 use super::train_loop::Fit;
 use crate::Error;
@@ -13,14 +13,14 @@ use crate::train::state::RunState;
 pub(crate) struct Keeper<'a> {
     pub(crate) run_dir: &'a RunDir,
     pub(crate) checkpoints: Checkpoints,
-    pub(crate) companions: &'a Companions,
+    pub(crate) assets: &'a ModelAssets,
     /// Stands for the training windows in checkpoints.
     pub(crate) data: String,
 }
 
 impl Keeper<'_> {
     pub(super) fn save(&self, model: &BertForQuestionAnswering, name: &str) -> Result<(), Error> {
-        Ok(self.companions.save(model, &self.run_dir.join(name))?)
+        Ok(self.assets.save(model, &self.run_dir.join(name))?)
     }
 }
 
@@ -56,10 +56,10 @@ impl Fit<'_> {
             elapsed_seconds,
             ..self.state.clone()
         };
-        let (data, companions) = (&keeper.data, keeper.companions);
+        let (data, assets) = (&keeper.data, keeper.assets);
         let written = keeper
             .checkpoints
-            .write(&state, data, companions, &model, &moments)?;
+            .write(&state, data, assets, &model, &moments)?;
         Ok(Some(written))
     }
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use bert_qa::{BertForQuestionAnswering, DropoutSeed};
+use bert_qa::{BertForQuestionAnswering, DropoutSeed, PackedInput, span_loss};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use squad_data::PackedBatch;
@@ -89,7 +89,9 @@ impl Engine for Alone {
         _: bool,
     ) -> Result<Option<Pass>, Error> {
         let model = self.model.as_ref().expect("taken for an update only");
-        let (loss_sum, logits) = model.loss(batch, &self.device, dropout);
+        let input = PackedInput::new(batch, &self.device);
+        let logits = model.forward(&input, dropout);
+        let loss_sum = span_loss(logits.clone(), &input);
         self.gradients.add(model, loss_sum.backward());
         Ok(Some(Pass {
             loss_sum: loss_sum.inner(),

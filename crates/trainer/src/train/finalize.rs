@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use bert_qa::{Companions, ModelCard, Pretrained};
+use bert_qa::{ModelAssets, ModelCard, Pretrained};
 use burn::tensor::Device;
 use serde_json::json;
 
@@ -22,7 +22,7 @@ use crate::train::train_loop::Fitted;
 pub(crate) struct Ending<'a> {
     pub(crate) config: &'a Config,
     pub(crate) run_dir: &'a RunDir,
-    pub(crate) companions: &'a Companions,
+    pub(crate) assets: &'a ModelAssets,
     pub(crate) info: &'a DeviceInfo,
     pub(crate) device: &'a Device,
     pub(crate) started: Instant,
@@ -59,8 +59,7 @@ impl Ending<'_> {
         };
         let model_folder = self.run_dir.join("model");
         card.scores = model_card::scores(&evaluation.metrics);
-        self.companions
-            .save_with_card(&model, &model_folder, &card)?;
+        self.assets.save_with_card(&model, &model_folder, &card)?;
         evaluation.write(&self.run_dir.join("dev"))?;
         let mut metrics = self.metrics(&state, &evaluation);
         metrics["communication_seconds"] = json!(communication.map(|time| time.as_secs_f64()));

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use bert_qa::{BertForQuestionAnswering, Companions, ModelCard, Pretrained};
+use bert_qa::{BertForQuestionAnswering, ModelAssets, ModelCard, Pretrained};
 use burn::tensor::Device;
 use process_group::ProcessGroup;
 use squad_data::{Feature, Shard};
@@ -26,7 +26,7 @@ pub(crate) struct Prepared {
     pub(crate) train: Questions,
     pub(crate) dev: Questions,
     pub(crate) data: String,
-    pub(crate) companions: Companions,
+    pub(crate) assets: ModelAssets,
     pub(crate) model: BertForQuestionAnswering,
     pub(crate) optimizer: Optimizer,
     pub(crate) plan: Plan,
@@ -58,17 +58,17 @@ impl Prepared {
         };
         let Pretrained {
             model,
-            companions,
+            assets,
             report,
         } = load(folder, config.train.seed, &device.clone().autodiff())?;
-        config.features.check_positions(&companions.config)?;
+        config.features.check_positions(&assets.config)?;
         let model = freeze(model.in_bf16(config.run.bf16), &config.train);
         let all = train.len() + dev.len();
         let before = train.len();
         let done = &mut |finished| observer.tokenising(finished, all);
-        let train = Questions::for_run(train, &companions.tokenizer, config, done)?;
+        let train = Questions::for_run(train, &assets.tokenizer, config, done)?;
         let done = &mut |finished| observer.tokenising(before + finished, all);
-        let dev = Questions::for_run(dev, &companions.tokenizer, config, done)?;
+        let dev = Questions::for_run(dev, &assets.tokenizer, config, done)?;
         let data = digest(&train.features);
         let mut optimizer = Optimizer::new(&config.train);
         let mut loaded = format!("{}: {report}", config.model.source);
@@ -92,7 +92,7 @@ impl Prepared {
             train,
             dev,
             data,
-            companions,
+            assets,
             model,
             optimizer,
             state,

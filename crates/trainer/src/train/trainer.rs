@@ -164,7 +164,7 @@ impl<'a> Trainer<'a> {
         let keeper = run_dir.as_ref().map(|run_dir| Keeper {
             run_dir,
             checkpoints: Checkpoints::new(run_dir.path(), self.config.checkpoints.save_total_limit),
-            companions: &run.companions,
+            assets: &run.assets,
             data: run.data,
         });
         let fit = Fit {
@@ -200,7 +200,7 @@ impl<'a> Trainer<'a> {
         let ending = Ending {
             config: &self.config,
             run_dir: &run_dir,
-            companions: &run.companions,
+            assets: &run.assets,
             info: &run.info,
             device: &run.device,
             started,

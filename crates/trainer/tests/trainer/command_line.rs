@@ -227,7 +227,7 @@ fn a_run_prints_three_answers_and_what_to_try_next() {
     }
     for part in [
         "results go to runs/config",
-        "newly initialised: qa_outputs.bias",
+        "newly initialized: qa_outputs.bias",
         "epoch 1/1",
     ] {
         assert!(run.stderr.contains(part), "{part} is not in {}", run.stderr);

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bert_qa::{BertForQuestionAnswering, DropoutSeed, Pretrained, hugging_face_name};
+use bert_qa::{
+    BertForQuestionAnswering, DropoutSeed, PackedInput, Pretrained, hugging_face_name, span_loss,
+};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
 use squad_data::{Dataset, PackedBatch};
@@ -79,12 +81,11 @@ fn every_parameter_gets_a_gradient_and_moves() {
     });
     let (_, device) = trainer::device("auto").unwrap();
     let device = device.autodiff();
-    let Pretrained {
-        model, companions, ..
-    } = Pretrained::load(&sandbox.path("encoder"), 0, &device).unwrap();
+    let Pretrained { model, assets, .. } =
+        Pretrained::load(&sandbox.path("encoder"), 0, &device).unwrap();
     let dataset = Dataset::read(&sandbox.path("eight.json")).unwrap();
     let config = Config::default();
-    let questions = Questions::new(dataset, &companions.tokenizer, &config.features).unwrap();
+    let questions = Questions::new(dataset, &assets.tokenizer, &config.features).unwrap();
     let batch = PackedBatch::new(&questions.features, &[0, 1, 2, 3]);
     let dropout = DropoutSeed {
         seed: 0,
@@ -92,7 +93,8 @@ fn every_parameter_gets_a_gradient_and_moves() {
         step: 0,
         micro_batch: 0,
     };
-    let (loss, _) = model.loss(&batch, &device, Some(dropout));
+    let input = PackedInput::new(&batch, &device);
+    let loss = span_loss(model.forward(&input, Some(dropout)), &input);
     let gradients = loss.backward();
 
     let before = Parameters::of(&model, Some(&gradients));

@@ -1,6 +1,6 @@
 //! Training against PyTorch: the same model on the same batches, with a schedule, clipping and decay groups, without dropout.
 
-use bert_qa::Pretrained;
+use bert_qa::{PackedInput, Pretrained, span_loss};
 use burn::tensor::Device;
 use serde::Deserialize;
 use trainer::{Optimizer, Schedule, TrainConfig};
@@ -75,7 +75,8 @@ fn train(case: &Case, run: &Run, steps: u32, device: &Device) -> (Vec<f32>, Tens
     let mut losses = Vec::new();
     for step in 0..steps {
         let windows = windows_of_step(case, step);
-        let (sum, _) = model.loss(&batch(&windows), device, None);
+        let input = PackedInput::new(&batch(&windows), device);
+        let sum = span_loss(model.forward(&input, None), &input);
         let loss = sum / windows.len() as f64;
         losses.push(loss.clone().into_scalar());
         (model, _) = optimizer.step(model, loss.backward(), schedule.rate(step));

@@ -3,7 +3,7 @@ mod shards;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bert_qa::{BertForQuestionAnswering, DropoutSeed};
+use bert_qa::{BertForQuestionAnswering, DropoutSeed, PackedInput};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use process_group::ProcessGroup;
@@ -96,8 +96,10 @@ impl FsdpEngine {
         dropout: Option<DropoutSeed>,
     ) -> Result<Option<Pass>, Error> {
         let has_features = !batch.is_empty();
-        let mut layers =
-            has_features.then(|| CheckpointedLayers::new(batch, dropout, &self.device));
+        let mut layers = has_features.then(|| {
+            let input = PackedInput::new(batch, &self.device);
+            CheckpointedLayers::new(input, dropout)
+        });
         let (lowest, head) = (self.shards.lowest, self.shards.units.len() - 1);
         let order = (0..head).chain((lowest..=head).rev());
         let mut prefetch = Prefetch::new(order, &self.shards)?;
@@ -147,8 +149,8 @@ impl FsdpEngine {
         }
         // One reduce-scatter is in flight while the next unit is computed; more would need more memory.
         let mut in_flight: Option<(usize, PendingTensor)> = None;
-        let (on, lowest) = ((batch, &self.device), shards.lowest);
-        let pass = layerwise::backward(model, lowest, on, dropout, &mut |unit, mut new| {
+        let (input, lowest) = (PackedInput::new(batch, &self.device), shards.lowest);
+        let pass = layerwise::backward(model, lowest, &input, dropout, &mut |unit, mut new| {
             if let Some((unit, pending)) = in_flight.take() {
                 shards.shards[unit].add_gradient(&pending.wait()?);
             }

@@ -1,0 +1,40 @@
+//! Burn's modules through the operations of `fused-ops`.
+
+use burn::nn::{Embedding, LayerNorm, Linear};
+use burn::tensor::{Int, Tensor};
+use fused_ops::{Activation, Dropout};
+
+/// Rows of the table: `[tokens]` to `[tokens, width]`.
+pub(super) fn embedding(module: &Embedding, ids: &Tensor<1, Int>) -> Tensor<2> {
+    fused_ops::embedding(module.weight.val(), ids.clone())
+}
+
+/// `activation(input · weight + bias)`.
+pub(super) fn linear(module: &Linear, input: Tensor<2>, activation: Activation) -> Tensor<2> {
+    fused_ops::linear(input, module.weight.val(), bias(module), activation)
+}
+
+pub(super) fn bias(module: &Linear) -> Tensor<1> {
+    let bias = module.bias.as_ref();
+    bias.expect("every linear layer here has a bias").val()
+}
+
+/// `LayerNorm(dropout(input) + residual)`.
+pub(super) fn layer_norm(
+    module: &LayerNorm,
+    input: Tensor<2>,
+    residual: Tensor<2>,
+    eps: f64,
+    dropout: Option<Dropout>,
+) -> Tensor<2> {
+    let beta = module.beta.as_ref();
+    let beta = beta.expect("every LayerNorm here has a bias").val();
+    fused_ops::dropout_add_layer_norm(input, residual, module.gamma.val(), beta, eps, dropout)
+}
+
+pub(super) fn dropout(input: Tensor<2>, dropout: Option<Dropout>) -> Tensor<2> {
+    match dropout {
+        Some(dropout) => fused_ops::dropout(input, &dropout),
+        None => input,
+    }
+}

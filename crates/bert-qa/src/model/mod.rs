@@ -1,0 +1,23 @@
+//! The model: configuration, modules, dropout, the batch on a device, and the loss.
+
+mod architecture;
+mod bert;
+mod config;
+mod dropout;
+mod embeddings;
+mod encoder;
+mod fused;
+mod init;
+mod input;
+mod loss;
+
+pub use architecture::Architecture;
+pub use bert::{BertForQuestionAnswering, BertModel};
+pub use config::BertConfig;
+pub use dropout::DropoutSeed;
+pub use embeddings::BertEmbeddings;
+pub use encoder::{
+    BertAttention, BertEncoder, BertIntermediate, BertLayer, BertOutput, BertSelfAttention,
+};
+pub use input::PackedInput;
+pub use loss::span_loss;

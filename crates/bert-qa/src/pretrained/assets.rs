@@ -1,0 +1,135 @@
+use std::path::{Path, PathBuf};
+
+use squad_data::QaTokenizer;
+
+use super::checkpoint_files::WEIGHTS;
+use super::model_card::ModelCard;
+use super::weights;
+use crate::error::Error;
+use crate::model::{BertConfig, BertForQuestionAnswering};
+
+pub(crate) const CONFIG: &str = "config.json";
+pub(crate) const TOKENIZER: &str = "tokenizer.json";
+pub(crate) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+/// The Hub shows it as the model's page.
+const MODEL_CARD: &str = "README.md";
+/// How to make a `tokenizer.json` from the vocabulary files of an old tokenizer.
+pub(crate) const MAKE_TOKENIZER: &str =
+    ": make it with transformers, AutoTokenizer.from_pretrained(FROM).save_pretrained(FOLDER)";
+
+/// The files of a model folder besides the weights: configuration and tokenizer. Training does not
+/// change them.
+#[derive(Clone, Debug)]
+pub struct ModelAssets {
+    /// `config.json`.
+    pub config: BertConfig,
+    /// `tokenizer.json`.
+    pub tokenizer: QaTokenizer,
+    /// `tokenizer_config.json`, if the folder has one.
+    tokenizer_config: Option<String>,
+}
+
+impl ModelAssets {
+    /// Reads and checks `config.json` and `tokenizer.json`.
+    pub(super) fn read(folder: &Path) -> Result<Self, Error> {
+        if !folder.is_dir() {
+            let source = std::io::Error::new(std::io::ErrorKind::NotFound, "no such model folder");
+            return Err(Error::io(folder, source));
+        }
+        let config = BertConfig::read(&require(folder, CONFIG, "")?)?;
+        let tokenizer_file = require(folder, TOKENIZER, MAKE_TOKENIZER)?;
+        let tokenizer = QaTokenizer::from_file(&tokenizer_file)?;
+        if tokenizer.num_ids() > config.vocab_size {
+            return Err(Error::Config {
+                path: tokenizer_file,
+                message: format!(
+                    "this tokenizer needs {} embeddings, the model has {}: they do not belong together",
+                    tokenizer.num_ids(),
+                    config.vocab_size
+                ),
+            });
+        }
+        let tokenizer_config = std::fs::read_to_string(folder.join(TOKENIZER_CONFIG)).ok();
+        Ok(Self {
+            config,
+            tokenizer,
+            tokenizer_config,
+        })
+    }
+
+    /// Saves a model folder that [`Pretrained::load`](super::load::Pretrained::load) and
+    /// transformers' `from_pretrained` read: weights, configuration and tokenizer. Equal models give
+    /// equal bytes.
+    ///
+    /// The folder is replaced as a whole: its files are written to a temporary folder beside it,
+    /// which is then renamed.
+    ///
+    /// # Errors
+    /// If a file cannot be written; an existing folder is then unchanged.
+    pub fn save(&self, model: &BertForQuestionAnswering, folder: &Path) -> Result<(), Error> {
+        atomic_fs::replace_folder(folder, |new| self.write(model, new))
+    }
+
+    /// As [`ModelAssets::save`], with a model card, `README.md`.
+    ///
+    /// # Errors
+    /// As [`ModelAssets::save`].
+    pub fn save_with_card(
+        &self,
+        model: &BertForQuestionAnswering,
+        folder: &Path,
+        card: &ModelCard,
+    ) -> Result<(), Error> {
+        atomic_fs::replace_folder(folder, |new| {
+            self.write(model, new)?;
+            write(&new.join(MODEL_CARD), &card.to_markdown())
+        })
+    }
+
+    fn write(&self, model: &BertForQuestionAnswering, folder: &Path) -> Result<(), Error> {
+        let config = folder.join(CONFIG);
+        write(&config, &self.config.to_json())?;
+        write(&folder.join(TOKENIZER_CONFIG), &self.tokenizer_config())?;
+        self.tokenizer.save(&folder.join(TOKENIZER))?;
+        let weights = folder.join(WEIGHTS[0]);
+        weights::save(model, &weights)?;
+        // Burn writes through a private temporary file. Give the weights the permissions of the
+        // other files, so that other users can read them too.
+        std::fs::metadata(&config)
+            .and_then(|config| std::fs::set_permissions(&weights, config.permissions()))
+            .map_err(|e| Error::io(&weights, e))
+    }
+
+    /// The loaded `tokenizer_config.json`, or the smallest that transformers accepts.
+    fn tokenizer_config(&self) -> String {
+        self.tokenizer_config.clone().unwrap_or_else(|| {
+            let config = serde_json::json!({
+                "tokenizer_class": "PreTrainedTokenizerFast",
+                "model_max_length": self.config.max_position_embeddings,
+                // This class of transformers 5 returns token types only if they are named.
+                "model_input_names": self.config.architecture.spec().model_inputs,
+                "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]",
+                "unk_token": "[UNK]", "mask_token": "[MASK]",
+            });
+            format!("{config:#}\n")
+        })
+    }
+}
+
+/// The path of a file that the folder must hold; `hint` follows the error message.
+fn require(folder: &Path, file: &'static str, hint: &'static str) -> Result<PathBuf, Error> {
+    let path = folder.join(file);
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err(Error::MissingFile {
+            folder: folder.into(),
+            file,
+            hint,
+        })
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    std::fs::write(path, text).map_err(|e| Error::io(path, e))
+}

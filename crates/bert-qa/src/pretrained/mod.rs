@@ -1,0 +1,19 @@
+//! Model folders in Hugging Face layout: names, weights, configuration, tokenizer, model card.
+
+mod assets;
+mod checkpoint_files;
+mod file_kind;
+mod finite;
+mod load;
+mod model_card;
+mod names;
+mod weights;
+
+pub use assets::ModelAssets;
+pub use load::Pretrained;
+pub use model_card::{CardData, CardFile, ModelCard};
+pub use names::hugging_face_name;
+pub use weights::LoadReport;
+
+pub(crate) use assets::{CONFIG, MAKE_TOKENIZER, TOKENIZER, TOKENIZER_CONFIG};
+pub(crate) use checkpoint_files::{CheckpointFiles, WEIGHTS, is_index, read_index, shards};
