@@ -126,7 +126,7 @@ impl FsdpEngine {
             }
             if is_trained {
                 let shard = self.shards.start_reduce(unit, gradients)?.wait()?;
-                self.shards.shards[unit].add_gradient(&shard);
+                self.shards.own[unit].add_gradient(&shard);
             }
         }
         Ok(pass)
@@ -143,7 +143,7 @@ impl FsdpEngine {
         if batch.is_empty() {
             for unit in shards.trained() {
                 let pending = shards.start_reduce(unit, Vec::new())?;
-                shards.shards[unit].add_gradient(&pending.wait()?);
+                shards.own[unit].add_gradient(&pending.wait()?);
             }
             return Ok(None);
         }
@@ -152,7 +152,7 @@ impl FsdpEngine {
         let (input, lowest) = (PackedInput::new(batch, &self.device), shards.lowest);
         let pass = layerwise::backward(model, lowest, &input, dropout, &mut |unit, mut new| {
             if let Some((unit, pending)) = in_flight.take() {
-                shards.shards[unit].add_gradient(&pending.wait()?);
+                shards.own[unit].add_gradient(&pending.wait()?);
             }
             if shards.units[unit].is_trained {
                 let gradients = shards.units[unit].take_gradients(model, &mut new);
@@ -161,14 +161,14 @@ impl FsdpEngine {
             Ok(())
         })?;
         if let Some((unit, pending)) = in_flight {
-            shards.shards[unit].add_gradient(&pending.wait()?);
+            shards.own[unit].add_gradient(&pending.wait()?);
         }
         Ok(Some(pass))
     }
 
     /// Updates this rank's shard of a unit. `whole` are the unit's values where the shard has none.
     fn update(&mut self, unit: usize, whole: &[Tensor<1>]) {
-        for segment in &mut self.shards.shards[unit].segments {
+        for segment in &mut self.shards.own[unit].segments {
             let in_whole = || slice(&whole[segment.parameter], &segment.range);
             let values = segment.values.take().unwrap_or_else(in_whole);
             let gradient = segment.gradient.take().expect("reduced before the step");
@@ -217,7 +217,7 @@ impl Engine for FsdpEngine {
 
     fn reduce(&mut self) -> Result<f32, Error> {
         self.shards.collectives.synchronize()?;
-        let segments = self.shards.shards.iter().flat_map(|shard| &shard.segments);
+        let segments = self.shards.own.iter().flat_map(|shard| &shard.segments);
         let gradients = segments.filter_map(|segment| segment.gradient.clone());
         let squares = gradients.map(fused_ops::sum_of_squares);
         let own = squares.reduce(|sum, squares| sum + squares);
@@ -238,7 +238,7 @@ impl Engine for FsdpEngine {
             self.update(unit, &whole);
             let flat = self.shards.gather(unit)?;
             self.load(unit, &flat, true);
-            for segment in &mut self.shards.shards[unit].segments {
+            for segment in &mut self.shards.own[unit].segments {
                 segment.values = None;
             }
         }

@@ -13,8 +13,8 @@ use crate::optim::adamw::Moments;
 /// The units of a model, this rank's shard of each, and the collectives that gather and reduce shards.
 pub(crate) struct Shards {
     pub(crate) units: Vec<Unit>,
-    /// One for each unit.
-    pub(crate) shards: Vec<UnitShard>,
+    /// This rank's shard of each unit.
+    pub(crate) own: Vec<UnitShard>,
     /// The lowest unit that is trained.
     pub(crate) lowest: usize,
     pub(crate) collectives: Arc<dyn TensorCollectives>,
@@ -59,7 +59,7 @@ impl Shards {
         let units = units(model);
         let shard = |unit| UnitShard::of(unit, group.rank(), group.world_size());
         Self {
-            shards: units.iter().map(shard).collect(),
+            own: units.iter().map(shard).collect(),
             lowest: lowest_trained(&units),
             units,
             collectives,
@@ -76,7 +76,7 @@ impl Shards {
     /// Copies this rank's shard of a unit's values from the model.
     pub(crate) fn copy_values(&mut self, unit: usize, model: &BertForQuestionAnswering) {
         let values = self.units[unit].values(model);
-        for segment in &mut self.shards[unit].segments {
+        for segment in &mut self.own[unit].segments {
             let own = slice(&values[segment.parameter], &segment.range);
             segment.values = Some(copy(own));
         }
@@ -84,7 +84,7 @@ impl Shards {
 
     /// This rank's shards of whole moments.
     pub(crate) fn of_moments(&self, whole: &Moments) -> Moments {
-        let segments = self.shards.iter().flat_map(|shard| &shard.segments);
+        let segments = self.own.iter().flat_map(|shard| &shard.segments);
         let own = segments.filter_map(|segment| {
             let (first, second) = whole.get(&segment.name)?;
             let own = |whole| copy(slice(whole, &segment.range));
@@ -100,7 +100,7 @@ impl Shards {
 
     /// Starts to gather the flat values of a unit.
     pub(crate) fn start_gather(&self, unit: usize) -> Result<PendingTensor, Error> {
-        let own = self.shards[unit].concat(&self.device, |segment| segment.values.clone());
+        let own = self.own[unit].concat(&self.device, |segment| segment.values.clone());
         self.collectives.start_all_gather(own)
     }
 
@@ -111,7 +111,7 @@ impl Shards {
         own: &Moments,
     ) -> Result<[Tensor<1>; 2], Error> {
         let gather = |which: fn(&(Tensor<1>, Tensor<1>)) -> &Tensor<1>| {
-            let own = self.shards[unit].concat(&self.device, |segment| {
+            let own = self.own[unit].concat(&self.device, |segment| {
                 own.get(&segment.name).map(|both| which(both).clone())
             });
             self.collectives.start_all_gather(own)?.wait()
@@ -133,7 +133,7 @@ impl Shards {
             gradient.unwrap_or_else(|| zeros(parameter.range.len()))
         });
         let mut flat: Vec<_> = flat.collect();
-        let padding = self.shards[unit].padded - self.units[unit].len;
+        let padding = self.own[unit].padded - self.units[unit].len;
         if padding > 0 {
             flat.push(zeros(padding));
         }
