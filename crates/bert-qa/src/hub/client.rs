@@ -101,7 +101,9 @@ impl<'a> HubClient<'a> {
     fn word(&self, value: Option<String>, header: &str) -> Result<String, String> {
         value.filter(|word| is_word(word)).ok_or_else(|| {
             let endpoint = redacted(&self.hub.endpoint);
-            format!("a response without a usable {header}: is {endpoint} a Hugging Face Hub?")
+            format!(
+                "a response with no {header} that can be used: is {endpoint} a Hugging Face Hub?"
+            )
         })
     }
 

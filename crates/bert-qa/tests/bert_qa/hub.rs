@@ -332,67 +332,43 @@ fn other_contents_than_the_hub_promises_are_not_kept() {
 #[test]
 fn a_refusal_says_what_to_do() {
     let cache = temp_dir();
-    let gated = [("X-Error-Code", "GatedRepo")];
-    let cases: [(u16, &[(&str, &str)], Option<&str>, &[&str]); 14] = [
-        (401, &[], None, &["401", "set HF_TOKEN"]),
+    let status = Reply::status;
+    let gated = |code| status(code).header("X-Error-Code", "GatedRepo");
+    let no_model = status(404).header("X-Error-Code", "RepoNotFound");
+    let circle = status(302).header("Location", "/again");
+    let named = |etag: &str, commit: &str| {
+        let reply = status(200).header("ETag", etag);
+        reply.header("X-Repo-Commit", commit)
+    };
+    let cases: [(Reply, Option<&str>, &[&str]); 14] = [
+        (status(401), None, &["401", "set HF_TOKEN"]),
         (
-            401,
-            &[],
+            status(401),
             Some("wrong"),
             &["401", "does not accept the token"],
         ),
         (
-            401,
-            &gated,
+            gated(401),
             None,
             &["accept the model's conditions", "HF_TOKEN"],
         ),
+        (gated(403), Some("t"), &["403", "conditions", "/owner/tiny"]),
+        (status(404), None, &["404", "no model owner/tiny", "main"]),
+        (no_model, None, &["no model owner/tiny"]),
+        (status(418), None, &["unexpected HTTP status 418"]),
+        (status(500), None, &["500", "2 times in a row"]),
+        (status(302), None, &["redirects to nowhere"]),
+        (circle, None, &["redirects in a circle"]),
         (
-            403,
-            &gated,
-            Some("t"),
-            &["403", "conditions", "/owner/tiny"],
-        ),
-        (404, &[], None, &["404", "no model owner/tiny", "main"]),
-        (
-            404,
-            &[("X-Error-Code", "RepoNotFound")],
+            status(200).header("X-Repo-Commit", "a"),
             None,
-            &["no model owner/tiny"],
+            &["no ETag", "a Hugging Face Hub?"],
         ),
-        (418, &[], None, &["418"]),
-        (500, &[], None, &["500", "2 times in a row"]),
-        (302, &[], None, &["redirects to nowhere"]),
-        (302, &[("Location", "/again")], None, &["in a circle"]),
-        (
-            200,
-            &[("X-Repo-Commit", "a")],
-            None,
-            &["without a usable ETag", "a Hugging Face Hub?"],
-        ),
-        (
-            200,
-            &[("ETag", "a")],
-            None,
-            &["without a usable X-Repo-Commit"],
-        ),
-        (
-            200,
-            &[("ETag", "../../x"), ("X-Repo-Commit", "a")],
-            None,
-            &["usable ETag"],
-        ),
-        (
-            200,
-            &[("ETag", "a"), ("X-Repo-Commit", "../x")],
-            None,
-            &["usable X-Repo-Commit"],
-        ),
+        (status(200).header("ETag", "a"), None, &["no X-Repo-Commit"]),
+        (named("../../x", "a"), None, &["no ETag"]),
+        (named("a", "../x"), None, &["no X-Repo-Commit"]),
     ];
-    for (status, headers, token, parts) in cases {
-        let reply = headers.iter().fold(Reply::status(status), |reply, header| {
-            reply.header(header.0, header.1)
-        });
+    for (reply, token, parts) in cases {
         let server = HttpServer::start(move |_| reply.clone());
         let hub = Hub {
             token: token.map(str::to_owned),
