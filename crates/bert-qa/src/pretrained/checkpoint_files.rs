@@ -50,7 +50,7 @@ impl CheckpointFiles {
             .values()
             .find(|shard| !folder.join(shard).is_file())
         {
-            let message = format!("no shard \"{shard}\" beside this index: fetch it as well");
+            let message = format!("no shard \"{shard}\" beside this index: download it too");
             return Err(Error::Weights { path, message });
         }
         let shard_of = Some(shard_of);
@@ -119,9 +119,9 @@ pub(crate) fn read_index(path: &Path) -> Result<BTreeMap<String, String>, Error>
     };
     let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
     let Index { weight_map } = serde_json::from_str(&text)
-        .map_err(|e| error(format!("not an index of shards ({e}): fetch it again")))?;
+        .map_err(|e| error(format!("not an index of shards ({e}): download it again")))?;
     if weight_map.is_empty() {
-        return Err(error("this index names no shards: fetch it again".into()));
+        return Err(error("this index names no shards: download it again".into()));
     }
     // An index is untrusted: it must not name files outside its folder.
     for shard in weight_map.values() {

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-/// Why a weights file cannot be read, by what it begins with: the usual accidents by name, else
-/// `error`, the reader's own words. One line that ends with what to do.
-pub(crate) fn explain(path: &Path, error: &str) -> String {
+/// Explains why a weights file cannot be read, and what to do, in one line. Recognizes common
+/// mistakes by the file's first bytes; otherwise quotes the reader's `error`.
+pub(super) fn explain(path: &Path, error: &str) -> String {
     let is_safetensors = path
         .extension()
         .is_some_and(|extension| extension == "safetensors");
@@ -14,29 +14,30 @@ pub(crate) fn explain(path: &Path, error: &str) -> String {
         Ok(read) => read,
         Err(error) => return format!("cannot be read: {error}"),
     };
-    if let Some(what) = accident(&start, length, is_safetensors) {
-        return what;
+    if let Some(problem) = wrong_kind(&start, length, is_safetensors) {
+        return problem.into();
     }
-    if is_safetensors && let Some(what) = header_fault(&start, length) {
-        return what;
+    if is_safetensors && let Some(problem) = header_problem(&start, length) {
+        return problem;
     }
     let error = error.lines().next().unwrap_or_default();
     let error: String = error.chars().take(200).collect();
-    format!("damaged, cut off, or of another kind ({error}): fetch it again")
+    format!("damaged, truncated, or not a weights file ({error}): download it again")
 }
 
-/// A header of 100 million bytes is the most that safetensors allows; no real one comes near this.
-const MOST_READ: u64 = 16 << 20;
+/// Enough for any real header, although safetensors allows 100 million bytes.
+const MAX_READ: u64 = 16 << 20;
 
 fn beginning(path: &Path) -> std::io::Result<(Vec<u8>, u64)> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
     let mut start = Vec::new();
-    file.take(MOST_READ).read_to_end(&mut start)?;
+    file.take(MAX_READ).read_to_end(&mut start)?;
     Ok((start, length))
 }
 
-fn accident(start: &[u8], length: u64, is_safetensors: bool) -> Option<String> {
+/// Names a file that is empty or of another kind than its extension says.
+fn wrong_kind(start: &[u8], length: u64, is_safetensors: bool) -> Option<&'static str> {
     let text: String = start
         .iter()
         .take(200)
@@ -45,39 +46,40 @@ fn accident(start: &[u8], length: u64, is_safetensors: bool) -> Option<String> {
     let text = text.trim_start();
     let like_safetensors = start.get(8) == Some(&b'{') && start[3..8] == [0; 5];
     if length == 0 {
-        Some("empty: fetch it again".into())
+        Some("empty: download it again")
     } else if text.starts_with("version https://git-lfs") {
         Some(
-            "a Git LFS pointer, not the weights: run `git lfs pull` in the model's folder, or fetch the file itself"
-                .into(),
+            "a Git LFS pointer, not the weights: run `git lfs pull` in the model's folder, or download the file itself",
         )
     } else if ["<!doctype", "<html", "<?xml"]
         .iter()
         .any(|tag| text.starts_with(tag))
     {
-        Some("a web page, not weights: the download went wrong; fetch the file itself".into())
+        Some("a web page, not weights: download the file itself")
     } else if text.starts_with('{') {
-        Some("JSON text, not weights: the download went wrong; fetch the file itself".into())
+        Some("JSON, not weights: download the file itself")
     } else if is_safetensors && (start.starts_with(b"PK\x03\x04") || start.starts_with(b"\x80\x02"))
     {
-        Some("a PyTorch file under a safetensors name: call it pytorch_model.bin".into())
+        Some("a PyTorch file with a safetensors name: rename it to pytorch_model.bin")
     } else if !is_safetensors && like_safetensors {
-        Some("a safetensors file under a PyTorch name: call it model.safetensors".into())
+        Some("a safetensors file with a PyTorch name: rename it to model.safetensors")
     } else {
         None
     }
 }
 
-/// What the header of a safetensors file says against the file, as far as it can be read.
-fn header_fault(start: &[u8], length: u64) -> Option<String> {
+/// The first problem in the header of a safetensors file: it describes more bytes than the file has, or
+/// a tensor of an unsupported type.
+fn header_problem(start: &[u8], length: u64) -> Option<String> {
     let header_length = u64::from_le_bytes(*start.first_chunk::<8>()?);
     let data = 8 + u128::from(header_length);
-    let cut_off = |described: u128| {
-        let what = "cut off or damaged: it has";
-        format!("{what} {length} bytes, its header describes {described}; fetch it again")
+    let truncated = |described: u128| {
+        format!(
+            "truncated or damaged: it has {length} bytes, its header describes {described}; download it again"
+        )
     };
     if data > u128::from(length) {
-        return Some(cut_off(data));
+        return Some(truncated(data));
     }
     let header = start.get(8..usize::try_from(data).ok()?)?;
     let header: Map<String, Value> = serde_json::from_slice(header).ok()?;
@@ -85,18 +87,18 @@ fn header_fault(start: &[u8], length: u64) -> Option<String> {
     let ends = ends.filter_map(|tensor| tensor["data_offsets"][1].as_u64());
     let described = data + u128::from(ends.max().unwrap_or(0));
     if described > u128::from(length) {
-        return Some(cut_off(described));
+        return Some(truncated(described));
     }
     header.iter().find_map(|(name, tensor)| {
-        let dtype = tensor["dtype"].as_str().filter(|dtype| !READ.contains(dtype))?;
+        let dtype = tensor["dtype"].as_str().filter(|dtype| !DTYPES.contains(dtype))?;
         Some(format!(
-            "tensor \"{name}\" holds {dtype}, which is not read here: weights are f32, f16, bf16 or f64"
+            "tensor \"{name}\" holds {dtype}, which is not supported: weights are f32, f16, bf16 or f64"
         ))
     })
 }
 
-/// What Burn's reader knows.
-const READ: [&str; 12] = [
+/// Types that Burn's reader supports. The loader then refuses integers.
+const DTYPES: [&str; 12] = [
     "F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U8", "BOOL",
 ];
 
@@ -105,9 +107,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accidents_are_told_by_name() {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, bytes, said) in [
+    fn common_mistakes_are_explained() {
+        let folder = test_support::temp_dir();
+        for (name, bytes, expected) in [
             ("a.safetensors", &b""[..], "empty"),
             (
                 "a.bin",
@@ -130,7 +132,7 @@ mod tests {
             (
                 "a.safetensors",
                 b"\xff\xff\xff\xff\xff\xff\xff\xff{}",
-                "cut off",
+                "truncated",
             ),
             (
                 "a.safetensors",
@@ -142,13 +144,13 @@ mod tests {
                 b"\x2e\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F4\",\"data_offsets\":[0,1]}}     1",
                 "tensor \"a\" holds F4",
             ),
-            ("a.bin", b"PK\x03\x04....", "another kind (why): fetch"),
+            ("a.bin", b"PK\x03\x04....", "not a weights file (why): download"),
         ] {
             let path = folder.path().join(name);
             std::fs::write(&path, bytes).unwrap();
             let explained = explain(&path, "why\nand more");
             assert!(
-                explained.contains(said) && !explained.contains('\n'),
+                explained.contains(expected) && !explained.contains('\n'),
                 "{explained}"
             );
         }

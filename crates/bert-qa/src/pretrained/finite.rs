@@ -59,7 +59,7 @@ impl ModuleAdapter for FiniteF32 {
 fn read(tensor: &Tensor) -> Result<TensorData, String> {
     let damaged = |error: String| {
         let error = error.lines().next().unwrap_or_default().to_owned();
-        format!("cannot be read ({error}): fetch the file again")
+        format!("cannot be read ({error}): download the file again")
     };
     let data = bridge::to_data(tensor).map_err(|e| damaged(e.to_string()))?;
     let data = data

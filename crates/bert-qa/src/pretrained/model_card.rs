@@ -2,8 +2,8 @@ use std::fmt::Write as _;
 
 use burn::store::SafetensorsStore;
 
-/// What is told about a saved model: the `README.md` beside its weights, which the Hugging Face Hub
-/// shows as the model's page.
+/// A model card: the `README.md` beside a model's weights, which the Hugging Face Hub shows as the
+/// model's page.
 ///
 /// ```
 /// use bert_qa::ModelCard;
@@ -20,55 +20,54 @@ use burn::store::SafetensorsStore;
 pub struct ModelCard {
     /// The heading.
     pub title: String,
-    /// The model that training started from, as it was named: a folder, a Hub name, a wheel.
+    /// The initial model as the user named it: a folder, a Hub name or a wheel.
     pub base_model: String,
-    /// That model's name on the Hub, where it is known.
+    /// The initial model's name on the Hub, if known.
     pub base_model_id: Option<String>,
-    /// The licence as the Hub abbreviates it, such as `apache-2.0`; `None` leaves it out.
+    /// The Hub's identifier of the licence, such as `apache-2.0`.
     pub license: Option<String>,
-    /// What the model was trained and scored on.
+    /// The data of training and evaluation; scores are those on the last.
     pub data: Vec<CardData>,
-    /// All settings of the run, as a TOML file.
+    /// The run's configuration, in TOML.
     pub settings: String,
-    /// The official metric: the script's names with their figures. Others than finite ones are left out.
+    /// The official metric's keys and values. Values that are not finite are left out.
     pub scores: Vec<(String, f64)>,
-    /// Programs and their versions; this crate and Burn are added.
+    /// Programs and their versions, besides this crate and Burn.
     pub versions: Vec<(String, String)>,
 }
 
-/// A set of questions in a [`ModelCard`].
+/// Data in a [`ModelCard`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CardData {
-    /// What it was used for: `training`, `scores`.
+    /// Its use: `training`, `scores`.
     pub purpose: String,
-    /// How many questions were used.
+    /// The number of questions used.
     pub questions: usize,
-    /// The files that they come from.
+    /// The files.
     pub files: Vec<CardFile>,
 }
 
-/// A file of questions in a [`ModelCard`].
+/// A data file in a [`ModelCard`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CardFile {
-    /// Its name.
+    /// The file's name.
     pub name: String,
-    /// SHA-256 of the whole file in hexadecimal, where it could be had.
+    /// SHA-256 of the file in hexadecimal, if known.
     pub sha256: Option<String>,
-    /// The data set's name on the Hub, where the file is known to be a part of one.
+    /// The dataset's name on the Hub, if the file belongs to a known one.
     pub dataset_id: Option<String>,
 }
 
-/// How to use the model, in transformers and in Rust. The Python part is run by this project's CI.
+/// How to use the model in transformers and in Rust. CI runs the Python part.
 const USE: &str = include_str!("model_card_use.md");
 
 impl ModelCard {
-    /// The card as `README.md`: front matter that the Hub reads, and the same in words and tables.
-    ///
-    /// Whatever the names contain, front matter stays YAML, and tables stay tables.
+    /// The text of `README.md`: YAML front matter for the Hub, and the same in Markdown. Names are
+    /// escaped.
     pub fn to_markdown(&self) -> String {
         let mut card = self.front_matter();
         let _ = writeln!(card, "\n# {}\n", inline(&self.title));
-        card += "Answers questions by a piece of a given text (extractive question answering).\n";
+        card += "Extractive question answering: the answer to a question is a span of a given text.\n";
         let _ = writeln!(card, "\n## Base model\n\n{}", inline(&self.base_model));
         self.data_section(&mut card);
         let fence = fence_around(&self.settings);
@@ -111,10 +110,10 @@ impl ModelCard {
         yaml + "---\n"
     }
 
-    /// Exact match and F1 as the Hub lists them beside other models'.
+    /// Exact match and F1 in the form that the Hub lists beside other models'.
     fn model_index(&self) -> String {
-        let figures: Vec<_> = self.figures().filter_map(main_figure).collect();
-        let Some(scored) = self.data.last().filter(|_| !figures.is_empty()) else {
+        let metrics: Vec<_> = self.finite_scores().filter_map(hub_metric).collect();
+        let Some(scored) = self.data.last().filter(|_| !metrics.is_empty()) else {
             return String::new();
         };
         let names: Vec<_> = scored.files.iter().map(|file| file.name.as_str()).collect();
@@ -125,13 +124,13 @@ impl ModelCard {
              name: {names}\n      type: {kind}\n    metrics:\n",
             quoted(&self.title)
         );
-        for (name, value) in figures {
+        for (name, value) in metrics {
             let _ = writeln!(yaml, "    - type: {name}\n      value: {value:.4}");
         }
         yaml
     }
 
-    fn figures(&self) -> impl Iterator<Item = (&str, f64)> {
+    fn finite_scores(&self) -> impl Iterator<Item = (&str, f64)> {
         let scores = self.scores.iter();
         scores
             .map(|(name, value)| (name.as_str(), *value))
@@ -142,7 +141,7 @@ impl ModelCard {
         *card += "\n## Data\n\n| for | questions | file | SHA-256 |\n|---|---|---|---|\n";
         for data in &self.data {
             for (number, file) in data.files.iter().enumerate() {
-                let sha256 = file.sha256.as_deref().unwrap_or("not known");
+                let sha256 = file.sha256.as_deref().unwrap_or("unknown");
                 let (purpose, questions) = match number {
                     0 => (inline(&data.purpose), data.questions.to_string()),
                     _ => Default::default(),
@@ -154,9 +153,9 @@ impl ModelCard {
     }
 
     fn scores_section(&self, card: &mut String) {
-        *card += "\n## Scores\n\nSQuAD's official metric, in percent where it is a share.\n\n| | |\n|---|---|\n";
-        for (name, value) in self.figures() {
-            // Counts are whole numbers, and shown as such.
+        *card += "\n## Scores\n\nSQuAD's official metric. Shares are in percent.\n\n| | |\n|---|---|\n";
+        for (name, value) in self.finite_scores() {
+            // Counts are integers.
             let digits = if value.fract() == 0.0 && name.ends_with("total") {
                 0
             } else {
@@ -175,8 +174,8 @@ impl CardData {
     }
 }
 
-/// The Hub's name of a main figure of either version of the official script.
-fn main_figure((name, value): (&str, f64)) -> Option<(&'static str, f64)> {
+/// The Hub's name of the main metrics of SQuAD 1.1's and 2.0's official script.
+fn hub_metric((name, value): (&str, f64)) -> Option<(&'static str, f64)> {
     match name {
         "exact" | "exact_match" => Some(("exact_match", value)),
         "f1" => Some(("f1", value)),
@@ -184,21 +183,20 @@ fn main_figure((name, value): (&str, f64)) -> Option<(&'static str, f64)> {
     }
 }
 
-/// The version of Burn's packages, which are released together.
+/// Burn's version, which all its packages share.
 fn burn_version() -> String {
     SafetensorsStore::default_metadata()
         .remove("version")
         .unwrap_or_default()
 }
 
-/// A YAML string: double quotes, with everything escaped that YAML 1.1 or 1.2 does not print.
+/// A double-quoted YAML string; characters that YAML 1.1 or 1.2 does not print are escaped.
 fn quoted(text: &str) -> String {
     let mut yaml = String::from("\"");
     for c in text.chars() {
         let _ = match c {
             '"' | '\\' => write!(yaml, "\\{c}"),
             ' '..='~' => write!(yaml, "{c}"),
-            // Line ends and characters that are none; other text may stay as it is.
             _ if c.is_control()
                 || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}'..) =>
             {
@@ -210,7 +208,7 @@ fn quoted(text: &str) -> String {
     yaml + "\""
 }
 
-/// Text on one line of Markdown, in a table too: what has a meaning there is escaped.
+/// Escapes text for one line of Markdown, also in a table.
 fn inline(text: &str) -> String {
     let mut markdown = String::new();
     for c in text.chars() {
@@ -223,7 +221,7 @@ fn inline(text: &str) -> String {
     markdown
 }
 
-/// Backticks, more of them than stand together in `text`.
+/// A code fence that is longer than any run of backticks in `text`.
 fn fence_around(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     "`".repeat(3.max(longest + 1))

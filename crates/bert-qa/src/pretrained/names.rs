@@ -140,13 +140,13 @@ mod tests {
         name
     }
 
-    /// As Burn's adapter between its names and PyTorch's sees a path of ours.
-    fn parts_as_in_pytorch(path: &str) -> String {
+    /// A module path with PyTorch's names of LayerNorm's parameters, which Burn's adapter expects.
+    fn with_pytorch_parameters(path: &str) -> String {
         path.replace("gamma", "weight").replace("beta", "bias")
     }
 
     #[test]
-    fn names_go_in_and_out_with_and_without_the_prefix() {
+    fn names_map_to_module_paths_and_back() {
         for (architecture, table) in [
             (Architecture::Bert, &BERT[..]),
             (Architecture::DistilBert, &DISTILBERT[..]),
@@ -156,18 +156,18 @@ mod tests {
             for [theirs, ours] in table {
                 let (full, ours) = (format!("{prefix}.{theirs}"), format!("{path}.{ours}"));
                 assert_eq!(hugging_face_name(&ours), full);
-                let ours = parts_as_in_pytorch(&ours);
+                let ours = with_pytorch_parameters(&ours);
                 assert_eq!(mapped(&incoming, theirs), ours);
                 assert_eq!(mapped(&incoming, &full), ours);
                 assert_eq!(mapped(&to_hugging_face(), &ours), full);
-                // What stands in a file and has no place is told by the name it has there.
+                // An unexpected tensor is reported by its own name.
                 assert_eq!(hugging_face_name(&ours), full);
             }
         }
     }
 
     #[test]
-    fn other_names_stay_as_they_are() {
+    fn unknown_names_do_not_change() {
         for name in [
             "qa_outputs.weight",
             "cls.predictions.transform.LayerNorm.weight",
