@@ -98,7 +98,7 @@ timing() { # SETTING...
 }
 
 check "kernels against the references" tests fused_ops gpu --include-ignored
-check "logits and gradients against transformers" tests bert_qa cuda
+check "logits and gradients against transformers" tests bert_qa gpu --include-ignored
 check "training and AdamW against PyTorch" tests trainer parity optimizer
 check "devices" tests trainer devices
 check "20 steps on the CPU" steps cpu run.device=libtorch

@@ -121,7 +121,9 @@ pub(crate) fn read_index(path: &Path) -> Result<BTreeMap<String, String>, Error>
     let Index { weight_map } = serde_json::from_str(&text)
         .map_err(|e| error(format!("not an index of shards ({e}): download it again")))?;
     if weight_map.is_empty() {
-        return Err(error("this index names no shards: download it again".into()));
+        return Err(error(
+            "this index names no shards: download it again".into(),
+        ));
     }
     // An index is untrusted: it must not name files outside its folder.
     for shard in weight_map.values() {

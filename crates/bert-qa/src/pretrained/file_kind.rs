@@ -144,7 +144,11 @@ mod tests {
                 b"\x2e\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F4\",\"data_offsets\":[0,1]}}     1",
                 "tensor \"a\" holds F4",
             ),
-            ("a.bin", b"PK\x03\x04....", "not a weights file (why): download"),
+            (
+                "a.bin",
+                b"PK\x03\x04....",
+                "not a weights file (why): download",
+            ),
         ] {
             let path = folder.path().join(name);
             std::fs::write(&path, bytes).unwrap();

@@ -67,7 +67,8 @@ impl ModelCard {
     pub fn to_markdown(&self) -> String {
         let mut card = self.front_matter();
         let _ = writeln!(card, "\n# {}\n", inline(&self.title));
-        card += "Extractive question answering: the answer to a question is a span of a given text.\n";
+        card +=
+            "Extractive question answering: the answer to a question is a span of a given text.\n";
         let _ = writeln!(card, "\n## Base model\n\n{}", inline(&self.base_model));
         self.data_section(&mut card);
         let fence = fence_around(&self.settings);
@@ -153,7 +154,8 @@ impl ModelCard {
     }
 
     fn scores_section(&self, card: &mut String) {
-        *card += "\n## Scores\n\nSQuAD's official metric. Shares are in percent.\n\n| | |\n|---|---|\n";
+        *card +=
+            "\n## Scores\n\nSQuAD's official metric. Shares are in percent.\n\n| | |\n|---|---|\n";
         for (name, value) in self.finite_scores() {
             // Counts are integers.
             let digits = if value.fract() == 0.0 && name.ends_with("total") {

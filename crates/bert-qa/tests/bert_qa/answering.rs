@@ -1,4 +1,4 @@
-//! Questions and texts in, answers out.
+//! `QuestionAnswerer`: questions and texts in, answers out.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use squad_data::make_features;
 use crate::common::{MAX_LENGTH, cpu, fixture, tiny};
 
 const QUESTION: &str = "who ate?";
-/// Accents and characters of several bytes: the tiny tokenizer knows single letters, anything else is `[UNK]`.
+/// With characters of several bytes. The tiny tokenizer knows single letters; anything else is `[UNK]`.
 const CONTEXT: &str = "Zoé 🙂 ate the crème.";
 
 fn windows() -> FeatureOptions {
@@ -45,7 +45,7 @@ fn assert_is_refused(windows: FeatureOptions, question: &str, context: &str, par
 }
 
 #[test]
-fn answers_are_slices_of_the_text() {
+fn answers_are_slices_of_the_context() {
     let context = CONTEXT.repeat(10);
     let example = Example::new("q", QUESTION, context.as_str());
     let tokenizer = tiny().assets.tokenizer;
@@ -57,7 +57,7 @@ fn answers_are_slices_of_the_text() {
         Some(&prediction.text),
         prediction.best_span.as_ref().map(|span| &span.text)
     );
-    // Neighbouring windows share tokens, so some of the 20 spans are found twice and listed once.
+    // Neighbouring features share tokens, so some of the 20 spans are found twice and listed once.
     assert!((5..=20).contains(&prediction.n_best.len()));
     let mut seen = HashSet::new();
     for span in &prediction.n_best {
@@ -65,7 +65,7 @@ fn answers_are_slices_of_the_text() {
         assert_eq!(example.slice(span.chars.clone()), Some(span.text.as_str()));
         assert_eq!(span.score, span.start_logit + span.end_logit);
     }
-    // The model is random, so good spans are found all over the text, not in its first window only.
+    // The model is random, so good spans are not only in the first feature.
     let first = features[0].offsets.last().unwrap().1 as usize;
     assert!(
         prediction
@@ -76,7 +76,7 @@ fn answers_are_slices_of_the_text() {
 }
 
 #[test]
-fn many_questions_are_answered_in_their_order_and_as_if_alone() {
+fn answer_all_keeps_the_order_and_equals_single_answers() {
     let answerer = answerer(windows());
     let contexts = [CONTEXT.repeat(9), "a cat ate it.".into(), CONTEXT.into()];
     let examples: Vec<Example> = (0..)
@@ -92,7 +92,7 @@ fn many_questions_are_answered_in_their_order_and_as_if_alone() {
         );
         let [together, alone] = [prediction, &alone].map(|p| p.best_span.clone().unwrap());
         assert_eq!(together.chars, alone.chars);
-        // Sums of up to 64 products in another order: a few units in the last place of scores near 1.
+        // A matmul may sum up to 64 products in another order: a few units in the last place of scores near 1.
         assert!((together.score - alone.score).abs() < 1e-5);
     }
     let pairs: Vec<_> = contexts.iter().map(|text| (QUESTION, &**text)).collect();
@@ -106,7 +106,7 @@ fn many_questions_are_answered_in_their_order_and_as_if_alone() {
 }
 
 #[test]
-fn as_many_answers_as_asked_for() {
+fn with_top_k_limits_n_best() {
     let context = CONTEXT.repeat(10);
     let top = |answerer: &QuestionAnswerer| answerer.answer(QUESTION, &context).unwrap().n_best;
     let all = top(&answerer(windows()));
@@ -120,7 +120,7 @@ fn as_many_answers_as_asked_for() {
 }
 
 #[test]
-fn no_answer_is_given_where_it_is_allowed_and_better() {
+fn with_no_answer_applies_the_threshold() {
     let answer = |threshold| {
         let answerer = answerer(windows()).with_no_answer(threshold);
         answerer.answer(QUESTION, CONTEXT).unwrap()
@@ -134,14 +134,14 @@ fn no_answer_is_given_where_it_is_allowed_and_better() {
     assert_eq!(never.null_odds, always.null_odds);
     let odds = never.null_odds;
     assert!(!answer(odds).text.is_empty() && answer(odds - 0.01).text.is_empty());
-    // "No answer" is one of the answers, unless none may be given.
+    // "No answer" is in the list if it is allowed.
     assert!(never.n_best.iter().any(|span| span.text.is_empty()));
     let plain = answerer(windows()).answer(QUESTION, CONTEXT).unwrap();
     assert!(plain.n_best.iter().all(|span| !span.text.is_empty()));
 }
 
 #[test]
-fn one_answerer_serves_several_threads() {
+fn threads_share_an_answerer() {
     fn shared<T: Send + Sync>(value: T) -> T {
         value
     }
@@ -159,25 +159,25 @@ fn one_answerer_serves_several_threads() {
 }
 
 #[test]
-fn a_model_folder_is_all_that_is_needed() {
+fn from_pretrained_loads_a_folder_with_default_options() {
     let folder = fixture("tiny-bert");
     let load = |device| QuestionAnswerer::from_pretrained(folder.to_str().unwrap(), &device);
     let context = CONTEXT.repeat(10);
     let prediction = load(cpu()).unwrap().answer(QUESTION, &context).unwrap();
-    // The tiny model has 40 positions: windows of that length, a third of it shared.
+    // The tiny model has 40 positions: features of that length, with a third of it as stride.
     let by_hand = FeatureOptions {
         doc_stride: MAX_LENGTH / 3,
         ..windows()
     };
     let expected = answerer(by_hand).answer(QUESTION, &context).unwrap();
     assert_eq!(prediction, expected);
-    // Gradients are of no use here, whatever the device.
+    // A device with autodiff gives the same: answering does not use it.
     let prediction = load(cpu().autodiff()).unwrap().answer(QUESTION, &context);
     assert_eq!(prediction.unwrap(), expected);
 }
 
 #[test]
-fn what_is_no_trained_model_is_refused() {
+fn from_pretrained_refuses_a_model_without_a_head() {
     let refused = |source: &str| QuestionAnswerer::from_pretrained(source, &cpu()).unwrap_err();
     let encoder = fixture("tiny-bert-encoder");
     let error = refused(encoder.to_str().unwrap());
@@ -191,12 +191,12 @@ fn what_is_no_trained_model_is_refused() {
 }
 
 #[test]
-fn what_cannot_be_answered_is_refused() {
+fn empty_or_too_long_questions_are_errors() {
     for empty in ["", " \n\t"] {
         assert_is_refused(windows(), empty, CONTEXT, "question");
         assert_is_refused(windows(), QUESTION, empty, "context");
     }
-    // By its id where there are many.
+    // The error has the question's id.
     let examples =
         ["a", " "].map(|context| Example::new(format!("on {context:?}"), QUESTION, context));
     let error = answerer(windows()).answer_all(&examples).unwrap_err();
@@ -209,12 +209,12 @@ fn what_cannot_be_answered_is_refused() {
 }
 
 #[test]
-fn windows_longer_than_the_models_positions_are_refused() {
+fn max_seq_length_above_the_models_positions_is_an_error() {
     let longer = FeatureOptions {
         max_seq_length: MAX_LENGTH + 1,
         ..windows()
     };
-    // Also where the text at hand would fit.
+    // Even if the text would fit.
     for context in [CONTEXT, &CONTEXT.repeat(10)] {
         assert_is_refused(longer.clone(), QUESTION, context, "max_seq_length = 41");
     }

@@ -1,4 +1,4 @@
-//! Every kind of model comes in and goes out under transformers' names.
+//! Every architecture loads and saves with transformers' names.
 
 use std::path::Path;
 
@@ -22,17 +22,18 @@ fn prefix(name: &str) -> &'static str {
     }
 }
 
-/// The name of a tensor of a case with the prefix, whether its file has it or not.
+/// A tensor's name with the prefix, which the file may lack.
 fn full(name: &str, tensor: &str) -> String {
-    match tensor.starts_with("qa_outputs.") || tensor.starts_with(prefix(name)) {
-        true => tensor.to_owned(),
-        false => format!("{}{tensor}", prefix(name)),
+    if tensor.starts_with("qa_outputs.") || tensor.starts_with(prefix(name)) {
+        tensor.to_owned()
+    } else {
+        format!("{}{tensor}", prefix(name))
     }
 }
 
-/// A pooler is told of, and left out.
+/// A pooler is reported as unexpected.
 #[test]
-fn names_have_a_prefix_or_none() {
+fn parameter_names_may_lack_the_prefix() {
     for name in CASES {
         let case = Case::read(name);
         let with = |tensor: &str| full(name, tensor);
@@ -54,7 +55,7 @@ fn names_have_a_prefix_or_none() {
 }
 
 #[test]
-fn a_saved_model_is_of_the_architecture_that_was_loaded() {
+fn a_saved_model_keeps_its_architecture() {
     for (name, architecture, class, inputs) in [
         (
             "bert-cased",
@@ -86,14 +87,14 @@ fn a_saved_model_is_of_the_architecture_that_was_loaded() {
             json("config.json")["architectures"],
             serde_json::json!([class])
         );
-        // transformers' DistilBERT fails when it is given token types.
+        // transformers' DistilBERT fails if it gets token types.
         let names = json("tokenizer_config.json")["model_input_names"].clone();
         assert_eq!(names.as_array().unwrap().len(), inputs, "{names}");
     }
 }
 
 #[test]
-fn mistakes_are_told_by_the_architectures_own_names() {
+fn errors_use_the_architectures_own_names() {
     let case = Case::read("distilbert");
     let rename = |tensor: &str| tensor.replace("layer.1.ffn.lin2.bias", "layer.1.ffn.lin3.bias");
     let message = load(case.model_with(rename, |_, _| None).path()).unwrap_err();
@@ -123,9 +124,9 @@ fn mistakes_are_told_by_the_architectures_own_names() {
     assert!(message.contains("no tensor \"distilbert."), "{message}");
 }
 
-/// The key says what new position embeddings start from; a file's are loaded, whatever it says.
+/// The key applies to new position embeddings only.
 #[test]
-fn sinusoidal_positions_are_a_start_and_no_more() {
+fn sinusoidal_positions_only_initialize() {
     let folder = Case::read("distilbert").model();
     let config = folder.path().join("config.json");
     let learned = load(folder.path()).unwrap();

@@ -1,4 +1,4 @@
-//! The backends that tests run on: each test that is a comparison with transformers has one body, and runs on all.
+//! The backends that tests run on: a test that compares with transformers has one body and runs on each of them.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use squad_data::PackedBatch;
 
-/// Makes a test of each function for each backend. A new backend is one line here, and a function below.
+/// Makes a test of each function for each backend. A new backend needs a line here and a function below.
 macro_rules! on_every_backend {
     ($($test:ident),+ $(,)?) => {
         on_every_backend! { @on ndarray_kernels { $($test)+ } }
@@ -29,57 +29,54 @@ macro_rules! on_every_backend {
     };
 }
 
-/// Makes a test of each function for a GPU: of those that ask for no mask, which libtorch draws there itself. They skip aloud
-/// unless SQUAD_BURN_GPU promises a GPU, as `scripts/check-gpu.sh` does.
+/// Makes a test of each function for a GPU. Only for functions without dropout: on a GPU, libtorch draws the masks itself.
 macro_rules! on_the_gpu {
     ($($test:ident),+ $(,)?) => {
         #[cfg(feature = "tch")]
-        mod cuda_kernels {
+        mod gpu {
             $(
                 #[test]
+                #[ignore = "needs an NVIDIA GPU: runs libtorch's kernels for it"]
                 fn $test() {
-                    match std::env::var_os("SQUAD_BURN_GPU") {
-                        Some(_) => super::$test(&crate::backends::cuda_kernels()),
-                        None => eprintln!("SKIPPED: SQUAD_BURN_GPU does not promise a GPU"),
-                    }
+                    super::$test(&crate::backends::gpu());
                 }
             )+
         }
     };
 }
 
-/// A device and the type of numbers there.
+/// A device and the type of parameters there.
 pub(crate) struct Backend {
     device: Device,
     dtype: DType,
-    /// What a number may differ by from one that transformers computes in `f64`. Fixtures hold `f32`.
+    /// The largest difference to transformers' `f64` values, which the fixtures hold as `f32`.
     pub(crate) tolerance: f32,
 }
 
-/// What training runs on: `fused-ops` has kernels for `f32` on ndarray, which the workspace's features turn on.
-#[allow(deprecated)] // Burn marks NdArray as superseded; it is what this project runs on.
+/// The backend of training: `fused-ops` has kernels for `f32` on ndarray, which the workspace's features turn on.
+#[allow(deprecated)] // Burn marks NdArray as superseded; this project runs on it.
 pub(crate) fn ndarray_kernels() -> Backend {
     Backend {
         device: Device::ndarray(),
         dtype: DType::F32,
-        // Hidden states and logits are below 10, where neighbouring numbers are 1e-6 apart. They come out of some 30
-        // operations on 12 to 384 numbers each, whose roundings were seen to add up to 3e-6.
+        // Hidden states and logits are below 10, where neighbouring numbers are 1e-6 apart. Rounding in some 30 operations
+        // on 12 to 384 numbers each adds up to 3e-6.
         tolerance: 1e-5,
     }
 }
 
-/// `f64` on ndarray has no kernels, so `fused-ops` takes its references from Burn primitives, as on any other backend.
+/// `fused-ops` has no kernels for `f64` on ndarray: it runs its references of Burn primitives, as on any other backend.
 #[allow(deprecated)]
 pub(crate) fn ndarray_primitives() -> Backend {
     Backend {
         device: Device::ndarray(),
         dtype: DType::F64,
-        // What is left is the rounding of the comparison, to `f32`.
+        // The fixtures are rounded to `f32`.
         tolerance: 1e-6,
     }
 }
 
-/// As [`ndarray_kernels`], with libtorch's matrix products.
+/// As [`ndarray_kernels`], with libtorch's matmuls.
 #[cfg(feature = "tch")]
 #[allow(deprecated)]
 pub(crate) fn libtorch_kernels() -> Backend {
@@ -99,14 +96,17 @@ pub(crate) fn libtorch_primitives() -> Backend {
     }
 }
 
-/// libtorch's own kernels, with `f32` products as exact as they come.
+/// libtorch's kernels on a GPU, with matmuls in `f32`.
+///
+/// # Panics
+/// Without a GPU.
 #[cfg(feature = "tch")]
 #[allow(deprecated)]
-pub(crate) fn cuda_kernels() -> Backend {
+pub(crate) fn gpu() -> Backend {
     Backend {
         device: Device::libtorch_cuda(0),
         dtype: DType::F32,
-        // As on the CPU, and attention that adds up several TF32 products for one: not seen on a GPU yet.
+        // As on the CPU, plus attention, which computes an `f32` matmul as several in TF32. Not measured on a GPU yet.
         tolerance: 1e-4,
     }
 }
@@ -117,11 +117,12 @@ impl Backend {
         self.device.clone()
     }
 
-    /// The model of a folder; on the device with autodiff, if it is to be trained.
+    /// Loads a model folder; `train` puts the model on the device with autodiff.
     pub(crate) fn load(&self, folder: &Path, train: bool) -> BertForQuestionAnswering {
-        let device = match train {
-            true => self.device().autodiff(),
-            false => self.device(),
+        let device = if train {
+            self.device().autodiff()
+        } else {
+            self.device()
         };
         let model = Pretrained::load(folder, 0, &device).unwrap().model;
         match self.dtype {
@@ -147,7 +148,7 @@ impl Backend {
     }
 }
 
-/// A tensor's numbers, of whatever type.
+/// A tensor's values as `f32`, whatever its type.
 pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
 }
@@ -160,9 +161,10 @@ struct Cast {
 impl ModuleMapper for Cast {
     fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, tensor, mapper) = parameter.consume();
-        let tensor = match self.train {
-            true => Tensor::from_inner(tensor.inner().cast(self.dtype)).require_grad(),
-            false => tensor.cast(self.dtype),
+        let tensor = if self.train {
+            Tensor::from_inner(tensor.inner().cast(self.dtype)).require_grad()
+        } else {
+            tensor.cast(self.dtype)
         };
         Param::from_mapped_value(id, tensor, mapper)
     }

@@ -1,4 +1,4 @@
-//! A model folder that cannot be used is one clear line, never a panic.
+//! Damaged model folders give an error of one line, never a panic.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use bert_qa::Pretrained;
 
 use crate::common::{copy_of, cpu, edit, fixture, rename_tensor};
 
-/// The one line that loading a damaged copy of the tiny model ends with.
+/// The error message of loading a damaged copy of the tiny model.
 fn message(damage: impl FnOnce(&Path)) -> String {
     let folder = copy_of("tiny-bert");
     damage(folder.path());
@@ -25,15 +25,15 @@ fn assert_says(message: &str, parts: &[&str]) {
     }
 }
 
-/// The negative control of all the others: the copy itself is fine.
+/// Negative control of the other tests.
 #[test]
-fn an_undamaged_copy_is_loaded() {
+fn an_undamaged_copy_loads() {
     let folder = copy_of("tiny-bert");
     assert!(Pretrained::load(folder.path(), 0, &cpu()).is_ok());
 }
 
 #[test]
-fn missing_folders_and_files_are_named() {
+fn missing_folders_and_files_are_errors() {
     for path in [fixture("none"), fixture("expected.json")] {
         let message = Pretrained::load(&path, 0, &cpu()).unwrap_err().to_string();
         assert_says(&message, &[path.to_str().unwrap(), "no such model folder"]);
@@ -47,7 +47,7 @@ fn missing_folders_and_files_are_named() {
 }
 
 #[test]
-fn files_of_another_kind() {
+fn files_of_another_kind_are_errors() {
     for (file, text) in [
         ("config.json", ""),
         ("config.json", "{\"model_type\": \"bert\", "),
@@ -71,7 +71,7 @@ fn files_of_another_kind() {
 }
 
 #[test]
-fn weights_cut_off_anywhere() {
+fn truncated_weights_are_errors() {
     let length = std::fs::metadata(fixture("tiny-bert/model.safetensors"))
         .unwrap()
         .len();
@@ -87,7 +87,7 @@ fn weights_cut_off_anywhere() {
 }
 
 #[test]
-fn a_header_longer_than_any_file() {
+fn a_header_longer_than_the_file_is_an_error() {
     let message = message(|folder| {
         let file = folder.join("model.safetensors");
         let mut bytes = std::fs::read(&file).unwrap();
@@ -97,9 +97,9 @@ fn a_header_longer_than_any_file() {
     assert_says(&message, &["model.safetensors"]);
 }
 
-/// Shapes are told as they stand in the file, `[out, in]` for linear layers.
+/// Messages have the shapes of the file, `[out, in]` for linear layers.
 #[test]
-fn weights_of_another_shape() {
+fn a_shape_that_does_not_fit_the_configuration_is_an_error() {
     for (from, to, parts) in [
         (
             "\"intermediate_size\": 20",
@@ -137,7 +137,7 @@ fn weights_of_another_shape() {
 }
 
 #[test]
-fn weights_of_another_encoder() {
+fn a_missing_encoder_parameter_is_an_error() {
     let missing = "bert.encoder.layer.1.output.dense.bias";
     let renamed = message(|folder| {
         rename_tensor(
@@ -159,7 +159,7 @@ fn weights_of_another_encoder() {
 }
 
 #[test]
-fn configurations_of_other_models() {
+fn unsupported_configurations_are_errors() {
     for (from, to, named) in [
         (
             "\"model_type\": \"bert\"",
@@ -189,7 +189,7 @@ fn configurations_of_other_models() {
 }
 
 #[test]
-fn tokenizers_of_other_models() {
+fn a_tokenizer_with_too_many_ids_is_an_error() {
     let larger = message(|folder| {
         edit(
             &folder.join("tokenizer.json"),
@@ -198,7 +198,7 @@ fn tokenizers_of_other_models() {
         );
     });
     assert_says(&larger, &["tokenizer.json", "61", "60"]);
-    // As many entries as rows, but an id that is beyond them.
+    // As many entries as embeddings, but one id is too large.
     let beyond = message(|folder| edit(&folder.join("tokenizer.json"), "\"?\":59", "\"?\":60"));
     assert_says(&beyond, &["tokenizer.json", "60"]);
 }

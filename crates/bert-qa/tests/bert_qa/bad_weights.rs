@@ -1,9 +1,9 @@
-//! Weights that cannot be used: one clear line with the file and the tensor, never a panic.
+//! Damaged weights give an error of one line with the file and the tensor, never a panic.
 
 use std::path::Path;
 
 use bert_qa::Pretrained;
-use tempfile::TempDir;
+use test_support::TempDir;
 
 use crate::common::{copy_of, cpu, fixture, read_tensors, rename_tensor, rewrite_weights};
 use crate::weight_files::{divide, with_bin, without_weights};
@@ -20,8 +20,8 @@ fn refused(folder: &TempDir, parts: &[&str]) {
     }
 }
 
-/// Overwrites one number of a tensor.
-fn poison(file: &Path, tensor: &str, index: usize, value: f32) {
+/// Overwrites one value of a tensor.
+fn overwrite(file: &Path, tensor: &str, index: usize, value: f32) {
     rewrite_weights(file, |header, data| {
         let offset = header[tensor]["data_offsets"][0].as_u64().unwrap() as usize + 4 * index;
         data[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
@@ -29,17 +29,17 @@ fn poison(file: &Path, tensor: &str, index: usize, value: f32) {
 }
 
 #[test]
-fn numbers_that_are_none_are_told_with_tensor_and_place() {
+fn nan_and_infinity_are_errors_with_tensor_and_position() {
     let embedding = "bert.embeddings.word_embeddings.weight";
     let dense = "bert.encoder.layer.1.output.dense.weight";
     for (tensor, index, value, said) in [
         (embedding, 60 * 12 - 1, f32::NAN, "NaN at [59, 11]"),
-        // [12, 20] in the file, transposed on the way.
+        // [12, 20] in the file; the loader transposes it.
         (dense, 21, f32::INFINITY, "inf at [1, 1]"),
         ("qa_outputs.bias", 1, f32::NEG_INFINITY, "-inf at [1]"),
     ] {
         let folder = copy_of("tiny-bert");
-        poison(
+        overwrite(
             &folder.path().join("model.safetensors"),
             tensor,
             index,
@@ -53,9 +53,9 @@ fn numbers_that_are_none_are_told_with_tensor_and_place() {
             ],
         );
     }
-    // What is not loaded does not matter.
+    // Tensors that are not loaded are not checked.
     let folder = copy_of("tiny-bert-encoder");
-    poison(
+    overwrite(
         &folder.path().join("model.safetensors"),
         "pooler.dense.bias",
         0,
@@ -65,16 +65,16 @@ fn numbers_that_are_none_are_told_with_tensor_and_place() {
 }
 
 #[test]
-fn a_shard_with_nan_is_named() {
+fn nan_in_a_shard_names_the_shard() {
     let folder = copy_of("tiny-bert");
     let names = divide(folder.path(), 2);
     let shard = "model-00002-of-00002.safetensors";
-    poison(&folder.path().join(shard), &names[1], 0, f32::NAN);
+    overwrite(&folder.path().join(shard), &names[1], 0, f32::NAN);
     refused(&folder, &[shard, &names[1], "NaN"]);
 }
 
 #[test]
-fn weights_that_are_no_floats() {
+fn integer_weights_are_errors() {
     let folder = copy_of("tiny-bert");
     rewrite_weights(&folder.path().join("model.safetensors"), |header, _| {
         header["qa_outputs.bias"]["dtype"] = "I32".into();
@@ -83,7 +83,7 @@ fn weights_that_are_no_floats() {
 }
 
 #[test]
-fn a_name_with_and_without_prefix() {
+fn a_tensor_with_and_without_prefix_is_an_error() {
     let folder = copy_of("tiny-bert");
     let file = folder.path().join("model.safetensors");
     rename_tensor(&file, "qa_outputs.bias", "embeddings.LayerNorm.bias");
@@ -94,7 +94,7 @@ fn a_name_with_and_without_prefix() {
 }
 
 #[test]
-fn a_name_old_and_new() {
+fn a_tensor_with_old_and_new_name_is_an_error() {
     let folder = copy_of("tiny-bert");
     let file = folder.path().join("model.safetensors");
     rename_tensor(&file, "qa_outputs.bias", "bert.embeddings.LayerNorm.beta");
@@ -105,7 +105,7 @@ fn a_name_old_and_new() {
 }
 
 #[test]
-fn pytorch_files_cut_off_anywhere() {
+fn truncated_pytorch_files_are_errors() {
     for file in ["pytorch_model.bin", "legacy.bin"] {
         let length = std::fs::metadata(fixture("tiny-bert-bin").join(file))
             .unwrap()
@@ -125,14 +125,14 @@ fn pytorch_files_cut_off_anywhere() {
             let path = folder.path().join("pytorch_model.bin");
             let bin = std::fs::File::options().write(true).open(path);
             bin.unwrap().set_len(kept).unwrap();
-            refused(&folder, &["pytorch_model.bin: ", "fetch"]);
+            refused(&folder, &["pytorch_model.bin: ", "download"]);
         }
     }
 }
 
-/// The zip format keeps a checksum of each tensor.
+/// The zip format has a checksum of each tensor.
 #[test]
-fn a_pytorch_file_with_a_changed_number() {
+fn a_wrong_checksum_in_a_pytorch_file_is_an_error() {
     let folder = with_bin("pytorch_model.bin");
     let path = folder.path().join("pytorch_model.bin");
     let tensors = read_tensors(&fixture("tiny-bert/model.safetensors"));
@@ -145,11 +145,14 @@ fn a_pytorch_file_with_a_changed_number() {
         .unwrap();
     bytes[at] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    refused(&folder, &["pytorch_model.bin: ", name, "checksum", "fetch"]);
+    refused(
+        &folder,
+        &["pytorch_model.bin: ", name, "checksum", "download"],
+    );
 }
 
 #[test]
-fn files_that_are_something_else() {
+fn files_that_are_not_weights_are_explained() {
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:53aa\nsize 90868376\n";
     let page = "<!DOCTYPE html>\n<html><title>Sign in</title></html>";
     for name in ["model.safetensors", "pytorch_model.bin"] {
@@ -158,7 +161,7 @@ fn files_that_are_something_else() {
             (page, "a web page"),
             ("{\"error\": \"gone\"}", "JSON"),
             ("", "empty"),
-            ("words", "fetch it again"),
+            ("words", "download it again"),
         ] {
             let folder = without_weights();
             std::fs::write(folder.path().join(name), text).unwrap();
@@ -169,17 +172,17 @@ fn files_that_are_something_else() {
         (
             "tiny-bert/model.safetensors",
             "pytorch_model.bin",
-            "call it model.safetensors",
+            "rename it to model.safetensors",
         ),
         (
             "tiny-bert-bin/pytorch_model.bin",
             "model.safetensors",
-            "call it pytorch_model.bin",
+            "rename it to pytorch_model.bin",
         ),
         (
             "tiny-bert-bin/legacy.bin",
             "model.safetensors",
-            "call it pytorch_model.bin",
+            "rename it to pytorch_model.bin",
         ),
     ] {
         let folder = without_weights();
@@ -188,9 +191,9 @@ fn files_that_are_something_else() {
     }
 }
 
-/// Python would make a folder while it reads this file.
+/// Python creates a folder when it reads this file.
 #[test]
-fn nothing_in_a_pickle_is_executed() {
+fn a_pickle_is_not_executed() {
     let folder = with_bin("hostile.bin");
     refused(
         &folder,
@@ -203,7 +206,7 @@ fn nothing_in_a_pickle_is_executed() {
 }
 
 #[test]
-fn shards_that_do_not_fit_their_index() {
+fn shards_that_do_not_match_the_index_are_errors() {
     let index = "model.safetensors.index.json";
     let [first, second] = [1, 2].map(|shard| format!("model-{shard:05}-of-00002.safetensors"));
     let damaged = |damage: &dyn Fn(&Path, &[String])| {

@@ -1,5 +1,5 @@
-//! A small model whose weights are a formula, and what transformers computes with it: one folder of `fixtures/parity`, as
-//! `tools/reference/make_parity_fixture.py` explains. The tests of `trainer` use this file as well.
+//! Small models whose weights are a formula, and transformers' results: the folders of `fixtures/parity`, written by
+//! `tools/reference/make_parity_fixture.py`. The tests of `trainer` use this file too.
 
 use std::path::{Path, PathBuf};
 
@@ -7,16 +7,16 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use squad_data::PackedBatch;
-use tempfile::TempDir;
+use test_support::{TempDir, temp_dir};
 
 use crate::tensors::{Tensors, read_tensors};
 
-/// All there are.
+/// The folders.
 pub(crate) const CASES: [&str; 4] = ["bert-uncased", "bert-cased", "distilbert", "minilm"];
-/// Of a tensor with more numbers, the fixture holds as many.
-const MOST: usize = 1000;
+/// The fixture holds at most as many values of a tensor.
+const MAX_VALUES: usize = 1000;
 
-/// One window with its labels.
+/// One feature with its labels.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Window {
     pub(crate) input_ids: Vec<u32>,
@@ -25,7 +25,7 @@ pub(crate) struct Window {
     pub(crate) end_position: usize,
 }
 
-/// Windows one after the other.
+/// Packs windows into a batch.
 pub(crate) fn batch(windows: &[Window]) -> PackedBatch {
     let mut batch = PackedBatch {
         feature_indices: (0..windows.len()).collect(),
@@ -45,11 +45,11 @@ pub(crate) fn batch(windows: &[Window]) -> PackedBatch {
     batch
 }
 
-/// A tensor of the weights file: its values lie within `scale` of `offset`.
+/// A tensor of the weights file: name, shape, scale and offset; its values lie within `scale` of `offset`.
 #[derive(Deserialize)]
 pub(crate) struct Formula(pub(crate) String, pub(crate) Vec<usize>, f32, f32);
 
-/// What `case.json` holds.
+/// The contents of `case.json`.
 #[derive(Deserialize)]
 pub(crate) struct Case {
     #[serde(skip)]
@@ -57,7 +57,7 @@ pub(crate) struct Case {
     #[serde(skip)]
     expected: Tensors,
     pub(crate) tensors: Vec<Formula>,
-    /// Questions with their contexts, whose windows are the first.
+    /// Questions with their contexts; their features are the first windows.
     pub(crate) texts: Vec<(String, String)>,
     pub(crate) windows: Vec<Window>,
 }
@@ -72,12 +72,12 @@ impl Case {
         }
     }
 
-    /// What transformers computes.
+    /// A result of transformers.
     pub(crate) fn expected(&self, key: &str) -> &[f32] {
         &self.expected[key]
     }
 
-    /// What it computes of many things, by the rest of their names: those that begin with `start` and end with `end`.
+    /// All results whose names begin with `start` and end with `end`, by the rest of the name.
     pub(crate) fn all(&self, start: &str, end: &str) -> Vec<(&str, &[f32])> {
         let inner = |key| str::strip_suffix(str::strip_prefix(key, start)?, end);
         let found = self.expected.iter();
@@ -86,18 +86,18 @@ impl Case {
             .collect()
     }
 
-    /// A model folder.
+    /// Writes a model folder.
     pub(crate) fn model(&self) -> TempDir {
         self.model_with(str::to_owned, |_, _| None)
     }
 
-    /// A model folder in which tensors have other names, and some of their numbers other values.
+    /// Writes a model folder with renamed tensors; `value` may replace the value of a tensor at an index.
     pub(crate) fn model_with(
         &self,
         rename: impl Fn(&str) -> String,
         value: impl Fn(&str, usize) -> Option<f32>,
     ) -> TempDir {
-        let model = tempfile::tempdir().unwrap();
+        let model = temp_dir();
         for file in ["config.json", "tokenizer.json"] {
             std::fs::copy(self.folder.join(file), model.path().join(file)).unwrap();
         }
@@ -112,7 +112,7 @@ impl Case {
             let entry = json!({"dtype": "F32", "shape": shape, "data_offsets": offsets});
             header.insert(rename(name), entry);
         }
-        // A safetensors file: the length of its header, the header in JSON, the numbers.
+        // The safetensors format: the header's length, the header in JSON, the values.
         let header = Value::Object(header).to_string();
         let length = (header.len() as u64).to_le_bytes();
         let bytes = [&length, header.as_bytes(), &data].concat();
@@ -126,13 +126,13 @@ fn folder(name: &str) -> PathBuf {
     fixtures.join("parity").join(name)
 }
 
-/// What of `case.json` somebody wants to know.
+/// Parses `case.json` as the caller's type.
 pub(crate) fn case_file<T: DeserializeOwned>(name: &str) -> T {
     let text = std::fs::read_to_string(folder(name).join("case.json")).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
-/// Numbers in -1..1 that look random: a hash of a tensor's name (FNV-1a) and an element's index (SplitMix64).
+/// Pseudorandom values in -1..1: a hash of a tensor's name (FNV-1a) and of an element's index (SplitMix64).
 pub(crate) fn units(name: &str) -> impl Iterator<Item = f32> {
     let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
@@ -146,10 +146,12 @@ pub(crate) fn units(name: &str) -> impl Iterator<Item = f32> {
     })
 }
 
-/// The numbers of a tensor that a fixture holds: all, or some at even distances.
+/// The values that a fixture holds of a tensor: all, or `MAX_VALUES` at even distances.
 pub(crate) fn sample(values: &[f32]) -> Vec<f32> {
     match values.len() {
-        ..=MOST => values.to_vec(),
-        length => (0..MOST).map(|i| values[i * length / MOST]).collect(),
+        ..=MAX_VALUES => values.to_vec(),
+        length => (0..MAX_VALUES)
+            .map(|i| values[i * length / MAX_VALUES])
+            .collect(),
     }
 }

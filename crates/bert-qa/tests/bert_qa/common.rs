@@ -1,23 +1,23 @@
-//! What the tests share.
+//! Helpers of several test modules.
 
 use std::path::{Path, PathBuf};
 
 use bert_qa::{BertForQuestionAnswering, DropoutSeed, PackedInput, Pretrained};
 use burn::tensor::Device;
 use squad_data::PackedBatch;
-use tempfile::TempDir;
+use test_support::{TempDir, copy_folder};
 
 pub(crate) use crate::case::{Window, batch};
 pub(crate) use crate::tensors::{
     OfParameter, Tensors, Value, by_name, largest_difference, read_tensors,
 };
 
-/// The tiny model's positions: no window is longer.
+/// The tiny model's `max_position_embeddings`.
 pub(crate) const MAX_LENGTH: usize = 40;
-/// Rows of its word embedding.
+/// Its `vocab_size`.
 pub(crate) const VOCAB_SIZE: u32 = 60;
 
-#[allow(deprecated)] // Burn marks NdArray as superseded; it is what this project runs on.
+#[allow(deprecated)] // Burn marks NdArray as superseded; this project runs on it.
 pub(crate) fn cpu() -> Device {
     Device::ndarray()
 }
@@ -33,16 +33,12 @@ pub(crate) fn tiny() -> Pretrained {
     Pretrained::load(&fixture("tiny-bert"), 0, &cpu()).unwrap()
 }
 
-/// A copy of a model folder of the fixtures, to be changed.
+/// A temporary copy of a fixture.
 pub(crate) fn copy_of(name: &str) -> TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    for file in file_names(&fixture(name)) {
-        std::fs::copy(fixture(name).join(&file), copy.path().join(&file)).unwrap();
-    }
-    copy
+    copy_folder(fixture(name))
 }
 
-/// Replaces a piece of a text file, which must be there exactly once.
+/// Replaces text that a file contains exactly once.
 pub(crate) fn edit(file: &Path, from: &str, to: &str) {
     let text = std::fs::read_to_string(file).unwrap();
     assert_eq!(
@@ -54,7 +50,7 @@ pub(crate) fn edit(file: &Path, from: &str, to: &str) {
     std::fs::write(file, text.replace(from, to)).unwrap();
 }
 
-/// Changes a safetensors file: the length of the header in 8 bytes, the header as JSON, the numbers.
+/// Changes the header and the values of a safetensors file: the header's length in 8 bytes, the header in JSON, the values.
 pub(crate) fn rewrite_weights(
     file: &Path,
     change: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>, &mut Vec<u8>),
@@ -69,7 +65,7 @@ pub(crate) fn rewrite_weights(
     std::fs::write(file, [&length[..], &header, &data].concat()).unwrap();
 }
 
-/// Gives a tensor of a safetensors file another name.
+/// Renames a tensor of a safetensors file.
 pub(crate) fn rename_tensor(file: &Path, from: &str, to: &str) {
     rewrite_weights(file, |header, _| {
         let tensor = header.remove(from).unwrap();
@@ -77,7 +73,7 @@ pub(crate) fn rename_tensor(file: &Path, from: &str, to: &str) {
     });
 }
 
-/// Names of what a folder holds, hidden files included, sorted.
+/// The names of a folder's files and folders, hidden ones included, sorted.
 pub(crate) fn file_names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<_> = entries
@@ -87,7 +83,7 @@ pub(crate) fn file_names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Start and end logit of every token: start, end, start, end, …
+/// Start and end logits of every token: start, end, start, end, …
 pub(crate) fn logits(
     model: &BertForQuestionAnswering,
     batch: &PackedBatch,

@@ -1,4 +1,4 @@
-//! Dropout is a function of its seed and place, and absent where it should be.
+//! Dropout masks are a function of the seed.
 
 use bert_qa::{DropoutSeed, Pretrained};
 
@@ -13,11 +13,11 @@ const SEED: DropoutSeed = DropoutSeed {
 };
 const HIDDEN: &str = "\"hidden_dropout_prob\": 0.1";
 const ATTENTION: &str = "\"attention_probs_dropout_prob\": 0.1";
-/// Dropping a tenth of the tiny model's numbers moves some logit by more than this; rounding moves none by 1e-5.
+/// Dropout of 0.1 changes some logit of the tiny model by more than this; rounding changes none by 1e-5.
 const DROPPED: f32 = 1e-2;
 
 #[test]
-fn a_seed_drops_and_the_same_seed_drops_the_same() {
+fn equal_seeds_give_equal_masks() {
     let (model, batch) = (tiny().model, batch(&Expected::read().windows()));
     let without = logits(&model, &batch, None);
     let with = logits(&model, &batch, Some(SEED));
@@ -28,7 +28,7 @@ fn a_seed_drops_and_the_same_seed_drops_the_same() {
 }
 
 #[test]
-fn every_part_of_the_seed_gives_other_masks() {
+fn every_field_of_the_seed_changes_the_masks() {
     let (model, batch) = (tiny().model, batch(&Expected::read().windows()));
     let first = logits(&model, &batch, Some(SEED));
     for other in [
@@ -46,7 +46,7 @@ fn every_part_of_the_seed_gives_other_masks() {
 }
 
 #[test]
-fn both_probabilities_of_the_configuration_count() {
+fn both_probabilities_of_the_configuration_are_used() {
     let batch = batch(&Expected::read().windows());
     let zero = |probability: &str| probability.replace("0.1", "0.0");
     for (zeroed, drops) in [
@@ -68,9 +68,10 @@ fn both_probabilities_of_the_configuration_count() {
             logits(&model, &batch, Some(SEED)),
         );
         let difference = largest_difference(&without, &with);
-        match drops {
-            true => assert!(difference > DROPPED, "{zeroed:?}: {difference}"),
-            false => assert_eq!(without, with),
+        if drops {
+            assert!(difference > DROPPED, "{zeroed:?}: {difference}");
+        } else {
+            assert_eq!(without, with);
         }
     }
 }

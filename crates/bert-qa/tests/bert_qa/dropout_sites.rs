@@ -1,9 +1,9 @@
-//! What each dropout of the model drops, seen by itself: how many numbers, and what becomes of the others.
+//! Each dropout site of the model by itself: its rate, and the scale of values that are kept.
 //!
-//! A model is made in which one dropout at a time reaches the output. All weights of its first layer are zero, so that only
-//! the layer's input stays, whose rows are 0, 1, 0, 0, …; what a dropout lets through is added to all but the first two
-//! columns. LayerNorm maps a row linearly, and the first two columns tell how: from them the others are read.
-//! (That transformers drops at the same places is a test of `forward.rs`.)
+//! In each test's model only one dropout site reaches the output. All weights of the first layer are zero, so that the
+//! residual passes the layer's input, rows of 0, 1, 0, 0, …; the tested dropout's output is added to all columns but the
+//! first two. LayerNorm maps a row linearly. The first two columns determine the map, which the test inverts.
+//! (`forward.rs` tests that transformers has the same sites.)
 
 use bert_qa::{BertForQuestionAnswering, PackedInput};
 use fused_ops::CuSeqlens;
@@ -19,62 +19,64 @@ const HEAD: usize = 4;
 const TOKENS: usize = 4000;
 
 on_every_backend!(
-    embeddings_are_dropped,
-    attention_probabilities_are_dropped,
-    the_output_of_attention_is_dropped_in_bert_only,
-    the_output_of_a_layer_is_dropped_once,
-    the_heads_input_is_dropped_in_distilbert_only,
+    embeddings_have_dropout,
+    attention_probabilities_have_dropout,
+    attention_output_has_dropout_in_bert_only,
+    layer_output_has_dropout_once,
+    the_head_has_dropout_in_distilbert_only,
 );
 
-/// A part of the first layer, by what its name contains in BERT and in DistilBERT.
-struct Part([&'static str; 2]);
+/// A parameter, by the end of its name in BERT and in DistilBERT.
+struct Parameter([&'static str; 2]);
 
-const VALUE_BIAS: Part = Part([
+const VALUE_BIAS: Parameter = Parameter([
     "layer.0.attention.self.value.bias",
     "layer.0.attention.v_lin.bias",
 ]);
-const PROJECTION_WEIGHT: Part = Part([
+const PROJECTION_WEIGHT: Parameter = Parameter([
     "layer.0.attention.output.dense.weight",
     "layer.0.attention.out_lin.weight",
 ]);
-const PROJECTION_BIAS: Part = Part([
+const PROJECTION_BIAS: Parameter = Parameter([
     "layer.0.attention.output.dense.bias",
     "layer.0.attention.out_lin.bias",
 ]);
-const INNER_BIAS: Part = Part(["layer.0.intermediate.dense.bias", "layer.0.ffn.lin1.bias"]);
-const OUTPUT_WEIGHT: Part = Part(["layer.0.output.dense.weight", "layer.0.ffn.lin2.weight"]);
-const EMBEDDINGS_NORM_BIAS: Part = Part(["embeddings.LayerNorm.bias"; 2]);
-const HEAD_WEIGHT: Part = Part(["qa_outputs.weight"; 2]);
+const INNER_BIAS: Parameter =
+    Parameter(["layer.0.intermediate.dense.bias", "layer.0.ffn.lin1.bias"]);
+const OUTPUT_WEIGHT: Parameter =
+    Parameter(["layer.0.output.dense.weight", "layer.0.ffn.lin2.weight"]);
+const EMBEDDINGS_NORM_BIAS: Parameter = Parameter(["embeddings.LayerNorm.bias"; 2]);
+const HEAD_WEIGHT: Parameter = Parameter(["qa_outputs.weight"; 2]);
 
-/// How a part's numbers follow from their index.
+/// A parameter's value at an index.
 type Values = fn(usize) -> f32;
 
-/// 1 where row and column of a matrix of `WIDTH` columns are the same.
+/// The identity matrix of `WIDTH` columns.
 fn identity(index: usize) -> f32 {
     f32::from(index / WIDTH == index % WIDTH)
 }
 
-/// BERT and DistilBERT with their rates for hidden states, attention and the head.
+/// Models with their dropout of hidden states, attention and the head.
 const MODELS: [(&str, [f32; 3]); 2] = [
     ("bert-uncased", [0.1, 0.2, 0.0]),
     ("distilbert", [0.1, 0.2, 0.3]),
 ];
 
-/// A model in which every weight and bias is zero but those of `parts`; gains of layers' norms are 1. Without `hidden`, the
-/// configuration has no dropout of hidden states.
+/// A model in which every weight and bias but those of `parameters` is zero, and LayerNorm weights of layers are 1. Without
+/// `hidden`, the configuration has no dropout of hidden states.
 fn model(
     backend: &Backend,
     name: &str,
     hidden: bool,
-    parts: &[(Part, Values)],
+    parameters: &[(Parameter, Values)],
 ) -> BertForQuestionAnswering {
     let architecture = usize::from(name == "distilbert");
     let folder = Case::read(name).model_with(str::to_owned, |tensor, index| {
-        let part = parts
+        let found = parameters
             .iter()
-            .find(|(part, _)| tensor.ends_with(part.0[architecture]));
-        let is_gain = tensor.contains("layer.0.") && tensor.ends_with("orm.weight");
-        Some(part.map_or(f32::from(is_gain), |(_, values)| values(index)))
+            .find(|(parameter, _)| tensor.ends_with(parameter.0[architecture]));
+        let is_norm = tensor.contains("layer.0.") && tensor.ends_with("orm.weight");
+        Some(found.map_or(f32::from(is_norm), |(_, values)| values(index)))
     });
     if !hidden {
         let key = ["\"hidden_dropout_prob\"", "\"dropout\""][architecture];
@@ -84,7 +86,7 @@ fn model(
     backend.load(folder.path(), false)
 }
 
-/// What was added to the columns from `first` on, by the first layer in train mode.
+/// What the first layer adds to the columns from `first` on, with dropout.
 fn added(
     backend: &Backend,
     model: &BertForQuestionAnswering,
@@ -93,8 +95,8 @@ fn added(
 ) -> Vec<f32> {
     let mut row = [0.0; WIDTH];
     row[1] = 1.0;
-    let lengths = CuSeqlens::new(&vec![window; TOKENS / window]);
-    let output = model.layers()[0].forward(backend.rows(&row, TOKENS), &lengths, Some(SEED));
+    let cu_seqlens = CuSeqlens::new(&vec![window; TOKENS / window]);
+    let output = model.layers()[0].forward(backend.rows(&row, TOKENS), &cu_seqlens, Some(SEED));
     let output = values(output);
     let rows = output.chunks(WIDTH);
     rows.flat_map(|y| {
@@ -105,18 +107,18 @@ fn added(
     .collect()
 }
 
-/// Every number is dropped or scaled to keep the mean, and as many are dropped as should be.
+/// Asserts that every number is 0 or scaled by `1 / (1 - rate)`, and that the share of zeros is `rate`.
 #[track_caller]
 fn assert_dropped(name: &str, numbers: &[f32], rate: f32) {
     let kept = 1.0 / (1.0 - rate);
     for number in numbers {
-        // LayerNorm is undone by a division: some roundings of numbers near 1.
+        // Inverting LayerNorm rounds numbers near 1 a few times.
         let is_either = number.abs() < 1e-5 || (number - kept).abs() < 1e-5;
         assert!(is_either, "{name}: {number} is neither 0 nor {kept}");
     }
     let count = numbers.len() as f32;
     let share = numbers.iter().filter(|number| number.abs() < 0.5).count() as f32 / count;
-    // Five standard deviations; the masks are the same every time.
+    // Five standard deviations; the masks are the same in every run.
     let bound = 5.0 * (rate * (1.0 - rate) / count).sqrt();
     assert!(
         (share - rate).abs() <= bound,
@@ -124,7 +126,7 @@ fn assert_dropped(name: &str, numbers: &[f32], rate: f32) {
     );
 }
 
-fn embeddings_are_dropped(backend: &Backend) {
+fn embeddings_have_dropout(backend: &Backend) {
     for (name, [hidden, ..]) in MODELS {
         let model = model(backend, name, true, &[(EMBEDDINGS_NORM_BIAS, |_| 1.0)]);
         let window = Window {
@@ -139,19 +141,19 @@ fn embeddings_are_dropped(backend: &Backend) {
     }
 }
 
-/// In a window of one token the only probability is 1: a head's context is its value, or nothing.
-fn attention_probabilities_are_dropped(backend: &Backend) {
+/// In a feature of one token the only probability is 1: a head's context is its value or 0.
+fn attention_probabilities_have_dropout(backend: &Backend) {
     for (name, [_, attention, _]) in MODELS {
-        let parts = [
+        let parameters = [
             (VALUE_BIAS, (|_| 1.0) as Values),
             (PROJECTION_WEIGHT, |index| match index / WIDTH {
                 ..HEAD => 0.0,
                 _ => identity(index),
             }),
         ];
-        let numbers = added(backend, &model(backend, name, false, &parts), 1, HEAD);
+        let numbers = added(backend, &model(backend, name, false, &parameters), 1, HEAD);
         assert_dropped(name, &numbers, attention);
-        // Probabilities are dropped, not hidden states: a head's columns go together.
+        // Probabilities are dropped, so a head's columns are dropped together.
         let heads = numbers.chunks(HEAD);
         assert!(
             heads
@@ -161,10 +163,10 @@ fn attention_probabilities_are_dropped(backend: &Backend) {
     }
 }
 
-fn the_output_of_attention_is_dropped_in_bert_only(backend: &Backend) {
+fn attention_output_has_dropout_in_bert_only(backend: &Backend) {
     for (name, [hidden, ..]) in MODELS {
-        let parts = [(PROJECTION_BIAS, (|index| f32::from(index >= 2)) as Values)];
-        let numbers = added(backend, &model(backend, name, true, &parts), 40, 2);
+        let parameters = [(PROJECTION_BIAS, (|index| f32::from(index >= 2)) as Values)];
+        let numbers = added(backend, &model(backend, name, true, &parameters), 40, 2);
         assert_dropped(
             name,
             &numbers,
@@ -173,12 +175,12 @@ fn the_output_of_attention_is_dropped_in_bert_only(backend: &Backend) {
     }
 }
 
-/// Once: not between GELU and the second linear layer as well, nor instead.
-fn the_output_of_a_layer_is_dropped_once(backend: &Backend) {
+/// There is no dropout between GELU and the second linear layer.
+fn layer_output_has_dropout_once(backend: &Backend) {
     for (name, [hidden, ..]) in MODELS {
         // The matrix is `[12, 20]`. GELU(1) is Φ(1); before it comes a LayerNorm, which stretches the row 0, 1, 0, 0, … by
         // one over its standard deviation, √11 / 12.
-        let parts = [
+        let parameters = [
             (INNER_BIAS, (|_| 1.0) as Values),
             (OUTPUT_WEIGHT, |index| {
                 let (row, column) = (index / 20, index % 20);
@@ -186,12 +188,12 @@ fn the_output_of_a_layer_is_dropped_once(backend: &Backend) {
                 f32::from(is_on) * (12.0 / 11f32.sqrt()) / 0.841_344_8
             }),
         ];
-        let numbers = added(backend, &model(backend, name, true, &parts), 40, 2);
+        let numbers = added(backend, &model(backend, name, true, &parameters), 40, 2);
         assert_dropped(name, &numbers, hidden);
     }
 }
 
-fn the_heads_input_is_dropped_in_distilbert_only(backend: &Backend) {
+fn the_head_has_dropout_in_distilbert_only(backend: &Backend) {
     for (name, [.., head]) in MODELS {
         let model = model(backend, name, true, &[(HEAD_WEIGHT, identity)]);
         let hidden = backend.rows(&[1.0; WIDTH], TOKENS);
@@ -199,9 +201,9 @@ fn the_heads_input_is_dropped_in_distilbert_only(backend: &Backend) {
     }
 }
 
-/// The negative control of all these: numbers at a rate that is little off, or not scaled, are told apart.
+/// Negative control: a slightly different rate and missing scaling fail.
 #[test]
-fn other_rates_are_noticed() {
+fn assert_dropped_rejects_other_rates_and_scales() {
     let numbers = |dropped: usize, kept: f32| -> Vec<f32> {
         (0..40_000)
             .map(|i| if i % 1000 < dropped { 0.0 } else { kept })

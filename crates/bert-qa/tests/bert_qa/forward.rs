@@ -1,4 +1,4 @@
-//! Hidden states, logits and losses against transformers, with every kind of model.
+//! Hidden states, logits and losses against transformers, for every architecture.
 
 use bert_qa::{DropoutSeed, PackedInput, span_loss};
 use squad_data::{Example, FeatureOptions, PackedBatch, QaTokenizer, make_features};
@@ -7,7 +7,7 @@ use crate::backends::{Backend, values};
 use crate::case::{CASES, Case, batch, sample};
 use crate::common::{MAX_LENGTH, largest_difference};
 
-/// What a computation that is wrong must differ by at least: ten times the largest tolerance.
+/// The least difference of a wrong computation: ten times the largest tolerance.
 const WRONG: f32 = 1e-4;
 
 /// The seed of the fixture's masks.
@@ -19,12 +19,12 @@ pub(crate) const SEED: DropoutSeed = DropoutSeed {
 };
 
 on_every_backend!(
-    evaluation_computes_what_transformers_does,
-    training_drops_what_transformers_does,
-    no_mistake_passes_for_transformers,
+    evaluation_matches_transformers,
+    dropout_matches_transformers,
+    common_mistakes_do_not_match,
 );
 
-on_the_gpu!(evaluation_computes_what_transformers_does);
+on_the_gpu!(evaluation_matches_transformers);
 
 #[track_caller]
 fn assert_close(name: &str, what: &str, ours: &[f32], reference: &[f32], tolerance: f32) {
@@ -35,7 +35,7 @@ fn assert_close(name: &str, what: &str, ours: &[f32], reference: &[f32], toleran
     );
 }
 
-fn evaluation_computes_what_transformers_does(backend: &Backend) {
+fn evaluation_matches_transformers(backend: &Backend) {
     for name in CASES {
         let case = Case::read(name);
         let model = backend.load(case.model().path(), false);
@@ -50,7 +50,7 @@ fn evaluation_computes_what_transformers_does(backend: &Backend) {
             hidden = layer.forward(hidden, &input.cu_seqlens, None);
             close(&format!("layer.{index}"), hidden.clone());
         }
-        // No layer was left out: the fixture has no more.
+        // The fixture has no other layer.
         assert_eq!(case.all("layer.", "").len(), model.layers().len());
         close("logits", model.head(hidden, None));
 
@@ -77,9 +77,9 @@ fn evaluation_computes_what_transformers_does(backend: &Backend) {
     }
 }
 
-/// transformers' own modules drop in the fixture, with masks of ours: equal logits mean that nothing is dropped at another
-/// place, in another order, or at another rate. All three rates differ.
-fn training_drops_what_transformers_does(backend: &Backend) {
+/// The fixture comes from transformers' modules with this crate's masks. Equal logits mean equal dropout sites, order and
+/// rates. All three rates differ.
+fn dropout_matches_transformers(backend: &Backend) {
     for name in CASES {
         let case = Case::read(name);
         let model = backend.load(case.model().path(), false);
@@ -94,9 +94,8 @@ fn training_drops_what_transformers_does(backend: &Backend) {
     }
 }
 
-/// The negative controls: GELU by tanh, another epsilon, segments exchanged, padding that is not masked; dropout after a norm,
-/// before the second linear layer, or wherever else it does not belong.
-fn no_mistake_passes_for_transformers(backend: &Backend) {
+/// Negative controls: GELU by tanh, another epsilon, swapped token types, unmasked padding, and dropout at wrong sites.
+fn common_mistakes_do_not_match(backend: &Backend) {
     for name in CASES {
         let case = Case::read(name);
         let model = backend.load(case.model().path(), false);
@@ -115,14 +114,14 @@ fn no_mistake_passes_for_transformers(backend: &Backend) {
                 mistakes += 1;
             }
         }
-        // BERT can have its segments exchanged, DistilBERT has dropout before its head.
+        // Swapped token types in BERT only, dropout before the head in DistilBERT only.
         assert_eq!(mistakes, 9, "{name}");
     }
 }
 
-/// A cased vocabulary and one that is not give other tokens for the same text.
+/// Cased and uncased vocabularies give different tokens for the same text.
 #[test]
-fn texts_become_the_windows_that_transformers_reads() {
+fn features_match_transformers() {
     let mut seen = Vec::new();
     for name in CASES {
         let case = Case::read(name);

@@ -1,4 +1,4 @@
-//! What loading reports, and what it makes up.
+//! What loading reports and initializes.
 
 use bert_qa::Pretrained;
 
@@ -21,7 +21,7 @@ fn split(parameters: Tensors) -> (Tensors, Tensors) {
 }
 
 #[test]
-fn a_complete_file_is_loaded_completely() {
+fn a_complete_file_loads_without_remainder() {
     let file = read_tensors(&fixture("tiny-bert/model.safetensors"));
     let Pretrained { model, report, .. } = tiny();
     assert!(report.loaded.iter().eq(file.keys()), "{:?}", report.loaded);
@@ -33,7 +33,7 @@ fn a_complete_file_is_loaded_completely() {
 }
 
 #[test]
-fn an_encoder_alone_lacks_the_head_and_has_a_pooler_too_many() {
+fn an_encoder_lacks_the_head_and_has_a_pooler() {
     let whole = read_tensors(&fixture("tiny-bert/model.safetensors"));
     let report = encoder(0).report;
     let expected: Vec<_> = whole
@@ -55,7 +55,7 @@ fn an_encoder_alone_lacks_the_head_and_has_a_pooler_too_many() {
 }
 
 #[test]
-fn a_seed_makes_the_head_and_nothing_else() {
+fn the_seed_changes_only_the_head() {
     let parameters = |seed| split(by_name(&encoder(seed).model, Value));
     let (head, loaded) = parameters(1);
     let (_, whole) = split(by_name(&tiny().model, Value));
@@ -67,9 +67,9 @@ fn a_seed_makes_the_head_and_nothing_else() {
     assert_eq!(other["qa_outputs.bias"], [0.0, 0.0]);
 }
 
-/// The buffer that old versions of transformers saved with the weights is no weight, and not worth a word.
+/// Old versions of transformers saved this buffer with the weights.
 #[test]
-fn the_buffer_of_positions_is_passed_over() {
+fn the_buffer_of_positions_is_not_reported() {
     let folder = copy_of("tiny-bert-encoder");
     let file = folder.path().join("model.safetensors");
     rename_tensor(&file, "pooler.dense.bias", "embeddings.position_ids");
@@ -77,9 +77,9 @@ fn the_buffer_of_positions_is_passed_over() {
     assert_eq!(report.unexpected, ["bert.pooler.dense.weight"]);
 }
 
-/// Published weights may have half precision; the model computes in single precision, whatever it was loaded from.
+/// Parameters are `f32`, whatever the file's type.
 #[test]
-fn half_precision_weights_become_single_precision() {
+fn half_precision_weights_become_f32() {
     let folder = copy_of("tiny-bert");
     edit(
         &folder.path().join("config.json"),

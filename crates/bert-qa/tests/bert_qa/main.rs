@@ -1,7 +1,6 @@
-//! `bert-qa` from the outside: one binary, one module per subject.
+//! Tests of `bert-qa`'s public interface: one binary, one module per subject.
 //!
-//! What transformers computes with small models stands in `tests/fixtures`, written by scripts in `tools/reference`, which
-//! say how to renew it.
+//! `tests/fixtures` holds transformers' results for small models. Scripts in `tools/reference` write them.
 
 #[macro_use]
 mod backends;

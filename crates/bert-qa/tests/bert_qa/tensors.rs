@@ -1,4 +1,4 @@
-//! Tensors by Hugging Face's names. The tests of `trainer` use this file as well.
+//! Tensors by Hugging Face's names. The tests of `trainer` use this file too.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::store::{ModuleStore, SafetensorsStore, bridge};
 use burn::tensor::Tensor;
 
-/// NaN, which nothing is less than, where a number is not one.
+/// NaN if a difference is NaN, so that no comparison with a tolerance passes.
 pub(crate) fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
@@ -30,7 +30,7 @@ pub(crate) fn read_tensors(path: &Path) -> Tensors {
         .collect()
 }
 
-/// A tensor for each parameter of the model, by Hugging Face's names and in PyTorch's layout.
+/// One tensor per parameter of the model, by Hugging Face's names and in PyTorch's layout.
 pub(crate) fn by_name<F>(model: &BertForQuestionAnswering, of_parameter: F) -> Tensors
 where
     F: OfParameter,
@@ -44,7 +44,7 @@ where
     collector.found
 }
 
-/// What to take of a parameter: a closure cannot be generic over the number of dimensions.
+/// The tensor to take of a parameter. A trait, because a closure cannot be generic over the rank.
 pub(crate) trait OfParameter {
     fn take<const D: usize>(&self, parameter: Tensor<D>) -> Option<Tensor<D>>;
 }
@@ -78,10 +78,11 @@ impl<F: OfParameter> ModuleVisitor for Collector<F> {
         let Some(tensor) = self.of_parameter.take(parameter.val()) else {
             return;
         };
-        // A linear layer's weight is [in, out] in Burn, [out, in] in PyTorch; an embedding's is the same in both.
-        let tensor = match D == 2 && !name.contains("embeddings") {
-            true => tensor.swap_dims(0, 1),
-            false => tensor,
+        // A linear layer's weight is [in, out] in Burn and [out, in] in PyTorch; an embedding's is the same in both.
+        let tensor = if D == 2 && !name.contains("embeddings") {
+            tensor.swap_dims(0, 1)
+        } else {
+            tensor
         };
         let values = tensor.into_data().iter::<f32>().collect();
         assert!(

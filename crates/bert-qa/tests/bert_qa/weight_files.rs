@@ -1,10 +1,10 @@
-//! The same weights from every kind of file.
+//! Every weights format gives the same parameters.
 
 use std::path::Path;
 
 use bert_qa::{LoadReport, Pretrained};
 use burn::tensor::{DType, TensorData};
-use tempfile::TempDir;
+use test_support::TempDir;
 
 use crate::common::{
     Tensors, Value, by_name, copy_of, cpu, fixture, read_tensors, rewrite_weights, tiny,
@@ -17,7 +17,7 @@ pub(crate) fn without_weights() -> TempDir {
     folder
 }
 
-/// The tiny model with its weights from a PyTorch file of the fixtures.
+/// The tiny model with a PyTorch file of the fixtures.
 pub(crate) fn with_bin(file: &str) -> TempDir {
     let folder = without_weights();
     let bin = fixture("tiny-bert-bin").join(file);
@@ -25,7 +25,7 @@ pub(crate) fn with_bin(file: &str) -> TempDir {
     folder
 }
 
-/// Divides the weights between shards with an index; gives the names of the tensors, in order.
+/// Splits the weights into shards with an index. Returns the names of the tensors, in order.
 pub(crate) fn divide(folder: &Path, count: usize) -> Vec<String> {
     let whole = folder.join("model.safetensors");
     let names: Vec<_> = read_tensors(&whole).into_keys().collect();
@@ -47,7 +47,7 @@ pub(crate) fn divide(folder: &Path, count: usize) -> Vec<String> {
     names
 }
 
-/// Leaves some tensors of a safetensors file, in the order in which they stand.
+/// Removes all tensors but `names` from a safetensors file and keeps their order.
 fn keep_tensors(file: &Path, names: &[&String]) {
     rewrite_weights(file, |header, data| {
         let bounds = |tensor: &serde_json::Value, at: usize| {
@@ -79,7 +79,7 @@ fn whole() -> Tensors {
 }
 
 #[test]
-fn a_pytorch_file_holds_the_same_bit_for_bit() {
+fn a_pytorch_file_gives_the_same_bits() {
     let (tensors, report) = load(&with_bin("pytorch_model.bin"));
     assert_eq!(tensors, whole());
     assert_eq!(report.files, ["pytorch_model.bin"]);
@@ -87,9 +87,9 @@ fn a_pytorch_file_holds_the_same_bit_for_bit() {
     assert!(report.missing.is_empty() && report.unexpected.is_empty());
 }
 
-/// `f16`, `bf16` and `f64` in turn: each number is the original's, rounded as that type rounds it.
+/// The tensors of the file are `f16`, `bf16` and `f64` in turn: the original values, rounded to that type.
 #[test]
-fn tensors_of_every_precision_become_single_precision() {
+fn f16_bf16_and_f64_become_f32() {
     let (tensors, _) = load(&with_bin("mixed.bin"));
     let dtypes = [DType::F16, DType::BF16, DType::F64].into_iter().cycle();
     let mut rounded = 0;
@@ -100,7 +100,7 @@ fn tensors_of_every_precision_become_single_precision() {
         assert_eq!(tensors[&name], data.try_to_vec::<f32>().unwrap(), "{name}");
         rounded += usize::from(tensors[&name] != values);
     }
-    // The control: two thirds of the tensors did lose bits.
+    // Negative control: two thirds of the tensors lost bits.
     assert!(
         rounded >= tensors.len() / 2,
         "{rounded} of {}",
@@ -109,7 +109,7 @@ fn tensors_of_every_precision_become_single_precision() {
 }
 
 #[test]
-fn the_first_bert_files_are_read_and_their_other_heads_told() {
+fn the_first_bert_files_load_and_other_heads_are_reported() {
     let (tensors, report) = load(&with_bin("legacy.bin"));
     let mut expected = whole();
     for head in ["qa_outputs.weight", "qa_outputs.bias"] {
@@ -129,7 +129,7 @@ fn the_first_bert_files_are_read_and_their_other_heads_told() {
 }
 
 #[test]
-fn shards_together_are_the_whole() {
+fn shards_give_the_whole_model() {
     for count in [1, 2, 5] {
         let folder = copy_of("tiny-bert");
         divide(folder.path(), count);
@@ -141,7 +141,7 @@ fn shards_together_are_the_whole() {
 }
 
 #[test]
-fn pytorch_files_come_in_shards_as_well() {
+fn pytorch_shards_load() {
     let folder = with_bin("pytorch_model.bin");
     let shard = "pytorch_model-00001-of-00001.bin";
     let path = |file: &str| folder.path().join(file);
@@ -155,10 +155,10 @@ fn pytorch_files_come_in_shards_as_well() {
     assert_eq!(load(&folder).0, whole());
 }
 
-/// transformers takes safetensors where both are.
+/// As in transformers, if both exist.
 #[test]
-fn safetensors_come_before_pytorch_files() {
+fn safetensors_take_precedence() {
     let folder = copy_of("tiny-bert");
-    std::fs::write(folder.path().join("pytorch_model.bin"), "not looked at").unwrap();
+    std::fs::write(folder.path().join("pytorch_model.bin"), "not read").unwrap();
     assert_eq!(load(&folder).1.files, ["model.safetensors"]);
 }
