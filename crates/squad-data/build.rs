@@ -1,4 +1,4 @@
-//! Bakes the place of libtorch into this package's binaries and tests: no LD_LIBRARY_PATH is asked for.
+//! Adds libtorch's folder to the rpath of this package's tests, so that they run without LD_LIBRARY_PATH.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

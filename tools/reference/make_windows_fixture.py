@@ -1,4 +1,4 @@
-"""Makes crates/squad-data/tests/fixtures/{tokenizer,windows}.json: a small WordPiece tokenizer, texts written for this
+"""Makes crates/squad-data/tests/fixtures/{tokenizer,features}.json: a small WordPiece tokenizer, texts written for this
 project, and the windows and labels that Hugging Face's `transformers` makes of them.
 
 usage: python tools/reference/make_windows_fixture.py        (needs transformers and tokenizers; made with 5.23)
@@ -74,7 +74,7 @@ for setting in SETTINGS:
                          context=[lo, hi], offsets=off[lo:hi], labels=[s, t]))
     windows.append(dict(setting, features=rows))
 line = lambda x: json.dumps(x, ensure_ascii=True, separators=(",", ":"))
-with open(OUT / "windows.json", "w") as f:
+with open(OUT / "features.json", "w") as f:
     f.write('{"examples":[\n' + ",\n".join(map(line, examples)) + '],\n"settings":[\n')
     f.write(",\n".join('{"max_seq_length":%d,"doc_stride":%d,"features":[\n%s]}' % (
         w["max_seq_length"], w["doc_stride"], ",\n".join(map(line, w["features"]))) for w in windows) + "]}\n")

@@ -21,28 +21,30 @@ pub(super) struct RawArticle {
 /// A paragraph, before it is checked.
 #[derive(Deserialize)]
 #[serde(expecting = "a paragraph: an object with `context` and `qas`")]
-pub(super) struct RawParagraph {
-    pub(super) context: String,
+struct RawParagraph {
+    context: String,
     #[serde(rename = "qas")]
-    pub(super) questions: Vec<RawQuestion>,
+    questions: Vec<RawQuestion>,
 }
 
+/// A question, before it is checked.
 #[derive(Deserialize)]
 #[serde(expecting = "a question: an object with `id`, `question` and `answers`")]
-pub(super) struct RawQuestion {
-    pub(super) id: String,
-    pub(super) question: String,
-    pub(super) answers: Option<Vec<RawAnswer>>,
-    pub(super) is_impossible: Option<bool>,
+struct RawQuestion {
+    id: String,
+    question: String,
+    answers: Option<Vec<RawAnswer>>,
+    is_impossible: Option<bool>,
 }
 
+/// An answer, before it is checked.
 #[derive(Deserialize)]
 #[serde(expecting = "an answer: an object with `text` and `answer_start`")]
-pub(super) struct RawAnswer {
-    pub(super) text: String,
+struct RawAnswer {
+    text: String,
     /// In characters; may be outside the context.
     #[serde(rename = "answer_start")]
-    pub(super) start: i64,
+    start: i64,
 }
 
 /// A row of a flat file: one question with its own copy of title and context.

@@ -112,7 +112,7 @@ fn json_error(file: &str, start: Position, path: String, error: &serde_json::Err
 }
 
 /// A value at the top level of a text.
-pub(super) enum TopLevel {
+enum TopLevel {
     /// A document, whose questions are in the builder already.
     Document {
         /// Its `version`, if it has one.
@@ -123,10 +123,10 @@ pub(super) enum TopLevel {
 }
 
 /// Reads a [`TopLevel`].
-pub(super) struct TopLevelSeed<'b, 'f> {
-    pub(super) builder: &'b mut ExampleBuilder<'f>,
+struct TopLevelSeed<'b, 'f> {
+    builder: &'b mut ExampleBuilder<'f>,
     /// Only a row is allowed, because rows came before.
-    pub(super) only_row: bool,
+    only_row: bool,
 }
 
 #[derive(Deserialize)]

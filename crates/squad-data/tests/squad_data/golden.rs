@@ -48,7 +48,7 @@ struct GoldenFeature {
 }
 
 fn golden() -> (Vec<Example>, Vec<Setting>) {
-    let bytes = std::fs::read(fixture("windows.json")).unwrap();
+    let bytes = std::fs::read(fixture("features.json")).unwrap();
     let golden: Golden = serde_json::from_slice(&bytes).unwrap();
     let example = |e: GoldenExample| Example {
         answers: vec![GoldAnswer {

@@ -26,21 +26,21 @@ fn context(example: &Example, tokenizer: &QaTokenizer) -> Context {
 }
 
 /// The windows of a context of `num_context` tokens.
-fn parts(question: usize, num_context: usize, options: &FeatureOptions) -> Vec<Range<usize>> {
+fn windows(question: usize, num_context: usize, options: &FeatureOptions) -> Vec<Range<usize>> {
     let room = options.max_seq_length - 3 - question;
     let step = match options.stride {
         StrideKind::Overlap => room - options.doc_stride,
         StrideKind::Step => options.doc_stride,
     };
-    let mut parts = Vec::new();
+    let mut windows = Vec::new();
     let mut start = 0;
     loop {
-        let part = start..num_context.min(start + room);
+        let window = start..num_context.min(start + room);
         start += step;
-        let last = part.end == num_context;
-        parts.push(part);
+        let last = window.end == num_context;
+        windows.push(window);
         if last {
-            return parts;
+            return windows;
         }
     }
 }
@@ -49,12 +49,12 @@ fn parts(question: usize, num_context: usize, options: &FeatureOptions) -> Vec<R
 fn audit_example(
     example: &Example,
     (chars, tokens): &Context,
-    windows: &[&Feature],
-    parts: &[Range<usize>],
+    features: &[&Feature],
+    windows: &[Range<usize>],
 ) -> Result<Option<(LostReason, Option<String>)>, String> {
     let labels = |feature: &Feature| (feature.start_position, feature.end_position);
     let Some(answer) = example.answers.first() else {
-        let all_none = windows.iter().all(|feature| labels(feature) == (0, 0));
+        let all_none = features.iter().all(|feature| labels(feature) == (0, 0));
         return all_none
             .then_some(None)
             .ok_or_else(|| "labels without an answer".to_owned());
@@ -73,11 +73,11 @@ fn audit_example(
     let (Some(&first), Some(&last)) = (of_answer.first(), of_answer.last()) else {
         return Ok(Some((LostReason::NotTokenized, None)));
     };
-    assert_eq!(windows.len(), parts.len());
+    assert_eq!(features.len(), windows.len());
     let mut held = false;
-    for (feature, part) in windows.iter().zip(parts) {
-        let holds = part.contains(&first) && part.contains(&last);
-        let position = |token: usize| feature.context.start + token - part.start;
+    for (feature, window) in features.iter().zip(windows) {
+        let holds = window.contains(&first) && window.contains(&last);
+        let position = |token: usize| feature.context.start + token - window.start;
         let expected = if holds {
             (position(first), position(last))
         } else {
@@ -85,7 +85,7 @@ fn audit_example(
         };
         if labels(feature) != expected {
             return Err(format!(
-                "labels {:?} of {part:?}, not {expected:?}",
+                "labels {:?} of {window:?}, not {expected:?}",
                 labels(feature)
             ));
         }
@@ -113,14 +113,14 @@ fn audit(
     tokenizer: &QaTokenizer,
     options: &FeatureOptions,
 ) -> Result<(), String> {
-    let mut windows: Vec<Vec<&Feature>> = vec![Vec::new(); examples.len()];
+    let mut of_example: Vec<Vec<&Feature>> = vec![Vec::new(); examples.len()];
     for feature in features {
-        windows[feature.example_index].push(feature);
+        of_example[feature.example_index].push(feature);
     }
     let mut contexts: HashMap<&str, Context> = HashMap::new();
     let mut listed = stats.lost.iter().peekable();
     let (mut answerable, mut labelled) = (0, 0);
-    for (example, windows) in examples.iter().zip(&windows) {
+    for (example, of_example) in examples.iter().zip(&of_example) {
         let context = contexts
             .entry(&example.context)
             .or_insert_with(|| context(example, tokenizer));
@@ -129,8 +129,8 @@ fn audit(
             .unwrap()
             .ids
             .len();
-        let parts = parts(question, context.1.len(), options);
-        let expected = audit_example(example, context, windows, &parts)
+        let windows = windows(question, context.1.len(), options);
+        let expected = audit_example(example, context, of_example, &windows)
             .map_err(|e| format!("{}: {e}", example.id))?;
         let found = listed.next_if(|lost| lost.id == example.id);
         if found.map(|lost| (lost.reason, lost.decoded.clone())) != expected {

@@ -66,8 +66,8 @@ fn step(max_seq_length: usize, doc_stride: usize) -> FeatureOptions {
     }
 }
 
-/// Features of a question of one token and a context of `num_context`, with room for `room`.
-fn windows(
+/// Features of a question of one token and a context of `num_context` times "king", with room for `room` of them.
+fn repeated_king(
     tokenizer: &QaTokenizer,
     num_context: usize,
     room: usize,
@@ -112,7 +112,7 @@ proptest! {
         // Multiples of 101: see the next test.
         let doc_stride = 1 + stride.index(room);
         prop_assume!(doc_stride % 101 != 0);
-        let features = windows(&small_tokenizer(), num_context, room, doc_stride);
+        let features = repeated_king(&small_tokenizer(), num_context, room, doc_stride);
         prop_assert!(agrees(&features, &doc_spans(num_context, room, doc_stride), script_score));
     }
 }
@@ -125,7 +125,7 @@ fn the_scripts_rounding_is_not_copied() {
     for (room, num_context) in [(118, 119), (169, 170), (211, 312), (313, 415)] {
         for doc_stride in [101, 202] {
             if doc_stride <= room {
-                let features = windows(&tokenizer, num_context, room, doc_stride);
+                let features = repeated_king(&tokenizer, num_context, room, doc_stride);
                 let spans = doc_spans(num_context, room, doc_stride);
                 assert!(agrees(&features, &spans, exact_score));
                 others += usize::from(!agrees(&features, &spans, script_score));
@@ -143,10 +143,10 @@ fn the_scripts_rounding_is_not_copied() {
 fn the_comparison_notices_other_rules() {
     let tokenizer = small_tokenizer();
     let spans = doc_spans(90, 40, 16);
-    let features = windows(&tokenizer, 90, 40, 16);
+    let features = repeated_king(&tokenizer, 90, 40, 16);
     assert!(agrees(&features, &spans, script_score));
     assert!(!agrees(
-        &windows(&tokenizer, 90, 40, 15),
+        &repeated_king(&tokenizer, 90, 40, 15),
         &spans,
         script_score
     ));
@@ -188,7 +188,7 @@ fn overlap_and_step_that_fill_the_room_give_equal_windows() {
 #[test]
 fn answers_begin_in_the_window_with_most_context() {
     let tokenizer = small_tokenizer();
-    let features = windows(&tokenizer, 30, 20, 10);
+    let features = repeated_king(&tokenizer, 30, 20, 10);
     let parts: Vec<_> = features.iter().map(span_and_part).collect();
     assert_eq!(parts, [((0, 20), 0..15), ((10, 20), 15..30)]);
     let example = [Example::new("q", "who", "king ".repeat(30))];
