@@ -1,8 +1,8 @@
-//! Answers the questions of a SQuAD file and tells how many it answers in a second:
+//! Answers the questions of a SQuAD file and prints questions per second:
 //!
 //! `answer_file MODEL FILE [batch=1] [rounds=1] [out=FILE]`
 //!
-//! `out` gets a JSON object: question id to `text` (empty for "no answer"), `null_score`, and the best `spans` with
+//! Writes a JSON object to `out`: question id to `text` (empty for "no answer"), `null_score`, and the best `spans` with
 //! `start` and `end` (characters of the context) and their two logits. The scripts in `tools/reference/` read it.
 
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! Asks a question of a text: `cargo run -- MODEL QUESTION FILE`.
+//! Answers a question about a text file: `cargo run -- MODEL QUESTION FILE`.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use burn::tensor::Device;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [model, question, file] = arguments.as_slice() else {
-        eprintln!("usage: ask MODEL QUESTION FILE (MODEL: a folder, or owner/name on the Hub)");
+        eprintln!("usage: ask MODEL QUESTION FILE (MODEL: a folder or owner/name on the Hub)");
         return ExitCode::from(2);
     };
     match ask(model, question, file) {
