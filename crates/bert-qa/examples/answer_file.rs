@@ -3,7 +3,7 @@
 //! `answer_file MODEL FILE [batch=1] [rounds=1] [out=FILE]`
 //!
 //! Writes a JSON object to `out`: question id to `text` (empty for "no answer"), `null_score`, and the best `spans` with
-//! `start` and `end` (characters of the context) and their two logits. The scripts in `tools/reference/` read it.
+//! `start` and `end` (characters of the context) and their two logits. The scripts in `scripts/reference/` read it.
 
 use std::error::Error;
 use std::time::Instant;

@@ -1,6 +1,5 @@
-//! The workspace's own chores: `cargo xtask check`, `tidy`, `bench` and `notebooks`.
+//! The workspace's own chores: `cargo xtask check`, `tidy` and `notebooks`.
 
-mod bench;
 mod features;
 mod notebooks;
 mod tidy;
@@ -13,13 +12,11 @@ fn main() -> ExitCode {
     let complaints = match arguments.first().map(String::as_str) {
         Some("check") => features::complaints(),
         Some("tidy") => tidy::complaints(),
-        Some("bench") => return bench::run(&arguments[1..]),
         Some("notebooks") => return notebooks::run(&arguments[1..]),
         _ => {
             eprintln!(
                 "cargo xtask check       the documented commands share one build of Burn\n\
                  cargo xtask tidy        the invariants of ARCHITECTURE.md hold\n\
-                 cargo xtask bench       ours against PyTorch: train, answer, scaling, ops, guard; ranks\n\
                  cargo xtask notebooks   the notebooks: setup, lab, run, render, check, sync"
             );
             return ExitCode::from(2);

@@ -1,5 +1,5 @@
 //! Small models whose weights are a formula, and transformers' results: the folders of `fixtures/parity`, written by
-//! `tools/reference/make_parity_fixture.py`. The tests of `trainer` use this file too.
+//! `scripts/reference/make_parity_fixture.py`. The tests of `trainer` use this file too.
 
 use std::path::{Path, PathBuf};
 

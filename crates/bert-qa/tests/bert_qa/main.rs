@@ -1,6 +1,6 @@
 //! Tests of `bert-qa`'s public interface: one binary, one module per subject.
 //!
-//! `tests/fixtures` holds transformers' results for small models. Scripts in `tools/reference` write them.
+//! `tests/fixtures` holds transformers' results for small models. Scripts in `scripts/reference` write them.
 
 #[macro_use]
 mod backends;

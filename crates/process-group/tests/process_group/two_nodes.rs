@@ -79,7 +79,7 @@ fn prefix() -> String {
 }
 
 fn script(arguments: &[&str]) -> Command {
-    let path = test_support::workspace_path("tools/cluster/two-nodes.sh");
+    let path = test_support::workspace_path("scripts/cluster/two-nodes.sh");
     let mut command = Command::new("bash");
     command
         .arg(path)

@@ -65,7 +65,7 @@ impl Model {
 /// The numbers of the four parameters.
 type Numbers<T> = [Vec<T>; 4];
 
-/// `tools/reference/make_adamw_fixture.py` says what this is.
+/// `scripts/reference/make_adamw_fixture.py` says what this is.
 #[derive(Deserialize)]
 struct Fixture {
     start: Numbers<f32>,

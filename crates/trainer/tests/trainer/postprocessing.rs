@@ -1,4 +1,4 @@
-//! From logits to answers against `tools/reference/run_qa.py`: on the sample always, and on dev-v2.0 with both times on
+//! From logits to answers against `scripts/reference/run_qa.py`: on the sample always, and on dev-v2.0 with both times on
 //! request.
 
 use std::path::{Path, PathBuf};
@@ -201,7 +201,7 @@ fn cpu_seconds() -> f64 {
 }
 
 #[test]
-#[ignore = "needs the folder that tools/reference/time_postprocessing.py makes, in $POSTPROCESSING"]
+#[ignore = "needs the folder that scripts/reference/time_postprocessing.py makes, in $POSTPROCESSING"]
 fn time_of_postprocessing() {
     let folder = PathBuf::from(std::env::var_os("POSTPROCESSING").expect("POSTPROCESSING is set"));
     let [dev, tokenizer] = [

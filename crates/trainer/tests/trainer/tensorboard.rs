@@ -7,7 +7,7 @@ use crate::support::{Sandbox, skip, workspace};
 
 /// What TensorBoard reads in a folder: for each tag its points, x and value.
 fn read(python: &str, folder: &std::path::Path) -> BTreeMap<String, Vec<(u64, f64)>> {
-    let script = workspace("tools/reference/read_events.py");
+    let script = workspace("scripts/reference/read_events.py");
     let output = Command::new(python)
         .arg(script)
         .arg(folder)

@@ -30,10 +30,10 @@ impl Home {
         self.0.join(path)
     }
 
-    /// One of the scripts in `tools/notebooks`, run by the notebooks' own Python.
+    /// One of the scripts in `scripts/notebooks`, run by the notebooks' own Python.
     pub(super) fn python(&self, script: &str) -> Result<Command, String> {
         let mut command = self.tool("python")?;
-        command.arg(root().join("tools/notebooks").join(script));
+        command.arg(root().join("scripts/notebooks").join(script));
         // Nothing is written into the repository.
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         Ok(command)

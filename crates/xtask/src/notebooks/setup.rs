@@ -203,7 +203,7 @@ fn profiles(manifest: &str) -> String {
 }
 
 fn tools(name: &str) -> PathBuf {
-    root().join("tools/notebooks").join(name)
+    root().join("scripts/notebooks").join(name)
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {

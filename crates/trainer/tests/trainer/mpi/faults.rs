@@ -115,14 +115,14 @@ fn a_rank_without_memory_ends_all_and_the_run_can_be_resumed() {
     check_resumed(&sandbox, "run");
 }
 
-/// The nodes that `tools/cluster/two-nodes.sh` makes; dropping removes them.
+/// The nodes that `scripts/cluster/two-nodes.sh` makes; dropping removes them.
 struct Nodes;
 
 impl Nodes {
     fn script(arguments: &[&str]) -> Command {
         let mut command = Command::new("bash");
         command
-            .arg(workspace("tools/cluster/two-nodes.sh"))
+            .arg(workspace("scripts/cluster/two-nodes.sh"))
             .args(arguments);
         command.env("TWO_NODES_PREFIX", format!("trainer{}", std::process::id()));
         command

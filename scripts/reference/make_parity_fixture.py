@@ -1,6 +1,6 @@
 """Makes crates/bert-qa/tests/fixtures/parity/: for small models of every kind, what `transformers` and PyTorch compute.
 
-usage: python tools/reference/make_parity_fixture.py
+usage: python scripts/reference/make_parity_fixture.py
 needs numpy, torch, transformers, safetensors; made with torch 2.9.0 and transformers 5.23.0. Run again, it writes the same
 bytes; there is nothing else to do to renew the expected values.
 

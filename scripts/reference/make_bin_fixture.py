@@ -1,6 +1,6 @@
 """Makes crates/bert-qa/tests/fixtures/tiny-bert-bin/: the weights of tiny-bert as PyTorch files.
 
-usage: python tools/reference/make_bin_fixture.py
+usage: python scripts/reference/make_bin_fixture.py
 needs torch and safetensors; made with torch 2.9.0. Run again, it writes files that hold the same.
 
 pytorch_model.bin   f32, as transformers wrote them: a zip file

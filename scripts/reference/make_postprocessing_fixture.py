@@ -1,6 +1,6 @@
 """Makes crates/trainer/tests/fixtures/postprocessing.json: what run_qa.py's way from logits to answers gives for the sample's dev set.
 
-usage: python tools/reference/make_postprocessing_fixture.py       (needs numpy and transformers; made with 2.4 and 5.23)
+usage: python scripts/reference/make_postprocessing_fixture.py       (needs numpy and transformers; made with 2.4 and 5.23)
 
 Windows are those of crates/squad-data/tests/fixtures/tokenizer.json, 160 tokens with 32 shared; logits are a function of window and
 token, which the test computes as well. Tokens outside the context are left out before the best are taken.

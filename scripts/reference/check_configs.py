@@ -1,6 +1,6 @@
 """Runs the configurations of the reference systems for a few steps and compares their losses with PyTorch's.
 
-usage: python tools/reference/check_configs.py [--steps 4] TRAINER SQUAD_DATA [NAME ...]
+usage: python scripts/reference/check_configs.py [--steps 4] TRAINER SQUAD_DATA [NAME ...]
 needs torch and transformers. TRAINER is the built command, SQUAD_DATA the folder with `squad/` and `vocab/`.
 
 Pretrained weights of these models are large and come from the Hub, so the models here are drawn at random in the shapes of

@@ -1,7 +1,7 @@
 """Times run_qa.py's way from logits to answers, files and scores on SQuAD's dev-v2.0, on made-up logits of all its windows, and leaves
 both for `trainer`'s own time on the same logits.
 
-usage: python tools/reference/time_postprocessing.py DATA OUT      (needs numpy and transformers; made with 2.4 and 5.23)
+usage: python scripts/reference/time_postprocessing.py DATA OUT      (needs numpy and transformers; made with 2.4 and 5.23)
 then:  POSTPROCESSING=OUT cargo test --workspace --test trainer -- --ignored --nocapture time_of_postprocessing
 
 DATA has squad/dev-v2.0.json and vocab/bert-base-uncased-tokenizer.json. Timed are, as in run_qa.py: answers with their four files, and

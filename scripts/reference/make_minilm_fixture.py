@@ -1,7 +1,7 @@
 """Makes crates/bert-qa/tests/fixtures/minilm-logits.json: what transformers computes with all-MiniLM-L6-v2 and a span head
 of fixed numbers, at some tokens of 50 real questions. No text of theirs is in it.
 
-usage: python tools/reference/make_minilm_fixture.py MODEL_FOLDER SQUAD_DATA
+usage: python scripts/reference/make_minilm_fixture.py MODEL_FOLDER SQUAD_DATA
 needs numpy, torch and transformers; made with torch 2.9.0 and transformers 5.23.0.
 
 MODEL_FOLDER holds sentence-transformers/all-MiniLM-L6-v2, SQUAD_DATA the file squad/dev-v1.1.json. The first window of each

@@ -1,17 +1,16 @@
-"""The peer that this project's speed is measured against: transformers and PyTorch on the same windows, as run_qa.py trains and answers.
+"""Trains or answers with transformers and PyTorch as run_qa.py does, and prints the time: the baseline of compare.py.
 
-usage: python tools/reference/peer.py train|answer|limits MODEL DATASET [--pad max|group] [--batch 8] [--max-length 384]
-           [--stride 128] [--threads 0] [--steps 0] [--matmul-precision highest] [--bf16]
-MODEL is a folder with config.json and tokenizer.json; without weights in it they are drawn at random. Every window of
-DATASET, a SQuAD file, is used once. One line of JSON comes out:
-  train    forward, backward, clipping, AdamW and schedule, dropout on; nothing else is in the seconds
-  answer   logits of every window, without gradients
-  limits   no model: the windows' tokens and their squares, and the best rates of matrix products at the model's shapes,
-           every thread with products of its own
-`--pad max` pads windows to --max-length, as run_qa.py does by default; `group` draws batches of windows of similar length,
-with transformers' own sampler, and pads them to their longest.
-PyTorch gets an allocator that keeps its pages (with glibc's defaults page faults triple its time): this script starts
-itself again with it. Needs torch and transformers; last run with torch 2.9.0 and transformers 5.23.0.
+    python benchmarks/transformers_baseline.py train|answer|limits MODEL DATASET [options]
+
+MODEL is a folder with config.json and tokenizer.json; without weights in it they are drawn at random. Every feature of DATASET, a SQuAD
+file, is used once. Standard output has one line of JSON:
+  train    forward, backward, clipping, AdamW (fused) and schedule, dropout on; the seconds hold nothing else
+  answer   logits of every feature, without gradients
+  limits   no model: the features' tokens and their squares, and the matmul peak at the model's shapes, each thread with matrices of its own
+`--padding padded` pads features to --max-seq-length, run_qa's default; `grouped` draws batches of features of similar length with
+transformers' own sampler and pads them to their longest.
+PyTorch gets an allocator that keeps its pages (glibc's defaults triple its time by page faults): this script starts itself again with
+it. Last run with torch 2.9.0 and transformers 5.23.0.
 """
 import argparse, json, os, pathlib, sys, threading, time
 
@@ -23,10 +22,10 @@ def arguments():
     parser.add_argument("what", choices=["train", "answer", "limits"])
     parser.add_argument("model", type=pathlib.Path)
     parser.add_argument("dataset", type=pathlib.Path)
-    parser.add_argument("--pad", choices=["max", "group"], default="max")
-    for name, default in (("batch", 8), ("max-length", 384), ("stride", 128), ("threads", 0), ("steps", 0)):
+    parser.add_argument("--padding", choices=["padded", "grouped"], default="padded")
+    for name, default in (("batch-size", 8), ("max-seq-length", 384), ("doc-stride", 128), ("threads", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--matmul-precision", choices=["highest", "high", "medium"], default="highest")
+    parser.add_argument("--float32-matmul-precision", choices=["highest", "high", "medium"], default="highest")
     parser.add_argument("--bf16", action="store_true")
     return parser.parse_args()
 
@@ -39,12 +38,13 @@ import torch
 import transformers
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-import run_qa
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "scripts" / "reference"))
+from run_qa import read_examples
 
 torch.manual_seed(0)
 torch.set_num_threads(args.threads or os.cpu_count())
-if args.matmul_precision != "highest":  # the default; to ask for it warns
-    torch.set_float32_matmul_precision(args.matmul_precision)
+if args.float32_matmul_precision != "highest":  # the default; to ask for it warns
+    torch.set_float32_matmul_precision(args.float32_matmul_precision)
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 
@@ -64,32 +64,32 @@ def label(answers, starts, offsets):
 def make_features(path):
     special = dict(pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]")
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(args.model / "tokenizer.json"), **special)
-    examples = run_qa.read_examples(path)
-    windows = tokenizer([example["question"].lstrip() for example in examples], [example["context"] for example in examples],
-                        truncation="only_second", max_length=args.max_length, stride=args.stride,
+    examples = read_examples(path)
+    encoded = tokenizer([example["question"].lstrip() for example in examples], [example["context"] for example in examples],
+                        truncation="only_second", max_length=args.max_seq_length, stride=args.doc_stride,
                         return_overflowing_tokens=True, return_offsets_mapping=True, return_token_type_ids=True)
     features = []
-    for index, example in enumerate(windows["overflow_to_sample_mapping"]):
-        parts = zip(windows["offset_mapping"][index], windows.sequence_ids(index))
+    for index, example in enumerate(encoded["overflow_to_sample_mapping"]):
+        parts = zip(encoded["offset_mapping"][index], encoded.sequence_ids(index))
         offsets = [pair if part == 1 else None for pair, part in parts]
         example = examples[example]
-        features.append({"input_ids": windows["input_ids"][index], "token_type_ids": windows["token_type_ids"][index],
+        features.append({"input_ids": encoded["input_ids"][index], "token_type_ids": encoded["token_type_ids"][index],
                          "label": label(example["answers"], example["starts"], offsets)})
     return features
 
 
 def make_batches(features):
     lengths = [len(feature["input_ids"]) for feature in features]
-    if args.pad == "group":
-        order = list(LengthGroupedSampler(args.batch, lengths=lengths))
+    if args.padding == "grouped":
+        order = list(LengthGroupedSampler(args.batch_size, lengths=lengths))
     else:
         order = torch.randperm(len(features)).tolist()
-    chosen = [order[first:first + args.batch] for first in range(0, len(order), args.batch)]
-    return [[features[index] for index in batch] for batch in chosen[:args.steps or None]]
+    chosen = [order[first:first + args.batch_size] for first in range(0, len(order), args.batch_size)]
+    return [[features[index] for index in batch] for batch in chosen]
 
 
 def tensors(batch, with_types):
-    longest = args.max_length if args.pad == "max" else max(len(feature["input_ids"]) for feature in batch)
+    longest = args.max_seq_length if args.padding == "padded" else max(len(feature["input_ids"]) for feature in batch)
     pad = lambda rows: torch.tensor([row + [0] * (longest - len(row)) for row in rows])
     inputs = {"input_ids": pad([feature["input_ids"] for feature in batch]),
               "attention_mask": pad([[1] * len(feature["input_ids"]) for feature in batch])}
@@ -134,7 +134,7 @@ def answer(model, batches, with_types):
 
 
 def rate(shape, dtype):
-    """GFLOP/s of a product on all threads together, each with matrices of its own."""
+    """GFLOP/s of a matmul on all threads together, each with matrices of its own."""
     rows, inner, columns = shape
     threads = torch.get_num_threads()
     best, seconds = [0.0], [0.0] * threads
@@ -165,7 +165,7 @@ def limits(lengths):
     config = json.loads((args.model / "config.json").read_text())
     hidden = config.get("hidden_size") or config["dim"]
     inner = config.get("intermediate_size") or config["hidden_dim"]
-    rows = sum(lengths) * args.batch // len(lengths)
+    rows = sum(lengths) * args.batch_size // len(lengths)
     shapes = [(rows, hidden, hidden), (rows, hidden, inner), (rows, inner, hidden)]
     best = {name: max(rate(shape, dtype) for shape in shapes) for name, dtype in (("f32", torch.float32), ("bf16", torch.bfloat16))}
     return {"tokens": sum(lengths), "squared_tokens": sum(length * length for length in lengths), "gflops": best}
@@ -178,7 +178,7 @@ def peak_memory_bytes():
 
 def main():
     features = make_features(args.dataset)
-    result = {"windows": len(features), "threads": torch.get_num_threads(), "torch": torch.__version__,
+    result = {"features": len(features), "threads": torch.get_num_threads(), "torch": torch.__version__,
               "transformers": transformers.__version__}
     if args.what == "limits":
         result |= limits([len(feature["input_ids"]) for feature in features])
@@ -188,8 +188,8 @@ def main():
         started = time.perf_counter()
         number = work(model, batches, model.config.model_type == "bert")
         seconds = time.perf_counter() - started
-        windows = sum(len(batch) for batch in batches)
-        result |= {"windows": windows, "seconds": seconds, "features_per_second": windows / seconds,
+        count = sum(len(batch) for batch in batches)
+        result |= {"features": count, "seconds": seconds, "features_per_second": count / seconds,
                    "last_loss" if args.what == "train" else "largest_logits": number, "peak_memory_bytes": peak_memory_bytes()}
     print(json.dumps(result))
 

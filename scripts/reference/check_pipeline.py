@@ -1,6 +1,6 @@
 """Asks transformers' question-answering pipeline the questions of a SQuAD file, and compares its answers with ours.
 
-usage: PYTHONPATH=FOLDER_WITH_TRANSFORMERS_4 python tools/reference/check_pipeline.py MODEL DATASET ANSWERS
+usage: PYTHONPATH=FOLDER_WITH_TRANSFORMERS_4 python scripts/reference/check_pipeline.py MODEL DATASET ANSWERS
 ANSWERS: what the example `answer_file` of the crate bert-qa wrote about DATASET. Needs torch and transformers 4:
 version 5 has no such pipeline. Made with torch 2.9.0 and transformers 4.57.6.
 

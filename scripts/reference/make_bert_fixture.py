@@ -1,7 +1,7 @@
 """Makes crates/bert-qa/tests/fixtures/: a tiny random BERT in Hugging Face layout, and what `transformers` computes
 with it.
 
-usage: python tools/reference/make_bert_fixture.py
+usage: python scripts/reference/make_bert_fixture.py
 needs torch, transformers and safetensors; made with torch 2.9.0 and transformers 5.23.0. Run again, it writes the same
 bytes; there is nothing else to do to renew the expected values.
 

@@ -1,6 +1,6 @@
 """Loads a model folder with transformers, as anyone would, and compares what it computes with our answers.
 
-usage: python tools/reference/check_saved_model.py FOLDER DATASET ANSWERS
+usage: python scripts/reference/check_saved_model.py FOLDER DATASET ANSWERS
 DATASET: SQuAD JSON; every question's window must fit the model whole. ANSWERS: what the example `answer_file` of the
 crate bert-qa wrote about it. Needs torch and transformers; made with torch 2.9.0 and transformers 5.23.0.
 

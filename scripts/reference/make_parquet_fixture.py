@@ -1,8 +1,8 @@
 """Writes crates/squad-data/tests/fixtures/hub.parquet and plain.parquet: the first questions of datasets/sample/dev.json in
 the columns that the Hub's SQuAD data sets have, with Snappy and without compression.
 
-    python tools/reference/make_parquet_fixture.py
-    python tools/reference/make_parquet_fixture.py SQUAD.json OUT.parquet [snappy|none]   converts any SQuAD file
+    python scripts/reference/make_parquet_fixture.py
+    python scripts/reference/make_parquet_fixture.py SQUAD.json OUT.parquet [snappy|none]   converts any SQuAD file
 
 Last run with pyarrow 26.0.1.
 """

@@ -1,6 +1,6 @@
 """Checks a model folder's README.md as its readers will: the Hub, and someone who copies its Python example.
 
-usage: python tools/reference/check_model_card.py FOLDER ANSWER
+usage: python scripts/reference/check_model_card.py FOLDER ANSWER
 ANSWER: what our own program answers to the example's question. Needs torch and transformers; made with torch 2.9.0
 and transformers 5.23.0 (huggingface_hub 2.4.0).
 

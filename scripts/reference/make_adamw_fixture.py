@@ -1,6 +1,6 @@
 """Makes crates/trainer/tests/fixtures/adamw.json: what PyTorch's AdamW with clipping makes of fixed gradients.
 
-usage: python tools/reference/make_adamw_fixture.py
+usage: python scripts/reference/make_adamw_fixture.py
 needs torch; made with torch 2.9.0. Run again, it writes the same bytes.
 
 Four parameters, a weight that decays, its bias and a LayerNorm's two that do not, and the gradients of five steps, large

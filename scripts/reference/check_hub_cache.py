@@ -1,6 +1,6 @@
 """Python and `trainer` find each other's models in Hugging Face's cache: checked with a Hub of our own, both ways.
 
-usage: python tools/reference/check_hub_cache.py TRAINER MODEL_FOLDER
+usage: python scripts/reference/check_hub_cache.py TRAINER MODEL_FOLDER
 needs torch, transformers and huggingface_hub; made with transformers 5.23.0 and huggingface_hub 2.4.0. TRAINER is the
 built command (target/debug/trainer), MODEL_FOLDER a BERT encoder with safetensors.
 
