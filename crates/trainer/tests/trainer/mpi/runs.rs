@@ -147,10 +147,10 @@ fn an_error_of_all_ranks_is_printed_once() {
     let ended = launch(
         &sandbox,
         4,
-        &arguments("--run-dir=run", &[DDP, &["train.batch_sise=1"]]),
+        &arguments("--run-dir=run", &[DDP, &["train.learning_rat=1"]]),
     )
     .end();
-    ended.check_one_error(&["rank 0 (", "train.batch_sise", "batch_size"]);
+    ended.check_one_error(&["rank 0 (", "train.learning_rat", "train.learning_rate"]);
     let ended = launch(&sandbox, 2, &["--config=nowhere.toml", DDP[0]]).end();
     ended.check_one_error(&["rank 0 (", "nowhere.toml"]);
     let ended = launch(&sandbox, 2, &arguments("--run-dir=run", &[LONG])).end();
