@@ -37,7 +37,7 @@ impl RunCurves {
         self.points("step", figure)
     }
 
-    /// A figure of each epoch, such as `epoch/train_loss` or `epoch/dev_f1`, as (epoch, value).
+    /// A figure of each epoch, such as `epoch/train_loss` or `epoch/eval_f1`, as (epoch, value).
     pub fn epochs(&self, figure: &str) -> Vec<(f64, f64)> {
         self.points("epoch_end", figure)
     }
@@ -61,7 +61,7 @@ impl RunCurves {
 }
 
 /// The point with the lowest value: the epoch after which a model only learns its training set by heart, where the
-/// values are a dev set's loss.
+/// values are an evaluation set's loss.
 pub fn lowest(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     points.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1))
 }
@@ -76,12 +76,12 @@ mod tests {
             std::env::temp_dir().join(format!("notebook-kit-curves-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let lines = "{\"step\":1,\"epoch\":1,\"train/loss\":4.0}\n{\"step\":2,\"epoch\":1,\"train/loss\":2.0}\n\
-                     {\"epoch_end\":1,\"step\":2,\"epoch/dev_loss\":3.0}\n{\"epoch_end\":2,\"step\":4,\"epoch/dev_loss\":3.5}\n";
+                     {\"epoch_end\":1,\"step\":2,\"epoch/eval_loss\":3.0}\n{\"epoch_end\":2,\"step\":4,\"epoch/eval_loss\":3.5}\n";
         std::fs::write(folder.join("metrics.jsonl"), lines).unwrap();
         let curves = RunCurves::read(&folder).unwrap();
         assert_eq!(curves.steps("train/loss"), [(1.0, 4.0), (2.0, 2.0)]);
         assert_eq!(curves.smoothed("train/loss", 2), [(1.0, 3.0), (2.0, 3.0)]);
-        let epochs = curves.epochs("epoch/dev_loss");
+        let epochs = curves.epochs("epoch/eval_loss");
         assert_eq!(epochs, [(1.0, 3.0), (2.0, 3.5)]);
         assert_eq!(lowest(&epochs), Some((1.0, 3.0)));
         assert_eq!((curves.steps("other"), lowest(&[])), (vec![], None));

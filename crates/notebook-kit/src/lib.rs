@@ -63,7 +63,7 @@ pub mod prelude {
         QaTokenizer, batches, inspect, make_features,
     };
     pub use trainer::{
-        AnswerConfig, Config, FeatureConfig, Outcome, Questions, StopFlag, Trainer,
+        AnswerConfig, Config, FeatureConfig, FeaturizedDataset, Outcome, StopFlag, Trainer,
         by_answer_length, by_context_length, by_question_word, evaluate, with_threads,
     };
 }

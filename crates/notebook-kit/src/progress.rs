@@ -74,7 +74,7 @@ impl<W: std::io::Write + Send> Observer for PlainLines<W> {
         let [exact, f1, loss] =
             [exact, figure("f1"), figure("loss")].map(|figure| figure.unwrap_or(f64::NAN));
         self.say(&format!(
-            "  dev after step {}: EM {exact:.2}, F1 {f1:.2}, loss {loss:.3} ({:.0} s)",
+            "  eval after step {}: EM {exact:.2}, F1 {f1:.2}, loss {loss:.3} ({:.0} s)",
             report.step, report.seconds
         ));
         Ok(())
@@ -135,7 +135,7 @@ mod tests {
                 "40 windows, 3 epochs, 6 steps, going on after step 1",
                 "step    2/6  epoch 1/3  loss 3.500  4.0 windows/s  8 s left",
                 "step    4/6  epoch 1/3  loss 3.500  4.0 windows/s  4 s left",
-                "  dev after step 5: EM 50.00, F1 62.50, loss 2.000 (1 s)",
+                "  eval after step 5: EM 50.00, F1 62.50, loss 2.000 (1 s)",
             ]
         );
     }

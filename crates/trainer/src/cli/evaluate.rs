@@ -3,7 +3,7 @@ use std::time::Instant;
 use bert_qa::Pretrained;
 use serde_json::{Value, json};
 use squad_data::Dataset;
-use trainer::{Error, Evaluation, Questions};
+use trainer::{Error, Evaluation, FeaturizedDataset};
 
 use super::args::Evaluate;
 use super::{load, print_object};
@@ -22,7 +22,7 @@ fn evaluate(args: &Evaluate) -> Result<(), Error> {
     let (loaded, device) = load(&args.model, &args.machine.device, &windows)?;
     let Pretrained { model, assets, .. } = loaded;
     let started = Instant::now();
-    let questions = Questions::new(dataset, &assets.tokenizer, &windows)?;
+    let questions = FeaturizedDataset::new(dataset, &assets.tokenizer, &windows)?;
     let tokenization_seconds = started.elapsed().as_secs_f64();
     if let Some(out) = &args.out {
         Evaluation::check_folder(out)?;
@@ -40,7 +40,11 @@ fn evaluate(args: &Evaluate) -> Result<(), Error> {
 }
 
 /// What was worked on and how long it took, beside the scores.
-fn add_timings(evaluation: &mut Evaluation, questions: &Questions, tokenization_seconds: f64) {
+fn add_timings(
+    evaluation: &mut Evaluation,
+    questions: &FeaturizedDataset,
+    tokenization_seconds: f64,
+) {
     let timings = evaluation.timings;
     let features = questions.features.len();
     let added = json!({

@@ -125,8 +125,8 @@ fn stop_on_signals(_: &StopFlag) -> Result<(), Error> {
 
 /// Three answers, the run's figures and what to try next.
 fn summary(trained: &Trained) {
-    let examples = &trained.dev.dataset.examples;
-    println!("\nThree of the dev set's questions:");
+    let examples = &trained.eval.dataset.examples;
+    println!("\nThree of the evaluation set's questions:");
     // One from each third, so that they are about different texts.
     for index in (0..3).map(|third| third * examples.len() / 3) {
         let (example, prediction) = (&examples[index], &trained.predictions[index]);

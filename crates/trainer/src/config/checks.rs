@@ -56,7 +56,7 @@ impl Config {
             answers,
             ..
         } = self;
-        let has_dev_file = !eval.file.as_os_str().is_empty();
+        let has_eval_file = !eval.file.as_os_str().is_empty();
         vec![
             (
                 model.source.is_empty(),
@@ -67,11 +67,11 @@ impl Config {
                 "train.files is empty: name at least one SQuAD JSON file",
             ),
             (
-                !has_dev_file && train.train_fraction == 0.0,
+                !has_eval_file && train.train_fraction == 0.0,
                 "eval.file is empty: name a SQuAD JSON file, or set train.train_fraction",
             ),
             (
-                has_dev_file && train.train_fraction != 0.0,
+                has_eval_file && train.train_fraction != 0.0,
                 "eval.file and train.train_fraction are both set: which questions are to be scored?",
             ),
             (

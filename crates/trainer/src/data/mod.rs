@@ -8,14 +8,14 @@ use crate::config::{Config, FeatureConfig};
 
 /// Questions with the windows made of them.
 #[derive(Debug)]
-pub struct Questions {
+pub struct FeaturizedDataset {
     /// The questions, in file order.
     pub dataset: Dataset,
     /// Their windows, all of a question's together.
     pub features: Vec<Feature>,
 }
 
-impl Questions {
+impl FeaturizedDataset {
     /// Cuts a dataset into windows.
     ///
     /// # Errors
@@ -29,10 +29,10 @@ impl Questions {
         Ok(Self { dataset, features })
     }
 
-    /// As [`Questions::new`]; calls `done` now and then with the number of finished questions.
+    /// As [`FeaturizedDataset::new`]; calls `done` now and then with the number of finished questions.
     ///
     /// # Errors
-    /// As [`Questions::new`].
+    /// As [`FeaturizedDataset::new`].
     pub fn for_run(
         dataset: Dataset,
         tokenizer: &QaTokenizer,
@@ -56,7 +56,7 @@ pub fn read_questions(config: &Config) -> Result<(Dataset, Dataset), Error> {
         questions = questions.answerable();
     }
     let questions = first(questions, train.max_train_samples);
-    let (questions, dev, dev_file) = if train.train_fraction > 0.0 {
+    let (questions, eval, eval_file) = if train.train_fraction > 0.0 {
         let (questions, rest) = questions.split(train.train_fraction, train.seed)?;
         (questions, rest, &train.files[0])
     } else {
@@ -66,10 +66,10 @@ pub fn read_questions(config: &Config) -> Result<(Dataset, Dataset), Error> {
             &config.eval.file,
         )
     };
-    let dev = first(dev, config.eval.max_eval_samples);
+    let eval = first(eval, config.eval.max_eval_samples);
     Ok((
         not_empty(questions, &train.files[0])?,
-        not_empty(dev, dev_file)?,
+        not_empty(eval, eval_file)?,
     ))
 }
 

@@ -1,7 +1,7 @@
 //! The one file that names backends.
 #![allow(deprecated)] // Burn marks NdArray and LibTorch as superseded; they are what we run on.
 
-pub(crate) mod machine;
+pub(crate) mod process;
 
 use burn::tensor::Device;
 
@@ -33,7 +33,7 @@ impl DeviceInfo {
 
 /// The devices that this build can use on this machine, the best one first.
 pub fn devices() -> Vec<DeviceInfo> {
-    let cores = crate::device::machine::cores();
+    let cores = process::cores();
     let mut devices = gpus();
     if cfg!(feature = "libtorch") {
         let description =
@@ -187,9 +187,31 @@ pub(crate) fn set_precision(info: &DeviceInfo, run: &RunConfig) -> Result<(), Er
     Ok(())
 }
 
+/// Runs `work` on a pool of so many threads; 0 takes every core. What it starts in parallel stays
+/// on these threads, and nothing is left behind for the next run in this process.
+///
+/// # Errors
+/// If the system does not give the threads.
+pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    let threads = match threads {
+        0 => process::cores(),
+        threads => threads,
+    };
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        // The work itself runs on one of them, and needs what a main thread has.
+        .stack_size(8 << 20)
+        .build()
+        .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
+    Ok(pool.install(|| {
+        keep_to_one_pool();
+        work()
+    }))
+}
+
 /// Leaves the threads of this process to the caller's pool, which `fused-ops` divides products
 /// among: libtorch would start as many again, and the two would contend for the cores.
-pub(crate) fn keep_to_one_pool() {
+fn keep_to_one_pool() {
     #[cfg(feature = "libtorch")]
     tch::set_num_threads(1);
 }

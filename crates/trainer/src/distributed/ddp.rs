@@ -11,13 +11,13 @@ use super::units::{Unit, lowest_trained, slice, units};
 use crate::Error;
 use crate::optim::adamw::Moments;
 use crate::optim::parameters;
-use crate::train::engine::{Alone, Engine, Pass};
+use crate::train::engine::{Engine, Pass, SingleProcessEngine};
 
 /// Distributed data parallelism: every rank has the whole model and makes the same optimizer steps. Gradients are summed
 /// over the ranks in flat buckets while the backward pass goes on.
 pub(crate) struct DdpEngine {
     /// Its gradients are this rank's sums over micro-batches, and those of all ranks after `reduce`.
-    alone: Alone,
+    local: SingleProcessEngine,
     collectives: Arc<dyn TensorCollectives>,
     units: Vec<Unit>,
     /// In the order in which the backward pass completes them, from the head down.
@@ -32,13 +32,13 @@ type Bucket = Vec<(usize, usize)>;
 impl DdpEngine {
     /// `capacity` is the size of a bucket in bytes.
     pub(crate) fn new(
-        alone: Alone,
+        local: SingleProcessEngine,
         capacity: f64,
         collectives: Arc<dyn TensorCollectives>,
     ) -> Self {
-        let units = units(alone.module());
+        let units = units(local.module());
         Self {
-            alone,
+            local,
             collectives,
             buckets: buckets(&units, capacity),
             units,
@@ -55,8 +55,8 @@ impl DdpEngine {
         for bucket in complete {
             let flat = bucket.iter().map(|&(unit, index)| {
                 let parameter = &self.units[unit].parameters[index];
-                let gradient = self.alone.gradients.take(parameter.id);
-                let device = || self.alone.device.clone().inner();
+                let gradient = self.local.gradients.take(parameter.id);
+                let device = || self.local.device.clone().inner();
                 gradient.unwrap_or_else(|| Tensor::zeros([parameter.range.len()], &device()))
             });
             let flat = Tensor::cat(flat.collect(), 0);
@@ -96,15 +96,15 @@ impl Engine for DdpEngine {
         let mut pass = None;
         if !batch.is_empty() {
             let lowest = lowest_trained(&self.units);
-            let model = self.alone.module().clone();
-            let input = PackedInput::new(batch, &self.alone.device);
+            let model = self.local.module().clone();
+            let input = PackedInput::new(batch, &self.local.device);
             pass = Some(layerwise::backward(
                 &model,
                 lowest,
                 &input,
                 dropout,
                 &mut |unit, new| {
-                    self.alone.gradients.add(&model, new);
+                    self.local.gradients.add(&model, new);
                     if is_last {
                         self.start_buckets(unit)?;
                     }
@@ -126,28 +126,28 @@ impl Engine for DdpEngine {
                 let parameter = &self.units[unit].parameters[index];
                 let end = start + parameter.range.len();
                 let gradient = slice(&flat, &(start..end));
-                self.alone.gradients.set(parameter.id, gradient);
+                self.local.gradients.set(parameter.id, gradient);
                 start = end;
             }
         }
         self.collectives.synchronize()?;
-        self.alone.reduce()
+        self.local.reduce()
     }
 
     fn step(&mut self, norm: f32, features: usize, learning_rate: f64) -> Result<(), Error> {
-        self.alone.step(norm, features, learning_rate)
+        self.local.step(norm, features, learning_rate)
     }
 
     fn model(&mut self, wanted: bool) -> Result<Option<BertForQuestionAnswering>, Error> {
-        self.alone.model(wanted)
+        self.local.model(wanted)
     }
 
     fn moments(&mut self, wanted: bool) -> Result<Option<Moments>, Error> {
-        self.alone.moments(wanted)
+        self.local.moments(wanted)
     }
 
     fn digest(&self) -> Option<Vec<u8>> {
-        Some(parameters::digest(self.alone.module()))
+        Some(parameters::digest(self.local.module()))
     }
 
     fn communication(&self) -> Option<Duration> {

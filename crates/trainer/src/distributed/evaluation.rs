@@ -5,7 +5,7 @@ use squad_data::{Feature, Shard};
 
 use crate::Error;
 use crate::config::AnswerConfig;
-use crate::data::Questions;
+use crate::data::FeaturizedDataset;
 use crate::eval::{Evaluation, evaluate_logits};
 use crate::train::stop::StopFlag;
 
@@ -13,7 +13,7 @@ use crate::train::stop::StopFlag;
 /// on every rank if one was asked to stop. `done` receives the number of finished features.
 pub(crate) fn evaluate_together(
     model: &BertForQuestionAnswering,
-    questions: &Questions,
+    questions: &FeaturizedDataset,
     answers: &AnswerConfig,
     device: &Device,
     (group, stop): (&dyn ProcessGroup, &StopFlag),

@@ -25,7 +25,7 @@ use crate::Error;
 use crate::config::{DistributedConfig, Strategy};
 use crate::device::DeviceInfo;
 use crate::optim::adamw::Optimizer;
-use crate::train::engine::{Alone, Engine};
+use crate::train::engine::{Engine, SingleProcessEngine};
 
 pub use self::agreement::check_all_ranks;
 pub(crate) use self::agreement::{assert_same_on_all_ranks, with_rank};
@@ -95,7 +95,7 @@ pub(crate) fn engine(
     collectives: Option<Arc<dyn TensorCollectives>>,
 ) -> Box<dyn Engine> {
     let Some(collectives) = collectives else {
-        return Box::new(Alone::new(model, optimizer, device));
+        return Box::new(SingleProcessEngine::new(model, optimizer, device));
     };
     match config.strategy {
         Strategy::Fsdp => {
@@ -112,8 +112,8 @@ pub(crate) fn engine(
         }
         _ => {
             let capacity = config.bucket_cap_mb * f64::from(1 << 20);
-            let alone = Alone::new(model, optimizer, device);
-            Box::new(DdpEngine::new(alone, capacity, collectives))
+            let local = SingleProcessEngine::new(model, optimizer, device);
+            Box::new(DdpEngine::new(local, capacity, collectives))
         }
     }
 }

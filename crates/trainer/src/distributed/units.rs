@@ -5,7 +5,7 @@ use bert_qa::BertForQuestionAnswering;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Gradients, Shape, Tensor};
 
-use crate::optim::parameters::{Place, parameters, place};
+use crate::optim::parameters::{Depth, depth, parameters};
 
 /// A part of the model whose parameters are needed together: the embeddings, a layer or the head. Its parameters are
 /// treated as one flat vector.
@@ -42,10 +42,10 @@ pub(crate) fn units(model: &BertForQuestionAnswering) -> Vec<Unit> {
     let head = model.layers().len() + 1;
     let mut units: Vec<_> = (0..=head).map(|_| Unit::default()).collect();
     for parameter in parameters(model) {
-        let unit = match place(&parameter.name) {
-            Place::Embeddings => 0,
-            Place::Layer(layer) => layer + 1,
-            Place::Head => head,
+        let unit = match depth(&parameter.name) {
+            Depth::Embeddings => 0,
+            Depth::Layer(layer) => layer + 1,
+            Depth::Head => head,
         };
         let is_trained = parameter.is_trained;
         units[unit].push(parameter.id, parameter.name, parameter.shape, is_trained);

@@ -12,7 +12,7 @@ use squad_data::{Dataset, Prediction, SpanLogits, extract_answers};
 
 use crate::Error;
 use crate::config::AnswerConfig;
-use crate::data::Questions;
+use crate::data::FeaturizedDataset;
 use crate::eval::feature_scores::WindowScores;
 
 /// A scored dataset.
@@ -50,7 +50,7 @@ pub struct Timings {
 /// If the answers cannot be scored.
 pub fn evaluate(
     model: &BertForQuestionAnswering,
-    questions: &Questions,
+    questions: &FeaturizedDataset,
     answers: &AnswerConfig,
     device: &Device,
     done: &mut dyn FnMut(usize),
@@ -68,7 +68,7 @@ pub fn evaluate(
 /// # Errors
 /// If the logits are not those of the windows, or the answers cannot be scored.
 pub fn evaluate_logits(
-    questions: &Questions,
+    questions: &FeaturizedDataset,
     logits: &[[Vec<f32>; 2]],
     answers: &AnswerConfig,
 ) -> Result<Evaluation, Error> {

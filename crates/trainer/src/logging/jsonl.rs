@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::Error;
 use crate::logging::observer::{
-    At, EpochReport, EvaluationReport, Kind, Observer, StepReport, line,
+    At, EpochReport, EvaluationReport, LineKind, Observer, StepReport, line,
 };
 use crate::train::state::RunState;
 
@@ -17,12 +17,12 @@ pub(crate) type Points = (At, Vec<(String, f64)>);
 
 /// A file of JSON lines that grows with the run.
 #[derive(Debug)]
-pub(crate) struct Curves {
+pub(crate) struct JsonlLogger {
     path: PathBuf,
     file: File,
 }
 
-impl Curves {
+impl JsonlLogger {
     /// Opens the file of a new run.
     pub(crate) fn create(path: &Path) -> Result<Self, Error> {
         let file = OpenOptions::new().create(true).append(true).open(path);
@@ -74,19 +74,19 @@ fn before(line: &Value, state: &RunState) -> Option<Points> {
     let step = number("step")?;
     let (at, is_behind) = if let Some(epoch) = number("epoch_end") {
         let at = At {
-            kind: Kind::Epoch,
+            kind: LineKind::Epoch,
             x: epoch,
         };
         (at, epoch < state.epoch())
     } else if line.get("evaluation").is_some() {
         let at = At {
-            kind: Kind::Evaluation,
+            kind: LineKind::Evaluation,
             x: step,
         };
         (at, step <= state.evaluated_step)
     } else {
         let at = At {
-            kind: Kind::Step,
+            kind: LineKind::Step,
             x: step,
         };
         (at, true)
@@ -98,20 +98,20 @@ fn before(line: &Value, state: &RunState) -> Option<Points> {
     (is_behind && step <= state.step).then(|| (at, scalars.collect()))
 }
 
-impl Observer for Curves {
+impl Observer for JsonlLogger {
     fn step(&mut self, report: &StepReport) -> Result<(), Error> {
         let StepReport { step, epoch, .. } = *report;
-        self.push(&line(Kind::Step, step, epoch, &report.scalars()))
+        self.push(&line(LineKind::Step, step, epoch, &report.scalars()))
     }
 
     fn evaluation(&mut self, report: &EvaluationReport) -> Result<(), Error> {
         let EvaluationReport { step, epoch, .. } = *report;
-        self.push(&line(Kind::Evaluation, step, epoch, &report.scalars()))
+        self.push(&line(LineKind::Evaluation, step, epoch, &report.scalars()))
     }
 
     fn epoch(&mut self, report: &EpochReport) -> Result<(), Error> {
         let EpochReport { step, epoch, .. } = *report;
-        self.push(&line(Kind::Epoch, step, epoch, &report.scalars()))
+        self.push(&line(LineKind::Epoch, step, epoch, &report.scalars()))
     }
 }
 
@@ -125,19 +125,19 @@ mod tests {
         let path = folder.path().join("metrics.jsonl");
         let scalars = |name: &str, value: f64| vec![(name.to_owned(), value)];
         let lines = [
-            line(Kind::Step, 1, 1, &scalars("train/loss", 3.0)),
-            line(Kind::Step, 2, 1, &scalars("train/loss", 2.0)),
-            line(Kind::Evaluation, 2, 1, &scalars("eval/f1", 10.0)),
-            line(Kind::Epoch, 2, 1, &scalars("epoch/dev_f1", 10.0)),
-            line(Kind::Step, 3, 2, &scalars("train/loss", 1.0)),
-            line(Kind::Step, 4, 2, &scalars("train/loss", 0.5)),
-            line(Kind::Evaluation, 4, 2, &scalars("eval/f1", 20.0)),
+            line(LineKind::Step, 1, 1, &scalars("train/loss", 3.0)),
+            line(LineKind::Step, 2, 1, &scalars("train/loss", 2.0)),
+            line(LineKind::Evaluation, 2, 1, &scalars("eval/f1", 10.0)),
+            line(LineKind::Epoch, 2, 1, &scalars("epoch/eval_f1", 10.0)),
+            line(LineKind::Step, 3, 2, &scalars("train/loss", 1.0)),
+            line(LineKind::Step, 4, 2, &scalars("train/loss", 0.5)),
+            line(LineKind::Evaluation, 4, 2, &scalars("eval/f1", 20.0)),
         ];
         let mut text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         text.push_str("{\"step\": 5, \"tr");
         let resume = |state: &RunState| {
             std::fs::write(&path, &text).unwrap();
-            let (_, points) = Curves::resume(&path, state).unwrap();
+            let (_, points) = JsonlLogger::resume(&path, state).unwrap();
             let kept = std::fs::read_to_string(&path).unwrap().lines().count();
             assert_eq!(kept, points.len());
             points.iter().map(|(at, _)| at.x).collect::<Vec<_>>()
@@ -150,6 +150,11 @@ mod tests {
         assert_eq!(resume(&state(4, 2, 2)), [1, 2, 2, 1, 3, 4]);
         assert_eq!(resume(&state(4, 2, 4)), [1, 2, 2, 1, 3, 4, 4]);
         std::fs::remove_file(&path).unwrap();
-        assert!(Curves::resume(&path, &state(4, 2, 4)).unwrap().1.is_empty());
+        assert!(
+            JsonlLogger::resume(&path, &state(4, 2, 4))
+                .unwrap()
+                .1
+                .is_empty()
+        );
     }
 }

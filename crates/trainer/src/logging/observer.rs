@@ -39,7 +39,7 @@ pub struct StepReport {
     pub seconds: f64,
 }
 
-/// One evaluation on the dev set.
+/// One evaluation.
 #[derive(Clone, Debug)]
 pub struct EvaluationReport {
     /// Optimizer steps made so far.
@@ -107,7 +107,7 @@ impl EvaluationReport {
 }
 
 impl EpochReport {
-    /// The named figures of an epoch; the dev set's are named as the official script names them.
+    /// The named figures of an epoch; the evaluation set's are named as the official script names them.
     pub fn scalars(&self) -> Vec<(String, f64)> {
         let scalars = [
             ("epoch/train_loss", self.train_loss),
@@ -119,7 +119,7 @@ impl EpochReport {
         scalars
             .map(|(name, value)| (name.to_owned(), value))
             .into_iter()
-            .chain(evaluation.flat_map(|evaluation| evaluation.figures("epoch/dev_")))
+            .chain(evaluation.flat_map(|evaluation| evaluation.figures("epoch/eval_")))
             .collect()
     }
 }
@@ -127,24 +127,24 @@ impl EpochReport {
 /// A point of a curve's x axis: what a report's figures are drawn over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct At {
-    pub(crate) kind: Kind,
+    pub(crate) kind: LineKind,
     /// The epoch of an epoch's figures, else the optimizer step.
     pub(crate) x: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum LineKind {
     Step,
     Evaluation,
     Epoch,
 }
 
 /// A report as a line of `metrics.jsonl`.
-pub(crate) fn line(kind: Kind, step: u32, epoch: u32, scalars: &[(String, f64)]) -> Value {
+pub(crate) fn line(kind: LineKind, step: u32, epoch: u32, scalars: &[(String, f64)]) -> Value {
     let mut line = match kind {
-        Kind::Step => json!({ "step": step, "epoch": epoch }),
-        Kind::Evaluation => json!({ "evaluation": step, "step": step, "epoch": epoch }),
-        Kind::Epoch => json!({ "epoch_end": epoch, "step": step }),
+        LineKind::Step => json!({ "step": step, "epoch": epoch }),
+        LineKind::Evaluation => json!({ "evaluation": step, "step": step, "epoch": epoch }),
+        LineKind::Epoch => json!({ "epoch_end": epoch, "step": step }),
     };
     for (name, value) in scalars {
         line[name] = json!(value);
@@ -168,7 +168,7 @@ pub trait Observer: Send {
         Ok(())
     }
 
-    /// While the dev set is answered: windows finished, and in all.
+    /// While the evaluation set is answered: windows finished, and in all.
     fn evaluating(&mut self, _finished: usize, _total: usize) {}
 
     /// After each evaluation.

@@ -96,7 +96,7 @@ impl Observer for Progress {
 
     fn evaluating(&mut self, finished: usize, total: usize) {
         self.bar.set_message(format!(
-            "answering the dev set, {finished}/{total} features"
+            "answering the evaluation set, {finished}/{total} features"
         ));
     }
 
@@ -112,7 +112,7 @@ impl Observer for Progress {
         .iter()
         .filter_map(|key| Some(format!("{key} {:.2}", report.metrics.get(key)?.as_f64()?)));
         self.say(&format!(
-            "step {}: dev {} ({:.0} s)",
+            "step {}: eval {} ({:.0} s)",
             report.step,
             figures.collect::<Vec<_>>().join(", "),
             report.seconds

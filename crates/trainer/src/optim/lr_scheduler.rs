@@ -25,7 +25,7 @@ impl Schedule {
     }
 
     /// The learning rate of a step; the first step is step 0.
-    pub fn rate(&self, step: u32) -> f64 {
+    pub fn lr(&self, step: u32) -> f64 {
         if step < self.warmup_steps {
             return self.peak * (f64::from(step) / f64::from(self.warmup_steps));
         }
@@ -51,7 +51,7 @@ mod tests {
             warmup_ratio: ratio,
             ..TrainConfig::default()
         };
-        steps.map(|step| Schedule::new(&config, 100).rate(step))
+        steps.map(|step| Schedule::new(&config, 100).lr(step))
     }
 
     #[test]

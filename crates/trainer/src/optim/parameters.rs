@@ -35,39 +35,39 @@ pub(crate) fn decays(name: &str) -> bool {
 
 /// Where a parameter stands, from the input up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Depth {
     Embeddings,
     Layer(usize),
     Head,
 }
 
-pub(crate) fn place(name: &str) -> Place {
+pub(crate) fn depth(name: &str) -> Depth {
     if name.contains("embeddings.") {
-        return Place::Embeddings;
+        return Depth::Embeddings;
     }
     let layer = name
         .split_once(".layer.")
         .and_then(|(_, rest)| rest.split('.').next()?.parse().ok());
-    layer.map_or(Place::Head, Place::Layer)
+    layer.map_or(Depth::Head, Depth::Layer)
 }
 
 /// The share of the learning rate that a parameter gets in a model of `num_layers` layers: all of it
 /// for the head, `decay` times as much with each layer further down (Howard & Ruder 2018, section 3.2).
 pub(crate) fn learning_rate_scale(name: &str, num_layers: usize, decay: f64) -> f64 {
-    let below_the_head = match place(name) {
-        Place::Head => 0,
-        Place::Layer(layer) => num_layers.saturating_sub(layer),
-        Place::Embeddings => num_layers + 1,
+    let below_the_head = match depth(name) {
+        Depth::Head => 0,
+        Depth::Layer(layer) => num_layers.saturating_sub(layer),
+        Depth::Embeddings => num_layers + 1,
     };
     decay.powi(below_the_head as i32)
 }
 
 /// Whether a parameter is left as it is.
 fn is_frozen(name: &str, config: &TrainConfig) -> bool {
-    match place(name) {
-        Place::Embeddings => config.freeze_embeddings,
-        Place::Layer(layer) => layer < config.freeze_layers,
-        Place::Head => false,
+    match depth(name) {
+        Depth::Embeddings => config.freeze_embeddings,
+        Depth::Layer(layer) => layer < config.freeze_layers,
+        Depth::Head => false,
     }
 }
 
@@ -126,8 +126,8 @@ pub(crate) fn parameters<M: Module>(model: &M) -> Vec<Parameter> {
 pub(crate) fn num_layers<M: Module>(model: &M) -> usize {
     let layers = parameters(model)
         .into_iter()
-        .filter_map(|p| match place(&p.name) {
-            Place::Layer(layer) => Some(layer + 1),
+        .filter_map(|p| match depth(&p.name) {
+            Depth::Layer(layer) => Some(layer + 1),
             _ => None,
         });
     layers.max().unwrap_or(0)

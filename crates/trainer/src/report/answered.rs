@@ -1,4 +1,4 @@
-//! The dev questions with what was answered.
+//! The evaluation questions with what was answered.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use super::run::{Run, read_json};
 use crate::eval::gold_answers;
 use crate::{Config, Error, read_questions};
 
-/// A question of the dev set and its answer.
+/// A question of the evaluation set and its answer.
 pub(super) struct Answered {
     pub(super) example: Example,
     /// What was answered; empty for "no answer".
@@ -43,7 +43,7 @@ impl Answered {
     }
 }
 
-/// What is left of the dev set.
+/// What is left of the evaluation set.
 pub(super) enum Answers {
     /// The run has not answered it yet.
     NotYet,
@@ -53,7 +53,7 @@ pub(super) enum Answers {
     Scored(Vec<Answered>),
 }
 
-/// What a run wrote into `dev/`, by question id.
+/// What a run wrote into `eval/`, by question id.
 struct Written {
     predictions: HashMap<String, String>,
     n_best: HashMap<String, Vec<Span>>,
@@ -70,15 +70,15 @@ struct Span {
 }
 
 impl Answers {
-    /// Reads the answers, and the dev set that the configuration names.
+    /// Reads the answers, and the evaluation set that the configuration names.
     ///
     /// # Errors
-    /// If a file of `dev/` is damaged, or missing while others are there.
+    /// If a file of `eval/` is damaged, or missing while others are there.
     pub(super) fn read(run: &Run) -> Result<Self, Error> {
-        let Some(written) = Written::read(&run.folder.join("dev"))? else {
+        let Some(written) = Written::read(&run.folder.join("eval"))? else {
             return Ok(Self::NotYet);
         };
-        let why = match dev_questions(&run.config) {
+        let why = match eval_questions(&run.config) {
             Ok(dataset) => match written.score(&dataset) {
                 Some(answered) => return Ok(Self::Scored(answered)),
                 None => format!("{} is not what this run answered", dataset.name),
@@ -89,8 +89,8 @@ impl Answers {
     }
 }
 
-/// The dev set as the run saw it. Where it is a file of its own, the training files are not needed.
-fn dev_questions(config: &Config) -> Result<Dataset, Error> {
+/// The evaluation set as the run saw it. Where it is a file of its own, the training files are not needed.
+fn eval_questions(config: &Config) -> Result<Dataset, Error> {
     let mut config = config.clone();
     if config.train.train_fraction == 0.0 {
         config.train.files = vec![config.eval.file.clone()];

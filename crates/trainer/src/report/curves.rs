@@ -12,7 +12,7 @@ use crate::Error;
 pub(super) fn section(run: &Run) -> Result<Markup, Error> {
     let charts = [
         by_step(run, "Loss", "train/loss", None),
-        dev_loss(run),
+        eval_loss(run),
         scores(run),
         learning_rate(run),
         by_step(
@@ -146,7 +146,7 @@ fn dotted(name: &str, colour: plotters::style::RGBColor, points: Vec<(f64, f64)>
     }
 }
 
-fn dev_loss(run: &Run) -> Chart {
+fn eval_loss(run: &Run) -> Chart {
     let of = |key: &str| points(&run.epochs, |line| line.epoch, key);
     Chart {
         title: "Loss of each epoch",
@@ -154,7 +154,7 @@ fn dev_loss(run: &Run) -> Chart {
         y: Axis::Amount,
         series: vec![
             dotted("training", BLUE, of("epoch/train_loss")),
-            dotted("dev", ORANGE, of("epoch/dev_loss")),
+            dotted("eval", ORANGE, of("epoch/eval_loss")),
         ],
     }
 }
@@ -165,7 +165,7 @@ fn scores(run: &Run) -> Chart {
     let between = !run.evaluations.iter().all(ends_an_epoch);
     let (lines, prefix, x) = match between {
         true => (&run.evaluations, "eval/", Axis::Steps),
-        false => (&run.epochs, "epoch/dev_", Axis::Epochs),
+        false => (&run.epochs, "epoch/eval_", Axis::Epochs),
     };
     let at = |line: &Line| f64::from(if between { line.step } else { line.epoch });
     let exact = lines.iter().filter_map(|l| Some((at(l), l.exact(prefix)?)));
@@ -185,10 +185,10 @@ fn scores(run: &Run) -> Chart {
 /// Columns of the table of epochs: head, key, decimals.
 const COLUMNS: [(&str, &str, usize); 8] = [
     ("Train loss", "epoch/train_loss", 4),
-    ("Dev loss", "epoch/dev_loss", 4),
-    ("Dev EM", "epoch/dev_exact", 2),
-    ("Dev EM", "epoch/dev_exact_match", 2),
-    ("Dev F1", "epoch/dev_f1", 2),
+    ("Eval loss", "epoch/eval_loss", 4),
+    ("Eval EM", "epoch/eval_exact", 2),
+    ("Eval EM", "epoch/eval_exact_match", 2),
+    ("Eval F1", "epoch/eval_f1", 2),
     ("Span EM", "epoch/train_span_exact", 2),
     ("Span F1", "epoch/train_span_f1", 2),
     ("Features/s", "epoch/features_per_second", 1),
@@ -198,7 +198,7 @@ const COLUMNS: [(&str, &str, usize); 8] = [
 pub(super) fn epochs(run: &Run) -> Markup {
     let has = |key: &str| run.epochs.iter().any(|line| line.figure(key).is_some());
     let columns: Vec<_> = COLUMNS.iter().filter(|(_, key, _)| has(key)).collect();
-    let f1 = |line: &Line| line.figure("epoch/dev_f1");
+    let f1 = |line: &Line| line.figure("epoch/eval_f1");
     let best = run.epochs.iter().filter_map(f1).reduce(f64::max);
     html! {
         section #epochs {
@@ -221,9 +221,9 @@ pub(super) fn epochs(run: &Run) -> Markup {
                     } }
                 } }
                 p.note {
-                    "Span EM and F1 count tokens of the training windows while they are trained on, with dropout; the dev \
+                    "Span EM and F1 count tokens of the training windows while they are trained on, with dropout; the evaluation \
                      figures are the official ones, on text."
-                    @if let Some(best) = best { " The highest dev F1, " (decimals(best, 2)) ", stands in bold." }
+                    @if let Some(best) = best { " The highest evaluation F1, " (decimals(best, 2)) ", stands in bold." }
                 }
             }
         }

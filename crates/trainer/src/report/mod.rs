@@ -24,9 +24,9 @@ use run::Run;
 
 /// Writes a page about a run, finished or not, and gives its path: `out`, or `report.html` in the
 /// run's folder. The page needs no other file, no script and no network. Equal folders give equal
-/// pages: nothing is read but the run's files and its dev set, and no clock.
+/// pages: nothing is read but the run's files and its evaluation set, and no clock.
 ///
-/// The dev set is read from where the configuration says, relative to the working directory. Where
+/// The evaluation set is read from where the configuration says, relative to the working directory. Where
 /// it is gone, or is not what the run answered, the page says so and leaves out what needs it.
 ///
 /// # Errors

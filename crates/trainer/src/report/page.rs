@@ -29,7 +29,7 @@ pub(super) fn page(run: &Run, answers: &Answers) -> Result<String, Error> {
                 main {
                     (curves::section(run)?)
                     (curves::epochs(run))
-                    (dev_sections(answers))
+                    (eval_sections(answers))
                     (scores(run))
                     (configuration(&run.config))
                     (environment(run))
@@ -74,7 +74,7 @@ fn headline(run: &Run, answers: &Answers) -> Markup {
         ("Exact match", score(&["exact", "exact_match"], 2)),
         ("F1", score(&["f1"], 2)),
         ("Train loss", train_loss.map(|loss| decimals(loss, 3))),
-        ("Dev loss", score(&["loss"], 3)),
+        ("Eval loss", score(&["loss"], 3)),
         ("Questions scored", questions.map(count)),
         ("Steps", steps.map(count)),
         (
@@ -93,7 +93,7 @@ fn headline(run: &Run, answers: &Answers) -> Markup {
 }
 
 fn navigation(answers: &Answers) -> Markup {
-    let dev = match answers {
+    let eval = match answers {
         Answers::Scored(_) => &[
             ("errors", "Errors"),
             ("lengths", "Lengths"),
@@ -103,7 +103,7 @@ fn navigation(answers: &Answers) -> Markup {
     };
     let places = [("curves", "Curves"), ("epochs", "Epochs")]
         .iter()
-        .chain(dev)
+        .chain(eval)
         .chain(&[
             ("scores", "Scores"),
             ("configuration", "Configuration"),
@@ -116,7 +116,7 @@ fn navigation(answers: &Answers) -> Markup {
     }
 }
 
-fn dev_sections(answers: &Answers) -> Markup {
+fn eval_sections(answers: &Answers) -> Markup {
     let all = |answered: &[Answered]| {
         html! {
             (answers_section::outcomes(answered))
@@ -193,7 +193,7 @@ fn configuration(config: &Config) -> Markup {
 /// What the run recorded about the machine, and whatever else it recorded.
 fn environment(run: &Run) -> Markup {
     let recorded = run.metrics.as_ref().and_then(|m| m.as_object());
-    let shown_above = ["dev", "train_loss", "steps", "best"];
+    let shown_above = ["eval", "train_loss", "steps", "best"];
     let mut lines = Vec::new();
     for (key, value) in recorded.into_iter().flatten() {
         match value.as_object() {

@@ -79,9 +79,9 @@ impl Run {
     /// The figures of the last evaluation by the official keys, in the order of their file.
     pub(super) fn scores(&self) -> Vec<(String, f64)> {
         if let Some(metrics) = &self.metrics {
-            let dev = metrics.get("dev").and_then(Value::as_object);
-            let dev = dev.into_iter().flatten();
-            return dev
+            let eval = metrics.get("eval").and_then(Value::as_object);
+            let eval = eval.into_iter().flatten();
+            return eval
                 .filter_map(|(key, value)| Some((key.clone(), value.as_f64()?)))
                 .collect();
         }
@@ -93,7 +93,7 @@ impl Run {
                 .collect()
         };
         match last(&self.evaluations, "eval/") {
-            scores if scores.is_empty() => last(&self.epochs, "epoch/dev_"),
+            scores if scores.is_empty() => last(&self.epochs, "epoch/eval_"),
             scores => scores,
         }
     }

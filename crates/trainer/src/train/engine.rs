@@ -51,7 +51,7 @@ pub(crate) trait Engine {
 }
 
 /// The engine of a process that has nobody to share with.
-pub(crate) struct Alone {
+pub(crate) struct SingleProcessEngine {
     /// Taken while it is updated.
     model: Option<BertForQuestionAnswering>,
     optimizer: Optimizer,
@@ -61,7 +61,7 @@ pub(crate) struct Alone {
     pub(crate) device: Device,
 }
 
-impl Alone {
+impl SingleProcessEngine {
     /// `model` is on `device`, which has autodiff.
     pub(crate) fn new(
         model: BertForQuestionAnswering,
@@ -81,7 +81,7 @@ impl Alone {
     }
 }
 
-impl Engine for Alone {
+impl Engine for SingleProcessEngine {
     fn backward(
         &mut self,
         batch: &PackedBatch,

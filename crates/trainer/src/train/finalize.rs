@@ -10,13 +10,13 @@ use crate::artifacts::model_card;
 use crate::artifacts::model_card::VERSIONS;
 use crate::artifacts::run_dir::RunDir;
 use crate::config::Config;
-use crate::data::Questions;
+use crate::data::FeaturizedDataset;
 use crate::device::DeviceInfo;
-use crate::device::machine;
+use crate::device::process;
 use crate::eval::{Evaluation, evaluate};
 use crate::train::outcome::Trained;
 use crate::train::state::RunState;
-use crate::train::train_loop::Fitted;
+use crate::train::train_loop::TrainResult;
 
 /// What a finished run saves.
 pub(crate) struct Ending<'a> {
@@ -32,17 +32,17 @@ pub(crate) struct Ending<'a> {
 impl Ending<'_> {
     pub(crate) fn save(
         &self,
-        fitted: Fitted,
-        dev: Questions,
+        result: TrainResult,
+        eval: FeaturizedDataset,
         mut card: ModelCard,
     ) -> Result<Trained, Error> {
-        let Fitted {
+        let TrainResult {
             model,
             state,
             mut evaluation,
             communication,
             ..
-        } = fitted;
+        } = result;
         let mut model = model.expect("rank 0 ends the run, and has the model");
         if let Some(best) = state.best.filter(|best| best.step != state.evaluated_step)
             && self.config.eval.load_best_model_at_end
@@ -55,12 +55,18 @@ impl Ending<'_> {
         }
         let evaluation = match evaluation {
             Some(evaluation) => evaluation,
-            None => evaluate(&model, &dev, &self.config.answers, self.device, &mut |_| {})?,
+            None => evaluate(
+                &model,
+                &eval,
+                &self.config.answers,
+                self.device,
+                &mut |_| {},
+            )?,
         };
         let model_folder = self.run_dir.join("model");
         card.scores = model_card::scores(&evaluation.metrics);
         self.assets.save_with_card(&model, &model_folder, &card)?;
-        evaluation.write(&self.run_dir.join("dev"))?;
+        evaluation.write(&self.run_dir.join("eval"))?;
         let mut metrics = self.metrics(&state, &evaluation);
         metrics["communication_seconds"] = json!(communication.map(|time| time.as_secs_f64()));
         self.run_dir
@@ -69,21 +75,21 @@ impl Ending<'_> {
             run_dir: self.run_dir.path().into(),
             model_folder,
             metrics,
-            dev,
+            eval,
             predictions: evaluation.predictions,
         })
     }
 
     fn metrics(&self, state: &RunState, evaluation: &Evaluation) -> serde_json::Value {
         json!({
-            "dev": evaluation.metrics,
+            "eval": evaluation.metrics,
             "train_loss": state.train_loss,
             "steps": state.step,
             "best": state.best,
             "features_per_second": state.features as f64 / state.training_seconds,
             "training_seconds": state.training_seconds,
             "seconds": state.elapsed_seconds + self.started.elapsed().as_secs_f64(),
-            "peak_memory_bytes": machine::peak_memory_bytes(),
+            "peak_memory_bytes": process::peak_memory_bytes(),
             "device": self.info.name,
             "processes": self.world_size,
             "threads": rayon::current_num_threads(),

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use squad_data::Prediction;
 
-use crate::data::Questions;
+use crate::data::FeaturizedDataset;
 
 /// How a run ended.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ pub struct Trained {
     pub model_folder: PathBuf,
     /// `metrics.json` of the run.
     pub metrics: serde_json::Value,
-    /// The dev questions with their windows.
-    pub dev: Questions,
+    /// The evaluation questions with their windows.
+    pub eval: FeaturizedDataset,
     /// The answers, in the questions' order.
     pub predictions: Vec<Prediction>,
 }

@@ -5,7 +5,7 @@ use squad_data::{BatchSampler, BatchSize, Feature, SamplerState, Shard};
 
 use crate::Error;
 use crate::config::Config;
-use crate::train::prefetcher::Ahead;
+use crate::train::prefetcher::Prefetcher;
 use crate::train::state::{Best, RunState};
 
 /// What a run does next, as a function of its configuration and state alone.
@@ -89,11 +89,11 @@ impl Plan {
         state: &RunState,
         scope: &'a Scope<'a, '_>,
         features: &'a [Feature],
-    ) -> Result<Ahead<'a>, Error> {
+    ) -> Result<Prefetcher<'a>, Error> {
         let mut sampler = self.sampler.clone();
         sampler.restore(&state.sampler)?;
         let count = self.config.train.gradient_accumulation_steps;
-        Ok(Ahead::new(scope, sampler, features, count, self.shard))
+        Ok(Prefetcher::new(scope, sampler, features, count, self.shard))
     }
 
     /// Where the next epoch begins.

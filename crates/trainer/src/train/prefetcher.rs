@@ -17,11 +17,11 @@ pub(crate) struct StepBatches {
 
 /// The batches of an epoch's optimizer steps, made on a thread of their own ahead of the steps;
 /// in a run of one thread, on that one.
-pub(crate) struct Ahead<'a> {
+pub(crate) struct Prefetcher<'a> {
     steps: Box<dyn Iterator<Item = StepBatches> + Send + 'a>,
 }
 
-impl<'a> Ahead<'a> {
+impl<'a> Prefetcher<'a> {
     /// The rest of the sampler's epoch, `count` batches to a step. The thread ends with the epoch,
     /// or soon after this is dropped.
     pub(crate) fn new(
@@ -82,14 +82,14 @@ mod tests {
         let alone = Shard::new(0, 1).unwrap();
         let test = || {
             std::thread::scope(|scope| {
-                let mut ahead = Ahead::new(scope, sampler.clone(), &features, 3, alone);
+                let mut ahead = Prefetcher::new(scope, sampler.clone(), &features, 3, alone);
                 let steps: Vec<_> = std::iter::from_fn(|| ahead.next()).collect();
                 assert_eq!(steps.len(), 4); // 11 batches by three.
                 let batches = steps.into_iter().flat_map(|step| step.batches);
                 let batches = batches.map(|batch| batch.feature_indices);
                 assert!(batches.eq(expected.clone()));
                 // Not taken to its end: the scope is left all the same.
-                let mut ahead = Ahead::new(scope, sampler.clone(), &features, 1, alone);
+                let mut ahead = Prefetcher::new(scope, sampler.clone(), &features, 1, alone);
                 assert!(ahead.next().is_some());
             })
         };

@@ -9,7 +9,7 @@ use crate::Error;
 use crate::artifacts::checkpoint::Checkpoint;
 use crate::artifacts::model_card;
 use crate::config::{Config, Init, Strategy};
-use crate::data::{Questions, digest, read_questions};
+use crate::data::{FeaturizedDataset, digest, read_questions};
 use crate::device::{DeviceInfo, device_of_rank, set_precision, warn_without_gpu};
 use crate::distributed::{self, assert_same_on_all_ranks};
 use crate::eval::evaluate_logits;
@@ -20,11 +20,11 @@ use crate::train::plan::Plan;
 use crate::train::state::RunState;
 
 /// Everything that is built before the first step.
-pub(crate) struct Prepared {
+pub(crate) struct RunSetup {
     pub(crate) info: DeviceInfo,
     pub(crate) device: Device,
-    pub(crate) train: Questions,
-    pub(crate) dev: Questions,
+    pub(crate) train: FeaturizedDataset,
+    pub(crate) eval: FeaturizedDataset,
     pub(crate) data: String,
     pub(crate) assets: ModelAssets,
     pub(crate) model: BertForQuestionAnswering,
@@ -37,7 +37,7 @@ pub(crate) struct Prepared {
     pub(crate) loaded: String,
 }
 
-impl Prepared {
+impl RunSetup {
     /// `folder` is the model's; `shard` says which of the processes this one is, on its machine the
     /// `local_rank`-th.
     pub(crate) fn new(
@@ -50,8 +50,8 @@ impl Prepared {
         let (info, device) = device_of_rank(&config.run.device, local_rank)?;
         distributed::check_device(&config.distributed, shard.world_size(), &info)?;
         set_precision(&info, &config.run)?;
-        let (train, dev) = read_questions(config)?;
-        let card = model_card::begin(config, &train, &dev);
+        let (train, eval) = read_questions(config)?;
+        let card = model_card::begin(config, &train, &eval);
         let load = match (config.model.init, &from) {
             (Init::Random, None) => Pretrained::random,
             _ => Pretrained::load,
@@ -63,18 +63,18 @@ impl Prepared {
         } = load(folder, config.train.seed, &device.clone().autodiff())?;
         config.features.check_positions(&assets.config)?;
         let model = freeze(model.in_bf16(config.run.bf16), &config.train);
-        let all = train.len() + dev.len();
+        let all = train.len() + eval.len();
         let before = train.len();
         let done = &mut |finished| observer.tokenising(finished, all);
-        let train = Questions::for_run(train, &assets.tokenizer, config, done)?;
+        let train = FeaturizedDataset::for_run(train, &assets.tokenizer, config, done)?;
         let done = &mut |finished| observer.tokenising(before + finished, all);
-        let dev = Questions::for_run(dev, &assets.tokenizer, config, done)?;
+        let eval = FeaturizedDataset::for_run(eval, &assets.tokenizer, config, done)?;
         let data = digest(&train.features);
         let mut optimizer = Optimizer::new(&config.train);
         let mut loaded = format!("{}: {report}", config.model.source);
         let mut plan = Plan::new(config, &train.features, shard)?;
         if !config.eval.metric_for_best_model.is_empty() {
-            plan.check_metric(&untrained_metrics(&dev, config)?)?;
+            plan.check_metric(&untrained_metrics(&eval, config)?)?;
         }
         let mut state = plan.start();
         if let Some(checkpoint) = from {
@@ -90,7 +90,7 @@ impl Prepared {
             info,
             device,
             train,
-            dev,
+            eval,
             data,
             assets,
             model,
@@ -102,10 +102,10 @@ impl Prepared {
 
     /// Whether all ranks begin with the same.
     pub(crate) fn assert_same_on_all_ranks(&self, group: &dyn ProcessGroup) -> Result<(), Error> {
-        let dev = digest(&self.dev.features);
+        let eval = digest(&self.eval.features);
         let model = parameters::digest(&self.model);
         assert_same_on_all_ranks(group, "the training data", self.data.as_bytes())?;
-        assert_same_on_all_ranks(group, "the dev data", dev.as_bytes())?;
+        assert_same_on_all_ranks(group, "the evaluation data", eval.as_bytes())?;
         assert_same_on_all_ranks(group, "the model to start from", &model)
     }
 
@@ -129,17 +129,20 @@ impl Prepared {
             "training on {} questions ({} windows), scoring on {} ({} windows), on {}",
             self.train.dataset.len(),
             self.train.features.len(),
-            self.dev.dataset.len(),
-            self.dev.features.len(),
+            self.eval.dataset.len(),
+            self.eval.features.len(),
             self.info.name
         );
         warn_without_gpu(&self.info);
     }
 }
 
-/// What an evaluation on the dev set looks like, from logits that know nothing.
-fn untrained_metrics(dev: &Questions, config: &Config) -> Result<serde_json::Value, Error> {
+/// What an evaluation on the evaluation set looks like, from logits that know nothing.
+fn untrained_metrics(
+    eval: &FeaturizedDataset,
+    config: &Config,
+) -> Result<serde_json::Value, Error> {
     let flat = |feature: &Feature| [vec![0.0; feature.len()], vec![0.0; feature.len()]];
-    let logits: Vec<_> = dev.features.iter().map(flat).collect();
-    Ok(evaluate_logits(dev, &logits, &config.answers)?.metrics)
+    let logits: Vec<_> = eval.features.iter().map(flat).collect();
+    Ok(evaluate_logits(eval, &logits, &config.answers)?.metrics)
 }

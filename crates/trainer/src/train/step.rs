@@ -4,13 +4,13 @@ use bert_qa::DropoutSeed;
 use burn::tensor::Tensor;
 use squad_data::PackedBatch;
 
-use super::train_loop::Fit;
+use super::train_loop::TrainLoop;
 use crate::Error;
 use crate::distributed::assert_same_on_all_ranks;
 use crate::logging::observer::{Observer, StepReport};
 use crate::train::prefetcher::StepBatches;
 
-impl Fit<'_> {
+impl TrainLoop<'_> {
     /// Forward, loss and backward for each batch, then clip and step once.
     pub(super) fn train_step(
         &mut self,
@@ -20,7 +20,7 @@ impl Fit<'_> {
         let number = self.state.step + 1;
         tracing::debug!("step {number}: windows {}", self.names(&step.windows));
         let started = Instant::now();
-        let learning_rate = self.schedule.rate(self.state.step);
+        let learning_rate = self.schedule.lr(self.state.step);
         let own_loss = self.accumulate(&step.batches)?;
         let norm_of_sum = self.engine.reduce()?;
         let (loss_sum, tokens) = self.over_ranks(own_loss, &step.batches)?;

@@ -9,7 +9,7 @@ use process_group::ProcessGroup;
 
 use crate::Error;
 use crate::config::Config;
-use crate::data::Questions;
+use crate::data::FeaturizedDataset;
 use crate::eval::Evaluation;
 use crate::logging::observer::{EpochReport, EvaluationReport, Observer, RunStart};
 use crate::optim::lr_scheduler::Schedule;
@@ -18,16 +18,16 @@ use crate::train::plan::Plan;
 use crate::train::state::{EpochTotals, RunState, device_error};
 use crate::train::stop::StopFlag;
 
-use super::checkpointer::Keeper;
+use super::checkpointer::Checkpointer;
 
-/// A run with everything built: [`Fit::run`] is the training loop. All ranks run it in step.
-pub(crate) struct Fit<'a> {
+/// A run with everything built: [`TrainLoop::run`] is the training loop. All ranks run it in step.
+pub(crate) struct TrainLoop<'a> {
     pub(crate) config: &'a Config,
-    pub(crate) train: &'a Questions,
-    pub(crate) dev: &'a Questions,
+    pub(crate) train: &'a FeaturizedDataset,
+    pub(crate) eval: &'a FeaturizedDataset,
     pub(crate) group: Arc<dyn ProcessGroup>,
     /// Of rank 0, which alone keeps anything.
-    pub(crate) keeper: Option<Keeper<'a>>,
+    pub(crate) checkpointer: Option<Checkpointer<'a>>,
     /// Without autodiff.
     pub(crate) device: Device,
     pub(crate) engine: Box<dyn Engine>,
@@ -42,7 +42,7 @@ pub(crate) struct Fit<'a> {
 }
 
 /// What the loop leaves behind.
-pub(crate) struct Fitted {
+pub(crate) struct TrainResult {
     /// The model as it was trained last, without autodiff; on rank 0, where the run was not stopped.
     pub(crate) model: Option<BertForQuestionAnswering>,
     pub(crate) state: RunState,
@@ -56,9 +56,9 @@ pub(crate) struct Fitted {
     pub(crate) checkpoint: Option<PathBuf>,
 }
 
-impl Fit<'_> {
+impl TrainLoop<'_> {
     /// Trains to the end, or until it is asked to stop.
-    pub(crate) fn run(self, observer: &mut dyn Observer) -> Result<Fitted, Error> {
+    pub(crate) fn run(self, observer: &mut dyn Observer) -> Result<TrainResult, Error> {
         std::thread::scope(|scope| self.run_in(scope, observer))
     }
 
@@ -66,7 +66,7 @@ impl Fit<'_> {
         mut self,
         scope: &'scope Scope<'scope, '_>,
         observer: &mut dyn Observer,
-    ) -> Result<Fitted, Error>
+    ) -> Result<TrainResult, Error>
     where
         Self: 'scope,
     {
@@ -107,10 +107,10 @@ impl Fit<'_> {
             .evaluation
             .take()
             .filter(|(report, _)| report.step == step);
-        Ok(Fitted {
+        Ok(TrainResult {
             model: match stopped {
                 true => None,
-                false => self.engine.model(self.keeper.is_some())?,
+                false => self.engine.model(self.checkpointer.is_some())?,
             },
             communication: self.engine.communication(),
             state: self.state,

@@ -10,19 +10,19 @@ use crate::artifacts::checkpoint::{Checkpoint, Checkpoints};
 use crate::artifacts::model_folder::model_folder;
 use crate::artifacts::run_dir::RunDir;
 use crate::config::Config;
-use crate::device::machine;
+use crate::device::with_threads;
 use crate::distributed::{self, assert_same_on_all_ranks, check_all_ranks, engine, with_rank};
 use crate::logging::callbacks::{OnEpoch, OnEvaluation, OnStep};
-use crate::logging::jsonl::Curves;
+use crate::logging::jsonl::JsonlLogger;
 use crate::logging::observer::{EpochReport, EvaluationReport, Observer, StepReport};
 use crate::logging::tensorboard::TensorBoard;
 use crate::optim::lr_scheduler::Schedule;
 use crate::train::finalize::Ending;
 use crate::train::outcome::{Outcome, Stopped};
-use crate::train::setup::Prepared;
+use crate::train::setup::RunSetup;
 use crate::train::state::{EpochTotals, RunState};
 use crate::train::stop::StopFlag;
-use crate::train::{checkpointer::Keeper, train_loop::Fit};
+use crate::train::{checkpointer::Checkpointer, train_loop::TrainLoop};
 
 /// A run that is to be made: its configuration, its folder, and who is told how it goes.
 pub struct Trainer<'a> {
@@ -115,7 +115,7 @@ impl<'a> Trainer<'a> {
     /// [`Error::must_abort_group`].
     pub fn fit(self) -> Result<Outcome, Error> {
         let group = Arc::clone(&self.group);
-        machine::with_threads(self.config.run.threads, || self.run())
+        with_threads(self.config.run.threads, || self.run())
             .and_then(|outcome| outcome)
             .map_err(|error| with_rank(error, &*group))
     }
@@ -140,7 +140,7 @@ impl<'a> Trainer<'a> {
         let folder = check_all_ranks(&*group, folder)?;
         let place = (Shard::new(rank, world_size)?, group.local_rank());
         let observers = &mut self.observers;
-        let run = Prepared::new(&self.config, &folder, from, place, observers);
+        let run = RunSetup::new(&self.config, &folder, from, place, observers);
         let run = check_all_ranks(&*group, run)?;
         if world_size > 1 {
             run.assert_same_on_all_ranks(&*group)?;
@@ -161,18 +161,18 @@ impl<'a> Trainer<'a> {
         let device = run.device.clone().autodiff();
         let (model, optimizer) = (run.model, run.optimizer);
         let engine = engine(distributed, model, optimizer, device, &group, collectives);
-        let keeper = run_dir.as_ref().map(|run_dir| Keeper {
+        let checkpointer = run_dir.as_ref().map(|run_dir| Checkpointer {
             run_dir,
             checkpoints: Checkpoints::new(run_dir.path(), self.config.checkpoints.save_total_limit),
             assets: &run.assets,
             data: run.data,
         });
-        let fit = Fit {
+        let fit = TrainLoop {
             config: &self.config,
             train: &run.train,
-            dev: &run.dev,
+            eval: &run.eval,
             group,
-            keeper,
+            checkpointer,
             device: run.device.clone(),
             engine,
             totals: EpochTotals::restore(&run.state.totals, rank, &run.device),
@@ -183,18 +183,18 @@ impl<'a> Trainer<'a> {
             started,
             evaluation: None,
         };
-        let fitted = fit.run(&mut told)?;
+        let result = fit.run(&mut told)?;
         drop(told);
         let Some(run_dir) = run_dir else {
             return Ok(Outcome::Worker {
-                stopped: fitted.stopped,
+                stopped: result.stopped,
             });
         };
-        if let (true, Some(checkpoint)) = (fitted.stopped, &fitted.checkpoint) {
+        if let (true, Some(checkpoint)) = (result.stopped, &result.checkpoint) {
             return Ok(Outcome::Stopped(Stopped {
                 run_dir: run_dir.path().into(),
                 checkpoint: checkpoint.clone(),
-                step: fitted.state.step,
+                step: result.state.step,
             }));
         }
         let ending = Ending {
@@ -206,7 +206,7 @@ impl<'a> Trainer<'a> {
             started,
             world_size,
         };
-        let trained = ending.save(fitted, run.dev, run.card)?;
+        let trained = ending.save(result, run.eval, run.card)?;
         Ok(Outcome::Finished(Box::new(trained)))
     }
 
@@ -272,8 +272,8 @@ fn open_curves<'a>(
 ) -> Result<Vec<Box<dyn Observer + 'a>>, Error> {
     let path = run_dir.join("metrics.jsonl");
     let (curves, past) = match resume {
-        true => Curves::resume(&path, state)?,
-        false => (Curves::create(&path)?, Vec::new()),
+        true => JsonlLogger::resume(&path, state)?,
+        false => (JsonlLogger::create(&path)?, Vec::new()),
     };
     let mut told = std::mem::take(observers);
     let events = run_dir.join("tensorboard");

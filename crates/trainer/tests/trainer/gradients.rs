@@ -8,7 +8,7 @@ use bert_qa::{
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
 use squad_data::{Dataset, PackedBatch};
-use trainer::{Config, Optimizer, Questions};
+use trainer::{Config, FeaturizedDataset, Optimizer};
 
 use crate::support::Sandbox;
 use crate::tiny_model::TinyModel;
@@ -85,7 +85,7 @@ fn every_parameter_gets_a_gradient_and_moves() {
         Pretrained::load(&sandbox.path("encoder"), 0, &device).unwrap();
     let dataset = Dataset::read(&sandbox.path("eight.json")).unwrap();
     let config = Config::default();
-    let questions = Questions::new(dataset, &assets.tokenizer, &config.features).unwrap();
+    let questions = FeaturizedDataset::new(dataset, &assets.tokenizer, &config.features).unwrap();
     let batch = PackedBatch::new(&questions.features, &[0, 1, 2, 3]);
     let dropout = DropoutSeed {
         seed: 0,

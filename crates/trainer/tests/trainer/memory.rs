@@ -46,7 +46,7 @@ fn inspect_measures_text_and_features() {
     }
 }
 
-/// The whole v2.0 dev set takes less than twice its text and its features on top of what eight questions take, which is
+/// The whole v2.0 evaluation set takes less than twice its text and its features on top of what eight questions take, which is
 /// the program, the tokenizer and the threads.
 #[test]
 fn a_whole_dev_set_takes_less_than_twice_its_text_and_its_features() {

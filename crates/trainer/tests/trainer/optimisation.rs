@@ -171,7 +171,7 @@ fn a_run_that_gets_no_better_stops_and_keeps_the_best() {
     };
     let lines = sandbox.json_lines("run/metrics.jsonl");
     let second = lines.iter().find(|line| line["epoch_end"] == 2).unwrap();
-    let loss = second["epoch/dev_loss"].as_f64().unwrap();
+    let loss = second["epoch/eval_loss"].as_f64().unwrap();
     assert_eq!(*name, format!("checkpoint-02-{loss:.4}/model.safetensors"));
 }
 
@@ -193,7 +193,7 @@ fn the_best_model_is_not_the_last() {
         best["step"].as_u64() < trained.metrics["steps"].as_u64(),
         "{best}"
     );
-    assert_eq!(best["value"], trained.metrics["dev"]["loss"]);
+    assert_eq!(best["value"], trained.metrics["eval"]["loss"]);
     assert!(weights(&sandbox.path("run/best")) == weights(&trained.model_folder));
 }
 

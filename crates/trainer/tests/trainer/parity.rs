@@ -79,7 +79,7 @@ fn train(case: &Case, run: &Run, steps: u32, device: &Device) -> (Vec<f32>, Tens
         let sum = span_loss(model.forward(&input, None), &input);
         let loss = sum / windows.len() as f64;
         losses.push(loss.clone().into_scalar());
-        (model, _) = optimizer.step(model, loss.backward(), schedule.rate(step));
+        (model, _) = optimizer.step(model, loss.backward(), schedule.lr(step));
     }
     let mut parameters = by_name(&model, Value);
     for values in parameters.values_mut() {

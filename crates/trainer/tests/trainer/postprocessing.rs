@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 use squad_data::{Dataset, Example, Feature, QaTokenizer};
-use trainer::{AnswerConfig, Evaluation, FeatureConfig, Questions, evaluate_logits};
+use trainer::{AnswerConfig, Evaluation, FeatureConfig, FeaturizedDataset, evaluate_logits};
 
 use crate::real_data::shared;
 use crate::support::workspace;
@@ -48,7 +48,7 @@ fn logit(number: usize, side: usize, token: usize, feature: &Feature, example: &
     (noise + more) as f32
 }
 
-fn logits_of(questions: &Questions) -> Vec<[Vec<f32>; 2]> {
+fn logits_of(questions: &FeaturizedDataset) -> Vec<[Vec<f32>; 2]> {
     let features = questions.features.iter().enumerate();
     let row = |(number, feature): (usize, &Feature)| {
         let example = &questions.dataset.examples[feature.example_index];
@@ -62,7 +62,7 @@ fn logits_of(questions: &Questions) -> Vec<[Vec<f32>; 2]> {
     features.map(row).collect()
 }
 
-fn sample() -> Questions {
+fn sample() -> FeaturizedDataset {
     let dataset = Dataset::read(&workspace("datasets/sample/dev.json")).unwrap();
     let tokenizer = workspace("crates/squad-data/tests/fixtures/tokenizer.json");
     let windows = FeatureConfig {
@@ -70,7 +70,7 @@ fn sample() -> Questions {
         doc_stride: 32,
         ..FeatureConfig::default()
     };
-    Questions::new(
+    FeaturizedDataset::new(
         dataset,
         &QaTokenizer::from_file(&tokenizer).unwrap(),
         &windows,
@@ -211,7 +211,7 @@ fn time_of_postprocessing() {
     .map(|path| shared(path).expect("the real data is there"));
     let tokenizer = QaTokenizer::from_file(Path::new(&tokenizer)).unwrap();
     let dataset = Dataset::read(Path::new(&dev)).unwrap();
-    let questions = Questions::new(dataset, &tokenizer, &FeatureConfig::default()).unwrap();
+    let questions = FeaturizedDataset::new(dataset, &tokenizer, &FeatureConfig::default()).unwrap();
     let logits = read_logits(&folder.join("logits.f32"), &questions.features);
     let out = tempfile::tempdir().unwrap();
     let mut evaluation = None;

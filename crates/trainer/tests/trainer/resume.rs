@@ -80,7 +80,7 @@ fn stopped_after_any_step_it_goes_on_as_if_nothing_had_been() {
     assert!(result(&sandbox, "whole").0 != result(&sandbox, "other").0);
 }
 
-/// Stops the run while the dev set is being answered after a step.
+/// Stops the run while the evaluation set is being answered after a step.
 struct StopInEvaluation {
     stop: StopFlag,
     after: u32,

@@ -35,11 +35,11 @@ fn leaves_exactly_these_files_and_they_say_what_happened() {
         "checkpoints/step-00000010-epoch-0003/optimizer.safetensors",
         "checkpoints/step-00000010-epoch-0003/state.json",
         "config.toml",
-        "dev/metrics.json",
-        "dev/nbest.json",
-        "dev/null_odds.json",
-        "dev/predictions.json",
-        "dev/predictions_best.json",
+        "eval/metrics.json",
+        "eval/nbest.json",
+        "eval/null_odds.json",
+        "eval/predictions.json",
+        "eval/predictions_best.json",
         "metrics.json",
         "metrics.jsonl",
         "model/README.md",
@@ -77,12 +77,12 @@ fn leaves_exactly_these_files_and_they_say_what_happened() {
         "best_f1",
         "best_f1_thresh",
     ] {
-        assert!(metrics["dev"][key].is_number(), "{key} in {metrics}");
+        assert!(metrics["eval"][key].is_number(), "{key} in {metrics}");
     }
-    assert_eq!(metrics["dev"], sandbox.json("run/dev/metrics.json"));
+    assert_eq!(metrics["eval"], sandbox.json("run/eval/metrics.json"));
     assert_eq!(
         sandbox
-            .json("run/dev/predictions.json")
+            .json("run/eval/predictions.json")
             .as_object()
             .unwrap()
             .len(),
@@ -100,7 +100,7 @@ fn model_card(card: &str, config: &Config, metrics: &Value) {
         "{card}"
     );
     assert!(card.contains(&config.to_toml()), "{card}");
-    let f1 = metrics["dev"]["f1"].as_f64().unwrap();
+    let f1 = metrics["eval"]["f1"].as_f64().unwrap();
     for row in [
         format!("| f1 | {f1:.2} |"),
         "| total | 8 |".into(),
@@ -175,7 +175,7 @@ fn steps_and_epochs(lines: &[Value], metrics: &Value) {
         "the weights tell nothing"
     );
     assert_eq!(told, number(metrics, "train_loss"));
-    assert_eq!(epochs[1]["epoch/dev_f1"], metrics["dev"]["f1"]);
+    assert_eq!(epochs[1]["epoch/eval_f1"], metrics["eval"]["f1"]);
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn the_saved_model_gives_the_same_scores_when_it_is_loaded_again() {
         "--json",
     ]);
     let metrics = evaluated.json();
-    for (key, value) in trained.metrics["dev"].as_object().unwrap() {
+    for (key, value) in trained.metrics["eval"].as_object().unwrap() {
         assert_eq!(&metrics[key], value, "{key}");
     }
     for file in [
@@ -203,7 +203,7 @@ fn the_saved_model_gives_the_same_scores_when_it_is_loaded_again() {
     ] {
         assert_eq!(
             sandbox.text(&format!("again/{file}")),
-            sandbox.text(&format!("run/dev/{file}"))
+            sandbox.text(&format!("run/eval/{file}"))
         );
     }
     assert_eq!(sandbox.files("again").len(), 5);
@@ -235,7 +235,7 @@ fn eight_questions_can_be_learnt_by_heart() {
             "train.dropout=false",
         ],
     );
-    let scores = &trained.metrics["dev"];
+    let scores = &trained.metrics["eval"];
     assert_eq!(scores["exact_match"], 100.0, "{}", trained.metrics);
     assert_eq!(scores["f1"], 100.0, "{}", trained.metrics);
 }
@@ -251,16 +251,19 @@ fn the_best_thresholds_do_not_depend_on_the_threshold_that_was_used() {
             .metrics
     };
     let (never, always) = (run("never", "-1e9"), run("always", "1e9"));
-    assert_eq!(never["dev"]["NoAns_exact"], 100.0, "nothing was answered");
-    assert_eq!(never["dev"]["HasAns_exact"], 0.0, "nothing was answered");
-    assert_eq!(always["dev"]["NoAns_exact"], 0.0, "everything was answered");
+    assert_eq!(never["eval"]["NoAns_exact"], 100.0, "nothing was answered");
+    assert_eq!(never["eval"]["HasAns_exact"], 0.0, "nothing was answered");
+    assert_eq!(
+        always["eval"]["NoAns_exact"], 0.0,
+        "everything was answered"
+    );
     for key in [
         "best_exact",
         "best_exact_thresh",
         "best_f1",
         "best_f1_thresh",
     ] {
-        assert!(never["dev"][key].is_f64(), "{never}");
-        assert_eq!(never["dev"][key], always["dev"][key], "{key}");
+        assert!(never["eval"][key].is_f64(), "{never}");
+        assert_eq!(never["eval"][key], always["eval"][key], "{key}");
     }
 }

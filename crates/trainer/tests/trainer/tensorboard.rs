@@ -80,7 +80,7 @@ fn tensorboard_reads_every_point_at_its_place() {
             assert_eq!(*read, (point.0, f64::from(point.1 as f32)), "{tag}");
         }
     }
-    assert_eq!(read["epoch/dev_f1"].len(), 2);
+    assert_eq!(read["epoch/eval_f1"].len(), 2);
     assert_eq!(read["eval/f1"].len(), 2);
     assert_eq!(read["eval/loss"].len(), 2);
     assert_eq!(read["train/loss"].len(), 6);

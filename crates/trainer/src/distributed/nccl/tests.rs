@@ -11,7 +11,7 @@ use super::*;
 use crate::config::{ShardingStrategy, TrainConfig};
 use crate::device::device;
 use crate::optim::adamw::Optimizer;
-use crate::train::engine::{Alone, Engine};
+use crate::train::engine::{Engine, SingleProcessEngine};
 
 /// A group whose ranks all bring the same tensors, in any memory.
 struct EqualRanks {
@@ -148,7 +148,7 @@ fn engines_equal_a_single_process(
     };
     let device = device.clone().autodiff();
     let (model, optimizer) = (|| model(&device), || Optimizer::new(&config));
-    let alone = || Alone::new(model(), optimizer(), device.clone());
+    let alone = || SingleProcessEngine::new(model(), optimizer(), device.clone());
     let [expected, before] = train(Box::new(alone()));
     assert!(difference(&expected, &before) > 10.0 * tolerances[1]);
     for (compress, tolerance) in [false, true].into_iter().zip(tolerances) {

@@ -99,18 +99,18 @@ fn fsdp_shard_grad_op_equals_one_rank() {
 /// Two ranks by every strategy equal one rank, evaluation included.
 fn two_ranks_equal_one(sandbox: &Sandbox, more: &[&str], [of_one, of_two]: [&str; 2]) {
     train(sandbox, "one", 1, &[EXACT, more, &[of_one]]);
-    let dev = |run: &str| sandbox.json(&format!("{run}/metrics.json"))["dev"].clone();
+    let eval = |run: &str| sandbox.json(&format!("{run}/metrics.json"))["eval"].clone();
     for strategy in [DDP, FSDP, GRAD_OP] {
         let run = strategy.concat();
         train(sandbox, &run, 2, &[EXACT, more, &[of_two], strategy]);
         let error = difference(sandbox, "one", &run);
         assert!(error < 1e-6, "{run}: {error}");
         // Every feature was evaluated once.
-        let (expected, found) = (dev("one"), dev(&run));
+        let (expected, found) = (eval("one"), eval(&run));
         for figure in ["exact", "f1", "total"] {
             assert_eq!(expected[figure], found[figure], "{run}");
         }
-        let loss = |dev: &serde_json::Value| dev["loss"].as_f64().unwrap();
+        let loss = |eval: &serde_json::Value| eval["loss"].as_f64().unwrap();
         assert!((loss(&expected) - loss(&found)).abs() < 1e-4, "{run}");
     }
 }

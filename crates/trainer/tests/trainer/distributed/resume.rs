@@ -94,7 +94,7 @@ fn a_checkpoint_can_be_resumed_by_any_number_of_ranks() {
             let error = difference(&sandbox, &whole, &resumed);
             assert!(error < 1e-6, "{resumed}: {error}");
             assert!(ranks != 2 || error == 0.0, "{resumed}: {error}");
-            let f1 = |run: &str| sandbox.json(&format!("{run}/metrics.json"))["dev"]["f1"].clone();
+            let f1 = |run: &str| sandbox.json(&format!("{run}/metrics.json"))["eval"]["f1"].clone();
             assert_eq!(f1(&whole), f1(&resumed), "{resumed}");
         }
         // Negative control: a run with another batch size.

@@ -6,7 +6,7 @@ use super::{CONTEXT, part, report, section, written};
 fn an_unfinished_run_shows_its_curves_so_far() {
     let sandbox = written();
     std::fs::remove_file(sandbox.path("run/metrics.json")).unwrap();
-    std::fs::remove_dir_all(sandbox.path("run/dev")).unwrap();
+    std::fs::remove_dir_all(sandbox.path("run/eval")).unwrap();
     // A process that was killed while it wrote a line.
     let curves = sandbox.text("run/metrics.jsonl") + "{\"step\": 4, \"ep";
     sandbox.write("run/metrics.jsonl", &curves);
@@ -97,13 +97,13 @@ fn damage_is_one_line_that_names_the_file() {
         &format!("{first}\n[]\n"),
         &["line 2", "object"],
     );
-    damaged("run/metrics.json", "{\n\"dev\"", &["line 2"]);
-    damaged("run/dev/nbest.json", "{\"q1\": 5}", &["line 1"]);
+    damaged("run/metrics.json", "{\n\"eval\"", &["line 2"]);
+    damaged("run/eval/nbest.json", "{\"q1\": 5}", &["line 1"]);
     let config = sandbox.text("run/config.toml") + "train.epoch = 1\n";
     damaged("run/config.toml", &config, &["train.epoch"]);
-    std::fs::remove_file(sandbox.path("run/dev/null_odds.json")).unwrap();
+    std::fs::remove_file(sandbox.path("run/eval/null_odds.json")).unwrap();
     let finished = sandbox.command(&["report", "run"]);
-    finished.mistake(&["run/dev/null_odds.json", "missing"]);
+    finished.mistake(&["run/eval/null_odds.json", "missing"]);
 
     for folder in ["none", "encoder", "dev.json"] {
         let finished = sandbox.command(&["report", folder]);

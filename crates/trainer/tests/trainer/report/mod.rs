@@ -37,7 +37,7 @@ fn written() -> Sandbox {
     let paragraph = json!({ "context": CONTEXT, "qas": questions });
     let dataset = json!({ "data": [{ "title": "Pies & <b>", "paragraphs": [paragraph] }] });
     sandbox.write("pies.json", &dataset.to_string());
-    std::fs::create_dir_all(sandbox.path("run/dev")).unwrap();
+    std::fs::create_dir_all(sandbox.path("run/eval")).unwrap();
     let config = sandbox.text("config.toml").replace("dev.json", "pies.json");
     sandbox.write("run/config.toml", &config);
     let object = |value: &dyn Fn(&str) -> Value| -> String {
@@ -56,25 +56,25 @@ fn written() -> Sandbox {
         };
         json!([{ "text": text, "probability": 0.75, "offsets": [start, end] }])
     };
-    sandbox.write("run/dev/predictions.json", &object(&|text| json!(text)));
-    sandbox.write("run/dev/nbest.json", &object(&n_best));
-    sandbox.write("run/dev/null_odds.json", &object(&|_| json!(-1.5)));
+    sandbox.write("run/eval/predictions.json", &object(&|text| json!(text)));
+    sandbox.write("run/eval/nbest.json", &object(&n_best));
+    sandbox.write("run/eval/null_odds.json", &object(&|_| json!(-1.5)));
     let arguments = [
         "--dataset=pies.json",
-        "--predictions=run/dev/predictions.json",
+        "--predictions=run/eval/predictions.json",
     ];
     let scores = sandbox.command(&[&["score", "--json"], &arguments[..]].concat());
     let scores = scores.json();
-    sandbox.write("run/dev/metrics.json", &scores.to_string());
-    let metrics = json!({ "dev": scores, "train_loss": 1.25, "steps": 3, "seconds": 75.0,
+    sandbox.write("run/eval/metrics.json", &scores.to_string());
+    let metrics = json!({ "eval": scores, "train_loss": 1.25, "steps": 3, "seconds": 75.0,
         "peak_memory_bytes": 3 << 20, "device": "ndarray", "threads": 2, "features_per_second": 4.5 });
     sandbox.write("run/metrics.json", &metrics.to_string());
     let curves = [
         json!({ "step": 1, "epoch": 1, "train/loss": 3.0, "train/learning_rate": 1e-4 }),
         json!({ "step": 2, "epoch": 1, "train/loss": 2.0, "train/learning_rate": 5e-5 }),
         json!({ "step": 3, "epoch": 1, "train/loss": null, "train/learning_rate": 0.0 }),
-        json!({ "epoch_end": 1, "step": 3, "epoch/train_loss": 1.25, "epoch/dev_f1": scores["f1"],
-                "epoch/dev_exact": scores["exact"], "epoch/dev_loss": 1.5 }),
+        json!({ "epoch_end": 1, "step": 3, "epoch/train_loss": 1.25, "epoch/eval_f1": scores["f1"],
+                "epoch/eval_exact": scores["exact"], "epoch/eval_loss": 1.5 }),
     ];
     let curves = curves.map(|line| format!("{line}\n")).concat();
     sandbox.write("run/metrics.jsonl", &curves);

@@ -83,7 +83,7 @@ fn a_trained_run_has_all_of_it() {
     let trained = sandbox.train("run", &settings);
     let page = report(&sandbox);
     let scores = part(&page, "scores");
-    for (key, value) in trained.metrics["dev"].as_object().unwrap() {
+    for (key, value) in trained.metrics["eval"].as_object().unwrap() {
         // The scores at the best threshold are a table of their own.
         if value.is_object() {
             continue;
@@ -120,6 +120,6 @@ fn a_run_that_divided_its_questions_finds_those_it_scored_again() {
         ],
     );
     let page = report(&sandbox);
-    assert!(page.contains("<dt>Questions scored</dt><dd>6</dd>"));
+    assert!(page.contains("<dt>FeaturizedDataset scored</dt><dd>6</dd>"));
     assert!(page.contains("<article"));
 }

@@ -1,6 +1,4 @@
-//! What a run may use of the machine, and what it used.
-
-use crate::Error;
+//! Memory and cores of this process.
 
 /// Keeps freed memory in the process instead of giving it back to the system.
 ///
@@ -33,28 +31,6 @@ pub fn quiet_parquet_panics() {
 pub(crate) fn cores() -> usize {
     let allowed = std::thread::available_parallelism().map_or(1, usize::from);
     allowed.min(num_cpus::get_physical()).max(1)
-}
-
-/// Runs `work` on a pool of so many threads; 0 takes every core. What it starts in parallel stays
-/// on these threads, and nothing is left behind for the next run in this process.
-///
-/// # Errors
-/// If the system does not give the threads.
-pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
-    let threads = match threads {
-        0 => cores(),
-        threads => threads,
-    };
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        // The work itself runs on one of them, and needs what a main thread has.
-        .stack_size(8 << 20)
-        .build()
-        .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
-    Ok(pool.install(|| {
-        crate::device::keep_to_one_pool();
-        work()
-    }))
 }
 
 /// The process's peak resident memory in bytes, where the system tells it.
