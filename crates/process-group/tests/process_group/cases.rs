@@ -145,8 +145,11 @@ fn steps(group: &MpiGroup, is_victim: bool, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// Sends this process a signal that stops or kills it.
 fn signal(name: &str) {
     shell(&format!("kill -{name} {}", std::process::id()));
+    // The signal may arrive later than the shell ends.
+    thread::sleep(Duration::from_secs(60));
 }
 
 fn shell(command: &str) {
