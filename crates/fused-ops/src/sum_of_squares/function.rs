@@ -25,7 +25,7 @@ impl Function<1> for SumOfSquares {
         grad: FloatTensor<B>,
     ) -> [FloatTensor<B>; 1] {
         let shape = saved[0].shape();
-        fill::<B, 1>([&shape.as_slice()], |[grad_tensor]| {
+        fill::<B, 1>([shape.as_slice()], |[grad_tensor]| {
             let grad = B::values(&grad)[0];
             kernel::backward(&B::values(&saved[0]), grad, grad_tensor);
         })
