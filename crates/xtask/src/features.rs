@@ -1,18 +1,18 @@
-//! What one builds with `cargo run` and what one tests must resolve every package they share to the same features, or each
-//! compiles a Burn of its own, minutes long.
+//! `cargo xtask check`: the documented commands resolve the packages that they share to the same features. Otherwise each
+//! command compiles its own Burn, which takes minutes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cargo_tree;
 
-/// Commands that run, and those whose build they share.
+/// Pairs of commands that must share one build.
 const PAIRS: [[&str; 2]; 3] = [
     ["run -p trainer --features cpu", "test --workspace"],
     [
         "run -p trainer --features libtorch",
         "test --workspace --features libtorch",
     ],
-    // `cuda` is a feature of `trainer` alone: Burn is that of `libtorch`.
+    // `cuda` is a feature of `trainer` alone and uses the Burn of `libtorch`.
     [
         "run -p trainer --features cuda",
         "test --workspace --features libtorch",
@@ -28,7 +28,7 @@ pub(crate) fn complaints() -> Vec<String> {
     pairs.collect()
 }
 
-/// The packages that a command builds, with their features.
+/// The packages that a command builds, each with its features.
 fn tree(command: &str) -> Vec<String> {
     let (verb, arguments) = command.split_once(' ').expect("a command has arguments");
     let edges = match verb {
@@ -38,7 +38,7 @@ fn tree(command: &str) -> Vec<String> {
     cargo_tree(&format!("{arguments} --edges={edges}"), "{p}|{f}")
 }
 
-/// The feature sets of each package: more than one where it is compiled for build scripts as well.
+/// The feature sets of each package. A package that build scripts use as well has more than one.
 type Variants<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
 fn variants(lines: &[String]) -> Variants<'_> {
@@ -51,7 +51,7 @@ fn variants(lines: &[String]) -> Variants<'_> {
 
 fn differences([run, test]: [&str; 2], ran: &Variants, tested: &Variants) -> Vec<String> {
     let mut complaints = Vec::new();
-    // `trainer` itself is small, and has `cuda` in one of two.
+    // `trainer` is small and has `cuda` in one of the two commands.
     for (package, features) in ran.iter().filter(|(name, _)| !name.starts_with("trainer ")) {
         let tested = tested.get(package).cloned().unwrap_or_default();
         for features in features.difference(&tested) {
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_features_are_told_and_further_packages_are_not() {
+    fn different_features_are_reported_and_additional_packages_are_not() {
         let lines = |text: &str| text.split(' ').map(String::from).collect::<Vec<_>>();
         let run = lines("burn|std syn|full syn|");
         let same = lines("syn| burn|std syn|full proptest|");

@@ -1,4 +1,4 @@
-//! `scripts/install-libtorch.sh` in a workspace, a cache and a PATH of its own: nothing is fetched.
+//! Runs `scripts/install-libtorch.sh` with its own workspace, cache and PATH. Nothing is downloaded.
 #![cfg(unix)]
 
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -12,7 +12,7 @@ struct Machine {
 }
 
 impl Machine {
-    /// With the tools that the script uses, and no Python.
+    /// A PATH with the tools that the script uses, without Python.
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let machine = Self { folder };
@@ -57,7 +57,7 @@ impl Machine {
         self.program("bin/df", &format!("echo header; echo '{line}'"));
     }
 
-    /// What is looked at of a libtorch.
+    /// The files of libtorch that the script checks.
     fn libtorch(&self, folder: &str, patch: usize) {
         let header = format!(
             "#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR 9\n#define TORCH_VERSION_PATCH {patch}\n"
@@ -80,7 +80,7 @@ impl Machine {
             .unwrap()
     }
 
-    /// Exit 2 with a message that has all `parts`; nothing is left behind.
+    /// Asserts exit 2, a message that contains all `parts`, and no files left.
     fn refuses(&self, libtorch: &str, parts: &[&str]) {
         let output = self.install(libtorch);
         let told = String::from_utf8_lossy(&output.stderr);
@@ -98,7 +98,7 @@ impl Machine {
 const TORCH: &str = "cache/squad-burn/venv/lib/python3.12/site-packages/torch";
 
 #[test]
-fn an_environment_that_is_there_is_linked_and_once_more_changes_nothing() {
+fn an_existing_environment_is_linked_and_a_second_run_changes_nothing() {
     let machine = Machine::new();
     machine.libtorch(TORCH, 0);
     for _ in 0..2 {
@@ -116,7 +116,7 @@ fn an_environment_that_is_there_is_linked_and_once_more_changes_nothing() {
 }
 
 #[test]
-fn a_libtorch_of_your_own_is_checked_and_nothing_is_installed() {
+fn a_given_libtorch_is_checked_and_nothing_is_installed() {
     let machine = Machine::new();
     machine.libtorch("own", 0);
     machine.libtorch("old", 1);
@@ -130,13 +130,13 @@ fn a_libtorch_of_your_own_is_checked_and_nothing_is_installed() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn a_missing_program_or_package_is_named() {
     let machine = Machine::new();
     machine.refuses("", &["python3 is missing"]);
-    // A Python without the module.
+    // A Python without the module venv.
     machine.program("bin/python3", "mkdir \"$3\"; exit 1");
     machine.refuses("", &["virtual environment", "python3-venv"]);
-    // One whose pip gets nothing.
+    // A Python whose pip cannot download.
     let fails = "mkdir -p \"$3/bin\"; for name in pip python; do ln -s \"$(dirname \"$0\")/fails\" \"$3/bin/$name\"; done";
     machine.program("bin/python3", fails);
     machine.program("bin/fails", "exit 1");
@@ -145,9 +145,9 @@ fn what_is_missing_is_named() {
     machine.refuses("", &["8 GB", "7 GB are free"]);
 }
 
-/// The whole way, with a pip that unpacks at once.
+/// Installation with a pip that only links a prepared wheel.
 #[test]
-fn what_pip_installs_is_linked() {
+fn the_installed_wheel_is_linked() {
     let machine = Machine::new();
     machine.libtorch("wheel", 0);
     machine.program("bin/installs", "mkdir -p $VENV/lib/python3.12/site-packages; ln -s $WHEEL $VENV/lib/python3.12/site-packages/torch");

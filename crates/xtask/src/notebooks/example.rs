@@ -1,5 +1,5 @@
-//! The notebooks' cells as an example of notebook-kit, so that the compiler reads them with everything else: an
-//! interface that changes breaks the build at once, and not only where the notebooks run.
+//! Copies the notebooks' code cells into an example of notebook-kit, so that `cargo check` finds a cell that a changed interface
+//! breaks.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ fn folder() -> PathBuf {
     root().join("crates/notebook-kit/examples/notebooks")
 }
 
-/// Every file of the example, with its content.
+/// Paths and contents of the example's files.
 fn files(notebooks: &[Notebook]) -> Vec<(PathBuf, String)> {
     let mut main = String::from(
         "//! The notebooks' cells, for the compiler. Made by `cargo xtask notebooks sync`.\n\
@@ -35,7 +35,7 @@ fn files(notebooks: &[Notebook]) -> Vec<(PathBuf, String)> {
     files
 }
 
-/// A function with all cells: what one declares, the next ones see, as in a notebook.
+/// One function with all cells, so that later cells see the declarations of earlier ones, as in a notebook.
 fn body(name: &str, cells: &[String]) -> String {
     let mut body = format!(
         "//! `notebooks/{name}.ipynb`; made by `cargo xtask notebooks sync`.\n\n\
@@ -45,7 +45,7 @@ fn body(name: &str, cells: &[String]) -> String {
         body.push_str(&format!("    // Cell {number}.\n"));
         let mut in_braces = false;
         for line in cell.lines().filter(|line| !line.starts_with(':')) {
-            // Braces that end a cell may have a value.
+            // A block that ends a cell may have a value.
             let line = match line {
                 "{" => "let _ = {",
                 "}" if in_braces => "};",
@@ -55,7 +55,7 @@ fn body(name: &str, cells: &[String]) -> String {
             body.push_str(format!("    {line}").trim_end());
             body.push('\n');
         }
-        // A cell may end with what it shows.
+        // A cell may end with the expression that it shows.
         let end = cell.trim_end().chars().last();
         if end.is_some_and(|end| !matches!(end, ';' | '}')) {
             body.truncate(body.trim_end().len());
@@ -77,7 +77,7 @@ pub(super) fn write(notebooks: &[Notebook]) -> Result<(), String> {
     files.try_for_each(|(path, text)| std::fs::write(path, text).map_err(told))
 }
 
-/// Where the example is not what the notebooks make it.
+/// The example's files that differ from the notebooks.
 pub(super) fn complaints(notebooks: &[Notebook]) -> Vec<String> {
     let files = files(notebooks);
     let mut complaints = Vec::new();
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_cell_shows_becomes_a_statement_and_commands_are_left_out() {
+    fn shown_expressions_become_statements_and_evcxr_commands_are_dropped() {
         let cells = [
             ":dep notebook-kit = { path = \"x\" }\nuse notebook_kit::prelude::*;",
             "for i in 0..2 {\n    f(i);\n}",

@@ -1,15 +1,14 @@
-//! Where the notebooks' tools are kept.
+//! The folder of the notebooks' tools.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::root;
 
-/// `squad-burn/notebooks` in the user's cache folder: nothing of it lies in the repository, so that another clone
-/// finds it as well.
+/// `squad-burn/notebooks` in the user's cache folder, which all clones of the repository share.
 pub(super) struct Home(PathBuf);
 
-/// A closed port: rustup, should anything start it past the `rustup` that refuses, cannot fetch a thing.
+/// A closed port, so that rustup cannot download anything even if something starts the real one.
 pub(super) const NO_RUSTUP: [(&str, &str); 3] = [
     ("RUSTUP_DIST_SERVER", "http://127.0.0.1:9"),
     ("RUSTUP_UPDATE_ROOT", "http://127.0.0.1:9"),
@@ -23,18 +22,18 @@ impl Home {
         cache
             .or_else(|| Some(Path::new(&folder("HOME")?).join(".cache")))
             .map(|cache| Self(cache.join("squad-burn/notebooks")))
-            .ok_or_else(|| "neither XDG_CACHE_HOME nor HOME says where caches are kept".into())
+            .ok_or_else(|| "neither XDG_CACHE_HOME nor HOME is set: set one, the notebooks' tools go into the cache folder".into())
     }
 
     pub(super) fn join(&self, path: &str) -> PathBuf {
         self.0.join(path)
     }
 
-    /// One of the scripts in `scripts/notebooks`, run by the notebooks' own Python.
+    /// A command that runs a script of `scripts/notebooks` with the notebooks' Python.
     pub(super) fn python(&self, script: &str) -> Result<Command, String> {
         let mut command = self.tool("python")?;
         command.arg(root().join("scripts/notebooks").join(script));
-        // Nothing is written into the repository.
+        // Python writes no cache into the repository.
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         Ok(command)
     }

@@ -1,4 +1,4 @@
-//! Notebooks as they stand in git: without outputs, with short cells.
+//! Notebook files as git has them: without outputs, with short cells.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ impl Notebook {
         })
     }
 
-    /// Without folder and ending.
+    /// File name without folder and extension.
     pub(super) fn name(&self) -> String {
         let stem = self.path.file_stem().unwrap_or_default();
         stem.to_string_lossy().into_owned()
@@ -37,7 +37,7 @@ impl Notebook {
             .collect()
     }
 
-    /// Writes it again without what a kernel left in it.
+    /// Writes the file again without outputs and execution counts.
     pub(super) fn strip(&self) -> Result<(), String> {
         let stripped = stripped(&self.content);
         if stripped == self.content {
@@ -92,7 +92,7 @@ impl Notebook {
     }
 }
 
-/// JSON as Jupyter writes it: indented by one, where serde_json takes two.
+/// JSON as Jupyter writes it, indented by one space.
 fn as_jupyter(text: &str) -> String {
     let line = |line: &str| {
         let content = line.trim_start();
@@ -111,7 +111,7 @@ fn source(cell: &Value) -> String {
     }
 }
 
-/// What belongs into git: sources, and which kernel runs them.
+/// The content that git keeps: sources and the kernel's name.
 fn stripped(content: &Value) -> Value {
     let mut content = content.clone();
     for cell in content["cells"].as_array_mut().into_iter().flatten() {
@@ -147,14 +147,14 @@ mod tests {
     const FIRST: &str = ":dep notebook-kit = { path = \"../crates/notebook-kit\" }";
 
     #[test]
-    fn a_notebook_in_order_has_no_complaints() {
+    fn a_valid_notebook_has_no_complaints() {
         let notebook = notebook(json!([code(FIRST), code("finished(\"01-data\");")]));
         assert_eq!(notebook.complaints(), [""; 0]);
         assert_eq!(notebook.code().len(), 2);
     }
 
     #[test]
-    fn files_look_as_jupyter_writes_them() {
+    fn json_is_formatted_as_jupyter_does() {
         let text = serde_json::to_string_pretty(&json!({ "a": [{ "b": "  two" }] })).unwrap();
         assert_eq!(
             as_jupyter(&text),
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn each_rule_is_held() {
+    fn each_rule_is_checked() {
         let end = || code("finished(\"01-data\");");
         for (cells, complaint) in [
             (

@@ -1,4 +1,4 @@
-//! `cargo xtask notebooks`: what it takes to run the notebooks, and what keeps them in order.
+//! `cargo xtask notebooks`: sets up, runs and checks the notebooks.
 
 mod example;
 mod home;
@@ -23,7 +23,7 @@ cargo xtask notebooks render [NAME…]   the same, and writes them as HTML to ta
 cargo xtask notebooks check            a failing cell, a restart and a wrong folder do what they should
 cargo xtask notebooks sync             strips outputs, and writes the cells into notebook-kit's example";
 
-/// Runs a subcommand; its errors are one line each.
+/// Runs a subcommand and prints its errors, one line each.
 pub(crate) fn run(arguments: &[String]) -> ExitCode {
     let (name, rest) = match arguments.split_first() {
         Some((name, rest)) => (name.as_str(), rest),
@@ -50,7 +50,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
     }
 }
 
-/// What `cargo xtask tidy` has against the notebooks in git.
+/// Complaints of `cargo xtask tidy` about the notebooks in git.
 pub(crate) fn complaints() -> Vec<String> {
     let mut complaints = Vec::new();
     match read_all() {
@@ -69,7 +69,7 @@ fn folder() -> PathBuf {
     root().join("notebooks")
 }
 
-/// Every notebook, in the order of its names.
+/// All notebooks, sorted by name.
 fn read_all() -> Result<Vec<Notebook>, String> {
     let folder = folder();
     let entries = std::fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
@@ -87,7 +87,7 @@ fn sync() -> Result<(), String> {
     example::write(&read_all()?)
 }
 
-/// The paths of notebooks by name; all of them where no name is given.
+/// The paths of the named notebooks, or of all if no name is given.
 fn chosen(names: &[&String]) -> Result<Vec<PathBuf>, String> {
     let all = read_all()?;
     if names.is_empty() {
@@ -106,7 +106,7 @@ fn chosen(names: &[&String]) -> Result<Vec<PathBuf>, String> {
     names.iter().map(path).collect()
 }
 
-/// Runs notebooks; gives the paths of the copies with outputs. Arguments with `--` go to `run.py`.
+/// Runs notebooks and returns the paths of the copies with outputs. Arguments that begin with `--` go to `run.py`.
 fn execute(arguments: &[String]) -> Result<Vec<PathBuf>, String> {
     let (mut options, names): (Vec<_>, Vec<_>) =
         arguments.iter().partition(|a| a.starts_with("--"));

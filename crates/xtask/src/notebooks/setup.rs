@@ -1,4 +1,4 @@
-//! `cargo xtask notebooks setup`.
+//! `cargo xtask notebooks setup` installs the kernel, JupyterLab and the sources of the standard library.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::root;
 
 const EVCXR: &str = "0.22.0";
 
-/// Installs everything; what is there already is left alone.
+/// Installs what is missing.
 pub(super) fn setup() -> Result<(), String> {
     let home = Home::find()?;
     evcxr(&home)?;
@@ -20,7 +20,7 @@ pub(super) fn setup() -> Result<(), String> {
     python(&home)?;
     kernel(&home, &sources)?;
     println!(
-        "the first cell: compiles Burn and this workspace, minutes where that was not done before"
+        "running a first cell: compiles Burn and this workspace, which takes minutes the first time"
     );
     let first = chosen(&[])?
         .into_iter()
@@ -34,11 +34,11 @@ pub(super) fn setup() -> Result<(), String> {
 }
 
 fn evcxr(home: &Home) -> Result<(), String> {
-    // The program itself does not tell its version; Cargo's list of what it installed does.
+    // evcxr_jupyter does not print its version; Cargo's list of installed programs has it.
     let installed = fs::read_to_string(home.join("evcxr/.crates.toml")).unwrap_or_default();
     let is_there = installed.contains(&format!("\"evcxr_jupyter {EVCXR} "));
     if is_there && home.join("evcxr/bin/evcxr_jupyter").is_file() {
-        println!("evcxr_jupyter {EVCXR} is there");
+        println!("evcxr_jupyter {EVCXR} is installed");
         return Ok(());
     }
     println!("compiling evcxr_jupyter {EVCXR}, 20 to 25 minutes of processor time");
@@ -53,7 +53,7 @@ fn evcxr(home: &Home) -> Result<(), String> {
         EVCXR,
         "--root",
     ]);
-    // Its objects go to a temporary folder, not among those of the workspace.
+    // Builds in a temporary folder instead of the workspace's target folder.
     install
         .arg(home.join("evcxr"))
         .env_remove("CARGO_TARGET_DIR")
@@ -61,7 +61,7 @@ fn evcxr(home: &Home) -> Result<(), String> {
     succeed(&mut install)
 }
 
-/// The sources of the standard library, without which evcxr does not know the type of `vec![1]`.
+/// Finds or installs the sources of the standard library. Without them evcxr cannot infer the type of `vec![1]`.
 fn standard_library(home: &Home) -> Result<PathBuf, String> {
     if let Some(found) = find_sources() {
         println!("standard-library sources: {}", found.display());
@@ -75,15 +75,12 @@ fn standard_library(home: &Home) -> Result<PathBuf, String> {
         ));
     }
     if Path::new("/etc/debian_version").is_file() {
-        println!("installing Debian's rust-web-src, for the sources of the standard library");
+        println!("installing Debian's rust-web-src, which has the sources of the standard library");
         for arguments in [
             ["update", "-q"].as_slice(),
             &["install", "-y", "-q", "rust-web-src"],
         ] {
-            let mut apt = match is_root() {
-                true => Command::new("apt-get"),
-                false => Command::new("sudo"),
-            };
+            let mut apt = Command::new(if is_root() { "apt-get" } else { "sudo" });
             if !is_root() {
                 apt.arg("apt-get");
             }
@@ -105,7 +102,7 @@ fn is_root() -> bool {
     id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
-/// Where they are: named, with the toolchain, or from a package.
+/// Looks in `RUST_SRC_PATH`, the toolchain and Debian's package.
 fn find_sources() -> Option<PathBuf> {
     let has_core = |folder: &PathBuf| folder.join("core/src/lib.rs").is_file();
     if let Some(named) = std::env::var_os("RUST_SRC_PATH") {
@@ -153,7 +150,7 @@ fn python(home: &Home) -> Result<(), String> {
     write(&installed, &wanted)
 }
 
-/// The kernel as Jupyter finds it, with what it needs beside it.
+/// Writes the kernel's Jupyter specification and the files that it starts.
 fn kernel(home: &Home, sources: &Path) -> Result<(), String> {
     for (script, place) in [
         ("kernel.py", "kernel.py"),
@@ -185,8 +182,8 @@ fn kernel(home: &Home, sources: &Path) -> Result<(), String> {
     )
 }
 
-/// The workspace's profiles, as settings of Cargo: evcxr would compile everything in its own way, unoptimised
-/// where it matters. Cells need no line tables.
+/// The workspace's profiles as Cargo settings. evcxr's own profile would compile the dependencies unoptimized. Cells need no line
+/// tables.
 fn profiles(manifest: &str) -> String {
     let mut kept = String::new();
     let mut in_profile = false;
@@ -234,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_profiles_are_all_that_is_taken_from_the_manifest() {
+    fn only_profiles_are_taken_from_the_manifest() {
         let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
         let profiles = profiles(&manifest);
         assert!(
