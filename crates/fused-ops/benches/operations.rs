@@ -1,11 +1,11 @@
 //! Each operation by its kernels and from Burn primitives, forward alone and with the backward pass:
-//! `cargo bench -p fused-ops --profile dev --features bench,ndarray` (or `bench,tch`).
+//! `cargo bench --workspace --profile dev --features fused-ops/bench --bench operations` (and `trainer/libtorch`).
 #![allow(deprecated)] // Burn marks both backends as superseded.
 
 use std::time::Duration;
 
 use burn::tensor::{Device, Distribution, Tensor};
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use fused_ops::{
     Activation, AdamW, CuSeqlens, Dropout, DropoutKey, adamw_step, attention_qkv_packed,
     dropout_add_layer_norm, linear, reference, span_loss,
@@ -167,13 +167,13 @@ fn operations(criterion: &mut Criterion) {
     }
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
+fn main() {
+    let mut criterion = Criterion::default()
         .without_plots()
         .sample_size(10)
         .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(1));
-    targets = operations
+        .measurement_time(Duration::from_secs(1))
+        .configure_from_args();
+    operations(&mut criterion);
+    criterion.final_summary();
 }
-criterion_main!(benches);
