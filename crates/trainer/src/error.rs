@@ -93,6 +93,10 @@ impl Error {
         }
     }
 
+    pub(crate) fn device(error: impl ToString) -> Self {
+        Self::Device(error.to_string())
+    }
+
     pub(crate) fn file(path: &Path, message: impl ToString) -> Self {
         Self::File {
             path: path.into(),

@@ -52,12 +52,11 @@ pub use fetch::{DatasetFile, FetchOptions, Manifest, fetch_file};
 pub use logging::observer::{EpochReport, EvaluationReport, Observer, RunStart, StepReport};
 pub use logging::progress::Progress;
 pub use optim::adamw::Optimizer;
-pub use optim::gradients::ParameterGradients;
 pub use optim::lr_scheduler::Schedule;
 pub use report::{
     Group, ScoredExample, by_answer_length, by_context_length, by_question_word, report, thinned,
 };
 pub use train::Trainer;
+pub use train::context::StopFlag;
 pub use train::outcome::{Outcome, Stopped, Trained};
 pub use train::state::Best;
-pub use train::stop::StopFlag;

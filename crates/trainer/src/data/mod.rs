@@ -6,49 +6,50 @@ use squad_data::{Dataset, Feature, QaTokenizer, make_features, make_features_wit
 use crate::Error;
 use crate::config::{Config, FeatureConfig};
 
-/// Questions with the windows made of them.
+/// A dataset with its features.
 #[derive(Debug)]
 pub struct FeaturizedDataset {
-    /// The questions, in file order.
+    /// The questions, in the order of the files.
     pub dataset: Dataset,
-    /// Their windows, all of a question's together.
+    /// The features, those of a question one after the other.
     pub features: Vec<Feature>,
 }
 
 impl FeaturizedDataset {
-    /// Cuts a dataset into windows.
+    /// Tokenizes a dataset.
     ///
     /// # Errors
-    /// If a question does not fit a window.
+    /// If a question is too long for a feature.
     pub fn new(
         dataset: Dataset,
         tokenizer: &QaTokenizer,
-        windows: &FeatureConfig,
+        config: &FeatureConfig,
     ) -> Result<Self, Error> {
-        let features = make_features(&dataset.examples, tokenizer, &windows.options())?;
+        let features = make_features(&dataset.examples, tokenizer, &config.options())?;
         Ok(Self { dataset, features })
     }
 
-    /// As [`FeaturizedDataset::new`]; calls `done` now and then with the number of finished questions.
+    /// As [`FeaturizedDataset::new`]; calls `progress` now and then with the number of finished questions.
     ///
     /// # Errors
     /// As [`FeaturizedDataset::new`].
-    pub fn for_run(
+    pub fn with_progress(
         dataset: Dataset,
         tokenizer: &QaTokenizer,
-        config: &Config,
-        done: &mut dyn FnMut(usize),
+        config: &FeatureConfig,
+        progress: &mut dyn FnMut(usize),
     ) -> Result<Self, Error> {
-        let windows = config.features.options();
-        let features = make_features_with_progress(&dataset.examples, tokenizer, &windows, done)?;
+        let options = config.options();
+        let features =
+            make_features_with_progress(&dataset.examples, tokenizer, &options, progress)?;
         Ok(Self { dataset, features })
     }
 }
 
-/// Reads the questions to train on and those to score that a configuration asks for.
+/// Reads the training set and the evaluation set of a configuration.
 ///
 /// # Errors
-/// If a file is not good SQuAD data, or nothing is left of it.
+/// If a file is not valid SQuAD data, or no question is left.
 pub fn read_questions(config: &Config) -> Result<(Dataset, Dataset), Error> {
     let train = &config.train;
     let mut questions = Dataset::read_all(&train.files)?;
@@ -73,7 +74,7 @@ pub fn read_questions(config: &Config) -> Result<(Dataset, Dataset), Error> {
     ))
 }
 
-/// What tells these windows from any others: a digest of their tokens and labels in order.
+/// SHA-256 of the tokens and labels of all features, in order.
 pub(crate) fn digest(features: &[Feature]) -> String {
     let mut hasher = Sha256::new();
     for feature in features {
@@ -89,15 +90,17 @@ pub(crate) fn digest(features: &[Feature]) -> String {
 }
 
 fn first(dataset: Dataset, count: usize) -> Dataset {
-    match count {
-        0 => dataset,
-        count => dataset.take(count),
+    if count == 0 {
+        dataset
+    } else {
+        dataset.take(count)
     }
 }
 
 fn not_empty(dataset: Dataset, path: &Path) -> Result<Dataset, Error> {
-    match dataset.is_empty() {
-        true => Err(Error::file(path, "no question is left to work on")),
-        false => Ok(dataset),
+    if dataset.is_empty() {
+        Err(Error::file(path, "no question is left to work on"))
+    } else {
+        Ok(dataset)
     }
 }

@@ -134,8 +134,8 @@ impl Engine for DdpEngine {
         self.local.reduce()
     }
 
-    fn step(&mut self, norm: f32, features: usize, learning_rate: f64) -> Result<(), Error> {
-        self.local.step(norm, features, learning_rate)
+    fn step(&mut self, gradient_scale: f64, learning_rate: f64) -> Result<(), Error> {
+        self.local.step(gradient_scale, learning_rate)
     }
 
     fn model(&mut self, wanted: bool) -> Result<Option<BertForQuestionAnswering>, Error> {

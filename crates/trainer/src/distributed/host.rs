@@ -7,7 +7,6 @@ use process_group::{Pending, ProcessGroup, ShardRange};
 
 use super::collectives::{PendingTensor, TensorCollectives};
 use crate::Error;
-use crate::train::state::device_error;
 
 /// Collectives through host memory, for tensors of any device.
 pub(crate) struct HostCollectives {
@@ -46,7 +45,7 @@ impl HostCollectives {
         tensor: Tensor<1>,
         start: impl FnOnce(Vec<f32>) -> Pending<Vec<f32>>,
     ) -> Result<PendingTensor, Error> {
-        let values = || tensor.try_into_vec_as::<f32>().map_err(device_error);
+        let values = || tensor.try_into_vec_as::<f32>().map_err(Error::device);
         let pending = self.waited.time(|| values().map(start))?;
         let (device, waited) = (self.device.clone(), self.waited.clone());
         Ok(PendingTensor::new(move || {

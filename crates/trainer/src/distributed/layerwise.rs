@@ -64,6 +64,7 @@ impl Graph {
         let loss_sum = span_loss(self.output.clone(), input);
         let (gradients, below) = Self::split(self.input, loss_sum.backward());
         let pass = Pass {
+            input: input.clone(),
             loss_sum: loss_sum.inner(),
             logits: self.output.inner(),
         };

@@ -3,12 +3,12 @@
 mod agreement;
 mod collectives;
 mod ddp;
-mod evaluation;
 mod fsdp;
 mod host;
 mod layerwise;
 #[cfg(feature = "nccl")]
 mod nccl;
+mod ranks;
 mod units;
 
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::train::engine::{Engine, SingleProcessEngine};
 
 pub use self::agreement::check_all_ranks;
 pub(crate) use self::agreement::{assert_same_on_all_ranks, with_rank};
-pub(crate) use self::evaluation::evaluate_together;
+pub(crate) use self::ranks::Ranks;
 
 /// Checks that the configured strategy supports `world_size` processes.
 pub(crate) fn check(config: &DistributedConfig, world_size: usize) -> Result<(), Error> {

@@ -9,7 +9,6 @@ use process_group::{Collective, NcclGroup, ShardRange};
 
 use super::collectives::{PendingTensor, TensorCollectives};
 use crate::Error;
-use crate::train::state::device_error;
 
 /// Collectives through NCCL, in place in device memory on libtorch's stream. Only
 /// [`synchronize`](TensorCollectives::synchronize) waits: later kernels run after the collectives on the same stream.
@@ -61,7 +60,7 @@ impl<S: Stream> NcclCollectives<S> {
     fn enqueue(&self, collective: Collective, tensor: Tensor<1>) -> Result<Tensor<1>, Error> {
         let tensor = tensor
             .try_into_primitive::<LibTorch>()
-            .map_err(|error| device_error(format!("{error:?}")))?;
+            .map_err(|error| Error::device(format!("{error:?}")))?;
         // The collective overwrites its tensor, which others may share.
         let tensor = if tensor.can_mut() && tensor.tensor.is_contiguous() {
             tensor.tensor

@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use crate::Error;
 use crate::logging::observer::{
-    At, EpochReport, EvaluationReport, LineKind, Observer, StepReport, line,
+    EpochReport, EvaluationReport, LineKind, Observer, StepReport, line,
 };
 use crate::train::state::RunState;
 
-/// The named figures of one report and where they stand on the x axis.
-pub(crate) type Points = (At, Vec<(String, f64)>);
+/// The x value of a report, which is the epoch of an epoch's report and else the optimizer step, and its named figures.
+pub(crate) type Points = (u32, Vec<(String, f64)>);
 
 /// A file of JSON lines that grows with the run.
 #[derive(Debug)]
@@ -72,30 +72,18 @@ impl JsonlLogger {
 fn before(line: &Value, state: &RunState) -> Option<Points> {
     let number = |key: &str| u32::try_from(line.get(key)?.as_u64()?).ok();
     let step = number("step")?;
-    let (at, is_behind) = if let Some(epoch) = number("epoch_end") {
-        let at = At {
-            kind: LineKind::Epoch,
-            x: epoch,
-        };
-        (at, epoch < state.epoch())
+    let (x, is_behind) = if let Some(epoch) = number("epoch_end") {
+        (epoch, epoch < state.epoch())
     } else if line.get("evaluation").is_some() {
-        let at = At {
-            kind: LineKind::Evaluation,
-            x: step,
-        };
-        (at, step <= state.evaluated_step)
+        (step, step <= state.evaluated_step)
     } else {
-        let at = At {
-            kind: LineKind::Step,
-            x: step,
-        };
-        (at, true)
+        (step, true)
     };
     let figures = line.as_object()?.iter();
     let scalars = figures
         .filter(|(key, _)| key.contains('/'))
         .filter_map(|(key, value)| Some((key.clone(), value.as_f64()?)));
-    (is_behind && step <= state.step).then(|| (at, scalars.collect()))
+    (is_behind && step <= state.step).then(|| (x, scalars.collect()))
 }
 
 impl Observer for JsonlLogger {
@@ -140,7 +128,7 @@ mod tests {
             let (_, points) = JsonlLogger::resume(&path, state).unwrap();
             let kept = std::fs::read_to_string(&path).unwrap().lines().count();
             assert_eq!(kept, points.len());
-            points.iter().map(|(at, _)| at.x).collect::<Vec<_>>()
+            points.iter().map(|(x, _)| *x).collect::<Vec<_>>()
         };
         let state = RunState::at;
         assert_eq!(resume(&state(1, 1, 0)), [1]);

@@ -1,6 +1,5 @@
 //! Who receives training events: callbacks, JSON lines, TensorBoard, the progress bar.
 
-pub(crate) mod callbacks;
 pub(crate) mod jsonl;
 pub(crate) mod observer;
 pub(crate) mod progress;

@@ -124,14 +124,6 @@ impl EpochReport {
     }
 }
 
-/// A point of a curve's x axis: what a report's figures are drawn over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct At {
-    pub(crate) kind: LineKind,
-    /// The epoch of an epoch's figures, else the optimizer step.
-    pub(crate) x: u32,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LineKind {
     Step,
@@ -155,7 +147,7 @@ pub(crate) fn line(kind: LineKind, step: u32, epoch: u32, scalars: &[(String, f6
 /// Someone who is told how a run goes. Every method may be left out.
 pub trait Observer: Send {
     /// While questions are cut into windows, before anything else: questions finished, and in all.
-    fn tokenising(&mut self, _finished: usize, _total: usize) {}
+    fn tokenizing(&mut self, _finished: usize, _total: usize) {}
 
     /// Before the first step.
     fn start(&mut self, _: &RunStart) {}
@@ -190,9 +182,9 @@ pub trait Observer: Send {
 
 /// Observers told one after the other.
 impl Observer for Vec<Box<dyn Observer + '_>> {
-    fn tokenising(&mut self, finished: usize, total: usize) {
+    fn tokenizing(&mut self, finished: usize, total: usize) {
         self.iter_mut()
-            .for_each(|observer| observer.tokenising(finished, total));
+            .for_each(|observer| observer.tokenizing(finished, total));
     }
 
     fn start(&mut self, start: &RunStart) {
@@ -217,5 +209,33 @@ impl Observer for Vec<Box<dyn Observer + '_>> {
     fn epoch(&mut self, report: &EpochReport) -> Result<(), Error> {
         self.iter_mut()
             .try_for_each(|observer| observer.epoch(report))
+    }
+}
+
+/// An observer that calls a closure after each optimizer step.
+pub(crate) struct OnStep<F>(pub(crate) F);
+/// As [`OnStep`], after each evaluation.
+pub(crate) struct OnEvaluation<F>(pub(crate) F);
+/// As [`OnStep`], after each epoch.
+pub(crate) struct OnEpoch<F>(pub(crate) F);
+
+impl<F: FnMut(&StepReport) + Send> Observer for OnStep<F> {
+    fn step(&mut self, report: &StepReport) -> Result<(), Error> {
+        (self.0)(report);
+        Ok(())
+    }
+}
+
+impl<F: FnMut(&EvaluationReport) + Send> Observer for OnEvaluation<F> {
+    fn evaluation(&mut self, report: &EvaluationReport) -> Result<(), Error> {
+        (self.0)(report);
+        Ok(())
+    }
+}
+
+impl<F: FnMut(&EpochReport) + Send> Observer for OnEpoch<F> {
+    fn epoch(&mut self, report: &EpochReport) -> Result<(), Error> {
+        (self.0)(report);
+        Ok(())
     }
 }

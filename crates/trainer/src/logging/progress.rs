@@ -54,7 +54,7 @@ impl Default for Progress {
 }
 
 impl Observer for Progress {
-    fn tokenising(&mut self, finished: usize, total: usize) {
+    fn tokenizing(&mut self, finished: usize, total: usize) {
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} questions cut into windows");
         self.bar
             .set_style(style.expect("the template is a constant"));

@@ -56,8 +56,8 @@ impl TensorBoard {
             points: Some(points),
             thread: thread.ok(),
         };
-        for (at, scalars) in past {
-            board.send(scalars, at.x);
+        for (x, scalars) in past {
+            board.send(scalars, x);
         }
         board
     }

@@ -1,37 +1,33 @@
 use std::collections::HashMap;
 
-use bert_qa::hugging_face_name;
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{Gradients, Tensor};
 use fused_ops::{AdamW, adamw_step};
 
 use crate::config::TrainConfig;
-use crate::optim::gradients::ParameterGradients;
-use crate::optim::parameters::{decays, learning_rate_scale, num_layers};
+use crate::optim::gradients::{ParameterGradients, gradient_scale};
+use crate::optim::parameters::{ParameterGroup, parameter_groups};
 
-/// AdamW over a model's parameters with two decay groups: biases and LayerNorm do not decay.
+/// AdamW (Loshchilov & Hutter 2019, <https://arxiv.org/abs/1711.05101>) with a weight decay and a learning-rate scale
+/// for each parameter: biases and LayerNorms do not decay.
 ///
-/// The state is keyed by Hugging Face's parameter names, flat, so that it can be saved and read
-/// without the module.
+/// Its state is keyed by Hugging Face's parameter names, so that it can be saved and loaded without the model.
 #[derive(Debug)]
 pub struct Optimizer {
-    constants: AdamW,
-    weight_decay: f64,
+    adamw: AdamW,
     max_grad_norm: f64,
-    layerwise_lr_decay: f64,
-    /// Of the model, where the rate depends on it; none before the first step.
-    num_layers: Option<usize>,
+    groups: HashMap<ParamId, ParameterGroup>,
     pub(crate) moments: Moments,
 }
 
-/// First and second moment of each parameter, or of the part of it that is updated here,
-/// `[elements]`, by Hugging Face's names.
+/// First and second moment of each parameter, or of the part of it that this rank updates, `[elements]` each, by
+/// Hugging Face's names.
 pub(crate) type Moments = HashMap<String, (Tensor<1>, Tensor<1>)>;
 
 impl Optimizer {
-    /// An optimizer that has made no step.
-    pub fn new(config: &TrainConfig) -> Self {
-        let constants = AdamW {
+    /// An optimizer for the parameters of `model` that has made no step.
+    pub fn new<M: Module>(config: &TrainConfig, model: &M) -> Self {
+        let adamw = AdamW {
             learning_rate: 0.0,
             beta1: config.adam_beta1,
             beta2: config.adam_beta2,
@@ -41,28 +37,25 @@ impl Optimizer {
             gradient_scale: 1.0,
         };
         Self {
-            constants,
-            weight_decay: config.weight_decay,
+            adamw,
             max_grad_norm: config.max_grad_norm,
-            layerwise_lr_decay: config.layerwise_lr_decay,
-            num_layers: None,
+            groups: parameter_groups(model, config),
             moments: HashMap::new(),
         }
     }
 
-    /// Steps made.
+    /// The number of steps made.
     pub fn steps(&self) -> u32 {
-        self.constants.step
+        self.adamw.step
     }
 
-    /// Goes on from a saved state.
+    /// Continues from a saved state.
     pub(crate) fn restore(&mut self, step: u32, moments: Moments) {
-        self.constants.step = step;
+        self.adamw.step = step;
         self.moments = moments;
     }
 
-    /// Clips the global norm of `gradients` and makes one step; returns the new model and the norm
-    /// before clipping.
+    /// Clips the global norm of `gradients` and makes one step. Returns the new model and the norm before clipping.
     pub fn step<M: Module>(
         &mut self,
         model: M,
@@ -72,121 +65,65 @@ impl Optimizer {
         let mut sums = ParameterGradients::default();
         sums.add(&model, gradients);
         let norm = sums.norm(&model);
-        (self.apply(model, sums, norm, learning_rate), norm)
+        self.begin(gradient_scale(norm, 1, self.max_grad_norm), learning_rate);
+        (self.update_all(model, sums), norm)
     }
 
-    /// One step with gradients whose global norm is `norm`.
-    pub fn apply<M: Module>(
-        &mut self,
-        model: M,
-        gradients: ParameterGradients,
-        norm: f32,
-        learning_rate: f64,
-    ) -> M {
-        self.begin(&model, norm, 1, learning_rate);
-        self.update_all(model, gradients)
+    /// Begins a step: every gradient is multiplied by `gradient_scale` as it is used.
+    pub(crate) fn begin(&mut self, gradient_scale: f64, learning_rate: f64) {
+        self.adamw.step += 1;
+        self.adamw.learning_rate = learning_rate;
+        self.adamw.gradient_scale = gradient_scale;
     }
 
-    /// Begins a step with gradients that are sums over `count` windows: `norm` is theirs. They are
-    /// divided, then clipped, as they are used.
-    pub(crate) fn begin<M: Module>(
-        &mut self,
-        model: &M,
-        norm: f32,
-        count: usize,
-        learning_rate: f64,
-    ) {
-        if self.layerwise_lr_decay < 1.0 && self.num_layers.is_none() {
-            self.num_layers = Some(num_layers(model));
-        }
-        let count = count as f64;
-        self.constants.step += 1;
-        self.constants.learning_rate = learning_rate;
-        self.constants.gradient_scale =
-            clip_factor(f64::from(norm) / count, self.max_grad_norm) / count;
-    }
-
-    /// Updates every parameter that has a gradient, in a step that was begun.
+    /// Updates every parameter that has a gradient, in a step that has begun.
     pub(crate) fn update_all<M: Module>(&mut self, model: M, gradients: ParameterGradients) -> M {
-        let mut step = Step {
+        model.map(&mut Update {
             optimizer: self,
             gradients,
-            path: Vec::new(),
-        };
-        model.map(&mut step)
+        })
     }
 
-    /// Updates a parameter or a part of it, `[elements]`, in a step that was begun.
+    /// Updates a parameter or a part of it, `[elements]`, in a step that has begun.
     pub(crate) fn update(
         &mut self,
-        name: &str,
+        id: ParamId,
         parameter: Tensor<1>,
         gradient: Tensor<1>,
     ) -> Tensor<1> {
-        let weight_decay = if decays(name) { self.weight_decay } else { 0.0 };
-        let num_layers = self.num_layers.unwrap_or_default();
-        let scale = learning_rate_scale(name, num_layers, self.layerwise_lr_decay);
+        let group = &self.groups[&id];
         let adamw = AdamW {
-            weight_decay,
-            learning_rate: self.constants.learning_rate * scale,
-            ..self.constants
+            weight_decay: group.weight_decay,
+            learning_rate: self.adamw.learning_rate * group.lr_scale,
+            ..self.adamw
         };
-        let (name, state) = self.moments.remove_entry(name).unwrap_or_else(|| {
+        let saved = self.moments.remove_entry(&group.name);
+        let (name, moments) = saved.unwrap_or_else(|| {
             let zeros = || parameter.zeros_like();
-            (name.to_owned(), (zeros(), zeros()))
+            (group.name.clone(), (zeros(), zeros()))
         });
-        let (parameter, state) = adamw_step(parameter, gradient, state, &adamw);
-        self.moments.insert(name, state);
+        let (parameter, moments) = adamw_step(parameter, gradient, moments, &adamw);
+        self.moments.insert(name, moments);
         parameter
     }
 }
 
-/// As PyTorch's `clip_grad_norm_`: `max / (norm + 1e-6)`, at most 1; a maximum of 0 does not clip.
-fn clip_factor(norm: f64, max_norm: f64) -> f64 {
-    match max_norm > 0.0 {
-        true => (max_norm / (norm + 1e-6)).min(1.0),
-        false => 1.0,
-    }
-}
-
-/// One step over all parameters.
-struct Step<'a> {
+/// Updates the parameters of a model.
+struct Update<'a> {
     optimizer: &'a mut Optimizer,
     gradients: ParameterGradients,
-    path: Vec<String>,
 }
 
-impl ModuleMapper for Step<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
+impl ModuleMapper for Update<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, tensor, mapper) = param.consume();
         let Some(gradient) = self.gradients.take(id) else {
             return Param::from_mapped_value(id, tensor, mapper);
         };
-        let name = hugging_face_name(&self.path.join("."));
         let shape = tensor.shape();
         let parameter = tensor.inner().reshape([shape.num_elements()]);
-        let parameter = self.optimizer.update(&name, parameter, gradient);
+        let parameter = self.optimizer.update(id, parameter, gradient);
         let parameter = Tensor::from_inner(parameter.reshape(shape)).require_grad();
         Param::from_mapped_value(id, parameter, mapper)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clipping_only_shrinks() {
-        assert_eq!(clip_factor(0.5, 1.0), 1.0);
-        assert!((clip_factor(4.0, 1.0) - 0.25).abs() < 1e-6);
-        assert_eq!(clip_factor(4.0, 0.0), 1.0);
     }
 }

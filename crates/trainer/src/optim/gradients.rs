@@ -3,16 +3,59 @@ use std::collections::HashMap;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Gradients, Tensor};
 
-/// The gradients of a model's parameters, flat, added up over the batches of one optimizer step.
+/// Sums over the features of one optimizer step, of all micro-batches and ranks. Here, and nowhere else, sums become
+/// means.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StepSums {
+    /// Of the loss.
+    pub(crate) loss: f64,
+    /// The global norm of the summed gradients.
+    pub(crate) grad_norm: f32,
+    pub(crate) features: usize,
+}
+
+impl StepSums {
+    /// The mean loss of a feature.
+    pub(crate) fn mean_loss(&self) -> f32 {
+        (self.loss / self.features as f64) as f32
+    }
+
+    /// The global norm of the mean gradients, before clipping.
+    pub(crate) fn mean_grad_norm(&self) -> f32 {
+        self.grad_norm / self.features as f32
+    }
+
+    /// The factor that makes clipped means of the summed gradients.
+    pub(crate) fn gradient_scale(&self, max_grad_norm: f64) -> f64 {
+        gradient_scale(self.grad_norm, self.features, max_grad_norm)
+    }
+}
+
+/// The factor that makes clipped means of gradients that are sums over `count` features and whose global norm is `norm`.
+pub(crate) fn gradient_scale(norm: f32, count: usize, max_grad_norm: f64) -> f64 {
+    let count = count as f64;
+    clip_factor(f64::from(norm) / count, max_grad_norm) / count
+}
+
+/// As PyTorch's `clip_grad_norm_`: `max / (norm + 1e-6)`, at most 1; a maximum of 0 does not clip.
+fn clip_factor(norm: f64, max_norm: f64) -> f64 {
+    if max_norm > 0.0 {
+        (max_norm / (norm + 1e-6)).min(1.0)
+    } else {
+        1.0
+    }
+}
+
+/// The gradients of a model's parameters, flat, summed over the micro-batches of one optimizer step.
 #[derive(Debug, Default)]
-pub struct ParameterGradients {
+pub(crate) struct ParameterGradients {
     /// `[elements]`, on the parameter's device.
     by_parameter: HashMap<ParamId, Tensor<1>>,
 }
 
 impl ParameterGradients {
-    /// Adds what one backward pass gave.
-    pub fn add<M: Module>(&mut self, model: &M, gradients: Gradients) {
+    /// Adds the gradients of one backward pass.
+    pub(crate) fn add<M: Module>(&mut self, model: &M, gradients: Gradients) {
         model.visit(&mut Add {
             sums: self,
             gradients,
@@ -20,7 +63,7 @@ impl ParameterGradients {
     }
 
     /// The global norm over all parameters: one number is read from the device.
-    pub fn norm<M: Module>(&self, model: &M) -> f32 {
+    pub(crate) fn norm<M: Module>(&self, model: &M) -> f32 {
         // In the model's order, not the map's, which differs from run to run.
         let mut squares = SumOfSquares {
             gradients: self,
@@ -78,5 +121,25 @@ impl ModuleVisitor for SumOfSquares<'_> {
                 None => squares,
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clipping_never_enlarges_gradients() {
+        assert_eq!(clip_factor(0.5, 1.0), 1.0);
+        assert!((clip_factor(4.0, 1.0) - 0.25).abs() < 1e-6);
+        assert_eq!(clip_factor(4.0, 0.0), 1.0);
+    }
+
+    #[test]
+    fn means_are_clipped_not_sums() {
+        // The mean's norm is 0.5: nothing to clip.
+        assert_eq!(gradient_scale(4.0, 8, 1.0), 1.0 / 8.0);
+        // It is 2: halved. The tolerance covers the 1e-6 of the formula.
+        assert!((gradient_scale(16.0, 8, 1.0) - 1.0 / 16.0).abs() < 1e-6);
     }
 }

@@ -1,4 +1,6 @@
-//! What applies to which parameter, by its Hugging Face name.
+//! The parameters of a model by their Hugging Face names, and the parameter groups of the optimizer.
+
+use std::collections::HashMap;
 
 use bert_qa::hugging_face_name;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
@@ -22,9 +24,49 @@ impl ModuleVisitor for Values {
     }
 }
 
+/// How the optimizer treats a parameter.
+#[derive(Clone, Debug)]
+pub(crate) struct ParameterGroup {
+    /// The parameter's Hugging Face name.
+    pub(crate) name: String,
+    pub(crate) weight_decay: f64,
+    /// A factor of the learning rate.
+    pub(crate) lr_scale: f64,
+    /// Whether it gets no gradient and stays as it is.
+    pub(crate) is_frozen: bool,
+}
+
+/// The groups of all parameters.
+pub(crate) fn parameter_groups<M: Module>(
+    model: &M,
+    config: &TrainConfig,
+) -> HashMap<ParamId, ParameterGroup> {
+    let parameters = parameters(model);
+    let layers = parameters.iter().filter_map(|p| match depth(&p.name) {
+        Depth::Layer(layer) => Some(layer + 1),
+        Depth::Embeddings | Depth::Head => None,
+    });
+    let num_layers = layers.max().unwrap_or(0);
+    let group = |Parameter { id, name, .. }| {
+        let decay = if decays(&name) {
+            config.weight_decay
+        } else {
+            0.0
+        };
+        let group = ParameterGroup {
+            weight_decay: decay,
+            lr_scale: learning_rate_scale(&name, num_layers, config.layerwise_lr_decay),
+            is_frozen: is_frozen(&name, config),
+            name,
+        };
+        (id, group)
+    };
+    parameters.into_iter().map(group).collect()
+}
+
 /// Whether weight decay applies to a parameter: not to biases, and not to LayerNorms, which
 /// DistilBERT names `sa_layer_norm` and `output_layer_norm`.
-pub(crate) fn decays(name: &str) -> bool {
+fn decays(name: &str) -> bool {
     let is_norm = |module: &str| module.ends_with("LayerNorm") || module.ends_with("layer_norm");
     match name.rsplit_once('.') {
         Some((_, "bias")) => false,
@@ -33,7 +75,7 @@ pub(crate) fn decays(name: &str) -> bool {
     }
 }
 
-/// Where a parameter stands, from the input up.
+/// The part of the model that a parameter belongs to, from the input up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
     Embeddings,
@@ -51,9 +93,9 @@ pub(crate) fn depth(name: &str) -> Depth {
     layer.map_or(Depth::Head, Depth::Layer)
 }
 
-/// The share of the learning rate that a parameter gets in a model of `num_layers` layers: all of it
-/// for the head, `decay` times as much with each layer further down (Howard & Ruder 2018, section 3.2).
-pub(crate) fn learning_rate_scale(name: &str, num_layers: usize, decay: f64) -> f64 {
+/// The factor of the learning rate in a model of `num_layers` layers: 1 for the head, and `decay` times as much with
+/// each layer further down (Howard & Ruder 2018, section 3.2).
+fn learning_rate_scale(name: &str, num_layers: usize, decay: f64) -> f64 {
     let below_the_head = match depth(name) {
         Depth::Head => 0,
         Depth::Layer(layer) => num_layers.saturating_sub(layer),
@@ -62,7 +104,7 @@ pub(crate) fn learning_rate_scale(name: &str, num_layers: usize, decay: f64) -> 
     decay.powi(below_the_head as i32)
 }
 
-/// Whether a parameter is left as it is.
+/// Whether the configuration freezes a parameter.
 fn is_frozen(name: &str, config: &TrainConfig) -> bool {
     match depth(name) {
         Depth::Embeddings => config.freeze_embeddings,
@@ -71,36 +113,24 @@ fn is_frozen(name: &str, config: &TrainConfig) -> bool {
     }
 }
 
-/// The model with those parameters frozen that a configuration leaves as they are: they get no
-/// gradient, and none is computed for what lies below the lowest parameter that does.
+/// Freezes the parameters that the configuration says: they get no gradient, and no gradient is computed below the
+/// lowest parameter that gets one.
 pub(crate) fn freeze<M: Module>(model: M, config: &TrainConfig) -> M {
     if !config.freeze_embeddings && config.freeze_layers == 0 {
         return model;
     }
-    model.map(&mut Freeze {
-        config,
-        path: Vec::new(),
-    })
+    let mut freeze = Freeze(parameter_groups(&model, config));
+    model.map(&mut freeze)
 }
 
-struct Freeze<'a> {
-    config: &'a TrainConfig,
-    path: Vec<String>,
-}
+struct Freeze(HashMap<ParamId, ParameterGroup>);
 
-impl ModuleMapper for Freeze<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
+impl ModuleMapper for Freeze {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        match is_frozen(&hugging_face_name(&self.path.join(".")), self.config) {
-            true => param.set_require_grad(false),
-            false => param,
+        if self.0[&param.id].is_frozen {
+            param.set_require_grad(false)
+        } else {
+            param
         }
     }
 }
@@ -111,7 +141,7 @@ pub(crate) struct Parameter {
     /// Its Hugging Face name.
     pub(crate) name: String,
     pub(crate) shape: Shape,
-    /// Whether it gets a gradient: it is not frozen.
+    /// Whether it gets a gradient.
     pub(crate) is_trained: bool,
 }
 
@@ -120,17 +150,6 @@ pub(crate) fn parameters<M: Module>(model: &M) -> Vec<Parameter> {
     let mut names = Names::default();
     model.visit(&mut names);
     names.found
-}
-
-/// The number of encoder layers.
-pub(crate) fn num_layers<M: Module>(model: &M) -> usize {
-    let layers = parameters(model)
-        .into_iter()
-        .filter_map(|p| match depth(&p.name) {
-            Depth::Layer(layer) => Some(layer + 1),
-            _ => None,
-        });
-    layers.max().unwrap_or(0)
 }
 
 #[derive(Default)]
@@ -184,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_falls_from_the_head_down() {
+    fn learning_rates_fall_from_the_head_down() {
         for (name, scale) in [
             ("qa_outputs.weight", 1.0),
             ("bert.encoder.layer.1.output.dense.bias", 0.5),
@@ -198,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_frozen_is_what_was_asked_for() {
+    fn only_configured_layers_are_frozen() {
         let config = TrainConfig {
             freeze_layers: 2,
             ..TrainConfig::default()

@@ -9,20 +9,25 @@ use crate::Error;
 use crate::optim::adamw::{Moments, Optimizer};
 use crate::optim::gradients::ParameterGradients;
 
-/// What a micro-batch gave, without autodiff.
+/// The invariant behind `expect`.
+const MODEL: &str = "the model is taken only while it is updated";
+
+/// The results of one micro-batch, without autodiff.
 pub(crate) struct Pass {
-    /// The loss summed over the windows, `[1]`.
+    /// The micro-batch on the device.
+    pub(crate) input: PackedInput,
+    /// The loss summed over the features, `[1]`.
     pub(crate) loss_sum: Tensor<1>,
-    /// `[tokens, 2]`.
+    /// Start and end logits, `[tokens, 2]`.
     pub(crate) logits: Tensor<2>,
 }
 
-/// The model and its optimizer, wherever they are: the training loop knows nothing of ranks.
+/// The model and its optimizer: in one process, replicated or sharded. The training loop does not know which.
 ///
 /// All ranks call the same methods in the same order.
 pub(crate) trait Engine {
-    /// Forward and backward of this rank's part of a micro-batch, adding up gradients; nothing comes
-    /// of one without windows. `is_last` is the step's last.
+    /// Copies this rank's part of a micro-batch to the device, runs forward, loss and backward, and adds up the
+    /// gradients. Returns `None` if the part has no features. `is_last`: the step has no further micro-batch.
     fn backward(
         &mut self,
         batch: &PackedBatch,
@@ -30,32 +35,32 @@ pub(crate) trait Engine {
         is_last: bool,
     ) -> Result<Option<Pass>, Error>;
 
-    /// Adds up the gradients of all ranks; gives their norm, which is the same on all.
+    /// Sums the gradients over the ranks. Returns their global norm, which is the same on all ranks.
     fn reduce(&mut self) -> Result<f32, Error>;
 
-    /// One optimizer step with these gradients, which are sums over `features` windows of all ranks.
-    fn step(&mut self, norm: f32, features: usize, learning_rate: f64) -> Result<(), Error>;
+    /// Makes one optimizer step with the reduced gradients, each multiplied by `gradient_scale`.
+    fn step(&mut self, gradient_scale: f64, learning_rate: f64) -> Result<(), Error>;
 
     /// The whole model without autodiff, on ranks where it is `wanted`.
     fn model(&mut self, wanted: bool) -> Result<Option<BertForQuestionAnswering>, Error>;
 
-    /// All moments whole, on ranks where they are `wanted`.
+    /// The moments of all parameters, on ranks where they are `wanted`.
     fn moments(&mut self, wanted: bool) -> Result<Option<Moments>, Error>;
 
-    /// A digest of the parameters, where every rank should have the same.
+    /// SHA-256 of the parameters if every rank must have the same ones, else `None`.
     fn digest(&self) -> Option<Vec<u8>>;
 
-    /// The time in which this rank has waited for tensors of others, copies included; none without others, and
-    /// none that could be told apart where a GPU brings them.
+    /// How long this rank has waited for collectives, copies included. `None` in a single process, and if they run
+    /// asynchronously on the device.
     fn communication(&self) -> Option<Duration>;
 }
 
-/// The engine of a process that has nobody to share with.
+/// The engine of a single process.
 pub(crate) struct SingleProcessEngine {
-    /// Taken while it is updated.
+    /// `None` only while it is updated.
     model: Option<BertForQuestionAnswering>,
     optimizer: Optimizer,
-    /// Of the step so far: sums over windows.
+    /// Of the step so far: sums over features.
     pub(crate) gradients: ParameterGradients,
     /// With autodiff.
     pub(crate) device: Device,
@@ -77,7 +82,7 @@ impl SingleProcessEngine {
     }
 
     pub(crate) fn module(&self) -> &BertForQuestionAnswering {
-        self.model.as_ref().expect("taken for an update only")
+        self.model.as_ref().expect(MODEL)
     }
 }
 
@@ -88,12 +93,13 @@ impl Engine for SingleProcessEngine {
         dropout: Option<DropoutSeed>,
         _: bool,
     ) -> Result<Option<Pass>, Error> {
-        let model = self.model.as_ref().expect("taken for an update only");
+        let model = self.model.as_ref().expect(MODEL);
         let input = PackedInput::new(batch, &self.device);
         let logits = model.forward(&input, dropout);
         let loss_sum = span_loss(logits.clone(), &input);
         self.gradients.add(model, loss_sum.backward());
         Ok(Some(Pass {
+            input,
             loss_sum: loss_sum.inner(),
             logits: logits.inner(),
         }))
@@ -103,10 +109,10 @@ impl Engine for SingleProcessEngine {
         Ok(self.gradients.norm(self.module()))
     }
 
-    fn step(&mut self, norm: f32, features: usize, learning_rate: f64) -> Result<(), Error> {
-        let model = self.model.take().expect("taken for an update only");
+    fn step(&mut self, gradient_scale: f64, learning_rate: f64) -> Result<(), Error> {
+        let model = self.model.take().expect(MODEL);
         let gradients = std::mem::take(&mut self.gradients);
-        self.optimizer.begin(&model, norm, features, learning_rate);
+        self.optimizer.begin(gradient_scale, learning_rate);
         self.model = Some(self.optimizer.update_all(model, gradients));
         Ok(())
     }

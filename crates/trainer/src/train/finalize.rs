@@ -1,99 +1,92 @@
 use std::collections::BTreeMap;
-use std::time::Instant;
 
-use bert_qa::{ModelAssets, ModelCard, Pretrained};
-use burn::tensor::Device;
-use serde_json::json;
+use bert_qa::{ModelCard, Pretrained};
+use serde_json::{Value, json};
 
 use crate::Error;
-use crate::artifacts::model_card;
-use crate::artifacts::model_card::VERSIONS;
+use crate::artifacts::model_card::{self, VERSIONS};
 use crate::artifacts::run_dir::RunDir;
-use crate::config::Config;
 use crate::data::FeaturizedDataset;
-use crate::device::DeviceInfo;
 use crate::device::process;
 use crate::eval::{Evaluation, evaluate};
-use crate::train::outcome::Trained;
-use crate::train::state::RunState;
+use crate::train::context::RunContext;
+use crate::train::outcome::{Outcome, Stopped, Trained};
 use crate::train::train_loop::TrainResult;
 
-/// What a finished run saves.
-pub(crate) struct Ending<'a> {
-    pub(crate) config: &'a Config,
-    pub(crate) run_dir: &'a RunDir,
-    pub(crate) assets: &'a ModelAssets,
-    pub(crate) info: &'a DeviceInfo,
-    pub(crate) device: &'a Device,
-    pub(crate) started: Instant,
-    pub(crate) world_size: usize,
+/// Saves the model, the predictions and the metrics of a run that is complete; on rank 0 only.
+pub(crate) fn finalize(
+    run: &RunContext,
+    result: TrainResult,
+    eval: FeaturizedDataset,
+    card: ModelCard,
+) -> Result<Outcome, Error> {
+    let Some(run_dir) = &run.run_dir else {
+        let stopped = result.stopped;
+        return Ok(Outcome::Worker { stopped });
+    };
+    if let (true, Some(checkpoint)) = (result.stopped, &result.checkpoint) {
+        return Ok(Outcome::Stopped(Stopped {
+            run_dir: run_dir.path().into(),
+            checkpoint: checkpoint.clone(),
+            step: result.state.step,
+        }));
+    }
+    let trained = save(run, run_dir, result, eval, card)?;
+    Ok(Outcome::Finished(Box::new(trained)))
 }
 
-impl Ending<'_> {
-    pub(crate) fn save(
-        &self,
-        result: TrainResult,
-        eval: FeaturizedDataset,
-        mut card: ModelCard,
-    ) -> Result<Trained, Error> {
-        let TrainResult {
-            model,
-            state,
-            mut evaluation,
-            communication,
-            ..
-        } = result;
-        let mut model = model.expect("rank 0 ends the run, and has the model");
-        if let Some(best) = state.best.filter(|best| best.step != state.evaluated_step)
-            && self.config.eval.load_best_model_at_end
-        {
-            tracing::info!("taking the best model, of step {}", best.step);
-            model = Pretrained::load(&self.run_dir.join("best"), 0, self.device)?
-                .model
-                .in_bf16(self.config.run.bf16);
-            evaluation = None;
-        }
-        let evaluation = match evaluation {
-            Some(evaluation) => evaluation,
-            None => evaluate(
-                &model,
-                &eval,
-                &self.config.answers,
-                self.device,
-                &mut |_| {},
-            )?,
-        };
-        let model_folder = self.run_dir.join("model");
-        card.scores = model_card::scores(&evaluation.metrics);
-        self.assets.save_with_card(&model, &model_folder, &card)?;
-        evaluation.write(&self.run_dir.join("eval"))?;
-        let mut metrics = self.metrics(&state, &evaluation);
-        metrics["communication_seconds"] = json!(communication.map(|time| time.as_secs_f64()));
-        self.run_dir
-            .write("metrics.json", &format!("{metrics:#}\n"))?;
-        Ok(Trained {
-            run_dir: self.run_dir.path().into(),
-            model_folder,
-            metrics,
-            eval,
-            predictions: evaluation.predictions,
-        })
+fn save(
+    run: &RunContext,
+    run_dir: &RunDir,
+    mut result: TrainResult,
+    eval: FeaturizedDataset,
+    mut card: ModelCard,
+) -> Result<Trained, Error> {
+    let mut model = result.model.take().expect("rank 0 has the model");
+    let state = &result.state;
+    if let Some(best) = state.best.filter(|best| best.step != state.evaluated_step)
+        && run.config.eval.load_best_model_at_end
+    {
+        tracing::info!("loading the best model, of step {}", best.step);
+        let best = Pretrained::load(&run_dir.join("best"), 0, &run.device)?;
+        model = best.model.in_bf16(run.config.run.bf16);
+        result.evaluation = None;
     }
+    let evaluation = match result.evaluation.take() {
+        Some(evaluation) => evaluation,
+        None => evaluate(&model, &eval, &run.config.answers, &run.device, &mut |_| {})?,
+    };
+    let model_folder = run_dir.join("model");
+    card.scores = model_card::scores(&evaluation.metrics);
+    run.assets.save_with_card(&model, &model_folder, &card)?;
+    evaluation.write(&run_dir.join("eval"))?;
+    let metrics = metrics(run, &result, &evaluation);
+    run_dir.write("metrics.json", &format!("{metrics:#}\n"))?;
+    Ok(Trained {
+        run_dir: run_dir.path().into(),
+        model_folder,
+        metrics,
+        eval,
+        predictions: evaluation.predictions,
+    })
+}
 
-    fn metrics(&self, state: &RunState, evaluation: &Evaluation) -> serde_json::Value {
-        json!({
-            "eval": evaluation.metrics,
-            "train_loss": state.train_loss,
-            "steps": state.step,
-            "best": state.best,
-            "features_per_second": state.features as f64 / state.training_seconds,
-            "training_seconds": state.training_seconds,
-            "seconds": state.elapsed_seconds + self.started.elapsed().as_secs_f64(),
-            "peak_memory_bytes": process::peak_memory_bytes(),
-            "device": self.info.name,
-            "processes": self.world_size,
-            "threads": rayon::current_num_threads(),
-            "versions": BTreeMap::from(VERSIONS),
-        })
-    }
+/// The contents of `metrics.json`.
+fn metrics(run: &RunContext, result: &TrainResult, evaluation: &Evaluation) -> Value {
+    let state = &result.state;
+    json!({
+        "eval": evaluation.metrics,
+        "train_loss": state.train_loss,
+        "steps": state.step,
+        "best": state.best,
+        "features_per_second": state.features as f64 / state.training_seconds,
+        "training_seconds": state.training_seconds,
+        "communication_seconds": result.communication.map(|time| time.as_secs_f64()),
+        "seconds": state.elapsed_seconds + run.started.elapsed().as_secs_f64(),
+        "peak_memory_bytes": process::peak_memory_bytes(),
+        "device": run.info.name,
+        "processes": run.ranks.world_size(),
+        "threads": rayon::current_num_threads(),
+        "versions": BTreeMap::from(VERSIONS),
+    })
 }

@@ -1,8 +1,8 @@
-//! A run: set-up, training loop, end.
+//! A run: set-up, training loop, results.
 
 mod checkpointer;
+pub(crate) mod context;
 pub(crate) mod engine;
-mod evaluate;
 mod finalize;
 pub(crate) mod outcome;
 mod plan;
@@ -10,7 +10,6 @@ mod prefetcher;
 mod setup;
 pub(crate) mod state;
 mod step;
-pub(crate) mod stop;
 mod train_loop;
 mod trainer;
 

@@ -5,20 +5,23 @@ use squad_data::{BatchSampler, BatchSize, Feature, SamplerState, Shard};
 
 use crate::Error;
 use crate::config::Config;
+use crate::optim::lr_scheduler::Schedule;
 use crate::train::prefetcher::Prefetcher;
 use crate::train::state::{Best, RunState};
 
-/// What a run does next, as a function of its configuration and state alone.
+/// What a run does next: a function of its configuration and its state.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
+    /// Optimizer steps of the whole run.
     pub(crate) total_steps: u32,
+    schedule: Schedule,
     config: Config,
     sampler: BatchSampler,
     shard: Shard,
 }
 
 impl Plan {
-    /// Batches are formed for all ranks together; `shard` says which of them this one is.
+    /// A batch is that of all ranks together; `shard` is this rank's share.
     pub(crate) fn new(config: &Config, features: &[Feature], shard: Shard) -> Result<Self, Error> {
         let train = &config.train;
         let of_all = |size: usize| size.saturating_mul(shard.world_size());
@@ -40,6 +43,7 @@ impl Plan {
         sampler.start_epoch(1);
         Ok(Self {
             total_steps,
+            schedule: Schedule::new(train, total_steps),
             config: config.clone(),
             sampler,
             shard,
@@ -51,40 +55,47 @@ impl Plan {
         RunState::new(self.sampler.state())
     }
 
-    /// Goes to where a saved run stood.
+    /// The learning rate of a step; the first step is step 0.
+    pub(crate) fn lr(&self, step: u32) -> f64 {
+        self.schedule.lr(step)
+    }
+
+    /// Moves to the epoch of a saved state.
     ///
     /// # Errors
-    /// If its batches are not those of this run.
-    pub(crate) fn go_to(&mut self, state: &RunState) -> Result<(), Error> {
-        let before = state.sampler.batch_size;
-        match self.sampler.state().batch_size == before {
-            true => Ok(self.sampler.restore(&state.sampler)?),
-            false => Err(Error::Config(vec![self.how_to_have(before)])),
+    /// If the saved run has other batches.
+    pub(crate) fn restore(&mut self, state: &RunState) -> Result<(), Error> {
+        let saved = state.sampler.batch_size;
+        if self.sampler.state().batch_size == saved {
+            Ok(self.sampler.restore(&state.sampler)?)
+        } else {
+            Err(Error::Config(vec![self.other_batch_size(saved)]))
         }
     }
 
-    /// What to do for batches of another size than they have now.
-    fn how_to_have(&self, batch_size: BatchSize) -> String {
+    /// The complaint about a saved run with batches of another size.
+    fn other_batch_size(&self, batch_size: BatchSize) -> String {
         let (size, what, key) = match batch_size {
             BatchSize::Features(size) => (size, "features", "per_device_train_batch_size"),
             BatchSize::Tokens(size) => (size, "tokens", "max_tokens_per_batch"),
         };
         let processes = self.shard.world_size();
         let had = format!("the run's batches had {size} {what} in all");
-        match size.is_multiple_of(processes) {
-            true => format!(
-                "{had}; with {processes} processes give train.{key}={} --allow-config-changes",
-                size / processes
-            ),
-            false => format!("{had}, which {processes} processes cannot share evenly"),
+        if size.is_multiple_of(processes) {
+            let size = size / processes;
+            format!(
+                "{had}; with {processes} processes give train.{key}={size} --allow-config-changes"
+            )
+        } else {
+            format!("{had}, which {processes} processes cannot share evenly")
         }
     }
 
     /// The steps of the rest of the epoch.
     ///
     /// # Errors
-    /// If the state is not one of this run.
-    pub(crate) fn ahead<'a>(
+    /// If the state belongs to another run.
+    pub(crate) fn prefetch<'a>(
         &self,
         state: &RunState,
         scope: &'a Scope<'a, '_>,
@@ -96,21 +107,31 @@ impl Plan {
         Ok(Prefetcher::new(scope, sampler, features, count, self.shard))
     }
 
-    /// Where the next epoch begins.
-    pub(crate) fn after_epoch(&mut self, epoch: u32) -> SamplerState {
-        self.sampler.start_epoch(u64::from(epoch) + 1);
+    /// The position before the first batch of an epoch.
+    pub(crate) fn start_of_epoch(&mut self, epoch: u32) -> SamplerState {
+        self.sampler.start_epoch(u64::from(epoch));
         self.sampler.state()
     }
 
-    /// Whether the epoch's last step was made, or the run's.
-    pub(crate) fn epoch_is_over(&self, state: &RunState) -> bool {
+    /// Whether the last step of the epoch or of the run has been made.
+    fn epoch_is_over(&self, state: &RunState) -> bool {
         let batches = self.sampler.num_batches(state.sampler.epoch);
         state.sampler.next_batch >= batches
             || state.step >= self.total_steps
             || self.stops_early(state)
     }
 
-    /// Whether nothing is left to do but to save.
+    /// Whether an optimizer step comes next. An evaluation that a stop has interrupted comes before it.
+    pub(crate) fn step_is_due(&self, state: &RunState) -> bool {
+        !self.evaluation_is_due(state) && !self.epoch_is_over(state)
+    }
+
+    /// Whether the epoch is over, and evaluated if it has to be.
+    pub(crate) fn epoch_end_is_due(&self, state: &RunState) -> bool {
+        !self.evaluation_is_due(state) && self.epoch_is_over(state)
+    }
+
+    /// Whether only saving is left to do.
     pub(crate) fn is_finished(&self, state: &RunState) -> bool {
         let no_more_steps = state.step >= self.total_steps || self.stops_early(state);
         no_more_steps && state.is_at_epochs_start()
@@ -121,17 +142,18 @@ impl Plan {
         patience > 0 && state.evaluations_without_improvement >= patience
     }
 
+    /// Whether the evaluation set has to be scored before anything else.
     pub(crate) fn evaluation_is_due(&self, state: &RunState) -> bool {
         let eval = &self.config.eval;
         let epoch = state.epoch();
-        let at_epochs_end = every(epoch, eval.every_epochs) || self.weights_are_due(epoch);
+        let at_epochs_end = every(epoch, eval.every_epochs) || self.export_is_due(epoch);
         let is_due = every(state.step, eval.every_steps)
             || self.epoch_is_over(state) && at_epochs_end
             || state.step >= self.total_steps;
         is_due && state.step > state.evaluated_step
     }
 
-    /// After the epoch was ended: `state` then stands at the beginning of the next one.
+    /// Whether a checkpoint has to be written. After the end of an epoch, `state` is at the start of the next one.
     pub(crate) fn checkpoint_is_due(&self, state: &RunState) -> bool {
         let checkpoints = &self.config.checkpoints;
         let epochs = state.epoch() - 1;
@@ -140,13 +162,13 @@ impl Plan {
             || epoch_ended && every(epochs, checkpoints.every_epochs)
     }
 
-    /// Whether the model alone is kept after this epoch.
-    pub(crate) fn weights_are_due(&self, epoch: u32) -> bool {
+    /// Whether the model alone is saved after this epoch.
+    pub(crate) fn export_is_due(&self, epoch: u32) -> bool {
         every(epoch, self.config.checkpoints.export_every_epochs)
     }
 
-    /// Compares an evaluation with the best one and notes it where it is better; the loss is better
-    /// when it is lower, every other figure when it is higher.
+    /// Whether an evaluation is the best so far; `state` then records it. The loss is better when it is lower, every
+    /// other metric when it is higher.
     pub(crate) fn compare(&self, state: &mut RunState, metrics: &Value) -> Result<bool, Error> {
         let name = &self.config.eval.metric_for_best_model;
         if name.is_empty() {
@@ -157,21 +179,20 @@ impl Plan {
             "loss" => value < best.value,
             _ => value > best.value,
         });
-        match is_better {
-            true => {
-                let (step, epoch) = (state.step, state.epoch());
-                state.best = Some(Best { value, step, epoch });
-                state.evaluations_without_improvement = 0;
-            }
-            false => state.evaluations_without_improvement += 1,
+        if is_better {
+            let (step, epoch) = (state.step, state.epoch());
+            state.best = Some(Best { value, step, epoch });
+            state.evaluations_without_improvement = 0;
+        } else {
+            state.evaluations_without_improvement += 1;
         }
         Ok(is_better)
     }
 
-    /// Whether evaluations, which will look like this one, have the figure by which they are compared.
+    /// Checks that evaluations, which will have these metrics, have `eval.metric_for_best_model`.
     ///
     /// # Errors
-    /// The figures that they have.
+    /// If they do not; the message lists the metrics they have.
     pub(crate) fn check_metric(&self, metrics: &Value) -> Result<(), Error> {
         match &*self.config.eval.metric_for_best_model {
             "" => Ok(()),

@@ -1,29 +1,31 @@
 use std::sync::mpsc::sync_channel;
 use std::thread::Scope;
 
-use squad_data::{BatchSampler, Feature, PackedBatch, Shard};
+use squad_data::{BatchSampler, Feature, PackedBatch, SamplerState, Shard};
 
-/// Steps that wait to be taken, at most.
+/// The number of steps that are ready in advance, at most.
 const READY: usize = 2;
 
 /// The batches of one optimizer step.
 #[derive(Debug, PartialEq)]
 pub(crate) struct StepBatches {
-    /// The windows of all ranks.
-    pub(crate) windows: Vec<usize>,
-    /// This rank's parts of the batches, which may be empty.
+    /// The indices of the step's features, of all ranks.
+    pub(crate) features: Vec<usize>,
+    /// This rank's part of each micro-batch, which may be empty.
     pub(crate) batches: Vec<PackedBatch>,
+    /// The position in the epoch after this step.
+    pub(crate) position: SamplerState,
 }
 
-/// The batches of an epoch's optimizer steps, made on a thread of their own ahead of the steps;
-/// in a run of one thread, on that one.
+/// Packs the batches of an epoch's optimizer steps in advance, on a thread of its own. A run of one thread packs them when
+/// it needs them.
 pub(crate) struct Prefetcher<'a> {
     steps: Box<dyn Iterator<Item = StepBatches> + Send + 'a>,
 }
 
 impl<'a> Prefetcher<'a> {
-    /// The rest of the sampler's epoch, `count` batches to a step. The thread ends with the epoch,
-    /// or soon after this is dropped.
+    /// The rest of the sampler's epoch, `count` batches for each step. The thread ends with the epoch, or soon after the
+    /// prefetcher is dropped.
     pub(crate) fn new(
         scope: &'a Scope<'a, '_>,
         mut sampler: BatchSampler,
@@ -37,8 +39,12 @@ impl<'a> Prefetcher<'a> {
                 .iter()
                 .map(|batch| PackedBatch::new(features, shard.of_batch(batch)));
             let batches = batches.collect();
-            let windows = all.concat();
-            (!windows.is_empty()).then_some(StepBatches { windows, batches })
+            let features = all.concat();
+            (!features.is_empty()).then(|| StepBatches {
+                features,
+                batches,
+                position: sampler.state(),
+            })
         });
         if rayon::current_num_threads() == 1 {
             return Self {
@@ -52,7 +58,7 @@ impl<'a> Prefetcher<'a> {
         }
     }
 
-    /// The next step's; none where the epoch has no more.
+    /// The next step; `None` at the end of the epoch.
     pub(crate) fn next(&mut self) -> Option<StepBatches> {
         self.steps.next()
     }
@@ -64,7 +70,7 @@ mod tests {
     use squad_data::BatchSize;
 
     #[test]
-    fn gives_the_rest_of_the_epoch_in_order_and_ends_when_dropped() {
+    fn steps_are_the_rest_of_the_epoch_in_order_and_the_thread_ends_on_drop() {
         let feature = Feature {
             example_index: 0,
             input_ids: vec![101, 7, 102],
@@ -85,10 +91,12 @@ mod tests {
                 let mut ahead = Prefetcher::new(scope, sampler.clone(), &features, 3, alone);
                 let steps: Vec<_> = std::iter::from_fn(|| ahead.next()).collect();
                 assert_eq!(steps.len(), 4); // 11 batches by three.
+                let positions = steps.iter().map(|step| step.position.next_batch);
+                assert!(positions.eq([4, 7, 10, 12]));
                 let batches = steps.into_iter().flat_map(|step| step.batches);
                 let batches = batches.map(|batch| batch.feature_indices);
                 assert!(batches.eq(expected.clone()));
-                // Not taken to its end: the scope is left all the same.
+                // A prefetcher that is dropped early does not keep the scope alive.
                 let mut ahead = Prefetcher::new(scope, sampler.clone(), &features, 1, alone);
                 assert!(ahead.next().is_some());
             })

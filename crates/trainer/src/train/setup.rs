@@ -1,58 +1,186 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
 
 use bert_qa::{BertForQuestionAnswering, ModelAssets, ModelCard, Pretrained};
 use burn::tensor::Device;
-use process_group::ProcessGroup;
-use squad_data::{Feature, Shard};
+use squad_data::Feature;
 
+use super::trainer::Trainer;
 use crate::Error;
-use crate::artifacts::checkpoint::Checkpoint;
+use crate::artifacts::checkpoint::{Checkpoint, Checkpoints};
 use crate::artifacts::model_card;
+use crate::artifacts::model_folder::model_folder;
+use crate::artifacts::run_dir::RunDir;
 use crate::config::{Config, Init, Strategy};
 use crate::data::{FeaturizedDataset, digest, read_questions};
 use crate::device::{DeviceInfo, device_of_rank, set_precision, warn_without_gpu};
-use crate::distributed::{self, assert_same_on_all_ranks};
+use crate::distributed::{self, Ranks, check_all_ranks};
 use crate::eval::evaluate_logits;
 use crate::logging::observer::Observer;
 use crate::optim::adamw::Optimizer;
 use crate::optim::parameters::{self, freeze};
+use crate::train::context::RunContext;
+use crate::train::engine::Engine;
 use crate::train::plan::Plan;
 use crate::train::state::RunState;
 
 /// Everything that is built before the first step.
 pub(crate) struct RunSetup {
-    pub(crate) info: DeviceInfo,
-    pub(crate) device: Device,
+    pub(crate) run: RunContext,
     pub(crate) train: FeaturizedDataset,
     pub(crate) eval: FeaturizedDataset,
+    /// The digest of the training features.
     pub(crate) data: String,
-    pub(crate) assets: ModelAssets,
-    pub(crate) model: BertForQuestionAnswering,
-    pub(crate) optimizer: Optimizer,
+    pub(crate) engine: Box<dyn Engine>,
     pub(crate) plan: Plan,
-    /// All but the scores.
-    pub(crate) card: ModelCard,
     pub(crate) state: RunState,
-    /// What is told about the model.
-    pub(crate) loaded: String,
+    /// The model card without scores.
+    pub(crate) card: ModelCard,
 }
 
-impl RunSetup {
-    /// `folder` is the model's; `shard` says which of the processes this one is, on its machine the
-    /// `local_rank`-th.
-    pub(crate) fn new(
+/// The device, the model and the data of one rank.
+struct Loaded {
+    info: DeviceInfo,
+    /// Without autodiff.
+    device: Device,
+    train: FeaturizedDataset,
+    eval: FeaturizedDataset,
+    data: String,
+    assets: ModelAssets,
+    /// With autodiff.
+    model: BertForQuestionAnswering,
+    optimizer: Optimizer,
+    plan: Plan,
+    state: RunState,
+    card: ModelCard,
+    /// One line about the model.
+    description: String,
+}
+
+impl Trainer<'_> {
+    /// Opens the run folder, loads model and data, and checks that all ranks start with the same. No error leaves a new
+    /// run folder behind.
+    pub(super) fn set_up(&mut self) -> Result<RunSetup, Error> {
+        let started = Instant::now();
+        let group = Arc::clone(&self.group);
+        let ranks = Ranks::new(Arc::clone(&group));
+        let (run_dir, checkpoint) = check_all_ranks(&*group, self.open())?;
+        let checkpoint_digest = checkpoint.as_ref().map(Checkpoint::digest).transpose();
+        let checkpoint_digest = check_all_ranks(&*group, checkpoint_digest)?.unwrap_or_default();
+        ranks.assert_same("the configuration", self.config.shared().as_bytes())?;
+        ranks.assert_same("the checkpoint to resume", checkpoint_digest.as_bytes())?;
+        let folder = check_all_ranks(&*group, self.model_folder(checkpoint.as_ref()))?;
+        let observers = &mut self.observers;
+        let loaded = Loaded::new(&self.config, &ranks, &folder, checkpoint, observers);
+        let loaded = check_all_ranks(&*group, loaded)?;
+        loaded.assert_same_on_all_ranks(&ranks)?;
+        let on = (&loaded.info, &loaded.device);
+        let collectives = distributed::collectives(&self.config.distributed, on, &group)?;
+        // From here on no error is the user's mistake: the run folder stays.
+        if let Some(run_dir) = &run_dir {
+            run_dir.write("config.toml", &self.config.to_toml())?;
+            tracing::info!("results go to {}", run_dir.path().display());
+        }
+        loaded.describe(&self.config, ranks.world_size());
+        let engine = distributed::engine(
+            &self.config.distributed,
+            loaded.model,
+            loaded.optimizer,
+            loaded.device.clone().autodiff(),
+            &group,
+            collectives,
+        );
+        Ok(RunSetup {
+            run: RunContext {
+                config: self.config.clone(),
+                ranks,
+                info: loaded.info,
+                device: loaded.device,
+                run_dir,
+                assets: loaded.assets,
+                stop: self.stop.clone(),
+                started,
+            },
+            train: loaded.train,
+            eval: loaded.eval,
+            data: loaded.data,
+            engine,
+            plan: loaded.plan,
+            state: loaded.state,
+            card: loaded.card,
+        })
+    }
+
+    /// The run folder, on rank 0 only, and the checkpoint to resume from.
+    fn open(&self) -> Result<(Option<RunDir>, Option<Checkpoint>), Error> {
+        distributed::check(&self.config.distributed, self.group.world_size())?;
+        let is_main = self.group.rank() == 0;
+        let path = match &self.run_dir {
+            Some(path) => path.clone(),
+            None => RunDir::next_free(Path::new("runs"), "run"),
+        };
+        if !self.resume {
+            let run_dir = is_main.then(|| RunDir::create(&path)).transpose()?;
+            return Ok((run_dir, None));
+        }
+        let run_dir = is_main.then(|| RunDir::resume(&path)).transpose()?;
+        self.check_config_changes(&path)?;
+        let checkpoints = Checkpoints::new(&path, self.config.checkpoints.save_total_limit);
+        if is_main {
+            checkpoints.clean();
+        }
+        Ok((run_dir, Some(checkpoints.latest()?)))
+    }
+
+    /// Checks that the run in a folder may continue with this configuration.
+    fn check_config_changes(&self, run_dir: &Path) -> Result<(), Error> {
+        let before = Config::resolve(&RunDir::config_in(run_dir)?, &[])?;
+        let differences = before.differences(&self.config);
+        if !self.allow_config_changes && !differences.is_empty() {
+            let mut lines = vec![format!(
+                "{}: the run began with another configuration; to go on with this one give --allow-config-changes",
+                run_dir.display()
+            )];
+            lines.extend(differences);
+            return Err(Error::Config(lines));
+        }
+        for difference in differences {
+            tracing::warn!("changed: {difference}");
+        }
+        Ok(())
+    }
+
+    /// The model's folder. The first rank of each node downloads it; the others find it in the cache.
+    fn model_folder(&self, checkpoint: Option<&Checkpoint>) -> Result<PathBuf, Error> {
+        if let Some(checkpoint) = checkpoint {
+            return Ok(checkpoint.model_folder());
+        }
+        let find = || model_folder(&self.config.model.source, &|line| tracing::info!("{line}"));
+        let first = (self.group.local_rank() == 0).then(find).transpose();
+        match check_all_ranks(&*self.group, first)? {
+            Some(folder) => Ok(folder),
+            None => find(),
+        }
+    }
+}
+
+impl Loaded {
+    /// Loads the model from `folder`, and reads and tokenizes the data.
+    fn new(
         config: &Config,
+        ranks: &Ranks,
         folder: &Path,
-        from: Option<Checkpoint>,
-        (shard, local_rank): (Shard, usize),
+        checkpoint: Option<Checkpoint>,
         observer: &mut dyn Observer,
     ) -> Result<Self, Error> {
+        let local_rank = ranks.group().local_rank();
         let (info, device) = device_of_rank(&config.run.device, local_rank)?;
-        distributed::check_device(&config.distributed, shard.world_size(), &info)?;
+        distributed::check_device(&config.distributed, ranks.world_size(), &info)?;
         set_precision(&info, &config.run)?;
         let (train, eval) = read_questions(config)?;
         let card = model_card::begin(config, &train, &eval);
-        let load = match (config.model.init, &from) {
+        let load = match (config.model.init, &checkpoint) {
             (Init::Random, None) => Pretrained::random,
             _ => Pretrained::load,
         };
@@ -63,30 +191,28 @@ impl RunSetup {
         } = load(folder, config.train.seed, &device.clone().autodiff())?;
         config.features.check_positions(&assets.config)?;
         let model = freeze(model.in_bf16(config.run.bf16), &config.train);
-        let all = train.len() + eval.len();
-        let before = train.len();
-        let done = &mut |finished| observer.tokenising(finished, all);
-        let train = FeaturizedDataset::for_run(train, &assets.tokenizer, config, done)?;
-        let done = &mut |finished| observer.tokenising(before + finished, all);
-        let eval = FeaturizedDataset::for_run(eval, &assets.tokenizer, config, done)?;
+        let (before, all) = (train.len(), train.len() + eval.len());
+        let options = &config.features;
+        let progress = &mut |finished| observer.tokenizing(finished, all);
+        let train = FeaturizedDataset::with_progress(train, &assets.tokenizer, options, progress)?;
+        let progress = &mut |finished| observer.tokenizing(before + finished, all);
+        let eval = FeaturizedDataset::with_progress(eval, &assets.tokenizer, options, progress)?;
         let data = digest(&train.features);
-        let mut optimizer = Optimizer::new(&config.train);
-        let mut loaded = format!("{}: {report}", config.model.source);
-        let mut plan = Plan::new(config, &train.features, shard)?;
+        let mut optimizer = Optimizer::new(&config.train, &model);
+        let mut plan = Plan::new(config, &train.features, ranks.shard()?)?;
         if !config.eval.metric_for_best_model.is_empty() {
             plan.check_metric(&untrained_metrics(&eval, config)?)?;
         }
         let mut state = plan.start();
-        if let Some(checkpoint) = from {
+        let mut description = format!("{}: {report}", config.model.source);
+        if let Some(checkpoint) = checkpoint {
             checkpoint.check_data(&data)?;
             optimizer = checkpoint.optimizer(optimizer, &model, &device)?;
-            loaded = format!("going on from {}", checkpoint.model_folder().display());
+            description = format!("going on from {}", checkpoint.model_folder().display());
             state = checkpoint.state;
-            plan.go_to(&state)?;
+            plan.restore(&state)?;
         }
         Ok(Self {
-            plan,
-            card,
             info,
             device,
             train,
@@ -95,38 +221,43 @@ impl RunSetup {
             assets,
             model,
             optimizer,
+            plan,
             state,
-            loaded,
+            card,
+            description,
         })
     }
 
-    /// Whether all ranks begin with the same.
-    pub(crate) fn assert_same_on_all_ranks(&self, group: &dyn ProcessGroup) -> Result<(), Error> {
+    /// Checks that all ranks start with the same data and parameters.
+    fn assert_same_on_all_ranks(&self, ranks: &Ranks) -> Result<(), Error> {
+        if ranks.world_size() == 1 {
+            return Ok(());
+        }
+        ranks.assert_same("the training data", self.data.as_bytes())?;
         let eval = digest(&self.eval.features);
+        ranks.assert_same("the evaluation data", eval.as_bytes())?;
         let model = parameters::digest(&self.model);
-        assert_same_on_all_ranks(group, "the training data", self.data.as_bytes())?;
-        assert_same_on_all_ranks(group, "the evaluation data", eval.as_bytes())?;
-        assert_same_on_all_ranks(group, "the model to start from", &model)
+        ranks.assert_same("the model to start from", &model)
     }
 
-    pub(crate) fn describe(&self, config: &Config, world_size: usize) {
+    /// Logs what is trained, on what and how.
+    fn describe(&self, config: &Config, world_size: usize) {
         match (world_size, config.distributed.strategy) {
             (1, Strategy::None) => {}
             (1, _) => tracing::warn!("distributed.strategy has no effect: this is one process"),
             (processes, strategy) => {
-                let through = match distributed::uses_nccl(&self.info) {
-                    true => "NCCL",
-                    false => "host memory",
+                let strategy = strategy.name();
+                let through = if distributed::uses_nccl(&self.info) {
+                    "NCCL"
+                } else {
+                    "host memory"
                 };
-                tracing::info!(
-                    "{processes} processes, {} through {through}",
-                    strategy.name()
-                );
+                tracing::info!("{processes} processes, {strategy} through {through}");
             }
         }
-        tracing::info!("{}", self.loaded);
+        tracing::info!("{}", self.description);
         tracing::info!(
-            "training on {} questions ({} windows), scoring on {} ({} windows), on {}",
+            "training on {} questions ({} features), evaluating on {} ({} features), on {}",
             self.train.dataset.len(),
             self.train.features.len(),
             self.eval.dataset.len(),
@@ -137,7 +268,7 @@ impl RunSetup {
     }
 }
 
-/// What an evaluation on the evaluation set looks like, from logits that know nothing.
+/// The metrics of an evaluation with logits that are all zero.
 fn untrained_metrics(
     eval: &FeaturizedDataset,
     config: &Config,

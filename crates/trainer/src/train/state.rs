@@ -1,24 +1,27 @@
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use fused_ops::{CuSeqlens, pad_span_logits};
-use process_group::ProcessGroup;
+use bert_qa::PackedInput;
+use burn::tensor::{Int, Tensor, TensorData};
+use fused_ops::pad_span_logits;
 use qa_metrics::{SpanMetrics, TokenSpans};
 use serde::{Deserialize, Serialize};
-use squad_data::{PackedBatch, SamplerState};
+use squad_data::SamplerState;
 
 use crate::Error;
+use crate::optim::gradients::StepSums;
+use crate::train::context::RunContext;
+use crate::train::prefetcher::StepBatches;
 
-/// Where a run stands between two optimizer steps, besides the model and the optimizer's moments.
-/// The order of batches and the dropout masks follow from it, so there is no random state to keep.
+/// The state of a run between two optimizer steps, besides the model and the optimizer's moments. The order of batches and
+/// the dropout masks are functions of it, so there is no random state to save.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RunState {
     /// Optimizer steps made.
     pub(crate) step: u32,
-    /// The epoch, counted from 1, and the next batch in its order.
+    /// The position in the epochs, which are counted from 1.
     pub(crate) sampler: SamplerState,
-    /// The epoch so far.
+    /// Sums over the current epoch.
     pub(crate) totals: SavedTotals,
-    /// Windows trained on since the run began.
+    /// Features trained on since the run began.
     pub(crate) features: u64,
     /// Seconds spent in training steps.
     pub(crate) training_seconds: f64,
@@ -58,7 +61,15 @@ impl RunState {
         u32::try_from(self.sampler.epoch).unwrap_or(u32::MAX)
     }
 
-    /// Whether the epoch's first batch is the next.
+    /// Counts a step.
+    pub(crate) fn add_step(&mut self, step: &StepBatches, sums: &StepSums, seconds: f64) {
+        self.step += 1;
+        self.sampler = step.position.clone();
+        self.features += sums.features as u64;
+        self.training_seconds += seconds;
+    }
+
+    /// Whether the next batch is the first of its epoch.
     pub(crate) fn is_at_epochs_start(&self) -> bool {
         self.sampler.next_batch == 0
     }
@@ -89,7 +100,7 @@ pub struct Best {
     pub epoch: u32,
 }
 
-/// A mean over about the last fifty values, without the bias of starting at 0.
+/// An exponential moving average over about the last 50 values, without the bias of starting at 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Smoothed {
@@ -98,7 +109,7 @@ pub(crate) struct Smoothed {
 }
 
 impl Smoothed {
-    /// Takes a value in and gives the mean.
+    /// Adds a value and returns the average.
     pub(crate) fn add(&mut self, value: f64) -> f64 {
         const KEEP: f64 = 0.98;
         self.sum = KEEP * self.sum + (1.0 - KEEP) * value;
@@ -117,10 +128,10 @@ pub(crate) struct SavedTotals {
     spans: ([f32; 2], usize),
 }
 
-/// Sums over the steps of an epoch. Loss and windows are those of all ranks, spans those of this rank.
+/// Sums over the steps of an epoch. Loss and features are those of all ranks, spans those of this rank.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EpochTotals {
-    /// Of the loss, over windows.
+    /// Of the loss, over features.
     pub(crate) loss: f64,
     pub(crate) features: usize,
     pub(crate) seconds: f64,
@@ -128,33 +139,38 @@ pub(crate) struct EpochTotals {
 }
 
 impl EpochTotals {
-    /// Goes on from a saved state; its spans are those of all ranks, of which the first takes them.
-    pub(crate) fn restore(saved: &SavedTotals, rank: usize, device: &Device) -> Self {
-        let (sums, total) = match rank {
-            0 => saved.spans,
-            _ => Default::default(),
+    /// Continues from a saved state. Its spans are those of all ranks: rank 0 takes them.
+    pub(crate) fn restore(saved: &SavedTotals, run: &RunContext) -> Self {
+        let (sums, total) = if run.ranks.is_main() {
+            saved.spans
+        } else {
+            Default::default()
         };
         Self {
             loss: saved.loss,
             features: saved.features,
             seconds: saved.seconds,
-            spans: SpanMetrics::from_sums(sums, total, device),
+            spans: SpanMetrics::from_sums(sums, total, &run.device),
         }
     }
 
     /// With the spans of all ranks.
-    pub(crate) fn over_ranks(
-        self,
-        group: &dyn ProcessGroup,
-        device: &Device,
-    ) -> Result<Self, Error> {
-        let (sums, total) = self.spans.sums().map_err(device_error)?;
-        let all = group.sum(&[f64::from(sums[0]), f64::from(sums[1]), total as f64])?;
-        let sums = [all[0] as f32, all[1] as f32];
+    pub(crate) fn over_ranks(self, run: &RunContext) -> Result<Self, Error> {
+        let ([exact, f1], total) = self.spans.sums().map_err(Error::device)?;
+        let own = [f64::from(exact), f64::from(f1), total as f64];
+        let [exact, f1, total] = run.ranks.sum(own)?;
+        let sums = [exact as f32, f1 as f32];
         Ok(Self {
-            spans: SpanMetrics::from_sums(sums, all[2] as usize, device),
+            spans: SpanMetrics::from_sums(sums, total as usize, &run.device),
             ..self
         })
+    }
+
+    /// Adds a step.
+    pub(crate) fn add_step(&mut self, sums: &StepSums, seconds: f64) {
+        self.loss += f64::from(sums.mean_loss()) * sums.features as f64;
+        self.features += sums.features;
+        self.seconds += seconds;
     }
 
     pub(crate) fn save(&self) -> Result<SavedTotals, Error> {
@@ -162,15 +178,14 @@ impl EpochTotals {
             loss: self.loss,
             features: self.features,
             seconds: self.seconds,
-            spans: self.spans.sums().map_err(device_error)?,
+            spans: self.spans.sums().map_err(Error::device)?,
         })
     }
 
-    /// Adds the spans that the logits of a batch, `[tokens, 2]`, point at; they and their scores
-    /// stay on the device.
-    pub(crate) fn add_spans(&mut self, batch: &PackedBatch, logits: Tensor<2>) {
+    /// Scores the spans of the largest logits, `[tokens, 2]`, against the labels. The scores stay on the device.
+    pub(crate) fn add_spans(&mut self, input: &PackedInput, logits: Tensor<2>) {
         let device = logits.device();
-        let padded = pad_span_logits(logits, &CuSeqlens::new(&batch.lengths));
+        let padded = pad_span_logits(logits, &input.cu_seqlens);
         let best = padded.argmax(2).squeeze_dim::<2>(2);
         let side = |side: usize| best.clone().narrow(1, side, 1).squeeze_dim::<1>(1);
         let positions = |positions: &[usize]| {
@@ -179,8 +194,8 @@ impl EpochTotals {
             Tensor::<1, Int>::from_data(TensorData::new(positions, shape), &device)
         };
         let gold = TokenSpans {
-            start: positions(&batch.start_positions),
-            end: positions(&batch.end_positions),
+            start: positions(&input.start_positions),
+            end: positions(&input.end_positions),
         };
         self.spans.update(
             TokenSpans {
@@ -192,13 +207,9 @@ impl EpochTotals {
     }
 }
 
-pub(crate) fn device_error(error: impl ToString) -> Error {
-    Error::Device(error.to_string())
-}
-
 #[cfg(test)]
 impl RunState {
-    /// A run of ten windows, at the beginning of an epoch.
+    /// A run of ten features, at the start of an epoch.
     pub(crate) fn at(step: u32, epoch: u32, evaluated_step: u32) -> Self {
         let sampler = SamplerState {
             seed: 0,

@@ -1,55 +1,44 @@
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use bert_qa::BertForQuestionAnswering;
-use burn::tensor::Device;
-use process_group::ProcessGroup;
-
-use crate::Error;
-use crate::config::Config;
-use crate::data::FeaturizedDataset;
-use crate::eval::Evaluation;
-use crate::logging::observer::{EpochReport, EvaluationReport, Observer, RunStart};
-use crate::optim::lr_scheduler::Schedule;
-use crate::train::engine::Engine;
-use crate::train::plan::Plan;
-use crate::train::state::{EpochTotals, RunState, device_error};
-use crate::train::stop::StopFlag;
 
 use super::checkpointer::Checkpointer;
+use super::prefetcher::{Prefetcher, StepBatches};
+use crate::Error;
+use crate::data::FeaturizedDataset;
+use crate::eval::{Evaluation, evaluate_logits};
+use crate::logging::observer::{EpochReport, EvaluationReport, Observer, RunStart};
+use crate::train::context::RunContext;
+use crate::train::engine::Engine;
+use crate::train::plan::Plan;
+use crate::train::state::{EpochTotals, RunState};
 
-/// A run with everything built: [`TrainLoop::run`] is the training loop. All ranks run it in step.
+/// A run that is set up. All ranks execute [`TrainLoop::run`] in step.
 pub(crate) struct TrainLoop<'a> {
-    pub(crate) config: &'a Config,
+    pub(crate) run: &'a RunContext,
     pub(crate) train: &'a FeaturizedDataset,
     pub(crate) eval: &'a FeaturizedDataset,
-    pub(crate) group: Arc<dyn ProcessGroup>,
-    /// Of rank 0, which alone keeps anything.
+    /// Of rank 0, which alone writes files.
     pub(crate) checkpointer: Option<Checkpointer<'a>>,
-    /// Without autodiff.
-    pub(crate) device: Device,
     pub(crate) engine: Box<dyn Engine>,
-    pub(crate) state: RunState,
     pub(crate) plan: Plan,
-    pub(crate) schedule: Schedule,
+    pub(crate) state: RunState,
     pub(crate) totals: EpochTotals,
-    pub(crate) stop: StopFlag,
-    pub(crate) started: Instant,
-    /// The last one in this process.
+    /// The last evaluation of this process.
     pub(crate) evaluation: Option<(EvaluationReport, Evaluation)>,
 }
 
-/// What the loop leaves behind.
+/// What the loop returns.
 pub(crate) struct TrainResult {
-    /// The model as it was trained last, without autodiff; on rank 0, where the run was not stopped.
-    pub(crate) model: Option<BertForQuestionAnswering>,
     pub(crate) state: RunState,
-    /// What it cost this process to have others.
-    pub(crate) communication: Option<Duration>,
-    /// That model's answers, if it was the last thing that was evaluated in this process.
+    /// The last model, without autodiff; on rank 0, if the run was not stopped.
+    pub(crate) model: Option<BertForQuestionAnswering>,
+    /// The evaluation of that model, if this process made it.
     pub(crate) evaluation: Option<Evaluation>,
+    /// How long this rank has waited for collectives.
+    pub(crate) communication: Option<Duration>,
     /// Whether the run was stopped before its end.
     pub(crate) stopped: bool,
     /// The last checkpoint, if this process wrote one.
@@ -57,7 +46,7 @@ pub(crate) struct TrainResult {
 }
 
 impl TrainLoop<'_> {
-    /// Trains to the end, or until it is asked to stop.
+    /// Trains to the end, or until the run is asked to stop.
     pub(crate) fn run(self, observer: &mut dyn Observer) -> Result<TrainResult, Error> {
         std::thread::scope(|scope| self.run_in(scope, observer))
     }
@@ -74,61 +63,91 @@ impl TrainLoop<'_> {
             total_steps: self.plan.total_steps,
             step: self.state.step,
             features: self.train.features.len(),
-            epochs: self.config.train.num_train_epochs,
+            epochs: self.run.config.train.num_train_epochs,
         });
-        let (mut stopped, mut checkpoint, mut ahead) = (false, None, None);
+        let (mut prefetcher, mut checkpoint, mut stopped) = (None, None, false);
         while !self.plan.is_finished(&self.state) && !stopped {
-            // An evaluation that was cut short comes before the next step, and before the epoch's end.
-            if !self.plan.evaluation_is_due(&self.state) && !self.plan.epoch_is_over(&self.state) {
-                let steps = match &mut ahead {
-                    Some(steps) => steps,
-                    None => {
-                        ahead.insert(self.plan.ahead(&self.state, scope, &self.train.features)?)
-                    }
-                };
-                let batches = steps.next().expect("an epoch that is not over has more");
-                self.train_step(&batches, observer)?;
+            // A resumed run may have to evaluate before its next step.
+            if self.plan.step_is_due(&self.state) {
+                let step = self.next_step(scope, &mut prefetcher)?;
+                self.train_step(&step, observer)?;
             }
             if self.plan.evaluation_is_due(&self.state) {
                 self.evaluate(observer)?;
             }
-            let evaluated = !self.plan.evaluation_is_due(&self.state);
-            if evaluated && self.plan.epoch_is_over(&self.state) {
+            if self.plan.epoch_end_is_due(&self.state) {
                 self.end_epoch(observer)?;
-                ahead = None;
+                prefetcher = None;
             }
-            stopped = self.is_asked_to_stop()? && !self.plan.is_finished(&self.state);
+            stopped = self.run.should_stop()? && !self.plan.is_finished(&self.state);
             if stopped || self.plan.checkpoint_is_due(&self.state) {
                 checkpoint = self.checkpoint()?;
             }
         }
-        let step = self.state.step;
-        let evaluation = self
-            .evaluation
-            .take()
-            .filter(|(report, _)| report.step == step);
-        Ok(TrainResult {
-            model: match stopped {
-                true => None,
-                false => self.engine.model(self.checkpointer.is_some())?,
-            },
-            communication: self.engine.communication(),
-            state: self.state,
-            evaluation: evaluation.map(|(_, evaluation)| evaluation),
-            stopped,
-            checkpoint,
-        })
+        self.into_result(stopped, checkpoint)
     }
 
-    /// Whether any rank is: a signal may reach one alone.
-    fn is_asked_to_stop(&self) -> Result<bool, Error> {
-        let mine = f64::from(u8::from(self.stop.is_set()));
-        Ok(self.group.sum(&[mine])?[0] > 0.0)
+    /// The batches of the next step. The first call of an epoch starts its prefetcher.
+    fn next_step<'scope>(
+        &self,
+        scope: &'scope Scope<'scope, '_>,
+        prefetcher: &mut Option<Prefetcher<'scope>>,
+    ) -> Result<StepBatches, Error>
+    where
+        Self: 'scope,
+    {
+        let prefetcher = match prefetcher {
+            Some(prefetcher) => prefetcher,
+            None => {
+                let new = self
+                    .plan
+                    .prefetch(&self.state, scope, &self.train.features)?;
+                prefetcher.insert(new)
+            }
+        };
+        Ok(prefetcher.next().expect("an unfinished epoch has a step"))
     }
 
+    /// Scores the evaluation set and keeps the best model, unless the run is asked to stop meanwhile.
+    fn evaluate(&mut self, observer: &mut dyn Observer) -> Result<(), Error> {
+        let started = Instant::now();
+        let model = self.engine.model(true)?.expect("the model is wanted");
+        let (run, features) = (self.run, &self.eval.features);
+        let progress = &mut |finished| {
+            observer.evaluating(finished, features.len());
+            !run.stop.is_set()
+        };
+        let logits = run
+            .ranks
+            .predict_logits(&model, features, &run.device, progress)?;
+        let Some(logits) = logits else {
+            return Ok(());
+        };
+        let evaluation = evaluate_logits(self.eval, &logits, &run.config.answers)?;
+        let is_best = self.plan.compare(&mut self.state, &evaluation.metrics)?;
+        if let Some(checkpointer) = &self.checkpointer {
+            checkpointer.check_run_dir()?;
+            if is_best {
+                checkpointer.save_model(&model, "best")?;
+            }
+        }
+        self.state.evaluated_step = self.state.step;
+        let report = EvaluationReport {
+            step: self.state.step,
+            epoch: self.state.epoch(),
+            metrics: evaluation.metrics.clone(),
+            best: self.state.best,
+            seconds: started.elapsed().as_secs_f64(),
+        };
+        observer.evaluation(&report)?;
+        self.evaluation = Some((report, evaluation));
+        Ok(())
+    }
+
+    /// Reports the epoch, exports the model if due, and moves to the next epoch.
     fn end_epoch(&mut self, observer: &mut dyn Observer) -> Result<(), Error> {
-        let totals = std::mem::take(&mut self.totals).over_ranks(&*self.group, &self.device)?;
-        let spans = totals.spans.into_scores().map_err(device_error)?;
+        let totals = std::mem::take(&mut self.totals).over_ranks(self.run)?;
+        let spans = totals.spans.into_scores().map_err(Error::device)?;
         let (epoch, step) = (self.state.epoch(), self.state.step);
         let evaluation = self.evaluation.as_ref().map(|(report, _)| report);
         let report = EpochReport {
@@ -141,11 +160,66 @@ impl TrainLoop<'_> {
             evaluation: evaluation.filter(|report| report.step == step).cloned(),
         };
         observer.epoch(&report)?;
-        if self.plan.weights_are_due(epoch) {
-            self.keep_weights(&report)?;
+        if self.plan.export_is_due(epoch) {
+            self.export(&report)?;
         }
         self.state.train_loss = report.train_loss;
-        self.state.sampler = self.plan.after_epoch(epoch);
+        self.state.sampler = self.plan.start_of_epoch(epoch + 1);
         Ok(())
+    }
+
+    /// Saves the model alone, which no later checkpoint removes.
+    fn export(&mut self, report: &EpochReport) -> Result<(), Error> {
+        let model = self.engine.model(self.checkpointer.is_some())?;
+        let evaluation = report.evaluation.as_ref();
+        let loss = evaluation.and_then(|evaluation| evaluation.metrics["loss"].as_f64());
+        let loss = loss.unwrap_or(f64::NAN);
+        let name = format!("checkpoints/checkpoint-{:02}-{loss:.4}", report.epoch);
+        match (&self.checkpointer, model) {
+            (Some(checkpointer), Some(model)) => checkpointer.save_model(&model, &name),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a checkpoint, from which any number of ranks can resume. Returns its folder on the rank that wrote it.
+    fn checkpoint(&mut self) -> Result<Option<PathBuf>, Error> {
+        let is_writer = self.checkpointer.is_some();
+        let totals = self.totals.clone().over_ranks(self.run)?;
+        let model = self.engine.model(is_writer)?;
+        let moments = self.engine.moments(is_writer)?;
+        let (Some(checkpointer), Some(model), Some(moments)) = (&self.checkpointer, model, moments)
+        else {
+            return Ok(None);
+        };
+        let state = RunState {
+            totals: totals.save()?,
+            elapsed_seconds: self.state.elapsed_seconds + self.run.started.elapsed().as_secs_f64(),
+            ..self.state.clone()
+        };
+        checkpointer
+            .save_checkpoint(&state, &model, &moments)
+            .map(Some)
+    }
+
+    fn into_result(
+        mut self,
+        stopped: bool,
+        checkpoint: Option<PathBuf>,
+    ) -> Result<TrainResult, Error> {
+        let model = if stopped {
+            None
+        } else {
+            self.engine.model(self.checkpointer.is_some())?
+        };
+        let step = self.state.step;
+        let evaluation = self.evaluation.filter(|(report, _)| report.step == step);
+        Ok(TrainResult {
+            model,
+            communication: self.engine.communication(),
+            evaluation: evaluation.map(|(_, evaluation)| evaluation),
+            state: self.state,
+            stopped,
+            checkpoint,
+        })
     }
 }

@@ -119,7 +119,7 @@ fn every_parameter_gets_a_gradient_and_moves() {
     // nothing else does.
     let (before, mut train) = (before.values, config.train);
     train.weight_decay = 0.0;
-    let (model, _) = Optimizer::new(&train).step(model, gradients, 1e-3);
+    let (model, _) = Optimizer::new(&train, &model).step(model, gradients, 1e-3);
     for (name, after) in Parameters::of(&model, None).values {
         if !has_no_slope(&name) {
             assert_ne!(before[&name], after, "{name} did not move");

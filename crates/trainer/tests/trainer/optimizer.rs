@@ -103,7 +103,8 @@ fn five_steps(fixture: &Fixture, device: &Device, name: &str) {
         adam_epsilon: 1e-8,
         ..TrainConfig::default()
     };
-    let (mut model, mut optimizer) = (Model::new(&fixture.start, device), Optimizer::new(&config));
+    let mut model = Model::new(&fixture.start, device);
+    let mut optimizer = Optimizer::new(&config, &model);
     for ((slopes, rate), expected) in fixture
         .gradients
         .iter()

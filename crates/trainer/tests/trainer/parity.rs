@@ -67,11 +67,11 @@ fn train(case: &Case, run: &Run, steps: u32, device: &Device) -> (Vec<f32>, Tens
         max_grad_norm: run.max_grad_norm,
         ..TrainConfig::default()
     };
-    let mut optimizer = Optimizer::new(&config);
     let schedule = Schedule::new(&config, run.steps);
     let mut model = Pretrained::load(case.model().path(), 0, device)
         .unwrap()
         .model;
+    let mut optimizer = Optimizer::new(&config, &model);
     let mut losses = Vec::new();
     for step in 0..steps {
         let windows = windows_of_step(case, step);

@@ -172,7 +172,7 @@ impl FsdpEngine {
             let in_whole = || slice(&whole[segment.parameter], &segment.range);
             let values = segment.values.take().unwrap_or_else(in_whole);
             let gradient = segment.gradient.take().expect("reduced before the step");
-            let updated = self.optimizer.update(&segment.name, values, gradient);
+            let updated = self.optimizer.update(segment.id, values, gradient);
             segment.values = Some(updated);
         }
     }
@@ -226,9 +226,8 @@ impl Engine for FsdpEngine {
         Ok(squared.sqrt() as f32)
     }
 
-    fn step(&mut self, norm: f32, features: usize, learning_rate: f64) -> Result<(), Error> {
-        let model = self.model.as_ref().expect(MODEL);
-        self.optimizer.begin(model, norm, features, learning_rate);
+    fn step(&mut self, gradient_scale: f64, learning_rate: f64) -> Result<(), Error> {
+        self.optimizer.begin(gradient_scale, learning_rate);
         for unit in self.shards.trained() {
             if self.sharding == ShardingStrategy::FullShard {
                 self.update(unit, &[]);

@@ -2,6 +2,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bert_qa::BertForQuestionAnswering;
+use burn::module::ParamId;
 use burn::tensor::{Device, Tensor};
 use process_group::{ProcessGroup, ShardRange};
 
@@ -34,6 +35,7 @@ pub(crate) struct UnitShard {
 
 /// The elements of one parameter that lie in a shard.
 pub(crate) struct Segment {
+    pub(crate) id: ParamId,
     /// The parameter's Hugging Face name.
     pub(crate) name: String,
     /// The parameter's index in its unit.
@@ -148,6 +150,7 @@ impl UnitShard {
             let start = parameter.range.start.max(shard.start);
             let end = parameter.range.end.min(shard.end);
             (start < end).then(|| Segment {
+                id: parameter.id,
                 name: parameter.name.clone(),
                 parameter: index,
                 range: start - parameter.range.start..end - parameter.range.start,
