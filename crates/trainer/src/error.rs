@@ -1,19 +1,19 @@
 use std::path::{Path, PathBuf};
 
-/// What stops a run; each message is one clear line (configuration complaints: one line each).
+/// An error of this crate. Each message is one line; configuration errors have one line for each complaint.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The configuration is not one that can run; all complaints at once.
+    /// The configuration is not valid: all complaints.
     #[error("{}", .0.join("\n"))]
     Config(Vec<String>),
-    /// A dataset or a tokenizer.
+    /// A dataset or a tokenizer cannot be used.
     #[error(transparent)]
     Data(#[from] squad_data::Error),
-    /// A model folder or where it comes from.
+    /// A model cannot be found, downloaded, loaded or saved.
     #[error(transparent)]
     Model(#[from] bert_qa::Error),
-    /// Predictions that cannot be scored.
+    /// Predictions cannot be scored.
     #[error("{}: {source}", path.display())]
     Metrics {
         /// The file of predictions.
@@ -21,55 +21,55 @@ pub enum Error {
         /// What is wrong with it.
         source: qa_metrics::Error,
     },
-    /// A file or folder that cannot be read or written.
+    /// A file or folder cannot be read or written.
     #[error("{}: {message}", path.display())]
     File {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong with it and what to do.
+        /// The cause, and what to do.
         message: String,
     },
-    /// A device that this build or this machine does not have.
+    /// This build or this computer does not have a device, or the device cannot do what is asked.
     #[error("{0}")]
     Device(String),
-    /// The loss or the gradient is no longer a number; the model is as it was before the step.
+    /// The loss or the gradient is NaN or infinite. The model is not updated.
     #[error(
         "the {what} became {value} in step {step}: try a lower train.learning_rate; questions of the step: {}",
         questions.join(", ")
     )]
     Diverged {
-        /// Of what the value is.
+        /// `loss` or `gradient's norm`.
         what: &'static str,
         /// The value.
         value: f32,
         /// The optimizer step, counted from 1.
         step: u32,
-        /// Ids of the questions that the step's windows belong to.
+        /// The ids of the step's questions.
         questions: Vec<String>,
     },
-    /// Other processes of the run are lost, or do something else.
+    /// A rank is lost, or ranks do not call the same collectives.
     #[error(transparent)]
     Group(#[from] process_group::Error),
-    /// What went wrong in one process of several.
+    /// An error on one rank of several.
     #[error("{place}: {source}")]
     Rank {
-        /// The process: `rank 1 (node7)`.
+        /// The rank and its host: `rank 1 (node7)`.
         place: String,
-        /// What is wrong there.
+        /// The error there.
         source: Box<Error>,
-        /// Whether the others know of it and end by themselves.
+        /// Whether the other ranks know about it and exit by themselves.
         is_known: bool,
     },
-    /// Another process has failed and says why.
+    /// Another rank has failed and reports the cause.
     #[error("another rank has failed")]
     PeerFailed {
-        /// Its exit status.
+        /// Its exit code.
         exit_code: u8,
     },
 }
 
 impl Error {
-    /// The exit status of the command line: 2 for what the user can mend, 1 for a failed run.
+    /// The exit code of the command line: 2 for a mistake of the user, 1 for a failed run.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Diverged { .. } => 1,
@@ -83,7 +83,7 @@ impl Error {
         }
     }
 
-    /// Whether other processes of the run do not know of it: they wait for this one, so say the error and
+    /// Whether the other ranks do not know about the error and still wait for this rank. The caller must then print it and
     /// call [`abort`](process_group::ProcessGroup::abort).
     pub fn must_abort_group(&self) -> bool {
         match self {

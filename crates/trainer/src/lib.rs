@@ -1,7 +1,7 @@
 //! Fine-tunes BERT-family encoders on SQuAD: the library behind the `trainer` command.
 //!
-//! [`Trainer`] is a whole run from a [`Config`]; [`Observer`]s and callbacks are told how it goes.
-//! It keeps nothing outside the run: two runs in one process give what two processes give.
+//! A [`Trainer`] makes a run from a [`Config`]; [`Observer`]s and callbacks receive its events. Runs share no state: two
+//! runs in one process compute what two processes compute.
 //!
 //! ```no_run
 //! use trainer::{Config, Trainer};

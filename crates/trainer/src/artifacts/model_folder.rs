@@ -6,11 +6,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::Error;
 
-/// The local folder of a model as a user names it, fetched if need be. If standard error is a
-/// terminal, each file that takes long has a progress bar there.
+/// The local folder of a model, downloaded if it is not there. If standard error is a terminal, downloads have a progress
+/// bar.
 ///
 /// # Errors
-/// If the name is none of a model, or the model cannot be had from there.
+/// If the name is not valid, or the model cannot be downloaded.
 pub fn model_folder(model: &str, notice: &dyn Fn(&str)) -> Result<PathBuf, Error> {
     let mut bar = None;
     let mut on_event = |event: DownloadEvent<'_>| match (event, &bar) {
@@ -26,7 +26,7 @@ pub fn model_folder(model: &str, notice: &dyn Fn(&str)) -> Result<PathBuf, Error
     Ok(source.resolve(&Hub::from_env(), &model_cache(), &mut on_event)?)
 }
 
-/// Draws the bar of the file that is fetched; a new file gets a new bar.
+/// Draws the progress bar of a file; a new file gets a new bar.
 fn show(bar: &mut Option<(String, ProgressBar)>, file: &str, arrived: u64, size: u64) {
     let (_, bar) = match bar {
         Some(of) if of.0 == file => of,

@@ -7,21 +7,21 @@ use crate::Error;
 const CONFIG: &str = "config.toml";
 const LOCK: &str = ".lock";
 
-/// The folder that a run writes into, locked so that no other process does. One that was made for
-/// the run and got no file goes again when this is dropped.
+/// The folder of a run, locked against other processes. A folder that was created for the run and got no file is removed
+/// on drop.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
     made: bool,
-    /// Unlocked when it is closed, however the process ends.
+    /// The lock ends with the process.
     _lock: File,
 }
 
 impl RunDir {
-    /// Makes the folder and checks that it can be written to, before any work.
+    /// Creates the folder and checks that it is writable.
     ///
     /// # Errors
-    /// If it cannot be made or written to, already holds a run, or another process uses it.
+    /// If it cannot be created or written to, holds a run, or is used by another process.
     pub fn create(path: &Path) -> Result<Self, Error> {
         if path.join(CONFIG).exists() {
             return Err(Error::file(
@@ -34,34 +34,34 @@ impl RunDir {
             .map_err(|e| Error::file(path, format!("cannot make the run folder: {e}")))?;
         Self::open(path, made).inspect_err(|_| {
             if made {
-                // Refused, as it should be, where the folder has anything in it.
+                // Fails if the folder is not empty, as it should.
                 let _ = std::fs::remove_dir(path);
             }
         })
     }
 
-    /// Opens the folder of a run that is to go on.
+    /// Opens the folder of a run to resume.
     ///
     /// # Errors
-    /// If it holds no run, cannot be written to, or another process uses it.
+    /// If it holds no run, is not writable, or is used by another process.
     pub fn resume(path: &Path) -> Result<Self, Error> {
         Self::config_in(path)?;
         Self::open(path, false)
     }
 
-    /// The configuration file of the run in a folder.
+    /// The path of a run's configuration file.
     ///
     /// # Errors
     /// If the folder holds no run.
     pub fn config_in(path: &Path) -> Result<PathBuf, Error> {
         let config = path.join(CONFIG);
-        match config.is_file() {
-            true => Ok(config),
-            false => Err(Error::file(
-                path,
-                "holds no run to go on with: it has no config.toml",
-            )),
+        if config.is_file() {
+            return Ok(config);
         }
+        Err(Error::file(
+            path,
+            "holds no run to resume: it has no config.toml",
+        ))
     }
 
     fn open(path: &Path, made: bool) -> Result<Self, Error> {
@@ -79,7 +79,7 @@ impl RunDir {
                     "another process is running in this folder: wait for it, or give another one",
                 ));
             }
-            // Some network file systems have no locks.
+            // Some network file systems do not support locks.
             Err(TryLockError::Error(e)) => {
                 tracing::warn!(
                     "{}: cannot be locked ({e}); start no second run here",
@@ -94,18 +94,18 @@ impl RunDir {
         })
     }
 
-    /// Whether the folder still is where the run began: saving would make it anew otherwise.
+    /// Checks that the folder still exists: saving would silently create it again.
     ///
     /// # Errors
     /// If it was removed or moved.
     pub(crate) fn still_there(&self) -> Result<(), Error> {
-        match self.join(CONFIG).exists() {
-            true => Ok(()),
-            false => Err(Error::file(
-                &self.path,
-                "the run folder is gone: it was removed or moved while the run went on",
-            )),
+        if self.join(CONFIG).exists() {
+            return Ok(());
         }
+        Err(Error::file(
+            &self.path,
+            "the run folder is gone: it was removed or moved during the run",
+        ))
     }
 
     /// The first of `runs/NAME`, `runs/NAME-2`, … that does not exist.
@@ -114,7 +114,7 @@ impl RunDir {
         std::iter::once(runs.join(name))
             .chain(numbered)
             .find(|path| !path.exists())
-            .expect("one of endlessly many names is free")
+            .expect("there are infinitely many names")
     }
 
     /// A path in the folder.
@@ -127,7 +127,7 @@ impl RunDir {
         &self.path
     }
 
-    /// Writes a text file, whole or not at all.
+    /// Writes a text file, which appears whole or not at all.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -142,14 +142,14 @@ impl Drop for RunDir {
         let is_empty =
             std::fs::read_dir(&self.path).is_ok_and(|e| names(e).all(|name| name == LOCK));
         if self.made && is_empty {
-            // What cannot be removed stays: there is nobody to tell.
+            // An error while dropping cannot be reported.
             let _ = std::fs::remove_file(self.join(LOCK));
             let _ = std::fs::remove_dir(&self.path);
         }
     }
 }
 
-/// Writes a file of a few bytes into a folder and removes it again.
+/// Checks that a folder is writable, with a temporary file.
 pub(crate) fn check_writable(folder: &Path) -> std::io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(b"can this be written?")?;
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_run_gets_a_folder_of_its_own() {
+    fn the_next_free_folder_is_numbered() {
         let runs = tempfile::tempdir().unwrap();
         let first = RunDir::next_free(runs.path(), "quickstart");
         let dir = RunDir::create(&first).unwrap();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn two_runs_cannot_have_one_folder() {
+    fn two_processes_cannot_use_one_folder() {
         let runs = tempfile::tempdir().unwrap();
         let path = runs.path().join("run");
         let first = RunDir::create(&path).unwrap();
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_got_no_file_goes_again_but_not_one_that_was_there() {
+    fn drop_removes_an_empty_folder_only_if_it_was_created() {
         let runs = tempfile::tempdir().unwrap();
         let path = runs.path().join("a/b");
         drop(RunDir::create(&path).unwrap());

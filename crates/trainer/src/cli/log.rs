@@ -7,17 +7,17 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// What is logged, which can be changed.
+/// Changes what is logged.
 pub(super) struct Log(Box<dyn Fn(EnvFilter)>);
 
 impl Log {
-    /// Leaves the rest to another process.
+    /// Logs errors only, as ranks other than 0 do.
     pub(super) fn errors_only(&self) {
         (self.0)(EnvFilter::new("error"));
     }
 }
 
-/// Sends what the libraries log to standard error; `RUST_LOG` chooses what (default `info`).
+/// Logs to standard error; `RUST_LOG` sets the level (default `info`).
 pub(super) fn to_standard_error() -> Log {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
@@ -28,16 +28,15 @@ pub(super) fn to_standard_error() -> Log {
         .with_filter_reloading();
     let handle = builder.reload_handle();
     let subscriber = builder.finish();
-    // Refused where a subscriber is there already: it then gets the lines.
+    // Fails if there is a subscriber already, which then gets the events.
     let _ = tracing::subscriber::set_global_default(subscriber);
     Log(Box::new(move |filter| {
-        // It fails where the subscriber is gone, and nothing is logged.
+        // Fails only if the subscriber is gone.
         let _ = handle.reload(filter);
     }))
 }
 
-/// The message alone, as a command's user expects; warnings say that they are, and what is more
-/// detailed than usual says where it comes from.
+/// Formats an event as its message, with a prefix for other levels than `info`.
 struct Plain;
 
 impl<S, N> FormatEvent<S, N> for Plain

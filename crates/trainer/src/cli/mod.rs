@@ -48,10 +48,7 @@ fn notice(line: &str) {
 }
 
 fn or_none(text: &str) -> &str {
-    match text {
-        "" => "(no answer)",
-        text => text,
-    }
+    if text.is_empty() { "(no answer)" } else { text }
 }
 
 fn load(model: &str, device: &str, windows: &FeatureConfig) -> Result<(Pretrained, Device), Error> {
@@ -101,12 +98,12 @@ fn devices(args: &Devices) -> Result<(), Error> {
         println!("{:10} {}", device.name, device.description);
     }
     for device in absent {
-        println!("{:10} not here: {}", device.name, device.description);
+        println!("{:10} not present: {}", device.name, device.description);
     }
     Ok(())
 }
 
-/// One JSON object, or a line for each of its figures.
+/// Prints one JSON object, or a line for each of its figures.
 fn print_object(value: &serde_json::Value, json: bool) {
     if json {
         println!("{value}");
@@ -117,10 +114,10 @@ fn print_object(value: &serde_json::Value, json: bool) {
 
 fn print_figures(prefix: &str, value: &serde_json::Value) {
     for (key, value) in value.as_object().into_iter().flatten() {
-        match value.is_object() {
-            true => print_figures(&format!("{prefix}{key}."), value),
-            false if !value.is_array() => println!("{prefix}{key}: {value}"),
-            false => {}
+        if value.is_object() {
+            print_figures(&format!("{prefix}{key}."), value);
+        } else if !value.is_array() {
+            println!("{prefix}{key}: {value}");
         }
     }
 }

@@ -36,9 +36,10 @@ fn predict(args: Predict) -> Result<(), Error> {
     let answerer = QuestionAnswerer::new(model, assets.tokenizer, windows, options, device);
     let prediction = answerer.answer(&args.question, &context)?;
     let answers = ranked(&prediction, top_k);
-    match args.json {
-        true => println!("{}", object(&prediction, &answers)),
-        false => answers.iter().for_each(|span| print_line(span)),
+    if args.json {
+        println!("{}", object(&prediction, &answers));
+    } else {
+        answers.iter().for_each(|span| print_line(span));
     }
     Ok(())
 }
@@ -51,12 +52,12 @@ fn read_standard_input() -> Result<String, Error> {
     }
 }
 
-/// The answer that was decided on, then the others, best first. A span that lies in two windows is
-/// one answer: the better of the two.
+/// The chosen answer, then the others, best first. A span of two features is one answer: the better one.
 fn ranked(prediction: &Prediction, count: usize) -> Vec<&SpanAnswer> {
-    let decided = match prediction.text.is_empty() {
-        true => prediction.n_best.iter().find(|span| span.chars.is_empty()),
-        false => prediction.best_span.as_ref(),
+    let decided = if prediction.text.is_empty() {
+        prediction.n_best.iter().find(|span| span.chars.is_empty())
+    } else {
+        prediction.best_span.as_ref()
     };
     let mut seen = HashSet::new();
     let all = decided.into_iter().chain(&prediction.n_best);

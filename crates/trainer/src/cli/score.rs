@@ -24,7 +24,7 @@ pub(super) fn run(args: &Score) -> Result<(), Error> {
     Ok(())
 }
 
-/// Tells what the figures do not.
+/// Warns about predictions that do not match the dataset.
 fn warn(dataset: &Dataset, predictions: &HashMap<String, String>, with_odds: bool) {
     let is_v2 = dataset.has_unanswerable();
     let ids: HashSet<_> = dataset
@@ -41,9 +41,10 @@ fn warn(dataset: &Dataset, predictions: &HashMap<String, String>, with_odds: boo
         .filter(|id| !ids.contains(id.as_str()))
         .count();
     if missing > 0 {
-        let counted = match is_v2 {
-            true => "left out of every average",
-            false => "counted as wrong",
+        let counted = if is_v2 {
+            "left out of every average"
+        } else {
+            "counted as wrong"
         };
         let questions = match missing {
             1 => "1 question has".to_owned(),

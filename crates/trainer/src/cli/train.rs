@@ -11,7 +11,7 @@ use super::args::Train;
 use super::log::Log;
 use super::{finish, notice, or_none};
 
-/// Runs until the end or a signal; 75 says that a checkpoint was written to go on from.
+/// Trains until the end or a signal. Exit code 75: stopped, with a checkpoint to resume from.
 pub(super) fn run(args: Train, log: &Log) -> ExitCode {
     let resolved = resolve(&args);
     let strategy = resolved.as_ref().map(|(_, c)| c.distributed.strategy);
@@ -48,12 +48,12 @@ fn resolve(args: &Train) -> Result<(PathBuf, Config), Error> {
     Ok((file, config))
 }
 
-/// The processes that were started together. Where nothing asks for several, no library is started.
+/// Connects the processes that were launched together. A single process starts no library.
 fn join(strategy: Strategy) -> Result<Arc<dyn ProcessGroup>, process_group::Error> {
-    match strategy == Strategy::None && !process_group::is_launched() {
-        true => Ok(Arc::new(SingleProcess)),
-        false => process_group::connect(Timeouts::default()),
+    if strategy == Strategy::None && !process_group::is_launched() {
+        return Ok(Arc::new(SingleProcess));
     }
+    process_group::connect(Timeouts::default())
 }
 
 fn prepare(args: Train, config_file: &Path, config: Config) -> Result<Trainer<'static>, Error> {
@@ -96,17 +96,17 @@ fn run_to_its_end(trainer: Trainer<'_>, rank: usize) -> Result<ExitCode, Error> 
     }
 }
 
-/// The exit status that job scripts take as "start me again" (`EX_TEMPFAIL` of sysexits.h).
+/// The exit code for "resume me" (`EX_TEMPFAIL` of sysexits.h).
 const STOPPED: u8 = 75;
 
-/// A signal asks the run to stop; a second SIGINT (Ctrl-C) ends the process at once. Others may come
-/// twice: a scheduler warns, and then ends its grace.
+/// SIGINT, SIGTERM and SIGUSR1 stop the run; a second SIGINT (Ctrl-C) ends the process at once. The others do not:
+/// schedulers send them twice.
 #[cfg(unix)]
 fn stop_on_signals(stop: &StopFlag) -> Result<(), Error> {
     use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
     use signal_hook::flag::{register, register_conditional_shutdown};
     let interrupted = Arc::new(AtomicBool::new(false));
-    // In this order: the first SIGINT finds its flag not yet set.
+    // The order matters: the first SIGINT must find its flag not set.
     let handlers = register_conditional_shutdown(SIGINT, 128 + SIGINT, interrupted.clone())
         .and_then(|_| register(SIGINT, interrupted))
         .and_then(|_| register(SIGINT, stop.shared()))
@@ -123,11 +123,11 @@ fn stop_on_signals(_: &StopFlag) -> Result<(), Error> {
     Ok(())
 }
 
-/// Three answers, the run's figures and what to try next.
+/// Prints three answers, the metrics and the next commands.
 fn summary(trained: &Trained) {
     let examples = &trained.eval.dataset.examples;
     println!("\nThree of the evaluation set's questions:");
-    // One from each third, so that they are about different texts.
+    // One from each third, so that their contexts differ.
     for index in (0..3).map(|third| third * examples.len() / 3) {
         let (example, prediction) = (&examples[index], &trained.predictions[index]);
         let gold = example.answers.first().map_or("", |answer| &answer.text);

@@ -4,10 +4,10 @@ use super::{Config, RunConfig, ShardingStrategy, Strategy};
 use crate::Error;
 
 impl Config {
-    /// Whether this configuration can run, as far as it can be told without its files.
+    /// Checks the values, without reading the files they name.
     ///
     /// # Errors
-    /// All complaints at once.
+    /// If a value is not valid; lists all complaints.
     pub fn check(&self) -> Result<(), Error> {
         match self.complaints() {
             complaints if complaints.is_empty() => Ok(()),
@@ -15,7 +15,7 @@ impl Config {
         }
     }
 
-    /// Every setting in which `other` differs, as `section.key: this value -> the other's`.
+    /// The settings that `other` changes, as `section.key: value here -> value there`.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let table = |config: &Self| Table::try_from(config).expect("a configuration is a table");
         let mut differences = Vec::new();
@@ -23,7 +23,7 @@ impl Config {
         differences
     }
 
-    /// What several processes of a run must have alike, as TOML: all but what each uses of its machine.
+    /// The settings that all ranks must share, as TOML: all but device and threads.
     pub(crate) fn shared(&self) -> String {
         let mut shared = self.clone();
         let run = RunConfig::default();
@@ -31,13 +31,13 @@ impl Config {
         shared.to_toml()
     }
 
-    /// What is wrong with the values, one line each.
+    /// What is wrong with the values, one line for each mistake.
     pub(super) fn complaints(&self) -> Vec<String> {
         let checks = [
             self.model_and_data(),
             self.optimization(),
-            self.keeping(),
-            self.dividing(),
+            self.saving(),
+            self.distribution(),
         ]
         .concat();
         let wrong = checks.into_iter().filter(|(wrong, _)| *wrong);
@@ -72,7 +72,7 @@ impl Config {
             ),
             (
                 has_eval_file && train.train_fraction != 0.0,
-                "eval.file and train.train_fraction are both set: which questions are to be scored?",
+                "eval.file and train.train_fraction are both set: only one of them can give the evaluation set",
             ),
             (
                 !probability(train.train_fraction),
@@ -88,7 +88,7 @@ impl Config {
             ),
             (
                 answers.null_score_diff_threshold.is_nan(),
-                "answers.null_score_diff_threshold is no number",
+                "answers.null_score_diff_threshold is not a number",
             ),
         ]
     }
@@ -143,7 +143,7 @@ impl Config {
         ]
     }
 
-    fn dividing(&self) -> Vec<(bool, &'static str)> {
+    fn distribution(&self) -> Vec<(bool, &'static str)> {
         let distributed = &self.distributed;
         let parts_only = distributed.strategy == Strategy::Fsdp
             && distributed.sharding_strategy == ShardingStrategy::FullShard;
@@ -154,13 +154,13 @@ impl Config {
             ),
             (
                 distributed.verify_params_every_steps > 0 && parts_only,
-                "distributed.verify_params_every_steps compares whole parameters, which processes of \
-                 distributed.sharding_strategy = full_shard do not have",
+                "distributed.verify_params_every_steps does not work with \
+                 distributed.sharding_strategy = full_shard: no process has all parameters",
             ),
         ]
     }
 
-    fn keeping(&self) -> Vec<(bool, &'static str)> {
+    fn saving(&self) -> Vec<(bool, &'static str)> {
         let Self {
             train,
             eval,

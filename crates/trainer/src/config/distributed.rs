@@ -1,35 +1,37 @@
 use serde::{Deserialize, Serialize};
 
-/// `[distributed]`
+/// `[distributed]`: training with several processes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DistributedConfig {
-    /// How the work is divided.
+    /// How several processes train one model: `none`, `ddp` (each has the whole model) or `fsdp` (each has a shard of
+    /// it).
     pub strategy: Strategy,
-    /// What `fsdp` divides among the processes.
+    /// What `fsdp` shards: `full_shard` (parameters, gradients and moments) or `shard_grad_op` (gradients and moments).
     pub sharding_strategy: ShardingStrategy,
-    /// `ddp` sums gradients in portions of so many MiB, while the backward pass goes on.
+    /// Size in MiB of the buckets in which `ddp` sums gradients during the backward pass.
     pub bucket_cap_mb: f64,
-    /// Sum gradients in `bf16`, where what carries them can: NCCL.
+    /// Sum gradients in bf16. Needs NCCL.
     pub bf16_compress: bool,
-    /// Compare the processes' parameters after every so many optimizer steps; 0 does not.
+    /// Check every N optimizer steps that the parameters of all processes are bit-identical. 0: never. Not with
+    /// `full_shard`.
     pub verify_params_every_steps: u32,
 }
 
-/// How several processes divide a run; one process alone has nothing to divide.
+/// How several processes train one model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
-    /// Not at all.
+    /// A single process.
     #[default]
     None,
-    /// Each process has the whole model and a part of each batch.
+    /// Each process has the whole model and a share of each batch.
     Ddp,
-    /// Each process has a part of the model as well.
+    /// Each process has a shard of the model and a share of each batch.
     Fsdp,
 }
 
-/// What of the model each process has a part of.
+/// What [`Strategy::Fsdp`] shards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShardingStrategy {
@@ -41,7 +43,7 @@ pub enum ShardingStrategy {
 }
 
 impl Strategy {
-    /// As it is written in a configuration.
+    /// The name in a configuration.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::None => "none",

@@ -6,10 +6,10 @@ use super::Config;
 use crate::Error;
 
 impl Config {
-    /// Defaults, overlaid with a TOML file, overlaid with `key=value` settings.
+    /// The defaults, overlaid with a TOML file, overlaid with `key=value` settings.
     ///
     /// # Errors
-    /// All complaints at once: unknown keys, values of another type, values out of range.
+    /// If there are unknown keys, values of another type or values out of range; lists all complaints.
     pub fn resolve(file: &Path, settings: &[String]) -> Result<Self, Error> {
         let text = std::fs::read_to_string(file).map_err(|e| {
             Error::file(
@@ -29,7 +29,7 @@ impl Config {
         Self::layered(&[(file.display().to_string(), table)], settings)
     }
 
-    /// Defaults, overlaid with tables (each with a name for complaints), then with settings.
+    /// As [`Config::resolve`], from tables, each with a name for complaints.
     pub(crate) fn layered(tables: &[(String, Table)], settings: &[String]) -> Result<Self, Error> {
         let known = Table::try_from(Self::default()).expect("the defaults are a table");
         let mut merged = known.clone();
@@ -43,7 +43,7 @@ impl Config {
                 Err(complaint) => complaints.push(complaint),
             }
         }
-        // Values of another type were complained about and not merged, so what is merged parses.
+        // Values of another type are complaints and not merged, so the merged table parses.
         match merged.try_into::<Self>() {
             Ok(config) => {
                 complaints.extend(config.complaints());
@@ -116,8 +116,8 @@ fn overlay(
     }
 }
 
-/// `section.key=value` as a nested table. A value that is not TOML is text, and text for a list is
-/// one or more items with commas between, so that no quotes are needed in a shell.
+/// `section.key=value` as a nested table. A value that is not TOML is a string, and a string for a list is its items
+/// separated by commas, so that a shell needs no quotes.
 fn parse_setting(setting: &str, known: &Table) -> Result<Table, String> {
     let complaint = || format!("{setting}: settings are written section.key=value");
     let (path, text) = setting.split_once('=').ok_or_else(complaint)?;
@@ -147,7 +147,7 @@ mod tests {
 
     fn resolve(text: &str, settings: &[&str]) -> Result<Config, String> {
         let settings: Vec<String> = settings.iter().map(|s| s.to_string()).collect();
-        let base = "train.files = [\"a\"]\ndev.file = \"b\"".parse().unwrap();
+        let base = "train.files = [\"a\"]\neval.file = \"b\"".parse().unwrap();
         let tables = [
             ("base".to_owned(), base),
             ("c.toml".to_owned(), text.parse().unwrap()),
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_win_over_the_file_and_the_file_over_defaults() {
+    fn settings_override_the_file_and_the_file_overrides_defaults() {
         let config = resolve(
             "[train]\nnum_train_epochs = 3\nlearning_rate = 1\nseed = 5",
             &[
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn all_complaints_come_at_once() {
+    fn all_complaints_are_listed() {
         let text = "[train]\nepoch = 3\nper_device_train_batch_size = \"8\"\n[other]\nx = 1";
         let settings = [
             "train.learning_rate=-1",
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_out_reads_back_the_same() {
+    fn a_written_configuration_reads_back_equal() {
         let config = resolve("[train]\nwarmup_ratio = 0.25", &["answers.n_best_size=7"]).unwrap();
         let table = config.to_toml().parse().unwrap();
         let again = Config::layered(&[("written".to_owned(), table)], &[]).unwrap();

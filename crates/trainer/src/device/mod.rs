@@ -1,4 +1,4 @@
-//! The one file that names backends.
+//! Devices by name. The only file that names Burn's backends.
 #![allow(deprecated)] // Burn marks NdArray and LibTorch as superseded; they are what we run on.
 
 pub(crate) mod process;
@@ -8,12 +8,12 @@ use burn::tensor::Device;
 use crate::Error;
 use crate::config::{Float32MatmulPrecision, RunConfig};
 
-/// A device of this build: the name to ask for it by, and what it is.
+/// A device of this build.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct DeviceInfo {
-    /// What `run.device` and `--device` take.
+    /// The name for `run.device` and `--device`.
     pub name: String,
-    /// One line about it.
+    /// One line.
     pub description: String,
 }
 
@@ -31,7 +31,7 @@ impl DeviceInfo {
     }
 }
 
-/// The devices that this build can use on this machine, the best one first.
+/// The devices of this build on this computer, the best first.
 pub fn devices() -> Vec<DeviceInfo> {
     let cores = process::cores();
     let mut devices = gpus();
@@ -62,7 +62,7 @@ fn gpus() -> Vec<DeviceInfo> {
     Vec::new()
 }
 
-/// Why this build on this machine has no GPU to offer; `None` if it has one.
+/// Why there is no GPU; `None` if there is one.
 fn why_no_gpu() -> Option<String> {
     #[cfg(feature = "cuda")]
     return torch_shim::cuda_problem().map(|problem| first_sentence(&problem));
@@ -70,7 +70,7 @@ fn why_no_gpu() -> Option<String> {
     Some("this build has no CUDA: build it with --features cuda".into())
 }
 
-/// What this build or this machine lacks, and why; `cuda` stands for all GPUs.
+/// Devices that are missing, with the reason; `cuda` stands for all GPUs.
 pub fn absent_devices() -> Vec<DeviceInfo> {
     let gpu = why_no_gpu().map(|why| DeviceInfo::new("cuda", why));
     let lacks = |name, feature, compiled: bool| {
@@ -86,14 +86,14 @@ pub fn absent_devices() -> Vec<DeviceInfo> {
         .collect()
 }
 
-/// Warns where a build for GPUs uses none.
+/// Logs a warning if a build with CUDA uses another device.
 pub fn warn_without_gpu(used: &DeviceInfo) {
     if let (Some(why), true) = (why_no_gpu(), cfg!(feature = "cuda")) {
         tracing::warn!("no GPU is used, but {}: {why}", used.name);
     }
 }
 
-/// Of a message of libtorch, which goes on with where it was thrown.
+/// The first sentence of an error of libtorch, without its stack trace.
 #[cfg_attr(not(feature = "cuda"), allow(dead_code))]
 fn first_sentence(message: &str) -> String {
     let line = message.lines().next().unwrap_or_default();
@@ -101,18 +101,18 @@ fn first_sentence(message: &str) -> String {
     line[..end].trim_end_matches('.').to_owned()
 }
 
-/// The device that a name asks for; `auto` is the best one present.
+/// The device of a name; `auto` is the best one.
 ///
 /// # Errors
-/// If this build or this machine has no such device; the message lists those it has.
+/// If there is no such device; the message lists those present.
 pub fn device(name: &str) -> Result<(DeviceInfo, Device), Error> {
     device_of_rank(name, 0)
 }
 
-/// The same, where `auto` is another GPU for each process of a machine.
+/// As [`device`], where `auto` is a different GPU for each process of a node.
 pub(crate) fn device_of_rank(name: &str, local_rank: usize) -> Result<(DeviceInfo, Device), Error> {
     let devices = devices();
-    // A launcher may show each process one GPU, its own.
+    // A launcher may show each process only its own GPU.
     let gpus = devices.iter().filter(|device| device.gpu().is_some());
     let auto = local_rank % gpus.count().max(1);
     let found = match name {
@@ -135,7 +135,7 @@ pub(crate) fn device_of_rank(name: &str, local_rank: usize) -> Result<(DeviceInf
     Ok((info, device))
 }
 
-/// One line about a device that is not there, and those that are.
+/// One line: why a device is missing, and which are present.
 fn why_not(name: &str, devices: &[DeviceInfo]) -> String {
     let names: Vec<_> = devices.iter().map(|device| device.name.as_str()).collect();
     if names.is_empty() {
@@ -150,10 +150,10 @@ fn why_not(name: &str, devices: &[DeviceInfo]) -> String {
     format!("device {name}: {why} (there is: {})", names.join(", "))
 }
 
-/// Makes products as exact as the run asks, where the device has a choice.
+/// Sets the precision of f32 matmuls.
 ///
 /// # Errors
-/// If the device has none.
+/// If the device does not support it.
 pub(crate) fn set_precision(info: &DeviceInfo, run: &RunConfig) -> Result<(), Error> {
     if info.name == "ndarray" {
         let asked = [
@@ -187,11 +187,10 @@ pub(crate) fn set_precision(info: &DeviceInfo, run: &RunConfig) -> Result<(), Er
     Ok(())
 }
 
-/// Runs `work` on a pool of so many threads; 0 takes every core. What it starts in parallel stays
-/// on these threads, and nothing is left behind for the next run in this process.
+/// Runs `work` on a thread pool of its own; 0 threads means one for each core.
 ///
 /// # Errors
-/// If the system does not give the threads.
+/// If the threads cannot be started.
 pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
     let threads = match threads {
         0 => process::cores(),
@@ -199,7 +198,7 @@ pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) ->
     };
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
-        // The work itself runs on one of them, and needs what a main thread has.
+        // `work` runs on one of them and needs the stack of a main thread.
         .stack_size(8 << 20)
         .build()
         .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
@@ -209,8 +208,8 @@ pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) ->
     }))
 }
 
-/// Leaves the threads of this process to the caller's pool, which `fused-ops` divides products
-/// among: libtorch would start as many again, and the two would contend for the cores.
+/// Turns off libtorch's own thread pool: `fused-ops` divides its work among the threads of the caller's pool, and the two
+/// would contend for the cores.
 fn keep_to_one_pool() {
     #[cfg(feature = "libtorch")]
     tch::set_num_threads(1);
@@ -221,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auto_is_the_first_and_unknown_names_are_told_what_there_is() {
+    fn auto_is_the_first_device_and_errors_list_those_present() {
         assert_eq!(device("auto").unwrap().0, devices()[0]);
         let error = device("cuda:77").unwrap_err().to_string();
         assert!(
@@ -232,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn ndarray_refuses_precisions_that_it_has_not() {
+    fn ndarray_refuses_other_precisions() {
         let (info, _) = device("ndarray").unwrap();
         let plain = RunConfig::default();
         set_precision(&info, &plain).unwrap();
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_of_libtorch_are_cut_to_what_they_say() {
+    fn first_sentence_removes_the_stack_trace() {
         let message = "Found no NVIDIA driver on your system. Please check that\nException raised";
         assert_eq!(
             first_sentence(message),

@@ -1,9 +1,9 @@
 //! Memory and cores of this process.
 
-/// Keeps freed memory in the process instead of giving it back to the system.
+/// Makes glibc's allocator keep freed memory in the process.
 ///
-/// A training step frees and takes the same hundreds of megabytes again and again; with glibc's
-/// defaults each time costs a page fault per 4 KiB.
+/// Every training step frees and allocates the same hundreds of megabytes; with glibc's defaults that costs a page fault
+/// for each 4 KiB.
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[allow(unsafe_code)]
@@ -11,12 +11,12 @@ pub fn keep_freed_memory() {
     unsafe {
         libc::mallopt(libc::M_MMAP_MAX, 0);
         libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
-        // Other arenas than the main one give memory back whatever the threshold says.
+        // Arenas other than the main one ignore the threshold.
         libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }
 
-/// Keeps the panics of Parquet's decoder off standard error: they come back as errors of one line.
+/// Keeps panics of the Parquet decoder off standard error: they are returned as errors.
 #[cfg(feature = "parquet")]
 pub fn quiet_parquet_panics() {
     let previous = std::panic::take_hook();
@@ -27,13 +27,13 @@ pub fn quiet_parquet_panics() {
     }));
 }
 
-/// The cores that this process may use; of one that runs several threads, one.
+/// The number of physical cores that this process may use.
 pub(crate) fn cores() -> usize {
     let allowed = std::thread::available_parallelism().map_or(1, usize::from);
     allowed.min(num_cpus::get_physical()).max(1)
 }
 
-/// The process's peak resident memory in bytes, where the system tells it.
+/// The peak resident memory of this process in bytes; `None` outside Linux.
 pub fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status

@@ -1,21 +1,19 @@
 use qa_metrics::{span_exact_match, span_f1};
 use squad_data::Feature;
 
-/// How well logits fit the labels of the windows they were computed for: token-level figures, not
-/// the official ones.
+/// Token-level scores of logits against the labels of their features; not the official metrics.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct WindowScores {
-    /// The mean over windows of the mean cross-entropy of start and end, each over the window's real
-    /// tokens: the loss that training minimises.
+pub(crate) struct FeatureScores {
+    /// The mean over the features of the training loss.
     pub(crate) loss: f64,
-    /// Windows in which the most likely start and end are the labels, in percent.
+    /// Share of features whose most likely start and end are the labels, in percent.
     pub(crate) span_exact: f64,
-    /// The mean F1 over tokens of these spans, in percent.
+    /// Mean token F1 of these spans, in percent.
     pub(crate) span_f1: f64,
 }
 
-impl WindowScores {
-    /// `logits` are start and end logits of each window, `[tokens]` each; there is at least one window.
+impl FeatureScores {
+    /// `logits` are the start and end logits of each feature, `[tokens]` each. There is at least one feature.
     pub(crate) fn new(features: &[Feature], logits: &[[Vec<f32>; 2]]) -> Self {
         let (mut loss, mut exact, mut f1) = (0.0, 0.0, 0.0);
         for (feature, [start, end]) in features.iter().zip(logits) {
@@ -40,7 +38,7 @@ fn cross_entropy(logits: &[f32], label: usize) -> f64 {
     exps.sum::<f64>().ln() + f64::from(max) - f64::from(logits[label])
 }
 
-/// The first of equal ones, as on the device.
+/// The first of equal maxima, as on the device.
 fn argmax(logits: &[f32]) -> usize {
     let mut best = 0;
     for (index, logit) in logits.iter().enumerate() {
@@ -68,13 +66,13 @@ mod tests {
     }
 
     #[test]
-    fn is_the_loss_and_the_scores_of_the_labels() {
+    fn known_logits_have_known_scores() {
         let flat = vec![0.0; 4];
         let sure = vec![-50.0, 50.0, -50.0, -50.0];
         let features = [feature(1, 1), feature(1, 2)];
         let logits = [[sure.clone(), sure.clone()], [sure, flat]];
-        let scores = WindowScores::new(&features, &logits);
-        // The second window's end is one of four, all as likely; nothing else costs anything.
+        let scores = FeatureScores::new(&features, &logits);
+        // The second feature's end is one of four equally likely ones; the rest has no loss.
         assert!((scores.loss - 4f64.ln() / 4.0).abs() < 1e-12, "{scores:?}");
         // Its most likely end is the first token, before its start: no token in common.
         assert_eq!((scores.span_exact, scores.span_f1), (50.0, 50.0));

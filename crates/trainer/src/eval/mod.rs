@@ -13,38 +13,37 @@ use squad_data::{Dataset, Prediction, SpanLogits, extract_answers};
 use crate::Error;
 use crate::config::AnswerConfig;
 use crate::data::FeaturizedDataset;
-use crate::eval::feature_scores::WindowScores;
+use crate::eval::feature_scores::FeatureScores;
 
-/// A scored dataset.
+/// The scores and predictions of a dataset.
 #[derive(Debug)]
 pub struct Evaluation {
-    /// Exact match, in percent, of the official script of the dataset's version.
+    /// Exact match in percent, by the official script of the dataset's version.
     pub exact_match: f64,
-    /// F1, in percent.
+    /// F1 in percent, likewise.
     pub f1: f64,
-    /// All figures, with the official script's keys, and `loss`, `span_exact` and `span_f1` of the
-    /// windows against their labels. For SQuAD 2.0 `null_score_diff_threshold` is
-    /// the threshold that they were computed at, and `at_best_f1` holds the same figures at the
-    /// threshold with the highest F1, which it names under the same key.
+    /// All metrics under the official script's keys, and `loss`, `span_exact` and `span_f1` of the features. For SQuAD 2.0
+    /// also `null_score_diff_threshold`, at which they are computed, and `at_best_f1`: the same metrics at the threshold
+    /// with the highest F1.
     pub metrics: Value,
-    /// The answers.
+    /// The predictions, in the order of the questions.
     pub predictions: Vec<Prediction>,
-    /// For SQuAD 2.0 the threshold on the null odds that gives the highest F1.
+    /// SQuAD 2.0: the threshold of the null odds with the highest F1.
     pub best_f1_threshold: Option<f64>,
-    /// How long it took.
+    /// Durations.
     pub timings: Timings,
 }
 
-/// How long the parts of an evaluation took.
+/// Durations of the parts of an evaluation.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Timings {
-    /// Logits of all windows, in seconds.
+    /// Computing the logits, in seconds.
     pub inference_seconds: f64,
-    /// From logits to answers and scores, in seconds.
+    /// Extracting and scoring the answers, in seconds.
     pub postprocess_seconds: f64,
 }
 
-/// Answers every question and scores the answers; `done` is told how many windows are finished.
+/// Answers all questions and scores the answers. `done` receives the number of finished features.
 ///
 /// # Errors
 /// If the answers cannot be scored.
@@ -63,10 +62,10 @@ pub fn evaluate(
     Ok(evaluation)
 }
 
-/// As [`evaluate`], from the start and end logits of every window, in the order of the windows.
+/// As [`evaluate`], from the start and end logits of each feature, `[tokens]` each.
 ///
 /// # Errors
-/// If the logits are not those of the windows, or the answers cannot be scored.
+/// If the logits do not match the features, or the answers cannot be scored.
 pub fn evaluate_logits(
     questions: &FeaturizedDataset,
     logits: &[[Vec<f32>; 2]],
@@ -86,10 +85,10 @@ pub fn evaluate_logits(
         path: dataset.name.clone().into(),
         source,
     })?;
-    let windows = WindowScores::new(&questions.features, logits);
-    metrics["loss"] = json!(windows.loss);
-    metrics["span_exact"] = json!(windows.span_exact);
-    metrics["span_f1"] = json!(windows.span_f1);
+    let features = FeatureScores::new(&questions.features, logits);
+    metrics["loss"] = json!(features.loss);
+    metrics["span_exact"] = json!(features.span_exact);
+    metrics["span_f1"] = json!(features.span_f1);
     Ok(Evaluation {
         exact_match: figure(&metrics, "exact"),
         f1: figure(&metrics, "f1"),
@@ -103,10 +102,10 @@ pub fn evaluate_logits(
     })
 }
 
-/// All figures, and for SQuAD 2.0 the threshold with the highest F1.
+/// The metrics, and for SQuAD 2.0 the threshold with the highest F1.
 ///
-/// Scored are the best spans with their null odds: the metric applies the threshold itself, and can
-/// then search for the best one among answers that this threshold would have withheld.
+/// The metric gets the best spans with their null odds and applies the threshold itself, so that it can search for the best
+/// threshold.
 fn score_predictions(
     dataset: &Dataset,
     predictions: &[Prediction],
@@ -134,15 +133,15 @@ fn score_predictions(
     Ok((metrics, Some(best_threshold)))
 }
 
-/// The threshold that reaches the best F1, and all scores at it.
+/// The threshold with the best F1, and the scores at it.
 ///
-/// The official search begins with no question answered and calls that threshold 0, which it is for
-/// probabilities. Odds may be below 0: there, the threshold that answers nothing is below them all.
+/// The official search starts with no question answered and calls that threshold 0, which is right for probabilities. Odds
+/// may be negative: then the threshold that answers nothing lies below all of them.
 fn at_best_f1(
     all: &qa_metrics::DatasetScores<'_, ScoresV2>,
     null_odds: &NaProbs,
 ) -> Result<(f64, ScoresV2), qa_metrics::Error> {
-    // The search adds up in another order than the average.
+    // The search sums in another order than the average.
     const ROUNDING: f64 = 1e-9;
     let at = |threshold| Ok(all.withhold_above(threshold, null_odds)?.scores);
     let (best_f1, threshold) = all
@@ -164,8 +163,8 @@ fn at_best_f1(
     Ok((found, scores))
 }
 
-/// The official metric with the official script's keys: v1.1's for a dataset in which every
-/// question has an answer, else v2.0's. `null_odds` adds the best thresholds to v2.0's.
+/// The official metrics under the official script's keys: SQuAD 1.1's if every question has an answer, else SQuAD 2.0's.
+/// `null_odds` are the odds of no answer and the threshold; they add the best thresholds.
 ///
 /// # Errors
 /// If there is nothing to score.
@@ -185,7 +184,7 @@ pub fn score(
     })
 }
 
-/// Each question's id with its gold answers, in file order, as the official metrics take them.
+/// The ids and gold answers of all questions, in file order.
 pub fn gold_answers(dataset: &Dataset) -> Vec<Question<'_>> {
     let examples = dataset.examples.iter();
     examples
@@ -200,7 +199,7 @@ fn to_value(scores: impl serde::Serialize) -> Value {
     serde_json::to_value(scores).expect("scores are plain numbers")
 }
 
-/// A figure of either version: `exact` is `exact_match` in v1.1.
+/// A metric of either version: `exact` is `exact_match` in SQuAD 1.1.
 fn figure(metrics: &Value, key: &str) -> f64 {
     let longer = format!("{key}_match");
     metrics

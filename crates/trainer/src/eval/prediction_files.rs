@@ -11,11 +11,10 @@ use crate::artifacts::run_dir::check_writable;
 use crate::eval::Evaluation;
 
 impl Evaluation {
-    /// Makes the folder for [`Evaluation::write`] and checks that it can be written to, before any
-    /// work.
+    /// Creates the folder for [`Evaluation::write`] and checks that it is writable.
     ///
     /// # Errors
-    /// If it cannot be made or written to, or holds a run, whose figures would be written over.
+    /// If it cannot be created or written to, or holds a run, whose `metrics.json` would be overwritten.
     pub fn check_folder(folder: &Path) -> Result<(), Error> {
         if folder.join("config.toml").exists() {
             let message = "holds a run, whose metrics.json would be lost: give another folder";
@@ -29,8 +28,8 @@ impl Evaluation {
     /// Writes `predictions.json`, `nbest.json`, `null_odds.json` and `metrics.json`, and for SQuAD
     /// 2.0 `predictions_best.json`, the answers at the threshold with the highest F1.
     ///
-    /// Each appears whole or not at all, with the keys of Hugging Face's `run_qa.py` and `offsets`
-    /// besides (characters of the context), questions in the dataset's order.
+    /// Each file appears whole or not at all. The keys are those of transformers' `run_qa.py`, plus `offsets` in characters
+    /// of the context; the questions are in the order of the dataset.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -40,7 +39,7 @@ impl Evaluation {
         let mut files = vec![
             ("nbest.json", n_best_json(all)),
             ("predictions.json", json_by_id(all, |p| p.text.as_str())),
-            // All digits, so that thresholds found in this file are those in metrics.json.
+            // As f64, so that a threshold found in this file equals the one in metrics.json.
             (
                 "null_odds.json",
                 json_by_id(all, |p| f64::from(p.null_odds)),
@@ -57,17 +56,18 @@ impl Evaluation {
     }
 }
 
-/// The answer at a threshold on the null odds.
+/// The answer at a threshold of the null odds: empty above it.
 fn text_at(prediction: &Prediction, threshold: f64) -> &str {
-    match f64::from(prediction.null_odds) > threshold {
-        true => "",
-        false => prediction.best_text(),
+    if f64::from(prediction.null_odds) > threshold {
+        ""
+    } else {
+        prediction.best_text()
     }
 }
 
 const PLAIN: &str = "texts and numbers are plain JSON";
 
-/// A JSON object with something of every question, by its id.
+/// A JSON object with a value for each question, by its id.
 fn json_by_id<'a, V, F>(predictions: &'a [Prediction], value: F) -> String
 where
     V: Serialize,
@@ -103,7 +103,7 @@ impl<'a> NBestEntry<'a> {
     }
 }
 
-/// A JSON object of lists by question id, a span to a line: by far the largest of the files.
+/// A JSON object of lists by question id, one span on each line. Built in parallel: it is by far the largest file.
 fn n_best_json(predictions: &[Prediction]) -> String {
     let list = |prediction: &Prediction| {
         let mut list = format!(

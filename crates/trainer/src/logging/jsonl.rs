@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: every report as a line, from which the curves can be drawn again.
+//! `metrics.jsonl`: one line for each step, evaluation and epoch.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -15,7 +15,7 @@ use crate::train::state::RunState;
 /// The x value of a report, which is the epoch of an epoch's report and else the optimizer step, and its named figures.
 pub(crate) type Points = (u32, Vec<(String, f64)>);
 
-/// A file of JSON lines that grows with the run.
+/// Appends a JSON line for each report.
 #[derive(Debug)]
 pub(crate) struct JsonlLogger {
     path: PathBuf,
@@ -35,8 +35,8 @@ impl JsonlLogger {
         }
     }
 
-    /// Opens the file of a run that goes on from `state`: what came after it is cut off, so that no
-    /// curve goes over the same steps twice, and what came before is given back.
+    /// Opens the file of a run that resumes from `state`. Removes the reports after `state`, which the run makes again, and
+    /// returns those before it.
     pub(crate) fn resume(path: &Path, state: &RunState) -> Result<(Self, Vec<Points>), Error> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
@@ -46,7 +46,7 @@ impl JsonlLogger {
         let mut kept = String::new();
         let mut points = Vec::new();
         for text in text.lines() {
-            // A process that was killed may have left half a line: it belongs to a later step.
+            // A killed process may have left an incomplete last line.
             let parsed: Option<Value> = serde_json::from_str(text).ok();
             let report = parsed.as_ref().and_then(|line| before(line, state));
             if let Some(report) = report {
@@ -60,7 +60,7 @@ impl JsonlLogger {
     }
 
     fn push(&mut self, line: &Value) -> Result<(), Error> {
-        // One call, so that a reader meanwhile sees whole lines.
+        // One call, so that concurrent readers see whole lines.
         let line = format!("{line}\n");
         self.file
             .write_all(line.as_bytes())
@@ -68,7 +68,7 @@ impl JsonlLogger {
     }
 }
 
-/// The figures of a line that a run in this state has behind it.
+/// The figures of a line that was written before `state`.
 fn before(line: &Value, state: &RunState) -> Option<Points> {
     let number = |key: &str| u32::try_from(line.get(key)?.as_u64()?).ok();
     let step = number("step")?;
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_resumed_run_keeps_what_it_has_behind_it_and_nothing_else() {
+    fn a_resumed_run_keeps_earlier_reports_and_removes_later_ones() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
         let scalars = |name: &str, value: f64| vec![(name.to_owned(), value)];
@@ -132,7 +132,7 @@ mod tests {
         };
         let state = RunState::at;
         assert_eq!(resume(&state(1, 1, 0)), [1]);
-        // The epoch's batches are over, its evaluation is not done.
+        // The epoch's steps are complete, its evaluation is not.
         assert_eq!(resume(&state(2, 1, 0)), [1, 2]);
         assert_eq!(resume(&state(2, 2, 2)), [1, 2, 2, 1]);
         assert_eq!(resume(&state(4, 2, 2)), [1, 2, 2, 1, 3, 4]);

@@ -3,79 +3,78 @@ use serde_json::{Value, json};
 use crate::Error;
 use crate::train::state::Best;
 
-/// What is known before the first step.
+/// The start of the training loop.
 #[derive(Clone, Debug)]
 pub struct RunStart {
-    /// Optimizer steps in all epochs.
+    /// Optimizer steps of the whole run.
     pub total_steps: u32,
-    /// Optimizer steps made before, where a run is resumed.
+    /// Optimizer steps that a resumed run has already made.
     pub step: u32,
-    /// Training windows in an epoch.
+    /// Training features in an epoch.
     pub features: usize,
-    /// Epochs.
+    /// The number of epochs.
     pub epochs: u32,
 }
 
-/// One optimizer step.
+/// The report of one optimizer step.
 #[derive(Clone, Copy, Debug)]
 pub struct StepReport {
     /// Steps made, this one included.
     pub step: u32,
     /// The epoch, counted from 1.
     pub epoch: u32,
-    /// Mean span loss of the step's windows.
+    /// Mean span loss of the step's features.
     pub loss: f32,
-    /// The loss smoothed over about fifty steps.
+    /// The loss, smoothed over about 50 steps.
     pub smoothed_loss: f64,
     /// The gradient's global norm before clipping.
     pub grad_norm: f32,
     /// The learning rate of this step.
     pub learning_rate: f64,
-    /// Windows of the step.
+    /// Features of the step.
     pub features: usize,
     /// Tokens of the step.
     pub tokens: usize,
-    /// Seconds that the step took.
+    /// Duration in seconds.
     pub seconds: f64,
 }
 
-/// One evaluation.
+/// The report of one evaluation.
 #[derive(Clone, Debug)]
 pub struct EvaluationReport {
     /// Optimizer steps made so far.
     pub step: u32,
     /// The epoch, counted from 1.
     pub epoch: u32,
-    /// The official figures, and the loss.
+    /// The metrics of [`Evaluation`](crate::Evaluation).
     pub metrics: Value,
-    /// The best evaluation so far, this one included, where evaluations are compared.
+    /// The best evaluation so far, if evaluations are compared.
     pub best: Option<Best>,
-    /// Seconds that it took.
+    /// Duration in seconds.
     pub seconds: f64,
 }
 
-/// One epoch.
+/// The report of one epoch.
 #[derive(Clone, Debug)]
 pub struct EpochReport {
     /// The epoch, counted from 1.
     pub epoch: u32,
     /// Optimizer steps made so far.
     pub step: u32,
-    /// Mean loss over the epoch's windows, each step weighted by its windows.
+    /// Mean loss of the epoch's features.
     pub train_loss: f64,
-    /// Token-level exact match of the training spans in the epoch, in percent: not the official
-    /// metric, computed in training with dropout on.
+    /// Token-level exact match of the training spans, in percent: not the official metric, and with dropout.
     pub train_span_exact: f64,
-    /// Token-level F1, likewise.
+    /// Token-level F1 of the training spans, as `train_span_exact`.
     pub train_span_f1: f64,
-    /// Training windows per second of training.
+    /// Training features per second of training.
     pub features_per_second: f64,
-    /// The evaluation at the epoch's end, if there was one.
+    /// The evaluation at the end of the epoch, if there was one.
     pub evaluation: Option<EvaluationReport>,
 }
 
 impl StepReport {
-    /// The named figures of a step.
+    /// The figures of the step by name, as in `metrics.jsonl`.
     pub fn scalars(&self) -> Vec<(String, f64)> {
         let scalars = [
             ("train/loss", f64::from(self.loss)),
@@ -93,7 +92,7 @@ impl StepReport {
 }
 
 impl EvaluationReport {
-    /// The named figures of an evaluation.
+    /// The metrics by name, as in `metrics.jsonl`.
     pub fn scalars(&self) -> Vec<(String, f64)> {
         self.figures("eval/")
     }
@@ -107,7 +106,7 @@ impl EvaluationReport {
 }
 
 impl EpochReport {
-    /// The named figures of an epoch; the evaluation set's are named as the official script names them.
+    /// The figures of the epoch by name, as in `metrics.jsonl`.
     pub fn scalars(&self) -> Vec<(String, f64)> {
         let scalars = [
             ("epoch/train_loss", self.train_loss),
@@ -144,9 +143,9 @@ pub(crate) fn line(kind: LineKind, step: u32, epoch: u32, scalars: &[(String, f6
     line
 }
 
-/// Someone who is told how a run goes. Every method may be left out.
+/// Receives training events. Every method does nothing by default.
 pub trait Observer: Send {
-    /// While questions are cut into windows, before anything else: questions finished, and in all.
+    /// During tokenization: the number of questions finished, and of all.
     fn tokenizing(&mut self, _finished: usize, _total: usize) {}
 
     /// Before the first step.
@@ -155,32 +154,32 @@ pub trait Observer: Send {
     /// After each step.
     ///
     /// # Errors
-    /// What the observer cannot go on without.
+    /// An error ends the run.
     fn step(&mut self, _: &StepReport) -> Result<(), Error> {
         Ok(())
     }
 
-    /// While the evaluation set is answered: windows finished, and in all.
+    /// During an evaluation: the number of features finished, and of all.
     fn evaluating(&mut self, _finished: usize, _total: usize) {}
 
     /// After each evaluation.
     ///
     /// # Errors
-    /// What the observer cannot go on without.
+    /// An error ends the run.
     fn evaluation(&mut self, _: &EvaluationReport) -> Result<(), Error> {
         Ok(())
     }
 
-    /// After each epoch, and its evaluation if there is one.
+    /// After each epoch and its evaluation.
     ///
     /// # Errors
-    /// What the observer cannot go on without.
+    /// An error ends the run.
     fn epoch(&mut self, _: &EpochReport) -> Result<(), Error> {
         Ok(())
     }
 }
 
-/// Observers told one after the other.
+/// Calls all observers in order.
 impl Observer for Vec<Box<dyn Observer + '_>> {
     fn tokenizing(&mut self, finished: usize, total: usize) {
         self.iter_mut()

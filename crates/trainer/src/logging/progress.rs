@@ -4,8 +4,8 @@ use crate::Error;
 use crate::logging::observer::{EpochReport, EvaluationReport, Observer, RunStart, StepReport};
 use crate::train::state::Smoothed;
 
-/// A progress bar on standard error: epoch, loss, features per second, time left. Where standard
-/// error is no terminal, a line every twentieth of the run instead.
+/// A progress bar on standard error with epoch, loss, features per second and time left. If standard error is not a
+/// terminal, one line for every 5 % of the run.
 pub struct Progress {
     bar: ProgressBar,
     plain: bool,
@@ -18,7 +18,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A bar that is drawn when the run starts.
+    /// A progress bar, which appears when the run starts.
     pub fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         Self {
@@ -33,9 +33,10 @@ impl Progress {
     }
 
     fn say(&self, line: &str) {
-        match self.plain {
-            true => eprintln!("{line}"),
-            false => self.bar.println(line),
+        if self.plain {
+            eprintln!("{line}");
+        } else {
+            self.bar.println(line);
         }
     }
 
@@ -55,7 +56,7 @@ impl Default for Progress {
 
 impl Observer for Progress {
     fn tokenizing(&mut self, finished: usize, total: usize) {
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} questions cut into windows");
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} questions tokenized");
         self.bar
             .set_style(style.expect("the template is a constant"));
         self.bar.set_length(total as u64);
@@ -67,7 +68,7 @@ impl Observer for Progress {
 
     fn start(&mut self, start: &RunStart) {
         let style = ProgressStyle::with_template(
-            "{bar:30} {pos}/{len} steps, {msg}, {elapsed} gone, {eta} left",
+            "{bar:30} {pos}/{len} steps, {msg}, {elapsed} elapsed, {eta} left",
         );
         self.bar
             .set_style(style.expect("the template is a constant"));
@@ -95,9 +96,8 @@ impl Observer for Progress {
     }
 
     fn evaluating(&mut self, finished: usize, total: usize) {
-        self.bar.set_message(format!(
-            "answering the evaluation set, {finished}/{total} features"
-        ));
+        self.bar
+            .set_message(format!("evaluating, {finished}/{total} features"));
     }
 
     fn evaluation(&mut self, report: &EvaluationReport) -> Result<(), Error> {

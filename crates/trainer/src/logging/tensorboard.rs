@@ -13,11 +13,10 @@ use crate::artifacts::run_dir::check_writable;
 use crate::logging::jsonl::Points;
 use crate::logging::observer::{EpochReport, EvaluationReport, Observer, StepReport};
 
-/// Writes the curves as TensorBoard event files: tags of a step have the optimizer step as their
-/// x, tags of an epoch the epoch.
+/// Writes TensorBoard event files. The x value is the epoch for figures of an epoch, else the optimizer step.
 ///
-/// `tensorboard-rs` panics when the disk refuses a write, so it lives on a thread of its own: a
-/// failure there is one warning, and the training goes on.
+/// `tensorboard-rs` panics if a write fails, so it runs on a thread of its own: a failure is one warning, and training
+/// continues.
 pub(crate) struct TensorBoard {
     points: Option<Sender<Point>>,
     thread: Option<JoinHandle<()>>,
@@ -30,8 +29,8 @@ struct Point {
 }
 
 impl TensorBoard {
-    /// Event files in `folder`, instead of any that are there, beginning with the points of `past`;
-    /// `warn` is called once if they cannot be written.
+    /// Replaces the event files in `folder`, starting with the points of `past`. Calls `warn` once if they cannot be
+    /// written.
     pub(crate) fn new(
         folder: &Path,
         past: Vec<Points>,
@@ -69,27 +68,26 @@ impl TensorBoard {
                 value: value as f32,
                 x: x as usize,
             };
-            // The thread is gone after a failure, which it has told; the points go nowhere then.
+            // After a failure the thread is gone and has warned.
             let _ = self.points.as_ref().map(|points| points.send(point));
         }
     }
 }
 
-/// Writes points until there are no more.
+/// Writes points until the sender is dropped.
 fn write(folder: &Path, points: &Receiver<Point>) -> std::io::Result<()> {
-    // What can be told without a panic is.
+    // Errors that need no panic.
     std::fs::create_dir_all(folder)?;
     check_writable(folder)?;
-    // A resumed run draws its curves anew from its own record: what a killed process wrote after
-    // its last checkpoint would fold them back.
+    // A killed process may have written points after its last checkpoint, so a resumed run writes all points again.
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().contains("tfevents") {
             std::fs::remove_file(entry.path())?;
         }
     }
-    // The writer's destructor panics once its own thread is gone, and a panic while another one
-    // unwinds ends the process: after a failure it is forgotten instead.
+    // The writer's destructor panics if its own thread is gone, and a panic during unwinding aborts the process: after a
+    // failure the writer is leaked.
     let mut writer = ManuallyDrop::new(SummaryWriter::new(folder));
     while let Ok(first) = points.recv() {
         for point in std::iter::once(first).chain(points.try_iter()) {
@@ -101,7 +99,7 @@ fn write(folder: &Path, points: &Receiver<Point>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Keeps the panics of `tensorboard-rs`, whose failures are told as a warning, off standard error.
+/// Keeps panics of `tensorboard-rs` off standard error: they become a warning.
 fn silence_tensorboard_rs() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -143,11 +141,11 @@ impl Observer for TensorBoard {
 }
 
 impl Drop for TensorBoard {
-    /// Waits until the last points are on disk.
+    /// Waits until all points are on disk.
     fn drop(&mut self) {
         self.points = None;
         if let Some(thread) = self.thread.take() {
-            // A panic was caught and told inside the thread.
+            // The thread catches its panics.
             let _ = thread.join();
         }
     }

@@ -2,9 +2,8 @@ use std::f64::consts::PI;
 
 use crate::config::{LrSchedulerType, TrainConfig};
 
-/// A learning-rate schedule with warm-up, as Hugging Face's `get_linear_schedule_with_warmup` and
-/// its siblings for `cosine` and `constant`: from 0 up to the peak rate over the first steps, then
-/// by kind.
+/// A learning-rate schedule with warm-up, as transformers' `get_linear_schedule_with_warmup` and its counterparts for
+/// `cosine` and `constant`: the rate rises linearly from 0 to its peak, then follows `lr_scheduler_type`.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
     kind: LrSchedulerType,
@@ -55,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn rises_to_the_peak_and_goes_on_by_kind() {
+    fn the_rate_rises_to_its_peak_and_then_follows_the_type() {
         let steps = [0, 5, 10, 55, 100];
         let linear = rates(LrSchedulerType::Linear, 0.1, steps);
         assert_eq!(linear, [0.0, 1.0, 2.0, 1.0, 0.0]);

@@ -1,4 +1,4 @@
-//! The optimizer's moments in a safetensors file, by Hugging Face's parameter names.
+//! The moments of the optimizer as a safetensors file, by Hugging Face's parameter names.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -28,7 +28,7 @@ pub(crate) fn write(moments_of: &Moments, path: &Path) -> Result<(), Error> {
     safetensors::serialize_to_file(moments, None, path).map_err(|e| Error::file(path, e))
 }
 
-/// Copied from the device when it is written, so that one at a time is in memory twice.
+/// A tensor that is copied to the host when it is written: only one is in memory twice.
 struct Moment<'a> {
     tensor: &'a Tensor<1>,
     elements: [usize; 1],
@@ -53,8 +53,8 @@ impl View for Moment<'_> {
     }
 }
 
-/// Reads the moments of every parameter that is trained onto a device without autodiff; one that is missing, or one too many, is
-/// an error, since a moment that begins anew would change the run in silence.
+/// Reads the moments of all trained parameters to a device without autodiff. Missing and extra tensors are errors: a moment
+/// that silently restarts at 0 would change the run.
 pub(crate) fn read<M: Module>(
     mut optimizer: Optimizer,
     step: u32,
@@ -77,13 +77,11 @@ pub(crate) fn read<M: Module>(
                 .chunks_exact(4)
                 .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
                 .collect();
-            match values.len() == elements && view.dtype() == Dtype::F32 {
-                true => Ok(Tensor::from_data(
-                    TensorData::new(values, [elements]),
-                    device,
-                )),
-                false => Err(Error::file(path, format!("{name} has another size"))),
+            if values.len() != elements || view.dtype() != Dtype::F32 {
+                return Err(Error::file(path, format!("{name} has another size")));
             }
+            let data = TensorData::new(values, [elements]);
+            Ok(Tensor::from_data(data, device))
         };
         let pair = (moment(MOMENTS[0])?, moment(MOMENTS[1])?);
         moments.insert(parameter.name.clone(), pair);

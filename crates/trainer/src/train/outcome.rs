@@ -7,45 +7,45 @@ use crate::data::FeaturizedDataset;
 /// How a run ended.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It is done.
+    /// The run is complete.
     Finished(Box<Trained>),
-    /// It was asked to stop, and can go on.
+    /// The run was stopped and can be resumed.
     Stopped(Stopped),
     /// This process is not rank 0, which has the results.
     Worker {
-        /// Whether the run was asked to stop, and can go on.
+        /// Whether the run was stopped and can be resumed.
         stopped: bool,
     },
 }
 
-/// A finished run.
+/// A complete run.
 #[derive(Debug)]
 pub struct Trained {
-    /// The run's folder.
+    /// The run folder.
     pub run_dir: PathBuf,
-    /// Where the model was saved, in Hugging Face layout.
+    /// The model's folder, in Hugging Face layout.
     pub model_folder: PathBuf,
-    /// `metrics.json` of the run.
+    /// The contents of `metrics.json`.
     pub metrics: serde_json::Value,
-    /// The evaluation questions with their windows.
+    /// The evaluation set.
     pub eval: FeaturizedDataset,
-    /// The answers, in the questions' order.
+    /// The predictions, in the order of the questions.
     pub predictions: Vec<Prediction>,
 }
 
 /// A run that was stopped before its end.
 #[derive(Clone, Debug)]
 pub struct Stopped {
-    /// The run's folder, to be given to [`Trainer::resume`](crate::Trainer::resume).
+    /// The run folder, for [`Trainer::resume`](crate::Trainer::resume).
     pub run_dir: PathBuf,
-    /// The checkpoint that was written.
+    /// The folder of the checkpoint.
     pub checkpoint: PathBuf,
     /// Optimizer steps made.
     pub step: u32,
 }
 
 impl Outcome {
-    /// The finished run, if it was not stopped.
+    /// The results, if the run is complete and this is rank 0.
     pub fn finished(self) -> Option<Trained> {
         match self {
             Self::Finished(trained) => Some(*trained),

@@ -50,3 +50,64 @@ fn the_quick_start_needs_nothing_that_is_not_in_the_repository() {
         );
     }
 }
+
+/// The settings of a section as a Markdown table: key, default, doc comment.
+fn table(section: &str, source: &str, defaults: &toml::Table) -> String {
+    let mut table = "| key | default | meaning |\n|---|---|---|\n".to_owned();
+    let body = source.split_once(&format!("/// `[{section}]`")).unwrap().1;
+    let body = body
+        .split_once(" {\n")
+        .unwrap()
+        .1
+        .split_once("\n}")
+        .unwrap()
+        .0;
+    let mut meaning = Vec::new();
+    for line in body.lines().map(str::trim) {
+        if let Some(text) = line.strip_prefix("/// ") {
+            meaning.push(text);
+        } else if let Some((key, _)) = line.strip_prefix("pub ").and_then(|l| l.split_once(':')) {
+            let default = match &defaults[key] {
+                toml::Value::Float(default) => format!("{default:?}"),
+                default => default.to_string(),
+            };
+            let text = meaning.join(" ");
+            table += &format!("| `{key}` | `{default}` | {text} |\n");
+            meaning.clear();
+        }
+    }
+    table
+}
+
+/// `UPDATE_DOCS=1 cargo test …` writes the tables into the document.
+#[test]
+fn the_tables_of_training_md_are_the_doc_comments_of_the_settings() {
+    let path = workspace("docs/training.md");
+    let document = std::fs::read_to_string(&path).unwrap();
+    let defaults: toml::Table = Config::default().to_toml().parse().unwrap();
+    let source = concat!(
+        include_str!("../../src/config/mod.rs"),
+        include_str!("../../src/config/train.rs"),
+        include_str!("../../src/config/distributed.rs"),
+    );
+    let mut expected = document.clone();
+    for (section, defaults) in &defaults {
+        let heading = format!("### `[{section}]`\n\n");
+        let (before, rest) = expected.split_once(&heading).unwrap();
+        let is_table = |line: &&str| line.starts_with('|');
+        let old: usize = rest
+            .split_inclusive('\n')
+            .take_while(is_table)
+            .map(str::len)
+            .sum();
+        let table = table(section, source, defaults.as_table().unwrap());
+        expected = [before, &heading, &table, &rest[old..]].concat();
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &expected).unwrap();
+    }
+    assert!(
+        document == expected || std::env::var_os("UPDATE_DOCS").is_some(),
+        "docs/training.md: the tables are not those of the settings; UPDATE_DOCS=1 writes them"
+    );
+}

@@ -47,7 +47,7 @@ fn devices_are_listed_the_best_first_and_what_is_absent_says_why() {
     assert_eq!(plain.code, Some(0), "{plain:?}");
     assert!(plain.stdout.starts_with(present[0]), "{plain:?}");
     assert_eq!(
-        plain.stdout.matches("not here: ").count(),
+        plain.stdout.matches("not present: ").count(),
         absent.len(),
         "{plain:?}"
     );

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Child, Command};
 
-use crate::support::{Sandbox, skip, wait_for};
+use crate::support::{Sandbox, wait_for};
 
 /// Long enough to be caught in the middle.
 const LONG: &[&str] = &[
@@ -68,6 +68,7 @@ fn a_dataset_that_vanishes_is_not_missed_until_the_run_is_resumed() {
 }
 
 #[test]
+#[ignore = "needs unprivileged user and mount namespaces"]
 fn a_second_process_is_kept_out_of_the_folder() {
     let sandbox = Sandbox::new();
     let child = sandbox.start(&[LONG, &["checkpoints.every_steps=1"]].concat());
@@ -83,30 +84,20 @@ fn a_second_process_is_kept_out_of_the_folder() {
     assert_eq!(end(child).0, Some(75));
 }
 
-/// Runs a script as root of a new mount namespace in which `disk` is a file system of its own;
-/// none where the system does not allow that.
-fn on_a_disk_of_its_own(sandbox: &Sandbox, script: &str) -> Option<std::process::Output> {
+/// Runs a script as root of a new mount namespace, in which it can mount file systems.
+fn in_mount_namespace(sandbox: &Sandbox, script: &str) -> std::process::Output {
     std::fs::create_dir_all(sandbox.path("disk")).unwrap();
-    let unshare = |script: &str| {
-        Command::new("unshare")
-            .args(["--user", "--map-root-user", "--mount", "sh", "-ec", script])
-            .env("TRAINER", env!("CARGO_BIN_EXE_trainer"))
-            .current_dir(sandbox.path("."))
-            .output()
-    };
-    let mount = "mount -t tmpfs -o size=1m tmpfs disk";
-    match unshare(mount) {
-        Ok(output) if output.status.success() => {}
-        tried => {
-            skip(&format!("no mount namespaces here: {tried:?}"));
-            return None;
-        }
-    }
-    Some(unshare(script).unwrap())
+    Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-ec", script])
+        .env("TRAINER", env!("CARGO_BIN_EXE_trainer"))
+        .current_dir(sandbox.path("."))
+        .output()
+        .expect("unshare is installed")
 }
 
 /// Room for one checkpoint and a half: the second one finds no room while the first is there.
 #[test]
+#[ignore = "needs unprivileged user and mount namespaces"]
 #[cfg(target_os = "linux")]
 fn a_full_disk_in_the_middle_of_a_checkpoint_loses_no_earlier_one() {
     let sandbox = Sandbox::new();
@@ -126,9 +117,7 @@ fn a_full_disk_in_the_middle_of_a_checkpoint_loses_no_earlier_one() {
         $TRAINER {settings} --run-dir=disk/whole
         cp disk/whole/model/model.safetensors whole"
     );
-    let Some(output) = on_a_disk_of_its_own(&sandbox, &script) else {
-        return;
-    };
+    let output = in_mount_namespace(&sandbox, &script);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(sandbox.text("code").trim(), "2");
     let told = sandbox.text("told");
@@ -143,6 +132,7 @@ fn a_full_disk_in_the_middle_of_a_checkpoint_loses_no_earlier_one() {
 }
 
 #[test]
+#[ignore = "needs unprivileged user and mount namespaces"]
 #[cfg(target_os = "linux")]
 fn a_folder_that_becomes_read_only_keeps_the_last_checkpoint() {
     let sandbox = Sandbox::new();
@@ -158,9 +148,7 @@ fn a_folder_that_becomes_read_only_keeps_the_last_checkpoint() {
         echo $code >code
         umount $checkpoints
         $TRAINER --resume=disk/run --allow-config-changes train.num_train_epochs=1 2>resumed";
-    let Some(output) = on_a_disk_of_its_own(&sandbox, script) else {
-        return;
-    };
+    let output = in_mount_namespace(&sandbox, &script);
     assert!(
         output.status.success(),
         "{output:?} {}",
@@ -177,15 +165,15 @@ fn a_folder_that_becomes_read_only_keeps_the_last_checkpoint() {
     assert!(resumed.contains("going on from"), "{resumed}");
 }
 
-/// The clock of the wall is nobody's business: a run under one that runs backwards is the same run.
+/// A run does not depend on the wall clock.
 #[test]
+#[ignore = "needs libfaketime"]
 #[cfg(target_os = "linux")]
 fn a_clock_that_goes_backwards_changes_nothing() {
     let library = ["x86_64", "aarch64"]
         .map(|arch| format!("/usr/lib/{arch}-linux-gnu/faketime/libfaketime.so.1"));
-    let Some(library) = library.iter().find(|path| Path::new(path).exists()) else {
-        return skip("libfaketime is not installed");
-    };
+    let library = library.iter().find(|path| Path::new(path).exists());
+    let library = library.expect("libfaketime is installed");
     let sandbox = Sandbox::new();
     let arguments = |run| {
         [

@@ -105,12 +105,11 @@ fn every_parameter_gets_a_gradient_and_moves() {
     let mut without = Vec::new();
     for (name, slope) in &before.slopes {
         // Slopes are of order 1e-3 and more; noise is of order 1e-7.
-        match has_no_slope(name) {
-            true => {
-                assert!(norm(slope) < 1e-5, "{name}: {}", norm(slope));
-                without.push(name.as_str());
-            }
-            false => assert!(norm(slope) > 1e-3, "{name}: {}", norm(slope)),
+        if has_no_slope(name) {
+            assert!(norm(slope) < 1e-5, "{name}: {}", norm(slope));
+            without.push(name.as_str());
+        } else {
+            assert!(norm(slope) > 1e-3, "{name}: {}", norm(slope));
         }
     }
     assert_eq!(without.len(), 4, "{without:?}");

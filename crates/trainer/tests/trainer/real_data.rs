@@ -1,37 +1,20 @@
 //! The command on real SQuAD files, which are not in the repository.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value};
 use squad_data::Dataset;
 
-use crate::support::{Sandbox, skip, workspace};
+use crate::support::{Sandbox, workspace};
 
-/// A file of the shared data as an argument, or nothing after saying so aloud.
-pub(crate) fn shared(path: &str) -> Option<String> {
-    let root = std::env::var_os("SQUAD_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-        PathBuf::from,
-    );
-    let file = root.join(path);
-    match file.is_file() {
-        true => Some(
-            std::path::absolute(file)
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .to_owned(),
-        ),
-        false => {
-            skip(&format!(
-                "{path} is neither below $SQUAD_DATA nor in ../shared/data"
-            ));
-            None
-        }
-    }
+/// A file of the shared data, as an argument.
+pub(crate) fn shared(path: &str) -> String {
+    let path = std::path::absolute(test_support::shared_data(path)).unwrap();
+    path.to_str().unwrap().to_owned()
 }
 
 #[test]
+#[ignore = "needs the shared data: SQuAD, predictions and tokenizers"]
 fn published_predictions_get_their_published_scores() {
     let sandbox = Sandbox::new();
     for (dataset, predictions, expected) in [
@@ -59,9 +42,7 @@ fn published_predictions_get_their_published_scores() {
             ],
         ),
     ] {
-        let (Some(dataset), Some(predictions)) = (shared(dataset), shared(predictions)) else {
-            return;
-        };
+        let (dataset, predictions) = (shared(dataset), shared(predictions));
         let arguments = [
             "score",
             "--dataset",
@@ -83,18 +64,17 @@ fn published_predictions_get_their_published_scores() {
 }
 
 #[test]
-fn inspect_counts_the_windows_that_hugging_face_makes() {
+#[ignore = "needs the shared data: SQuAD, predictions and tokenizers"]
+fn inspect_counts_the_features_that_hugging_face_makes() {
     let sandbox = Sandbox::new();
     for (dataset, tokenizer, questions, features) in [
         ("squad/dev-v1.1.json", "bert-base-uncased", 10_570, 10_784),
         ("squad/dev-v2.0.json", "bert-base-cased", 11_873, 12_199),
     ] {
-        let (Some(dataset), Some(tokenizer)) = (
+        let (dataset, tokenizer) = (
             shared(dataset),
             shared(&format!("vocab/{tokenizer}-tokenizer.json")),
-        ) else {
-            return;
-        };
+        );
         let arguments = [
             "inspect",
             "--dataset",
@@ -114,6 +94,7 @@ fn inspect_counts_the_windows_that_hugging_face_makes() {
 
 /// The figures of `qa-metrics`' fixture, through files and the command.
 #[test]
+#[ignore = "needs the shared data: SQuAD, predictions and tokenizers"]
 fn missing_and_superfluous_predictions_count_as_in_the_official_scripts() {
     let sandbox = Sandbox::new();
     let fixture = workspace("crates/qa-metrics/tests/fixtures/real.json");
@@ -140,9 +121,7 @@ fn missing_and_superfluous_predictions_count_as_in_the_official_scripts() {
             ],
         ),
     ] {
-        let (Some(dataset), Some(predictions)) = (shared(dataset), shared(predictions)) else {
-            return;
-        };
+        let (dataset, predictions) = (shared(dataset), shared(predictions));
         let examples = Dataset::read(Path::new(&dataset)).unwrap().examples;
         let published: Map<String, Value> =
             serde_json::from_slice(&std::fs::read(predictions).unwrap()).unwrap();

@@ -56,7 +56,7 @@ fn what_cannot_go_on_is_told_in_one_line() {
     // Data that changed since.
     let train = sandbox.text("train.json");
     sandbox.write("train.json", &train.replacen("What", "Which", 1));
-    resume("run").mistake(&["checkpoints", "other training windows"]);
+    resume("run").mistake(&["checkpoints", "does not match the training features"]);
     std::fs::remove_file(sandbox.path("train.json")).unwrap();
     resume("run").mistake(&["train.json"]);
     sandbox.write("train.json", &train);

@@ -140,9 +140,10 @@ fn steps_and_epochs(lines: &[Value], metrics: &Value) {
     let warmup = (0.25 * total as f64).floor();
     for (before, line) in steps.iter().enumerate() {
         let before = before as f64;
-        let factor = match before < warmup {
-            true => before / warmup,
-            false => (total as f64 - before) / (total as f64 - warmup),
+        let factor = if before < warmup {
+            before / warmup
+        } else {
+            (total as f64 - before) / (total as f64 - warmup)
         };
         // The rate is computed in f64 from the same few operations.
         let rate = number(line, "train/learning_rate");

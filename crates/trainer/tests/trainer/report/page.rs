@@ -120,6 +120,6 @@ fn a_run_that_divided_its_questions_finds_those_it_scored_again() {
         ],
     );
     let page = report(&sandbox);
-    assert!(page.contains("<dt>FeaturizedDataset scored</dt><dd>6</dd>"));
+    assert!(page.contains("<dt>Questions scored</dt><dd>6</dd>"));
     assert!(page.contains("<article"));
 }
