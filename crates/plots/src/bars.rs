@@ -1,29 +1,31 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::scale::{label, range, tight_range};
-use super::{COLOURS, GRID, SIZE, draw, text_style};
-use crate::Svg;
+use crate::axis::{Axis, short};
+use crate::palette::{GRID, fill, text_style};
+use crate::svg::{Svg, draw_on_white};
 
-/// How often values occur, in this many ranges of equal width.
-///
-/// Values that are not finite are left out.
+/// Width and height of a histogram; bars have the same width.
+const SIZE: (u32, u32) = (680, 380);
+
+/// A histogram of the finite values in `bins` ranges of equal width.
 pub fn histogram(title: &str, x: &str, values: impl IntoIterator<Item = f64>, bins: usize) -> Svg {
     let values: Vec<f64> = values
         .into_iter()
         .filter(|value| value.is_finite())
         .collect();
     let bins = bins.max(1);
-    let across = tight_range(values.iter().copied());
+    let across = Axis::Tight.range(values.iter().copied());
     let width = (across.end - across.start) / bins as f64;
     let mut counts = vec![0u32; bins];
     for value in &values {
         let bin = ((value - across.start) / width) as usize;
-        // The highest value stands at the end of the last range.
+        // The highest value is the end of the last range.
         counts[bin.min(bins - 1)] += 1;
     }
-    let up = range(counts.iter().map(|count| f64::from(*count)).chain([0.0]));
-    draw(SIZE, |page| {
+    let heights = counts.iter().map(|count| f64::from(*count));
+    let up = Axis::Loose.range(heights.chain([0.0]));
+    draw_on_white(SIZE, |page| {
         let mut chart = ChartBuilder::on(page)
             .caption(title, text_style(16.0))
             .margin(12)
@@ -41,20 +43,20 @@ pub fn histogram(title: &str, x: &str, values: impl IntoIterator<Item = f64>, bi
             .x_labels(8)
             .y_labels(6)
             .x_desc(x)
-            .x_label_formatter(&|value| label(*value, &across))
-            .y_label_formatter(&|value| label(*value, &up))
+            .x_label_formatter(&|value| Axis::Tight.label(*value, &across))
+            .y_label_formatter(&|value| Axis::Loose.label(*value, &up))
             .draw()?;
         let bar = |(bin, count): (usize, &u32)| {
             let left = across.start + bin as f64 * width;
             let corners = [(left, 0.0), (left + width, f64::from(*count))];
-            Rectangle::new(corners, COLOURS[0].mix(0.8).filled())
+            Rectangle::new(corners, fill())
         };
         chart.draw_series(counts.iter().enumerate().map(bar))?;
         Ok(())
     })
 }
 
-/// Named amounts as bars, one below the other.
+/// A chart of named horizontal bars.
 #[derive(Clone, Debug)]
 pub struct Bars {
     title: String,
@@ -67,7 +69,7 @@ const LEFT: i32 = 210;
 const RIGHT: i32 = 80;
 
 impl Bars {
-    /// No bars yet.
+    /// A chart without bars.
     pub fn new(title: &str) -> Self {
         Self {
             title: title.into(),
@@ -75,21 +77,21 @@ impl Bars {
         }
     }
 
-    /// One more bar; what is below 0 or no number has no length.
+    /// Adds a bar; a negative or NaN value has no length.
     #[must_use]
     pub fn bar(mut self, name: &str, value: f64) -> Self {
         self.bars.push((name.into(), value));
         self
     }
 
-    /// A bar for each pair of name and value.
+    /// Adds a bar for each pair of name and value.
     #[must_use]
     pub fn bars(mut self, bars: impl IntoIterator<Item = (String, f64)>) -> Self {
         self.bars.extend(bars);
         self
     }
 
-    /// The picture.
+    /// The chart, its bars from the top in the order they were added.
     pub fn draw(&self) -> Svg {
         let finite = |value: f64| {
             if value.is_finite() {
@@ -102,21 +104,22 @@ impl Bars {
         let most = values().fold(0.0, f64::max);
         let height = TOP + BAR * self.bars.len() as i32 + 12;
         let room = f64::from(SIZE.0 as i32 - LEFT - RIGHT);
-        draw((SIZE.0, height as u32), |page| {
+        draw_on_white((SIZE.0, height as u32), |page| {
             let right = text_style(13.0).pos(Pos::new(HPos::Right, VPos::Center));
             let left = text_style(13.0).pos(Pos::new(HPos::Left, VPos::Center));
             page.draw(&Text::new(self.title.as_str(), (12, 14), text_style(16.0)))?;
             for (index, ((name, told), value)) in self.bars.iter().zip(values()).enumerate() {
                 let y = TOP + BAR * index as i32;
-                let length = match most > 0.0 {
-                    true => (room * value / most).round() as i32,
-                    false => 0,
+                let length = if most > 0.0 {
+                    (room * value / most).round() as i32
+                } else {
+                    0
                 };
                 let corners = [(LEFT, y + 3), (LEFT + length, y + BAR - 3)];
-                page.draw(&Rectangle::new(corners, COLOURS[0].mix(0.8).filled()))?;
+                page.draw(&Rectangle::new(corners, fill()))?;
                 let middle = y + BAR / 2;
                 page.draw(&Text::new(name.as_str(), (LEFT - 8, middle), right.clone()))?;
-                let told = label(*told, &(0.0..most.max(1e-9)));
+                let told = short(*told, most.max(1e-9));
                 page.draw(&Text::new(told, (LEFT + length + 6, middle), left.clone()))?;
             }
             Ok(())
@@ -128,7 +131,7 @@ impl Bars {
 mod tests {
     use super::*;
 
-    /// Heights of the bars, in the picture's units.
+    /// The heights of the bars, in units of the picture.
     fn heights(svg: &Svg) -> Vec<f64> {
         let rectangles = svg
             .as_str()
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_are_as_long_as_their_values() {
+    fn lengths_are_proportional_to_values() {
         let svg = Bars::new("F1")
             .bar("who", 80.0)
             .bar("why", 20.0)

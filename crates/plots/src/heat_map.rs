@@ -1,18 +1,18 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{COLOURS, draw, text_style};
-use crate::Svg;
+use crate::palette::{COLOURS, text_style};
+use crate::svg::{Svg, draw_on_white};
 
 const CELL: i32 = 16;
 const TOP: i32 = 40;
 const ROOM_PER_CHARACTER: f64 = 7.4;
 
-/// A matrix as a grid of squares, the darker the higher: `values` are rows from the top, each with a
-/// value per column. The darkest square has the highest value, which the title tells.
+/// A matrix as a grid of squares: the higher the value, the darker the square. `values` holds the rows from the top,
+/// each with a value for each column. The title names the highest value.
 ///
 /// # Panics
-/// If a row has not as many values as there are columns, or there are not as many rows as names.
+/// If the number of names and of values differs.
 pub fn heat_map(title: &str, rows: &[String], columns: &[String], values: &[Vec<f32>]) -> Svg {
     assert_eq!(rows.len(), values.len(), "a name for each row");
     for row in values {
@@ -31,7 +31,7 @@ pub fn heat_map(title: &str, rows: &[String], columns: &[String], values: &[Vec<
     let (left, top) = (room(rows), TOP + room(columns));
     let width = (left + CELL * columns.len() as i32 + 16).max(340);
     let height = top + CELL * rows.len() as i32 + 12;
-    draw((width as u32, height as u32), |page| {
+    draw_on_white((width as u32, height as u32), |page| {
         let title = format!("{title} (darkest: {highest:.2})");
         page.draw(&Text::new(title, (12, 12), text_style(15.0)))?;
         let right = text_style(12.0).pos(Pos::new(HPos::Right, VPos::Center));
@@ -60,11 +60,12 @@ pub fn heat_map(title: &str, rows: &[String], columns: &[String], values: &[Vec<
     })
 }
 
-/// From nearly white to the first colour.
+/// A colour between nearly white and the first of the palette.
 fn shade(value: f32, highest: f32) -> RGBColor {
-    let share = match highest > 0.0 && value.is_finite() {
-        true => f64::from((value / highest).clamp(0.0, 1.0)),
-        false => 0.0,
+    let share = if highest > 0.0 && value.is_finite() {
+        f64::from((value / highest).clamp(0.0, 1.0))
+    } else {
+        0.0
     };
     let RGBColor(red, green, blue) = COLOURS[0];
     let mix = |full: u8| (245.0 + share * (f64::from(full) - 245.0)).round() as u8;
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_highest_value_is_the_darkest_and_each_cell_is_there() {
+    fn the_highest_value_is_the_darkest_square() {
         let names = |text: &str| text.split(' ').map(String::from).collect::<Vec<_>>();
         let values = [vec![0.0, 0.5], vec![0.25, 0.125]];
         let svg = heat_map("Head 3", &names("who [SEP]"), &names("a b"), &values);
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_no_numbers_can_be_drawn() {
+    fn empty_and_nan_matrices_can_be_drawn() {
         heat_map("empty", &[], &[], &[]);
         let one = ["a".to_owned()];
         assert!(

@@ -1,6 +1,6 @@
-/// Of many points, given as (x, y), the lowest and the highest of each of so many stretches, in order: what a line
-/// that is drawn needs.
-pub fn thinned(points: &[(f64, f64)], stretches: usize) -> Vec<(f64, f64)> {
+/// The lowest and the highest point of each of `stretches` parts of a line, in order: the line looks the same with
+/// fewer points, given as (x, y).
+pub(crate) fn thinned(points: &[(f64, f64)], stretches: usize) -> Vec<(f64, f64)> {
     if points.len() <= 2 * stretches {
         return points.to_vec();
     }
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thinning_keeps_the_order_the_lowest_and_the_highest() {
+    fn keeps_the_order_and_the_extremes() {
         let value = |step: u32| (f64::from(step), f64::from(step * 7919 % 1000));
         let mut points: Vec<_> = (0..10_000).map(value).collect();
         (points[1234].1, points[5678].1) = (-5.0, 5000.0);

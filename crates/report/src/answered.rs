@@ -1,40 +1,41 @@
-//! The evaluation questions with what was answered.
+//! The questions of the evaluation set with their answers.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::ops::Range;
 use std::path::Path;
 
-use qa_metrics::{score_v1, score_v2};
+use qa_metrics::{Question, score_v1, score_v2};
 use serde::Deserialize;
 use serde_json::Value;
 use squad_data::{Dataset, Example};
 
-use super::groups::ScoredExample;
-use super::outcome::Outcome;
-use super::run::{Run, read_json};
-use crate::eval::gold_answers;
-use crate::{Config, Error, read_questions};
+use crate::Error;
+use crate::groups::ScoredExample;
+use crate::outcome::Outcome;
+use crate::run::read_json;
 
 /// A question of the evaluation set and its answer.
-pub(super) struct Answered {
-    pub(super) example: Example,
-    /// What was answered; empty for "no answer".
-    pub(super) text: String,
-    /// Where it stands in the context, in Unicode code points.
-    pub(super) span: Option<Range<usize>>,
-    /// Its probability among the question's n-best list.
-    pub(super) probability: Option<f64>,
-    /// Score of "no answer" less that of the best span.
-    pub(super) null_odds: Option<f64>,
-    pub(super) exact: bool,
-    /// From 0 to 1.
-    pub(super) f1: f64,
-    pub(super) outcome: Outcome,
+pub(crate) struct Answered {
+    pub(crate) example: Example,
+    /// The answer; empty for "no answer".
+    pub(crate) text: String,
+    /// The place of the answer in the context, in Unicode code points.
+    pub(crate) span: Option<Range<usize>>,
+    /// The probability of the answer in the question's n-best list.
+    pub(crate) probability: Option<f64>,
+    /// The score of "no answer" less that of the best span.
+    pub(crate) null_odds: Option<f64>,
+    /// Whether the answer matches a gold answer exactly.
+    pub(crate) exact: bool,
+    /// F1, from 0 to 1.
+    pub(crate) f1: f64,
+    pub(crate) outcome: Outcome,
 }
 
 impl Answered {
-    pub(super) fn scored(&self) -> ScoredExample<'_> {
+    pub(crate) fn scored(&self) -> ScoredExample<'_> {
         ScoredExample {
             example: &self.example,
             exact: self.exact,
@@ -43,17 +44,17 @@ impl Answered {
     }
 }
 
-/// What is left of the evaluation set.
-pub(super) enum Answers {
+/// The answers of a run, as far as they can be shown.
+pub(crate) enum Answers {
     /// The run has not answered it yet.
     NotYet,
-    /// The questions cannot be shown; why not.
+    /// The questions cannot be shown, for this reason.
     Missing(String),
     /// In file order.
     Scored(Vec<Answered>),
 }
 
-/// What a run wrote into `eval/`, by question id.
+/// The files of `eval/`, by question id.
 struct Written {
     predictions: HashMap<String, String>,
     n_best: HashMap<String, Vec<Span>>,
@@ -70,15 +71,18 @@ struct Span {
 }
 
 impl Answers {
-    /// Reads the answers, and the evaluation set that the configuration names.
+    /// Reads the answers of a run and the evaluation set.
     ///
     /// # Errors
     /// If a file of `eval/` is damaged, or missing while others are there.
-    pub(super) fn read(run: &Run) -> Result<Self, Error> {
-        let Some(written) = Written::read(&run.folder.join("eval"))? else {
+    pub(crate) fn read<E: Display>(
+        run_dir: &Path,
+        eval_questions: impl FnOnce() -> Result<Dataset, E>,
+    ) -> Result<Self, Error> {
+        let Some(written) = Written::read(&run_dir.join(run_log::EVAL_DIR))? else {
             return Ok(Self::NotYet);
         };
-        let why = match eval_questions(&run.config) {
+        let why = match eval_questions() {
             Ok(dataset) => match written.score(&dataset) {
                 Some(answered) => return Ok(Self::Scored(answered)),
                 None => format!("{} is not what this run answered", dataset.name),
@@ -89,35 +93,36 @@ impl Answers {
     }
 }
 
-/// The evaluation set as the run saw it. Where it is a file of its own, the training files are not needed.
-fn eval_questions(config: &Config) -> Result<Dataset, Error> {
-    let mut config = config.clone();
-    if config.train.train_fraction == 0.0 {
-        config.train.files = vec![config.eval.file.clone()];
-        (config.train.answerable_only, config.train.max_train_samples) = (false, 1);
-    }
-    Ok(read_questions(&config)?.1)
+/// The id and the gold answers of each question in file order, for the official metrics.
+pub fn gold_answers(dataset: &Dataset) -> Vec<Question<'_>> {
+    let examples = dataset.examples.iter();
+    examples
+        .map(|example| Question {
+            id: &example.id,
+            answers: example.answers.iter().map(|a| a.text.as_str()).collect(),
+        })
+        .collect()
 }
 
 impl Written {
     fn read(folder: &Path) -> Result<Option<Self>, Error> {
-        let Some(predictions) = read_json(&folder.join("predictions.json"))? else {
+        let Some(predictions) = read_json(&folder.join(run_log::PREDICTIONS))? else {
             return Ok(None);
         };
         fn needed<T: serde::de::DeserializeOwned>(folder: &Path, name: &str) -> Result<T, Error> {
             let path = folder.join(name);
-            let missing = || Error::file(&path, "is missing beside predictions.json");
+            let missing = || Error::file(&path, "is missing, but predictions.json is there");
             read_json(&path)?.ok_or_else(missing)
         }
         Ok(Some(Self {
             predictions,
-            n_best: needed(folder, "nbest.json")?,
-            null_odds: needed(folder, "null_odds.json")?,
-            metrics: needed(folder, "metrics.json")?,
+            n_best: needed(folder, run_log::NBEST)?,
+            null_odds: needed(folder, run_log::NULL_ODDS)?,
+            metrics: needed(folder, run_log::METRICS)?,
         }))
     }
 
-    /// Scores each question officially; `None` where the dataset is not the one that was answered.
+    /// Scores each question as the official script does; `None` if the run answered another dataset.
     fn score(&self, dataset: &Dataset) -> Option<Vec<Answered>> {
         let examples = &dataset.examples;
         let questions = gold_answers(dataset);
@@ -130,15 +135,15 @@ impl Written {
             let means = [scored.scores.exact_match, scored.scores.f1];
             (scored.questions, scored.missing, means)
         };
-        let told = |key: &str, value: f64| {
-            let told = self.metrics.get(key).and_then(Value::as_f64);
+        let was = |key: &str, value: f64| {
+            let before = self.metrics.get(key).and_then(Value::as_f64);
             // Half of the sixth decimal: only the order of the sums may differ.
-            told.is_some_and(|told| (told - value).abs() < 5e-7)
+            before.is_some_and(|before| (before - value).abs() < 5e-7)
         };
         let is_the_same = missing.is_empty()
             && self.predictions.len() == examples.len()
-            && (told("exact", exact) || told("exact_match", exact))
-            && told("f1", f1);
+            && (was("exact", exact) || was("exact_match", exact))
+            && was("f1", f1);
         if !is_the_same {
             return None;
         }
@@ -148,7 +153,7 @@ impl Written {
             .collect()
     }
 
-    /// `None` where the answer does not stand where it was found.
+    /// `None` if the context does not have the answer at its place.
     fn answered(&self, example: &Example, exact: bool, f1: f64) -> Option<Answered> {
         let text = self.predictions.get(&example.id)?;
         let n_best = self.n_best.get(&example.id).map_or(&[][..], Vec::as_slice);
@@ -174,19 +179,19 @@ impl Written {
     }
 }
 
-/// The questions with the highest F1 that got a span, the surest first.
-pub(super) fn best(answered: &[Answered], count: usize) -> Vec<&Answered> {
+/// The answered questions with the highest F1; of equal ones the most probable first.
+pub(crate) fn best(answered: &[Answered], count: usize) -> Vec<&Answered> {
     let spans = answered.iter().filter(|a| !a.text.is_empty() && a.f1 > 0.0);
     ordered(spans, count, |a, b| b.f1.total_cmp(&a.f1))
 }
 
-/// The wrong answers with the lowest F1, the surest first.
-pub(super) fn worst(answered: &[Answered], count: usize) -> Vec<&Answered> {
+/// The wrong answers with the lowest F1; of equal ones the most probable first.
+pub(crate) fn worst(answered: &[Answered], count: usize) -> Vec<&Answered> {
     let wrong = answered.iter().filter(|a| !a.outcome.is_right());
     ordered(wrong, count, |a, b| a.f1.total_cmp(&b.f1))
 }
 
-/// Ties keep the order of the file.
+/// Sorts by F1, then by probability; ties keep the order of the file.
 fn ordered<'a>(
     answered: impl Iterator<Item = &'a Answered>,
     count: usize,
@@ -220,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_and_the_worst_go_by_f1_then_by_how_sure_they_are_then_by_place() {
+    fn sorts_by_f1_then_by_probability_then_by_place() {
         let all = [
             answered("a", "Ann", 0.5, 1.0),
             answered("b", "Ann", 0.9, 1.0),

@@ -1,18 +1,18 @@
-//! Answered questions, kinds of errors, and scores by length.
+//! Sections about questions: best and worst answers, kinds of errors, scores by length.
 
 use maud::{Markup, html};
 
-use super::answered::{Answered, best, worst};
-use super::excerpt::{Piece, excerpt};
-use super::format::decimals;
-use super::groups::{Group, by_answer_length, by_context_length, by_question_word};
-use super::outcome::Outcome;
+use crate::answered::{Answered, best, worst};
+use crate::excerpt::{Piece, excerpt};
+use crate::format::decimals;
+use crate::groups::{Group, by_answer_length, by_context_length, by_question_word};
+use crate::outcome::Outcome;
 
-/// Questions shown of either kind.
+/// Number of best and of worst answers.
 const SHOWN: usize = 5;
 
 /// The best and the worst answers in their contexts.
-pub(super) fn answers(answered: &[Answered]) -> Markup {
+pub(crate) fn answers(answered: &[Answered]) -> Markup {
     let (best, worst) = (best(answered, SHOWN), worst(answered, SHOWN));
     html! {
         section #answers {
@@ -24,13 +24,13 @@ pub(super) fn answers(answered: &[Answered]) -> Markup {
             div.pair {
                 div {
                     h3 { "Best" }
-                    p.note { "The highest F1 among the questions that got a span, the surest first." }
+                    p.note { "The answered questions with the highest F1, the most probable first." }
                     @if best.is_empty() { p.note { "None: no answer shares a word with a gold one." } }
                     @for question in best { (card(question)) }
                 }
                 div {
                     h3 { "Worst" }
-                    p.note { "The lowest F1 among the questions that are not exact, the surest first." }
+                    p.note { "The wrong answers with the lowest F1, the most probable first." }
                     @if worst.is_empty() { p.note { "None: every question is answered exactly." } }
                     @for question in worst { (card(question)) }
                 }
@@ -96,7 +96,7 @@ fn or_none(text: &str) -> Markup {
     }
 }
 
-/// The first gold answer, and the other texts that count as right.
+/// The first gold answer, and the other accepted texts.
 fn golds(answered: &Answered) -> Markup {
     let texts = answered.example.answers.iter().map(|a| a.text.as_str());
     let mut others: Vec<&str> = Vec::new();
@@ -115,8 +115,8 @@ fn golds(answered: &Answered) -> Markup {
     }
 }
 
-/// How many questions were right, and wrong in which way.
-pub(super) fn outcomes(answered: &[Answered]) -> Markup {
+/// The number of questions of each outcome.
+pub(crate) fn outcomes(answered: &[Answered]) -> Markup {
     let count = |outcome: Outcome| answered.iter().filter(|a| a.outcome == outcome).count();
     let some_unanswerable = answered.iter().any(|a| a.example.is_impossible);
     let applies = |outcome: &Outcome| match outcome {
@@ -147,8 +147,8 @@ pub(super) fn outcomes(answered: &[Answered]) -> Markup {
     }
 }
 
-/// F1 against lengths, and by question word.
-pub(super) fn lengths(answered: &[Answered]) -> Markup {
+/// Scores by length and by question word.
+pub(crate) fn lengths(answered: &[Answered]) -> Markup {
     let scored: Vec<_> = answered.iter().map(Answered::scored).collect();
     html! {
         section #lengths {
@@ -159,8 +159,8 @@ pub(super) fn lengths(answered: &[Answered]) -> Markup {
                 (groups("Question word", &by_question_word(&scored)))
             }
             p.note {
-                "Words are what white space divides; the gold answer is the first one. A question belongs to the first \
-                 question word that stands in it."
+                "Words are separated by white space; the gold answer is the first one. A question belongs to the first \
+                 question word in it."
             }
         }
     }
@@ -185,7 +185,7 @@ fn groups(title: &str, groups: &[Group]) -> Markup {
     }
 }
 
-/// A share of a hundred as a bar; the number stands beside it.
+/// A percentage as a bar.
 fn bar(percent: f64, right: bool) -> Markup {
     let class = if right { "right" } else { "wrong" };
     let width = format!("width:{percent:.1}%");

@@ -1,26 +1,27 @@
 //! The curves of a run, and its table of epochs.
 
 use maud::{Markup, PreEscaped, html};
+use plots::{Axis, Lines, Look, Series};
+use run_log::Record;
 
-use super::axis::Axis;
-use super::chart::{BLUE, Chart, Look, ORANGE, Series};
-use super::format::{decimals, figure};
-use super::run::{Line, Run};
-use crate::Error;
+use crate::format::{decimals, figure};
+use crate::run::{Run, exact};
+
+/// The colours of the palette that the style sheet knows for light and dark pages.
+const BLUE: usize = 0;
+const ORANGE: usize = 1;
 
 /// Every chart that has a point.
-pub(super) fn section(run: &Run) -> Result<Markup, Error> {
+pub(crate) fn section(run: &Run) -> Markup {
+    let max_grad_norm = run
+        .setting("train", "max_grad_norm")
+        .and_then(toml::Value::as_float);
     let charts = [
         by_step(run, "Loss", "train/loss", None),
-        eval_loss(run),
+        losses(run),
         scores(run),
         learning_rate(run),
-        by_step(
-            run,
-            "Gradient norm",
-            "train/grad_norm",
-            Some(run.config.train.max_grad_norm),
-        ),
+        by_step(run, "Gradient norm", "train/grad_norm", max_grad_norm),
         by_step(
             run,
             "Features per second",
@@ -28,61 +29,61 @@ pub(super) fn section(run: &Run) -> Result<Markup, Error> {
             None,
         ),
     ];
-    let mut figures = Vec::new();
-    for chart in charts.iter().filter(|chart| !chart.is_empty()) {
-        figures.push(draw(run, chart)?);
-    }
-    Ok(html! {
+    let charts: Vec<_> = charts
+        .iter()
+        .filter(|chart| chart.series().next().is_some())
+        .collect();
+    html! {
         section #curves {
             h2 { "Curves" }
-            @if figures.is_empty() { p.note { "The run has made no step yet." } }
-            div.charts { @for figure in &figures { (figure) } }
+            @if charts.is_empty() { p.note { "The run has made no step yet." } }
+            div.charts { @for chart in charts { (draw(chart)) } }
         }
-    })
+    }
 }
 
-fn draw(run: &Run, chart: &Chart) -> Result<Markup, Error> {
-    let cannot = |e| Error::file(&run.folder, format!("cannot draw {}: {e}", chart.title));
-    let svg = chart.svg().map_err(cannot)?;
-    let drawn = chart.series.iter().filter(|s| !s.points.is_empty());
-    let names: Vec<_> = drawn.clone().map(|series| series.name.as_str()).collect();
+fn draw(chart: &Lines) -> Markup {
+    let names: Vec<_> = chart.series().map(|series| series.name.as_str()).collect();
     let label = format!(
         "{}, by {}: {}",
-        chart.title,
-        chart.x.name(),
+        chart.title(),
+        chart.x_name(),
         names.join(", ")
     );
-    Ok(html! {
+    html! {
         figure {
             figcaption {
-                h3 { (chart.title) }
+                h3 { (chart.title()) }
                 p.key {
-                    @for series in drawn {
+                    @for series in chart.series() {
                         span.key-entry { i class=(key_class(series)) {} (series.name) }
                     }
                 }
             }
-            svg viewBox=(Chart::view_box()) role="img" aria-label=(label) { (PreEscaped(&svg)) }
-            p.axis { (chart.x.name()) }
+            svg viewBox=(Lines::EMBEDDED_VIEW_BOX) role="img" aria-label=(label) {
+                (PreEscaped(chart.draw_embedded().inner()))
+            }
+            p.axis { (chart.x_name()) }
         }
-    })
-}
-
-fn key_class(series: &Series) -> &'static str {
-    match (series.colour == BLUE, series.look) {
-        (true, Look::Faint) => "key-blue key-faint",
-        (true, _) => "key-blue",
-        (false, _) => "key-orange",
     }
 }
 
-fn points(lines: &[Line], x: impl Fn(&Line) -> u32, key: &str) -> Vec<(f64, f64)> {
-    let point = |line: &Line| Some((f64::from(x(line)), line.figure(key)?));
-    lines.iter().filter_map(point).collect()
+fn key_class(series: &Series) -> &'static str {
+    match (series.colour, series.look) {
+        (BLUE, Look::Faint) => "key-blue key-faint",
+        (BLUE, _) => "key-blue",
+        _ => "key-orange",
+    }
 }
 
-/// The mean of the values in a window around each, about a twentieth of all and at most 201; at the
-/// ends of what there is of it. Also gives how many values a whole window has.
+/// A figure of each record, as (x, value).
+fn points(records: &[Record], name: &str) -> Vec<(f64, f64)> {
+    let point = |record: &Record| Some((f64::from(record.x()), record.scalar(name)?));
+    records.iter().filter_map(point).collect()
+}
+
+/// The moving average over a centred window of about a twentieth of the values, at most 201 and shorter at the ends;
+/// also returns the size of the window.
 fn smoothed(raw: &[(f64, f64)]) -> (usize, Vec<(f64, f64)>) {
     let side = (raw.len() / 40).clamp(2, 100);
     let mean = |index: usize| {
@@ -94,92 +95,57 @@ fn smoothed(raw: &[(f64, f64)]) -> (usize, Vec<(f64, f64)>) {
     (2 * side + 1, (0..raw.len()).map(mean).collect())
 }
 
-/// A figure of each step, smoothed besides; a limit is a line across.
-fn by_step(run: &Run, title: &'static str, key: &str, limit: Option<f64>) -> Chart {
-    let raw = points(&run.steps, |line| line.step, key);
+/// A figure of each step and its moving average; a limit is a horizontal line.
+fn by_step(run: &Run, title: &str, name: &str, limit: Option<f64>) -> Lines {
+    let raw = points(&run.steps, name);
     let (window, means) = smoothed(&raw);
-    let ends = [raw.first(), raw.last()].into_iter().flatten();
-    let limit = limit.filter(|limit| *limit > 0.0);
-    let limit = limit.map(|limit| ends.map(|(step, _)| (*step, limit)).collect());
-    let series = |name: &str, colour, look, points| Series {
-        name: name.into(),
-        colour,
-        look,
-        points,
+    let ends: Vec<_> = [raw.first(), raw.last()]
+        .into_iter()
+        .flatten()
+        .map(|end| end.0)
+        .collect();
+    let chart = Lines::new(title, "optimizer step", "")
+        .axes(Axis::Steps, Axis::Amount)
+        .faint("each step", raw)
+        .colour(BLUE)
+        .line(&format!("mean of {window}"), means)
+        .colour(BLUE);
+    match limit.filter(|limit| *limit > 0.0) {
+        Some(limit) => {
+            let across = ends.into_iter().map(|step| (step, limit));
+            chart.line("clipped to", across).colour(ORANGE)
+        }
+        None => chart,
+    }
+}
+
+fn learning_rate(run: &Run) -> Lines {
+    Lines::new("Learning rate", "optimizer step", "")
+        .axes(Axis::Steps, Axis::Rate)
+        .line("of the head", points(&run.steps, "train/learning_rate"))
+}
+
+fn losses(run: &Run) -> Lines {
+    Lines::new("Loss of each epoch", "epoch", "")
+        .axes(Axis::Epochs, Axis::Amount)
+        .dotted("training", points(&run.epochs, "epoch/train_loss"))
+        .dotted("evaluation", points(&run.epochs, "epoch/eval_loss"))
+}
+
+/// Scores by epoch, or by step if there are evaluations within epochs.
+fn scores(run: &Run) -> Lines {
+    let ends_an_epoch = |record: &Record| run.epochs.iter().any(|epoch| epoch.step == record.step);
+    let by_epoch = run.evaluations.iter().all(ends_an_epoch);
+    let (records, prefix, x_name, x) = if by_epoch {
+        (&run.epochs, "epoch/eval_", "epoch", Axis::Epochs)
+    } else {
+        (&run.evaluations, "eval/", "optimizer step", Axis::Steps)
     };
-    let mut lines = vec![
-        series("each step", BLUE, Look::Faint, raw),
-        series(&format!("mean of {window}"), BLUE, Look::Plain, means),
-    ];
-    if let Some(limit) = limit {
-        lines.push(series("clipped to", ORANGE, Look::Plain, limit));
-    }
-    Chart {
-        title,
-        x: Axis::Steps,
-        y: Axis::Amount,
-        series: lines,
-    }
-}
-
-fn learning_rate(run: &Run) -> Chart {
-    let points = points(&run.steps, |line| line.step, "train/learning_rate");
-    Chart {
-        title: "Learning rate",
-        x: Axis::Steps,
-        y: Axis::Rate,
-        series: vec![Series {
-            name: "of the head".into(),
-            colour: BLUE,
-            look: Look::Plain,
-            points,
-        }],
-    }
-}
-
-fn dotted(name: &str, colour: plotters::style::RGBColor, points: Vec<(f64, f64)>) -> Series {
-    Series {
-        name: name.into(),
-        colour,
-        look: Look::Dotted,
-        points,
-    }
-}
-
-fn eval_loss(run: &Run) -> Chart {
-    let of = |key: &str| points(&run.epochs, |line| line.epoch, key);
-    Chart {
-        title: "Loss of each epoch",
-        x: Axis::Epochs,
-        y: Axis::Amount,
-        series: vec![
-            dotted("training", BLUE, of("epoch/train_loss")),
-            dotted("eval", ORANGE, of("epoch/eval_loss")),
-        ],
-    }
-}
-
-/// Over epochs, or over steps where evaluations stand between the ends of epochs.
-fn scores(run: &Run) -> Chart {
-    let ends_an_epoch = |line: &Line| run.epochs.iter().any(|epoch| epoch.step == line.step);
-    let between = !run.evaluations.iter().all(ends_an_epoch);
-    let (lines, prefix, x) = match between {
-        true => (&run.evaluations, "eval/", Axis::Steps),
-        false => (&run.epochs, "epoch/eval_", Axis::Epochs),
-    };
-    let at = |line: &Line| f64::from(if between { line.step } else { line.epoch });
-    let exact = lines.iter().filter_map(|l| Some((at(l), l.exact(prefix)?)));
-    let f1 = format!("{prefix}f1");
-    let f1 = lines.iter().filter_map(|l| Some((at(l), l.figure(&f1)?)));
-    Chart {
-        title: "Dev scores in percent",
-        x,
-        y: Axis::Percent,
-        series: vec![
-            dotted("F1", BLUE, f1.collect()),
-            dotted("exact match", ORANGE, exact.collect()),
-        ],
-    }
+    let exact = |record: &Record| Some((f64::from(record.x()), exact(record, prefix)?));
+    Lines::new("Evaluation scores in percent", x_name, "")
+        .axes(x, Axis::Percent)
+        .dotted("F1", points(records, &format!("{prefix}f1")))
+        .dotted("exact match", records.iter().filter_map(exact))
 }
 
 /// Columns of the table of epochs: head, key, decimals.
@@ -194,11 +160,11 @@ const COLUMNS: [(&str, &str, usize); 8] = [
     ("Features/s", "epoch/features_per_second", 1),
 ];
 
-/// One line for each epoch, with the columns that any of them has.
-pub(super) fn epochs(run: &Run) -> Markup {
-    let has = |key: &str| run.epochs.iter().any(|line| line.figure(key).is_some());
+/// A row for each epoch, with the columns that any epoch has.
+pub(crate) fn epochs(run: &Run) -> Markup {
+    let has = |key: &str| run.epochs.iter().any(|line| line.scalar(key).is_some());
     let columns: Vec<_> = COLUMNS.iter().filter(|(_, key, _)| has(key)).collect();
-    let f1 = |line: &Line| line.figure("epoch/eval_f1");
+    let f1 = |line: &Record| line.scalar("epoch/eval_f1");
     let best = run.epochs.iter().filter_map(f1).reduce(f64::max);
     html! {
         section #epochs {
@@ -215,15 +181,15 @@ pub(super) fn epochs(run: &Run) -> Markup {
                         tr.best[best.is_some() && f1(line) == best] {
                             th scope="row" { (line.epoch) } td { (line.step) }
                             @for (_, key, digits) in &columns {
-                                td { (figure(line.figure(key), *digits)) }
+                                td { (figure(line.scalar(key), *digits)) }
                             }
                         }
                     } }
                 } }
                 p.note {
-                    "Span EM and F1 count tokens of the training windows while they are trained on, with dropout; the evaluation \
-                     figures are the official ones, on text."
-                    @if let Some(best) = best { " The highest evaluation F1, " (decimals(best, 2)) ", stands in bold." }
+                    "Span EM and F1 compare token positions of the training features during training, with dropout. \
+                     Evaluation scores are the official ones, on text."
+                    @if let Some(best) = best { " The highest evaluation F1, " (decimals(best, 2)) ", is bold." }
                 }
             }
         }
@@ -235,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn smoothing_takes_as_much_from_either_side() {
+    fn the_moving_average_is_centred() {
         let line: Vec<_> = (0..200)
             .map(|x| (f64::from(x), 3.0 * f64::from(x)))
             .collect();

@@ -1,13 +1,13 @@
-//! Cuts a context around its answers, into pieces that are marked or not.
+//! The part of a context around its answers, in pieces that are marked or not.
 
 use std::ops::Range;
 
 /// A piece of a context.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Piece<'a> {
-    /// Something was left out here.
+pub(crate) enum Piece<'a> {
+    /// Omitted text.
     Gap,
-    /// Text, inside the gold answer, the predicted one, both or neither.
+    /// Text within the gold answer, the predicted answer, both or neither.
     Text {
         text: &'a str,
         gold: bool,
@@ -15,12 +15,12 @@ pub(super) enum Piece<'a> {
     },
 }
 
-/// Characters kept on either side of an answer, up to the next white space.
+/// Characters kept on either side of an answer, less the cut words at the ends.
 const AROUND: usize = 160;
 
-/// The context near its answers, which are ranges of Unicode code points; near its beginning where
-/// there are none. The pieces do not overlap, whatever the answers do, so each becomes one element.
-pub(super) fn excerpt<'a>(
+/// The context around its answers, which are ranges of Unicode code points, or its beginning if there are none. The
+/// pieces do not overlap, even if the answers do.
+pub(crate) fn excerpt<'a>(
     context: &'a str,
     gold: Option<Range<usize>>,
     predicted: Option<Range<usize>>,
@@ -53,7 +53,7 @@ pub(super) fn excerpt<'a>(
     pieces
 }
 
-/// Ends a piece wherever an answer begins or ends.
+/// Cuts a part into pieces where an answer begins or ends.
 fn cut<'a>(
     context: &'a str,
     part: Range<usize>,
@@ -77,7 +77,7 @@ fn cut<'a>(
     }
 }
 
-/// Ranges in order, those that overlap or touch as one.
+/// Sorts ranges and joins those that overlap or touch.
 fn merge(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     ranges.sort_unstable_by_key(|range| range.start);
     let mut merged: Vec<Range<usize>> = Vec::new();
@@ -90,7 +90,7 @@ fn merge(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     merged
 }
 
-/// A text with the first byte of each of its characters.
+/// A text with the byte offset of each character.
 struct Text<'a> {
     text: &'a str,
     starts: Vec<usize>,
@@ -103,31 +103,32 @@ impl<'a> Text<'a> {
         Self { text, starts }
     }
 
-    /// The bytes of a range of characters; `None` where it is empty or not inside the text.
+    /// The bytes of a range of characters; `None` if it is empty or outside the text.
     fn bytes(&self, chars: Option<Range<usize>>) -> Option<Range<usize>> {
         let chars = chars?;
         let bytes = *self.starts.get(chars.start)?..*self.starts.get(chars.end)?;
         (!bytes.is_empty()).then_some(bytes)
     }
 
-    /// Takes in what is around a range, in whole words.
+    /// Extends a range by whole words around it.
     fn widen(&self, bytes: &Range<usize>) -> Range<usize> {
         let at = |byte: usize| self.starts.partition_point(|start| *start < byte);
         let last = self.starts.len() - 1;
         let first = self.starts[at(bytes.start).saturating_sub(AROUND)];
         let end = self.starts[(at(bytes.end) + AROUND).min(last)];
-        // A word that is cut by the limit is left out, unless the answer is a part of it.
+        // Omits a word that the limit cuts, unless it holds the answer.
         let start = match first {
             0 => 0,
             first => self.text[first..bytes.start]
                 .find(char::is_whitespace)
                 .map_or(first, |space| first + space),
         };
-        let end = match end == self.text.len() {
-            true => end,
-            false => self.text[bytes.end..end]
+        let end = if end == self.text.len() {
+            end
+        } else {
+            self.text[bytes.end..end]
                 .rfind(char::is_whitespace)
-                .map_or(end, |space| bytes.end + space),
+                .map_or(end, |space| bytes.end + space)
         };
         start..end
     }
@@ -137,7 +138,7 @@ impl<'a> Text<'a> {
 mod tests {
     use super::*;
 
-    /// `[gold]`, `{predicted}`, `<both>`, `…` for what is left out.
+    /// `[gold]`, `{predicted}`, `<both>`, and `…` for omitted text.
     fn marked(pieces: &[Piece]) -> String {
         let piece = |piece: &Piece| match piece {
             Piece::Gap => "…".to_owned(),
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_apart_nested_crossing_equal_and_at_the_ends() {
+    fn spans_may_overlap_in_any_way() {
         let context = "Zoë ate a pie.";
         let cut = |gold, predicted| marked(&excerpt(context, gold, predicted));
         assert_eq!(cut(Some(0..3), Some(8..13)), "[Zoë] ate {a pie}.");
@@ -165,7 +166,7 @@ mod tests {
         assert_eq!(cut(Some(4..9), Some(8..13)), "Zoë [ate ]<a>{ pie}.");
         assert_eq!(cut(Some(0..14), Some(0..14)), "<Zoë ate a pie.>");
         assert_eq!(cut(None, None), context);
-        // Ranges that are none of this context's mark nothing.
+        // Ranges outside the context mark nothing.
         assert_eq!(cut(Some(2..2), Some(10..99)), context);
         assert_eq!(excerpt("", None, None), []);
     }
@@ -190,7 +191,7 @@ mod tests {
         }
         let start = marked(&excerpt(&context, None, None));
         assert!(start.starts_with("wörd") && start.ends_with('…'), "{start}");
-        // A word without end is cut anyway.
+        // A word longer than the excerpt is cut.
         let long = "x".repeat(1000);
         let cut = marked(&excerpt(&long, Some(500..501), None));
         assert_eq!(cut.chars().count(), 2 * AROUND + 1 + "…[]…".chars().count());

@@ -1,10 +1,10 @@
-//! Numbers as people read them.
+//! Numbers as text.
 
-/// What stands for a figure that there is none of.
-pub(super) const NONE: &str = "–";
+/// Stands for a missing figure.
+pub(crate) const NONE: &str = "–";
 
-/// A count with its thousands apart: `12,345`.
-pub(super) fn count(number: u64) -> String {
+/// A count with separated thousands: `12,345`.
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -16,21 +16,22 @@ pub(super) fn count(number: u64) -> String {
     text
 }
 
-/// A figure with so many decimals.
-pub(super) fn decimals(value: f64, digits: usize) -> String {
-    match value.is_finite() {
-        true => format!("{value:.digits$}"),
-        false => NONE.into(),
+/// A figure with `digits` decimals.
+pub(crate) fn decimals(value: f64, digits: usize) -> String {
+    if value.is_finite() {
+        format!("{value:.digits$}")
+    } else {
+        NONE.into()
     }
 }
 
-/// The same of a figure that may be missing.
-pub(super) fn figure(value: Option<f64>, digits: usize) -> String {
+/// As [`decimals`], of a figure that may be missing.
+pub(crate) fn figure(value: Option<f64>, digits: usize) -> String {
     decimals(value.unwrap_or(f64::NAN), digits)
 }
 
 /// Seconds as hours and minutes, minutes and seconds, or seconds.
-pub(super) fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     if !(seconds.is_finite() && seconds >= 0.0) {
         return NONE.into();
     }
@@ -44,20 +45,12 @@ pub(super) fn duration(seconds: f64) -> String {
     }
 }
 
-/// A learning rate, as configurations write it: `2e-4`.
-pub(super) fn rate(value: f64) -> String {
-    match value {
-        0.0 => "0".into(),
-        _ => format!("{value:.1e}").replace(".0e", "e"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_for_people() {
+    fn numbers_are_easy_to_read() {
         assert_eq!(
             [0, 999, 1000, 1_234_567].map(count),
             ["0", "999", "1,000", "1,234,567"]
@@ -78,10 +71,6 @@ mod tests {
                 "2 h 05 min",
                 NONE
             ]
-        );
-        assert_eq!(
-            [0.0, 2e-4, 1.5e-5, 1.0].map(rate),
-            ["0", "2e-4", "1.5e-5", "1e0"]
         );
     }
 }

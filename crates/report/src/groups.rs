@@ -7,18 +7,18 @@ use squad_data::Example;
 pub struct ScoredExample<'a> {
     /// The question.
     pub example: &'a Example,
-    /// Whether the answer is exactly a gold one.
+    /// Whether the answer matches a gold answer exactly.
     pub exact: bool,
     /// F1, from 0 to 1.
     pub f1: f64,
 }
 
-/// The questions that have something in common, and how well they were answered.
+/// The mean scores of a group of questions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
-    /// What they have in common.
+    /// The name of the group, such as a question word.
     pub name: String,
-    /// How many they are.
+    /// The number of questions.
     pub questions: usize,
     /// Exact match in percent.
     pub exact: f64,
@@ -26,7 +26,7 @@ pub struct Group {
     pub f1: f64,
 }
 
-/// The first lengths of groups of words; the last group has no end.
+/// The first length, in words, of each group; the last group has no end.
 const ANSWER_WORDS: [usize; 5] = [1, 2, 3, 5, 9];
 const CONTEXT_WORDS: [usize; 6] = [1, 50, 100, 150, 200, 300];
 
@@ -34,7 +34,7 @@ const QUESTION_WORDS: [&str; 8] = [
     "what", "who", "when", "where", "which", "why", "how", "other",
 ];
 
-/// Scores by the words of the first gold answer; questions without one come first.
+/// Scores by the number of words of the first gold answer; unanswerable questions come first.
 pub fn by_answer_length(scored: &[ScoredExample]) -> Vec<Group> {
     let mut names = vec!["no answer".to_owned()];
     names.extend(range_names(&ANSWER_WORDS));
@@ -45,14 +45,14 @@ pub fn by_answer_length(scored: &[ScoredExample]) -> Vec<Group> {
     group_by(scored, &names, group)
 }
 
-/// Scores by the words of the context.
+/// Scores by the number of words of the context.
 pub fn by_context_length(scored: &[ScoredExample]) -> Vec<Group> {
     let names: Vec<_> = range_names(&CONTEXT_WORDS).collect();
     let group = |scored: &ScoredExample| range_of(&CONTEXT_WORDS, words(&scored.example.context));
     group_by(scored, &names, group)
 }
 
-/// Scores by the first question word, wherever it stands in the question.
+/// Scores by the first question word anywhere in the question.
 pub fn by_question_word(scored: &[ScoredExample]) -> Vec<Group> {
     let names = QUESTION_WORDS.map(str::to_owned);
     group_by(scored, &names, |scored| {
@@ -93,7 +93,7 @@ fn range_names(firsts: &[usize]) -> impl Iterator<Item = String> {
     })
 }
 
-/// The means of each group that has questions, in the order of `names`.
+/// The means of each group with questions, in the order of `names`.
 fn group_by(
     scored: &[ScoredExample],
     names: &[String],
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_fall_into_the_range_that_holds_them() {
+    fn lengths_fall_into_their_range() {
         let names: Vec<_> = range_names(&ANSWER_WORDS).collect();
         assert_eq!(names, ["1", "2", "3 to 4", "5 to 8", "9 or more"]);
         for (length, index) in [
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn question_words_are_whole_words_in_any_place_and_case() {
+    fn question_words_are_whole_words_of_any_case() {
         for (question, word) in [
             ("What's that?", "what"),
             ("In WHICH year?", "which"),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_means_over_their_questions_and_empty_ones_are_left_out() {
+    fn groups_are_means_and_empty_ones_are_omitted() {
         let examples = [
             example("Who?", "a b c"),
             example("Who?", "a b c d"),

@@ -1,12 +1,12 @@
-//! What became of a question: right, or wrong in which way.
+//! Kinds of right and wrong answers.
 
 use std::ops::Range;
 
 use squad_data::Example;
 
-/// Every scored question has one of these.
+/// The kind of a scored answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Exact,
     RightlyUnanswered,
     Boundary,
@@ -16,7 +16,7 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    pub(super) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Exact,
         Self::RightlyUnanswered,
         Self::Boundary,
@@ -25,9 +25,9 @@ impl Outcome {
         Self::WronglyAnswered,
     ];
 
-    /// `exact` and `f1` are the official ones of the question; `text` and `span` are what was
-    /// answered, and where it stands in the context.
-    pub(super) fn of(
+    /// `exact` and `f1` are the official scores of the question, `text` is the answer and `span` its place in the
+    /// context.
+    pub(crate) fn of(
         example: &Example,
         (exact, f1): (bool, f64),
         text: &str,
@@ -42,17 +42,17 @@ impl Outcome {
             (true, false) => Self::WronglyAnswered,
             (false, true) => Self::Exact,
             (false, false) if text.is_empty() => Self::Unanswered,
-            // Words can be shared by chance with an answer that stands elsewhere.
+            // An answer elsewhere may share words by chance.
             (false, false) if f1 > 0.0 && span.is_none_or(touches) => Self::Boundary,
             (false, false) => Self::WrongSpan,
         }
     }
 
-    pub(super) fn is_right(self) -> bool {
+    pub(crate) fn is_right(self) -> bool {
         matches!(self, Self::Exact | Self::RightlyUnanswered)
     }
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Exact => "Exact",
             Self::RightlyUnanswered => "Rightly no answer",
@@ -63,20 +63,18 @@ impl Outcome {
         }
     }
 
-    pub(super) fn definition(self) -> &'static str {
+    pub(crate) fn definition(self) -> &'static str {
         match self {
             Self::Exact => "the normalised text of a gold answer",
-            Self::RightlyUnanswered => {
-                "the text does not answer the question, and nothing was answered"
-            }
+            Self::RightlyUnanswered => "the context has no answer, and the model gave none",
             Self::Boundary => {
                 "overlaps a gold answer and shares words with it (F1 above 0), but is longer, shorter or shifted"
             }
-            Self::WrongSpan => "lies elsewhere in the text, or shares no word with a gold answer",
-            Self::Unanswered => "the text has an answer, and nothing was answered",
-            Self::WronglyAnswered => {
-                "the text does not answer the question, but a span was answered"
+            Self::WrongSpan => {
+                "lies elsewhere in the context, or shares no word with a gold answer"
             }
+            Self::Unanswered => "the context has an answer, and the model gave none",
+            Self::WronglyAnswered => "the context has no answer, but the model gave one",
         }
     }
 }
@@ -88,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_way_to_be_right_or_wrong_has_its_name() {
+    fn every_kind_of_answer_is_recognised() {
         //             0         1         2
         let context = "The red fox saw the red hen.";
         let mut example = Example::new("q", "Who saw the hen?", context);
@@ -113,10 +111,10 @@ mod tests {
         assert_eq!(of(&example, "fox", 8..11), Outcome::Boundary);
         assert_eq!(of(&example, "fox saw", 8..15), Outcome::Boundary);
         assert_eq!(of(&example, "saw", 12..15), Outcome::WrongSpan);
-        // Shares "red" with the gold answer, but stands elsewhere.
+        // Shares "red" with the gold answer, but is elsewhere.
         assert_eq!(of(&example, "red hen", 20..27), Outcome::WrongSpan);
         assert_eq!(of(&example, "", 0..0), Outcome::Unanswered);
-        // Only where it is not known where the answer stands does its text decide.
+        // Without the place of the answer, its text decides.
         let scores = (false, 0.5);
         assert_eq!(
             Outcome::of(&example, scores, "red", None),

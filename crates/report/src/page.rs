@@ -1,18 +1,17 @@
-//! The page: what stands at its top, what at its end, and everything between.
+//! The page: header, sections and footer.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use toml::{Table, Value};
 
-use super::answered::{Answered, Answers};
-use super::format::{NONE, count, decimals, duration};
-use super::run::Run;
-use super::{answers_section, curves};
-use crate::{Config, Error};
+use crate::answered::{Answered, Answers};
+use crate::format::{NONE, count, decimals, duration};
+use crate::run::Run;
+use crate::{RunConfig, answers_section, curves};
 
 const STYLE: &str = include_str!("style.css");
 
 /// The whole document.
-pub(super) fn page(run: &Run, answers: &Answers) -> Result<String, Error> {
+pub(crate) fn page(run: &Run, answers: &Answers) -> String {
     let name = run.name();
     let page = html! {
         (DOCTYPE)
@@ -27,7 +26,7 @@ pub(super) fn page(run: &Run, answers: &Answers) -> Result<String, Error> {
             body {
                 header { (heading(run, &name)) (headline(run, answers)) (navigation(answers)) }
                 main {
-                    (curves::section(run)?)
+                    (curves::section(run))
                     (curves::epochs(run))
                     (eval_sections(answers))
                     (scores(run))
@@ -38,7 +37,7 @@ pub(super) fn page(run: &Run, answers: &Answers) -> Result<String, Error> {
             }
         }
     };
-    Ok(page.into_string() + "\n")
+    page.into_string() + "\n"
 }
 
 fn heading(run: &Run, name: &str) -> Markup {
@@ -50,11 +49,11 @@ fn heading(run: &Run, name: &str) -> Markup {
     html! {
         p.kicker { "Training report · " (state) }
         h1 { (name) }
-        p.source { (run.config.model.source) }
+        p.source { (run.setting("model", "source").and_then(Value::as_str).unwrap_or_default()) }
     }
 }
 
-/// The figures that one looks for first.
+/// The most important figures.
 fn headline(run: &Run, answers: &Answers) -> Markup {
     let scores = run.scores();
     let score = |keys: &[&str], digits| {
@@ -63,7 +62,7 @@ fn headline(run: &Run, answers: &Answers) -> Markup {
     };
     let train_loss = run.metric("train_loss").or_else(|| {
         let last = run.epochs.last();
-        last.and_then(|line| line.figure("epoch/train_loss"))
+        last.and_then(|record| record.scalar("epoch/train_loss"))
     });
     let questions = match answers {
         Answers::Scored(answered) => Some(answered.len() as u64),
@@ -127,7 +126,7 @@ fn eval_sections(answers: &Answers) -> Markup {
     match answers {
         Answers::Scored(answered) => all(answered),
         Answers::NotYet => html! {
-            p.note { "The run has not written its answers yet: it does so when it ends." }
+            p.note { "The run writes its answers when it ends." }
         },
         Answers::Missing(why) => html! {
             p.note { "Questions and contexts are missing: " (why) }
@@ -146,31 +145,18 @@ fn scores(run: &Run) -> Markup {
     html! {
         section #scores {
             h2 { "Scores" }
-            @if scores.is_empty() { p.note { "Nothing has been scored yet." } }
+            @if scores.is_empty() { p.note { "There are no scores yet." } }
             @else { (table(scores.into_iter().map(line))) }
-            p.note { "Keys and figures are those of SQuAD's official evaluation scripts; loss is the mean span loss of the windows." }
+            p.note { "Keys and scores are those of SQuAD's official evaluation scripts; loss is the mean span loss of the features." }
         }
     }
 }
 
-/// Every setting; those that are not the default stand out.
-fn configuration(config: &Config) -> Markup {
-    let settings = |config: &Config| {
-        let table: Table = Table::try_from(config).unwrap_or_default();
-        let sections = table.into_iter().filter_map(|(section, keys)| match keys {
-            Value::Table(keys) => Some((section, keys)),
-            _ => None,
-        });
-        let lines = sections.flat_map(|(section, keys)| {
-            keys.into_iter()
-                .map(move |(key, value)| (format!("{section}.{key}"), value))
-        });
-        lines.collect::<Vec<_>>()
-    };
-    let defaults = settings(&Config::default());
-    let lines = settings(config).into_iter().map(|(key, value)| {
-        let is_set = !defaults.iter().any(|(k, v)| (k, v) == (&key, &value));
-        let text = match &value {
+/// Every setting; those that are not the default are bold.
+fn configuration(config: &RunConfig) -> Markup {
+    let lines = settings(&config.settings).map(|(section, key, value)| {
+        let default = config.defaults.get(section).and_then(|keys| keys.get(key));
+        let text = match value {
             Value::String(text) if text.is_empty() => NONE.into(),
             Value::String(text) => text.clone(),
             Value::Array(items) => {
@@ -179,18 +165,29 @@ fn configuration(config: &Config) -> Markup {
             }
             other => other.to_string(),
         };
-        (key, text, is_set)
+        (format!("{section}.{key}"), text, default != Some(value))
     });
     html! {
         section #configuration {
             h2 { "Configuration" }
             (table(lines))
-            p.note { "In bold what is not the default." }
+            p.note { "Settings in bold are not the default." }
         }
     }
 }
 
-/// What the run recorded about the machine, and whatever else it recorded.
+/// Section, key and value of every setting.
+fn settings(config: &Table) -> impl Iterator<Item = (&str, &str, &Value)> {
+    let sections = config
+        .iter()
+        .filter_map(|(section, keys)| Some((section.as_str(), keys.as_table()?)));
+    sections.flat_map(|(section, keys)| {
+        keys.iter()
+            .map(move |(key, value)| (section, key.as_str(), value))
+    })
+}
+
+/// What `metrics.json` says about the machine and the run, besides the scores.
 fn environment(run: &Run) -> Markup {
     let recorded = run.metrics.as_ref().and_then(|m| m.as_object());
     let shown_above = ["eval", "train_loss", "steps", "best"];
@@ -208,12 +205,13 @@ fn environment(run: &Run) -> Markup {
     html! {
         section #environment {
             h2 { "Environment" }
-            @if lines.is_empty() { p.note { "A run records it when it ends." } }
+            @if lines.is_empty() { p.note { "The run records its environment when it ends." } }
             @else { (table(lines)) }
         }
     }
 }
 
+/// Name and text of a recorded value; `None` for null.
 fn recorded_line(key: &str, value: &serde_json::Value) -> Option<(String, String, bool)> {
     let number = value.as_f64().unwrap_or(f64::NAN);
     let (name, text) = match (key, value.as_str()) {
@@ -230,7 +228,7 @@ fn recorded_line(key: &str, value: &serde_json::Value) -> Option<(String, String
     Some((name.to_owned(), text, false))
 }
 
-/// Names and values; the marked ones in bold.
+/// A table of names and values; marked ones are bold.
 fn table(lines: impl IntoIterator<Item = (String, String, bool)>) -> Markup {
     html! {
         div.table { table.settings { tbody {

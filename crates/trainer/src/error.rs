@@ -29,6 +29,12 @@ pub enum Error {
         /// What is wrong with it and what to do.
         message: String,
     },
+    /// A `metrics.jsonl` that cannot be read.
+    #[error(transparent)]
+    MetricsLog(#[from] run_log::Error),
+    /// A report that cannot be made.
+    #[error(transparent)]
+    Report(#[from] report::Error),
     /// A device that this build or this machine does not have.
     #[error("{0}")]
     Device(String),

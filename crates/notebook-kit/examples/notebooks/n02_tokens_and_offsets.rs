@@ -20,7 +20,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let (train, dev) = sample()?;
     let options = FeatureOptions::default();
     let features = make_features(&train.examples, &tokenizer, &options)?;
-    show_window(&features[0], &tokenizer);
+    show_feature(&features[0], &tokenizer);
     // Cell 4.
     let small = FeatureOptions { max_seq_length: 64, doc_stride: 24, ..FeatureOptions::default() };
     let example = train.examples[0].clone();

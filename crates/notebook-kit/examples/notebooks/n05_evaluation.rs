@@ -52,7 +52,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     // Cell 8.
     by_answer_length(&scored(&questions.dataset, &evaluation.predictions));
     // Cell 9.
-    let index = surest_mistake(&questions.dataset, &evaluation.predictions).unwrap();
+    let index = most_probable_mistake(&questions.dataset, &evaluation.predictions).unwrap();
     let span = evaluation.predictions[index].best_span.clone().unwrap();
     println!("probability {:.2}, best span: {:?}", span.probability, span.text);
     highlight_answer(&questions.dataset.examples[index], Some(span.chars.clone()));

@@ -1,10 +1,10 @@
-//! What becomes of the page where something is missing or damaged.
+//! The page of a run with missing or damaged files.
 
-use super::{CONTEXT, part, report, section, written};
+use crate::{CONTEXT, Sandbox, part, report, section};
 
 #[test]
 fn an_unfinished_run_shows_its_curves_so_far() {
-    let sandbox = written();
+    let sandbox = Sandbox::new();
     std::fs::remove_file(sandbox.path("run/metrics.json")).unwrap();
     std::fs::remove_dir_all(sandbox.path("run/eval")).unwrap();
     // A process that was killed while it wrote a line.
@@ -12,7 +12,7 @@ fn an_unfinished_run_shows_its_curves_so_far() {
     sandbox.write("run/metrics.jsonl", &curves);
     let page = report(&sandbox);
     assert!(page.contains("unfinished: step 3, epoch 1"));
-    assert!(page.contains("has not written its answers yet"));
+    assert!(page.contains("writes its answers when it ends"));
     assert!(part(&page, "scores").contains("<td>44.4444</td>"));
     assert_eq!(page.matches("<svg").count(), 4);
     assert!(!page.contains("<article"));
@@ -23,8 +23,8 @@ fn an_unfinished_run_shows_its_curves_so_far() {
 }
 
 #[test]
-fn without_its_dev_set_a_page_says_so_in_a_line() {
-    let sandbox = written();
+fn a_missing_evaluation_set_is_reported_in_one_line() {
+    let sandbox = Sandbox::new();
     let whole = report(&sandbox);
     let dataset = sandbox.text("pies.json");
     let says = |why: &str| {
@@ -53,9 +53,10 @@ fn without_its_dev_set_a_page_says_so_in_a_line() {
         assert_ne!(*text, dataset);
         sandbox.write("pies.json", text);
         // The first change moves no score: the answer was wrong before, and stays so.
-        match index {
-            0 => assert!(report(&sandbox).contains("“in Rome”")),
-            _ => says("is not what this run answered"),
+        if index == 0 {
+            assert!(report(&sandbox).contains("“in Rome”"));
+        } else {
+            says("is not what this run answered");
         }
     }
     sandbox.write("pies.json", "{");
@@ -64,52 +65,34 @@ fn without_its_dev_set_a_page_says_so_in_a_line() {
     says("pies.json");
     sandbox.write("pies.json", &dataset);
     assert_eq!(report(&sandbox), whole);
-    // The training files are not needed.
-    std::fs::remove_file(sandbox.path("train.json")).unwrap();
-    assert_eq!(report(&sandbox), whole);
 }
 
 #[test]
-fn damage_is_one_line_that_names_the_file() {
-    let sandbox = written();
-    let damaged = |name: &str, text: &str, parts: &[&str]| {
+fn damage_is_an_error_of_one_line_that_names_the_file() {
+    let sandbox = Sandbox::new();
+    let fails = |parts: &[&str]| {
+        let error = sandbox.try_report().unwrap_err().to_string();
+        let has_all = parts.iter().all(|part| error.contains(part));
+        assert!(has_all && error.lines().count() == 1, "{parts:?} {error}");
+        assert!(!sandbox.path("run/report.html").exists());
+    };
+    let damaged = |name: &str, text: &str, part: &str| {
         let before = sandbox.text(name);
         sandbox.write(name, text);
-        let finished = sandbox.command(&["report", "run"]);
-        finished.mistake(&[&[name], parts].concat());
-        assert!(!sandbox.path("run/report.html").exists());
+        fails(&[name, part]);
         sandbox.write(name, &before);
     };
-    let curves = sandbox.text("run/metrics.jsonl");
-    let (first, rest) = curves.split_once('\n').unwrap();
-    damaged(
-        "run/metrics.jsonl",
-        &format!("{first}\n{{\"st\n{rest}"),
-        &["line 2"],
-    );
-    damaged(
-        "run/metrics.jsonl",
-        &format!("{first}\n\n{rest}"),
-        &["line 2"],
-    );
-    damaged(
-        "run/metrics.jsonl",
-        &format!("{first}\n[]\n"),
-        &["line 2", "object"],
-    );
-    damaged("run/metrics.json", "{\n\"eval\"", &["line 2"]);
-    damaged("run/eval/nbest.json", "{\"q1\": 5}", &["line 1"]);
-    let config = sandbox.text("run/config.toml") + "train.epoch = 1\n";
-    damaged("run/config.toml", &config, &["train.epoch"]);
-    std::fs::remove_file(sandbox.path("run/eval/null_odds.json")).unwrap();
-    let finished = sandbox.command(&["report", "run"]);
-    finished.mistake(&["run/eval/null_odds.json", "missing"]);
-
-    for folder in ["none", "encoder", "dev.json"] {
-        let finished = sandbox.command(&["report", folder]);
-        finished.mistake(&[folder, "is no run's folder"]);
+    let log = sandbox.text("run/metrics.jsonl");
+    let (first, rest) = log.split_once('\n').unwrap();
+    for line in ["{\"st", "", "[]"] {
+        damaged(
+            "run/metrics.jsonl",
+            &format!("{first}\n{line}\n{rest}"),
+            "line 2",
+        );
     }
-    let sandbox = written();
-    let finished = sandbox.command(&["report", "run", "--out=none/page.html"]);
-    finished.mistake(&["none/page.html"]);
+    damaged("run/metrics.json", "{\n\"eval\"", "line 2");
+    damaged("run/eval/nbest.json", "{\"q1\": 5}", "line 1");
+    std::fs::remove_file(sandbox.path("run/eval/null_odds.json")).unwrap();
+    fails(&["run/eval/null_odds.json", "missing"]);
 }

@@ -1,11 +1,10 @@
-//! What stands on the page of a finished run.
+//! The page of a finished run.
 
-use super::{part, report, section, written};
-use crate::support::Sandbox;
+use crate::{Sandbox, part, report, section};
 
 #[test]
 fn shows_the_figures_errors_and_answers_of_a_run() {
-    let sandbox = written();
+    let sandbox = Sandbox::new();
     let page = report(&sandbox);
     let head = section(&page, "<header>", "</header>");
     // 2 of 6 exact; F1 is (1 + 2/3 + 1) of 6.
@@ -67,59 +66,4 @@ fn shows_the_figures_errors_and_answers_of_a_run() {
     assert!(page.contains("Pies &amp; &lt;b&gt;"));
 
     assert_eq!(report(&sandbox), page, "equal folders give equal pages");
-    let elsewhere = sandbox.command(&["report", "run/", "--out=page.html"]);
-    assert_eq!(elsewhere.stdout, "page.html\n", "{elsewhere:?}");
-    assert_eq!(sandbox.text("page.html"), page);
-}
-
-#[test]
-fn a_trained_run_has_all_of_it() {
-    let sandbox = Sandbox::new();
-    let settings = [
-        "train.num_train_epochs=2",
-        "train.per_device_train_batch_size=5",
-        "eval.every_steps=3",
-    ];
-    let trained = sandbox.train("run", &settings);
-    let page = report(&sandbox);
-    let scores = part(&page, "scores");
-    for (key, value) in trained.metrics["eval"].as_object().unwrap() {
-        // The scores at the best threshold are a table of their own.
-        if value.is_object() {
-            continue;
-        }
-        let digits = if key.ends_with("total") { 0 } else { 4 };
-        let value = format!("{:.digits$}", value.as_f64().unwrap());
-        let row = format!("<th scope=\"row\">{key}</th><td>{value}</td>");
-        assert!(scores.contains(&row), "{row} is not in {scores}");
-    }
-    let loss = trained.metrics["train_loss"].as_f64().unwrap();
-    assert!(part(&page, "epochs").contains(&format!("<td>{loss:.4}</td>")));
-    assert_eq!(page.matches("<svg").count(), 6);
-    for id in [
-        "errors",
-        "lengths",
-        "answers",
-        "configuration",
-        "environment",
-    ] {
-        assert!(part(&page, id).len() > 200, "{id}");
-    }
-}
-
-#[test]
-fn a_run_that_divided_its_questions_finds_those_it_scored_again() {
-    let sandbox = Sandbox::new();
-    sandbox.train(
-        "run",
-        &[
-            "train.num_train_epochs=1",
-            "eval.file=",
-            "train.train_fraction=0.75",
-            "train.seed=3",
-        ],
-    );
-    let page = report(&sandbox);
-    assert!(page.contains("<dt>FeaturizedDataset scored</dt><dd>6</dd>"));
-    assert!(page.contains("<article"));
 }

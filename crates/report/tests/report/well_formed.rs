@@ -38,9 +38,10 @@ pub(super) fn well_formed(page: &str) -> Result<(), String> {
             open.push(name);
         }
     }
-    match open.is_empty() {
-        true => Ok(()),
-        false => Err(format!("{open:?} are left open")),
+    if open.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{open:?} are left open"))
     }
 }
 
@@ -51,9 +52,10 @@ fn characters(text: &str) -> Result<(), String> {
             return Err(format!("& alone in {text:?}"));
         }
     }
-    match text.contains('>') {
-        true => Err(format!("> in {text:?}")),
-        false => Ok(()),
+    if text.contains('>') {
+        Err(format!("> in {text:?}"))
+    } else {
+        Ok(())
     }
 }
 

@@ -6,11 +6,11 @@ use std::sync::Once;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
+use run_log::Record;
 use tensorboard_rs::summary_writer::SummaryWriter;
 
 use crate::Error;
 use crate::artifacts::run_dir::check_writable;
-use crate::logging::jsonl::Points;
 use crate::logging::observer::{EpochReport, EvaluationReport, Observer, StepReport};
 
 /// Writes the curves as TensorBoard event files: tags of a step have the optimizer step as their
@@ -30,11 +30,11 @@ struct Point {
 }
 
 impl TensorBoard {
-    /// Event files in `folder`, instead of any that are there, beginning with the points of `past`;
-    /// `warn` is called once if they cannot be written.
+    /// Replaces the event files in `folder` and first writes the records of `past`; calls `warn` once if they cannot be
+    /// written.
     pub(crate) fn new(
         folder: &Path,
-        past: Vec<Points>,
+        past: Vec<Record>,
         warn: impl FnOnce(&str) + Send + 'static,
     ) -> Self {
         silence_tensorboard_rs();
@@ -56,8 +56,9 @@ impl TensorBoard {
             points: Some(points),
             thread: thread.ok(),
         };
-        for (at, scalars) in past {
-            board.send(scalars, at.x);
+        for record in past {
+            let x = record.x();
+            board.send(record.scalars, x);
         }
         board
     }

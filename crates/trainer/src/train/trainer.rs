@@ -270,10 +270,11 @@ fn open_curves<'a>(
     resume: bool,
     observers: &mut Vec<Box<dyn Observer + 'a>>,
 ) -> Result<Vec<Box<dyn Observer + 'a>>, Error> {
-    let path = run_dir.join("metrics.jsonl");
-    let (curves, past) = match resume {
-        true => JsonlLogger::resume(&path, state)?,
-        false => (JsonlLogger::create(&path)?, Vec::new()),
+    let path = run_dir.join(run_log::METRICS_LOG);
+    let (curves, past) = if resume {
+        JsonlLogger::resume(&path, state)?
+    } else {
+        (JsonlLogger::create(&path)?, Vec::new())
     };
     let mut told = std::mem::take(observers);
     let events = run_dir.join("tensorboard");
