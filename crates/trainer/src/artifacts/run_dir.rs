@@ -2,9 +2,10 @@ use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use run_log::CONFIG;
+
 use crate::Error;
 
-const CONFIG: &str = "config.toml";
 const LOCK: &str = ".lock";
 
 /// The folder that a run writes into, locked so that no other process does. One that was made for

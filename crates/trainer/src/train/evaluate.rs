@@ -21,7 +21,7 @@ impl TrainLoop<'_> {
         if let Some(checkpointer) = &self.checkpointer {
             checkpointer.run_dir.still_there()?;
             if is_best {
-                checkpointer.save(&model, "best")?;
+                checkpointer.save(&model, run_log::BEST_MODEL_DIR)?;
             }
         }
         self.state.evaluated_step = self.state.step;

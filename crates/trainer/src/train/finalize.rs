@@ -48,7 +48,7 @@ impl Ending<'_> {
             && self.config.eval.load_best_model_at_end
         {
             tracing::info!("taking the best model, of step {}", best.step);
-            model = Pretrained::load(&self.run_dir.join("best"), 0, self.device)?
+            model = Pretrained::load(&self.run_dir.join(run_log::BEST_MODEL_DIR), 0, self.device)?
                 .model
                 .in_bf16(self.config.run.bf16);
             evaluation = None;
@@ -63,14 +63,14 @@ impl Ending<'_> {
                 &mut |_| {},
             )?,
         };
-        let model_folder = self.run_dir.join("model");
+        let model_folder = self.run_dir.join(run_log::MODEL_DIR);
         card.scores = model_card::scores(&evaluation.metrics);
         self.assets.save_with_card(&model, &model_folder, &card)?;
-        evaluation.write(&self.run_dir.join("eval"))?;
+        evaluation.write(&self.run_dir.join(run_log::EVAL_DIR))?;
         let mut metrics = self.metrics(&state, &evaluation);
         metrics["communication_seconds"] = json!(communication.map(|time| time.as_secs_f64()));
         self.run_dir
-            .write("metrics.json", &format!("{metrics:#}\n"))?;
+            .write(run_log::METRICS, &format!("{metrics:#}\n"))?;
         Ok(Trained {
             run_dir: self.run_dir.path().into(),
             model_folder,

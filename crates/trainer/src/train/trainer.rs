@@ -150,7 +150,7 @@ impl<'a> Trainer<'a> {
         let collectives = distributed::collectives(distributed, on, &group)?;
         // Nothing is left that the user could mend: from here on the folder is a run's.
         if let Some(run_dir) = &run_dir {
-            run_dir.write("config.toml", &self.config.to_toml())?;
+            run_dir.write(run_log::CONFIG, &self.config.to_toml())?;
             tracing::info!("results go to {}", run_dir.path().display());
         }
         run.describe(&self.config, world_size);
@@ -277,7 +277,7 @@ fn open_curves<'a>(
         (JsonlLogger::create(&path)?, Vec::new())
     };
     let mut told = std::mem::take(observers);
-    let events = run_dir.join("tensorboard");
+    let events = run_dir.join(run_log::TENSORBOARD_DIR);
     told.push(Box::new(TensorBoard::new(&events, past, |line| {
         tracing::warn!("{line}");
     })));
