@@ -35,7 +35,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     Lines::new("Scores by threshold", "threshold on the null odds", "percent")
         .line("F1, all", curve.iter().map(|at| (at.threshold, at.f1)))
         .line("F1, with an answer", curve.iter().map(|at| (at.threshold, at.has_answer_f1)))
-        .line("rightly not answered", curve.iter().map(|at| (at.threshold, at.no_answer)))
+        .line("correctly not answered", curve.iter().map(|at| (at.threshold, at.no_answer)))
         .mark("0, the usual one", 0.0)
         .draw();
     // Cell 6.
