@@ -26,7 +26,8 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let device = device()?;
     let pretrained = Pretrained::load(&trained_model()?, 0, &device)?;
     let (train, dev) = sample()?;
-    let questions = FeaturizedDataset::new(dev, &pretrained.assets.tokenizer, &FeatureConfig::default())?;
+    let tokenizer = pretrained.assets.tokenizer.clone();
+    let questions = FeaturizedDataset::new(dev, &tokenizer, &FeatureConfig::default())?;
     let answers = AnswerConfig::default();
     let evaluation = evaluate(&pretrained.model, &questions, &answers, &device, &mut |_| {})?;
     &evaluation;
