@@ -1,7 +1,7 @@
 """Makes crates/squad-data/tests/fixtures/{tokenizer,features}.json: a small WordPiece tokenizer, texts written for this
 project, and the windows and labels that Hugging Face's `transformers` makes of them.
 
-usage: python scripts/reference/make_windows_fixture.py        (needs transformers and tokenizers; made with 5.23)
+usage: python scripts/reference/make_features_fixture.py        (needs transformers and tokenizers; made with 5.23)
 
 The tokenizer is written with truncation to 128 tokens and padding switched on, as sentence-embedding models ship theirs:
 a reader that forgets to switch them off fails the test. Labels follow run_qa.py's rule, taken from the first answer.
