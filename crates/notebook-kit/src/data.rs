@@ -3,26 +3,26 @@ use std::path::{Path, PathBuf};
 use squad_data::Dataset;
 use trainer::{Config, Error};
 
-/// The encoder that the notebooks start from: 22 million parameters, 90 MB, fetched once.
+/// The pretrained encoder of the notebooks: 22 million parameters, 90 MB, downloaded once.
 pub const ENCODER: &str = "sentence-transformers/all-MiniLM-L6-v2";
 
-/// The repository that this crate was compiled in.
+/// The root of the repository that this crate was compiled in.
 pub fn root() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     root.canonicalize().unwrap_or(root)
 }
 
-/// The sample of this repository: training and dev questions, in SQuAD 2.0's format.
+/// The training and evaluation questions of the sample in this repository, in the format of SQuAD 2.0.
 ///
 /// # Errors
-/// If the repository is not where it was when this crate was compiled.
+/// If the repository has moved since this crate was compiled.
 pub fn sample() -> Result<(Dataset, Dataset), Error> {
     let read = |name: &str| Dataset::read(&root().join("datasets/sample").join(name));
     Ok((read("train.json")?, read("dev.json")?))
 }
 
-/// A file of SQuAD, if somebody put it there: in the folder that `SQUAD_DATA` names (or in `squad/` of it), or in
-/// the repository's `datasets/`, where `trainer fetch dataset` puts it.
+/// A file of SQuAD from the folder `SQUAD_DATA`, its `squad/`, or the repository's `datasets/`, where `trainer fetch
+/// dataset` puts it; `None` if it is in none of them.
 pub fn squad_file(name: &str) -> Option<PathBuf> {
     let named = std::env::var_os("SQUAD_DATA").filter(|folder| !folder.is_empty());
     file_in(
@@ -42,7 +42,7 @@ fn file_in(named: Option<&Path>, fetched: &Path, name: &str) -> Option<PathBuf> 
         .find(|path| path.is_file())
 }
 
-/// The sample's two files, and SQuAD's dev files where they are: what there is to look at.
+/// The two files of the sample, and SQuAD's dev files if they are there.
 ///
 /// # Errors
 /// If a file is damaged.
@@ -52,13 +52,15 @@ pub fn datasets() -> Result<Vec<Dataset>, Error> {
     for name in ["dev-v1.1.json", "dev-v2.0.json"] {
         match squad_file(name) {
             Some(path) => all.push(Dataset::read(&path)?),
-            None => println!("no {name}: `cargo run -p trainer -- fetch dataset {name}` brings it"),
+            None => {
+                println!("no {name}: `cargo run -p trainer -- fetch dataset {name}` downloads it")
+            }
         }
     }
     Ok(all)
 }
 
-/// The folder of a model as a user names it, fetched if need be.
+/// The folder of a model of the Hugging Face Hub or of this machine, downloaded if needed.
 ///
 /// # Errors
 /// If the model cannot be had from there.
@@ -66,11 +68,11 @@ pub fn model_folder(model: &str) -> Result<PathBuf, Error> {
     trainer::model_folder(model, &|line| println!("{line}"))
 }
 
-/// The quick start's configuration with settings laid over it, as on the command line: `train.num_train_epochs=2`. Its
-/// files are found from any folder.
+/// The configuration of the quick start with settings as on the command line, such as `train.num_train_epochs=2`. Its
+/// paths are absolute.
 ///
 /// # Errors
-/// All complaints about the settings at once.
+/// All errors of the settings at once.
 pub fn quickstart(settings: &[&str]) -> Result<Config, Error> {
     let settings: Vec<_> = settings.iter().map(ToString::to_string).collect();
     let mut config = Config::resolve(&root().join("configs/quickstart.toml"), &settings)?;
@@ -80,8 +82,7 @@ pub fn quickstart(settings: &[&str]) -> Result<Config, Error> {
     Ok(config)
 }
 
-/// A folder for a notebook's run, below `runs/notebooks/` of the repository, which git ignores. What an earlier
-/// execution of the notebook left there is removed.
+/// A folder for a run of a notebook, in `runs/notebooks/` of the repository, which git ignores. Removes an earlier one.
 ///
 /// # Errors
 /// If the folder cannot be removed.
@@ -100,7 +101,7 @@ pub(crate) fn run_dir(name: &str) -> PathBuf {
     root().join("runs/notebooks").join(name)
 }
 
-/// Prints the line by which `cargo xtask notebooks run` knows that a notebook reached its end.
+/// Prints the line that tells `cargo xtask notebooks run` that a notebook reached its end.
 pub fn finished(notebook: &str) {
     println!("{notebook}: finished");
 }
@@ -110,13 +111,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sample_is_found_from_any_folder() {
+    fn finds_the_sample_from_any_folder() {
         let (train, dev) = sample().unwrap();
         assert_eq!((train.len(), dev.len()), (576, 120));
     }
 
     #[test]
-    fn named_folders_come_before_the_repositorys() {
+    fn squad_data_comes_before_the_repository() {
         let folder = std::env::temp_dir().join(format!("notebook-kit-{}", std::process::id()));
         let [named, fetched] = ["named", "fetched"].map(|name| folder.join(name));
         std::fs::create_dir_all(named.join("squad")).unwrap();
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_laid_over_the_quick_start() {
+    fn settings_override_the_quick_start() {
         let config = quickstart(&["train.num_train_epochs=7"]).unwrap();
         assert_eq!(config.train.num_train_epochs, 7);
         assert!(config.train.files[0].is_file() && config.eval.file.is_file());

@@ -4,14 +4,14 @@ use squad_data::{Example, Feature, QaTokenizer};
 
 use crate::display::{Html, escape};
 
-/// What a piece of text is marked as.
+/// The meaning of a mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// The gold answer.
     Gold,
-    /// A model's answer.
+    /// The answer of a model.
     Predicted,
-    /// What is wrong.
+    /// An error.
     Wrong,
 }
 
@@ -25,8 +25,7 @@ impl Mark {
     }
 }
 
-/// A text with marked pieces: ranges of Unicode code points, which may overlap. A range that is not inside
-/// the text marks what of it is.
+/// A text with marked ranges of Unicode code points, which may overlap. The part of a range beyond the text is ignored.
 pub fn highlight(text: &str, marks: &[(Range<usize>, Mark)]) -> Html {
     let chars: Vec<char> = text.chars().collect();
     let mut cuts: Vec<usize> = vec![0, chars.len()];
@@ -59,8 +58,7 @@ fn push(html: &mut Html, text: &str, styles: &[(&str, &str)]) {
     ));
 }
 
-/// A question with its context, in which the first gold answer and, where one is given, a predicted answer
-/// are marked.
+/// A question with its context, in which the first gold answer and the predicted answer, if any, are marked.
 pub fn highlight_answer(example: &Example, predicted: Option<Range<usize>>) -> Html {
     let gold = example
         .answers
@@ -79,8 +77,8 @@ pub fn highlight_answer(example: &Example, predicted: Option<Range<usize>>) -> H
     html
 }
 
-/// A window's tokens as the model gets them, one box each: special tokens grey, the labelled answer green.
-pub fn show_window(feature: &Feature, tokenizer: &QaTokenizer) -> Html {
+/// The tokens of a feature, one box for each: special tokens grey, the labelled answer green.
+pub fn show_feature(feature: &Feature, tokenizer: &QaTokenizer) -> Html {
     let mut html = Html("<p style=\"line-height:2.1\">".into());
     let answer = feature.start_position..=feature.end_position;
     for (position, id) in feature.input_ids.iter().enumerate() {
@@ -127,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_outside_the_text_is_left_out() {
+    fn ranges_beyond_the_text_are_ignored() {
         let html = highlight("pie", &[(2..9, Mark::Wrong), (7..9, Mark::Gold)]);
         assert_eq!(html.as_str().matches("<mark").count(), 1);
         assert!(

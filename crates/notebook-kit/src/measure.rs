@@ -3,18 +3,18 @@ use std::time::Instant;
 
 use squad_data::Feature;
 
-/// What a piece of work cost.
+/// The time and memory of a measured function.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measured {
-    /// Seconds: the median of the repetitions.
+    /// Median of the repetitions, in seconds.
     pub seconds: f64,
-    /// Bytes that the process held at most meanwhile, where the system tells it.
+    /// Peak memory of the process during the measurement, if the system reports it.
     pub peak_bytes: Option<u64>,
 }
 
-/// Does a piece of work once to warm up, and then so many times with a clock.
+/// Calls a function once to warm up, then `repetitions` times with a clock.
 pub fn measure<T>(repetitions: usize, mut work: impl FnMut() -> T) -> Measured {
-    // Work whose result nobody looks at could be left out by the compiler.
+    // The compiler may not remove work whose result is unused.
     let mut once = || drop(black_box(work()));
     let is_reset = reset_peak();
     once();
@@ -33,30 +33,30 @@ pub fn measure<T>(repetitions: usize, mut work: impl FnMut() -> T) -> Measured {
 }
 
 impl Measured {
-    /// Milliseconds, for a table.
+    /// The time in milliseconds, for a table.
     pub fn ms(&self) -> String {
         format!("{:.1}", 1000.0 * self.seconds)
     }
 
-    /// Peak memory in MB, for a table.
+    /// The peak memory in MB, for a table.
     pub fn mb(&self) -> String {
         self.peak_bytes
             .map_or("–".into(), |bytes| format!("{:.0}", bytes as f64 / 1e6))
     }
 
-    /// How many times as fast as something else.
+    /// How many times as fast as `slower`.
     pub fn speed_up_over(&self, slower: &Self) -> String {
         format!("{:.2}", slower.seconds / self.seconds)
     }
 }
 
-/// Sets the process's peak back to what it holds now; Linux alone can.
+/// Resets the peak memory of the process; only Linux can.
 fn reset_peak() -> bool {
     std::fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
-/// Windows as a padded batch has them: every one as long as the longest or as `length`, filled up with token 0,
-/// which is `[PAD]`. For measuring what padding costs: here the model reads the filling like any token.
+/// Features padded to `length` with token 0, `[PAD]`. For measuring the cost of padding: without a mask, the model reads
+/// padding like any token.
 pub fn padded(features: &[Feature], length: usize) -> Vec<Feature> {
     let pad = |feature: &Feature| {
         let mut feature = feature.clone();
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_and_the_peak_are_those_of_the_work() {
+    fn measures_time_and_peak_memory() {
         let mut calls = 0;
         let small = measure(3, || calls += 1);
         assert_eq!(calls, 4);
@@ -83,7 +83,7 @@ mod tests {
             "{slow:?} {small:?}"
         );
         assert_eq!(slow.speed_up_over(&slow), "1.00");
-        // Touched, so that the system gives it.
+        // Written, so that the system provides the pages.
         let large = measure(1, || vec![1u8; 64 << 20]);
         if let Some(bytes) = large.peak_bytes {
             assert!(bytes >= 64 << 20, "{large:?}");
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_fills_up_and_never_cuts() {
+    fn padding_never_truncates() {
         let feature = Feature {
             example_index: 0,
             input_ids: vec![1, 2, 3],

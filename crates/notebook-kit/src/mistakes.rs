@@ -1,27 +1,27 @@
-//! What goes wrong between an answer's place in the text and its label: each mistake as code that makes it.
+//! Labelling mistakes of published code, from the place of an answer to its token positions.
 
 use std::ops::Range;
 
 use squad_data::{Encoding, Example, QaTokenizer};
 use trainer::Error;
 
-/// A way to get labels wrong that published code has taken.
+/// A labelling mistake that published code makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mistake {
-    /// None.
+    /// Correct labels.
     None,
-    /// `answer_start` counts characters; it is compared with positions in bytes.
+    /// Compares `answer_start`, which counts characters, with byte positions.
     BytesForCharacters,
-    /// The answer is looked up by its text: the first place where it occurs is not always the right one.
+    /// Searches the text of the answer: its first occurrence may be another one.
     FirstOccurrence,
-    /// Token positions of the context are used as positions of the window, in which the question comes first.
+    /// Takes token positions of the context for positions of the feature, which begins with the question.
     QuestionForgotten,
-    /// The context is cut at the window's end, without a second window; an answer behind it is labelled `[CLS]`.
+    /// Truncates the context instead of making a second feature; an answer behind the cut is labelled `[CLS]`.
     CutAtTheEnd,
 }
 
 impl Mistake {
-    /// Every one.
+    /// Every variant.
     pub const ALL: [Self; 5] = [
         Self::None,
         Self::BytesForCharacters,
@@ -31,7 +31,7 @@ impl Mistake {
     ];
 }
 
-/// A question as a program with a mistake tokenises and labels it.
+/// A question, tokenized and labelled with a mistake.
 struct Labelled<'a> {
     example: &'a Example,
     question: Encoding,
@@ -40,11 +40,11 @@ struct Labelled<'a> {
     max_seq_length: usize,
 }
 
-/// What the labels of a program with this mistake stand for in the context, in Unicode code points; `None` where
-/// they stand for no text of it: for `[CLS]` ("no answer"), or for a part of the question.
+/// The range of the context, in Unicode code points, that the labels of a program with this mistake select; `None` if
+/// they select `[CLS]` ("no answer") or a part of the question.
 ///
 /// # Errors
-/// If the tokenizer cannot express a text.
+/// If a text cannot be tokenized.
 pub fn labelled_range(
     mistake: Mistake,
     example: &Example,
@@ -61,11 +61,11 @@ pub fn labelled_range(
     Ok(labelled.range())
 }
 
-/// The share of answerable questions whose labels stand for the first gold answer, in percent. A model learns what
-/// the others say.
+/// The share of answerable questions whose labels select the first gold answer, in percent. A model learns the wrong
+/// labels as well.
 ///
 /// # Errors
-/// If the tokenizer cannot express a text.
+/// If a text cannot be tokenized.
 pub fn right_labels(
     mistake: Mistake,
     examples: &[Example],
@@ -88,7 +88,7 @@ impl Labelled<'_> {
     fn range(&self) -> Option<Range<usize>> {
         let gold = self.gold()?;
         let (first, last) = self.tokens(&gold)?;
-        // In the window there are [CLS], the question and [SEP] before the context.
+        // [CLS], the question and [SEP] come before the context.
         let before = self.question.ids.len() + 2;
         if self.mistake == Mistake::CutAtTheEnd && before + last + 1 >= self.max_seq_length {
             return None;
@@ -102,7 +102,7 @@ impl Labelled<'_> {
         )
     }
 
-    /// Where the program believes that the answer stands.
+    /// The range of the answer, as the program finds it.
     fn gold(&self) -> Option<Range<usize>> {
         let answer = self.example.answers.first()?;
         match self.mistake {
@@ -115,7 +115,7 @@ impl Labelled<'_> {
         }
     }
 
-    /// First and last token that it takes for the answer's.
+    /// The first and last token of the answer, as the program finds them.
     fn tokens(&self, gold: &Range<usize>) -> Option<(usize, usize)> {
         let offsets: Vec<(usize, usize)> = match self.mistake {
             Mistake::BytesForCharacters => self.byte_offsets(),
@@ -157,7 +157,7 @@ mod tests {
         QaTokenizer::from_file(&Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
     }
 
-    /// "the" and "cat" are words of the fixture's vocabulary.
+    /// The fixture's vocabulary has "the" and "cat".
     fn example(context: &str, text: &str, start: usize) -> Example {
         let mut example = Example::new("q", "who ate?", context);
         example.answers.push(GoldAnswer {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_goes_wrong_in_its_own_way_and_none_is_right() {
+    fn each_mistake_makes_its_own_wrong_labels() {
         let plain = example("the old cat ate the cat", "cat", 20);
         assert_eq!(
             labelled_range(Mistake::None, &plain, &tokenizer(), 64).unwrap(),
@@ -189,7 +189,7 @@ mod tests {
             text(Mistake::QuestionForgotten, &plain, 64).as_deref(),
             Some("cat")
         );
-        // Two bytes each: the place in bytes is two further on.
+        // Each é has two bytes.
         let accents = example("éé the old cat ate", "cat", 11);
         assert_eq!(text(Mistake::None, &accents, 64).unwrap(), "cat");
         assert_ne!(
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_count_answerable_questions_alone() {
+    fn shares_count_answerable_questions_only() {
         let examples = [
             example("the cat ate", "cat", 4),
             example("the cat ate the cat", "cat", 16),

@@ -1,47 +1,47 @@
 //! Training by several processes, started from a notebook.
 
+use std::io::{BufRead, BufReader};
+#[cfg(unix)]
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use process_group::{has_mpirun, mpirun};
 use serde_json::Value;
 use trainer::Error;
 
-use crate::curves::RunCurves;
 use crate::data::{fresh_run_dir, root};
-use crate::display::{Html, RichDisplay};
-use crate::guarded::Guarded;
-use crate::table::{Table, decimals};
+use crate::display::{Html, RichDisplay, Table, decimals};
+use crate::runs::RunCurves;
 
-/// What a run by several processes left in its folder.
+/// The figures of a run by several processes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RanksRun {
-    /// How many.
+    /// The number of processes.
     pub processes: usize,
-    /// Of all processes together, while they trained.
-    pub windows_per_second: f64,
-    /// The share of this time, in percent, in which rank 0 waited for tensors of the others; NaN for one process.
+    /// Features per second of all processes together.
+    pub features_per_second: f64,
+    /// The share of the training time, in percent, that rank 0 waits for collectives; NaN for one process.
     pub communication: f64,
-    /// The most that rank 0 held, in MB; NaN where the system does not tell it.
+    /// The peak memory of rank 0 in MB; NaN if the system does not report it.
     pub peak_mb: f64,
     /// The loss of each optimizer step, as (step, value).
     pub losses: Vec<(f64, f64)>,
 }
 
-/// What Debian calls the parts that are needed.
+/// The Debian packages that MPI needs.
 const PACKAGES: &str = "libopenmpi-dev openmpi-bin libclang-dev";
 
-/// With a few steps, and little beside them.
+/// Keep evaluation and checkpoints short.
 const SETTINGS: [&str; 2] = ["eval.max_eval_samples=8", "checkpoints.every_epochs=0"];
 
-/// Makes the same few steps of the quick start with each of these numbers of processes, by DDP: every step with
-/// `batch_size` windows, which the processes share, as they share the cores. Settings are laid over it, and the lines of
-/// rank 0 are printed as they come. The processes are of the `trainer` command, which is built with MPI if need be.
-/// Where there is no MPI, a line says what to install, and there is nothing to show.
+/// Trains a few steps of the quick start by DDP, once for each number of processes. Each step has `batch_size` features,
+/// which the processes share, as they share the cores. `settings` override the configuration. Builds the `trainer`
+/// command with MPI if needed, and prints the lines of rank 0.
 ///
 /// # Errors
-/// If a number of processes does not divide the batch, the command cannot be built, or a run fails: the lines above say
-/// why. Where nothing may be skipped (`SQUAD_BURN_NO_SKIP`), if there is no MPI.
+/// If there is no MPI (the message says what to install), a number of processes does not divide the batch, the command
+/// cannot be built, or a run fails.
 pub fn train_by_ranks(
     processes: &[usize],
     batch_size: usize,
@@ -51,11 +51,13 @@ pub fn train_by_ranks(
         .iter()
         .find(|count| !batch_size.is_multiple_of(**count))
     {
-        let line = format!("{count} processes do not divide a batch of {batch_size} windows");
+        let line = format!("{count} processes do not divide a batch of {batch_size} features");
         return Err(failed(line));
     }
     if !has_mpirun() {
-        return without_mpi(std::env::var_os("SQUAD_BURN_NO_SKIP").is_some());
+        let line =
+            format!("this notebook needs MPI: install it (Debian: apt-get install {PACKAGES})");
+        return Err(failed(line));
     }
     let trainer = trainer_with_mpi()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -77,7 +79,7 @@ pub fn train_by_ranks(
     processes.iter().map(run).collect()
 }
 
-/// What each of so many processes takes of a batch and of the cores.
+/// Settings that divide the batch and the cores among the processes.
 fn shares(processes: usize, batch_size: usize, cores: usize) -> [String; 2] {
     let threads = (cores / processes).max(1);
     [
@@ -89,7 +91,7 @@ fn shares(processes: usize, batch_size: usize, cores: usize) -> [String; 2] {
     ]
 }
 
-/// The command alone, or under mpirun, which would bind each of two ranks to one core, threads or not.
+/// The command, under mpirun for several processes. By default mpirun binds each rank to one core.
 fn launcher(processes: usize, trainer: &Path) -> Command {
     if processes == 1 {
         return Command::new(trainer);
@@ -101,9 +103,9 @@ fn launcher(processes: usize, trainer: &Path) -> Command {
 }
 
 impl RanksRun {
-    /// Reads the figures of a finished run.
+    /// Reads the folder of a finished run.
     fn read(run_dir: &Path) -> Result<Self, Error> {
-        let path = run_dir.join("metrics.json");
+        let path = run_dir.join(run_log::METRICS);
         let wrong = |message: String| Error::File {
             path: path.clone(),
             message,
@@ -113,7 +115,7 @@ impl RanksRun {
         let figure = |key: &str| metrics[key].as_f64().unwrap_or(f64::NAN);
         Ok(Self {
             processes: figure("processes") as usize,
-            windows_per_second: figure("features_per_second"),
+            features_per_second: figure("features_per_second"),
             communication: 100.0 * figure("communication_seconds") / figure("training_seconds"),
             peak_mb: figure("peak_memory_bytes") / 1e6,
             losses: RunCurves::read(run_dir)?.steps("train/loss"),
@@ -131,7 +133,7 @@ impl RichDisplay for Vec<RanksRun> {
         let row = |run: &RanksRun| {
             [
                 run.processes.to_string(),
-                decimals(run.windows_per_second, 1),
+                decimals(run.features_per_second, 1),
                 decimals(run.communication, 1),
                 decimals(run.peak_mb, 0),
                 decimals(run.last_loss(), 4),
@@ -139,8 +141,8 @@ impl RichDisplay for Vec<RanksRun> {
         };
         let head = [
             "processes",
-            "windows per second",
-            "% of the time communicating",
+            "features per second",
+            "% of time communicating",
             "peak MB of rank 0",
             "last loss",
         ];
@@ -148,18 +150,7 @@ impl RichDisplay for Vec<RanksRun> {
     }
 }
 
-fn without_mpi(is_needed: bool) -> Result<Vec<RanksRun>, Error> {
-    let line = format!("there is no MPI on this machine: install it (Debian: {PACKAGES})");
-    match is_needed {
-        true => Err(failed(line)),
-        false => {
-            println!("SKIPPED: {line}");
-            Ok(Vec::new())
-        }
-    }
-}
-
-/// What one would type, without the folder of the program.
+/// The command line, without the folder of the program.
 fn words(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name();
     let words = program.into_iter().chain(command.get_args());
@@ -167,8 +158,8 @@ fn words(command: &Command) -> String {
     words.join(" ")
 }
 
-/// Builds the command where the workspace's own builds are, so that it takes their Burn. `NOTEBOOK_TARGET_DIR` is
-/// where a `CARGO_TARGET_DIR` was before the kernel had one of its own.
+/// Builds the `trainer` command with MPI in the target folder of the workspace, which holds a build of Burn. The kernel
+/// has a `CARGO_TARGET_DIR` of its own; `NOTEBOOK_TARGET_DIR` is the one of the shell that started it.
 fn trainer_with_mpi() -> Result<PathBuf, Error> {
     let target = std::env::var_os("NOTEBOOK_TARGET_DIR").filter(|folder| !folder.is_empty());
     let target = target.map_or_else(|| root().join("target"), PathBuf::from);
@@ -187,15 +178,15 @@ fn trainer_with_mpi() -> Result<PathBuf, Error> {
     Ok(target.join("debug/trainer"))
 }
 
-/// Prints what a program says, but for Cargo's last line.
+/// Runs a program and prints its standard error, except Cargo's last line.
 fn succeed(command: &Command) -> Result<(), Error> {
     let program = command.get_program().to_string_lossy();
-    let mut told = |line: &str| {
+    let mut print = |line: &str| {
         if !line.trim_start().starts_with("Finished `") {
             println!("{line}");
         }
     };
-    let ended = Guarded::start(command).and_then(|guarded| guarded.follow(&mut told));
+    let ended = Guarded::start(command).and_then(|guarded| guarded.follow(&mut print));
     match ended {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(failed(format!("{program}: {status}"))),
@@ -207,15 +198,62 @@ fn failed(line: String) -> Error {
     process_group::Error::Launch(line).into()
 }
 
+/// A shell script that kills the program when the script's standard input ends: when its [`Guarded`] is dropped, and
+/// when the kernel dies. Interrupting a kernel kills it, and it cannot clean up.
+const GUARD: &str = r#"
+exec 3<&0
+"$@" </dev/null 3<&- & program=$!
+{ read -r _; kill "$program"; } <&3 3<&- >/dev/null 2>&1 & guard=$!
+wait "$program"; code=$?
+kill "$guard"
+exit "$code"
+"#;
+
+/// A program that does not outlive this value or the kernel.
+struct Guarded(Child);
+
+impl Guarded {
+    /// Starts the program and discards its standard output.
+    fn start(program: &Command) -> std::io::Result<Self> {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", GUARD, "sh"]);
+        shell.arg(program.get_program()).args(program.get_args());
+        if let Some(folder) = program.get_current_dir() {
+            shell.current_dir(folder);
+        }
+        // The guard survives a signal to the process group of the kernel.
+        #[cfg(unix)]
+        shell.process_group(0);
+        shell.stdin(Stdio::piped()).stdout(Stdio::null());
+        shell.stderr(Stdio::piped()).spawn().map(Self)
+    }
+
+    /// Passes on each line of standard error, and returns the exit status.
+    fn follow(mut self, on_line: &mut dyn FnMut(&str)) -> std::io::Result<ExitStatus> {
+        if let Some(pipe) = self.0.stderr.take() {
+            for line in BufReader::new(pipe).split(b'\n') {
+                on_line(String::from_utf8_lossy(&line?).trim_end());
+            }
+        }
+        self.0.wait()
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // Closes its standard input first. Waiting fails only for a program that has ended.
+        let _ = self.0.wait();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_run_is_read_from_its_folder() {
-        let folder =
-            std::env::temp_dir().join(format!("notebook-kit-ranks-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
         let lines = "{\"step\":1,\"train/loss\":4.0}\n{\"step\":2,\"train/loss\":3.5}\n";
         std::fs::write(folder.join("metrics.jsonl"), lines).unwrap();
         let read = |communication: Value| {
@@ -224,34 +262,33 @@ mod tests {
                 "communication_seconds": communication, "peak_memory_bytes": 600_000_000,
             });
             std::fs::write(folder.join("metrics.json"), metrics.to_string()).unwrap();
-            RanksRun::read(&folder).unwrap()
+            RanksRun::read(folder).unwrap()
         };
         let run = read(2.0.into());
         assert_eq!(
             (run.processes, run.communication, run.peak_mb),
             (2, 25.0, 600.0)
         );
-        assert_eq!((run.windows_per_second, run.last_loss()), (12.5, 3.5));
+        assert_eq!((run.features_per_second, run.last_loss()), (12.5, 3.5));
         assert!(vec![run].html().as_str().contains("right\">3.5000</td>"));
         assert!(read(Value::Null).communication.is_nan());
         std::fs::write(folder.join("metrics.json"), "{").unwrap();
-        let error = RanksRun::read(&folder).unwrap_err().to_string();
+        let error = RanksRun::read(folder).unwrap_err().to_string();
         assert!(
             error.contains("metrics.json: ") && error.lines().count() == 1,
             "{error}"
         );
-        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
     fn one_process_needs_no_launcher() {
-        let told = |ranks| words(launcher(ranks, "target/trainer".as_ref()).arg("a=1"));
-        assert_eq!(told(1), "trainer a=1");
-        let (told, end) = (
-            told(2),
+        let line = |ranks| words(launcher(ranks, "target/trainer".as_ref()).arg("a=1"));
+        assert_eq!(line(1), "trainer a=1");
+        let (line, end) = (
+            line(2),
             " -n 2 --bind-to none target/trainer distributed.strategy=ddp a=1",
         );
-        assert!(told.starts_with("mpirun ") && told.ends_with(end), "{told}");
+        assert!(line.starts_with("mpirun ") && line.ends_with(end), "{line}");
     }
 
     #[test]
@@ -269,7 +306,7 @@ mod tests {
             ["train.per_device_train_batch_size=2", "run.threads=1"]
         );
         let error = train_by_ranks(&[1, 3], 16, &[]).unwrap_err().to_string();
-        let line = "3 processes do not divide a batch of 16 windows";
+        let line = "3 processes do not divide a batch of 16 features";
         assert!(
             error.contains(line) && error.lines().count() == 1,
             "{error}"
@@ -278,19 +315,41 @@ mod tests {
     }
 
     #[test]
-    fn without_mpi_a_line_says_what_is_missing() {
-        assert_eq!(without_mpi(false).unwrap(), []);
-        let error = without_mpi(true).unwrap_err().to_string();
-        assert!(
-            error.contains("openmpi-bin") && error.lines().count() == 1,
-            "{error}"
+    fn a_failed_program_is_an_error_of_one_line() {
+        succeed(Command::new("sh").args(["-c", "exit 0"])).unwrap();
+        let error = succeed(Command::new("sh").args(["-c", "exit 3"])).unwrap_err();
+        assert_eq!(error.to_string(), "sh: exit status: 3");
+    }
+
+    fn shell(script: &str) -> Guarded {
+        Guarded::start(Command::new("sh").args(["-c", script])).unwrap()
+    }
+
+    #[test]
+    fn passes_on_lines_and_the_exit_status() {
+        let mut lines = Vec::new();
+        let mut on_line = |line: &str| lines.push(line.to_owned());
+        let script = "echo one >&2; echo nobody; printf 'two \\n' >&2; exit 7";
+        let status = shell(script).follow(&mut on_line).unwrap();
+        assert_eq!(
+            (lines, status.code()),
+            (vec!["one".into(), "two".into()], Some(7))
         );
     }
 
     #[test]
-    fn a_program_that_fails_is_told_in_one_line() {
-        succeed(Command::new("sh").args(["-c", "exit 0"])).unwrap();
-        let error = succeed(Command::new("sh").args(["-c", "exit 3"])).unwrap_err();
-        assert_eq!(error.to_string(), "sh: exit status: 3");
+    fn dropping_a_guarded_program_kills_it() {
+        let mut guarded = shell("echo $$ >&2; exec sleep 1000");
+        let mut line = String::new();
+        let pipe = guarded.0.stderr.as_mut().unwrap();
+        BufReader::new(pipe).read_line(&mut line).unwrap();
+        let lives = || {
+            let mut asked = Command::new("kill");
+            asked.args(["-0", line.trim()]).stderr(Stdio::null());
+            asked.status().unwrap().success()
+        };
+        assert!(lives(), "{line}");
+        drop(guarded);
+        assert!(!lives(), "{line}");
     }
 }

@@ -1,28 +1,29 @@
 use std::collections::HashMap;
 
 use qa_metrics::{NaProbs, Question, max_exact_match, max_f1, score_v2_with_na_probs};
+use report::{ScoredExample, gold_answers};
 use squad_data::{Dataset, Prediction};
-use trainer::{Error, ScoredExample, gold_answers};
+use trainer::Error;
 
 /// Scores at one no-answer threshold, in percent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AtThreshold {
-    /// A question gets no answer where its null odds are above this.
+    /// A question with null odds above the threshold gets no answer.
     pub threshold: f64,
     /// Exact match of all questions.
     pub exact: f64,
     /// F1 of all questions.
     pub f1: f64,
-    /// F1 of those that have an answer.
+    /// F1 of the answerable questions.
     pub has_answer_f1: f64,
-    /// The share of those without one that are rightly not answered.
+    /// The share of the unanswerable questions without an answer.
     pub no_answer: f64,
 }
 
-/// What SQuAD 2.0's official scores would be at `count` thresholds between the lowest and the highest null odds.
+/// The official SQuAD 2.0 scores at `count` thresholds between the lowest and the highest null odds.
 ///
 /// # Errors
-/// If the predictions are not those of the data set.
+/// If a question has no prediction.
 pub fn threshold_curve(
     dataset: &Dataset,
     predictions: &[Prediction],
@@ -54,7 +55,7 @@ pub fn threshold_curve(
         score_v2_with_na_probs(&questions, &texts, &null_odds, f64::INFINITY).map_err(wrong)?;
     let steps = count.max(2) - 1;
     let at = |step: usize| {
-        // From below every question's odds, where nothing is answered, to the highest, where all are.
+        // From below all odds, where no question is answered, to the highest, where all are.
         let threshold = low - 0.5 + (high - low + 0.5) * step as f64 / steps as f64;
         let scores = all
             .withhold_above(threshold, &null_odds)
@@ -71,7 +72,7 @@ pub fn threshold_curve(
     (0..=steps).map(at).collect()
 }
 
-/// Each question with the official score of its answer, as SQuAD 2.0 counts.
+/// Each question with the official SQuAD 2.0 score of its answer.
 pub fn scored<'a>(dataset: &'a Dataset, predictions: &[Prediction]) -> Vec<ScoredExample<'a>> {
     let texts: HashMap<&str, &str> = predictions
         .iter()
@@ -94,9 +95,8 @@ pub fn scored<'a>(dataset: &'a Dataset, predictions: &[Prediction]) -> Vec<Score
         .collect()
 }
 
-/// The index of the question that is answered with no word of a gold answer, and whose best span is the surest among
-/// these; `None` where there is no such question.
-pub fn surest_mistake(dataset: &Dataset, predictions: &[Prediction]) -> Option<usize> {
+/// The index of the question with F1 0 whose best span has the highest probability; `None` if every F1 is above 0.
+pub fn most_probable_mistake(dataset: &Dataset, predictions: &[Prediction]) -> Option<usize> {
     let probability = |index: usize| Some(predictions.get(index)?.best_span.as_ref()?.probability);
     let scored = scored(dataset, predictions);
     let wrong = scored
@@ -169,14 +169,14 @@ mod tests {
     }
 
     #[test]
-    fn low_thresholds_answer_nothing_and_high_ones_everything() {
+    fn low_thresholds_answer_no_question_and_high_ones_all() {
         let (dataset, predictions) = dataset();
         let curve = threshold_curve(&dataset, &predictions, 12).unwrap();
         let (first, last) = (curve[0], curve[curve.len() - 1]);
         assert_eq!((first.has_answer_f1, first.no_answer), (0.0, 100.0));
         assert_eq!(last.no_answer, 0.0);
         assert!((last.has_answer_f1 - 75.0).abs() < 1e-9, "{last:?}");
-        // Between them both are had.
+        // A threshold between them gets both right.
         let best = curve.iter().map(|at| at.f1).fold(0.0, f64::max);
         assert!(
             (best - 100.0 * (1.0 + 1.0 + 0.5) / 3.0).abs() < 1e-9,
@@ -187,14 +187,14 @@ mod tests {
     }
 
     #[test]
-    fn each_question_is_scored_against_its_own_answers() {
+    fn questions_are_scored_against_their_own_answers() {
         let (dataset, mut predictions) = dataset();
         predictions[1].text.clear();
         let scored = scored(&dataset, &predictions);
         let pairs: Vec<_> = scored.iter().map(|s| (s.exact, s.f1)).collect();
         assert_eq!(pairs, [(true, 1.0), (true, 1.0), (false, 0.5)]);
-        assert_eq!(surest_mistake(&dataset, &predictions), None);
+        assert_eq!(most_probable_mistake(&dataset, &predictions), None);
         predictions[0].text = "nobody".into();
-        assert_eq!(surest_mistake(&dataset, &predictions), Some(0));
+        assert_eq!(most_probable_mistake(&dataset, &predictions), Some(0));
     }
 }

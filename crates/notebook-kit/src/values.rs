@@ -1,16 +1,18 @@
-//! How data, models and predictions show in a notebook.
+//! How a notebook shows data, models, predictions and scores.
 
 use std::collections::HashSet;
 
 use bert_qa::LoadReport;
 use burn::tensor::{Int, Tensor};
+use qa_metrics::{ScoresV1, ScoresV2};
+use report::Group;
 use squad_data::{Dataset, Example, FeatureStats, Prediction};
+use trainer::Evaluation;
 
-use crate::display::{Html, RichDisplay, escape};
+use crate::display::{Html, RichDisplay, Table, decimals, escape};
 use crate::highlight::highlight_answer;
-use crate::table::{Table, decimals};
 
-/// A loop, or braces without a value, show nothing.
+/// A loop and braces without a value show nothing.
 impl RichDisplay for () {
     fn html(&self) -> Html {
         Html::default()
@@ -32,11 +34,12 @@ impl RichDisplay for Example {
             .iter()
             .map(|answer| answer.text.as_str())
             .collect();
-        let told = match answers.is_empty() {
-            true => "no answer in this text".into(),
-            false => format!("gold: {}", answers.join(" | ")),
+        let gold = if answers.is_empty() {
+            "no answer in this text".into()
+        } else {
+            format!("gold: {}", answers.join(" | "))
         };
-        html.push(format_args!("<p><i>{}</i></p>", escape(&told)));
+        html.push(format_args!("<p><i>{}</i></p>", escape(&gold)));
         html
     }
 }
@@ -86,12 +89,12 @@ impl RichDisplay for FeatureStats {
     fn html(&self) -> Html {
         Table::new(&["", ""])
             .row(&[&"questions", &self.questions])
-            .row(&[&"windows", &self.features])
-            .row(&[&"tokens in a window, mean", &decimals(self.mean_length, 1)])
-            .row(&[&"tokens in a window, most", &self.max_length])
+            .row(&[&"features", &self.features])
+            .row(&[&"tokens in a feature, mean", &decimals(self.mean_length, 1)])
+            .row(&[&"tokens in a feature, most", &self.max_length])
             .row(&[&"questions with an answer", &self.answerable])
-            .row(&[&"of these labelled in some window", &self.labelled])
-            .row(&[&"answers that labels do not give back", &self.lost.len()])
+            .row(&[&"of these labelled in some feature", &self.labelled])
+            .row(&[&"answers lost by the labels", &self.lost.len()])
             .html()
     }
 }
@@ -159,7 +162,7 @@ impl<const D: usize> RichDisplay for Tensor<D, Int> {
     }
 }
 
-/// How many numbers a module, or a part of one, learns.
+/// The number of parameters of a module or a part of one.
 pub fn num_params(module: &impl burn::module::Module) -> usize {
     module.num_params()
 }
@@ -169,6 +172,83 @@ fn shape(dims: &[usize], dtype: &str) -> Html {
     Html(format!(
         "<code>Tensor {dims:?} {dtype}</code> ({values} values)"
     ))
+}
+
+impl RichDisplay for ScoresV1 {
+    fn html(&self) -> Html {
+        Table::new(&["questions", "EM", "F1"])
+            .row(&[
+                &self.total,
+                &decimals(self.exact_match, 2),
+                &decimals(self.f1, 2),
+            ])
+            .html()
+    }
+}
+
+impl RichDisplay for ScoresV2 {
+    fn html(&self) -> Html {
+        let mut table = Table::new(&["", "questions", "EM", "F1"]).row(&[
+            &"all",
+            &self.total,
+            &decimals(self.exact, 2),
+            &decimals(self.f1, 2),
+        ]);
+        for (name, part) in [("with an answer", self.has_ans), ("without", self.no_ans)] {
+            if let Some(part) = part {
+                table = table.row(&[
+                    &name,
+                    &part.total,
+                    &decimals(part.exact, 2),
+                    &decimals(part.f1, 2),
+                ]);
+            }
+        }
+        table.html()
+    }
+}
+
+impl RichDisplay for Evaluation {
+    fn html(&self) -> Html {
+        let figure = |key: &str| self.metrics.get(key).and_then(serde_json::Value::as_f64);
+        let mut table = Table::new(&["", "EM", "F1"]).row(&[
+            &"all questions",
+            &decimals(self.exact_match, 2),
+            &decimals(self.f1, 2),
+        ]);
+        for (name, key) in [("with an answer", "HasAns"), ("without", "NoAns")] {
+            let scores = [
+                figure(&format!("{key}_exact")),
+                figure(&format!("{key}_f1")),
+            ];
+            if let [Some(exact), Some(f1)] = scores {
+                table = table.row(&[&name, &decimals(exact, 2), &decimals(f1, 2)]);
+            }
+        }
+        table.html()
+    }
+}
+
+impl RichDisplay for Vec<Group> {
+    fn html(&self) -> Html {
+        let row = |group: &Group| {
+            let Group {
+                name,
+                questions,
+                exact,
+                f1,
+            } = group;
+            [
+                name.clone(),
+                questions.to_string(),
+                decimals(*exact, 1),
+                decimals(*f1, 1),
+            ]
+        };
+        Table::new(&["", "questions", "EM", "F1"])
+            .rows(self.iter().map(row))
+            .html()
+    }
 }
 
 #[cfg(test)]
@@ -183,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_shows_its_gold_answer_in_place() {
+    fn an_example_shows_its_gold_answer_in_the_context() {
         let dataset = sample();
         let answerable = dataset.examples.iter().find(|e| !e.is_impossible).unwrap();
         let html = answerable.html();
@@ -202,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_data_set_shows_its_counts() {
+    fn a_dataset_shows_its_counts() {
         let html = vec![sample()].html();
         for count in ["8", "15", "120", "90", "30"] {
             assert!(
@@ -210,5 +290,34 @@ mod tests {
                 "{count} {html:?}"
             );
         }
+    }
+
+    #[test]
+    fn scores_show_the_parts_that_exist() {
+        let part = |f1| {
+            Some(qa_metrics::SubsetScores {
+                exact: 1.0,
+                f1,
+                total: 2,
+            })
+        };
+        let scores = ScoresV2 {
+            exact: 50.0,
+            f1: 62.5,
+            total: 4,
+            has_ans: part(25.0),
+            no_ans: part(75.0),
+            best: None,
+        };
+        let html = scores.html();
+        for figure in ["62.50", "25.00", "75.00", "without"] {
+            assert!(html.as_str().contains(figure), "{figure} {html:?}");
+        }
+        let html = ScoresV2 {
+            no_ans: None,
+            ..scores
+        }
+        .html();
+        assert!(!html.as_str().contains("without"), "{html:?}");
     }
 }

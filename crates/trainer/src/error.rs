@@ -29,6 +29,12 @@ pub enum Error {
         /// The cause, and what to do.
         message: String,
     },
+    /// A `metrics.jsonl` cannot be read.
+    #[error(transparent)]
+    MetricsLog(#[from] run_log::Error),
+    /// A report cannot be made.
+    #[error(transparent)]
+    Report(#[from] report::Error),
     /// This build or this computer does not have a device, or the device cannot do what is asked.
     #[error("{0}")]
     Device(String),

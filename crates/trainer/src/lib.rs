@@ -28,7 +28,6 @@ mod eval;
 mod fetch;
 mod logging;
 mod optim;
-mod report;
 mod train;
 
 pub use artifacts::model_folder::model_folder;
@@ -47,15 +46,12 @@ pub use device::{DeviceInfo, absent_devices, device, devices, warn_without_gpu, 
 pub use distributed::check_all_ranks;
 pub use download::{DownloadEvent, DownloadOptions};
 pub use error::Error;
-pub use eval::{Evaluation, Timings, evaluate, evaluate_logits, gold_answers, score};
+pub use eval::{Evaluation, Timings, evaluate, evaluate_logits, score};
 pub use fetch::{DatasetFile, FetchOptions, Manifest, fetch_file};
 pub use logging::observer::{EpochReport, EvaluationReport, Observer, RunStart, StepReport};
 pub use logging::progress::Progress;
 pub use optim::adamw::Optimizer;
 pub use optim::lr_scheduler::Schedule;
-pub use report::{
-    Group, ScoredExample, by_answer_length, by_context_length, by_question_word, report, thinned,
-};
 pub use train::Trainer;
 pub use train::context::StopFlag;
 pub use train::outcome::{Outcome, Stopped, Trained};

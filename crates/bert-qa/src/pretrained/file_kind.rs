@@ -122,7 +122,7 @@ mod tests {
                 "git lfs pull",
             ),
             ("a.bin", b"\n<!DOCTYPE html><html>", "a web page"),
-            ("a.bin", b"{\"error\": \"not found\"}", "JSON text"),
+            ("a.bin", b"{\"error\": \"not found\"}", "JSON, not weights"),
             ("a.safetensors", b"PK\x03\x04....", "pytorch_model.bin"),
             (
                 "a.bin",

@@ -20,29 +20,29 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let (train, dev) = sample()?;
     let options = FeatureOptions::default();
     let features = make_features(&train.examples, &tokenizer, &options)?;
-    show_window(&features[0], &tokenizer);
+    show_feature(&features[0], &tokenizer);
     // Cell 4.
     let small = FeatureOptions { max_seq_length: 64, doc_stride: 24, ..FeatureOptions::default() };
     let example = train.examples[0].clone();
-    let windows = make_features(std::slice::from_ref(&example), &tokenizer, &small)?;
+    let pieces = make_features(std::slice::from_ref(&example), &tokenizer, &small)?;
     let _ = {
-        let rows = windows.iter().map(|window| {
-            let label = window.char_span(window.start_position, window.end_position);
+        let rows = pieces.iter().map(|piece| {
+            let label = piece.char_span(piece.start_position, piece.end_position);
             let label = label.and_then(|span| example.slice(span)).unwrap_or("[CLS]: not here");
-            let ends = (window.offsets[0].0, window.offsets[window.offsets.len() - 1].1);
-            [window.len().to_string(), format!("{}..{}", ends.0, ends.1), label.to_owned()]
+            let ends = (piece.offsets[0].0, piece.offsets[piece.offsets.len() - 1].1);
+            [piece.len().to_string(), format!("{}..{}", ends.0, ends.1), label.to_owned()]
         });
         Table::new(&["tokens", "characters of the context", "labelled"]).rows(rows)
     };
     // Cell 5.
     let _ = {
         let lengths = features.iter().map(|feature| feature.len() as f64);
-        histogram("Windows of the sample, at most 384 tokens", "tokens", lengths, 24)
+        histogram("Features of the sample, at most 384 tokens", "tokens", lengths, 24)
     };
     // Cell 6.
     inspect(&train.examples, &features);
     // Cell 7.
-    let mut table = Table::new(&["", "right in windows of 384", "right in windows of 64"]);
+    let mut table = Table::new(&["", "right in features of 384", "right in features of 64"]);
     for mistake in Mistake::ALL {
         let long = right_labels(mistake, &train.examples, &tokenizer, 384)?;
         let short = right_labels(mistake, &train.examples, &tokenizer, 64)?;
@@ -63,14 +63,14 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     }
     highlight_answer(&broken, taken.clone());
     // Cell 9.
-    let mended = make_features(std::slice::from_ref(&broken), &tokenizer, &small)?;
-    for window in mended.iter().filter(|window| window.has_answer()) {
-        let span = window.char_span(window.start_position, window.end_position).unwrap();
+    let right = make_features(std::slice::from_ref(&broken), &tokenizer, &small)?;
+    for feature in right.iter().filter(|feature| feature.has_answer()) {
+        let span = feature.char_span(feature.start_position, feature.end_position).unwrap();
         assert_eq!(broken.slice(span), Some(broken.answers[0].text.as_str()));
         println!("labelled: {}", broken.answers[0].text);
     }
     let stats = inspect(&train.examples, &make_features(&train.examples, &tokenizer, &small)?);
-    println!("in windows of 64: {} of {} answers labelled", stats.labelled, stats.answerable);
+    println!("in features of 64: {} of {} answers labelled", stats.labelled, stats.answerable);
     // Cell 10.
     finished("02-tokens-and-offsets");
     Ok(())

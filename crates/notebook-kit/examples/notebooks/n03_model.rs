@@ -38,7 +38,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let features = make_features(&train.examples[..20], &tokenizer, &FeatureOptions::default())?;
     let batch = PackedBatch::new(&features, &[0, 17]);
     let input = PackedInput::new(&batch, &device);
-    println!("windows of {:?} tokens", batch.lengths);
+    println!("features of {:?} tokens", batch.lengths);
     &input.input_ids;
     // Cell 6.
     let embedded = pretrained.model.embeddings().forward(&input, None);
@@ -63,7 +63,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
             let values = values.iter().skip(side).step_by(2).take(first);
             (0..).map(f64::from).zip(values.map(|value| f64::from(*value)))
         };
-        let plot = Lines::new("Before training", "token of the first window", "logit");
+        let plot = Lines::new("Before training", "token of the first feature", "logit");
         plot.line("start", side(0)).line("end", side(1)).draw()
     };
     // Cell 9.

@@ -31,7 +31,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     Lines::new("Training loss", "optimizer step", "loss")
         .faint("each step", curves.steps("train/loss"))
         .line("mean of 15 steps", curves.smoothed("train/loss", 15))
-        .mark("stopped and went on", 40.0)
+        .mark("stopped and resumed", 40.0)
         .draw();
     // Cell 6.
     Lines::new("Learning rate", "optimizer step", "rate")

@@ -26,7 +26,8 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let device = device()?;
     let pretrained = Pretrained::load(&trained_model()?, 0, &device)?;
     let (train, dev) = sample()?;
-    let questions = FeaturizedDataset::new(dev, &pretrained.assets.tokenizer, &FeatureConfig::default())?;
+    let tokenizer = pretrained.assets.tokenizer.clone();
+    let questions = FeaturizedDataset::new(dev, &tokenizer, &FeatureConfig::default())?;
     let answers = AnswerConfig::default();
     let evaluation = evaluate(&pretrained.model, &questions, &answers, &device, &mut |_| {})?;
     &evaluation;
@@ -35,7 +36,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     Lines::new("Scores by threshold", "threshold on the null odds", "percent")
         .line("F1, all", curve.iter().map(|at| (at.threshold, at.f1)))
         .line("F1, with an answer", curve.iter().map(|at| (at.threshold, at.has_answer_f1)))
-        .line("rightly not answered", curve.iter().map(|at| (at.threshold, at.no_answer)))
+        .line("correctly not answered", curve.iter().map(|at| (at.threshold, at.no_answer)))
         .mark("0, the usual one", 0.0)
         .draw();
     // Cell 6.
@@ -52,7 +53,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     // Cell 8.
     by_answer_length(&scored(&questions.dataset, &evaluation.predictions));
     // Cell 9.
-    let index = surest_mistake(&questions.dataset, &evaluation.predictions).unwrap();
+    let index = most_probable_mistake(&questions.dataset, &evaluation.predictions).unwrap();
     let span = evaluation.predictions[index].best_span.clone().unwrap();
     println!("probability {:.2}, best span: {:?}", span.probability, span.text);
     highlight_answer(&questions.dataset.examples[index], Some(span.chars.clone()));

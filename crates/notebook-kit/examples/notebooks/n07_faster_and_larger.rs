@@ -11,7 +11,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let mut features = make_features(&train.examples, &tokenizer, &FeatureOptions::default())?;
     features.sort_by_key(|feature| feature.len());
     let four: Vec<Feature> = [0, 190, 380, 570].map(|index| features[index].clone()).to_vec();
-    println!("windows of {:?} tokens", four.iter().map(|feature| feature.len()).collect::<Vec<_>>());
+    println!("features of {:?} tokens", four.iter().map(|feature| feature.len()).collect::<Vec<_>>());
     // Cell 3.
     let longest = four.iter().map(|feature| feature.len()).max().unwrap();
     let mut table = Table::new(&["batch of 4", "tokens", "ms", "peak MB"]);
@@ -36,7 +36,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let reference = measure(5, || {
         fused_ops::reference::attention(q.clone(), k.clone(), v.clone(), &lengths, 12, None)
     });
-    Table::new(&["attention of 600 tokens in 4 windows", "ms", "peak MB"])
+    Table::new(&["attention of 600 tokens in 4 features", "ms", "peak MB"])
         .row(&[&"fused", &fused.ms(), &fused.mb()])
         .row(&[&"reference, pads inside", &reference.ms(), &reference.mb()]);
     // Cell 5.
@@ -63,7 +63,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     }
     table;
     // Cell 7.
-    let mut table = Table::new(&["windows in a batch", "windows per second", "peak MB"]);
+    let mut table = Table::new(&["features in a batch", "features per second", "peak MB"]);
     for size in [1, 4, 16] {
         let batch = PackedBatch::new(&features, &(0..size).collect::<Vec<_>>());
         let input = PackedInput::new(&batch, &device);

@@ -13,7 +13,7 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// The small uncased tokenizer of scripts/reference/make_windows_fixture.py. Its file switches truncation and padding on.
+/// The small uncased tokenizer of scripts/reference/make_features_fixture.py. Its file switches truncation and padding on.
 pub(crate) fn small_tokenizer() -> QaTokenizer {
     QaTokenizer::from_file(&fixture("tokenizer.json")).unwrap()
 }

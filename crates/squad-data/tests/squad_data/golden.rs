@@ -1,4 +1,4 @@
-//! Features equal those of `transformers`, recorded by scripts/reference/make_windows_fixture.py.
+//! Features equal those of `transformers`, recorded by scripts/reference/make_features_fixture.py.
 
 use serde::Deserialize;
 use squad_data::{Example, Feature, FeatureOptions, GoldAnswer};

@@ -49,7 +49,7 @@ const FORMAT: u32 = 1;
 impl Checkpoints {
     pub(crate) fn new(run: &Path, keep: usize) -> Self {
         Self {
-            folder: run.join("checkpoints"),
+            folder: run.join(run_log::CHECKPOINTS_DIR),
             keep,
         }
     }

@@ -2,9 +2,10 @@ use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use run_log::CONFIG;
+
 use crate::Error;
 
-const CONFIG: &str = "config.toml";
 const LOCK: &str = ".lock";
 
 /// The folder of a run, locked against other processes. A folder that was created for the run and got no file is removed

@@ -155,6 +155,6 @@ fn summary(trained: &Trained) {
     println!("  cargo run -p trainer -- evaluate --model {model} --dataset FILE");
     println!(
         "  tensorboard --logdir {}",
-        trained.run_dir.join("tensorboard").display()
+        trained.run_dir.join(run_log::TENSORBOARD_DIR).display()
     );
 }

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use bert_qa::{BertForQuestionAnswering, predict_logits};
 use burn::tensor::Device;
-use qa_metrics::{NaProbs, Question, ScoresV2, score_v1, score_v2, score_v2_with_na_probs};
+use qa_metrics::{NaProbs, ScoresV2, score_v1, score_v2, score_v2_with_na_probs};
+use report::gold_answers;
 use serde_json::{Value, json};
 use squad_data::{Dataset, Prediction, SpanLogits, extract_answers};
 
@@ -182,17 +183,6 @@ pub fn score(
             to_value(scored.scores)
         }
     })
-}
-
-/// The ids and gold answers of all questions, in file order.
-pub fn gold_answers(dataset: &Dataset) -> Vec<Question<'_>> {
-    let examples = dataset.examples.iter();
-    examples
-        .map(|example| Question {
-            id: &example.id,
-            answers: example.answers.iter().map(|a| a.text.as_str()).collect(),
-        })
-        .collect()
 }
 
 fn to_value(scores: impl serde::Serialize) -> Value {

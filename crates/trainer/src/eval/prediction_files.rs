@@ -16,7 +16,7 @@ impl Evaluation {
     /// # Errors
     /// If it cannot be created or written to, or holds a run, whose `metrics.json` would be overwritten.
     pub fn check_folder(folder: &Path) -> Result<(), Error> {
-        if folder.join("config.toml").exists() {
+        if folder.join(run_log::CONFIG).exists() {
             let message = "holds a run, whose metrics.json would be lost: give another folder";
             return Err(Error::file(folder, message));
         }
@@ -37,22 +37,25 @@ impl Evaluation {
         std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
         let all = &self.predictions;
         let mut files = vec![
-            ("nbest.json", n_best_json(all)),
-            ("predictions.json", json_by_id(all, |p| p.text.as_str())),
+            (run_log::NBEST, n_best_json(all)),
+            (run_log::PREDICTIONS, json_by_id(all, |p| p.text.as_str())),
             // As f64, so that a threshold found in this file equals the one in metrics.json.
             (
-                "null_odds.json",
+                run_log::NULL_ODDS,
                 json_by_id(all, |p| f64::from(p.null_odds)),
             ),
         ];
         if let Some(threshold) = self.best_f1_threshold {
             let best = |p| text_at(p, threshold);
-            files.push(("predictions_best.json", json_by_id(all, best)));
+            files.push((run_log::PREDICTIONS_AT_BEST_F1, json_by_id(all, best)));
         }
         let write = |(name, text): &(&str, String)| atomic_fs::write_file(folder.join(name), text);
         files.par_iter().try_for_each(write)?;
         let metrics = format!("{:#}\n", self.metrics);
-        Ok(atomic_fs::write_file(folder.join("metrics.json"), metrics)?)
+        Ok(atomic_fs::write_file(
+            folder.join(run_log::METRICS),
+            metrics,
+        )?)
     }
 }
 

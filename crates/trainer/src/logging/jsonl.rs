@@ -1,21 +1,16 @@
-//! `metrics.jsonl`: one line for each step, evaluation and epoch.
+//! Writes `metrics.jsonl`.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use run_log::{Record, RecordKind, read_records};
 
 use crate::Error;
-use crate::logging::observer::{
-    EpochReport, EvaluationReport, LineKind, Observer, StepReport, line,
-};
+use crate::logging::observer::{EpochReport, EvaluationReport, Observer, StepReport};
 use crate::train::state::RunState;
 
-/// The x value of a report, which is the epoch of an epoch's report and else the optimizer step, and its named figures.
-pub(crate) type Points = (u32, Vec<(String, f64)>);
-
-/// Appends a JSON line for each report.
+/// Appends a [`Record`] of each report to `metrics.jsonl`.
 #[derive(Debug)]
 pub(crate) struct JsonlLogger {
     path: PathBuf,
@@ -26,80 +21,61 @@ impl JsonlLogger {
     /// Opens the file of a new run.
     pub(crate) fn create(path: &Path) -> Result<Self, Error> {
         let file = OpenOptions::new().create(true).append(true).open(path);
-        match file {
-            Ok(file) => Ok(Self {
-                path: path.into(),
-                file,
-            }),
-            Err(e) => Err(Error::file(path, e)),
-        }
+        let file = file.map_err(|e| Error::file(path, e))?;
+        Ok(Self {
+            path: path.into(),
+            file,
+        })
     }
 
-    /// Opens the file of a run that resumes from `state`. Removes the reports after `state`, which the run makes again, and
-    /// returns those before it.
-    pub(crate) fn resume(path: &Path, state: &RunState) -> Result<(Self, Vec<Points>), Error> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(e) => return Err(Error::file(path, e)),
-        };
-        let mut kept = String::new();
-        let mut points = Vec::new();
-        for text in text.lines() {
-            // A killed process may have left an incomplete last line.
-            let parsed: Option<Value> = serde_json::from_str(text).ok();
-            let report = parsed.as_ref().and_then(|line| before(line, state));
-            if let Some(report) = report {
-                kept.push_str(text);
-                kept.push('\n');
-                points.push(report);
+    /// Opens the file of a run that resumes from `state`. Removes the records after `state`, so that no curve has the
+    /// same step twice, and returns the records before it.
+    pub(crate) fn resume(path: &Path, state: &RunState) -> Result<(Self, Vec<Record>), Error> {
+        let mut kept = Vec::new();
+        if path.exists() {
+            for record in read_records(path)? {
+                match record {
+                    Ok(record) if is_before(&record, state) => kept.push(record),
+                    // A crash may damage lines, which must not stop the run from being resumed.
+                    Ok(_) | Err(run_log::Error::Line { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
         }
-        atomic_fs::write_file(path, &kept)?;
-        Ok((Self::create(path)?, points))
+        let text: String = kept.iter().map(|record| record.to_json() + "\n").collect();
+        atomic_fs::write_file(path, &text)?;
+        Ok((Self::create(path)?, kept))
     }
 
-    fn push(&mut self, line: &Value) -> Result<(), Error> {
-        // One call, so that concurrent readers see whole lines.
-        let line = format!("{line}\n");
-        self.file
-            .write_all(line.as_bytes())
-            .map_err(|e| Error::file(&self.path, e))
+    fn push(&mut self, record: &Record) -> Result<(), Error> {
+        // One call, so that a reader sees whole lines.
+        let line = record.to_json() + "\n";
+        let written = self.file.write_all(line.as_bytes());
+        written.map_err(|e| Error::file(&self.path, e))
     }
 }
 
-/// The figures of a line that was written before `state`.
-fn before(line: &Value, state: &RunState) -> Option<Points> {
-    let number = |key: &str| u32::try_from(line.get(key)?.as_u64()?).ok();
-    let step = number("step")?;
-    let (x, is_behind) = if let Some(epoch) = number("epoch_end") {
-        (epoch, epoch < state.epoch())
-    } else if line.get("evaluation").is_some() {
-        (step, step <= state.evaluated_step)
-    } else {
-        (step, true)
-    };
-    let figures = line.as_object()?.iter();
-    let scalars = figures
-        .filter(|(key, _)| key.contains('/'))
-        .filter_map(|(key, value)| Some((key.clone(), value.as_f64()?)));
-    (is_behind && step <= state.step).then(|| (x, scalars.collect()))
+/// Whether a run in this state has written the record.
+fn is_before(record: &Record, state: &RunState) -> bool {
+    record.step <= state.step
+        && match record.kind {
+            RecordKind::Step => true,
+            RecordKind::Evaluation => record.step <= state.evaluated_step,
+            RecordKind::Epoch => record.epoch < state.epoch(),
+        }
 }
 
 impl Observer for JsonlLogger {
     fn step(&mut self, report: &StepReport) -> Result<(), Error> {
-        let StepReport { step, epoch, .. } = *report;
-        self.push(&line(LineKind::Step, step, epoch, &report.scalars()))
+        self.push(&report.record())
     }
 
     fn evaluation(&mut self, report: &EvaluationReport) -> Result<(), Error> {
-        let EvaluationReport { step, epoch, .. } = *report;
-        self.push(&line(LineKind::Evaluation, step, epoch, &report.scalars()))
+        self.push(&report.record())
     }
 
     fn epoch(&mut self, report: &EpochReport) -> Result<(), Error> {
-        let EpochReport { step, epoch, .. } = *report;
-        self.push(&line(LineKind::Epoch, step, epoch, &report.scalars()))
+        self.push(&report.record())
     }
 }
 
@@ -108,41 +84,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_resumed_run_keeps_earlier_reports_and_removes_later_ones() {
+    fn resuming_keeps_the_records_before_the_state() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("metrics.jsonl");
-        let scalars = |name: &str, value: f64| vec![(name.to_owned(), value)];
-        let lines = [
-            line(LineKind::Step, 1, 1, &scalars("train/loss", 3.0)),
-            line(LineKind::Step, 2, 1, &scalars("train/loss", 2.0)),
-            line(LineKind::Evaluation, 2, 1, &scalars("eval/f1", 10.0)),
-            line(LineKind::Epoch, 2, 1, &scalars("epoch/eval_f1", 10.0)),
-            line(LineKind::Step, 3, 2, &scalars("train/loss", 1.0)),
-            line(LineKind::Step, 4, 2, &scalars("train/loss", 0.5)),
-            line(LineKind::Evaluation, 4, 2, &scalars("eval/f1", 20.0)),
+        let path = folder.path().join(run_log::METRICS_LOG);
+        let records = [
+            (RecordKind::Step, 1, 1),
+            (RecordKind::Step, 2, 1),
+            (RecordKind::Evaluation, 2, 1),
+            (RecordKind::Epoch, 2, 1),
+            (RecordKind::Step, 3, 2),
+            (RecordKind::Step, 4, 2),
+            (RecordKind::Evaluation, 4, 2),
         ];
-        let mut text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let records = records.map(|(kind, step, epoch)| {
+            let scalars = [("train/loss".to_owned(), 1.0 / f64::from(step))].into();
+            Record {
+                kind,
+                step,
+                epoch,
+                scalars,
+            }
+        });
+        let mut text: String = records
+            .iter()
+            .map(|record| record.to_json() + "\n")
+            .collect();
         text.push_str("{\"step\": 5, \"tr");
         let resume = |state: &RunState| {
             std::fs::write(&path, &text).unwrap();
-            let (_, points) = JsonlLogger::resume(&path, state).unwrap();
-            let kept = std::fs::read_to_string(&path).unwrap().lines().count();
-            assert_eq!(kept, points.len());
-            points.iter().map(|(x, _)| *x).collect::<Vec<_>>()
+            let (_, kept) = JsonlLogger::resume(&path, state).unwrap();
+            let written: Result<Vec<_>, _> = read_records(&path).unwrap().collect();
+            assert_eq!(written.unwrap(), kept);
+            kept.iter()
+                .map(|record| (record.kind, record.x()))
+                .collect::<Vec<_>>()
         };
+        let all = records.each_ref().map(|record| (record.kind, record.x()));
         let state = RunState::at;
-        assert_eq!(resume(&state(1, 1, 0)), [1]);
-        // The epoch's steps are complete, its evaluation is not.
-        assert_eq!(resume(&state(2, 1, 0)), [1, 2]);
-        assert_eq!(resume(&state(2, 2, 2)), [1, 2, 2, 1]);
-        assert_eq!(resume(&state(4, 2, 2)), [1, 2, 2, 1, 3, 4]);
-        assert_eq!(resume(&state(4, 2, 4)), [1, 2, 2, 1, 3, 4, 4]);
+        assert_eq!(resume(&state(1, 1, 0)), all[..1]);
+        // The epoch's batches are over, its evaluation is not done.
+        assert_eq!(resume(&state(2, 1, 0)), all[..2]);
+        assert_eq!(resume(&state(2, 2, 2)), all[..4]);
+        assert_eq!(resume(&state(4, 2, 2)), all[..6]);
+        assert_eq!(resume(&state(4, 2, 4)), all);
         std::fs::remove_file(&path).unwrap();
-        assert!(
-            JsonlLogger::resume(&path, &state(4, 2, 4))
-                .unwrap()
-                .1
-                .is_empty()
-        );
+        let (_, kept) = JsonlLogger::resume(&path, &state(4, 2, 4)).unwrap();
+        assert_eq!(kept, []);
     }
 }

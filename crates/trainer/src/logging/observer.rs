@@ -1,4 +1,5 @@
-use serde_json::{Value, json};
+use run_log::{Record, RecordKind};
+use serde_json::Value;
 
 use crate::Error;
 use crate::train::state::Best;
@@ -89,6 +90,16 @@ impl StepReport {
         ];
         scalars.map(|(name, value)| (name.to_owned(), value)).into()
     }
+
+    /// The report as a line of `metrics.jsonl`.
+    pub fn record(&self) -> Record {
+        Record {
+            kind: RecordKind::Step,
+            step: self.step,
+            epoch: self.epoch,
+            scalars: self.scalars().into_iter().collect(),
+        }
+    }
 }
 
 impl EvaluationReport {
@@ -102,6 +113,16 @@ impl EvaluationReport {
         figures
             .filter_map(|(key, value)| Some((format!("{prefix}{key}"), value.as_f64()?)))
             .collect()
+    }
+
+    /// The report as a line of `metrics.jsonl`.
+    pub fn record(&self) -> Record {
+        Record {
+            kind: RecordKind::Evaluation,
+            step: self.step,
+            epoch: self.epoch,
+            scalars: self.scalars().into_iter().collect(),
+        }
     }
 }
 
@@ -121,26 +142,16 @@ impl EpochReport {
             .chain(evaluation.flat_map(|evaluation| evaluation.figures("epoch/eval_")))
             .collect()
     }
-}
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LineKind {
-    Step,
-    Evaluation,
-    Epoch,
-}
-
-/// A report as a line of `metrics.jsonl`.
-pub(crate) fn line(kind: LineKind, step: u32, epoch: u32, scalars: &[(String, f64)]) -> Value {
-    let mut line = match kind {
-        LineKind::Step => json!({ "step": step, "epoch": epoch }),
-        LineKind::Evaluation => json!({ "evaluation": step, "step": step, "epoch": epoch }),
-        LineKind::Epoch => json!({ "epoch_end": epoch, "step": step }),
-    };
-    for (name, value) in scalars {
-        line[name] = json!(value);
+    /// The report as a line of `metrics.jsonl`.
+    pub fn record(&self) -> Record {
+        Record {
+            kind: RecordKind::Epoch,
+            step: self.step,
+            epoch: self.epoch,
+            scalars: self.scalars().into_iter().collect(),
+        }
     }
-    line
 }
 
 /// Receives training events. Every method does nothing by default.

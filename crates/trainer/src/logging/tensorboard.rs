@@ -6,11 +6,11 @@ use std::sync::Once;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
+use run_log::Record;
 use tensorboard_rs::summary_writer::SummaryWriter;
 
 use crate::Error;
 use crate::artifacts::run_dir::check_writable;
-use crate::logging::jsonl::Points;
 use crate::logging::observer::{EpochReport, EvaluationReport, Observer, StepReport};
 
 /// Writes TensorBoard event files. The x value is the epoch for figures of an epoch, else the optimizer step.
@@ -29,11 +29,11 @@ struct Point {
 }
 
 impl TensorBoard {
-    /// Replaces the event files in `folder`, starting with the points of `past`. Calls `warn` once if they cannot be
+    /// Replaces the event files in `folder` and first writes the records of `past`; calls `warn` once if they cannot be
     /// written.
     pub(crate) fn new(
         folder: &Path,
-        past: Vec<Points>,
+        past: Vec<Record>,
         warn: impl FnOnce(&str) + Send + 'static,
     ) -> Self {
         silence_tensorboard_rs();
@@ -55,8 +55,9 @@ impl TensorBoard {
             points: Some(points),
             thread: thread.ok(),
         };
-        for (x, scalars) in past {
-            board.send(scalars, x);
+        for record in past {
+            let x = record.x();
+            board.send(record.scalars, x);
         }
         board
     }

@@ -48,7 +48,7 @@ fn save(
         && run.config.eval.load_best_model_at_end
     {
         tracing::info!("loading the best model, of step {}", best.step);
-        let best = Pretrained::load(&run_dir.join("best"), 0, &run.device)?;
+        let best = Pretrained::load(&run_dir.join(run_log::BEST_MODEL_DIR), 0, &run.device)?;
         model = best.model.in_bf16(run.config.run.bf16);
         result.evaluation = None;
     }
@@ -56,12 +56,12 @@ fn save(
         Some(evaluation) => evaluation,
         None => evaluate(&model, &eval, &run.config.answers, &run.device, &mut |_| {})?,
     };
-    let model_folder = run_dir.join("model");
+    let model_folder = run_dir.join(run_log::MODEL_DIR);
     card.scores = model_card::scores(&evaluation.metrics);
     run.assets.save_with_card(&model, &model_folder, &card)?;
-    evaluation.write(&run_dir.join("eval"))?;
+    evaluation.write(&run_dir.join(run_log::EVAL_DIR))?;
     let metrics = metrics(run, &result, &evaluation);
-    run_dir.write("metrics.json", &format!("{metrics:#}\n"))?;
+    run_dir.write(run_log::METRICS, &format!("{metrics:#}\n"))?;
     Ok(Trained {
         run_dir: run_dir.path().into(),
         model_folder,

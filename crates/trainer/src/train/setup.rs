@@ -79,7 +79,7 @@ impl Trainer<'_> {
         let collectives = distributed::collectives(&self.config.distributed, on, &group)?;
         // From here on no error is the user's mistake: the run folder stays.
         if let Some(run_dir) = &run_dir {
-            run_dir.write("config.toml", &self.config.to_toml())?;
+            run_dir.write(run_log::CONFIG, &self.config.to_toml())?;
             tracing::info!("results go to {}", run_dir.path().display());
         }
         loaded.describe(&self.config, ranks.world_size());

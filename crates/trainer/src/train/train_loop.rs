@@ -128,7 +128,7 @@ impl TrainLoop<'_> {
         if let Some(checkpointer) = &self.checkpointer {
             checkpointer.check_run_dir()?;
             if is_best {
-                checkpointer.save_model(&model, "best")?;
+                checkpointer.save_model(&model, run_log::BEST_MODEL_DIR)?;
             }
         }
         self.state.evaluated_step = self.state.step;
@@ -174,7 +174,11 @@ impl TrainLoop<'_> {
         let evaluation = report.evaluation.as_ref();
         let loss = evaluation.and_then(|evaluation| evaluation.metrics["loss"].as_f64());
         let loss = loss.unwrap_or(f64::NAN);
-        let name = format!("checkpoints/checkpoint-{:02}-{loss:.4}", report.epoch);
+        let name = format!(
+            "{}/checkpoint-{:02}-{loss:.4}",
+            run_log::CHECKPOINTS_DIR,
+            report.epoch
+        );
         match (&self.checkpointer, model) {
             (Some(checkpointer), Some(model)) => checkpointer.save_model(&model, &name),
             _ => Ok(()),

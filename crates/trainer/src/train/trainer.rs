@@ -148,7 +148,7 @@ impl<'a> Trainer<'a> {
         let Some(run_dir) = &setup.run.run_dir else {
             return Ok(Vec::new());
         };
-        let path = run_dir.join("metrics.jsonl");
+        let path = run_dir.join(run_log::METRICS_LOG);
         let (jsonl, past) = if self.resume {
             JsonlLogger::resume(&path, &setup.state)?
         } else {
@@ -156,7 +156,7 @@ impl<'a> Trainer<'a> {
         };
         let warn = |line: &str| tracing::warn!("{line}");
         let mut observers = self.observers;
-        let tensorboard = TensorBoard::new(&run_dir.join("tensorboard"), past, warn);
+        let tensorboard = TensorBoard::new(&run_dir.join(run_log::TENSORBOARD_DIR), past, warn);
         observers.push(Box::new(tensorboard));
         observers.push(Box::new(jsonl));
         Ok(observers)

@@ -20,7 +20,7 @@ struct EqualRanks {
 }
 
 impl Stream for EqualRanks {
-    fn put(
+    fn enqueue(
         &self,
         collective: Collective,
         mut tensor: tch::Tensor,

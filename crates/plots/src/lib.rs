@@ -1,0 +1,19 @@
+//! Line charts, bars, histograms and heat maps as SVG, in one palette.
+//!
+//! Text is set in the reader's sans-serif font: drawing needs no fonts and no system library.
+#![deny(missing_docs)]
+
+mod axis;
+mod bars;
+mod heat_map;
+mod lines;
+mod palette;
+mod svg;
+mod thinned;
+
+pub use axis::Axis;
+pub use bars::{Bars, histogram};
+pub use heat_map::heat_map;
+pub use lines::{Lines, Look, Series};
+pub use palette::{COLOURS, GRID, INK, hex};
+pub use svg::Svg;
