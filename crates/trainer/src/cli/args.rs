@@ -69,15 +69,15 @@ pub(super) struct Evaluate {
     #[arg(long, value_name = "N")]
     pub(super) first: Option<NonZeroUsize>,
     #[command(flatten)]
-    pub(super) windows: Windows,
+    pub(super) features: FeatureArgs,
     #[command(flatten)]
-    pub(super) answers: Answers,
+    pub(super) answers: AnswerArgs,
     /// Folder for predictions.json, nbest.json, null_odds.json, metrics.json and, for SQuAD 2.0,
     /// predictions_best.json
     #[arg(long)]
     pub(super) out: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) machine: Machine,
+    pub(super) device: DeviceArgs,
     /// Print one JSON object on standard output
     #[arg(long)]
     pub(super) json: bool,
@@ -122,9 +122,9 @@ pub(super) struct Predict {
     #[arg(long)]
     pub(super) context_file: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) windows: Windows,
+    pub(super) features: FeatureArgs,
     #[command(flatten)]
-    pub(super) answers: Answers,
+    pub(super) answers: AnswerArgs,
     /// Print the best span even if "no answer" has a higher score
     #[arg(long, conflicts_with = "null_score_diff_threshold")]
     pub(super) must_answer: bool,
@@ -132,7 +132,7 @@ pub(super) struct Predict {
     #[arg(long, value_name = "K", default_value = "1")]
     pub(super) top_k: NonZeroUsize,
     #[command(flatten)]
-    pub(super) machine: Machine,
+    pub(super) device: DeviceArgs,
     /// Print one JSON object on standard output
     #[arg(long)]
     pub(super) json: bool,
@@ -147,7 +147,7 @@ pub(super) struct Inspect {
     #[arg(long)]
     pub(super) tokenizer: PathBuf,
     #[command(flatten)]
-    pub(super) windows: Windows,
+    pub(super) features: FeatureArgs,
     /// Print one JSON object on standard output
     #[arg(long)]
     pub(super) json: bool,
@@ -204,7 +204,7 @@ pub(super) struct Devices {
 
 /// How contexts are cut into features.
 #[derive(Args)]
-pub(super) struct Windows {
+pub(super) struct FeatureArgs {
     /// Maximum length of a feature in tokens
     #[arg(long, default_value_t = FeatureConfig::default().max_seq_length)]
     max_seq_length: usize,
@@ -227,7 +227,7 @@ enum Stride {
     Step,
 }
 
-impl Windows {
+impl FeatureArgs {
     pub(super) fn config(&self) -> FeatureConfig {
         FeatureConfig {
             max_seq_length: self.max_seq_length,
@@ -243,7 +243,7 @@ impl Windows {
 
 /// How answers are extracted.
 #[derive(Args)]
-pub(super) struct Answers {
+pub(super) struct AnswerArgs {
     /// Number of start and of end positions combined in each feature, and of spans kept
     #[arg(long, value_name = "N", default_value_t = AnswerConfig::default().n_best_size)]
     n_best_size: usize,
@@ -256,7 +256,7 @@ pub(super) struct Answers {
     null_score_diff_threshold: f32,
 }
 
-impl Answers {
+impl AnswerArgs {
     /// The options, validated.
     pub(super) fn config(&self) -> Result<AnswerConfig, squad_data::Error> {
         let config = AnswerConfig {
@@ -271,7 +271,7 @@ impl Answers {
 
 /// Device and threads.
 #[derive(Args)]
-pub(super) struct Machine {
+pub(super) struct DeviceArgs {
     /// Device name: see trainer devices
     #[arg(long, default_value = "auto")]
     pub(super) device: String,

@@ -9,7 +9,7 @@ use super::args::Evaluate;
 use super::{load, print_object};
 
 pub(super) fn run(args: &Evaluate) -> Result<(), Error> {
-    trainer::with_threads(args.machine.threads, || evaluate(args))?
+    trainer::with_threads(args.device.threads, || evaluate(args))?
 }
 
 fn evaluate(args: &Evaluate) -> Result<(), Error> {
@@ -18,11 +18,11 @@ fn evaluate(args: &Evaluate) -> Result<(), Error> {
     if let Some(count) = args.first {
         dataset = dataset.take(count.get());
     }
-    let windows = args.windows.config();
-    let (loaded, device) = load(&args.model, &args.machine.device, &windows)?;
+    let feature_config = args.features.config();
+    let (loaded, device) = load(&args.model, &args.device.device, &feature_config)?;
     let Pretrained { model, assets, .. } = loaded;
     let started = Instant::now();
-    let questions = FeaturizedDataset::new(dataset, &assets.tokenizer, &windows)?;
+    let questions = FeaturizedDataset::new(dataset, &assets.tokenizer, &feature_config)?;
     let tokenization_seconds = started.elapsed().as_secs_f64();
     if let Some(out) = &args.out {
         Evaluation::check_folder(out)?;

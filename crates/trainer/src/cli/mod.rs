@@ -51,13 +51,17 @@ fn or_none(text: &str) -> &str {
     if text.is_empty() { "(no answer)" } else { text }
 }
 
-fn load(model: &str, device: &str, windows: &FeatureConfig) -> Result<(Pretrained, Device), Error> {
+fn load(
+    model: &str,
+    device: &str,
+    features: &FeatureConfig,
+) -> Result<(Pretrained, Device), Error> {
     let (info, device) = trainer::device(device)?;
     trainer::warn_without_gpu(&info);
-    windows.options().validate()?;
+    features.options().validate()?;
     let folder = trainer::model_folder(model, &notice)?;
     let pretrained = Pretrained::load(&folder, 0, &device)?;
-    windows.check_positions(&pretrained.assets.config)?;
+    features.check_positions(&pretrained.assets.config)?;
     if !pretrained.report.missing.is_empty() {
         notice(&format!(
             "warning: {model} has no trained span head: its answers are random"
@@ -67,11 +71,11 @@ fn load(model: &str, device: &str, windows: &FeatureConfig) -> Result<(Pretraine
 }
 
 fn inspect(args: &Inspect) -> Result<(), Error> {
-    let windows = args.windows.config().options();
-    windows.validate()?;
+    let options = args.features.config().options();
+    options.validate()?;
     let (dataset, text_bytes) = Dataset::read_with_size(&args.dataset)?;
     let tokenizer = QaTokenizer::from_file(&args.tokenizer)?;
-    let features = make_features(&dataset.examples, &tokenizer, &windows)?;
+    let features = make_features(&dataset.examples, &tokenizer, &options)?;
     let peak_memory_bytes = trainer::peak_memory_bytes();
     let stats = squad_data::inspect(&dataset.examples, &features);
     let mut stats = serde_json::to_value(&stats).expect("counts and texts are plain JSON");

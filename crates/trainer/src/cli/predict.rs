@@ -11,7 +11,7 @@ use super::args::Predict;
 use super::{file_error, load, or_none, read_text};
 
 pub(super) fn run(args: Predict) -> Result<(), Error> {
-    trainer::with_threads(args.machine.threads, || predict(args))?
+    trainer::with_threads(args.device.threads, || predict(args))?
 }
 
 fn predict(args: Predict) -> Result<(), Error> {
@@ -29,11 +29,11 @@ fn predict(args: Predict) -> Result<(), Error> {
     let top_k = args.top_k.get();
     let mut options = args.answers.config()?.options(!args.must_answer);
     options.n_best_size = options.n_best_size.max(top_k);
-    let windows = args.windows.config();
-    let (loaded, device) = load(&args.model, &args.machine.device, &windows)?;
+    let feature_config = args.features.config();
+    let (loaded, device) = load(&args.model, &args.device.device, &feature_config)?;
     let Pretrained { model, assets, .. } = loaded;
-    let windows = windows.options();
-    let answerer = QuestionAnswerer::new(model, assets.tokenizer, windows, options, device);
+    let feature_options = feature_config.options();
+    let answerer = QuestionAnswerer::new(model, assets.tokenizer, feature_options, options, device);
     let prediction = answerer.answer(&args.question, &context)?;
     let answers = ranked(&prediction, top_k);
     if args.json {

@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn smoothing_starts_at_the_first_value_and_follows() {
+    fn smoothing_starts_at_the_first_value() {
         let mut loss = Smoothed::default();
         // Rounding of four operations.
         assert!((loss.add(3.0) - 3.0).abs() < 1e-12);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_is_read_back_as_it_was_written() {
+    fn a_saved_state_reads_back_equal() {
         let state = RunState {
             training_seconds: 0.1 + 0.2,
             best: Some(Best {

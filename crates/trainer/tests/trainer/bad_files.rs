@@ -41,7 +41,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn wrong_values_are_one_line() {
+fn invalid_values_are_one_line() {
     let sandbox = Sandbox::new();
     let one = |start: i64| document("Bo ran.", json!([question("q1", start)]));
     let nested = format!("{{\"version\": {}", "[".repeat(100_000));
@@ -108,7 +108,7 @@ fn a_tokenizer_without_its_special_tokens() {
 }
 
 #[test]
-fn odd_texts_work() {
+fn unusual_texts_are_valid() {
     let sandbox = Sandbox::new();
     for context in ["\0\0Bo\0 ran.", "🙂 e\u{301}Bo ran.", "No\r\nBo ran."] {
         let start = context[..context.find("Bo").unwrap()].chars().count();

@@ -123,7 +123,7 @@ fn questions(dataset: &Value) -> impl Iterator<Item = &Value> {
 }
 
 #[test]
-fn inspect_prints_the_contracts_keys() {
+fn inspect_prints_the_documented_keys() {
     let sandbox = Sandbox::new();
     let dataset = workspace("datasets/sample/dev.json");
     let dataset = dataset.to_str().unwrap();
@@ -212,7 +212,7 @@ fn predict_answers_with_slices_of_the_context() {
 }
 
 #[test]
-fn a_run_prints_three_answers_and_what_to_try_next() {
+fn a_run_prints_three_answers_and_the_next_commands() {
     let sandbox = Sandbox::new();
     let run = sandbox.command(&["--config=config.toml", "train.num_train_epochs=1"]);
     assert_eq!(run.code, Some(0), "{run:?}");

@@ -40,7 +40,7 @@ fn every_configuration_of_the_repository_resolves() {
 }
 
 #[test]
-fn the_quick_start_needs_nothing_that_is_not_in_the_repository() {
+fn the_quick_start_needs_only_the_repository() {
     let config = Config::resolve(&workspace("configs/quickstart.toml"), &[]).unwrap();
     for file in config.train.files.iter().chain([&config.eval.file]) {
         assert!(

@@ -18,7 +18,7 @@ const COMPILED: [(&str, bool); 2] = [
 ];
 
 #[test]
-fn devices_are_listed_the_best_first_and_what_is_absent_says_why() {
+fn devices_are_listed_best_first_and_missing_ones_with_the_reason() {
     let sandbox = Sandbox::new();
     let listed = sandbox.command(&["devices", "--json"]).json();
     let present = names(&listed["devices"]);
@@ -55,7 +55,7 @@ fn devices_are_listed_the_best_first_and_what_is_absent_says_why() {
 
 /// Devices that no machine has, or not this one, to each command that takes a device.
 #[test]
-fn a_device_that_is_not_there_is_one_line_and_exit_2() {
+fn a_missing_device_is_one_line_and_exit_2() {
     let sandbox = Sandbox::new();
     let mut missing = vec!["cuda", "cuda:x", "cuda:99", "gpu", "libtorch:0", ""];
     let listed = sandbox.command(&["devices", "--json"]).json();
@@ -92,7 +92,7 @@ fn a_device_that_is_not_there_is_one_line_and_exit_2() {
 
 /// The devices of this build that are there do their work in each command.
 #[test]
-fn a_device_that_is_there_is_used() {
+fn every_device_present_can_be_used() {
     let sandbox = Sandbox::new();
     for info in trainer::devices() {
         let device = format!("--device={}", info.name);

@@ -46,7 +46,7 @@ fn score(sandbox: &Sandbox, more: &[&str]) -> Value {
 }
 
 #[test]
-fn the_files_of_an_evaluation_give_its_scores_again() {
+fn the_official_script_gives_the_written_files_the_same_scores() {
     let sandbox = Sandbox::new();
     let metrics = evaluate(&sandbox, &["--out=out", "--threads=1"]);
     let files = [
@@ -96,7 +96,7 @@ fn the_files_of_an_evaluation_give_its_scores_again() {
 }
 
 #[test]
-fn each_question_has_its_best_spans_in_run_qas_keys() {
+fn nbest_has_the_keys_of_run_qa() {
     let sandbox = Sandbox::new();
     evaluate(&sandbox, &["--out=out"]);
     let dev = sandbox.json("dev.json");
@@ -139,7 +139,7 @@ fn each_question_has_its_best_spans_in_run_qas_keys() {
 }
 
 #[test]
-fn settings_can_be_given() {
+fn evaluate_takes_feature_and_answer_options() {
     let sandbox = Sandbox::new();
     let more = [
         "--out=out",
@@ -192,7 +192,7 @@ fn settings_can_be_given() {
 }
 
 #[test]
-fn answerable_questions_are_scored_as_v1() {
+fn a_dataset_without_unanswerable_questions_is_scored_as_squad_1() {
     let sandbox = Sandbox::new();
     let arguments = [
         "evaluate",
@@ -221,7 +221,7 @@ fn answerable_questions_are_scored_as_v1() {
 
 /// The official search calls the threshold that answers nothing 0; odds may all be below that.
 #[test]
-fn the_best_threshold_may_be_the_one_that_answers_nothing() {
+fn the_best_threshold_may_answer_nothing() {
     let sandbox = Sandbox::new();
     pointer_model::write(&sandbox.path("pointer"));
     let context = format!("A {} and {}.", pointer_model::START, pointer_model::END);
@@ -259,7 +259,7 @@ fn the_best_threshold_may_be_the_one_that_answers_nothing() {
 }
 
 #[test]
-fn a_folder_that_holds_a_run_is_not_written_over() {
+fn evaluate_does_not_overwrite_a_run() {
     let sandbox = Sandbox::new();
     std::fs::create_dir(sandbox.path("run")).unwrap();
     sandbox.write("run/config.toml", "");

@@ -25,7 +25,7 @@ fn end(child: Child) -> (Option<i32>, String) {
 }
 
 #[test]
-fn a_run_folder_that_is_removed_ends_the_run_and_does_not_come_back() {
+fn a_removed_run_folder_ends_the_run() {
     let sandbox = Sandbox::new();
     let child = sandbox.start(LONG);
     wait_for("line", || sandbox.reports("run") >= 2);
@@ -40,7 +40,7 @@ fn a_run_folder_that_is_removed_ends_the_run_and_does_not_come_back() {
 }
 
 #[test]
-fn a_dataset_that_vanishes_is_not_missed_until_the_run_is_resumed() {
+fn a_running_run_does_not_need_its_dataset() {
     let sandbox = Sandbox::new();
     let child = sandbox.start(LONG);
     wait_for("line", || sandbox.reports("run") >= 2);
@@ -69,7 +69,7 @@ fn a_dataset_that_vanishes_is_not_missed_until_the_run_is_resumed() {
 
 #[test]
 #[ignore = "needs unprivileged user and mount namespaces"]
-fn a_second_process_is_kept_out_of_the_folder() {
+fn a_second_process_cannot_use_the_run_folder() {
     let sandbox = Sandbox::new();
     let child = sandbox.start(&[LONG, &["checkpoints.every_steps=1"]].concat());
     let checkpoints = sandbox.path("run/checkpoints");
@@ -99,7 +99,7 @@ fn in_mount_namespace(sandbox: &Sandbox, script: &str) -> std::process::Output {
 #[test]
 #[ignore = "needs unprivileged user and mount namespaces"]
 #[cfg(target_os = "linux")]
-fn a_full_disk_in_the_middle_of_a_checkpoint_loses_no_earlier_one() {
+fn a_full_disk_keeps_the_last_checkpoint() {
     let sandbox = Sandbox::new();
     let settings = "--config=config.toml train.num_train_epochs=2 checkpoints.every_steps=2 eval.max_eval_samples=2";
     let script = format!(
@@ -134,7 +134,7 @@ fn a_full_disk_in_the_middle_of_a_checkpoint_loses_no_earlier_one() {
 #[test]
 #[ignore = "needs unprivileged user and mount namespaces"]
 #[cfg(target_os = "linux")]
-fn a_folder_that_becomes_read_only_keeps_the_last_checkpoint() {
+fn a_read_only_folder_keeps_the_last_checkpoint() {
     let sandbox = Sandbox::new();
     let script = "mount -t tmpfs tmpfs disk
         $TRAINER --config=config.toml --run-dir=disk/run train.num_train_epochs=500 eval.max_eval_samples=2 \
@@ -169,7 +169,7 @@ fn a_folder_that_becomes_read_only_keeps_the_last_checkpoint() {
 #[test]
 #[ignore = "needs libfaketime"]
 #[cfg(target_os = "linux")]
-fn a_clock_that_goes_backwards_changes_nothing() {
+fn a_clock_that_runs_backwards_changes_nothing() {
     let library = ["x86_64", "aarch64"]
         .map(|arch| format!("/usr/lib/{arch}-linux-gnu/faketime/libfaketime.so.1"));
     let library = library.iter().find(|path| Path::new(path).exists());

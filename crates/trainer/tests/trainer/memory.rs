@@ -41,7 +41,7 @@ fn inspect_measures_text_and_features() {
 #[test]
 #[cfg(target_os = "linux")]
 #[ignore = "needs the shared data: squad/dev-v2.0.json and a tokenizer"]
-fn a_whole_dev_set_takes_less_than_twice_its_text_and_its_features() {
+fn inspecting_a_dev_set_needs_less_than_twice_its_text_and_features() {
     let dataset = shared("squad/dev-v2.0.json");
     let tokenizer = shared("vocab/bert-base-uncased-tokenizer.json");
     let sandbox = Sandbox::new();

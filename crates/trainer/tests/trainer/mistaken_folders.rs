@@ -8,7 +8,7 @@ use crate::support::{Finished, Sandbox};
 use crate::tiny_model::TinyModel;
 
 #[test]
-fn in_a_model_folder() {
+fn a_bad_model_folder_is_one_line() {
     let sandbox = Sandbox::new();
     let all = ["config.json", "tokenizer.json", "model.safetensors"];
     for missing in all {
@@ -47,7 +47,7 @@ fn in_a_model_folder() {
 }
 
 #[test]
-fn in_files_of_a_model_that_do_not_belong_together() {
+fn model_files_that_do_not_match_are_one_line() {
     let wide = Sandbox::with_model(&TinyModel {
         hidden_size: 64,
         ..TinyModel::default()
@@ -88,7 +88,7 @@ fn in_files_of_a_model_that_do_not_belong_together() {
 }
 
 #[test]
-fn in_the_run_folder() {
+fn a_bad_run_folder_is_one_line() {
     let sandbox = Sandbox::new();
     sandbox.write("file", "in the way");
     let run = |dir: &str| sandbox.command(&["--config=config.toml", "--run-dir", dir]);
@@ -127,7 +127,7 @@ fn with_little_space(sandbox: &Sandbox, blocks: u32, arguments: &[&str]) -> Fini
 
 #[test]
 #[cfg(unix)]
-fn a_full_disk_leaves_nothing_half_written() {
+fn a_full_disk_leaves_no_incomplete_file() {
     let sandbox = Sandbox::new();
     let arguments = [
         "--config=config.toml",

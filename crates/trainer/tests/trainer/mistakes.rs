@@ -19,7 +19,7 @@ fn dataset(context: &str, qas: &str) -> String {
 }
 
 #[test]
-fn in_the_configuration() {
+fn configuration_errors_are_one_line() {
     let sandbox = Sandbox::new();
     sandbox
         .command(&["--config=none.toml"])
@@ -39,7 +39,7 @@ fn in_the_configuration() {
 }
 
 #[test]
-fn all_complaints_about_a_configuration_come_at_once() {
+fn all_configuration_errors_are_listed() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "wrong.toml",
@@ -70,7 +70,7 @@ fn all_complaints_about_a_configuration_come_at_once() {
 }
 
 #[test]
-fn in_a_dataset() {
+fn dataset_errors_are_one_line() {
     let sandbox = Sandbox::new();
     let question =
         r#"{"id": "q7", "question": "Who?", "answers": [{"text": "Bo", "answer_start": 1}]}"#;
@@ -119,7 +119,7 @@ fn in_a_dataset() {
 }
 
 #[test]
-fn in_what_is_scored_asked_and_inspected() {
+fn errors_of_score_predict_and_inspect_are_one_line() {
     let sandbox = Sandbox::new();
     let score = |predictions: &str| {
         let path = sandbox.write("predictions.json", predictions);

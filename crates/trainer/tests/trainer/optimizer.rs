@@ -87,7 +87,7 @@ fn difference(values: &Numbers<f32>, reference: &Numbers<f64>) -> f64 {
 }
 
 #[test]
-fn five_steps_are_pytorchs() {
+fn five_steps_equal_pytorch() {
     let text = std::fs::read_to_string(workspace("crates/trainer/tests/fixtures/adamw.json"));
     let fixture: Fixture = serde_json::from_str(&text.unwrap()).unwrap();
     for info in trainer::devices() {

@@ -104,7 +104,7 @@ fn assert_same(name: &str, ours: &Tensors, reference: &[(&str, &[f32])]) {
 }
 
 #[test]
-fn one_step_at_the_full_rate_is_pytorchs() {
+fn one_step_at_the_full_rate_equals_pytorch() {
     on_every_device(|name, case, run, device| {
         let run = Run {
             warmup_ratio: 0.0,
@@ -116,7 +116,7 @@ fn one_step_at_the_full_rate_is_pytorchs() {
 }
 
 #[test]
-fn five_steps_with_warmup_are_pytorchs() {
+fn five_steps_with_warmup_equal_pytorch() {
     on_every_device(|name, case, run, device| {
         let (_, parameters) = train(case, run, 5, device);
         assert_same(name, &parameters, &case.all("step5.", ""));
@@ -139,7 +139,7 @@ fn five_steps_with_warmup_are_pytorchs() {
 
 /// The golden curve: a change of any part of training shows here.
 #[test]
-fn twenty_losses_are_pytorchs() {
+fn twenty_losses_equal_pytorch() {
     on_every_device(|name, case, run, device| {
         let (losses, _) = train(case, run, run.steps, device);
         let reference = case.expected("curve");

@@ -108,7 +108,7 @@ fn differences(evaluation: &Evaluation, fixture: &Value) -> usize {
 }
 
 #[test]
-fn answers_and_scores_of_the_sample_are_run_qas() {
+fn answers_and_scores_of_the_sample_equal_run_qa() {
     let fixture: Value =
         serde_json::from_str(include_str!("../fixtures/postprocessing.json")).unwrap();
     let questions = sample();

@@ -3,7 +3,7 @@
 use crate::support::Sandbox;
 
 #[test]
-fn ndarray_has_f32_only_and_says_so() {
+fn ndarray_refuses_other_precisions_than_f32() {
     let sandbox = Sandbox::new();
     for setting in [
         "run.bf16=true",
@@ -87,7 +87,7 @@ mod libtorch {
     /// A precision is the process's, so each run must set its own. Losses are below 6; 8 bits of what goes into products
     /// move them by some 1e-3, the 24 of `f32` by 1e-6.
     #[test]
-    fn each_run_has_the_precision_that_it_asks_for() {
+    fn each_run_has_its_configured_precision() {
         let sandbox = Sandbox::with_model(&crate::tiny_model::TinyModel {
             hidden_size: 128,
             ..Default::default()
@@ -109,7 +109,7 @@ mod libtorch {
     }
 
     #[test]
-    fn what_a_bf16_run_saves_is_f32() {
+    fn a_bf16_run_saves_f32() {
         let sandbox = Sandbox::new();
         losses(&sandbox, "run", &["run.bf16=true"]);
         let kept = sandbox.files("run/checkpoints");

@@ -38,7 +38,7 @@ fn slice(text: &str, (start, end): (usize, usize)) -> String {
 
 /// Thousands of tokens, the answer late among them, and before it characters of one to four bytes.
 #[test]
-fn an_answer_late_in_a_long_text_is_found_with_its_characters() {
+fn an_answer_late_in_a_long_text_has_its_character_offsets() {
     let sandbox = sandbox();
     let before = "Zoë saß am Fluß 🌊, 日本 entlang. ".repeat(400);
     let context = format!("{before}The {ANSWER}! {}", "Ende gut. ".repeat(200));
@@ -95,7 +95,7 @@ fn an_answer_late_in_a_long_text_is_found_with_its_characters() {
 }
 
 #[test]
-fn a_span_that_lies_in_several_windows_is_listed_once() {
+fn a_span_of_several_features_is_listed_once() {
     let sandbox = sandbox();
     let context = format!(
         "{} {ANSWER} {}",
@@ -124,7 +124,7 @@ fn a_span_that_lies_in_several_windows_is_listed_once() {
 }
 
 #[test]
-fn no_answer_is_decided_by_the_threshold_and_can_be_ruled_out() {
+fn the_threshold_and_must_answer_decide_on_no_answer() {
     let sandbox = sandbox();
     let (with, without) = (format!("The {ANSWER}."), "Nothing of the kind.".to_owned());
     for (context, more, answered) in [
@@ -161,7 +161,7 @@ fn no_answer_is_decided_by_the_threshold_and_can_be_ruled_out() {
 }
 
 #[test]
-fn standard_input_is_a_text_too() {
+fn predict_reads_standard_input() {
     let sandbox = sandbox();
     let context = format!("Über the {ANSWER}.");
     let ask = |bytes: &[u8]| {
@@ -196,7 +196,7 @@ fn standard_input_is_a_text_too() {
 }
 
 #[test]
-fn wrong_settings_are_told() {
+fn invalid_options_are_one_line() {
     let sandbox = sandbox();
     for (argument, parts) in [
         ("--n-best-size=0", ["n_best_size", "0"]),

@@ -95,7 +95,7 @@ fn inspect_counts_the_features_that_hugging_face_makes() {
 /// The figures of `qa-metrics`' fixture, through files and the command.
 #[test]
 #[ignore = "needs the shared data: SQuAD, predictions and tokenizers"]
-fn missing_and_superfluous_predictions_count_as_in_the_official_scripts() {
+fn missing_and_extra_predictions_count_as_in_the_official_scripts() {
     let sandbox = Sandbox::new();
     let fixture = workspace("crates/qa-metrics/tests/fixtures/real.json");
     let fixture: Value = serde_json::from_slice(&std::fs::read(fixture).unwrap()).unwrap();

@@ -12,7 +12,7 @@ const SETTINGS: &[&str] = &[
 ];
 
 #[test]
-fn the_seed_and_nothing_else_decides() {
+fn equal_seeds_give_equal_runs() {
     let sandbox = Sandbox::new();
     sandbox.train("first", SETTINGS);
     sandbox.train("again", SETTINGS);
@@ -38,7 +38,7 @@ fn the_number_of_threads_does_not_change_the_result() {
 
 /// The library keeps nothing outside a run.
 #[test]
-fn two_runs_in_one_process_are_those_of_two_processes() {
+fn two_runs_in_one_process_equal_those_of_two_processes() {
     let sandbox = Sandbox::new();
     let seed = |seed| [SETTINGS, &["run.threads=2", seed]].concat();
     sandbox.train("in-1", &seed("train.seed=1"));
@@ -75,7 +75,7 @@ fn ticks(process: u32) -> BTreeMap<OsString, u64> {
 /// Counts the threads that use more than a tenth of the processor time of a run.
 #[test]
 #[cfg(target_os = "linux")]
-fn one_thread_is_one_thread() {
+fn a_run_uses_the_configured_number_of_threads() {
     let model = crate::tiny_model::TinyModel {
         hidden_size: 256,
         num_hidden_layers: 2,

@@ -1,12 +1,12 @@
-//! A run that was interrupted and went on is the run that was not, bit for bit: on the best device of this build, which is
-//! ndarray in `cargo test --workspace` and libtorch with the feature.
+//! Resumed runs equal uninterrupted ones, bit for bit: on the best device of this build, which is ndarray in
+//! `cargo test --workspace` and libtorch with its feature. Runs that cannot be resumed are errors.
 
 use std::process::Command;
 
 use serde_json::Value;
 use trainer::{Error, Observer, Outcome, StepReport, StopFlag, Trainer};
 
-use crate::support::{Sandbox, wait_for};
+use crate::support::{Finished, Sandbox, wait_for};
 
 /// Two epochs of five batches in three steps each: accumulation with a tail, dropout, everything
 /// that a checkpoint has to bring back.
@@ -47,7 +47,7 @@ fn assert_equal(sandbox: &Sandbox, run: &str, other: &str) {
 }
 
 #[test]
-fn stopped_after_any_step_it_goes_on_as_if_nothing_had_been() {
+fn a_run_stopped_after_any_step_resumes_bit_identically() {
     let sandbox = Sandbox::new();
     sandbox.train("whole", SETTINGS);
     assert_eq!(sandbox.json("whole/metrics.json")["steps"], 6);
@@ -101,7 +101,7 @@ impl Observer for StopInEvaluation {
 }
 
 #[test]
-fn stopped_in_an_evaluation_it_makes_that_evaluation_when_it_goes_on() {
+fn a_run_stopped_in_an_evaluation_repeats_it_when_resumed() {
     let sandbox = Sandbox::new();
     let settings = [SETTINGS, &["eval.every_steps=2"]].concat();
     sandbox.train("whole", &settings);
@@ -136,7 +136,7 @@ const LONG: &[&str] = &["train.num_train_epochs=6", "checkpoints.every_steps=2"]
 
 #[test]
 #[cfg(unix)]
-fn killed_at_any_moment_it_goes_on_as_if_nothing_had_been() {
+fn a_killed_run_resumes_bit_identically() {
     let sandbox = Sandbox::new();
     let settings = [SETTINGS, LONG].concat();
     sandbox.train("whole", &settings);
@@ -166,7 +166,7 @@ fn killed_at_any_moment_it_goes_on_as_if_nothing_had_been() {
 
 #[test]
 #[cfg(unix)]
-fn a_signal_ends_the_step_writes_a_checkpoint_and_exits_with_75() {
+fn a_signal_writes_a_checkpoint_and_exits_with_75() {
     let sandbox = Sandbox::new();
     let settings = [SETTINGS, &["train.num_train_epochs=200"]].concat();
     for signal in ["TERM", "INT", "USR1"] {
@@ -189,7 +189,7 @@ fn a_signal_ends_the_step_writes_a_checkpoint_and_exits_with_75() {
 }
 
 #[test]
-fn a_damaged_checkpoint_costs_the_steps_since_the_one_before() {
+fn a_damaged_checkpoint_is_skipped_for_the_one_before() {
     let sandbox = Sandbox::new();
     let keep = [
         "checkpoints.every_steps=1",
@@ -212,4 +212,82 @@ fn a_damaged_checkpoint_costs_the_steps_since_the_one_before() {
     let after = result(&sandbox, "run");
     assert!(before.0 == after.0, "the weights differ");
     assert_eq!(before.1, after.1);
+}
+
+fn stopped(sandbox: &Sandbox, run: &str, at: u32) {
+    let trainer = Trainer::new(sandbox.config(SETTINGS)).unwrap();
+    let stop = trainer.stop_flag();
+    let outcome = trainer
+        .run_dir(sandbox.path(run))
+        .on_step(|step| {
+            if step.step == at {
+                stop.stop();
+            }
+        })
+        .fit();
+    assert!(outcome.unwrap().finished().is_none());
+}
+
+#[test]
+fn changed_settings_are_listed() {
+    let sandbox = Sandbox::new();
+    stopped(&sandbox, "run", 1);
+    let resume = |more: &[&str]| sandbox.command(&[&["--resume=run"], more].concat());
+    let changes = ["train.learning_rate=2e-3", "eval.max_eval_samples=2"];
+    let refused = resume(&changes);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    for part in [
+        "--allow-config-changes",
+        "train.learning_rate: 0.001 -> 0.002",
+        "eval.max_eval_samples: 4 -> 2",
+    ] {
+        assert!(refused.stderr.contains(part), "{refused:?}");
+    }
+    assert_eq!(refused.stderr.lines().count(), 3, "{refused:?}");
+    let allowed = resume(&[&["--allow-config-changes"], &changes[..]].concat());
+    assert_eq!(allowed.code, Some(0), "{allowed:?}");
+    let config = sandbox.text("run/config.toml");
+    assert!(config.contains("learning_rate = 0.002"), "{config}");
+}
+
+#[test]
+fn a_run_that_cannot_be_resumed_is_one_line() {
+    let sandbox = Sandbox::new();
+    let resume = |run: &str| -> Finished { sandbox.command(&["--resume", run]) };
+    std::fs::create_dir(sandbox.path("empty")).unwrap();
+    resume("empty").mistake(&["empty", "holds no run", "config.toml"]);
+    // Stopped before its first checkpoint.
+    stopped(&sandbox, "run", 2);
+    std::fs::rename(sandbox.path("run/checkpoints"), sandbox.path("kept")).unwrap();
+    resume("run").mistake(&["run/checkpoints", "no checkpoint"]);
+    std::fs::rename(sandbox.path("kept"), sandbox.path("run/checkpoints")).unwrap();
+
+    // Data that changed since.
+    let train = sandbox.text("train.json");
+    sandbox.write("train.json", &train.replacen("What", "Which", 1));
+    resume("run").mistake(&["checkpoints", "does not match the training features"]);
+    std::fs::remove_file(sandbox.path("train.json")).unwrap();
+    resume("run").mistake(&["train.json"]);
+    sandbox.write("train.json", &train);
+
+    // The one checkpoint, damaged in each of its files.
+    let files = sandbox.files("run/checkpoints");
+    for file in files.iter().filter(|name| {
+        ["state.json", "optimizer.safetensors", "model.safetensors"]
+            .iter()
+            .any(|end| name.ends_with(end))
+    }) {
+        let path = sandbox.path("run/checkpoints").join(file);
+        let whole = std::fs::read(&path).unwrap();
+        let mut damaged = whole.clone();
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 0x41;
+        std::fs::write(&path, damaged).unwrap();
+        let name = file.rsplit('/').next().unwrap();
+        resume("run").mistake(&[name]);
+        std::fs::write(&path, &whole[..middle]).unwrap();
+        resume("run").mistake(&[name]);
+        std::fs::write(&path, whole).unwrap();
+    }
+    assert_eq!(resume("run").code, Some(0));
 }

@@ -15,7 +15,7 @@ const SETTINGS: &[&str] = &[
 ];
 
 #[test]
-fn leaves_exactly_these_files_and_they_say_what_happened() {
+fn a_run_writes_exactly_these_files() {
     let sandbox = Sandbox::new();
     let trained = sandbox.train("run", SETTINGS);
     let files: Vec<_> = sandbox
@@ -180,7 +180,7 @@ fn steps_and_epochs(lines: &[Value], metrics: &Value) {
 }
 
 #[test]
-fn the_saved_model_gives_the_same_scores_when_it_is_loaded_again() {
+fn a_loaded_model_has_the_scores_of_the_run() {
     let sandbox = Sandbox::new();
     let trained = sandbox.train("run", SETTINGS);
     let evaluated = sandbox.command(&[
@@ -222,7 +222,7 @@ fn the_saved_model_gives_the_same_scores_when_it_is_loaded_again() {
 }
 
 #[test]
-fn eight_questions_can_be_learnt_by_heart() {
+fn a_model_overfits_eight_questions() {
     let sandbox = Sandbox::new();
     let eight = sandbox.path("eight.json");
     let trained = sandbox.train(
@@ -243,7 +243,7 @@ fn eight_questions_can_be_learnt_by_heart() {
 
 /// The best thresholds are a property of the answers, whatever threshold the run used.
 #[test]
-fn the_best_thresholds_do_not_depend_on_the_threshold_that_was_used() {
+fn the_best_thresholds_do_not_depend_on_the_configured_threshold() {
     let sandbox = Sandbox::new();
     let run = |name: &str, threshold: &str| {
         let threshold = format!("answers.null_score_diff_threshold={threshold}");

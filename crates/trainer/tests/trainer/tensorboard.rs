@@ -28,7 +28,7 @@ fn python() -> String {
 
 #[test]
 #[ignore = "needs Python with the package tensorboard: $TENSORBOARD_PYTHON or python3"]
-fn tensorboard_reads_every_point_at_its_place() {
+fn tensorboard_reads_every_point() {
     let sandbox = Sandbox::new();
     sandbox.train("run", &["train.num_train_epochs=2"]);
     let python = python();
@@ -76,7 +76,7 @@ fn tensorboard_reads_every_point_at_its_place() {
 }
 
 #[test]
-fn events_that_cannot_be_written_cost_one_warning() {
+fn events_that_cannot_be_written_are_one_warning() {
     let sandbox = Sandbox::new();
     std::fs::create_dir(sandbox.path("run")).unwrap();
     sandbox.write("run/tensorboard", "in the way");

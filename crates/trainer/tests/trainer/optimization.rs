@@ -55,7 +55,7 @@ fn two_layers() -> TinyModel {
 /// Sums of gradients are added up in another order, which AdamW's small epsilon would blow up where
 /// a gradient is zero in mathematics; so epsilon is large, and what is left is rounding.
 #[test]
-fn accumulated_batches_are_one_batch() {
+fn accumulated_batches_equal_one_batch() {
     let sandbox = Sandbox::new();
     let run = |name: &str, settings: &[&str]| {
         trained(
@@ -86,7 +86,7 @@ fn accumulated_batches_are_one_batch() {
 }
 
 #[test]
-fn frozen_parameters_stay_and_the_others_move() {
+fn frozen_parameters_do_not_change() {
     let sandbox = Sandbox::with_model(&two_layers());
     let before = trained(&sandbox, "before", &["train.learning_rate=1e-30"]);
     let after = trained(
@@ -119,7 +119,7 @@ fn frozen_parameters_stay_and_the_others_move() {
 
 /// The first step of Adam moves every element by the learning rate, whatever the gradient's size.
 #[test]
-fn lower_layers_learn_more_slowly() {
+fn layerwise_lr_decay_slows_lower_layers() {
     let sandbox = Sandbox::with_model(&two_layers());
     let one_step = [
         "train.max_steps=1",
@@ -146,7 +146,7 @@ fn lower_layers_learn_more_slowly() {
 
 /// With a rate that changes nothing, no evaluation is better than the first.
 #[test]
-fn a_run_that_gets_no_better_stops_and_keeps_the_best() {
+fn early_stopping_keeps_the_best_model() {
     let sandbox = Sandbox::new();
     let settings = [
         "train.num_train_epochs=9",
@@ -177,7 +177,7 @@ fn a_run_that_gets_no_better_stops_and_keeps_the_best() {
 
 /// The model that is kept is the best one even where later ones are worse.
 #[test]
-fn the_best_model_is_not_the_last() {
+fn load_best_model_at_end_loads_the_best_model() {
     let sandbox = Sandbox::new();
     let settings = [
         "train.num_train_epochs=4",
@@ -198,7 +198,7 @@ fn the_best_model_is_not_the_last() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_stops_the_run_before_it_gets_into_the_weights() {
+fn a_nan_loss_stops_the_run_before_the_update() {
     let sandbox = Sandbox::new();
     let settings = [
         "train.learning_rate=1e30",
@@ -234,7 +234,7 @@ fn a_loss_that_is_no_number_stops_the_run_before_it_gets_into_the_weights() {
 }
 
 #[test]
-fn what_is_compared_must_be_a_figure_of_the_evaluation() {
+fn metric_for_best_model_must_be_a_metric() {
     let sandbox = Sandbox::new();
     let run = sandbox.command(&[
         "--config=config.toml",

@@ -5,7 +5,7 @@ use squad_data::{FeatureOptions, StrideKind};
 use crate::support::Sandbox;
 
 #[test]
-fn keys_become_options() {
+fn settings_become_feature_options() {
     let sandbox = Sandbox::new();
     let usual = sandbox.config(&[]).features.options();
     assert_eq!(usual, FeatureOptions::default());
@@ -21,7 +21,7 @@ fn keys_become_options() {
 }
 
 #[test]
-fn mistakes_are_named() {
+fn invalid_feature_options_are_listed() {
     let sandbox = Sandbox::new();
     let train =
         |setting: &str| sandbox.command(&["--config=config.toml", "--run-dir=run", setting]);
@@ -47,7 +47,7 @@ fn mistakes_are_named() {
 }
 
 #[test]
-fn the_stride_is_what_it_is_said_to_count() {
+fn doc_stride_counts_overlap_or_step() {
     let sandbox = Sandbox::new();
     let features = |stride: &str, doc_stride: &str| {
         let fixed = [
