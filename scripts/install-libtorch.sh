@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Puts libtorch where builds with trainer's features `libtorch` and `cuda` look for it: `.libtorch`, a link in the
-# workspace's root that .cargo/config.toml names. It is what PyPI's torch brings, in a virtual environment in the user's
-# cache: once per machine, for all clones. A LIBTORCH of your own is only checked.
+# Installs libtorch for builds with trainer's features `libtorch` and `cuda`: PyPI's torch in a virtual environment in the user's cache,
+# once per machine, and `.libtorch` in the workspace's root, a link to it that .cargo/config.toml names. If LIBTORCH is set, the script
+# only checks that libtorch.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A SLURM of the two nodes that two-nodes.sh makes, for trying job scripts: Debian's slurm-wlm and munge, two processors and
-# two slots a node, no GPU, accounts or cgroups. Needs root. It lives in one folder, /run/squad-slurm or $SQUAD_SLURM.
+# Runs SLURM on the two nodes that two-nodes.sh makes, to test job scripts: two processors and two slots per node, no GPU, accounts or
+# cgroups. Needs root and Debian's slurm-wlm and munge. Its files are in $SQUAD_SLURM (default /run/squad-slurm).
 #
 #   slurm.sh up                  makes the nodes, starts munged, slurmctld and a slurmd on each
 #   slurm.sh run COMMAND…        runs srun, sbatch, squeue … on the first node
-#   slurm.sh down                stops and removes all
+#   slurm.sh down                stops and removes everything
 set -euo pipefail
 
 nodes=$(dirname "$(realpath "$0")")/two-nodes.sh

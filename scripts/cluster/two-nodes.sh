@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Two nodes on one machine: network namespaces with a host name each, joined by a bridge. Needs root, iproute2, Open MPI.
+# Makes two nodes on one machine: network namespaces with host names, joined by a bridge. Needs root, iproute2 and Open MPI.
 #
-#   two-nodes.sh up                      makes them
-#   two-nodes.sh mpirun ARGS…            mpirun on the first, two slots on each, TCP between them
-#   two-nodes.sh cut | heal              takes the second off the network and back: frames vanish, links stay up
-#   two-nodes.sh on ADDRESS LINE…        a shell line on the node 10.77.0.1 or 10.77.0.2
-#   two-nodes.sh down                    removes them, with what runs in them
+#   two-nodes.sh up                      makes the nodes
+#   two-nodes.sh mpirun ARGS…            runs mpirun on the first node: two slots on each, TCP between them
+#   two-nodes.sh cut | heal              cuts the second node off the network and back: frames are lost, links stay up
+#   two-nodes.sh on ADDRESS LINE…        runs a shell command on the node 10.77.0.1 or 10.77.0.2
+#   two-nodes.sh down                    removes the nodes and kills what runs in them
 #
-# Host names and namespaces begin with $TWO_NODES_PREFIX, or squad.
+# Host names and namespaces begin with $TWO_NODES_PREFIX (default squad).
 set -euo pipefail
 
 network=10.77.0

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Cargo as evcxr calls it. evcxr drops its Cargo.lock when a kernel starts and would then take the newest versions of
-# everything; this gives it those of the workspace.
+# The cargo that evcxr calls. evcxr deletes its Cargo.lock when a kernel starts and would then resolve the newest versions; this script
+# copies the workspace's.
 if grep -qs '^notebook-kit = ' Cargo.toml && ! grep -qs '^name = "notebook-kit"$' Cargo.lock; then
     [ -f "$NOTEBOOK_LOCK" ] && cp "$NOTEBOOK_LOCK" Cargo.lock
 fi
