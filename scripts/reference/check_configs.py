@@ -7,10 +7,10 @@ Pretrained weights of these models are large and come from the Hub, so the model
 `configs/shapes/`: the loss of the first steps is near that of a guess, and what is compared is the arithmetic of a step.
 For each configuration (all of NAME, or all there are):
 
-1. `trainer` runs it without dropout for so many steps with `model.init=random`, told to say which windows a step holds;
+1. `trainer` runs it without dropout for N steps with `model.init=random`, logging which features a step holds;
    training files that are not at hand are replaced by others of the same version.
 2. `trainer` runs it for one step at a learning rate that changes nothing, which saves the initial weights.
-3. PyTorch trains the same weights on the same windows with the configuration's AdamW, schedule and clipping. Padding is kept
+3. PyTorch trains the same weights on the same features with the configuration's AdamW, schedule and clipping. Padding is kept
    out of the loss's softmax, as it is here.
 
 The losses must agree to 1e-4: twelve layers of f32 sums in another order, and AdamW's steps on top of them. Negative control:
@@ -53,7 +53,7 @@ def run(name, config, model, folder, *settings):
     done = subprocess.run(command, env=os.environ | {"RUST_LOG": "trainer=debug"}, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{name}: {done.stderr.splitlines()[-1]}")
-    steps = re.findall(r"step \d+: windows (.*)", done.stderr)
+    steps = re.findall(r"step \d+: features (.*)", done.stderr)
     lines = map(json.loads, open(folder / "metrics.jsonl"))
     return [step.split() for step in steps], [line["train/loss"] for line in lines if "train/loss" in line]
 
