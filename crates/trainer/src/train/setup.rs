@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use bert_qa::{BertForQuestionAnswering, ModelAssets, ModelCard, Pretrained};
 use burn::tensor::Device;
+use process_group::ProcessGroup;
 use squad_data::Feature;
 
-use super::trainer::Trainer;
 use crate::Error;
 use crate::artifacts::checkpoint::{Checkpoint, Checkpoints};
 use crate::artifacts::model_card;
@@ -20,10 +20,20 @@ use crate::eval::evaluate_logits;
 use crate::logging::observer::Observer;
 use crate::optim::adamw::Optimizer;
 use crate::optim::parameters::{self, freeze};
-use crate::train::context::RunContext;
+use crate::train::context::{RunContext, StopFlag};
 use crate::train::engine::Engine;
 use crate::train::plan::Plan;
 use crate::train::state::RunState;
+
+/// What the caller of a run decides.
+pub(crate) struct RunOptions {
+    pub(crate) config: Config,
+    pub(crate) run_dir: Option<PathBuf>,
+    pub(crate) resume: bool,
+    pub(crate) allow_config_changes: bool,
+    pub(crate) stop: StopFlag,
+    pub(crate) group: Arc<dyn ProcessGroup>,
+}
 
 /// Everything that is built before the first step.
 pub(crate) struct RunSetup {
@@ -58,10 +68,10 @@ struct Loaded {
     description: String,
 }
 
-impl Trainer<'_> {
+impl RunOptions {
     /// Opens the run folder, loads model and data, and checks that all ranks start with the same. No error leaves a new
     /// run folder behind.
-    pub(super) fn set_up(&mut self) -> Result<RunSetup, Error> {
+    pub(crate) fn set_up(&self, observer: &mut dyn Observer) -> Result<RunSetup, Error> {
         let started = Instant::now();
         let group = Arc::clone(&self.group);
         let ranks = Ranks::new(Arc::clone(&group));
@@ -71,8 +81,7 @@ impl Trainer<'_> {
         ranks.assert_same("the configuration", self.config.shared().as_bytes())?;
         ranks.assert_same("the checkpoint to resume", checkpoint_digest.as_bytes())?;
         let folder = check_all_ranks(&*group, self.model_folder(checkpoint.as_ref()))?;
-        let observers = &mut self.observers;
-        let loaded = Loaded::new(&self.config, &ranks, &folder, checkpoint, observers);
+        let loaded = Loaded::new(&self.config, &ranks, &folder, checkpoint, observer);
         let loaded = check_all_ranks(&*group, loaded)?;
         loaded.assert_same_on_all_ranks(&ranks)?;
         let on = (&loaded.info, &loaded.device);

@@ -16,19 +16,14 @@ use crate::train::checkpointer::Checkpointer;
 use crate::train::context::StopFlag;
 use crate::train::finalize::finalize;
 use crate::train::outcome::Outcome;
-use crate::train::setup::RunSetup;
+use crate::train::setup::{RunOptions, RunSetup};
 use crate::train::state::EpochTotals;
 use crate::train::train_loop::TrainLoop;
 
 /// A training run: its configuration, its folder and its observers.
 pub struct Trainer<'a> {
-    pub(super) config: Config,
-    pub(super) run_dir: Option<PathBuf>,
-    pub(super) resume: bool,
-    pub(super) allow_config_changes: bool,
-    pub(super) stop: StopFlag,
-    pub(super) observers: Vec<Box<dyn Observer + 'a>>,
-    pub(super) group: Arc<dyn ProcessGroup>,
+    options: RunOptions,
+    observers: Vec<Box<dyn Observer + 'a>>,
 }
 
 impl<'a> Trainer<'a> {
@@ -39,33 +34,36 @@ impl<'a> Trainer<'a> {
     /// If the configuration is not valid; lists all complaints.
     pub fn new(config: Config) -> Result<Self, Error> {
         config.check()?;
-        Ok(Self {
+        let options = RunOptions {
             config,
             run_dir: None,
             resume: false,
             allow_config_changes: false,
             stop: StopFlag::default(),
-            observers: Vec::new(),
             group: Arc::new(SingleProcess),
+        };
+        Ok(Self {
+            options,
+            observers: Vec::new(),
         })
     }
 
     /// Sets the run folder.
     pub fn run_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.run_dir = Some(folder.into());
+        self.options.run_dir = Some(folder.into());
         self
     }
 
     /// Resumes the run in this folder from its last checkpoint. The result is that of an uninterrupted run.
     pub fn resume(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.run_dir = Some(folder.into());
-        self.resume = true;
+        self.options.run_dir = Some(folder.into());
+        self.options.resume = true;
         self
     }
 
     /// Whether a resumed run may have another configuration than it began with.
     pub fn allow_config_changes(mut self, allow: bool) -> Self {
-        self.allow_config_changes = allow;
+        self.options.allow_config_changes = allow;
         self
     }
 
@@ -92,13 +90,13 @@ impl<'a> Trainer<'a> {
 
     /// A flag that stops this run.
     pub fn stop_flag(&self) -> StopFlag {
-        self.stop.clone()
+        self.options.stop.clone()
     }
 
     /// The processes of this run, each with a `Trainer` of the same configuration. The default is a single process.
     /// Rank 0 has the run folder and calls the observers.
     pub fn group(mut self, group: Arc<dyn ProcessGroup>) -> Self {
-        self.group = group;
+        self.options.group = group;
         self
     }
 
@@ -108,17 +106,17 @@ impl<'a> Trainer<'a> {
     /// Mistakes in the configuration and its files are found before the first step. A later error leaves the last
     /// checkpoint intact. With several processes, see [`Error::must_abort_group`].
     pub fn fit(self) -> Result<Outcome, Error> {
-        let group = Arc::clone(&self.group);
-        with_threads(self.config.run.threads, || self.run())
+        let group = Arc::clone(&self.options.group);
+        with_threads(self.options.config.run.threads, || self.run())
             .and_then(|outcome| outcome)
             .map_err(|error| with_rank(error, &*group))
     }
 
     fn run(mut self) -> Result<Outcome, Error> {
-        if self.group.rank() != 0 {
+        if self.options.group.rank() != 0 {
             self.observers.clear();
         }
-        let setup = self.set_up()?;
+        let setup = self.options.set_up(&mut self.observers)?;
         let mut observers = self.open_loggers(&setup)?;
         let RunSetup {
             run,
@@ -149,7 +147,7 @@ impl<'a> Trainer<'a> {
             return Ok(Vec::new());
         };
         let path = run_dir.join(run_log::METRICS_LOG);
-        let (jsonl, past) = if self.resume {
+        let (jsonl, past) = if self.options.resume {
             JsonlLogger::resume(&path, &setup.state)?
         } else {
             (JsonlLogger::create(&path)?, Vec::new())
