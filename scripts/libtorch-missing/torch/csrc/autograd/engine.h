@@ -1,4 +1,4 @@
-// Found only where libtorch's own header is not: see .cargo/config.toml. It is the first that torch-sys asks for.
+// Found only if libtorch's own header is absent: see .cargo/config.toml. torch-sys includes this header first.
 #error "libtorch 2.9.0 is missing: run scripts/install-libtorch.sh, then build again"
-// A header that is not there ends the compilation here, so that this is all that is read.
+// Including a file that does not exist stops the compiler here, so that no further error follows.
 #include "scripts/install-libtorch.sh"
