@@ -4,7 +4,7 @@
 //! without padding, and hidden states are `[tokens, hidden_size]`. Only [`attention`] and [`span_loss`] depend on where
 //! features begin and end, which [`CuSeqlens`] holds.
 //!
-//! Each operation has a [`reference`] form made of Burn primitives, which runs on any backend and which the kernels are
+//! Each operation has a [`mod@reference`] form made of Burn primitives, which runs on any backend and which the kernels are
 //! tested against. With the features `ndarray` and `tch`, tensors on Burn's NdArray and LibTorch backends take kernels,
 //! forward and backward.
 //!
