@@ -67,7 +67,7 @@ pub(super) struct Evaluate {
     pub(super) dataset: PathBuf,
     /// Only the first N questions
     #[arg(long, value_name = "N")]
-    pub(super) first: Option<NonZeroUsize>,
+    pub(super) max_eval_samples: Option<NonZeroUsize>,
     #[command(flatten)]
     pub(super) features: FeatureArgs,
     #[command(flatten)]

@@ -15,7 +15,7 @@ pub(super) fn run(args: &Evaluate) -> Result<(), Error> {
 fn evaluate(args: &Evaluate) -> Result<(), Error> {
     let answers = args.answers.config()?;
     let mut dataset = Dataset::read(&args.dataset)?;
-    if let Some(count) = args.first {
+    if let Some(count) = args.max_eval_samples {
         dataset = dataset.take(count.get());
     }
     let feature_config = args.features.config();

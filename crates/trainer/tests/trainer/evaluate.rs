@@ -143,7 +143,7 @@ fn evaluate_takes_feature_and_answer_options() {
     let sandbox = Sandbox::new();
     let more = [
         "--out=out",
-        "--first=3",
+        "--max-eval-samples=3",
         "--n-best-size=6",
         "--max-answer-length=1",
         "--max-seq-length=64",
@@ -183,7 +183,7 @@ fn evaluate_takes_feature_and_answer_options() {
             "{line} is not in {plain}"
         );
     }
-    let first = sandbox.command(&[&arguments[..], &["--first=0"]].concat());
+    let first = sandbox.command(&[&arguments[..], &["--max-eval-samples=0"]].concat());
     assert_eq!(
         (first.code, first.stdout.as_str()),
         (Some(2), ""),
