@@ -1,4 +1,4 @@
-//! What a build and a machine have, and what is said of a device that they have not.
+//! The devices of a build and computer, and the errors for missing ones.
 
 use serde_json::Value;
 
@@ -53,7 +53,7 @@ fn devices_are_listed_best_first_and_missing_ones_with_the_reason() {
     );
 }
 
-/// Devices that no machine has, or not this one, to each command that takes a device.
+/// Missing devices, given to each command that takes a device.
 #[test]
 fn a_missing_device_is_one_line_and_exit_2() {
     let sandbox = Sandbox::new();

@@ -99,7 +99,7 @@ fn a_bad_run_folder_is_one_line() {
     run("used").mistake(&["used", "already holds a run"]);
     assert_eq!(sandbox.files("used"), ["config.toml"]);
     assert_eq!(sandbox.text("file"), "in the way");
-    // `/proc` takes no files, whoever asks.
+    // `/proc` takes no files, not even from root.
     if Path::new("/proc/self").exists() {
         run("/proc").mistake(&["/proc", "run folder"]);
         run("/proc/run").mistake(&["/proc/run", "run folder"]);

@@ -104,7 +104,7 @@ fn frozen_parameters_do_not_change() {
             assert_eq!(is_same, is_frozen, "{name} moved by {difference}");
         }
     }
-    // And a run with frozen layers goes on after a stop: the optimizer knows of no more.
+    // A run with frozen layers can be resumed: the optimizer has no state for them.
     let optimizer = sandbox.files("after/checkpoints");
     let optimizer = optimizer.iter().find(|name| name.contains("optimizer"));
     let bytes = std::fs::read(sandbox.path("after/checkpoints").join(optimizer.unwrap())).unwrap();

@@ -127,7 +127,7 @@ fn five_steps(fixture: &Fixture, device: &Device, name: &str) {
     let error = difference(&values, &fixture.expected);
     assert!(error < 2e-6, "{name}: {error}");
 
-    // Negative controls: each of these is another optimizer, and is told apart by fifty times that.
+    // Negative controls: other optimizers differ by at least fifty times that.
     assert_eq!(fixture.wrong.len(), 6);
     for (mistake, other) in &fixture.wrong {
         let error = difference(&values, other);

@@ -184,7 +184,7 @@ fn compare(evaluation: &Evaluation, folder: &Path, which: &str) -> (usize, usize
     (other_texts, other_lists)
 }
 
-/// How often ours is timed; other work on the machine only ever makes it slower.
+/// Repetitions; the fastest counts.
 const REPEATS: usize = 20;
 
 /// What this process has used of all processors.

@@ -141,7 +141,7 @@ fn a_killed_run_resumes_bit_identically() {
     let settings = [SETTINGS, LONG].concat();
     sandbox.train("whole", &settings);
     let all = sandbox.reports("whole");
-    // Several kills in one run, at moments that depend on the machine.
+    // Several kills in one run, at moments that depend on the speed of the computer.
     let arguments = [&["--config=config.toml", "--run-dir=run"], &settings[..]].concat();
     let mut child = sandbox.start(&arguments);
     for kill_at in [4, 9, 10, 17] {

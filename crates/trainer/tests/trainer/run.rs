@@ -93,7 +93,7 @@ fn a_run_writes_exactly_these_files() {
     model_card(&sandbox.text("run/model/README.md"), &written, &metrics);
 }
 
-/// The card beside the weights tells the run's settings, data and scores.
+/// The model card has the settings, data and scores of the run.
 fn model_card(card: &str, config: &Config, metrics: &Value) {
     assert!(
         card.starts_with("---\nlibrary_name: transformers\n"),

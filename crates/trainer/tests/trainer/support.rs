@@ -192,7 +192,7 @@ impl Finished {
         value
     }
 
-    /// The user's mistake, told in one line that has all `parts`, on standard error only.
+    /// Asserts one line on standard error with all `parts`, and exit code 2.
     pub(crate) fn mistake(&self, parts: &[&str]) {
         let lines: Vec<_> = self
             .stderr
