@@ -148,7 +148,7 @@ fn a_read_only_folder_keeps_the_last_checkpoint() {
         echo $code >code
         umount $checkpoints
         $TRAINER --resume=disk/run --allow-config-changes train.num_train_epochs=1 2>resumed";
-    let output = in_mount_namespace(&sandbox, &script);
+    let output = in_mount_namespace(&sandbox, script);
     assert!(
         output.status.success(),
         "{output:?} {}",

@@ -208,7 +208,7 @@ fn time_of_postprocessing() {
         "squad/dev-v2.0.json",
         "vocab/bert-base-uncased-tokenizer.json",
     ]
-    .map(|path| shared(path));
+    .map(shared);
     let tokenizer = QaTokenizer::from_file(Path::new(&tokenizer)).unwrap();
     let dataset = Dataset::read(Path::new(&dev)).unwrap();
     let questions = FeaturizedDataset::new(dataset, &tokenizer, &FeatureConfig::default()).unwrap();
