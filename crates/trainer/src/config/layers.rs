@@ -100,9 +100,12 @@ fn overlay(
                 value.type_str()
             )),
             (None, _) => {
-                // A short form such as `epochs` is nearer to `num_train_epochs` than anything spelled alike.
-                let likeness =
-                    |known: &str| strsim::jaro(known, key) + f64::from(known.contains(&**key));
+                // Compares the end of a key too: `epochs` is nearest to `num_train_epochs`.
+                let likeness = |known: &str| {
+                    let ends = known.match_indices('_').map(|(at, _)| &known[at + 1..]);
+                    let ends = ends.chain([known]);
+                    ends.map(|end| strsim::jaro(end, key)).fold(0.0, f64::max)
+                };
                 let nearest = known
                     .keys()
                     .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
@@ -203,6 +206,19 @@ mod tests {
             assert!(complaints.contains(part), "{part}\nnot in\n{complaints}");
         }
         assert_eq!(complaints.lines().count(), 6, "{complaints}");
+    }
+
+    #[test]
+    fn an_unknown_key_suggests_the_nearest_one() {
+        for (key, nearest) in [
+            ("epochs", "num_train_epochs"),
+            ("batch_sise", "per_device_train_batch_size"),
+            ("learning_rat", "learning_rate"),
+        ] {
+            let complaints = resolve("", &[&format!("train.{key}=1")]).unwrap_err();
+            let hint = format!("unknown key train.{key} (did you mean train.{nearest}?)");
+            assert!(complaints.contains(&hint), "{complaints}");
+        }
     }
 
     #[test]
