@@ -1,6 +1,6 @@
 """Times our answering and PyTorch's on the same questions of a SQuAD file, one after the other, in several rounds.
 
-usage: python scripts/reference/time_answering.py MODEL DATASET [--questions 96] [--rounds 8] [--threads 2]
+usage: python benchmarks/time_answering.py MODEL DATASET [--questions 96] [--rounds 8] [--threads 2]
            [--program target/debug/examples/answer_file]
 The questions are spread evenly over the file. Both sides go from texts to answers: tokenising, the model, the search for
 the best span. Ours is the example `answer_file` of the crate bert-qa; PyTorch's is transformers'
