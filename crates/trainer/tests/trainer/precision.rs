@@ -63,13 +63,10 @@ mod libtorch {
         pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
     }
 
-    /// oneDNN multiplies `f32` through `bf16` where the processor has instructions for it.
-    fn processor_has_bf16() -> bool {
+    /// oneDNN computes `f32` matmuls in `bf16` where the processor has AMX; AVX512-BF16 alone is not enough.
+    fn processor_has_amx_bf16() -> bool {
         let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let has = ["amx_bf16", "avx512_bf16"]
-            .iter()
-            .any(|flag| processor.contains(flag));
-        has
+        processor.contains("amx_bf16")
     }
 
     fn types(path: std::path::PathBuf) -> Vec<Dtype> {
@@ -99,12 +96,13 @@ mod libtorch {
         let bf16 = losses(&sandbox, "bf16", &["run.bf16=true"]);
         let difference = largest_difference(&highest, &bf16);
         assert!((1e-5..5e-2).contains(&difference), "bf16: {difference}");
-        if processor_has_bf16() {
-            let difference = largest_difference(&highest, &medium);
+        let difference = largest_difference(&highest, &medium);
+        if processor_has_amx_bf16() {
             assert!((1e-5..5e-2).contains(&difference), "medium: {difference}");
             assert_ne!(medium, bf16);
         } else {
-            assert_eq!(medium, highest);
+            // Another `f32` kernel may serve it: rounding alone.
+            assert!(difference < 1e-5, "medium: {difference}");
         }
     }
 
