@@ -11,6 +11,7 @@ use super::*;
 use crate::config::{ShardingStrategy, TrainConfig};
 use crate::device::device;
 use crate::optim::adamw::Optimizer;
+use crate::optim::gradients::gradient_scale;
 use crate::train::engine::{Engine, SingleProcessEngine};
 
 /// A group whose ranks all bring the same tensors, in any memory.
@@ -115,7 +116,9 @@ fn train(mut engine: Box<dyn Engine>) -> [Vec<f32>; 2] {
     for _ in 0..3 {
         engine.backward(&batch(), None, true).unwrap();
         let norm = engine.reduce().unwrap();
-        engine.step(norm, 3, 1e-3).unwrap();
+        let max_grad_norm = TrainConfig::default().max_grad_norm;
+        let scale = gradient_scale(norm, 3, max_grad_norm);
+        engine.step(scale, 1e-3).unwrap();
     }
     [parameters(&mut engine), before]
 }
@@ -147,17 +150,25 @@ fn engines_equal_a_single_process(
         ..TrainConfig::default()
     };
     let device = device.clone().autodiff();
-    let (model, optimizer) = (|| model(&device), || Optimizer::new(&config));
-    let alone = || SingleProcessEngine::new(model(), optimizer(), device.clone());
+    let model_and_optimizer = || {
+        let model = model(&device);
+        let optimizer = Optimizer::new(&config, &model);
+        (model, optimizer)
+    };
+    let alone = || {
+        let (model, optimizer) = model_and_optimizer();
+        SingleProcessEngine::new(model, optimizer, device.clone())
+    };
     let [expected, before] = train(Box::new(alone()));
     assert!(difference(&expected, &before) > 10.0 * tolerances[1]);
     for (compress, tolerance) in [false, true].into_iter().zip(tolerances) {
         let sharded = |sharding| {
             let group = Arc::new(SingleProcess);
             let collectives = collectives(compress);
+            let (model, optimizer) = model_and_optimizer();
             FsdpEngine::new(
-                model(),
-                optimizer(),
+                model,
+                optimizer,
                 device.clone(),
                 sharding,
                 group,
