@@ -35,7 +35,11 @@ pub use runs::{PlainLines, RunCurves, device, fine_tuning, lowest, trained_model
 pub use thresholds::{AtThreshold, most_probable_mistake, scored, threshold_curve};
 pub use values::num_params;
 
-pub use {bert_qa, burn, fused_ops, qa_metrics, serde_json, squad_data, trainer};
+// evcxr writes the types of variables with the names of these crates.
+pub use {
+    bert_qa, burn, fused_ops, plots, process_group, qa_metrics, report, run_log, serde_json,
+    squad_data, trainer,
+};
 
 /// Every name that the notebooks use.
 pub mod prelude {
