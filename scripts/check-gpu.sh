@@ -9,7 +9,7 @@ cargo build -p trainer --features cuda
 trainer=${CARGO_TARGET_DIR:-target}/debug/trainer
 "$trainer" devices
 if ! "$trainer" devices --json | grep -q '"cuda:0"'; then
-    echo "no GPU is here, so nothing was checked: $("$trainer" devices | sed -n 's/^cuda *not here: //p')" >&2
+    echo "no GPU is here, so nothing was checked: $("$trainer" devices | sed -n 's/^cuda *not present: //p')" >&2
     exit 2
 fi
 
