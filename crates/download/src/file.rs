@@ -34,9 +34,9 @@ pub struct Download<'a> {
 /// How long a file is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Size {
-    /// So many bytes.
+    /// Exactly this number of bytes.
     Exactly(u64),
-    /// Not known, but no more than so many bytes: a response without end must not fill the disk.
+    /// Unknown; at most this number of bytes, so that a response without end cannot fill the disk.
     AtMost(u64),
 }
 

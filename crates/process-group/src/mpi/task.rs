@@ -74,7 +74,7 @@ impl Task {
 }
 
 impl InFlight {
-    /// Whether MPI has been told of all of it, so that the next collective may begin.
+    /// Whether every chunk was handed to MPI, so that the next collective may begin.
     pub(super) fn all_started(&self) -> bool {
         match self {
             Self::Bytes(..) => true,
