@@ -6,12 +6,9 @@ beside which docs/results.md puts the trainer's.
 
 MODEL is a folder with config.json, tokenizer.json and weights. Batches hold features of similar length and are padded to their longest.
 FOLDER gets the trained model, the questions answered (questions.jsonl), predictions.json and null_odds.json. Standard output has the losses, seconds and features per second.
-PyTorch gets an allocator that keeps its pages (glibc's defaults triple its time by page faults): this script starts itself again with
-it. Last run with torch 2.9.0 and transformers 5.23.0.
+Last run with torch 2.9.0 and transformers 5.23.0.
 """
 import argparse, json, os, pathlib, sys, time
-
-ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
 
 
 def arguments():
@@ -31,58 +28,15 @@ def arguments():
 
 
 args = arguments()
-if any(os.environ.get(name) != value for name, value in ALLOCATOR.items()):
-    os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | ALLOCATOR)
 
 import torch
 import transformers
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "scripts" / "reference"))
-from run_qa import answer, read_examples
+from run_qa_features import answer, labels, make_features, make_optimizer, read_examples, tensors
 
 torch.set_num_threads(args.threads or os.cpu_count())
 transformers.set_seed(args.seed)
-transformers.logging.set_verbosity_error()
-transformers.logging.disable_progress_bar()
-
-
-def make_features(examples):
-    """run_qa's features: token ids, character offsets of context tokens, and the label of the first gold answer."""
-    special = dict(pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]")
-    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(args.model / "tokenizer.json"), **special)
-    encoded = tokenizer([example["question"].lstrip() for example in examples], [example["context"] for example in examples],
-                        truncation="only_second", max_length=args.max_seq_length, stride=args.doc_stride,
-                        return_overflowing_tokens=True, return_offsets_mapping=True, return_token_type_ids=True)
-    features = []
-    for index, number in enumerate(encoded["overflow_to_sample_mapping"]):
-        pairs = zip(encoded["offset_mapping"][index], encoded.sequence_ids(index))
-        offsets = [pair if part == 1 else None for pair, part in pairs]
-        features.append({"example": number, "offsets": offsets, "label": label(examples[number], offsets),
-                         "input_ids": encoded["input_ids"][index], "token_type_ids": encoded["token_type_ids"][index]})
-    return features
-
-
-def label(example, offsets):
-    """First and last token of the first gold answer, or [CLS] where the feature does not hold the whole of it."""
-    if not example["answers"]:
-        return 0, 0
-    first, last = example["starts"][0], example["starts"][0] + len(example["answers"][0])
-    context = [token for token, pair in enumerate(offsets) if pair is not None]
-    if offsets[context[0]][0] > first or offsets[context[-1]][1] < last:
-        return 0, 0
-    return (max(token for token in context if offsets[token][0] <= first),
-            min(token for token in context if offsets[token][1] >= last))
-
-
-def tensors(batch, with_types):
-    longest = max(len(feature["input_ids"]) for feature in batch)
-    pad = lambda rows: torch.tensor([row + [0] * (longest - len(row)) for row in rows])
-    inputs = {"input_ids": pad([feature["input_ids"] for feature in batch]),
-              "attention_mask": pad([[1] * len(feature["input_ids"]) for feature in batch])}
-    if with_types:
-        inputs["token_type_ids"] = pad([feature["token_type_ids"] for feature in batch])
-    return inputs
 
 
 def train(model, features):
@@ -90,19 +44,14 @@ def train(model, features):
     lengths = [len(feature["input_ids"]) for feature in features]
     steps_per_epoch = -(-len(features) // args.batch_size)
     total = min(steps_per_epoch * args.num_train_epochs, args.max_steps or sys.maxsize)
-    is_bare = lambda name: name.endswith("bias") or "norm" in name.lower()
-    groups = [{"params": [p for name, p in model.named_parameters() if is_bare(name) == bare], "weight_decay": decay}
-              for bare, decay in ((False, args.weight_decay), (True, 0.0))]
-    optimizer = torch.optim.AdamW(groups, lr=args.learning_rate, eps=1e-8, fused=True)
-    schedule = transformers.get_linear_schedule_with_warmup(optimizer, int(args.warmup_ratio * total), total)
+    optimizer, schedule = make_optimizer(model, args.learning_rate, args.weight_decay, int(args.warmup_ratio * total), total)
     model.train()
     step = seen = 0
     while step < total:
         order, losses = list(LengthGroupedSampler(args.batch_size, lengths=lengths)), []
         for first in range(0, len(order), args.batch_size):
             batch = [features[index] for index in order[first:first + args.batch_size]]
-            starts, ends = (torch.tensor(side) for side in zip(*(feature["label"] for feature in batch)))
-            loss = model(**tensors(batch, model.config.model_type == "bert"), start_positions=starts, end_positions=ends).loss
+            loss = model(**tensors(batch, model), **labels(batch)).loss
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), args.max_grad_norm)
             optimizer.step()
@@ -124,7 +73,7 @@ def predict_logits(model, features):
     with torch.no_grad():
         for first in range(0, len(order), 16):
             chosen = order[first:first + 16]
-            output = model(**tensors([features[index] for index in chosen], model.config.model_type == "bert"))
+            output = model(**tensors([features[index] for index in chosen], model))
             for row, index in enumerate(chosen):
                 length = len(features[index]["input_ids"])
                 starts[index], ends[index] = output.start_logits[row, :length].numpy(), output.end_logits[row, :length].numpy()
@@ -132,10 +81,11 @@ def predict_logits(model, features):
 
 
 def main():
+    featurize = lambda examples: make_features(examples, args.model, args.max_seq_length, args.doc_stride)
     examples = [example for file in args.train for example in read_examples(file) if example["answers"] or not args.answerable_only]
-    train_features = make_features(examples[:args.max_train_samples])
+    train_features = featurize(examples[:args.max_train_samples])
     questions = read_examples(args.eval)[:args.max_eval_samples]
-    eval_features = make_features(questions)
+    eval_features = featurize(questions)
     model = transformers.AutoModelForQuestionAnswering.from_pretrained(args.model, dtype=torch.float32)
     print(f"{len(train_features)} training features, {len(questions)} questions with {len(eval_features)} features to answer")
 

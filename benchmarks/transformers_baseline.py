@@ -9,12 +9,9 @@ file, is used once. Standard output has one line of JSON:
   limits   no model: the features' tokens and their squares, and the matmul peak at the model's shapes, each thread with matrices of its own
 `--padding padded` pads features to --max-seq-length, run_qa's default; `grouped` draws batches of features of similar length with
 transformers' own sampler and pads them to their longest.
-PyTorch gets an allocator that keeps its pages (glibc's defaults triple its time by page faults): this script starts itself again with
-it. Last run with torch 2.9.0 and transformers 5.23.0.
+Last run with torch 2.9.0 and transformers 5.23.0.
 """
 import argparse, json, os, pathlib, sys, threading, time
-
-ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
 
 
 def arguments():
@@ -31,51 +28,19 @@ def arguments():
 
 
 args = arguments()
-if any(os.environ.get(name) != value for name, value in ALLOCATOR.items()):
-    os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | ALLOCATOR)
 
 import torch
 import transformers
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "scripts" / "reference"))
-from run_qa import read_examples
+from run_qa_features import labels, make_features, make_optimizer, read_examples, tensors
 
 torch.manual_seed(0)
 torch.set_num_threads(args.threads or os.cpu_count())
 if args.float32_matmul_precision != "highest":  # the default; to ask for it warns
     torch.set_float32_matmul_precision(args.float32_matmul_precision)
-transformers.logging.set_verbosity_error()
-transformers.logging.disable_progress_bar()
 
-
-def label(answers, starts, offsets):
-    """First and last token of the first answer, or [CLS] where the window does not hold the whole of it."""
-    if not answers:
-        return 0, 0
-    first, last = starts[0], starts[0] + len(answers[0])
-    inside = [token for token, pair in enumerate(offsets) if pair is not None]
-    if offsets[inside[0]][0] > first or offsets[inside[-1]][1] < last:
-        return 0, 0
-    return (max(token for token in inside if offsets[token][0] <= first),
-            min(token for token in inside if offsets[token][1] >= last))
-
-
-def make_features(path):
-    special = dict(pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]")
-    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(args.model / "tokenizer.json"), **special)
-    examples = read_examples(path)
-    encoded = tokenizer([example["question"].lstrip() for example in examples], [example["context"] for example in examples],
-                        truncation="only_second", max_length=args.max_seq_length, stride=args.doc_stride,
-                        return_overflowing_tokens=True, return_offsets_mapping=True, return_token_type_ids=True)
-    features = []
-    for index, example in enumerate(encoded["overflow_to_sample_mapping"]):
-        parts = zip(encoded["offset_mapping"][index], encoded.sequence_ids(index))
-        offsets = [pair if part == 1 else None for pair, part in parts]
-        example = examples[example]
-        features.append({"input_ids": encoded["input_ids"][index], "token_type_ids": encoded["token_type_ids"][index],
-                         "label": label(example["answers"], example["starts"], offsets)})
-    return features
+LENGTH = args.max_seq_length if args.padding == "padded" else None
 
 
 def make_batches(features):
@@ -88,16 +53,6 @@ def make_batches(features):
     return [[features[index] for index in batch] for batch in chosen]
 
 
-def tensors(batch, with_types):
-    longest = args.max_seq_length if args.padding == "padded" else max(len(feature["input_ids"]) for feature in batch)
-    pad = lambda rows: torch.tensor([row + [0] * (longest - len(row)) for row in rows])
-    inputs = {"input_ids": pad([feature["input_ids"] for feature in batch]),
-              "attention_mask": pad([[1] * len(feature["input_ids"]) for feature in batch])}
-    if with_types:
-        inputs["token_type_ids"] = pad([feature["token_type_ids"] for feature in batch])
-    return inputs
-
-
 def make_model():
     config = transformers.AutoConfig.from_pretrained(args.model)
     weights = [file for form in ("*.safetensors", "pytorch_model*.bin") for file in args.model.glob(form)]
@@ -106,17 +61,12 @@ def make_model():
     return transformers.AutoModelForQuestionAnswering.from_config(config)
 
 
-def train(model, batches, with_types):
-    without_decay = [name for name, _ in model.named_parameters() if name.endswith("bias") or "norm" in name.lower()]
-    groups = [{"params": [p for name, p in model.named_parameters() if (name in without_decay) == bare], "weight_decay": decay}
-              for bare, decay in ((False, 0.01), (True, 0.0))]
-    optimizer = torch.optim.AdamW(groups, lr=3e-5, eps=1e-8, fused=True)
-    schedule = transformers.get_linear_schedule_with_warmup(optimizer, len(batches) // 10, len(batches))
+def train(model, batches):
+    optimizer, schedule = make_optimizer(model, 3e-5, 0.01, len(batches) // 10, len(batches))
     model.train()
     for batch in batches:
-        starts, ends = (torch.tensor(side) for side in zip(*(feature["label"] for feature in batch)))
         with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
-            loss = model(**tensors(batch, with_types), start_positions=starts, end_positions=ends).loss
+            loss = model(**tensors(batch, model, LENGTH), **labels(batch)).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -125,11 +75,11 @@ def train(model, batches, with_types):
     return loss.item()
 
 
-def answer(model, batches, with_types):
+def answer(model, batches):
     model.eval()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
         for batch in batches:
-            output = model(**tensors(batch, with_types))
+            output = model(**tensors(batch, model, LENGTH))
     return (output.start_logits.abs().max() + output.end_logits.abs().max()).item()
 
 
@@ -177,7 +127,7 @@ def peak_memory_bytes():
 
 
 def main():
-    features = make_features(args.dataset)
+    features = make_features(read_examples(args.dataset), args.model, args.max_seq_length, args.doc_stride)
     result = {"features": len(features), "threads": torch.get_num_threads(), "torch": torch.__version__,
               "transformers": transformers.__version__}
     if args.what == "limits":
@@ -186,7 +136,7 @@ def main():
         batches, model = make_batches(features), make_model()
         work = {"train": train, "answer": answer}[args.what]
         started = time.perf_counter()
-        number = work(model, batches, model.config.model_type == "bert")
+        number = work(model, batches)
         seconds = time.perf_counter() - started
         count = sum(len(batch) for batch in batches)
         result |= {"features": count, "seconds": seconds, "features_per_second": count / seconds,

@@ -39,9 +39,9 @@ def here(session, first_cell):
 
 def elsewhere(first_cell):
     with tempfile.TemporaryDirectory() as folder, Session(folder) as session:
-        told = "\n".join(errors(outputs := session.run(first_cell, CELL)))
-        is_told = "No such file or directory" in told and "../crates/notebook-kit" in told
-        expect("another folder is told, with the path that is missing", is_told, outputs)
+        stderr = "\n".join(errors(outputs := session.run(first_cell, CELL)))
+        is_named = "No such file or directory" in stderr and "../crates/notebook-kit" in stderr
+        expect("the error in another folder names the missing path", is_named, outputs)
 
 
 def works(session, code):
@@ -56,8 +56,8 @@ def failing_cells(session):
         ("what does not compile", "let wrong: usize = \"text\";", "mismatched types"),
         ("a mistaken setting", "quickstart(&[\"train.epoch=1\"])?;", "train.epoch"),
     ]:
-        told = "\n".join(errors(outputs := session.run(code, CELL)))
-        expect(f"{what} is told", message in told, outputs)
+        stderr = "\n".join(errors(outputs := session.run(code, CELL)))
+        expect(f"{what} shows its message", message in stderr, outputs)
         after = session.run('println!("{}", kept.len());', CELL)
         expect(f"after {what} variables are still there", text(after, "stdout") == "576\n", after)
 

@@ -21,7 +21,7 @@ def main():
     parser.add_argument("--check", action="store_true", help="check afterwards what a reader may do to a kernel")
     parser.add_argument("--cell-seconds", type=float, default=600, help="the longest a cell may take")
     parser.add_argument("--first-cell-seconds", type=float, default=3000, help="the same where dependencies are compiled")
-    parser.add_argument("--timings", action="store_true", help="tell how long each cell took")
+    parser.add_argument("--timings", action="store_true", help="print how long each cell took")
     options = parser.parse_args()
     started = time.monotonic()
     first_cell = code_cells(options.notebooks[0])[0].source
@@ -59,8 +59,8 @@ def run(session, path, notebook, options):
         except Failed as failure:
             raise Failed(f"cell {number}: {failure}\n{cell.source}") from None
         cell.execution_count = number
-        if told := errors(cell.outputs):
-            raise Failed(f"cell {number} failed:\n{cell.source}\n\n" + "\n".join(told))
+        if found := errors(cell.outputs):
+            raise Failed(f"cell {number} failed:\n{cell.source}\n\n" + "\n".join(found))
         if options.timings:
             print(f"  cell {number}: {time.monotonic() - begun:.1f} s", flush=True)
     if not options.first_cell:

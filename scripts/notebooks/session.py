@@ -101,12 +101,12 @@ def text(outputs, stream):
 
 
 def errors(outputs):
-    """What of a cell's outputs tells of a failure. A panic and a cell that ends in an `Err` count as success for the
+    """The messages of a cell's failure. A panic and a cell that ends in an `Err` count as success for the
     kernel: they show on standard error alone."""
-    told = [f"{o.ename}: {o.evalue}\n" + plain("\n".join(o.traceback)) for o in outputs if o.output_type == "error"]
-    told += [f"shown as text: {shown[:60]}" for shown in map(plain_result, outputs) if shown.startswith(RICH)]
+    messages = [f"{o.ename}: {o.evalue}\n" + plain("\n".join(o.traceback)) for o in outputs if o.output_type == "error"]
+    messages += [f"shown as text: {shown[:60]}" for shown in map(plain_result, outputs) if shown.startswith(RICH)]
     stderr = text(outputs, "stderr")
-    return told + ([stderr] if stderr.strip() else [])
+    return messages + ([stderr] if stderr.strip() else [])
 
 
 def plain_result(output):

@@ -101,7 +101,7 @@ pub(crate) fn run_dir(name: &str) -> PathBuf {
     root().join("runs/notebooks").join(name)
 }
 
-/// Prints the line that tells `cargo xtask notebooks run` that a notebook reached its end.
+/// Prints the line that shows `cargo xtask notebooks run` that a notebook reached its end.
 pub fn finished(notebook: &str) {
     println!("{notebook}: finished");
 }

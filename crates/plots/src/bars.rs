@@ -108,7 +108,7 @@ impl Bars {
             let right = text_style(13.0).pos(Pos::new(HPos::Right, VPos::Center));
             let left = text_style(13.0).pos(Pos::new(HPos::Left, VPos::Center));
             page.draw(&Text::new(self.title.as_str(), (12, 14), text_style(16.0)))?;
-            for (index, ((name, told), value)) in self.bars.iter().zip(values()).enumerate() {
+            for (index, ((name, exact), value)) in self.bars.iter().zip(values()).enumerate() {
                 let y = TOP + BAR * index as i32;
                 let length = if most > 0.0 {
                     (room * value / most).round() as i32
@@ -119,8 +119,8 @@ impl Bars {
                 page.draw(&Rectangle::new(corners, fill()))?;
                 let middle = y + BAR / 2;
                 page.draw(&Text::new(name.as_str(), (LEFT - 8, middle), right.clone()))?;
-                let told = short(*told, most.max(1e-9));
-                page.draw(&Text::new(told, (LEFT + length + 6, middle), left.clone()))?;
+                let label = short(*exact, most.max(1e-9));
+                page.draw(&Text::new(label, (LEFT + length + 6, middle), left.clone()))?;
             }
             Ok(())
         })

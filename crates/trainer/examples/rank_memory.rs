@@ -1,10 +1,9 @@
-//! Memory of rank 0 in training: what it keeps between steps, and the most it has in one.
+//! Measures the memory of rank 0 in training, between steps and at its peak within a step.
 //!
 //!     mpirun -n 4 rank_memory CONFIG [KEY=VALUE…]
 //!
-//! Counted are the bytes that the program has taken from its allocator. Short windows and small batches
-//! leave little but parameters, gradients and moments. One line on standard output: processes, MiB
-//! between steps, the most MiB from one step's end to the next's.
+//! Counts the bytes that the program has allocated. With short features and small batches these are parameters, gradients
+//! and moments. Prints one line: processes, MiB between steps, peak MiB of a step.
 
 use std::process::ExitCode;
 
@@ -15,8 +14,8 @@ use trainer::{Config, Error, Trainer};
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// The first steps make the moments; those after are all alike.
-const SKIPPED: u32 = 2;
+/// The first steps allocate the moments.
+const WARM_UP_STEPS: u32 = 2;
 
 fn main() -> ExitCode {
     match measure() {
@@ -37,7 +36,7 @@ fn measure() -> Result<(), Error> {
     let (mut between, mut most) = (0, 0);
     let trainer = Trainer::new(config)?.run_dir(&run_dir);
     let trainer = trainer.group(group.clone()).on_step(|step| {
-        if step.step > SKIPPED {
+        if step.step > WARM_UP_STEPS {
             between = between.max(MEMORY.current_usage());
             most = most.max(MEMORY.peak_usage());
         }

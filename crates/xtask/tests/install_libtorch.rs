@@ -83,12 +83,12 @@ impl Machine {
     /// Asserts exit 2, a message that contains all `parts`, and no files left.
     fn refuses(&self, libtorch: &str, parts: &[&str]) {
         let output = self.install(libtorch);
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{told}");
-        let last = told.lines().last().unwrap();
-        assert!(last.starts_with("error: "), "{told}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        let last = stderr.lines().last().unwrap();
+        assert!(last.starts_with("error: "), "{stderr}");
         for part in parts {
-            assert!(last.contains(part), "{part:?} is not in {told}");
+            assert!(last.contains(part), "{part:?} is not in {stderr}");
         }
         assert!(!self.path("workspace/.libtorch").exists());
         assert!(!self.path("cache/squad-burn/venv").exists());

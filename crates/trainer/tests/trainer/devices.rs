@@ -67,18 +67,18 @@ fn a_missing_device_is_one_line_and_exit_2() {
     let there_is = format!("there is: {}", names(&listed["devices"]).join(", "));
     for name in missing {
         let device = format!("--device={name}");
-        let mut told = vec![format!("device {name}"), there_is.clone()];
+        let mut expected = vec![format!("device {name}"), there_is.clone()];
         for device in listed["absent"].as_array().unwrap() {
             if name.split(':').next() == device["name"].as_str() {
-                told.push(device["description"].as_str().unwrap().to_owned());
+                expected.push(device["description"].as_str().unwrap().to_owned());
             }
         }
-        let told: Vec<_> = told.iter().map(String::as_str).collect();
+        let expected: Vec<_> = expected.iter().map(String::as_str).collect();
         let train = ["--config=config.toml", "--run-dir=run", &device];
-        sandbox.command(&train).mistake(&told);
+        sandbox.command(&train).mistake(&expected);
         assert!(!sandbox.path("run").exists());
         let evaluate = ["evaluate", "--model=encoder", "--dataset=dev.json", &device];
-        sandbox.command(&evaluate).mistake(&told);
+        sandbox.command(&evaluate).mistake(&expected);
         let predict = [
             "predict",
             "--model=encoder",
@@ -86,7 +86,7 @@ fn a_missing_device_is_one_line_and_exit_2() {
             "--context=c",
             &device,
         ];
-        sandbox.command(&predict).mistake(&told);
+        sandbox.command(&predict).mistake(&expected);
     }
 }
 

@@ -16,11 +16,11 @@ const LONG: &[&str] = &[
 /// The exit status, and the last line of standard error.
 fn end(child: Child) -> (Option<i32>, String) {
     let output = child.wait_with_output().unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(!told.contains("panicked"), "{told}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(!stderr.contains("panicked"), "{stderr}");
     (
         output.status.code(),
-        told.lines().last().unwrap().to_owned(),
+        stderr.lines().last().unwrap().to_owned(),
     )
 }
 
@@ -30,11 +30,11 @@ fn a_removed_run_folder_ends_the_run() {
     let child = sandbox.start(LONG);
     wait_for("line", || sandbox.reports("run") >= 2);
     std::fs::remove_dir_all(sandbox.path("run")).unwrap();
-    let (code, told) = end(child);
-    assert_eq!(code, Some(2), "{told}");
+    let (code, stderr) = end(child);
+    assert_eq!(code, Some(2), "{stderr}");
     assert!(
-        told.starts_with("error: ") && told.contains("run folder is gone"),
-        "{told}"
+        stderr.starts_with("error: ") && stderr.contains("run folder is gone"),
+        "{stderr}"
     );
     assert!(!sandbox.path("run").exists());
 }
@@ -108,7 +108,7 @@ fn a_full_disk_keeps_the_last_checkpoint() {
         size=$(du -sk disk/measure/checkpoints | cut -f1)
         umount disk
         mount -t tmpfs -o size=$((size + size / 2))k tmpfs disk
-        code=0; $TRAINER {settings} --run-dir=disk/run 2>told || code=$?
+        code=0; $TRAINER {settings} --run-dir=disk/run 2>stderr || code=$?
         echo $code >code
         ls -A disk/run/checkpoints >kept
         mount -o remount,size=64m disk
@@ -120,11 +120,11 @@ fn a_full_disk_keeps_the_last_checkpoint() {
     let output = in_mount_namespace(&sandbox, &script);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(sandbox.text("code").trim(), "2");
-    let told = sandbox.text("told");
-    let last = told.lines().last().unwrap();
+    let stderr = sandbox.text("stderr");
+    let last = stderr.lines().last().unwrap();
     assert!(
         last.starts_with("error: ") && last.contains("No space left on device"),
-        "{told}"
+        "{stderr}"
     );
     assert_eq!(sandbox.text("kept").trim(), "step-00000002-epoch-0001");
     let numbers = |file: &str| std::fs::read(sandbox.path(file)).unwrap();
@@ -138,7 +138,7 @@ fn a_read_only_folder_keeps_the_last_checkpoint() {
     let sandbox = Sandbox::new();
     let script = "mount -t tmpfs tmpfs disk
         $TRAINER --config=config.toml --run-dir=disk/run train.num_train_epochs=500 eval.max_eval_samples=2 \
-            checkpoints.every_steps=1 2>told &
+            checkpoints.every_steps=1 2>stderr &
         checkpoints=disk/run/checkpoints
         until ls $checkpoints 2>/dev/null | grep -q step; do sleep 0.01; done
         mount --bind $checkpoints $checkpoints
@@ -152,14 +152,14 @@ fn a_read_only_folder_keeps_the_last_checkpoint() {
     assert!(
         output.status.success(),
         "{output:?} {}",
-        sandbox.text("told")
+        sandbox.text("stderr")
     );
     assert_eq!(sandbox.text("code").trim(), "2");
-    let told = sandbox.text("told");
-    let last = told.lines().last().unwrap();
+    let stderr = sandbox.text("stderr");
+    let last = stderr.lines().last().unwrap();
     assert!(
         last.starts_with("error: ") && last.contains("Read-only file system"),
-        "{told}"
+        "{stderr}"
     );
     let resumed = sandbox.text("resumed");
     assert!(resumed.contains("going on from"), "{resumed}");

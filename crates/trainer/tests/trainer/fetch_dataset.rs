@@ -57,7 +57,7 @@ fn prints_the_paths_of_a_data_sets_files() {
     );
     manifest(&sandbox, &server);
     let arguments = ["mine", "--manifest=mine.toml"];
-    for (told, requests) in [("trying again in 1 s", 3), ("is there already", 0)] {
+    for (message, requests) in [("trying again in 1 s", 3), ("is there already", 0)] {
         let fetched = fetch(&sandbox, &arguments, "");
         assert_eq!(fetched.code, Some(0), "{fetched:?}");
         assert_eq!(fetched.stdout, "datasets/one.json\ndatasets/two.json\n");
@@ -67,7 +67,7 @@ fn prints_the_paths_of_a_data_sets_files() {
             requests,
             "nothing is fetched twice"
         );
-        assert!(fetched.stderr.contains(told), "{fetched:?}");
+        assert!(fetched.stderr.contains(message), "{fetched:?}");
     }
     let fetched = fetch(
         &sandbox,

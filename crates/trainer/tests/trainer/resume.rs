@@ -182,8 +182,8 @@ fn a_signal_writes_a_checkpoint_and_exits_with_75() {
         assert!(status.unwrap().success());
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(75), "{output:?}");
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert!(told.contains(&format!("--resume {run}")), "{told}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(&format!("--resume {run}")), "{stderr}");
         assert!(!sandbox.files(&format!("{run}/checkpoints")).is_empty());
     }
 }

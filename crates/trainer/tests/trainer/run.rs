@@ -166,16 +166,16 @@ fn steps_and_epochs(lines: &[Value], metrics: &Value) {
         .zip(windows)
         .map(|(loss, windows)| loss * windows)
         .sum();
-    let told = number(epochs[1], "epoch/train_loss");
+    let logged = number(epochs[1], "epoch/train_loss");
     assert!(
-        (told - sum / 24.0).abs() < 1e-12,
-        "{told} is not the mean of {last:?}"
+        (logged - sum / 24.0).abs() < 1e-12,
+        "{logged} is not the mean of {last:?}"
     );
     assert!(
-        (told - last.iter().sum::<f64>() / 5.0).abs() > 1e-9,
-        "the weights tell nothing"
+        (logged - last.iter().sum::<f64>() / 5.0).abs() > 1e-9,
+        "the weighted and the plain mean must differ"
     );
-    assert_eq!(told, number(metrics, "train_loss"));
+    assert_eq!(logged, number(metrics, "train_loss"));
     assert_eq!(epochs[1]["epoch/eval_f1"], metrics["eval"]["f1"]);
 }
 

@@ -68,13 +68,13 @@ fn body(name: &str, cells: &[String]) -> String {
 
 pub(super) fn write(notebooks: &[Notebook]) -> Result<(), String> {
     let folder = folder();
-    let told = |e: std::io::Error| format!("{}: {e}", folder.display());
+    let with_path = |e: std::io::Error| format!("{}: {e}", folder.display());
     if folder.is_dir() {
-        std::fs::remove_dir_all(&folder).map_err(told)?;
+        std::fs::remove_dir_all(&folder).map_err(with_path)?;
     }
-    std::fs::create_dir_all(&folder).map_err(told)?;
+    std::fs::create_dir_all(&folder).map_err(with_path)?;
     let mut files = files(notebooks).into_iter();
-    files.try_for_each(|(path, text)| std::fs::write(path, text).map_err(told))
+    files.try_for_each(|(path, text)| std::fs::write(path, text).map_err(with_path))
 }
 
 /// The example's files that differ from the notebooks.

@@ -17,7 +17,7 @@ const USAGE: &str = "\
 cargo xtask notebooks setup            installs what the notebooks need into the user's cache folder
 cargo xtask notebooks lab              opens them in JupyterLab
 cargo xtask notebooks run [NAME…]      runs them in one kernel; fails on any error, panic or missing end;
-                                       --quick trains on less, --timings tells how long each cell took,
+                                       --quick trains on less, --timings prints how long each cell took,
                                        --check checks afterwards, in the same kernel
 cargo xtask notebooks render [NAME…]   the same, and writes them as HTML to target/notebooks
 cargo xtask notebooks check            a failing cell, a restart and a wrong folder do what they should

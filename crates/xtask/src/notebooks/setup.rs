@@ -204,12 +204,12 @@ fn tools(name: &str) -> PathBuf {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
-    let told = |e: std::io::Error| format!("{}: {e}", path.display());
+    let with_path = |e: std::io::Error| format!("{}: {e}", path.display());
     if fs::read_to_string(path).is_ok_and(|found| found == text) {
         return Ok(());
     }
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(told)?;
+        fs::create_dir_all(folder).map_err(with_path)?;
     }
     atomic_fs::write_file(path, text).map_err(|e| e.to_string())
 }
