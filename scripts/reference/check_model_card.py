@@ -16,10 +16,10 @@ parser.add_argument("answer")
 args = parser.parse_args()
 
 card = ModelCard.load(os.path.join(args.folder, "README.md"))
-told = card.data.to_dict()
+front_matter = card.data.to_dict()
 for key, expected in {"library_name": "transformers", "pipeline_tag": "question-answering", "metrics": ["exact_match", "f1"]}.items():
-    if told.get(key) != expected:
-        sys.exit(f"front matter: {key} is {told.get(key)!r}, not {expected!r}")
+    if front_matter.get(key) != expected:
+        sys.exit(f"front matter: {key} is {front_matter.get(key)!r}, not {expected!r}")
 # Scores stand twice, for the Hub and for readers.
 scores = {result.metric_type: result.metric_value for result in card.data.eval_results}
 cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in card.text.splitlines()]

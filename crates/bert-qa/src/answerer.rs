@@ -8,10 +8,10 @@ use squad_data::{
 
 use crate::error::Error;
 use crate::hub::Hub;
+use crate::hub::{ModelSource, model_cache};
 use crate::logits::predict_logits;
 use crate::model::BertForQuestionAnswering;
 use crate::pretrained::Pretrained;
-use crate::source::{ModelSource, model_cache};
 
 /// The default of [`FeatureOptions::max_seq_length`].
 const MAX_SEQ_LENGTH: usize = 384;

@@ -37,13 +37,11 @@ mod hub;
 mod logits;
 mod model;
 mod pretrained;
-mod source;
-mod wheel;
 
 pub use answerer::QuestionAnswerer;
 pub use download::{DownloadEvent, DownloadOptions};
 pub use error::Error;
-pub use hub::Hub;
+pub use hub::{Hub, ModelSource, Wheel, model_cache};
 pub use logits::{predict_logits, try_predict_logits};
 pub use model::{
     Architecture, BertAttention, BertConfig, BertEmbeddings, BertEncoder, BertForQuestionAnswering,
@@ -53,8 +51,6 @@ pub use model::{
 pub use pretrained::{
     CardData, CardFile, LoadReport, ModelAssets, ModelCard, Pretrained, hugging_face_name,
 };
-pub use source::{ModelSource, model_cache};
-pub use wheel::Wheel;
 
 // Types of `squad-data` in the interface of `QuestionAnswerer`.
 pub use squad_data::{

