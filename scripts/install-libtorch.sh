@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Installs libtorch for builds with trainer's features `libtorch` and `cuda`: PyPI's torch in a virtual environment in the user's cache,
-# once per machine, and `.libtorch` in the workspace's root, a link to it that .cargo/config.toml names. If LIBTORCH is set, the script
-# only checks that libtorch.
+# Finds or installs libtorch for builds with trainer's features `libtorch` and `cuda`, and makes `.libtorch` in the workspace's root, a
+# link to it that .cargo/config.toml names:
+#   scripts/install-libtorch.sh                  PyPI's torch in a virtual environment in the user's cache, once per machine
+#   scripts/install-libtorch.sh --python PATH    the torch that this Python has, as on a cluster; nothing is installed
+# If LIBTORCH is set, the script only checks that libtorch.
 set -euo pipefail
-cd "$(dirname "$0")/.."
 
-version=2.9.0 # What the tch crate wants.
+version=2.9.0                # What the first form installs.
+supported=(2.9 2.10 2.11)    # What crates/torch-shim compiles against.
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/squad-burn
 venv=$cache/venv
 
@@ -14,11 +16,22 @@ fail() { # MESSAGE...
     exit 2
 }
 
-# The version of a libtorch, or nothing.
+python=
+case $# in
+0) ;;
+2) [[ $1 == --python ]] || fail "unknown option $1: this script knows --python PATH" && python=$2 ;;
+*) fail "usage: $0 [--python PATH]" ;;
+esac
+[[ $python != */* || $python == /* ]] || python=$PWD/$python # This script changes the folder.
+cd "$(dirname "$0")/.."
+
+# The version of a libtorch, or nothing. From 2.10 on it stands in the second header.
 version_of() { # FOLDER
-    local header=$1/include/torch/csrc/api/include/torch/version.h
-    [[ -f $header ]] || return 0
-    sed -nE 's/^# *define TORCH_VERSION_(MAJOR|MINOR|PATCH) ([0-9]+)$/\2/p' "$header" | paste -sd .
+    local header
+    for header in "$1"/include/torch/{csrc/api/include/torch,headeronly}/version.h; do
+        [[ -f $header ]] || continue
+        sed -nE 's/^# *define TORCH_VERSION_(MAJOR|MINOR|PATCH) ([0-9]+)$/\2/p' "$header"
+    done | paste -sd .
 }
 
 # What is wrong with a libtorch, or nothing.
@@ -27,23 +40,38 @@ fault() { # FOLDER
     found=$(version_of "$1")
     if [[ -z $found ]]; then
         echo "there is no libtorch in $1"
-    elif [[ $found != "$version" ]]; then
-        echo "$1 is libtorch $found, and this project needs $version"
+    elif [[ " ${supported[*]} " != *" ${found%.*} "* ]]; then
+        echo "$1 is libtorch $found, and this project supports ${supported[*]}"
     elif [[ ! -e $1/lib/libtorch_cpu.so ]]; then
         echo "$1 has no lib/libtorch_cpu.so: this project needs libtorch for Linux, as shared libraries"
     fi
 }
 
-ready() { # FOLDER
-    echo "libtorch $version: $1"
+ready() { # FOLDER NAME
+    echo "libtorch $(version_of "$1"): $2"
     [[ -e $1/lib/libtorch_cuda.so ]] || echo "It has no CUDA: builds with --features cuda will find no GPU."
     echo "Next: cargo run -p trainer --features libtorch -- devices    (or --features cuda)"
 }
 
 if [[ -n ${LIBTORCH:-} ]]; then
+    [[ -z $python ]] || fail "LIBTORCH is set, and builds would use it instead of $python's: unset it"
     wrong=$(fault "$LIBTORCH")
     [[ -z $wrong ]] || fail "LIBTORCH: $wrong; without LIBTORCH, this script installs one"
-    ready "$LIBTORCH (your LIBTORCH)"
+    ready "$LIBTORCH" "$LIBTORCH (your LIBTORCH)"
+    exit
+fi
+[[ ! -e .libtorch || -L .libtorch ]] || fail "$PWD/.libtorch is not a link: move it away, or name it as LIBTORCH"
+
+# The folder of a Python's torch, without importing it.
+if [[ -n $python ]]; then
+    command -v "$python" >/dev/null || fail "there is no program $python"
+    folder=$("$python" -c 'from importlib.util import find_spec as f; s = f("torch"); print(s.submodule_search_locations[0] if s else "")') ||
+        fail "$python is no Python 3, or cannot run; it says why above"
+    [[ -n $folder ]] || fail "$python has no torch: this project supports ${supported[*]}"
+    wrong=$(fault "$folder")
+    [[ -z $wrong ]] || fail "$python: $wrong"
+    ln -sfn "$folder" .libtorch
+    ready "$folder" "$PWD/.libtorch, which $python has"
     exit
 fi
 
@@ -75,13 +103,12 @@ install_torch() {
     echo "installing torch $version into $venv: 4 GB to fetch"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-cache-dir "torch==$version" ||
         fail "pip could not install torch $version; it says why above (it needs the network, and Python 3.10 to 3.14)"
-    [[ -n $(torch) ]] || fail "pip installed torch $version, but $venv has no libtorch $version"
+    [[ -n $(torch) ]] || fail "pip installed torch $version, but $venv has no libtorch of it"
     trap - EXIT
 }
 
-[[ ! -e .libtorch || -L .libtorch ]] || fail "$PWD/.libtorch is not a link: move it away, or name it as LIBTORCH"
 [[ -n $(torch) ]] || install_torch
 # Through the cache, so that the path that builds see is the same whatever Python's version.
 ln -sfn "$(torch)" "$cache/libtorch"
 ln -sfn "$cache/libtorch" .libtorch
-ready "$PWD/.libtorch"
+ready "$cache/libtorch" "$PWD/.libtorch"

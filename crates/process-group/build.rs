@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// Packages beside the wheel, with the library of each.
-const LIBRARIES: [(&str, &str); 2] = [
-    ("nccl", "libnccl.so.2"),
-    ("cuda_runtime", "libcudart.so.12"),
+/// Libraries in packages beside the wheel: NCCL and the CUDA runtime, of which the wheel has version 12 or 13.
+const LIBRARIES: [&[(&str, &str)]; 2] = [
+    &[("nccl", "libnccl.so.2")],
+    &[
+        ("cuda_runtime", "libcudart.so.12"),
+        ("cu13", "libcudart.so.13"),
+    ],
 ];
 
 fn main() {
@@ -23,13 +26,17 @@ fn main() {
     };
     // Follows links: the packages lie beside the wheel itself.
     let libtorch = fs::canonicalize(&libtorch).unwrap_or(libtorch);
-    let folders = LIBRARIES.map(|(package, file)| folder(&libtorch, package, file));
-    for ((_, file), folder) in LIBRARIES.iter().zip(&folders) {
+    let found = LIBRARIES.map(|places| find(&libtorch, places));
+    for (folder, file) in found.iter().flatten() {
         println!("cargo::rustc-link-search=native={}", folder.display());
         // By its versioned name, because the wheel has no other.
         println!("cargo::rustc-link-lib=dylib:+verbatim={file}");
     }
-    let path = folders.map(|folder| folder.display().to_string()).join(":");
+    let folders = found.iter().flatten();
+    let folders: Vec<_> = folders
+        .map(|(folder, _)| folder.display().to_string())
+        .collect();
+    let path = folders.join(":");
     // For the tests and examples of this crate.
     let libraries = libtorch.join("lib");
     println!(
@@ -40,17 +47,25 @@ fn main() {
     println!("cargo::metadata=rpath={path}");
 }
 
-/// The folder of a library; `libtorch` is the wheel's folder `torch`.
-fn folder(libtorch: &Path, package: &str, file: &str) -> PathBuf {
-    let neighbours = libtorch.parent().unwrap_or(libtorch);
-    let folder = neighbours.join("nvidia").join(package).join("lib");
-    if !folder.join(file).exists() {
+/// The folder and name of the first library that is there; `libtorch` is the wheel's folder `torch`.
+fn find<'a>(libtorch: &Path, places: &[(&str, &'a str)]) -> Option<(PathBuf, &'a str)> {
+    let packages = libtorch.parent().unwrap_or(libtorch).join("nvidia");
+    let places = places
+        .iter()
+        .map(|(package, file)| (packages.join(package).join("lib"), *file));
+    let found = places
+        .clone()
+        .find(|(folder, file)| folder.join(file).exists());
+    if found.is_none() {
+        let places: Vec<_> = places
+            .map(|(folder, file)| format!("{file} in {}", folder.display()))
+            .collect();
         println!(
-            "cargo::error=feature `nccl`: no {file} in {}: is LIBTORCH ({}) the folder `torch` of a PyTorch wheel \
-             with CUDA? scripts/install-libtorch.sh gets one",
-            folder.display(),
+            "cargo::error=feature `nccl`: no {}: is LIBTORCH ({}) the folder `torch` of a PyTorch wheel with CUDA? \
+             scripts/install-libtorch.sh gets one",
+            places.join(", no "),
             libtorch.display()
         );
     }
-    folder
+    found
 }

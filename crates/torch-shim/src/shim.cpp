@@ -1,9 +1,9 @@
 // Functions of libtorch that the tch crate does not wrap. Tensors are pointers to at::Tensor, as in tch; results are new
 // ones, which the caller owns. Functions return null on success, else the exception's message, which the caller frees.
 #include <torch/version.h>
-// The version whose operations the tch crate wraps.
-#if TORCH_VERSION_MAJOR != 2 || TORCH_VERSION_MINOR != 9 || TORCH_VERSION_PATCH != 0
-#error "LIBTORCH is not version 2.9.0: unset it and run scripts/install-libtorch.sh, then build again"
+// The versions that scripts/install-libtorch.sh accepts.
+#if TORCH_VERSION_MAJOR != 2 || TORCH_VERSION_MINOR < 9 || TORCH_VERSION_MINOR > 11
+#error "LIBTORCH is none of the versions 2.9, 2.10 and 2.11: unset it and run scripts/install-libtorch.sh, then build again"
 #include "scripts/install-libtorch.sh"  // Does not exist: ends the compilation here.
 #endif
 
@@ -106,8 +106,16 @@ char* shim_set_float32_matmul_precision(const char* precision) {
     // What PyTorch's `set_float32_matmul_precision` sets, without its deprecation warning.
     const std::string name(precision);
     auto& context = at::globalContext();
+#if TORCH_VERSION_MINOR >= 10
+    using at::Float32Backend, at::Float32Op, at::Float32Precision;
+    const auto cuda = name == "highest" ? Float32Precision::IEEE : Float32Precision::TF32;
+    const auto mkldnn = name == "medium" ? Float32Precision::BF16 : Float32Precision::IEEE;
+    context.setFloat32Precision(Float32Backend::CUDA, Float32Op::MATMUL, cuda);
+    context.setFloat32Precision(Float32Backend::MKLDNN, Float32Op::MATMUL, mkldnn);
+#else
     context.setFloat32Precision("cuda", "matmul", name == "highest" ? "ieee" : "tf32");
     context.setFloat32Precision("mkldnn", "matmul", name == "medium" ? "bf16" : "ieee");
+#endif
   });
 }
 

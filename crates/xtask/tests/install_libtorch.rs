@@ -58,18 +58,27 @@ impl Machine {
     }
 
     /// The files of libtorch that the script checks.
-    fn libtorch(&self, folder: &str, patch: usize) {
+    fn libtorch(&self, folder: &str, minor: usize) {
         let header = format!(
-            "#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR 9\n#define TORCH_VERSION_PATCH {patch}\n"
+            "#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR {minor}\n#define TORCH_VERSION_PATCH 1\n"
         );
-        let place = "include/torch/csrc/api/include/torch/version.h";
+        let place = if minor < 10 {
+            "include/torch/csrc/api/include/torch/version.h"
+        } else {
+            "include/torch/headeronly/version.h"
+        };
         self.write(&format!("{folder}/{place}"), &header);
         self.write(&format!("{folder}/lib/libtorch_cpu.so"), "");
     }
 
     fn install(&self, libtorch: &str) -> Output {
+        self.install_with(&[], libtorch)
+    }
+
+    fn install_with(&self, arguments: &[&str], libtorch: &str) -> Output {
         Command::new("bash")
             .arg(self.path("workspace/scripts/install-libtorch.sh"))
+            .args(arguments)
             .env_clear()
             .env("PATH", self.path("bin"))
             .env("HOME", self.path("."))
@@ -82,7 +91,11 @@ impl Machine {
 
     /// Asserts exit 2, a message that contains all `parts`, and no files left.
     fn refuses(&self, libtorch: &str, parts: &[&str]) {
-        let output = self.install(libtorch);
+        self.refuses_with(&[], libtorch, parts);
+    }
+
+    fn refuses_with(&self, arguments: &[&str], libtorch: &str, parts: &[&str]) {
+        let output = self.install_with(arguments, libtorch);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{stderr}");
         let last = stderr.lines().last().unwrap();
@@ -100,7 +113,7 @@ const TORCH: &str = "cache/squad-burn/venv/lib/python3.12/site-packages/torch";
 #[test]
 fn an_existing_environment_is_linked_and_a_second_run_changes_nothing() {
     let machine = Machine::new();
-    machine.libtorch(TORCH, 0);
+    machine.libtorch(TORCH, 9);
     for _ in 0..2 {
         let output = machine.install("");
         let said = String::from_utf8_lossy(&output.stdout);
@@ -118,15 +131,51 @@ fn an_existing_environment_is_linked_and_a_second_run_changes_nothing() {
 #[test]
 fn a_given_libtorch_is_checked_and_nothing_is_installed() {
     let machine = Machine::new();
-    machine.libtorch("own", 0);
-    machine.libtorch("old", 1);
+    machine.libtorch("own", 11);
+    machine.libtorch("old", 8);
     let path = |name: &str| machine.path(name).to_str().unwrap().to_owned();
     assert!(machine.install(&path("own")).status.success());
     assert!(!machine.path("workspace/.libtorch").exists());
-    machine.refuses(&path("old"), &["LIBTORCH", "2.9.1", "needs 2.9.0"]);
+    machine.refuses(&path("old"), &["LIBTORCH", "2.8.1", "2.9 2.10 2.11"]);
     machine.refuses(&path("nowhere"), &["LIBTORCH", "no libtorch in"]);
     std::fs::remove_file(machine.path("own/lib/libtorch_cpu.so")).unwrap();
     machine.refuses(&path("own"), &["libtorch_cpu.so"]);
+}
+
+/// A Python is asked where its torch is; here it is a program that prints it.
+#[test]
+fn the_torch_of_a_python_is_checked_and_linked() {
+    let machine = Machine::new();
+    machine.libtorch("theirs/torch", 10);
+    machine.libtorch("new/torch", 15);
+    let path = |name: &str| machine.path(name).to_str().unwrap().to_owned();
+    let python = |name: &str, prints: &str| {
+        machine.program(name, &format!("echo '{prints}'"));
+        path(name)
+    };
+    let with = |python: &str| ["--python".to_owned(), python.to_owned()];
+    let refuses = |python: &str, libtorch: &str, parts: &[&str]| {
+        let arguments = with(python);
+        machine.refuses_with(&arguments.each_ref().map(String::as_str), libtorch, parts);
+    };
+    let without = python("bin/without", "");
+    refuses(&without, "", &[&without, "no torch", "2.9 2.10 2.11"]);
+    let new = python("bin/new", &path("new/torch"));
+    refuses(&new, "", &[&new, "2.15.1", "2.9 2.10 2.11"]);
+    refuses("/no/python", "", &["no program /no/python"]);
+    machine.program("bin/broken", "exit 1");
+    refuses(&path("bin/broken"), "", &["broken"]);
+    let theirs = python("bin/theirs", &path("theirs/torch"));
+    refuses(&theirs, &path("theirs/torch"), &["LIBTORCH is set"]);
+    machine.refuses_with(&["--help"], "", &["usage", "--python PATH"]);
+    let arguments = with(&theirs);
+    let output = machine.install_with(&arguments.each_ref().map(String::as_str), "");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    assert!(said.contains("libtorch 2.10.1"), "{said}");
+    let link = machine.path("workspace/.libtorch").canonicalize().unwrap();
+    assert_eq!(link, machine.path("theirs/torch").canonicalize().unwrap());
+    assert!(!machine.path("cache").exists());
 }
 
 #[test]
@@ -149,7 +198,7 @@ fn a_missing_program_or_package_is_named() {
 #[test]
 fn the_installed_wheel_is_linked() {
     let machine = Machine::new();
-    machine.libtorch("wheel", 0);
+    machine.libtorch("wheel", 9);
     machine.program("bin/installs", "mkdir -p $VENV/lib/python3.12/site-packages; ln -s $WHEEL $VENV/lib/python3.12/site-packages/torch");
     let text = std::fs::read_to_string(machine.path("bin/installs")).unwrap();
     let path = |name: &str| machine.path(name).to_str().unwrap().to_owned();

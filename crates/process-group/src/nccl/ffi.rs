@@ -1,4 +1,4 @@
-//! Bindings to NCCL 2.27 and the CUDA runtime 12, declared by hand: only the functions that are used.
+//! Bindings to NCCL 2.27 and 2.28 and the CUDA runtime 12 and 13, declared by hand: only the functions that are used.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};

@@ -1,4 +1,4 @@
 // Found only if libtorch's own header is absent: see .cargo/config.toml. torch-sys includes this header first.
-#error "libtorch 2.9.0 is missing: run scripts/install-libtorch.sh, then build again"
+#error "libtorch is missing: run scripts/install-libtorch.sh, then build again"
 // Including a file that does not exist stops the compiler here, so that no further error follows.
 #include "scripts/install-libtorch.sh"
