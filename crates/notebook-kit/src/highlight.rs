@@ -61,9 +61,8 @@ fn push(html: &mut Html, text: &str, styles: &[(&str, &str)]) {
 /// A question with its context, in which the first gold answer and the predicted answer, if any, are marked.
 pub fn highlight_answer(example: &Example, predicted: Option<Range<usize>>) -> Html {
     let gold = example
-        .answers
-        .first()
-        .map(|answer| (answer.char_range(), Mark::Gold));
+        .first_located()
+        .and_then(|answer| Some((answer.char_range()?, Mark::Gold)));
     let predicted = predicted.map(|range| (range, Mark::Predicted));
     let marks: Vec<_> = predicted.into_iter().chain(gold).collect();
     let mut html = Html(format!(
@@ -137,11 +136,11 @@ mod tests {
 
     #[test]
     fn a_question_stands_above_its_context() {
-        let mut example = Example::new("q", " Who & what?", "Ann ate.");
-        example.answers.push(GoldAnswer {
-            text: "Ann".into(),
-            start: 0,
-        });
+        let example =
+            Example::new("q", " Who & what?", "Ann ate.").with_answers(vec![GoldAnswer {
+                text: "Ann".into(),
+                start: Some(0),
+            }]);
         let html = highlight_answer(&example, Some(4..7));
         assert!(
             html.as_str().starts_with("<p><b>Who &amp; what?</b></p>"),

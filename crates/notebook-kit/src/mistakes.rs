@@ -74,12 +74,12 @@ pub fn right_labels(
 ) -> Result<f64, Error> {
     let (mut right, mut all) = (0u32, 0u32);
     for example in examples {
-        let Some(gold) = example.answers.first() else {
+        let Some(gold) = example.first_located() else {
             continue;
         };
         let range = labelled_range(mistake, example, tokenizer, max_seq_length)?;
         all += 1;
-        right += u32::from(range == Some(gold.char_range()));
+        right += u32::from(range == gold.char_range());
     }
     Ok(100.0 * f64::from(right) / f64::from(all))
 }
@@ -104,14 +104,14 @@ impl Labelled<'_> {
 
     /// The range of the answer, as the program finds it.
     fn gold(&self) -> Option<Range<usize>> {
-        let answer = self.example.answers.first()?;
+        let answer = self.example.first_located()?;
         match self.mistake {
             Mistake::FirstOccurrence => {
                 let context: &str = &self.example.context;
                 let start = context[..context.find(&answer.text)?].chars().count();
                 Some(start..start + answer.text.chars().count())
             }
-            _ => Some(answer.char_range()),
+            _ => answer.char_range(),
         }
     }
 
@@ -159,12 +159,10 @@ mod tests {
 
     /// The fixture's vocabulary has "the" and "cat".
     fn example(context: &str, text: &str, start: usize) -> Example {
-        let mut example = Example::new("q", "who ate?", context);
-        example.answers.push(GoldAnswer {
+        Example::new("q", "who ate?", context).with_answers(vec![GoldAnswer {
             text: text.into(),
-            start,
-        });
-        example
+            start: Some(start),
+        }])
     }
 
     fn text(mistake: Mistake, example: &Example, length: usize) -> Option<String> {

@@ -116,15 +116,12 @@ mod tests {
     use super::*;
 
     fn example(id: &str, gold: &str) -> Example {
-        let mut example = Example::new(id, "Who?", "Ann and Bo");
-        if !gold.is_empty() {
-            example.is_impossible = false;
-            example.answers.push(GoldAnswer {
-                text: gold.into(),
-                start: 0,
-            });
-        }
-        example
+        let answer = |text: &str| GoldAnswer {
+            text: text.into(),
+            start: Some(0),
+        };
+        let answers = (!gold.is_empty()).then(|| answer(gold));
+        Example::new(id, "Who?", "Ann and Bo").with_answers(answers.into_iter().collect())
     }
 
     fn prediction(id: &str, text: &str, null_odds: f32) -> Prediction {

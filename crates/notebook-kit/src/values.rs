@@ -6,7 +6,7 @@ use bert_qa::LoadReport;
 use burn::tensor::{Int, Tensor};
 use qa_metrics::{ScoresV1, ScoresV2};
 use report::Group;
-use squad_data::{Dataset, Example, FeatureStats, Prediction};
+use squad_data::{Dataset, Example, FeatureStats, Gold, Prediction};
 use trainer::Evaluation;
 
 use crate::display::{Html, RichDisplay, Table, decimals, escape};
@@ -30,11 +30,13 @@ impl RichDisplay for Example {
         ));
         html.push(format_args!("{}", highlight_answer(self, None).as_str()));
         let answers: Vec<_> = self
-            .answers
+            .answers()
             .iter()
             .map(|answer| answer.text.as_str())
             .collect();
-        let gold = if answers.is_empty() {
+        let gold = if self.gold == Gold::Unknown {
+            "gold answer not known".into()
+        } else if answers.is_empty() {
             "no answer in this text".into()
         } else {
             format!("gold: {}", answers.join(" | "))
@@ -68,7 +70,11 @@ fn counts(dataset: &Dataset) -> [String; 7] {
             .collect::<HashSet<_>>()
             .len()
     };
-    let unanswerable = dataset.examples.iter().filter(|e| e.is_impossible).count();
+    let unanswerable = dataset
+        .examples
+        .iter()
+        .filter(|e| e.is_impossible())
+        .count();
     [
         dataset
             .name
@@ -265,14 +271,18 @@ mod tests {
     #[test]
     fn an_example_shows_its_gold_answer_in_the_context() {
         let dataset = sample();
-        let answerable = dataset.examples.iter().find(|e| !e.is_impossible).unwrap();
+        let answerable = dataset
+            .examples
+            .iter()
+            .find(|e| !e.answers().is_empty())
+            .unwrap();
         let html = answerable.html();
-        let gold = escape(&answerable.answers[0].text);
+        let gold = escape(&answerable.answers()[0].text);
         assert!(
             html.as_str().contains(&format!(">{gold}</mark>")),
             "{html:?}"
         );
-        let unanswerable = dataset.examples.iter().find(|e| e.is_impossible).unwrap();
+        let unanswerable = dataset.examples.iter().find(|e| e.is_impossible()).unwrap();
         assert!(
             unanswerable
                 .html()

@@ -99,7 +99,7 @@ pub fn gold_answers(dataset: &Dataset) -> Vec<Question<'_>> {
     examples
         .map(|example| Question {
             id: &example.id,
-            answers: example.answers.iter().map(|a| a.text.as_str()).collect(),
+            answers: example.answers().iter().map(|a| a.text.as_str()).collect(),
         })
         .collect()
 }
@@ -209,8 +209,7 @@ mod tests {
     use super::*;
 
     fn answered(id: &str, text: &str, probability: f64, f1: f64) -> Answered {
-        let mut example = Example::new(id, "Who?", "Ann and Bo");
-        example.is_impossible = false;
+        let example = Example::new(id, "Who?", "Ann and Bo");
         let exact = f1 == 1.0;
         Answered {
             text: text.into(),

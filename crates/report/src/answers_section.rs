@@ -41,10 +41,10 @@ pub(crate) fn answers(answered: &[Answered]) -> Markup {
 
 fn card(answered: &Answered) -> Markup {
     let example = &answered.example;
-    let gold = example.answers.first();
+    let gold = example.first_located();
     let pieces = excerpt(
         &example.context,
-        gold.map(|gold| gold.char_range()),
+        gold.and_then(|gold| gold.char_range()),
         answered.span.clone(),
     );
     html! {
@@ -98,7 +98,7 @@ fn or_none(text: &str) -> Markup {
 
 /// The first gold answer, and the other accepted texts.
 fn golds(answered: &Answered) -> Markup {
-    let texts = answered.example.answers.iter().map(|a| a.text.as_str());
+    let texts = answered.example.answers().iter().map(|a| a.text.as_str());
     let mut others: Vec<&str> = Vec::new();
     for text in texts.clone() {
         if !others.contains(&text) {
@@ -118,7 +118,7 @@ fn golds(answered: &Answered) -> Markup {
 /// The number of questions of each outcome.
 pub(crate) fn outcomes(answered: &[Answered]) -> Markup {
     let count = |outcome: Outcome| answered.iter().filter(|a| a.outcome == outcome).count();
-    let some_unanswerable = answered.iter().any(|a| a.example.is_impossible);
+    let some_unanswerable = answered.iter().any(|a| a.example.is_impossible());
     let applies = |outcome: &Outcome| match outcome {
         Outcome::RightlyUnanswered | Outcome::WronglyAnswered => some_unanswerable,
         Outcome::Unanswered => some_unanswerable || count(*outcome) > 0,

@@ -39,7 +39,7 @@ pub fn by_answer_length(scored: &[ScoredExample]) -> Vec<Group> {
     let mut names = vec!["no answer".to_owned()];
     names.extend(range_names(&ANSWER_WORDS));
     let group = |scored: &ScoredExample| {
-        let gold = scored.example.answers.first();
+        let gold = scored.example.answers().first();
         gold.map_or(0, |gold| 1 + range_of(&ANSWER_WORDS, words(&gold.text)))
     };
     group_by(scored, &names, group)
@@ -124,12 +124,12 @@ mod tests {
     use super::*;
 
     fn example(question: &str, gold: &str) -> Example {
-        let mut example = Example::new("q", question, gold.repeat(2));
-        if !gold.is_empty() {
-            let text = gold.to_owned();
-            example.answers.push(GoldAnswer { text, start: 0 });
-        }
-        example
+        let answer = |text: &str| GoldAnswer {
+            text: text.to_owned(),
+            start: Some(0),
+        };
+        let answers = (!gold.is_empty()).then(|| answer(gold));
+        Example::new("q", question, gold.repeat(2)).with_answers(answers.into_iter().collect())
     }
 
     #[test]

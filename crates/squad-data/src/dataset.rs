@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::batching::rng::SplitMix64;
 use crate::error::Error;
-use crate::example::Example;
+use crate::example::{Example, Gold};
 
 /// Questions in file order.
 ///
@@ -45,7 +45,7 @@ impl Dataset {
 
     /// Whether any question has no answer in its context, as in SQuAD 2.0.
     pub fn has_unanswerable(&self) -> bool {
-        self.examples.iter().any(|example| example.is_impossible)
+        self.examples.iter().any(Example::is_impossible)
     }
 
     /// The first `count` questions, or all if there are fewer.
@@ -58,8 +58,21 @@ impl Dataset {
     /// The questions that have an answer.
     #[must_use]
     pub fn answerable(mut self) -> Self {
-        self.examples.retain(|example| !example.is_impossible);
+        self.examples.retain(|e| !e.answers().is_empty());
         self
+    }
+
+    /// The questions of which it is known what answers them, or that nothing does. Only these can be scored.
+    #[must_use]
+    pub fn labelled(mut self) -> Self {
+        self.examples.retain(|e| e.gold != Gold::Unknown);
+        self
+    }
+
+    /// Number of questions whose gold answers are unknown, as in a test set without answers.
+    pub fn num_unlabelled(&self) -> usize {
+        let unknown = |e: &&Example| e.gold == Gold::Unknown;
+        self.examples.iter().filter(unknown).count()
     }
 
     /// Splits the questions at random into `fraction` of them (rounded) and the rest, both in file order.

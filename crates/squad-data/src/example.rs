@@ -5,20 +5,35 @@ use std::sync::Arc;
 
 use crate::chars::CharIndex;
 
-/// A gold answer: a span of the context.
+/// A gold answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GoldAnswer {
-    /// The text, exactly as in the context.
+    /// The text; exactly as in the context if `start` is known.
     pub text: String,
     /// Position of its first character in the context, in Unicode code points (SQuAD's `answer_start`).
-    pub start: usize,
+    ///
+    /// `None` if the context does not have the text there: the answer scores predictions and labels nothing.
+    pub start: Option<usize>,
 }
 
 impl GoldAnswer {
     /// The range in the context, in Unicode code points.
-    pub fn char_range(&self) -> Range<usize> {
-        self.start..self.start + self.text.chars().count()
+    pub fn char_range(&self) -> Option<Range<usize>> {
+        let start = self.start?;
+        Some(start..start + self.text.chars().count())
     }
+}
+
+/// What is known about the answer of a question.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Gold {
+    /// Nothing: a question for a model to answer, as in a test set without answers. It cannot be scored.
+    #[default]
+    Unknown,
+    /// The context does not hold an answer (SQuAD 2.0's `is_impossible`).
+    Unanswerable,
+    /// The gold answers in file order, at least one.
+    Answers(Vec<GoldAnswer>),
 }
 
 /// One question about one paragraph.
@@ -30,7 +45,7 @@ impl GoldAnswer {
 ///
 /// let example = Example::new("q1", "Where is the café?", "The café is in Besançon.");
 /// assert_eq!(example.slice(4..8), Some("café"));
-/// assert!(example.is_impossible);
+/// assert!(example.answers().is_empty() && !example.is_impossible()); // its answer is not known
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
@@ -42,14 +57,12 @@ pub struct Example {
     pub context: Arc<str>,
     /// The question, as in the file.
     pub question: String,
-    /// Gold answers in file order; empty if `is_impossible`.
-    pub answers: Vec<GoldAnswer>,
-    /// Whether the question has no answer in the context.
-    pub is_impossible: bool,
+    /// What is known about its answer.
+    pub gold: Gold,
 }
 
 impl Example {
-    /// A question without gold answers, for a model to answer.
+    /// A question for a model to answer: its gold answers are unknown.
     pub fn new(
         id: impl Into<String>,
         question: impl Into<String>,
@@ -60,9 +73,37 @@ impl Example {
             title: Arc::from(""),
             context: context.into(),
             question: question.into(),
-            answers: Vec::new(),
-            is_impossible: true,
+            gold: Gold::Unknown,
         }
+    }
+
+    /// The same question with these gold answers; without any it is unanswerable.
+    #[must_use]
+    pub fn with_answers(self, answers: Vec<GoldAnswer>) -> Self {
+        let gold = if answers.is_empty() {
+            Gold::Unanswerable
+        } else {
+            Gold::Answers(answers)
+        };
+        Self { gold, ..self }
+    }
+
+    /// The gold answers in file order; empty if there is none or it is not known.
+    pub fn answers(&self) -> &[GoldAnswer] {
+        match &self.gold {
+            Gold::Answers(answers) => answers,
+            Gold::Unknown | Gold::Unanswerable => &[],
+        }
+    }
+
+    /// The first gold answer that the context has at its place: the one that labels stand for.
+    pub fn first_located(&self) -> Option<&GoldAnswer> {
+        self.answers().iter().find(|answer| answer.start.is_some())
+    }
+
+    /// Whether it is known that the context does not hold an answer.
+    pub fn is_impossible(&self) -> bool {
+        self.gold == Gold::Unanswerable
     }
 
     /// The context's text in a range of Unicode code points; `None` if the range is outside the context.

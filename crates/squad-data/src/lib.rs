@@ -53,7 +53,7 @@ pub use batching::{
 pub use batching::{FeatureDataset, PackedBatcher, TensorBatch};
 pub use dataset::Dataset;
 pub use error::Error;
-pub use example::{Example, GoldAnswer};
+pub use example::{Example, Gold, GoldAnswer};
 pub use features::{
     Encoding, Feature, FeatureOptions, FeatureStats, LostAnswer, LostReason, QaTokenizer,
     StrideKind, inspect, make_features, make_features_with_progress,

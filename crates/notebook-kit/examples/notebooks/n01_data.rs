@@ -9,10 +9,10 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     // Cell 3.
     let (train, dev) = sample()?;
     let example = train.examples[0].clone();
-    println!("answer_start = {}", example.answers[0].start);
+    println!("answer_start = {}", example.answers()[0].start.unwrap());
     &example;
     // Cell 4.
-    let unanswerable = train.examples.iter().find(|e| e.is_impossible).unwrap().clone();
+    let unanswerable = train.examples.iter().find(|e| e.is_impossible()).unwrap().clone();
     &unanswerable;
     // Cell 5.
     fn words(text: &str) -> f64 {
@@ -20,7 +20,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     }
     let _ = {
         let contexts = train.examples.iter().map(|e| words(&e.context));
-        let answers = train.examples.iter().flat_map(|e| &e.answers).map(|a| words(&a.text));
+        let answers = train.examples.iter().flat_map(|e| e.answers()).map(|a| words(&a.text));
         side_by_side(&[
             histogram("Contexts of the sample", "words", contexts, 20),
             histogram("Gold answers of the sample", "words", answers, 12),
@@ -28,8 +28,8 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     };
     // Cell 6.
     let mut places = Vec::<f64>::new();
-    for e in train.examples.iter().filter(|e| !e.is_impossible) {
-        places.push(e.answers[0].start as f64 / e.context.chars().count() as f64);
+    for e in train.examples.iter().filter(|e| !e.answers().is_empty()) {
+        places.push(e.answers()[0].start.unwrap() as f64 / e.context.chars().count() as f64);
     }
     histogram("Where the answer begins", "share of the context before it", places.clone(), 20);
     // Cell 7.
@@ -43,7 +43,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     counts.truncate(12);
     Bars::new("First words of the questions").bars(counts.clone()).draw();
     // Cell 8.
-    let several = dev.examples.iter().find(|e| e.answers.len() > 1).unwrap().clone();
+    let several = dev.examples.iter().find(|e| e.answers().len() > 1).unwrap().clone();
     &several;
     // Cell 9.
     let (left, right) = train.clone().split(0.8, 0)?;

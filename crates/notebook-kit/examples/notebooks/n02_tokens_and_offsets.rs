@@ -54,9 +54,9 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let wrong = Mistake::BytesForCharacters;
     let mut broken = train.examples[0].clone();
     let mut taken = None;
-    for e in train.examples.iter().filter(|e| !e.is_impossible) {
+    for e in train.examples.iter().filter(|e| !e.answers().is_empty()) {
         let range = labelled_range(wrong, e, &tokenizer, 384)?;
-        if range != Some(e.answers[0].char_range()) {
+        if range != e.answers()[0].char_range() {
             (broken, taken) = (e.clone(), range);
             break;
         }
@@ -66,8 +66,8 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let right = make_features(std::slice::from_ref(&broken), &tokenizer, &small)?;
     for feature in right.iter().filter(|feature| feature.has_answer()) {
         let span = feature.char_span(feature.start_position, feature.end_position).unwrap();
-        assert_eq!(broken.slice(span), Some(broken.answers[0].text.as_str()));
-        println!("labelled: {}", broken.answers[0].text);
+        assert_eq!(broken.slice(span), Some(broken.answers()[0].text.as_str()));
+        println!("labelled: {}", broken.answers()[0].text);
     }
     let stats = inspect(&train.examples, &make_features(&train.examples, &tokenizer, &small)?);
     println!("in features of 64: {} of {} answers labelled", stats.labelled, stats.answerable);

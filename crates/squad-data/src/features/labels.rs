@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 use crate::chars::trimmed;
 use crate::example::GoldAnswer;
 
-/// The tokens that an answer covers or touches, or `None` if no token stands for any of its characters.
+/// The tokens that an answer covers or touches, or `None` if no token stands for any of its characters or its place is not
+/// known.
 ///
 /// `offsets` are the character ranges of the context's tokens, in order. White space at the ends of the answer does not
 /// count.
@@ -13,7 +14,7 @@ pub(super) fn answer_tokens(
     answer: &GoldAnswer,
     offsets: &[(u32, u32)],
 ) -> Option<RangeInclusive<usize>> {
-    let chars = trimmed(&answer.text, answer.start);
+    let chars = trimmed(&answer.text, answer.start?);
     let first = offsets.partition_point(|&(_, end)| end as usize <= chars.start);
     let behind = offsets.partition_point(|&(start, _)| (start as usize) < chars.end);
     (first < behind).then(|| first..=behind - 1)
@@ -26,7 +27,7 @@ mod tests {
     fn tokens(text: &str, start: usize) -> Option<RangeInclusive<usize>> {
         let answer = GoldAnswer {
             text: text.to_owned(),
-            start,
+            start: Some(start),
         };
         // "won 1,000 in" with "1,000" as one token, then a character at 13 without a token.
         answer_tokens(&answer, &[(0, 3), (4, 9), (10, 12), (14, 15)])

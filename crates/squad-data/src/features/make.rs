@@ -158,8 +158,7 @@ fn example_features(
 ) -> Result<Vec<Feature>, Error> {
     let question = encode(tokenizer, example, "question", example.stripped_question())?;
     let answer = example
-        .answers
-        .first()
+        .first_located()
         .and_then(|answer| answer_tokens(answer, &context.offsets));
     let windows = context_windows(options, &example.id, question.ids.len(), context.ids.len())?;
     let feature = |window: ContextWindow| {

@@ -1,5 +1,7 @@
 //! What a dataset becomes under a tokenizer: counts, lengths, and answers that the labels lose.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
 use crate::chars::{CharIndex, trimmed};
@@ -21,6 +23,8 @@ pub struct FeatureStats {
     pub answerable: usize,
     /// Questions without an answer.
     pub unanswerable: usize,
+    /// Questions whose gold answers are not known.
+    pub unlabelled: usize,
     /// Answerable questions of which at least one feature holds, and is labelled with, the whole first answer.
     pub labelled: usize,
     /// Answerable questions whose labels stand for another text than the first answer, in order.
@@ -86,7 +90,8 @@ pub fn inspect(examples: &[Example], features: &[Feature]) -> FeatureStats {
         }
     }
     let total: usize = features.iter().map(Feature::len).sum();
-    let answerable = examples.iter().filter(|e| !e.answers.is_empty()).count();
+    let answerable = examples.iter().filter(|e| !e.answers().is_empty()).count();
+    let unanswerable = examples.iter().filter(|e| e.is_impossible()).count();
     let lost = examples.iter().zip(&labelled).zip(&touched);
     FeatureStats {
         questions: examples.len(),
@@ -94,7 +99,8 @@ pub fn inspect(examples: &[Example], features: &[Feature]) -> FeatureStats {
         mean_length: total as f64 / features.len().max(1) as f64,
         max_length: features.iter().map(Feature::len).max().unwrap_or(0),
         answerable,
-        unanswerable: examples.len() - answerable,
+        unanswerable,
+        unlabelled: examples.len() - answerable - unanswerable,
         labelled: labelled.iter().flatten().count(),
         lost: lost
             .filter_map(|((example, label), touched)| lost_answer(example, *label, *touched))
@@ -102,10 +108,15 @@ pub fn inspect(examples: &[Example], features: &[Feature]) -> FeatureStats {
     }
 }
 
+/// The characters of the first answer that has a place, without white space at its ends.
+fn first_span(example: &Example) -> Option<Range<usize>> {
+    let answer = example.first_located()?;
+    Some(trimmed(&answer.text, answer.start?))
+}
+
 /// Whether the feature has a token of the first answer.
 fn touches_answer(feature: &Feature, example: &Example) -> bool {
-    example.answers.first().is_some_and(|answer| {
-        let gold = trimmed(&answer.text, answer.start);
+    first_span(example).is_some_and(|gold| {
         let first = feature
             .offsets
             .partition_point(|&(_, end)| end as usize <= gold.start);
@@ -118,8 +129,8 @@ fn touches_answer(feature: &Feature, example: &Example) -> bool {
 
 /// `label` is the example's first labelled feature; `touched` says whether any feature has a token of the answer.
 fn lost_answer(example: &Example, label: Option<&Feature>, touched: bool) -> Option<LostAnswer> {
-    let answer = example.answers.first()?;
-    let gold = trimmed(&answer.text, answer.start);
+    let answer = example.first_located()?;
+    let gold = first_span(example)?;
     let decoded =
         label.and_then(|feature| feature.char_span(feature.start_position, feature.end_position));
     let reason = match &decoded {
@@ -163,13 +174,9 @@ mod tests {
     fn example(text: &str, start: usize) -> Example {
         let answers = vec![GoldAnswer {
             text: text.to_owned(),
-            start,
+            start: Some(start),
         }];
-        Example {
-            answers,
-            is_impossible: false,
-            ..Example::new("q", "?", "won 1,000 km")
-        }
+        Example::new("q", "?", "won 1,000 km").with_answers(answers)
     }
 
     #[test]
@@ -188,7 +195,10 @@ mod tests {
 
     #[test]
     fn questions_features_and_lengths_are_counted() {
-        let examples = [example("000", 6), Example::new("n", "?", "text")];
+        let examples = [
+            example("000", 6),
+            Example::new("n", "?", "text").with_answers(Vec::new()),
+        ];
         let stats = inspect(&examples, &[feature(Some((4, 4)))]);
         assert_eq!((stats.questions, stats.features), (2, 1));
         assert_eq!((stats.answerable, stats.unanswerable), (1, 1));

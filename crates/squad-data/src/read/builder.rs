@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::chars::CharIndex;
 use crate::error::{Error, quote};
-use crate::example::{Example, GoldAnswer};
+use crate::example::{Example, Gold, GoldAnswer};
 
 /// An article, before it is checked.
 #[derive(Deserialize)]
@@ -99,6 +99,8 @@ pub(super) struct ExampleBuilder<'a> {
     ids: HashMap<String, usize>,
     /// Every distinct title and context.
     texts: HashSet<Arc<str>>,
+    /// Whether any question has an answer or says that it has none.
+    is_labelled: bool,
     /// The error for which a deserializer was stopped; its own error type cannot carry it.
     pub(super) fault: Option<Error>,
 }
@@ -110,6 +112,7 @@ impl<'a> ExampleBuilder<'a> {
             examples: Vec::new(),
             ids: HashMap::new(),
             texts: HashSet::new(),
+            is_labelled: false,
             fault: None,
         }
     }
@@ -121,6 +124,11 @@ impl<'a> ExampleBuilder<'a> {
                 file: self.file.to_owned(),
                 problem: "no question in it",
             });
+        }
+        // Without a single answer, and without a word that there is none, empty lists stand for answers not given.
+        if !self.is_labelled {
+            let examples = self.examples.iter_mut();
+            examples.for_each(|example| example.gold = Gold::Unknown);
         }
         self.examples.shrink_to_fit();
         Ok(self.examples)
@@ -237,28 +245,21 @@ impl<'a> ExampleBuilder<'a> {
                     "is_impossible is false but no answer is given; correct one of the two",
                 ));
             }
-            (None, Some(true)) => Vec::new(),
-            (None, _) => {
-                return Err(wrong(
-                    "no `answers`; give a list, empty where is_impossible is true",
-                ));
-            }
-            (Some(answers), _) => answers,
+            (answers, Some(true)) => Some(answers.unwrap_or_default()),
+            (answers, _) => answers,
         };
-        let is_impossible = answers.is_empty();
+        self.is_labelled |= is_impossible == Some(true);
+        let example = Example::new(id, question, context.clone());
+        let Some(answers) = answers else {
+            return Ok(example);
+        };
+        self.is_labelled |= !answers.is_empty();
         let mut answers = answers
             .into_iter()
-            .map(|raw| self.answer(location, &id, context, index, raw))
+            .map(|raw| self.answer(location, &example.id, context, index, raw))
             .collect::<Result<Vec<_>, _>>()?;
         answers.shrink_to_fit();
-        Ok(Example {
-            id,
-            title: Arc::default(),
-            context: context.clone(),
-            question,
-            answers,
-            is_impossible,
-        })
+        Ok(example.with_answers(answers))
     }
 
     fn answer(
@@ -283,7 +284,10 @@ impl<'a> ExampleBuilder<'a> {
             index.slice(at..end)
         });
         match (inside, found) {
-            (Some(start), Some(found)) if found == text => Ok(GoldAnswer { text, start }),
+            (Some(start), Some(found)) if found == text => Ok(GoldAnswer {
+                text,
+                start: Some(start),
+            }),
             (_, found) => Err(Error::AnswerMismatch {
                 file: self.at(location),
                 id: id.to_owned(),

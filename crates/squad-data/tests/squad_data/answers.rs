@@ -235,7 +235,7 @@ fn logits_of_the_labels_give_the_gold_answers() {
         .iter()
         .zip(&examples)
     {
-        assert_eq!(prediction.text, example.answers[0].text);
+        assert_eq!(prediction.text, example.answers()[0].text);
     }
 }
 

@@ -38,13 +38,9 @@ pub(crate) fn example(id: &str, question: &str, context: &str, text: &str) -> Ex
     let start = context[..byte].chars().count();
     let answers = vec![GoldAnswer {
         text: text.to_owned(),
-        start,
+        start: Some(start),
     }];
-    Example {
-        answers,
-        is_impossible: false,
-        ..Example::new(id, question, context)
-    }
+    Example::new(id, question, context).with_answers(answers)
 }
 
 /// A logit between -8 and 8, a multiple of 1/4, so that ties are common.

@@ -22,8 +22,8 @@ fn sample() -> (PathBuf, Dataset) {
 /// The examples as JSON Lines.
 pub(crate) fn rows(examples: &[Example]) -> String {
     let row = |example: &Example| {
-        let texts: Vec<&str> = example.answers.iter().map(|a| a.text.as_str()).collect();
-        let starts: Vec<usize> = example.answers.iter().map(|a| a.start).collect();
+        let texts: Vec<&str> = example.answers().iter().map(|a| a.text.as_str()).collect();
+        let starts: Vec<usize> = example.answers().iter().map(|a| a.start.unwrap()).collect();
         json!({
             "id": example.id, "title": *example.title, "context": *example.context,
             "question": example.question, "answers": {"text": texts, "answer_start": starts},

@@ -50,13 +50,12 @@ struct GoldenFeature {
 fn golden() -> (Vec<Example>, Vec<Setting>) {
     let bytes = std::fs::read(fixture("features.json")).unwrap();
     let golden: Golden = serde_json::from_slice(&bytes).unwrap();
-    let example = |e: GoldenExample| Example {
-        answers: vec![GoldAnswer {
+    let example = |e: GoldenExample| {
+        let answer = GoldAnswer {
             text: e.text,
-            start: e.answer_start,
-        }],
-        is_impossible: false,
-        ..Example::new(e.id, e.question, e.context)
+            start: Some(e.answer_start),
+        };
+        Example::new(e.id, e.question, e.context).with_answers(vec![answer])
     };
     (
         golden.examples.into_iter().map(example).collect(),
@@ -92,7 +91,7 @@ fn windows_and_offsets_equal_transformers() {
 
 /// Whether labels differ from those of run_qa.py on purpose: see `make_features`.
 fn differs_on_purpose(example: &Example, theirs: &GoldenFeature) -> bool {
-    let answer = example.answers[0].char_range();
+    let answer = example.answers()[0].char_range().unwrap();
     let starts_in_last_token = theirs
         .offsets
         .last()

@@ -60,7 +60,7 @@ fn good_files_are_read() {
     assert_eq!((dataset.len(), version), (2, Some("v2.0")));
     let example = &dataset.examples[0];
     assert_eq!(
-        example.slice(example.answers[0].char_range()),
+        example.slice(example.answers()[0].char_range().unwrap()),
         Some("a pie")
     );
 
@@ -156,7 +156,6 @@ fn contradictions() {
         question(r#","is_impossible":false,"answers":[]"#),
         "is_impossible is false",
     );
-    assert_error(question(""), "no `answers`");
     let empty = r#"{"id":"q","question":" \t","answers":[]}"#;
     assert_error(document(empty), "question is empty");
     let twice = r#"{"id":"q","question":"?","answers":[]}"#;

@@ -7,17 +7,16 @@ use crate::common::{read, read_error};
 use crate::parquet_writer::{Column, HUB, Values, columns, file};
 
 fn examples() -> Vec<Example> {
-    let example = |number: usize| Example {
-        title: "Pies".into(),
-        answers: vec![
-            GoldAnswer {
-                text: "a pie".to_owned(),
-                start: 10
-            };
-            number % 3
-        ],
-        is_impossible: number.is_multiple_of(3),
-        ..Example::new(format!("q{number}"), "What?", "Zoë 🙂 ate a pie.")
+    let answer = GoldAnswer {
+        text: "a pie".to_owned(),
+        start: Some(10),
+    };
+    let example = |number: usize| {
+        let example = Example {
+            title: "Pies".into(),
+            ..Example::new(format!("q{number}"), "What?", "Zoë 🙂 ate a pie.")
+        };
+        example.with_answers(vec![answer.clone(); number % 3])
     };
     (0..6).map(example).collect()
 }
@@ -126,7 +125,7 @@ fn column_types_are_checked() {
     );
     let mut other = columns(&examples());
     other[1] = Column::flat(Values::Bool(
-        examples().iter().map(|e| e.is_impossible).collect(),
+        examples().iter().map(|e| e.is_impossible()).collect(),
     ));
     other.insert(2, Column::flat(Values::Float(vec![1.0; 6])));
     let read = read("f.parquet", &parquet(&more, other)).unwrap();

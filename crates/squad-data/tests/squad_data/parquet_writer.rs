@@ -79,9 +79,9 @@ impl Column {
 
 /// The columns of [`HUB`] for these questions.
 pub(crate) fn columns(examples: &[Example]) -> Vec<Column> {
-    let answers = || examples.iter().flat_map(|example| &example.answers);
-    let lengths = || examples.iter().map(|example| example.answers.len());
-    let starts = answers().map(|answer| i32::try_from(answer.start).unwrap());
+    let answers = || examples.iter().flat_map(|example| example.answers());
+    let lengths = || examples.iter().map(|example| example.answers().len());
+    let starts = answers().map(|answer| i32::try_from(answer.start.unwrap()).unwrap());
     let texts = answers().map(|answer| answer.text.clone());
     vec![
         Column::texts(examples.iter().map(|e| e.id.as_str())),

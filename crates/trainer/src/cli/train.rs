@@ -130,7 +130,7 @@ fn summary(trained: &Trained) {
     // One from each third, so that their contexts differ.
     for index in (0..3).map(|third| third * examples.len() / 3) {
         let (example, prediction) = (&examples[index], &trained.predictions[index]);
-        let gold = example.answers.first().map_or("", |answer| &answer.text);
+        let gold = example.answers().first().map_or("", |answer| &answer.text);
         println!("  Q: {}", example.question.trim());
         println!(
             "  A: {}   (gold: {})",

@@ -1,7 +1,7 @@
 //! From logits to answers and scores against `scripts/reference/run_qa.py`, on the sample.
 
 use serde_json::Value;
-use squad_data::{Dataset, Example, Feature, QaTokenizer};
+use squad_data::{Dataset, Example, Feature, GoldAnswer, QaTokenizer};
 use trainer::{AnswerConfig, Evaluation, FeatureConfig, FeaturizedDataset, evaluate_logits};
 
 use crate::support::workspace;
@@ -21,7 +21,7 @@ fn logit(number: usize, side: usize, token: usize, feature: &Feature, example: &
     }
     mixed ^= mixed >> 15;
     let noise = f64::from(mixed >> 8) * 20.0 / f64::from(1 << 24) - 10.0;
-    let gold = example.answers.first().map(|answer| answer.char_range());
+    let gold = example.first_located().and_then(GoldAnswer::char_range);
     let is_gold = |(start, end): (u32, u32)| match side {
         0 => gold
             .as_ref()
