@@ -68,6 +68,8 @@ pub fn padded(features: &[Feature], length: usize) -> Vec<Feature> {
 
 #[cfg(test)]
 mod tests {
+    use squad_data::PairTemplate;
+
     use super::*;
 
     #[test]
@@ -95,6 +97,7 @@ mod tests {
         let feature = Feature {
             example_index: 0,
             input_ids: vec![1, 2, 3],
+            template: PairTemplate::bert(101, 102).into(),
             context: 1..2,
             max_context: 1..2,
             offsets: vec![(0, 1)],

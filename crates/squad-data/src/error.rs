@@ -149,16 +149,6 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
-    /// A special token that every feature needs is not in the vocabulary.
-    #[error(
-        "{file}: the tokenizer has no {token} token, which BERT-family models need; use a BERT-family tokenizer.json"
-    )]
-    MissingToken {
-        /// The tokenizer's file.
-        file: String,
-        /// The token, for example `[CLS]`.
-        token: &'static str,
-    },
     /// A text could not be tokenized.
     #[error("question {id:?}: cannot tokenize its {part}: {problem}")]
     Encode {

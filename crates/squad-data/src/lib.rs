@@ -55,8 +55,8 @@ pub use dataset::Dataset;
 pub use error::Error;
 pub use example::{Example, Gold, GoldAnswer};
 pub use features::{
-    Encoding, Feature, FeatureOptions, FeatureStats, LostAnswer, LostReason, QaTokenizer,
-    StrideKind, inspect, make_features, make_features_with_progress,
+    Encoding, Feature, FeatureOptions, FeatureStats, LostAnswer, LostReason, PairTemplate,
+    QaTokenizer, StrideKind, inspect, make_features, make_features_with_progress,
 };
 #[cfg(feature = "parquet")]
 pub use read::PARQUET_THREAD;

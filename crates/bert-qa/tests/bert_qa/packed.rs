@@ -3,7 +3,7 @@
 use bert_qa::{BertForQuestionAnswering, predict_logits};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use squad_data::{Feature, PackedBatch};
+use squad_data::{Feature, PackedBatch, PairTemplate};
 
 use crate::backends::Backend;
 use crate::case::{CASES, Case};
@@ -86,6 +86,7 @@ fn predict_logits_keeps_the_order_of_features() {
             input_ids: (0..length)
                 .map(|i| ((index + i * i) % VOCAB_SIZE as usize) as u32)
                 .collect(),
+            template: PairTemplate::bert(101, 102).into(),
             context: 2..length - 1,
             max_context: 2..length - 1,
             offsets: vec![(0, 0); length - 3],

@@ -1,8 +1,12 @@
 //! One feature.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-/// A question with one window of its context: `[CLS] question [SEP] part of the context [SEP]`, never padded.
+use crate::features::pair_template::PairTemplate;
+
+/// A question with one window of its context, in BERT's form `[CLS] question [SEP] part of the context [SEP]`, never
+/// padded. The tokenizer's [`PairTemplate`] says which special tokens there are.
 ///
 /// A context that is too long for one feature becomes several, whose windows cover it.
 ///
@@ -26,7 +30,9 @@ pub struct Feature {
     pub example_index: usize,
     /// Vocabulary ids, `[tokens]`.
     pub input_ids: Vec<u32>,
-    /// The positions of the context's tokens. `[SEP]` follows.
+    /// The special tokens around question and context.
+    pub template: Arc<PairTemplate>,
+    /// The positions of the context's tokens. Special tokens follow.
     pub context: Range<usize>,
     /// The positions, within `context`, at which an answer may begin.
     ///
@@ -35,7 +41,7 @@ pub struct Feature {
     pub max_context: Range<usize>,
     /// For each token in `context` its range in the example's context in Unicode code points, `[context.len()]`.
     pub offsets: Vec<(u32, u32)>,
-    /// Position of the first gold answer's first token; 0, the position of `[CLS]`, if the feature does not hold the
+    /// Position of the first gold answer's first token; 0, the position of the first special token, if the feature does not hold the
     /// whole answer.
     pub start_position: usize,
     /// Position of the first gold answer's last token (inclusive); 0 if the feature does not hold the whole answer.
@@ -62,7 +68,7 @@ impl Feature {
 
     /// Number of tokens of the question.
     pub fn num_question_tokens(&self) -> usize {
-        self.context.start.saturating_sub(2)
+        self.template.num_question(self.context.start)
     }
 
     /// Whether the feature holds the whole gold answer, so that its labels point at it and not at `[CLS]`.
@@ -70,9 +76,14 @@ impl Feature {
         self.start_position != 0
     }
 
-    /// Token types, `[tokens]`: 0 for `[CLS] question [SEP]`, 1 for `context [SEP]`.
-    pub fn token_type_ids(&self) -> impl ExactSizeIterator<Item = u32> + '_ {
-        (0..self.len()).map(|position| u32::from(position >= self.context.start))
+    /// Token types, `[tokens]`: for BERT 0 for `[CLS] question [SEP]`, 1 for `context [SEP]`.
+    ///
+    /// Padding that a caller has put behind the last token has that token's type.
+    pub fn token_type_ids(&self) -> impl Iterator<Item = u32> + '_ {
+        let (question, context) = (self.num_question_tokens(), self.context.len());
+        let padding = std::iter::repeat(self.template.last_type());
+        let types = self.template.token_type_ids(question, context);
+        types.chain(padding).take(self.len())
     }
 
     /// The context's Unicode code points from the token at position `start` to the one at `end` (inclusive).

@@ -23,10 +23,10 @@ const EXAMPLES_PER_CHUNK: usize = 2048;
 /// questions left-stripped; with [`crate::StrideKind::Step`] windows begin where those of Google's `run_squad.py` do.
 /// Each distinct context is tokenized once. The result does not depend on the number of threads.
 ///
-/// Labels point at the first gold answer in features that hold all its tokens, and at `[CLS]` (0, 0) in the others.
+/// Labels point at the first gold answer in features that hold all its tokens, and at the first token, `[CLS]` (0, 0), in the others.
 /// They are those of Hugging Face's `run_qa.py` with two exceptions:
 ///
-/// - An answer that begins in the context's last token is labelled there. `run_qa.py` labels the `[SEP]` behind it.
+/// - An answer that begins in the context's last token is labelled there. `run_qa.py` labels the special token behind it.
 /// - If no token stands for an answer's first or last character, the label is the nearest token inside the answer.
 ///
 /// See [`Feature`] for an example.
@@ -69,7 +69,7 @@ pub fn make_features_with_progress(
     options: &FeatureOptions,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<Feature>, Error> {
-    options.validate()?;
+    options.validate_with(tokenizer.pair_template().num_special_tokens())?;
     let (distinct, context_of) = distinct_contexts(examples);
     let mut last_use = vec![0; distinct.len()];
     for (index, &context) in context_of.iter().enumerate() {
@@ -160,16 +160,18 @@ fn example_features(
     let answer = example
         .first_located()
         .and_then(|answer| answer_tokens(answer, &context.offsets));
-    let windows = context_windows(options, &example.id, question.ids.len(), context.ids.len())?;
+    let template = tokenizer.pair_template();
+    let special = template.num_special_tokens();
+    let windows = context_windows(
+        options,
+        &example.id,
+        special,
+        question.ids.len(),
+        context.ids.len(),
+    )?;
+    let context_start = template.context_start(question.ids.len());
     let feature = |window: ContextWindow| {
         let tokens = window.tokens;
-        let context_start = question.ids.len() + 2;
-        let mut input_ids = Vec::with_capacity(context_start + tokens.len() + 1);
-        input_ids.push(tokenizer.cls_id());
-        input_ids.extend_from_slice(&question.ids);
-        input_ids.push(tokenizer.sep_id());
-        input_ids.extend_from_slice(&context.ids[tokens.clone()]);
-        input_ids.push(tokenizer.sep_id());
         let inside = answer
             .clone()
             .filter(|answer| tokens.contains(answer.start()) && tokens.contains(answer.end()));
@@ -179,7 +181,8 @@ fn example_features(
         });
         Feature {
             example_index: index,
-            input_ids,
+            input_ids: template.input_ids(&question.ids, &context.ids[tokens.clone()]),
+            template: Arc::clone(template),
             context: context_start..context_start + tokens.len(),
             max_context: position(window.max_context.start)..position(window.max_context.end),
             offsets: context.offsets[tokens.clone()].to_vec(),

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
-/// `[CLS]` and two `[SEP]`.
-pub(super) const NUM_SPECIAL: usize = 3;
+/// `[CLS]` and two `[SEP]`, the special tokens of most encoders.
+const NUM_SPECIAL: usize = 3;
 
 /// What `doc_stride` counts. Both conventions put the same number of tokens into a feature.
 ///
@@ -74,7 +74,7 @@ impl FeatureOptions {
     /// Checks the options.
     ///
     /// The room for the context is `max_seq_length` less three special tokens and less `max_query_length` (or one token
-    /// of question).
+    /// of question). [`crate::make_features`] checks again with the tokenizer's number of special tokens.
     ///
     /// # Errors
     ///
@@ -82,10 +82,15 @@ impl FeatureOptions {
     /// - The overlap is not smaller than the room, so windows would not advance.
     /// - The step is 0, or larger than the room, so text would be skipped.
     pub fn validate(&self) -> Result<(), Error> {
+        self.validate_with(NUM_SPECIAL)
+    }
+
+    /// As [`FeatureOptions::validate`], with `num_special` special tokens.
+    pub(super) fn validate_with(&self, num_special: usize) -> Result<(), Error> {
         let question = self.max_query_length.unwrap_or(1);
         let room = self
             .max_seq_length
-            .saturating_sub(NUM_SPECIAL)
+            .saturating_sub(num_special)
             .saturating_sub(question);
         let wrong = |option, value: usize, problem| {
             Err(Error::Option {
@@ -100,7 +105,7 @@ impl FeatureOptions {
         }
         if room == 0 {
             let problem = format!(
-                "leaves no room for the context beside {NUM_SPECIAL} special tokens and {question} of the question; raise it"
+                "leaves no room for the context beside {num_special} special tokens and {question} of the question; raise it"
             );
             return wrong("max_seq_length", self.max_seq_length, problem);
         }
@@ -112,7 +117,7 @@ impl FeatureOptions {
             StrideKind::Step => "the step must be at least 1 and at most",
         };
         let problem = format!(
-            "{rule} the room for the context, {room} tokens (max_seq_length {} less {NUM_SPECIAL} special tokens \
+            "{rule} the room for the context, {room} tokens (max_seq_length {} less {num_special} special tokens \
              and {question} of the question)",
             self.max_seq_length
         );

@@ -156,6 +156,7 @@ fn lost_answer(example: &Example, label: Option<&Feature>, touched: bool) -> Opt
 mod tests {
     use super::*;
     use crate::example::GoldAnswer;
+    use crate::features::pair_template::PairTemplate;
 
     /// A feature of the context "won 1,000 km" whose second token is "1,000" and whose last one is missing.
     fn feature(labels: Option<(usize, usize)>) -> Feature {
@@ -163,6 +164,7 @@ mod tests {
         Feature {
             example_index: 0,
             input_ids: vec![0; 6],
+            template: PairTemplate::bert(2, 3).into(),
             context: 3..5,
             max_context: 3..5,
             offsets: vec![(0, 3), (4, 9)],

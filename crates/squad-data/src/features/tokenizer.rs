@@ -1,12 +1,17 @@
-//! The tokenizer of a BERT-family model.
+//! The tokenizer of an encoder.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use serde::Deserialize;
 use tokenizers::Tokenizer;
 
 use crate::error::{Error, one_line};
+use crate::features::pair_template::PairTemplate;
 
-/// The tokenizer of a BERT-family model, loaded from its `tokenizer.json`.
+/// The tokenizer of an encoder, loaded from its `tokenizer.json`.
+///
+/// Its post-processor says which special tokens stand around a question and its context ([`PairTemplate`]).
 ///
 /// Truncation and padding are switched off, also in the file that [`QaTokenizer::save`] writes: features need the whole
 /// text, and sentence-embedding models ship a `tokenizer.json` that truncates to 128 tokens and pads.
@@ -26,8 +31,7 @@ use crate::error::{Error, one_line};
 pub struct QaTokenizer {
     tokenizer: Tokenizer,
     name: String,
-    cls_id: u32,
-    sep_id: u32,
+    template: Arc<PairTemplate>,
     vocab_size: usize,
 }
 
@@ -45,7 +49,7 @@ impl QaTokenizer {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, is no tokenizer, or its vocabulary lacks `[CLS]` or `[SEP]`.
+    /// The file cannot be read, is no tokenizer, or its post-processor is missing or not supported.
     pub fn from_file(path: &Path) -> Result<Self, Error> {
         let path = tokenizer_file(path);
         let bytes = std::fs::read(&path).map_err(|error| Error::read(&path, error))?;
@@ -56,7 +60,7 @@ impl QaTokenizer {
     ///
     /// # Errors
     ///
-    /// The bytes are no tokenizer, or its vocabulary lacks `[CLS]` or `[SEP]`.
+    /// The bytes are no tokenizer, or its post-processor is missing or not supported.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
         let wrong = |error: tokenizers::Error| Error::Tokenizer {
             file: name.to_owned(),
@@ -68,20 +72,15 @@ impl QaTokenizer {
         let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(wrong)?;
         tokenizer.with_truncation(None).map_err(wrong)?;
         tokenizer.with_padding(None);
-        let special = |token| {
-            let missing = Error::MissingToken {
-                file: name.to_owned(),
-                token,
-            };
-            tokenizer.token_to_id(token).ok_or(missing)
-        };
-        let (cls_id, sep_id) = (special("[CLS]")?, special("[SEP]")?);
+        let template = pair_template(&tokenizer, bytes).map_err(|problem| Error::Tokenizer {
+            file: name.to_owned(),
+            problem,
+        })?;
         let vocab_size = tokenizer.get_vocab_size(true);
         Ok(Self {
             tokenizer,
             name: name.to_owned(),
-            cls_id,
-            sep_id,
+            template: Arc::new(template),
             vocab_size,
         })
     }
@@ -103,14 +102,9 @@ impl QaTokenizer {
         largest.map_or(0, |id| id as usize + 1)
     }
 
-    /// Id of `[CLS]`, the first token of every feature.
-    pub fn cls_id(&self) -> u32 {
-        self.cls_id
-    }
-
-    /// Id of `[SEP]`, which ends the question and the context.
-    pub fn sep_id(&self) -> u32 {
-        self.sep_id
+    /// The special tokens around a question and its context.
+    pub fn pair_template(&self) -> &Arc<PairTemplate> {
+        &self.template
     }
 
     /// The vocabulary entry with this id.
@@ -158,6 +152,26 @@ impl QaTokenizer {
             file: self.name.clone(),
             problem,
         }
+    }
+}
+
+/// The post-processor's template, with ids that the vocabulary has.
+fn pair_template(tokenizer: &Tokenizer, json: &[u8]) -> Result<PairTemplate, String> {
+    #[derive(Deserialize)]
+    struct File {
+        #[serde(default)]
+        post_processor: serde_json::Value,
+    }
+    let file: File = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    let template = PairTemplate::from_post_processor(&file.post_processor)?;
+    let unknown = template
+        .special_ids()
+        .find(|&id| tokenizer.id_to_token(id).is_none());
+    match unknown {
+        Some(id) => Err(format!(
+            "post_processor has the id {id}, which the vocabulary does not have"
+        )),
+        None => Ok(template),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Error;
-use crate::features::options::{FeatureOptions, NUM_SPECIAL, StrideKind};
+use crate::features::options::{FeatureOptions, StrideKind};
 
 /// A feature's part of the context.
 pub(super) struct ContextWindow {
@@ -13,10 +13,12 @@ pub(super) struct ContextWindow {
     pub(super) max_context: Range<usize>,
 }
 
-/// The windows of a context of `num_context` tokens, next to a question of `num_question`. `id` is the question's.
+/// The windows of a context of `num_context` tokens, next to a question of `num_question` and `num_special` special
+/// tokens. `id` is the question's.
 pub(super) fn context_windows(
     options: &FeatureOptions,
     id: &str,
+    num_special: usize,
     num_question: usize,
     num_context: usize,
 ) -> Result<Vec<ContextWindow>, Error> {
@@ -30,7 +32,7 @@ pub(super) fn context_windows(
     }
     let room = options
         .max_seq_length
-        .saturating_sub(NUM_SPECIAL + num_question);
+        .saturating_sub(num_special + num_question);
     if room == 0 || (num_context > room && room < options.min_room()) {
         let stride = match options.stride {
             StrideKind::Overlap => "an overlap (doc_stride) of",
@@ -99,7 +101,7 @@ mod tests {
             stride: StrideKind::Step,
             max_query_length: None,
         };
-        let windows = |question, context| context_windows(&options, "q", question, context);
+        let windows = |question, context| context_windows(&options, "q", 3, question, context);
         assert_eq!(windows(7, 11).unwrap().len(), 2);
         assert_eq!(windows(8, 9).unwrap().len(), 1);
         let message = windows(8, 10).err().unwrap().to_string();
@@ -119,7 +121,7 @@ mod tests {
         };
         // Windows 0..10, 4..14, 8..17. Token 6 has 3 tokens on its right in the first and 2 on its left in the second;
         // token 7 has 2 and 3. Token 10 has 3 in the second and 2 in the third; token 11 has 2 and 3.
-        let windows = context_windows(&options, "q", 1, 17).unwrap();
+        let windows = context_windows(&options, "q", 3, 1, 17).unwrap();
         let parts: Vec<_> = windows.iter().map(|w| w.max_context.clone()).collect();
         assert_eq!(parts, [0..7, 7..11, 11..17]);
     }

@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 use serde_json::json;
-use squad_data::{Dataset, Example, Feature, FeatureOptions, GoldAnswer, inspect, make_features};
+use squad_data::{
+    Dataset, Example, Feature, FeatureOptions, GoldAnswer, QaTokenizer, inspect, make_features,
+};
 
 use crate::common::{example, features, short, small_tokenizer};
 
@@ -308,9 +310,9 @@ proptest! {
         let mut offsets = Vec::new();
         for (number, feature) in features.iter().enumerate() {
             prop_assert!(feature.len() <= options.max_seq_length);
-            prop_assert_eq!(feature.input_ids[0], tokenizer.cls_id());
-            prop_assert_eq!(feature.input_ids[feature.context.start - 1], tokenizer.sep_id());
-            prop_assert_eq!(feature.input_ids[feature.len() - 1], tokenizer.sep_id());
+            prop_assert_eq!(feature.input_ids[0], 2);
+            prop_assert_eq!(feature.input_ids[feature.context.start - 1], 3);
+            prop_assert_eq!(feature.input_ids[feature.len() - 1], 3);
             prop_assert_eq!(feature.context.end, feature.len() - 1);
             let shared = if number == 0 { 0 } else { options.doc_stride };
             prop_assert_eq!(&feature.offsets[..shared], &offsets[offsets.len() - shared..]);
@@ -348,4 +350,53 @@ proptest! {
             }
         }
     }
+}
+
+/// RoBERTa's four special tokens and its token types come from the post-processor, and the windows' budget follows.
+#[test]
+fn special_tokens_come_from_the_post_processor() {
+    let json = std::fs::read_to_string(crate::common::fixture("tokenizer.json")).unwrap();
+    let mut file: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let example = Example::new("q", "who ate", "bread ".repeat(30));
+    let options = FeatureOptions {
+        max_seq_length: 20,
+        doc_stride: 5,
+        ..FeatureOptions::default()
+    };
+    let mut features = |processor: serde_json::Value| {
+        file["post_processor"] = processor;
+        let tokenizer = QaTokenizer::from_bytes("t.json", file.to_string().as_bytes()).unwrap();
+        make_features(std::slice::from_ref(&example), &tokenizer, &options).unwrap()
+    };
+    let special =
+        serde_json::json!({"type": "BertProcessing", "cls": ["[CLS]", 2], "sep": ["[SEP]", 3]});
+    let of_bert = features(special.clone());
+    let mut special = special;
+    special["type"] = "RobertaProcessing".into();
+    special["trim_offsets"] = true.into();
+    special["add_prefix_space"] = false.into();
+    let of_roberta = features(special);
+    let ids = |ids: &[u32]| {
+        ids.iter()
+            .map(|id| (2..=3).contains(id))
+            .collect::<Vec<_>>()
+    };
+    let (bert, roberta) = (&of_bert[0], &of_roberta[0]);
+    assert_eq!((bert.len(), roberta.len()), (20, 20));
+    assert_eq!(bert.context.len(), roberta.context.len() + 1);
+    assert_eq!(bert.num_question_tokens(), roberta.num_question_tokens());
+    let question = roberta.num_question_tokens();
+    let expected = [
+        vec![2],
+        vec![9; question],
+        vec![3, 3],
+        vec![9; 20 - question - 4],
+        vec![3],
+    ]
+    .concat();
+    assert_eq!(ids(&roberta.input_ids), ids(&expected));
+    assert!(roberta.token_type_ids().all(|kind| kind == 0));
+    assert!(bert.token_type_ids().any(|kind| kind == 1));
+    assert_eq!(roberta.offsets[0], (0, 5));
+    assert!(of_roberta.len() >= of_bert.len());
 }

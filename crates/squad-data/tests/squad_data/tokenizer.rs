@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use squad_data::QaTokenizer;
+use squad_data::{PairTemplate, QaTokenizer};
 
 use crate::common::{fixture, small_tokenizer};
 
@@ -23,11 +23,22 @@ fn files_that_are_no_bert_tokenizer_are_rejected() {
         message.unwrap_err().to_string()
     };
     let json = std::fs::read_to_string(fixture("tokenizer.json")).unwrap();
-    for token in ["[CLS]", "[SEP]"] {
-        let message = error(&json.replace(token, "[XXX]"));
-        let expected = format!("t.json: the tokenizer has no {token} token");
-        assert!(message.starts_with(&expected), "{message}");
-    }
+    let mut file: serde_json::Value = serde_json::from_str(&json).unwrap();
+    file["post_processor"]["special_tokens"]["[CLS]"]["ids"] = 99_999.into();
+    let message = error(&file.to_string());
+    assert!(message.starts_with("t.json: "), "{message}");
+    file["post_processor"]["special_tokens"]["[CLS]"]["ids"] = serde_json::json!([99_999]);
+    let message = error(&file.to_string());
+    assert!(
+        message.contains("id 99999, which the vocabulary does not have"),
+        "{message}"
+    );
+    file["post_processor"] = serde_json::Value::Null;
+    let message = error(&file.to_string());
+    assert!(
+        message.starts_with("t.json: post_processor is null"),
+        "{message}"
+    );
     for wrong in ["", "{}", "[]", &json[..json.len() / 2]] {
         let message = error(wrong);
         let expected = "t.json: not a tokenizer.json";
@@ -54,8 +65,8 @@ fn truncation_and_padding_are_off_also_after_saving() {
     let again = QaTokenizer::from_file(folder.path()).unwrap();
     let encode = |tokenizer: &QaTokenizer| tokenizer.encode("Zoë’s café, 1,250").unwrap();
     assert_eq!(encode(&again), encode(&tokenizer));
-    let ids = (again.vocab_size(), again.cls_id(), again.sep_id());
-    assert_eq!(ids, (tokenizer.vocab_size(), 2, 3));
+    assert_eq!(again.vocab_size(), tokenizer.vocab_size());
+    assert_eq!(**again.pair_template(), PairTemplate::bert(2, 3));
 
     let message = tokenizer.save(&folder.path().join("no/such/place.json"));
     let message = message.unwrap_err().to_string();

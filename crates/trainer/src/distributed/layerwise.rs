@@ -169,7 +169,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::distributed::units::units;
     use burn::tensor::Device;
-    use squad_data::{Feature, PackedBatch};
+    use squad_data::{Feature, PackedBatch, PairTemplate};
 
     pub(crate) fn model(device: &Device) -> BertForQuestionAnswering {
         let fixture = "/../bert-qa/tests/fixtures/tiny-bert/config.json";
@@ -182,6 +182,7 @@ pub(crate) mod tests {
         let feature = |tokens: u32| Feature {
             example_index: 0,
             input_ids: (0..tokens).collect(),
+            template: PairTemplate::bert(101, 102).into(),
             context: 2..tokens as usize - 1,
             max_context: 2..tokens as usize - 1,
             offsets: Vec::new(),

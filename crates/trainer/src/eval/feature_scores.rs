@@ -51,12 +51,15 @@ fn argmax(logits: &[f32]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use squad_data::PairTemplate;
+
     use super::*;
 
     fn feature(start_position: usize, end_position: usize) -> Feature {
         Feature {
             example_index: 0,
             input_ids: vec![0; 4],
+            template: PairTemplate::bert(101, 102).into(),
             context: 1..3,
             max_context: 1..3,
             offsets: vec![(0, 1), (1, 2)],

@@ -67,13 +67,14 @@ impl<'a> Prefetcher<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use squad_data::BatchSize;
+    use squad_data::{BatchSize, PairTemplate};
 
     #[test]
     fn steps_are_the_rest_of_the_epoch_in_order_and_the_thread_ends_on_drop() {
         let feature = Feature {
             example_index: 0,
             input_ids: vec![101, 7, 102],
+            template: PairTemplate::bert(101, 102).into(),
             context: 1..2,
             max_context: 1..2,
             offsets: vec![(0, 1)],
