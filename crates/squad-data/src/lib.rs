@@ -56,7 +56,7 @@ pub use error::Error;
 pub use example::{Example, Gold, GoldAnswer};
 pub use features::{
     Encoding, Feature, FeatureOptions, FeatureStats, LostAnswer, LostReason, PairTemplate,
-    QaTokenizer, StrideKind, inspect, make_features, make_features_with_progress,
+    QaTokenizer, StrideKind, TOKENIZER_THREAD, inspect, make_features, make_features_with_progress,
 };
 #[cfg(feature = "parquet")]
 pub use read::PARQUET_THREAD;

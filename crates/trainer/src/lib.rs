@@ -39,8 +39,7 @@ pub use config::{
     Strategy, TrainConfig,
 };
 pub use data::{FeaturizedDataset, read_questions};
-#[cfg(feature = "parquet")]
-pub use device::process::quiet_parquet_panics;
+pub use device::process::quiet_reader_panics;
 pub use device::process::{keep_freed_memory, peak_memory_bytes};
 pub use device::{DeviceInfo, absent_devices, device, devices, warn_without_gpu, with_threads};
 pub use distributed::check_all_ranks;

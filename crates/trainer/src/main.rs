@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     trainer::keep_freed_memory();
-    #[cfg(feature = "parquet")]
-    trainer::quiet_parquet_panics();
+    trainer::quiet_reader_panics();
     cli::run()
 }

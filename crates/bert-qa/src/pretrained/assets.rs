@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, Value, json};
 use squad_data::QaTokenizer;
 
 use super::checkpoint_files::WEIGHTS;
@@ -13,6 +14,8 @@ pub(crate) const TOKENIZER: &str = "tokenizer.json";
 pub(crate) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 /// The Hub shows it as the model's page.
 const MODEL_CARD: &str = "README.md";
+/// Files from which a `tokenizer.json` can be made here.
+const VOCABULARIES: [&str; 2] = ["vocab.txt", "vocab.json"];
 /// How to make a `tokenizer.json` from the vocabulary files of an old tokenizer.
 pub(crate) const MAKE_TOKENIZER: &str =
     ": make it with transformers, AutoTokenizer.from_pretrained(FROM).save_pretrained(FOLDER)";
@@ -30,24 +33,35 @@ pub struct ModelAssets {
 }
 
 impl ModelAssets {
-    /// Reads and checks `config.json` and `tokenizer.json`.
+    /// Reads and checks `config.json` and the tokenizer's files.
     pub(super) fn read(folder: &Path) -> Result<Self, Error> {
         if !folder.is_dir() {
             let source = std::io::Error::new(std::io::ErrorKind::NotFound, "no such model folder");
             return Err(Error::io(folder, source));
         }
         let config = BertConfig::read(&require(folder, CONFIG, "")?)?;
-        let tokenizer_file = require(folder, TOKENIZER, MAKE_TOKENIZER)?;
-        let tokenizer = QaTokenizer::from_file(&tokenizer_file)?;
+        if !VOCABULARIES.iter().any(|name| folder.join(name).is_file()) {
+            require(folder, TOKENIZER, MAKE_TOKENIZER)?;
+        }
+        let tokenizer = QaTokenizer::from_file(folder)?;
+        let wrong = |message| Error::Config {
+            path: tokenizer.name().into(),
+            message,
+        };
         if tokenizer.num_ids() > config.vocab_size {
-            return Err(Error::Config {
-                path: tokenizer_file,
-                message: format!(
-                    "this tokenizer needs {} embeddings, the model has {}: they do not belong together",
-                    tokenizer.num_ids(),
-                    config.vocab_size
-                ),
-            });
+            return Err(wrong(format!(
+                "this tokenizer needs {} embeddings, the model has {}: they do not belong together",
+                tokenizer.num_ids(),
+                config.vocab_size
+            )));
+        }
+        let num_types = tokenizer.pair_template().num_token_types();
+        let inputs = config.architecture.spec().model_inputs;
+        if inputs.contains(&"token_type_ids") && num_types > config.type_vocab_size {
+            return Err(wrong(format!(
+                "this tokenizer has {num_types} token types, the model {}: they do not belong together",
+                config.type_vocab_size
+            )));
         }
         let tokenizer_config = std::fs::read_to_string(folder.join(TOKENIZER_CONFIG)).ok();
         Ok(Self {
@@ -100,19 +114,35 @@ impl ModelAssets {
             .map_err(|e| Error::io(&weights, e))
     }
 
-    /// The loaded `tokenizer_config.json`, or the smallest that transformers accepts.
+    /// The loaded `tokenizer_config.json`, or the smallest that transformers accepts; with it transformers tokenizes as
+    /// the saved `tokenizer.json` says.
     fn tokenizer_config(&self) -> String {
-        self.tokenizer_config.clone().unwrap_or_else(|| {
-            let config = serde_json::json!({
+        let loaded = self.tokenizer_config.as_deref();
+        let loaded: Option<Map<String, Value>> =
+            loaded.and_then(|text| serde_json::from_str(text).ok());
+        let mut config = loaded.clone().unwrap_or_else(|| {
+            let config = json!({
                 "tokenizer_class": "PreTrainedTokenizerFast",
                 "model_max_length": self.config.max_position_embeddings,
                 // This class of transformers 5 returns token types only if they are named.
                 "model_input_names": self.config.architecture.spec().model_inputs,
-                "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]",
-                "unk_token": "[UNK]", "mask_token": "[MASK]",
             });
-            format!("{config:#}\n")
-        })
+            config.as_object().cloned().unwrap_or_default()
+        });
+        // Of these classes transformers takes `tokenizer.json` as it is.
+        let class = config.get("tokenizer_class").and_then(Value::as_str);
+        let as_it_is = matches!(class, Some("PreTrainedTokenizerFast" | "TokenizersBackend"));
+        for (key, value) in self.tokenizer.config() {
+            let is_token = key.ends_with("_token");
+            // A file may name a token by an object.
+            if (is_token && !config.contains_key(&key)) || (!is_token && !as_it_is) {
+                config.insert(key, value);
+            }
+        }
+        match &self.tokenizer_config {
+            Some(text) if loaded.as_ref() == Some(&config) => text.clone(),
+            _ => format!("{:#}\n", Value::Object(config)),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Examples to features: tokenizing, cutting contexts, labels, counts.
 
+mod charsmap;
 mod feature;
 mod labels;
 mod make;
@@ -7,6 +8,8 @@ mod options;
 mod pair_template;
 mod stats;
 mod tokenizer;
+mod tokenizer_folder;
+mod tokenizer_json;
 mod windows;
 
 pub use feature::Feature;
@@ -14,4 +17,4 @@ pub use make::{make_features, make_features_with_progress};
 pub use options::{FeatureOptions, StrideKind};
 pub use pair_template::PairTemplate;
 pub use stats::{FeatureStats, LostAnswer, LostReason, inspect};
-pub use tokenizer::{Encoding, QaTokenizer};
+pub use tokenizer::{Encoding, QaTokenizer, TOKENIZER_THREAD};

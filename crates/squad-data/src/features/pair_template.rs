@@ -103,6 +103,12 @@ impl PairTemplate {
         parts.into_iter().flatten().map(|special| special.id)
     }
 
+    /// The first special token's id, and the last one's.
+    pub(crate) fn end_ids(&self) -> [u32; 2] {
+        let first = self.special_ids().next().unwrap_or_default();
+        [first, self.special_ids().last().unwrap_or(first)]
+    }
+
     /// Number of token types that the model needs: the largest plus one.
     pub fn num_token_types(&self) -> usize {
         let parts = [&self.before, &self.between, &self.after];

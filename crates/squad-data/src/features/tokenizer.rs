@@ -1,13 +1,23 @@
 //! The tokenizer of an encoder.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::Deserialize as _;
+use serde_json::{Map, Value};
 use tokenizers::Tokenizer;
 
 use crate::error::{Error, one_line};
 use crate::features::pair_template::PairTemplate;
+use crate::features::tokenizer_folder::{self, Found, not_json, options_of};
+use crate::features::tokenizer_json::TokenizerJson;
+
+/// The name of the thread on which a `tokenizer.json` becomes a tokenizer.
+///
+/// The `tokenizers` crate panics on some damaged files. The panic ends that thread alone and is returned as
+/// [`Error::Tokenizer`], but the process's panic hook runs first, and the default hook prints. A program that wants no
+/// such output installs a hook that ignores the thread of this name.
+pub const TOKENIZER_THREAD: &str = "squad-data-tokenizer";
 
 /// The tokenizer of an encoder, loaded from its `tokenizer.json`.
 ///
@@ -30,6 +40,13 @@ use crate::features::pair_template::PairTemplate;
 #[derive(Clone)]
 pub struct QaTokenizer {
     tokenizer: Tokenizer,
+    /// How ids become text again, as the file has it.
+    decoder: Value,
+    /// Keys of `tokenizer_config.json` that agree with the tokenizer.
+    options: Map<String, Value>,
+    /// Texts of special tokens, by their keys in `tokenizer_config.json`.
+    special_tokens: Vec<(&'static str, String)>,
+    warnings: Vec<String>,
     name: String,
     template: Arc<PairTemplate>,
     vocab_size: usize,
@@ -45,15 +62,25 @@ pub struct Encoding {
 }
 
 impl QaTokenizer {
-    /// Loads a `tokenizer.json`, or the one in a directory.
+    /// Loads a `tokenizer.json`, or the tokenizer of a model folder.
+    ///
+    /// A folder without `tokenizer.json` may have `vocab.txt` (BERT's), or `vocab.json` with `merges.txt` (RoBERTa's).
+    /// Its `tokenizer_config.json` names special tokens and options of these. Where `do_lower_case`, `strip_accents` or
+    /// `tokenize_chinese_chars` contradict `tokenizer.json`, they are followed, as transformers does, and
+    /// [`QaTokenizer::warnings`] says so.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, is no tokenizer, or its post-processor is missing or not supported.
+    /// A file cannot be read, is no tokenizer, or its post-processor is missing or not supported.
     pub fn from_file(path: &Path) -> Result<Self, Error> {
-        let path = tokenizer_file(path);
-        let bytes = std::fs::read(&path).map_err(|error| Error::read(&path, error))?;
-        Self::from_bytes(&path.display().to_string(), &bytes)
+        let Found {
+            name,
+            json,
+            warnings,
+        } = tokenizer_folder::read(path)?;
+        let mut tokenizer = Self::from_json(&name, json)?;
+        tokenizer.warnings = warnings;
+        Ok(tokenizer)
     }
 
     /// Loads a `tokenizer.json` from memory. Messages call it `name`.
@@ -62,23 +89,45 @@ impl QaTokenizer {
     ///
     /// The bytes are no tokenizer, or its post-processor is missing or not supported.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
-        let wrong = |error: tokenizers::Error| Error::Tokenizer {
+        let json = serde_json::from_slice(bytes).map_err(|error| Error::Tokenizer {
             file: name.to_owned(),
-            problem: format!(
-                "not a tokenizer.json of the `tokenizers` library: {}",
-                one_line(&error)
-            ),
-        };
-        let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(wrong)?;
-        tokenizer.with_truncation(None).map_err(wrong)?;
-        tokenizer.with_padding(None);
-        let template = pair_template(&tokenizer, bytes).map_err(|problem| Error::Tokenizer {
+            problem: not_json(&error),
+        })?;
+        Self::from_json(name, json)
+    }
+
+    fn from_json(name: &str, json: Value) -> Result<Self, Error> {
+        Self::build(name, json).map_err(|problem| Error::Tokenizer {
             file: name.to_owned(),
             problem,
-        })?;
+        })
+    }
+
+    fn build(name: &str, json: Value) -> Result<Self, String> {
+        let TokenizerJson {
+            encoder,
+            decoder,
+            post_processor,
+        } = TokenizerJson::check(json)?;
+        let options = options_of(&encoder["normalizer"]);
+        let special_tokens = special_tokens(&encoder);
+        let template = PairTemplate::from_post_processor(&post_processor)?;
+        let tokenizer = build(encoder)?;
+        let unknown = template
+            .special_ids()
+            .find(|&id| tokenizer.id_to_token(id).is_none());
+        if let Some(id) = unknown {
+            return Err(format!(
+                "post_processor has the id {id}, which the vocabulary does not have"
+            ));
+        }
         let vocab_size = tokenizer.get_vocab_size(true);
         Ok(Self {
             tokenizer,
+            decoder,
+            options,
+            special_tokens,
+            warnings: Vec::new(),
             name: name.to_owned(),
             template: Arc::new(template),
             vocab_size,
@@ -88,6 +137,27 @@ impl QaTokenizer {
     /// The name that messages use: the file it was loaded from.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What was found in the folder and a user should know, each a line: settings that contradict each other.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The keys of a `tokenizer_config.json` with which transformers tokenizes as this tokenizer does: its special
+    /// tokens, and `do_lower_case`, `strip_accents` and `tokenize_chinese_chars` if it has a `BertNormalizer`.
+    pub fn config(&self) -> Map<String, Value> {
+        let mut config = self.options.clone();
+        let ids = self.template.end_ids();
+        for (key, id) in [("cls_token", ids[0]), ("sep_token", ids[1])] {
+            if let Some(token) = self.token(id) {
+                config.insert(key.to_owned(), token.into());
+            }
+        }
+        for (key, token) in &self.special_tokens {
+            config.insert((*key).to_owned(), token.as_str().into());
+        }
+        config
     }
 
     /// Number of entries in the vocabulary, added tokens included.
@@ -139,12 +209,25 @@ impl QaTokenizer {
     ///
     /// The file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
-        let path = tokenizer_file(path);
+        let path = if path.is_dir() {
+            path.join("tokenizer.json")
+        } else {
+            path.to_owned()
+        };
         let json = self.tokenizer.to_string(true).map_err(|error| {
             let problem = format!("cannot be written as JSON: {}", one_line(&error));
             self.error(problem)
         })?;
+        let json = self.with_decoder(&json);
         atomic_fs::write_file(&path, json).map_err(|error| Error::write(&path, error.source))
+    }
+
+    /// Puts the decoder back, in the place where the `tokenizers` crate writes it.
+    fn with_decoder(&self, json: &str) -> String {
+        let decoder = format!("{:#}", self.decoder).replace('\n', "\n  ");
+        // Line breaks inside texts are escaped, so this line is the file's own.
+        let [none, some] = ["null", &decoder].map(|value| format!("\n  \"decoder\": {value},\n"));
+        json.replacen(&none, &some, 1)
     }
 
     fn error(&self, problem: String) -> Error {
@@ -155,33 +238,34 @@ impl QaTokenizer {
     }
 }
 
-/// The post-processor's template, with ids that the vocabulary has.
-fn pair_template(tokenizer: &Tokenizer, json: &[u8]) -> Result<PairTemplate, String> {
-    #[derive(Deserialize)]
-    struct File {
-        #[serde(default)]
-        post_processor: serde_json::Value,
+/// The unknown, padding and mask tokens of a `tokenizer.json`.
+fn special_tokens(json: &Value) -> Vec<(&'static str, String)> {
+    let unknown = json["model"]["unk_token"].as_str();
+    let mut tokens: Vec<(&str, String)> = unknown
+        .map(|token| ("unk_token", token.to_owned()))
+        .into_iter()
+        .collect();
+    let added = json["added_tokens"].as_array();
+    for token in added.into_iter().flatten() {
+        let content = token["content"].as_str().unwrap_or_default();
+        match content.trim_matches(['[', ']', '<', '>']) {
+            "PAD" | "pad" => tokens.push(("pad_token", content.to_owned())),
+            "MASK" | "mask" => tokens.push(("mask_token", content.to_owned())),
+            _ => {}
+        }
     }
-    let file: File = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-    let template = PairTemplate::from_post_processor(&file.post_processor)?;
-    let unknown = template
-        .special_ids()
-        .find(|&id| tokenizer.id_to_token(id).is_none());
-    match unknown {
-        Some(id) => Err(format!(
-            "post_processor has the id {id}, which the vocabulary does not have"
-        )),
-        None => Ok(template),
-    }
+    tokens
 }
 
-/// `path`, or the `tokenizer.json` in it if it is a directory.
-fn tokenizer_file(path: &Path) -> PathBuf {
-    if path.is_dir() {
-        path.join("tokenizer.json")
-    } else {
-        path.to_owned()
-    }
+/// Makes the tokenizer on a thread of its own, whose panics become errors.
+fn build(encoder: Value) -> Result<Tokenizer, String> {
+    let thread = std::thread::Builder::new().name(TOKENIZER_THREAD.to_owned());
+    let thread = thread
+        .spawn(|| Tokenizer::deserialize(encoder).map_err(|error| one_line(&error)))
+        .map_err(|error| format!("cannot start a thread to read it: {error}"))?;
+    let built = thread.join();
+    let built = built.unwrap_or_else(|_| Err("its parts contradict each other".to_owned()));
+    built.map_err(|problem| format!("not a tokenizer.json of the `tokenizers` library: {problem}"))
 }
 
 impl std::fmt::Debug for QaTokenizer {

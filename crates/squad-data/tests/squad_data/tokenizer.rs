@@ -39,7 +39,7 @@ fn files_that_are_no_bert_tokenizer_are_rejected() {
         message.starts_with("t.json: post_processor is null"),
         "{message}"
     );
-    for wrong in ["", "{}", "[]", &json[..json.len() / 2]] {
+    for wrong in ["", "{}", "[]", "{\"model\": 1}", &json[..json.len() / 2]] {
         let message = error(wrong);
         let expected = "t.json: not a tokenizer.json";
         assert!(message.starts_with(expected), "{message}");
@@ -71,4 +71,199 @@ fn truncation_and_padding_are_off_also_after_saving() {
     let message = tokenizer.save(&folder.path().join("no/such/place.json"));
     let message = message.unwrap_err().to_string();
     assert!(message.starts_with("cannot write "), "{message}");
+}
+
+/// Cut anywhere, changed anywhere: one error or a tokenizer, and no panic leaves the crate.
+#[test]
+fn damaged_files_are_errors() {
+    let json = std::fs::read(fixture("tokenizer.json")).unwrap();
+    let read = |bytes: &[u8]| QaTokenizer::from_bytes("t.json", bytes);
+    for length in (0..json.len()).step_by(13) {
+        let message = read(&json[..length]).unwrap_err().to_string();
+        assert!(
+            message.starts_with("t.json: not a tokenizer.json"),
+            "{message}"
+        );
+    }
+    for index in (0..json.len()).step_by(7) {
+        for byte in [b'0', b'"', b'}', b'x'] {
+            let mut changed = json.clone();
+            changed[index] = byte;
+            if let Ok(tokenizer) = read(&changed) {
+                let _ = tokenizer.encode("Zoë’s café, 1,250");
+            }
+        }
+    }
+}
+
+/// What the `tokenizers` crate panics on.
+#[test]
+fn parts_that_contradict_each_other_are_errors() {
+    let json = std::fs::read_to_string(fixture("tokenizer.json")).unwrap();
+    let good: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let bpe = |prefix: &str| {
+        serde_json::json!({"type": "BPE", "vocab": {"a": 0, "b": 1, "[CLS]": 2, "[SEP]": 3},
+            "merges": [["a", "b"]], "continuing_subword_prefix": prefix})
+    };
+    for (key, value) in [
+        ("model", bpe("longer than a token")),
+        ("model", bpe("##")),
+        (
+            "normalizer",
+            serde_json::json!({"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="}),
+        ),
+        (
+            "normalizer",
+            serde_json::json!({"type": "Precompiled", "precompiled_charsmap": 1}),
+        ),
+    ] {
+        let mut file = good.clone();
+        file[key] = value;
+        let error = QaTokenizer::from_bytes("t.json", file.to_string().as_bytes()).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.starts_with("t.json: ") && !message.contains('\n'),
+            "{message}"
+        );
+    }
+}
+
+/// The decoder is of no use here, whatever it is, and is kept in the saved file.
+#[test]
+fn the_decoder_is_only_kept() {
+    let json = std::fs::read_to_string(fixture("tokenizer.json")).unwrap();
+    let mut file: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let folder = test_support::temp_dir();
+    for decoder in [
+        file["decoder"].clone(),
+        serde_json::json!({"type": "Foo", "x": ["y\n"]}),
+    ] {
+        file["decoder"] = decoder.clone();
+        let tokenizer = QaTokenizer::from_bytes("t.json", file.to_string().as_bytes()).unwrap();
+        tokenizer.save(folder.path()).unwrap();
+        let saved = std::fs::read(folder.path().join("tokenizer.json")).unwrap();
+        let saved: serde_json::Value = serde_json::from_slice(&saved).unwrap();
+        assert_eq!(saved["decoder"], decoder);
+        assert_eq!(saved["model"]["vocab"], file["model"]["vocab"]);
+    }
+}
+
+fn write(folder: &Path, name: &str, text: &str) {
+    std::fs::write(folder.join(name), text).unwrap();
+}
+
+/// The options of `tokenizer_config.json` win over `tokenizer.json`, are told, and are in the saved file.
+#[test]
+fn contradicting_options_are_followed_and_told() {
+    let json = std::fs::read_to_string(fixture("tokenizer.json")).unwrap();
+    let folder = test_support::temp_dir();
+    write(folder.path(), "tokenizer.json", &json);
+    let ids = |text: &str| {
+        let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+        (
+            tokenizer.encode(text).unwrap().ids,
+            tokenizer.warnings().to_vec(),
+        )
+    };
+    let (lower, told) = ids("Bread");
+    assert_eq!(told, [""; 0]);
+    for agrees in [r#"{"do_lower_case": true, "strip_accents": null}"#, "{}"] {
+        write(folder.path(), "tokenizer_config.json", agrees);
+        assert_eq!(ids("Bread"), (lower.clone(), Vec::new()));
+    }
+    // Of this class transformers takes tokenizer.json as it is.
+    let class = r#"{"tokenizer_class": "PreTrainedTokenizerFast", "do_lower_case": false}"#;
+    write(folder.path(), "tokenizer_config.json", class);
+    assert_eq!(ids("Bread"), (lower.clone(), Vec::new()));
+
+    write(
+        folder.path(),
+        "tokenizer_config.json",
+        r#"{"do_lower_case": false}"#,
+    );
+    let (cased, told) = ids("Bread");
+    assert_ne!(cased, lower);
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].contains("do_lower_case is false, the tokenizer has true"),
+        "{told:?}"
+    );
+    let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+    let saved = test_support::temp_dir();
+    tokenizer.save(saved.path()).unwrap();
+    let again = QaTokenizer::from_file(saved.path()).unwrap();
+    assert_eq!(again.encode("Bread").unwrap().ids, cased);
+    assert_eq!(again.config()["do_lower_case"], false);
+    assert_eq!(again.config()["cls_token"], "[CLS]");
+    assert_eq!(again.config()["mask_token"], "[MASK]");
+
+    write(folder.path(), "tokenizer_config.json", "[");
+    let message = QaTokenizer::from_file(folder.path())
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("tokenizer_config.json"), "{message}");
+}
+
+/// `vocab.txt` alone gives the tokenizer that its `tokenizer.json` describes.
+#[test]
+fn a_vocabulary_alone_becomes_berts_tokenizer() {
+    let expected = small_tokenizer();
+    let count = u32::try_from(expected.vocab_size()).unwrap();
+    let lines: Vec<String> = (0..count).filter_map(|id| expected.token(id)).collect();
+    let folder = test_support::temp_dir();
+    write(folder.path(), "vocab.txt", &(lines.join("\n") + "\n"));
+    let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+    assert_eq!(tokenizer.pair_template(), expected.pair_template());
+    for text in ["Who ate the BREAD?", "Zoë’s café, 1,250", "[SEP] x [MASK]"] {
+        assert_eq!(
+            tokenizer.encode(text).unwrap(),
+            expected.encode(text).unwrap()
+        );
+    }
+    write(
+        folder.path(),
+        "tokenizer_config.json",
+        r#"{"cls_token": "<x>"}"#,
+    );
+    let message = QaTokenizer::from_file(folder.path())
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("no \"<x>\", the cls_token"), "{message}");
+    write(
+        folder.path(),
+        "tokenizer_config.json",
+        r#"{"tokenizer_class": "MPNetTokenizer"}"#,
+    );
+    write(
+        folder.path(),
+        "vocab.txt",
+        "<s>\n<pad>\n</s>\n[UNK]\nBread\n<mask>\n",
+    );
+    let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+    assert_eq!(tokenizer.pair_template().num_special_tokens(), 4);
+    assert!(tokenizer.warnings()[0].contains("capital letters"));
+}
+
+/// `vocab.json` with `merges.txt` gives RoBERTa's tokenizer.
+#[test]
+fn a_vocabulary_with_merges_becomes_robertas_tokenizer() {
+    let folder = test_support::temp_dir();
+    let vocab = r#"{"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "a": 4, "b": 5, "Ġ": 6, "ab": 7, "Ġab": 8, "<mask>": 9}"#;
+    write(folder.path(), "vocab.json", vocab);
+    write(folder.path(), "merges.txt", "#version: 0.2\na b\nĠ ab\n");
+    let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+    assert_eq!(**tokenizer.pair_template(), PairTemplate::roberta(0, 2));
+    let encoding = tokenizer.encode("ab ab a").unwrap();
+    assert_eq!(encoding.ids, [7, 8, 6, 4]);
+    assert_eq!(encoding.offsets[1], (3, 5));
+    write(folder.path(), "merges.txt", "a b c\n");
+    let message = QaTokenizer::from_file(folder.path())
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("merges.txt: line 1"), "{message}");
+    write(folder.path(), "merges.txt", "a z\n");
+    let message = QaTokenizer::from_file(folder.path())
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("vocab.json: "), "{message}");
 }

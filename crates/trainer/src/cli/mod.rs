@@ -61,6 +61,9 @@ fn load(
     features.options().validate()?;
     let folder = trainer::model_folder(model, &notice)?;
     let pretrained = Pretrained::load(&folder, 0, &device)?;
+    for warning in pretrained.assets.tokenizer.warnings() {
+        notice(&format!("warning: {warning}"));
+    }
     features.check_positions(&pretrained.assets.config)?;
     if !pretrained.report.missing.is_empty() {
         notice(&format!(
@@ -75,6 +78,9 @@ fn inspect(args: &Inspect) -> Result<(), Error> {
     options.validate()?;
     let (dataset, text_bytes) = Dataset::read_with_size(&args.dataset)?;
     let tokenizer = QaTokenizer::from_file(&args.tokenizer)?;
+    for warning in tokenizer.warnings() {
+        notice(&format!("warning: {warning}"));
+    }
     let features = make_features(&dataset.examples, &tokenizer, &options)?;
     let peak_memory_bytes = trainer::peak_memory_bytes();
     let stats = squad_data::inspect(&dataset.examples, &features);

@@ -16,12 +16,17 @@ pub fn keep_freed_memory() {
     }
 }
 
-/// Keeps panics of the Parquet decoder off standard error: they are returned as errors.
-#[cfg(feature = "parquet")]
-pub fn quiet_parquet_panics() {
+/// Keeps panics of the readers of foreign files off standard error: they are returned as errors.
+pub fn quiet_reader_panics() {
+    const READERS: &[&str] = &[
+        squad_data::TOKENIZER_THREAD,
+        #[cfg(feature = "parquet")]
+        squad_data::PARQUET_THREAD,
+    ];
+
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if std::thread::current().name() != Some(squad_data::PARQUET_THREAD) {
+        if !(std::thread::current().name()).is_some_and(|name| READERS.contains(&name)) {
             previous(info);
         }
     }));

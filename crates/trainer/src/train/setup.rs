@@ -265,6 +265,9 @@ impl Loaded {
             }
         }
         tracing::info!("{}", self.description);
+        for warning in self.assets.tokenizer.warnings() {
+            tracing::warn!("{warning}");
+        }
         tracing::info!(
             "training on {} questions ({} features), evaluating on {} ({} features), on {}",
             self.train.dataset.len(),
