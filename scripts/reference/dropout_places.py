@@ -104,7 +104,7 @@ def wrong_dropouts(model):
         embeddings = getattr(other, other.base_model_prefix).embeddings
         embeddings.LayerNorm, embeddings.dropout = nn.Sequential(embeddings.dropout, embeddings.LayerNorm), nn.Identity()
 
-    is_bert = model.config.model_type == "bert"
+    is_bert = model.config.model_type != "distilbert"
     Masks(model)  # gives modules their places, which copies keep
     changes = [after_norm, before_second_linear, other_architecture, no_attention_dropout, before_embeddings_norm]
     return {change.__name__: changed(change) for change in changes + [no_head_dropout] * (not is_bert)}

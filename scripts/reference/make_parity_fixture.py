@@ -1,7 +1,7 @@
 """Makes crates/bert-qa/tests/fixtures/parity/: for small models of every kind, what `transformers` and PyTorch compute.
 
 usage: python scripts/reference/make_parity_fixture.py
-needs numpy, torch, transformers, safetensors; made with torch 2.9.0 and transformers 5.23.0. Run again, it writes the same
+needs numpy, tokenizers, torch, transformers, safetensors; made with torch 2.9.0 and transformers 5.23.0. Run again, it writes the same
 bytes; there is nothing else to do to renew the expected values.
 
 Of each model there are:
@@ -24,10 +24,10 @@ import copy, json, pathlib, random, shutil
 import torch
 from safetensors.numpy import save_file
 from torch import nn
-from transformers import (BertConfig, BertForQuestionAnswering, BertModel, DistilBertConfig, DistilBertForQuestionAnswering,
-                          DistilBertModel, get_linear_schedule_with_warmup)
+from transformers import (AutoModel, AutoModelForQuestionAnswering, BertConfig, CamembertConfig, CamembertTokenizer, DistilBertConfig,
+                          RobertaConfig, XLMRobertaConfig, XLMRobertaTokenizer, get_linear_schedule_with_warmup)
 from dropout_places import Masks, wrong_dropouts
-from tiny import make_tokenizer, weights
+from tiny import byte_level_tokenizer, make_tokenizer, unigram_tokenizer, weights
 
 OUT = pathlib.Path(__file__).resolve().parents[2] / "crates" / "bert-qa" / "tests" / "fixtures" / "parity"
 TEXTS = [("Who ate it?", "A cat ate the bread, and Ann saw it."), ("Where, then?", "In Ulm.")]
@@ -36,27 +36,34 @@ RUN = {"learning_rate": 5e-3, "eps": 1e-4, "weight_decay": 0.1, "warmup_ratio": 
 MOST = 1000  # numbers of a tensor that are kept
 
 BERT = dict(hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.2, max_position_embeddings=40)
-CASES = {  # configuration; whether tokens are lower case; whether names have the prefix; whether there is a pooler
-    "bert-uncased": (BertConfig(vocab_size=60, hidden_size=12, num_hidden_layers=2, num_attention_heads=3,
-                                intermediate_size=20, **BERT), True, True, False),
+SMALL = dict(hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20)
+# As many positions as others have after the padding token's.
+ROBERTA = SMALL | BERT | dict(max_position_embeddings=42, layer_norm_eps=1e-5)
+CASES = {  # configuration; tokenizer; whether names have the prefix; whether there is a pooler
+    "bert-uncased": (BertConfig(vocab_size=60, **SMALL, **BERT), make_tokenizer(True), True, False),
     "bert-cased": (BertConfig(vocab_size=112, hidden_size=20, num_hidden_layers=1, num_attention_heads=5,
-                              intermediate_size=12, layer_norm_eps=1e-6, **BERT), False, False, True),
+                              intermediate_size=12, layer_norm_eps=1e-6, **BERT), make_tokenizer(False), False, True),
     "distilbert": (DistilBertConfig(vocab_size=60, dim=12, n_layers=2, n_heads=3, hidden_dim=20, max_position_embeddings=40,
-                                    dropout=0.1, attention_dropout=0.2, qa_dropout=0.3), True, True, False),
+                                    dropout=0.1, attention_dropout=0.2, qa_dropout=0.3), make_tokenizer(True), True, False),
     "minilm": (BertConfig(vocab_size=60, hidden_size=384, num_hidden_layers=1, num_attention_heads=12,
-                          intermediate_size=64, **BERT), True, False, True),
+                          intermediate_size=64, **BERT), make_tokenizer(True), False, True),
+    # Two token types, of which the second serves nothing.
+    "roberta": (RobertaConfig(vocab_size=73, type_vocab_size=2, **ROBERTA), byte_level_tokenizer(), True, True),
+    "camembert": (CamembertConfig(vocab_size=73, type_vocab_size=1, **ROBERTA), unigram_tokenizer(CamembertTokenizer), True, False),
+    "xlm-roberta": (XLMRobertaConfig(vocab_size=70, type_vocab_size=1, **ROBERTA), unigram_tokenizer(XLMRobertaTokenizer), False, True),
 }
+SEGMENTS = {"bert"}  # model types that tell question and context apart
+AFTER_PADDING = {"roberta", "camembert", "xlm-roberta"}  # whose positions begin after the padding token's
 
 
 def make_model(config, has_prefix, has_pooler):
     """A model with weights by the formula, and [name in the file, shape, scale, offset] of each."""
-    classes = {"bert": (BertForQuestionAnswering, BertModel), "distilbert": (DistilBertForQuestionAnswering, DistilBertModel)}
-    whole, encoder = classes[config.model_type]
     config._attn_implementation = "eager"
-    model, prefix = whole(config), config.model_type + "."
+    model = AutoModelForQuestionAnswering.from_config(config)
+    prefix = model.base_model_prefix + "."
     shapes = {name: list(p.shape) for name, p in model.state_dict().items()}
     if has_pooler:
-        shapes |= {prefix + name: list(p.shape) for name, p in encoder(config).state_dict().items() if "pooler" in name}
+        shapes |= {prefix + name: list(p.shape) for name, p in AutoModel.from_config(config).state_dict().items() if "pooler" in name}
     norms = {name for name, module in model.named_modules() if isinstance(module, nn.LayerNorm)}
     tensors = []
     for name, shape in shapes.items():
@@ -69,7 +76,7 @@ def make_model(config, has_prefix, has_pooler):
     return model.double().eval(), tensors
 
 
-def make_windows(tokenizer):
+def make_windows(tokenizer, pad):
     numbers, windows = random.Random(21), []
     for question, context in TEXTS:
         encoding = tokenizer.encode(question, context)
@@ -77,7 +84,8 @@ def make_windows(tokenizer):
     for length in LENGTHS:
         question = numbers.randint(0, length // 2)
         windows.append({
-            "input_ids": [numbers.randrange(1, tokenizer.get_vocab_size()) for _ in range(length)],
+            # Without the padding token, whose embedding gets no gradient from PyTorch.
+            "input_ids": [id if (id := numbers.randrange(1, tokenizer.get_vocab_size())) != pad else 0 for _ in range(length)],
             "token_type_ids": [0] * question + [1] * (length - question)})
     for window in windows:
         window["start_position"] = numbers.randrange(len(window["input_ids"]))
@@ -86,11 +94,11 @@ def make_windows(tokenizer):
 
 
 def inputs(model, windows):
-    """A batch in transformers' form; DistilBERT takes no token types."""
+    """A batch in transformers' form. Others than BERT get no token types: their tokenizers return none."""
     longest = max(len(w["input_ids"]) for w in windows)
-    pad = lambda values: torch.tensor([list(v) + [0] * (longest - len(v)) for v in values])
-    batch = {"input_ids": pad(w["input_ids"] for w in windows)}
-    if model.config.model_type == "bert":
+    pad = lambda values, value=0: torch.tensor([list(v) + [value] * (longest - len(v)) for v in values])
+    batch = {"input_ids": pad((w["input_ids"] for w in windows), model.config.pad_token_id)}
+    if model.config.model_type in SEGMENTS:
         batch["token_type_ids"] = pad(w["token_type_ids"] for w in windows)
     return batch
 
@@ -100,8 +108,8 @@ def loss_of(logits, window):
     return nn.functional.cross_entropy(logits.T, positions)
 
 
-def evaluate(model, window):
-    output = model(**inputs(model, [window]), output_hidden_states=True)
+def evaluate(model, window, **others):
+    output = model(**inputs(model, [window]) | others, output_hidden_states=True)
     return torch.stack([output.start_logits[0], output.end_logits[0]], 1), [h[0] for h in output.hidden_states]
 
 
@@ -163,7 +171,7 @@ def wrong_epsilon(model):
     model = copy.deepcopy(model)
     for module in model.modules():
         if isinstance(module, nn.LayerNorm):
-            module.eps = 1e-5
+            module.eps = 1e-5 if module.eps < 1e-5 else 1e-12
     return model
 
 
@@ -185,10 +193,21 @@ def expected(model, windows, clip, name):
 
     wrong = {"tanh_gelu": logits_of(wrong_activation(model), windows), "epsilon": logits_of(wrong_epsilon(model), windows),
              "unmasked_padding": unmasked_logits(model, windows)}
-    if model.config.model_type == "bert":
+    if model.config.model_type in SEGMENTS:
         swapped = [w | {"token_type_ids": [1 - t for t in w["token_type_ids"]]} for w in windows]
         wrong["swapped_segments"] = logits_of(model, swapped)
+    elif getattr(model.config, "type_vocab_size", 0) > 1:
+        types = lambda w: torch.tensor([w["token_type_ids"]])
+        wrong["segments"] = torch.cat([evaluate(model, w, token_type_ids=types(w))[0] for w in windows])
+    if model.config.model_type in AFTER_PADDING:
+        positions = lambda w: torch.arange(len(w["input_ids"]))[None]
+        wrong["positions_from_zero"] = torch.cat([evaluate(model, w, position_ids=positions(w))[0] for w in windows])
     out |= {f"wrong.{key}.logits": value for key, value in wrong.items()}
+
+    # A text may hold padding tokens: in one window the fourth token and the eighth.
+    window = copy.deepcopy(windows[2])
+    window["input_ids"][3] = window["input_ids"][7] = model.config.pad_token_id
+    out["padding_in_text.logits"] = evaluate(model, window)[0]
 
     others = {key: train_pass(other, windows)[0] for key, other in wrong_dropouts(model).items()}
     out |= {f"wrong.{key}.train.logits": torch.cat(value) for key, value in others.items()}
@@ -218,15 +237,15 @@ def sample(tensor):
 def main():
     torch.manual_seed(0)
     shutil.rmtree(OUT, ignore_errors=True)
-    for name, (config, lowercase, has_prefix, has_pooler) in CASES.items():
+    for name, (config, tokenizer, has_prefix, has_pooler) in CASES.items():
         folder = OUT / name
         folder.mkdir(parents=True)
-        tokenizer = make_tokenizer(lowercase)
+        assert tokenizer.get_vocab_size() == config.vocab_size, (name, tokenizer.get_vocab_size())
         tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
         model, tensors = make_model(config, has_prefix, has_pooler)
         config.architectures = [type(model).__name__ if has_prefix else type(model.base_model).__name__]
         config.save_pretrained(folder)
-        windows = make_windows(tokenizer)
+        windows = make_windows(tokenizer, config.pad_token_id)
         clip = round(sorted(train(model, windows, 1e9, 5)[1])[2], 1)  # between the norms of the first steps
         save_file(expected(model, windows, clip, name), folder / "expected.safetensors")
         line = lambda value: json.dumps(value, separators=(",", ":"))

@@ -1,11 +1,12 @@
-"""What the scripts that make fixtures share: a tokenizer of letters, weights by a formula, dropout masks by Philox.
+"""What the scripts that make fixtures share: tokenizers of letters, weights by a formula, dropout masks by Philox.
 
-needs numpy and tokenizers. The formula and the masks are written a second time in Rust (crates/bert-qa/tests/bert_qa/
+needs numpy, tokenizers and transformers. The formula and the masks are written a second time in Rust (crates/bert-qa/tests/bert_qa/
 case.rs and crates/fused-ops/src/dropout.rs): that both agree is what the fixtures' tests find out.
 """
 import string
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from transformers import CamembertTokenizer, RobertaTokenizer, XLMRobertaTokenizer
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
@@ -22,6 +23,25 @@ def make_tokenizer(lowercase=True):
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
     return tokenizer
+
+
+def byte_level_tokenizer():
+    """RoBERTa's kind: byte-level BPE with capital letters and a few merges."""
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    alphabet = list("Ġ.,?" + string.ascii_letters)
+    merges = [("Ġ", letter) for letter in "acbAsi"] + [("t", "e"), ("Ġ", "t"), ("h", "e"), ("Ġt", "he"), ("a", "w"), ("e", "a")]
+    tokens = special + alphabet + ["".join(merge) for merge in merges] + ["<mask>"]
+    vocab = {token: id for id, token in enumerate(tokens)}
+    return RobertaTokenizer(vocab=vocab, merges=merges)._tokenizer
+
+
+def unigram_tokenizer(kind):
+    """CamemBERT's or XLM-RoBERTa's kind: Unigram. Spaces become "▁"."""
+    special = {CamembertTokenizer: ["<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<unk>NOTUSED", "<s>", "</s>"],
+               XLMRobertaTokenizer: ["<s>", "<pad>", "</s>", "<unk>"]}[kind]
+    pieces = list("▁.,?" + string.ascii_letters) + ["▁the", "at", "▁it", "▁A", "▁a", "▁c", "▁b", "▁s", "read"]
+    vocab = [(token, 0.0) for token in special] + [(piece, -3.0 - i / 64) for i, piece in enumerate(pieces)]
+    return kind(vocab=vocab + [("<mask>", 0.0)])._tokenizer
 
 
 def weights(name, shape, scale, offset):

@@ -87,7 +87,7 @@ impl QuestionAnswerer {
                 ),
             });
         }
-        let max_seq_length = model.max_position_embeddings().min(MAX_SEQ_LENGTH);
+        let max_seq_length = model.max_seq_length().min(MAX_SEQ_LENGTH);
         let features = FeatureOptions {
             max_seq_length,
             doc_stride: max_seq_length / 3,
@@ -184,7 +184,7 @@ impl QuestionAnswerer {
     }
 
     fn check_positions(&self) -> Result<(), Error> {
-        let positions = self.model.max_position_embeddings();
+        let positions = self.model.max_seq_length();
         if self.features.max_seq_length <= positions {
             return Ok(());
         }

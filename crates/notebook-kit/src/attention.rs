@@ -25,11 +25,11 @@ impl AttentionMaps {
         let features = make_features(examples, tokenizer, &FeatureOptions::default())?;
         let batch = PackedBatch::new(&features, &[0]);
         let input = PackedInput::new(&batch, device);
-        let mut hidden = pretrained.model.embeddings().forward(&input, None);
+        let mut hidden = pretrained.model.embed(&input, None);
         let mut layers = Vec::new();
         for layer in pretrained.model.layers() {
             layers.push(layer.attention_probabilities(hidden.clone()));
-            hidden = layer.forward(hidden, &input.cu_seqlens, None);
+            hidden = layer.forward(hidden, &input, None);
         }
         let token = |id: &u32| tokenizer.token(*id).unwrap_or_else(|| id.to_string());
         Ok(Self {

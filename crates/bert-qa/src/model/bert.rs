@@ -3,11 +3,11 @@ use burn::nn::Linear;
 use burn::tensor::{Device, FloatDType, Tensor};
 use fused_ops::Activation;
 
-use super::architecture::Architecture;
+use super::architecture::{Architecture, Encoder};
 use super::config::BertConfig;
 use super::dropout::{DropoutSeed, DropoutSite};
 use super::embeddings::BertEmbeddings;
-use super::encoder::{BertEncoder, BertLayer};
+use super::encoder::{BertEncoder, EncoderLayer};
 use super::fused::{dropout, linear};
 use super::init::Init;
 use super::input::PackedInput;
@@ -16,26 +16,22 @@ use super::input::PackedInput;
 #[derive(Module, Debug)]
 pub struct BertModel {
     embeddings: BertEmbeddings,
+    /// Where embeddings are not as wide as hidden states.
+    embeddings_project: Option<Linear>,
     encoder: BertEncoder,
-}
-
-/// An encoder by its architecture, so that a parameter's module path begins with the architecture.
-#[derive(Module, Debug)]
-enum Encoder {
-    Bert(BertModel),
-    DistilBert(BertModel),
 }
 
 /// An encoder with a span head (Devlin et al. 2018, section 4.2): two logits per token, for the
 /// start and the end of the answer. Fields have the names of Hugging Face's
 /// `BertForQuestionAnswering`.
 ///
-/// Call [`forward`](Self::forward), or its units one by one: [`embed`](Self::embed), each of
+/// Call [`forward`](Self::forward), or its stages one by one: [`embed`](Self::embed), each of
 /// [`layers`](Self::layers), [`head`](Self::head).
 #[derive(Module, Debug)]
 pub struct BertForQuestionAnswering {
     encoder: Encoder,
     qa_outputs: Linear,
+    max_seq_length: usize,
     qa_dropout_prob: f64,
     bf16: bool,
 }
@@ -53,20 +49,16 @@ impl BertForQuestionAnswering {
         // runs load the encoder and initialize only the head.
         let qa_outputs = init.linear(config.hidden_size, 2);
         let embeddings = BertEmbeddings::new(config, init);
-        let layers = 0..config.num_hidden_layers;
-        let layer = layers
-            .map(|index| BertLayer::new(config, index, init))
-            .collect();
+        let (from, to) = (config.embedding_size, config.hidden_size);
         let model = BertModel {
             embeddings,
-            encoder: BertEncoder { layer },
+            embeddings_project: (from != to).then(|| init.linear(from, to)),
+            encoder: BertEncoder::new(config, init),
         };
         Self {
-            encoder: match config.architecture {
-                Architecture::Bert => Encoder::Bert(model),
-                Architecture::DistilBert => Encoder::DistilBert(model),
-            },
+            encoder: Encoder::new(config.architecture, model),
             qa_outputs,
+            max_seq_length: config.max_seq_length(),
             qa_dropout_prob: config.qa_dropout_prob,
             bf16: false,
         }
@@ -80,44 +72,39 @@ impl BertForQuestionAnswering {
 
     /// The encoder's architecture.
     pub fn architecture(&self) -> Architecture {
-        match self.encoder {
-            Encoder::Bert(_) => Architecture::Bert,
-            Encoder::DistilBert(_) => Architecture::DistilBert,
-        }
-    }
-
-    fn encoder(&self) -> &BertModel {
-        match &self.encoder {
-            Encoder::Bert(model) | Encoder::DistilBert(model) => model,
-        }
+        self.encoder.architecture()
     }
 
     /// The most tokens that a feature may have.
-    pub fn max_position_embeddings(&self) -> usize {
-        self.embeddings().position_embeddings.weight.dims()[0]
+    pub fn max_seq_length(&self) -> usize {
+        self.max_seq_length
     }
 
-    /// The embeddings, without mixed precision's cast; see [`embed`](Self::embed).
+    /// The embeddings, without projection and mixed precision's cast; see [`embed`](Self::embed).
     pub fn embeddings(&self) -> &BertEmbeddings {
-        &self.encoder().embeddings
+        &self.encoder.model().embeddings
     }
 
     /// The encoder's layers, in the order of the forward pass.
-    pub fn layers(&self) -> &[BertLayer] {
-        &self.encoder().encoder.layer
+    pub fn layers(&self) -> impl ExactSizeIterator<Item = EncoderLayer<'_>> {
+        self.encoder.model().encoder.layers()
     }
 
-    /// The first unit of the forward pass: the first layer's input, `[tokens, hidden_size]`.
+    /// The first stage of the forward pass: the first layer's input, `[tokens, hidden_size]`.
     pub fn embed(&self, input: &PackedInput, seed: Option<DropoutSeed>) -> Tensor<2> {
         let embedded = self.embeddings().forward(input, seed);
-        if self.bf16 {
+        let embedded = if self.bf16 {
             embedded.cast(FloatDType::BF16)
         } else {
             embedded
+        };
+        match &self.encoder.model().embeddings_project {
+            Some(project) => linear(project, embedded, Activation::Identity),
+            None => embedded,
         }
     }
 
-    /// The last unit: the last layer's output, `[tokens, hidden_size]`, to logits, `[tokens, 2]`.
+    /// The last stage: the last layer's output, `[tokens, hidden_size]`, to logits, `[tokens, 2]`.
     pub fn head(&self, hidden: Tensor<2>, seed: Option<DropoutSeed>) -> Tensor<2> {
         let site = DropoutSite::Head;
         let hidden = dropout(hidden, DropoutSeed::at(seed, site, self.qa_dropout_prob));
@@ -132,9 +119,9 @@ impl BertForQuestionAnswering {
     /// Start and end logits of every token, `[tokens, 2]`. Without `seed` nothing is dropped.
     pub fn forward(&self, input: &PackedInput, seed: Option<DropoutSeed>) -> Tensor<2> {
         let embedded = self.embed(input, seed);
-        let hidden = self.layers().iter().fold(embedded, |hidden, layer| {
-            layer.forward(hidden, &input.cu_seqlens, seed)
-        });
+        let hidden = self
+            .layers()
+            .fold(embedded, |hidden, layer| layer.forward(hidden, input, seed));
         self.head(hidden, seed)
     }
 }

@@ -2,7 +2,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::architecture::{Architecture, ConfigKeys};
+use fused_ops::Activation;
+
+use super::architecture::{Architecture, ArchitectureSpec, Positions, TokenTypes};
 use crate::error::Error;
 
 /// An encoder's `config.json`: sizes, dropout probabilities and initialization. Fields have the
@@ -13,6 +15,8 @@ pub struct BertConfig {
     pub architecture: Architecture,
     /// Rows of the word embedding.
     pub vocab_size: usize,
+    /// Width of the embeddings; where it is not `hidden_size`, a linear layer follows them.
+    pub embedding_size: usize,
     /// Width of the hidden states.
     pub hidden_size: usize,
     /// Number of encoder layers.
@@ -21,10 +25,13 @@ pub struct BertConfig {
     pub num_attention_heads: usize,
     /// Width of the feed-forward layer.
     pub intermediate_size: usize,
-    /// Rows of the position embedding: the most tokens that a feature may have.
+    /// Rows of the position embedding. Not all of them may serve a feature: see
+    /// [`BertConfig::max_seq_length`].
     pub max_position_embeddings: usize,
-    /// Number of token types (question, context); 0 for DistilBERT.
+    /// Rows of the token-type embedding; 0 for DistilBERT.
     pub type_vocab_size: usize,
+    /// The id of the padding token.
+    pub pad_token_id: usize,
     /// Added to the variance in every LayerNorm.
     pub layer_norm_eps: f64,
     /// Dropout of embeddings and of sub-layer outputs; DistilBERT does not drop attention's output.
@@ -35,6 +42,8 @@ pub struct BertConfig {
     pub qa_dropout_prob: f64,
     /// Standard deviation of newly initialized weights.
     pub initializer_range: f64,
+    /// The activation between the feed-forward layers.
+    pub(super) hidden_act: Activation,
     /// Whether new position embeddings are sinusoidal.
     pub(super) sinusoidal_positions: bool,
     /// The whole file: [`BertConfig::to_json`] writes its other keys unchanged.
@@ -61,40 +70,59 @@ impl BertConfig {
         let raw: Map<String, Value> = serde_json::from_str(text).map_err(|e| e.to_string())?;
         // First, because the other keys depend on it.
         let architecture = architecture(&raw)?;
-        let keys = &architecture.spec().keys;
-        refuse_unsupported(&raw, keys)?;
+        let spec = architecture.spec();
+        let keys = &spec.keys;
+        refuse_unsupported(&raw)?;
         let file = Reader(&raw);
-        let probability = |key| file.number(Some(key), 0.1);
+        let probability = |(key, default)| file.number(Some(key), default);
+        let hidden_size = file.size(keys.hidden_size, None)?;
         let config = Self {
             architecture,
             vocab_size: file.size("vocab_size", None)?,
-            hidden_size: file.size(keys.hidden_size, None)?,
+            embedding_size: match keys.embedding_size {
+                Some((key, default)) => file.size(key, Some(default))?,
+                None => hidden_size,
+            },
+            hidden_size,
             num_hidden_layers: file.size(keys.num_hidden_layers, None)?,
             num_attention_heads: file.size(keys.num_attention_heads, None)?,
             intermediate_size: file.size(keys.intermediate_size, None)?,
             max_position_embeddings: file.size("max_position_embeddings", Some(512))?,
-            type_vocab_size: match keys.type_vocab_size {
-                Some(key) => file.size(key, Some(2))?,
-                None => 0,
+            type_vocab_size: match spec.token_types {
+                TokenTypes::None => 0,
+                TokenTypes::First | TokenTypes::QuestionAndContext => {
+                    file.size("type_vocab_size", Some(2))?
+                }
             },
+            pad_token_id: file.id("pad_token_id", spec.pad_token_id)?,
             layer_norm_eps: file.number(keys.layer_norm_eps, 1e-12)?,
             hidden_dropout_prob: probability(keys.hidden_dropout_prob)?,
             attention_probs_dropout_prob: probability(keys.attention_probs_dropout_prob)?,
             qa_dropout_prob: keys.qa_dropout_prob.map_or(Ok(0.0), probability)?,
             initializer_range: file.number(Some("initializer_range"), 0.02)?,
+            hidden_act: file.activation(keys.hidden_act)?,
             sinusoidal_positions: keys
                 .sinusoidal_positions
                 .is_some_and(|key| raw.get(key) == Some(&true.into())),
             raw,
         };
-        config.check(keys).map(|()| config)
+        config.check(spec).map(|()| config)
     }
 
-    fn check(&self, keys: &ConfigKeys) -> Result<(), String> {
-        if self.type_vocab_size < 2
-            && let Some(key) = keys.type_vocab_size
-        {
-            return Err(format!("{key} must be at least 2: question and context"));
+    fn check(&self, spec: &ArchitectureSpec) -> Result<(), String> {
+        let keys = &spec.keys;
+        if self.type_vocab_size < 2 && spec.token_types == TokenTypes::QuestionAndContext {
+            return Err("type_vocab_size must be at least 2: question and context".into());
+        }
+        let (pad, rows) = (self.pad_token_id, self.max_position_embeddings);
+        if pad >= self.vocab_size {
+            let size = self.vocab_size;
+            return Err(format!("pad_token_id {pad} is no row of vocab_size {size}"));
+        }
+        if self.max_seq_length() == 0 {
+            return Err(format!(
+                "max_position_embeddings {rows} leaves no position after pad_token_id {pad}"
+            ));
         }
         if self.num_hidden_layers > 4096 {
             let (key, layers) = (keys.num_hidden_layers, self.num_hidden_layers);
@@ -123,14 +151,24 @@ impl BertConfig {
     /// Dropout probabilities with their keys.
     fn dropouts(&self) -> impl Iterator<Item = (&'static str, f64)> {
         let keys = &self.architecture.spec().keys;
-        let qa_dropout = keys.qa_dropout_prob.map(|key| (key, self.qa_dropout_prob));
+        let qa_dropout = keys.qa_dropout_prob;
+        let qa_dropout = qa_dropout.map(|(key, _)| (key, self.qa_dropout_prob));
         let attention = self.attention_probs_dropout_prob;
         [
-            (keys.hidden_dropout_prob, self.hidden_dropout_prob),
-            (keys.attention_probs_dropout_prob, attention),
+            (keys.hidden_dropout_prob.0, self.hidden_dropout_prob),
+            (keys.attention_probs_dropout_prob.0, attention),
         ]
         .into_iter()
         .chain(qa_dropout)
+    }
+
+    /// The most tokens that a feature may have.
+    pub fn max_seq_length(&self) -> usize {
+        let rows = self.max_position_embeddings;
+        match self.architecture.spec().positions {
+            Positions::FromZero => rows,
+            Positions::AfterPadding => rows.saturating_sub(self.pad_token_id + 1),
+        }
     }
 
     /// Dropout of attention's output projection.
@@ -172,18 +210,23 @@ fn architecture(raw: &Map<String, Value>) -> Result<Architecture, String> {
     let model_type = raw.get("model_type").and_then(Value::as_str);
     let model_type = model_type.ok_or("no model_type: is this a Hugging Face model folder?")?;
     Architecture::of_model_type(model_type).ok_or_else(|| {
-        let known = Architecture::ALL.map(|known| format!("{:?}", known.spec().model_type));
+        let known = Architecture::ALL
+            .iter()
+            .map(|known| known.spec().model_type);
+        let known: Vec<_> = known.collect();
         format!(
-            "model_type {model_type:?} is not supported: use {}",
-            known.join(" or ")
+            "model_type {model_type:?} is not supported: use one of {}",
+            known.join(", ")
         )
     })
 }
 
+/// The activations by transformers' names.
+const ACTIVATIONS: &[(&str, Activation)] = &[("gelu", Activation::Gelu)];
+
 /// Refuses values that this crate's forward pass does not support.
-fn refuse_unsupported(raw: &Map<String, Value>, keys: &ConfigKeys) -> Result<(), String> {
+fn refuse_unsupported(raw: &Map<String, Value>) -> Result<(), String> {
     for (key, supported) in [
-        (keys.hidden_act, json!("gelu")),
         ("position_embedding_type", json!("absolute")),
         ("is_decoder", json!(false)),
         ("add_cross_attention", json!(false)),
@@ -226,6 +269,24 @@ impl Reader<'_> {
         })
     }
 
+    fn id(&self, key: &str, default: usize) -> Result<usize, String> {
+        let Some(value) = self.get(key) else {
+            return Ok(default);
+        };
+        let id = value.as_u64().and_then(|id| usize::try_from(id).ok());
+        id.ok_or_else(|| format!("{key} is {value}: it must be the id of a token"))
+    }
+
+    fn activation(&self, (key, default): (&str, &str)) -> Result<Activation, String> {
+        let default = Value::from(default);
+        let value = self.get(key).unwrap_or(&default);
+        let found = ACTIVATIONS.iter().find(|(name, _)| value == name);
+        found.map(|(_, activation)| *activation).ok_or_else(|| {
+            let known: Vec<_> = ACTIVATIONS.iter().map(|(name, _)| *name).collect();
+            format!("{key} {value} is not supported: use {}", known.join(" or "))
+        })
+    }
+
     fn number(&self, key: Option<&str>, default: f64) -> Result<f64, String> {
         let Some((key, value)) = key.and_then(|key| Some((key, self.get(key)?))) else {
             return Ok(default);
@@ -243,6 +304,9 @@ mod tests {
     "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16, "extra": 1}"#;
     const DISTILBERT: &str = r#"{"model_type": "distilbert", "vocab_size": 30, "dim": 8,
     "n_layers": 2, "n_heads": 2, "hidden_dim": 16, "qa_dropout": 0.3, "extra": 1}"#;
+    const ROBERTA: &str = r#"{"model_type": "roberta", "vocab_size": 30, "hidden_size": 8,
+    "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16,
+    "type_vocab_size": 1, "extra": 1}"#;
 
     #[test]
     fn from_json_reads_known_keys_and_keeps_the_others() {
@@ -283,6 +347,22 @@ mod tests {
     }
 
     #[test]
+    fn positions_of_roberta_begin_after_the_padding_token() {
+        for (text, rows, tokens) in [
+            (BERT, "\"max_position_embeddings\": 514", 514),
+            (ROBERTA, "\"max_position_embeddings\": 514", 512),
+            (
+                ROBERTA,
+                "\"max_position_embeddings\": 514, \"pad_token_id\": 0",
+                513,
+            ),
+        ] {
+            let config = BertConfig::from_json(&text.replace("\"extra\": 1", rows)).unwrap();
+            assert_eq!(config.max_seq_length(), tokens, "{text}");
+        }
+    }
+
+    #[test]
     fn labels_of_a_classification_head_are_not_saved() {
         for (labels, kept) in [
             (r#"{"0": "a", "1": "b", "2": "c"}"#, false),
@@ -298,8 +378,8 @@ mod tests {
     fn unsupported_values_are_errors_that_name_the_key() {
         let extra = "\"extra\": 1";
         for (text, from, to, named) in [
-            (BERT, "\"bert\"", "\"roberta\"", "\"roberta\""),
-            (BERT, "\"bert\"", "\"albert\"", "\"distilbert\""),
+            (BERT, "\"bert\"", "\"xlnet\"", "\"xlnet\""),
+            (BERT, "\"bert\"", "\"xlnet\"", "distilbert, roberta"),
             (BERT, "\"model_type\": \"bert\", ", "", "model_type"),
             (BERT, extra, "\"hidden_act\": \"relu\"", "\"relu\""),
             (DISTILBERT, extra, "\"activation\": \"relu\"", "\"relu\""),
@@ -368,6 +448,14 @@ mod tests {
             ),
             (BERT, extra, "\"type_vocab_size\": 1", "type_vocab_size"),
             (BERT, extra, "\"layer_norm_eps\": 0", "layer_norm_eps"),
+            (ROBERTA, extra, "\"pad_token_id\": 30", "pad_token_id 30"),
+            (ROBERTA, extra, "\"pad_token_id\": -1", "pad_token_id is -1"),
+            (
+                ROBERTA,
+                extra,
+                "\"max_position_embeddings\": 2",
+                "leaves no position",
+            ),
         ] {
             assert_eq!(text.matches(from).count(), 1, "{from}");
             let error = BertConfig::from_json(&text.replace(from, to)).unwrap_err();

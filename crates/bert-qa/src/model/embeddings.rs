@@ -1,7 +1,8 @@
 use burn::module::Module;
 use burn::nn::{Embedding, LayerNorm};
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
+use super::architecture::{Positions, TokenTypes};
 use super::config::BertConfig;
 use super::dropout::{DropoutSeed, DropoutSite};
 use super::fused::{dropout, embedding, layer_norm};
@@ -12,17 +13,22 @@ use super::input::PackedInput;
 /// DistilBERT has no token types.
 #[derive(Module, Debug)]
 pub struct BertEmbeddings {
-    pub(super) word_embeddings: Embedding,
-    pub(super) position_embeddings: Embedding,
+    word_embeddings: Embedding,
+    position_embeddings: Embedding,
     token_type_embeddings: Option<Embedding>,
     layer_norm: LayerNorm,
+    #[module(skip)]
+    positions: Positions,
+    #[module(skip)]
+    token_types: TokenTypes,
+    pad_token_id: usize,
     layer_norm_eps: f64,
     dropout_prob: f64,
 }
 
 impl BertEmbeddings {
     pub(super) fn new(config: &BertConfig, init: &mut Init) -> Self {
-        let width = config.hidden_size;
+        let (width, spec) = (config.embedding_size, config.architecture.spec());
         Self {
             word_embeddings: init.embedding(config.vocab_size, width),
             position_embeddings: if config.sinusoidal_positions {
@@ -35,21 +41,50 @@ impl BertEmbeddings {
                 types => Some(init.embedding(types, width)),
             },
             layer_norm: init.layer_norm(width),
+            positions: spec.positions,
+            token_types: spec.token_types,
+            pad_token_id: config.pad_token_id,
             layer_norm_eps: config.layer_norm_eps,
             dropout_prob: config.hidden_dropout_prob,
         }
     }
 
-    /// The first layer's input, `[tokens, hidden_size]`.
+    /// The normalized sum, `[tokens, embedding_size]`.
     pub fn forward(&self, input: &PackedInput, seed: Option<DropoutSeed>) -> Tensor<2> {
         let mut sum = embedding(&self.word_embeddings, &input.input_ids);
         if let Some(types) = &self.token_type_embeddings {
-            sum = sum + embedding(types, &input.token_type_ids);
+            sum = sum + embedding(types, &self.token_type_ids(input));
         }
-        let positions = embedding(&self.position_embeddings, &input.position_ids);
+        let positions = embedding(&self.position_embeddings, &self.position_ids(input));
         // Dropout follows the norm here, while the fused operation's own precedes it.
         let hidden = layer_norm(&self.layer_norm, sum, positions, self.layer_norm_eps, None);
         let site = DropoutSite::Embeddings;
         dropout(hidden, DropoutSeed::at(seed, site, self.dropout_prob))
+    }
+
+    /// Rows of the token-type embedding, `[tokens]`.
+    fn token_type_ids(&self, input: &PackedInput) -> Tensor<1, Int> {
+        match self.token_types {
+            TokenTypes::QuestionAndContext => input.token_type_ids.clone(),
+            TokenTypes::First | TokenTypes::None => input.token_type_ids.zeros_like(),
+        }
+    }
+
+    /// Rows of the position embedding, `[tokens]`.
+    fn position_ids(&self, input: &PackedInput) -> Tensor<1, Int> {
+        let in_feature = input.position_ids.clone();
+        match self.positions {
+            Positions::FromZero => in_feature,
+            Positions::AfterPadding => {
+                let pad = self.pad_token_id as i64;
+                let counts = input.input_ids.clone().not_equal_elem(pad).int();
+                let up_to = counts.clone().cumsum(0);
+                let before = up_to.clone() - counts.clone();
+                // The first token of each token's feature.
+                let tokens = up_to.dims()[0] as i64;
+                let first = Tensor::arange(0..tokens, &up_to.device()) - in_feature;
+                (up_to - before.gather(0, first)) * counts + pad
+            }
+        }
     }
 }

@@ -2,12 +2,14 @@ use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
-use fused_ops::{Activation, CuSeqlens, Dropout, attention_qkv_packed};
+use fused_ops::{Activation, Dropout, attention_qkv_packed};
 
 use super::config::BertConfig;
 use super::dropout::{DropoutSeed, DropoutSite};
 use super::fused::{bias, layer_norm, linear};
 use super::init::Init;
+use super::input::PackedInput;
+use super::units::ModelUnit;
 
 /// Query, key and value projections of a layer's attention.
 #[derive(Module, Debug)]
@@ -73,14 +75,16 @@ pub struct BertIntermediate {
     dense: Linear,
 }
 
-/// An encoder layer (Vaswani et al. 2017) with the norm after each residual, as in BERT.
+/// The parameters of an encoder layer (Vaswani et al. 2017) with the norm after each residual, as
+/// in BERT. [`EncoderLayer`] computes with them.
 #[derive(Module, Debug)]
 pub struct BertLayer {
     attention: BertAttention,
     intermediate: BertIntermediate,
     output: BertOutput,
-    index: usize,
     num_attention_heads: usize,
+    #[module(skip)]
+    hidden_act: Activation,
     layer_norm_eps: f64,
     attention_probs_dropout_prob: f64,
     attention_output_dropout_prob: f64,
@@ -88,7 +92,7 @@ pub struct BertLayer {
 }
 
 impl BertLayer {
-    pub(super) fn new(config: &BertConfig, index: usize, init: &mut Init) -> Self {
+    fn new(config: &BertConfig, init: &mut Init) -> Self {
         let (width, inner) = (config.hidden_size, config.intermediate_size);
         Self {
             attention: BertAttention {
@@ -109,50 +113,82 @@ impl BertLayer {
                 dense: init.linear(inner, width),
                 layer_norm: init.layer_norm(width),
             },
-            index,
             num_attention_heads: config.num_attention_heads,
+            hidden_act: config.hidden_act,
             layer_norm_eps: config.layer_norm_eps,
             attention_probs_dropout_prob: config.attention_probs_dropout_prob,
             attention_output_dropout_prob: config.attention_output_dropout_prob(),
             layer_output_dropout_prob: config.hidden_dropout_prob,
         }
     }
+}
 
-    /// `[tokens, hidden_size]` to `[tokens, hidden_size]`; `cu_seqlens` says which tokens belong to
-    /// which feature.
+/// A layer of the forward pass: its parameters, and its number.
+#[derive(Clone, Copy, Debug)]
+pub struct EncoderLayer<'a> {
+    index: usize,
+    unit: usize,
+    parameters: &'a BertLayer,
+}
+
+impl<'a> EncoderLayer<'a> {
+    /// The layer's parameters.
+    pub fn parameters(&self) -> &'a BertLayer {
+        self.parameters
+    }
+
+    /// The unit of its parameters. Layers that share parameters have the same.
+    pub fn unit(&self) -> ModelUnit {
+        ModelUnit::Layer(self.unit)
+    }
+
+    /// `[tokens, hidden_size]` to `[tokens, hidden_size]`.
     pub fn forward(
         &self,
         hidden: Tensor<2>,
-        cu_seqlens: &CuSeqlens,
+        input: &PackedInput,
         seed: Option<DropoutSeed>,
     ) -> Tensor<2> {
-        let dropout = |site, prob| DropoutSeed::at(seed, site, prob);
-        let context = attention_qkv_packed(
-            self.attention.self_attention.project(hidden.clone()),
-            cu_seqlens,
-            self.num_attention_heads,
-            dropout(
-                DropoutSite::AttentionProbabilities(self.index),
-                self.attention_probs_dropout_prob,
-            ),
-        );
-        let hidden = self.attention.output.forward(
-            context,
+        let layer = self.parameters;
+        let hidden = layer.attention.output.forward(
+            self.attend(hidden.clone(), input, seed),
             hidden,
-            self.layer_norm_eps,
-            dropout(
+            layer.layer_norm_eps,
+            DropoutSeed::at(
+                seed,
                 DropoutSite::AttentionOutput(self.index),
-                self.attention_output_dropout_prob,
+                layer.attention_output_dropout_prob,
             ),
         );
-        let inner = linear(&self.intermediate.dense, hidden.clone(), Activation::Gelu);
-        self.output.forward(
+        let inner = linear(&layer.intermediate.dense, hidden.clone(), layer.hidden_act);
+        layer.output.forward(
             inner,
             hidden,
-            self.layer_norm_eps,
-            dropout(
+            layer.layer_norm_eps,
+            DropoutSeed::at(
+                seed,
                 DropoutSite::LayerOutput(self.index),
-                self.layer_output_dropout_prob,
+                layer.layer_output_dropout_prob,
+            ),
+        )
+    }
+
+    /// Attention without its output projection.
+    fn attend(
+        &self,
+        hidden: Tensor<2>,
+        input: &PackedInput,
+        seed: Option<DropoutSeed>,
+    ) -> Tensor<2> {
+        let layer = self.parameters;
+        attention_qkv_packed(
+            layer.attention.self_attention.project(hidden),
+            &input.cu_seqlens,
+            layer.num_attention_heads,
+            DropoutSeed::at(
+                seed,
+                DropoutSite::AttentionProbabilities(self.index),
+                layer.attention_probs_dropout_prob,
             ),
         )
     }
@@ -160,17 +196,18 @@ impl BertLayer {
     /// The attention probabilities of one feature, `[heads, tokens, tokens]`: row `i` of a head is
     /// the softmax over the keys for query `i`.
     ///
-    /// `hidden` is `[tokens, hidden_size]`, the input of [`BertLayer::forward`]. For plots: the
+    /// `hidden` is `[tokens, hidden_size]`, the input of [`EncoderLayer::forward`]. For plots: the
     /// forward pass does not materialize them.
     pub fn attention_probabilities(&self, hidden: Tensor<2>) -> Tensor<3> {
         let [tokens, hidden_size] = hidden.dims();
-        let head_size = hidden_size / self.num_attention_heads;
+        let layer = self.parameters;
+        let head_size = hidden_size / layer.num_attention_heads;
         let heads = |projection: &Linear| -> Tensor<3> {
             linear(projection, hidden.clone(), Activation::Identity)
-                .reshape([tokens, self.num_attention_heads, head_size])
+                .reshape([tokens, layer.num_attention_heads, head_size])
                 .swap_dims(0, 1)
         };
-        let projections = &self.attention.self_attention;
+        let projections = &layer.attention.self_attention;
         let scores = heads(&projections.query).matmul(heads(&projections.key).transpose());
         softmax(scores / (head_size as f64).sqrt(), 2)
     }
@@ -179,13 +216,37 @@ impl BertLayer {
 /// The encoder's layers.
 #[derive(Module, Debug)]
 pub struct BertEncoder {
-    pub(super) layer: Vec<BertLayer>,
+    layer: Vec<BertLayer>,
+    num_hidden_layers: usize,
+}
+
+impl BertEncoder {
+    pub(super) fn new(config: &BertConfig, init: &mut Init) -> Self {
+        let layers = 0..config.num_hidden_layers;
+        Self {
+            layer: layers.map(|_| BertLayer::new(config, init)).collect(),
+            num_hidden_layers: config.num_hidden_layers,
+        }
+    }
+
+    /// In the order of the forward pass. Where there are fewer layers with parameters of their own,
+    /// each of them serves as several in a row.
+    pub(super) fn layers(&self) -> impl ExactSizeIterator<Item = EncoderLayer<'_>> {
+        (0..self.num_hidden_layers).map(|index| {
+            let unit = index * self.layer.len() / self.num_hidden_layers;
+            EncoderLayer {
+                index,
+                unit,
+                parameters: &self.layer[unit],
+            }
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use burn::tensor::{Device, Distribution};
-    use fused_ops::attention;
+    use fused_ops::{CuSeqlens, attention};
 
     use super::*;
 
@@ -195,12 +256,17 @@ mod tests {
         let device = Device::ndarray();
         let (tokens, width, heads) = (7, 24, 3);
         let init = &mut Init::new(&device, 0.5, 1e-12, 3);
-        let layer = BertLayer::new(&small(width, heads), 0, init);
+        let parameters = &BertLayer::new(&small(width, heads), init);
+        let layer = EncoderLayer {
+            index: 0,
+            unit: 0,
+            parameters,
+        };
         let hidden = Tensor::<2>::random([tokens, width], Distribution::Default, &device);
         let probabilities = layer.attention_probabilities(hidden.clone());
         assert_eq!(probabilities.dims(), [heads, tokens, tokens]);
 
-        let projections = &layer.attention.self_attention;
+        let projections = &parameters.attention.self_attention;
         let project = |projection| linear(projection, hidden.clone(), Activation::Identity);
         let value = project(&projections.value)
             .reshape([tokens, heads, width / heads])

@@ -10,6 +10,7 @@ mod fused;
 mod init;
 mod input;
 mod loss;
+mod units;
 
 pub use architecture::Architecture;
 pub use bert::{BertForQuestionAnswering, BertModel};
@@ -18,6 +19,8 @@ pub use dropout::DropoutSeed;
 pub use embeddings::BertEmbeddings;
 pub use encoder::{
     BertAttention, BertEncoder, BertIntermediate, BertLayer, BertOutput, BertSelfAttention,
+    EncoderLayer,
 };
 pub use input::PackedInput;
 pub use loss::span_loss;
+pub use units::ModelUnit;

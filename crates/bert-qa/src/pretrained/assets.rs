@@ -123,7 +123,7 @@ impl ModelAssets {
         let mut config = loaded.clone().unwrap_or_else(|| {
             let config = json!({
                 "tokenizer_class": "PreTrainedTokenizerFast",
-                "model_max_length": self.config.max_position_embeddings,
+                "model_max_length": self.config.max_seq_length(),
                 // This class of transformers 5 returns token types only if they are named.
                 "model_input_names": self.config.architecture.spec().model_inputs,
             });

@@ -14,13 +14,16 @@ use crate::model::Architecture;
 /// let path = "encoder.DistilBert.encoder.layer.0.attention.output.layer_norm.gamma";
 /// let name = "distilbert.transformer.layer.0.sa_layer_norm.weight";
 /// assert_eq!(hugging_face_name(path), name);
+///
+/// let path = "encoder.XlmRoberta.embeddings.word_embeddings.weight";
+/// assert_eq!(hugging_face_name(path), "roberta.embeddings.word_embeddings.weight");
 /// ```
 pub fn hugging_face_name(path: &str) -> String {
     let mut name = path.to_owned();
-    for spec in Architecture::ALL.map(Architecture::spec) {
-        let [prefix, ours] = spec.prefix;
-        if let Some(rest) = path.strip_prefix(ours) {
-            name = format!("{prefix}{rest}");
+    for architecture in Architecture::ALL {
+        let (spec, below) = (architecture.spec(), format!("{}.", architecture.path()));
+        if let Some(rest) = path.strip_prefix(&below) {
+            name = format!("{}.{rest}", spec.prefix);
             for [theirs, ours] in spec.names {
                 name = name.replace(ours, theirs);
             }
@@ -37,7 +40,7 @@ pub fn hugging_face_name(path: &str) -> String {
 /// Hugging Face names, with or without the architecture's prefix, to module paths.
 pub(super) fn to_module_paths(architecture: Architecture) -> KeyRemapper {
     let spec = architecture.spec();
-    let [prefix, path] = spec.prefix;
+    let (prefix, path) = (spec.prefix, &architecture.path());
     let units = spec.units.join("|");
     let mut patterns = vec![(
         format!(r"^(?:{prefix}\.)?({units})\."),
@@ -50,15 +53,13 @@ pub(super) fn to_module_paths(architecture: Architecture) -> KeyRemapper {
 }
 
 /// Module paths to Hugging Face names.
-pub(super) fn to_hugging_face() -> KeyRemapper {
+pub(super) fn to_hugging_face(architecture: Architecture) -> KeyRemapper {
+    let (spec, path) = (architecture.spec(), &architecture.path());
     let mut patterns = Vec::new();
-    for spec in Architecture::ALL.map(Architecture::spec) {
-        let [prefix, path] = spec.prefix;
-        for [theirs, ours] in spec.names {
-            patterns.push(inside(path, ours, theirs));
-        }
-        patterns.push((format!("^{}", literal(path)), prefix.into()));
+    for [theirs, ours] in spec.names {
+        patterns.push(inside(path, ours, theirs));
     }
+    patterns.push((format!("^{}", literal(path)), spec.prefix.into()));
     remapper(patterns)
 }
 
@@ -150,8 +151,11 @@ mod tests {
         for (architecture, table) in [
             (Architecture::Bert, &BERT[..]),
             (Architecture::DistilBert, &DISTILBERT[..]),
+            (Architecture::Roberta, &BERT[..]),
+            (Architecture::Camembert, &BERT[..]),
+            (Architecture::XlmRoberta, &BERT[..]),
         ] {
-            let [prefix, path] = architecture.spec().prefix;
+            let (prefix, path) = (architecture.spec().prefix, architecture.path());
             let incoming = to_module_paths(architecture);
             for [theirs, ours] in table {
                 let (full, ours) = (format!("{prefix}.{theirs}"), format!("{path}.{ours}"));
@@ -159,7 +163,7 @@ mod tests {
                 let ours = with_pytorch_parameters(&ours);
                 assert_eq!(mapped(&incoming, theirs), ours);
                 assert_eq!(mapped(&incoming, &full), ours);
-                assert_eq!(mapped(&to_hugging_face(), &ours), full);
+                assert_eq!(mapped(&to_hugging_face(architecture), &ours), full);
                 // An unexpected tensor is reported by its own name.
                 assert_eq!(hugging_face_name(&ours), full);
             }
@@ -174,10 +178,10 @@ mod tests {
             "vocab_layer_norm.bias",
             "transformer_old.layer.0.ffn.lin1.weight",
         ] {
-            for architecture in Architecture::ALL {
+            for &architecture in Architecture::ALL {
                 assert_eq!(mapped(&to_module_paths(architecture), name), name);
+                assert_eq!(mapped(&to_hugging_face(architecture), name), name);
             }
-            assert_eq!(mapped(&to_hugging_face(), name), name);
             assert_eq!(hugging_face_name(name), name);
         }
     }

@@ -193,7 +193,7 @@ fn file_shape(path: &str, shape: &Shape) -> Vec<usize> {
 pub(super) fn save(model: &BertForQuestionAnswering, path: &Path) -> Result<(), Error> {
     let mut store = SafetensorsStore::from_file(path)
         .with_to_adapter(BurnToPyTorchAdapter)
-        .remap(to_hugging_face())
+        .remap(to_hugging_face(model.architecture()))
         // One entry only: Burn writes several in an order that varies from run to run.
         .clear_metadata()
         .metadata("format", "pt")

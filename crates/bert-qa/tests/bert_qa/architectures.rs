@@ -18,6 +18,7 @@ fn load(folder: &Path) -> Result<(Tensors, LoadReport), String> {
 fn prefix(name: &str) -> &'static str {
     match name {
         "distilbert" => "distilbert.",
+        "roberta" | "camembert" | "xlm-roberta" => "roberta.",
         _ => "bert.",
     }
 }
@@ -67,6 +68,24 @@ fn a_saved_model_keeps_its_architecture() {
             "distilbert",
             Architecture::DistilBert,
             "DistilBertForQuestionAnswering",
+            2,
+        ),
+        (
+            "roberta",
+            Architecture::Roberta,
+            "RobertaForQuestionAnswering",
+            2,
+        ),
+        (
+            "camembert",
+            Architecture::Camembert,
+            "CamembertForQuestionAnswering",
+            2,
+        ),
+        (
+            "xlm-roberta",
+            Architecture::XlmRoberta,
+            "XLMRobertaForQuestionAnswering",
             2,
         ),
     ] {

@@ -163,8 +163,8 @@ fn unsupported_configurations_are_errors() {
     for (from, to, named) in [
         (
             "\"model_type\": \"bert\"",
-            "\"model_type\": \"roberta\"",
-            "\"roberta\"",
+            "\"model_type\": \"xlnet\"",
+            "\"xlnet\"",
         ),
         (
             "\"hidden_act\": \"gelu\"",

@@ -12,7 +12,15 @@ use test_support::{TempDir, temp_dir};
 use crate::tensors::{Tensors, read_tensors};
 
 /// The folders.
-pub(crate) const CASES: [&str; 4] = ["bert-uncased", "bert-cased", "distilbert", "minilm"];
+pub(crate) const CASES: [&str; 7] = [
+    "bert-uncased",
+    "bert-cased",
+    "distilbert",
+    "minilm",
+    "roberta",
+    "camembert",
+    "xlm-roberta",
+];
 /// The fixture holds at most as many values of a tensor.
 const MAX_VALUES: usize = 1000;
 

@@ -6,7 +6,6 @@
 //! (`forward.rs` tests that transformers has the same sites.)
 
 use bert_qa::{BertForQuestionAnswering, PackedInput};
-use fused_ops::CuSeqlens;
 
 use crate::backends::{Backend, values};
 use crate::case::{Case, Window, batch};
@@ -86,6 +85,15 @@ fn model(
     backend.load(folder.path(), false)
 }
 
+fn blank_window(tokens: usize) -> Window {
+    Window {
+        input_ids: vec![1; tokens],
+        token_type_ids: vec![0; tokens],
+        start_position: 0,
+        end_position: 0,
+    }
+}
+
 /// What the first layer adds to the columns from `first` on, with dropout.
 fn added(
     backend: &Backend,
@@ -95,8 +103,10 @@ fn added(
 ) -> Vec<f32> {
     let mut row = [0.0; WIDTH];
     row[1] = 1.0;
-    let cu_seqlens = CuSeqlens::new(&vec![window; TOKENS / window]);
-    let output = model.layers()[0].forward(backend.rows(&row, TOKENS), &cu_seqlens, Some(SEED));
+    let windows = vec![blank_window(window); TOKENS / window];
+    let input = PackedInput::new(&batch(&windows), &backend.device());
+    let layer = model.layers().next().unwrap();
+    let output = layer.forward(backend.rows(&row, TOKENS), &input, Some(SEED));
     let output = values(output);
     let rows = output.chunks(WIDTH);
     rows.flat_map(|y| {
@@ -129,13 +139,8 @@ fn assert_dropped(name: &str, numbers: &[f32], rate: f32) {
 fn embeddings_have_dropout(backend: &Backend) {
     for (name, [hidden, ..]) in MODELS {
         let model = model(backend, name, true, &[(EMBEDDINGS_NORM_BIAS, |_| 1.0)]);
-        let window = Window {
-            input_ids: vec![1; 40],
-            token_type_ids: vec![0; 40],
-            start_position: 0,
-            end_position: 0,
-        };
-        let input = PackedInput::new(&batch(&vec![window; TOKENS / 40]), &backend.device());
+        let windows = vec![blank_window(40); TOKENS / 40];
+        let input = PackedInput::new(&batch(&windows), &backend.device());
         let numbers = values(model.embeddings().forward(&input, Some(SEED)));
         assert_dropped(name, &numbers, hidden);
     }

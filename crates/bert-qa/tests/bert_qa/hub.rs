@@ -384,11 +384,11 @@ fn a_refusal_says_what_to_do() {
 fn an_unsupported_model_is_refused_before_its_weights_are_fetched() {
     let cache = temp_dir();
     let mut all = files("tiny-bert");
-    let config = b"{\"model_type\": \"roberta\"}".to_vec();
+    let config = b"{\"model_type\": \"xlnet\"}".to_vec();
     all.insert("config.json".into(), config);
     let server = serve(all);
     let result = fetch(&hub(cache.path(), &server.address), "owner/tiny");
-    assert_refused(result, &["\"roberta\""]);
+    assert_refused(result, &["\"xlnet\""]);
     assert_eq!(asked_files(&server), ["config.json"]);
 }
 

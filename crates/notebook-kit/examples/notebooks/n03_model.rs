@@ -25,7 +25,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let layer = 4 * linear(width, width) + linear(width, inner) + linear(inner, width) + 4 * width;
     let tables = config.vocab_size + config.max_position_embeddings + config.type_vocab_size;
     let embeddings = num_params(pretrained.model.embeddings());
-    let layers: usize = pretrained.model.layers().iter().map(num_params).sum();
+    let layers: usize = pretrained.model.layers().map(|layer| num_params(layer.parameters())).sum();
     let all = num_params(&pretrained.model);
     Table::new(&["part", "parameters", "by hand"])
         .row(&[&"embeddings", &embeddings, &(tables * width + 2 * width)])
@@ -41,13 +41,13 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     println!("features of {:?} tokens", batch.lengths);
     &input.input_ids;
     // Cell 6.
-    let embedded = pretrained.model.embeddings().forward(&input, None);
+    let embedded = pretrained.model.embed(&input, None);
     &embedded;
     // Cell 7.
     let mut hidden = embedded.clone();
     let mut table = Table::new(&["layer", "shape", "change"]);
-    for (number, layer) in pretrained.model.layers().iter().enumerate() {
-        let next = layer.forward(hidden.clone(), &input.cu_seqlens, None);
+    for (number, layer) in pretrained.model.layers().enumerate() {
+        let next = layer.forward(hidden.clone(), &input, None);
         let size = |tensor: Tensor<2>| tensor.powi_scalar(2).sum().sqrt().into_scalar::<f32>();
         let change = size(next.clone() - hidden.clone()) / size(hidden.clone());
         table = table.row(&[&number, &format!("{:?}", next.dims()), &format!("{change:.2}")]);

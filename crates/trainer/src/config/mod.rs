@@ -174,7 +174,7 @@ impl FeatureConfig {
     /// # Errors
     /// If the model has fewer positions than `max_seq_length`.
     pub fn check_positions(&self, model: &BertConfig) -> Result<(), Error> {
-        let (length, positions) = (self.max_seq_length, model.max_position_embeddings);
+        let (length, positions) = (self.max_seq_length, model.max_seq_length());
         if length > positions {
             return Err(Error::Config(vec![format!(
                 "max_seq_length {length} is more than the model's {positions} positions"

@@ -46,12 +46,13 @@ impl DdpEngine {
         }
     }
 
-    /// Starts the buckets that are complete after the backward pass of `unit`.
-    fn start_buckets(&mut self, unit: usize) -> Result<(), Error> {
+    /// Starts the buckets that are complete after the backward pass of `stage`.
+    fn start_buckets(&mut self, stage: usize) -> Result<(), Error> {
         let next = &self.buckets[self.started.len()..];
+        let is_complete = |&(unit, _): &(usize, usize)| self.units[unit].stages.start >= stage;
         let complete = next
             .iter()
-            .take_while(|bucket| bucket.iter().all(|(of, _)| *of >= unit));
+            .take_while(|bucket| bucket.iter().all(is_complete));
         for bucket in complete {
             let flat = bucket.iter().map(|&(unit, index)| {
                 let parameter = &self.units[unit].parameters[index];
@@ -103,10 +104,10 @@ impl Engine for DdpEngine {
                 lowest,
                 &input,
                 dropout,
-                &mut |unit, new| {
+                &mut |stage, new| {
                     self.local.gradients.add(&model, new);
                     if is_last {
-                        self.start_buckets(unit)?;
+                        self.start_buckets(stage)?;
                     }
                     Ok(())
                 },

@@ -1,5 +1,5 @@
-//! Forward and backward passes unit by unit: a unit's gradients are available as soon as its backward pass is done, and
-//! only one unit's parameters are needed at a time.
+//! Forward and backward passes stage by stage: gradients are available as soon as the backward pass of their stage is
+//! done, and only one stage's parameters are needed at a time. Stages are the embeddings, each layer, and the head.
 
 use bert_qa::{BertForQuestionAnswering, DropoutSeed, PackedInput, span_loss};
 use burn::tensor::{Gradients, Tensor};
@@ -7,43 +7,42 @@ use burn::tensor::{Gradients, Tensor};
 use crate::Error;
 use crate::train::engine::Pass;
 
-/// The forward pass of a unit. `hidden` is the output of the unit below, `[tokens, hidden_size]`; `None` for the
+/// The forward pass of a stage. `hidden` is the output of the stage below, `[tokens, hidden_size]`; `None` for the
 /// embeddings.
 pub(crate) fn forward(
     model: &BertForQuestionAnswering,
-    unit: usize,
+    stage: usize,
     hidden: Option<Tensor<2>>,
     input: &PackedInput,
     dropout: Option<DropoutSeed>,
 ) -> Tensor<2> {
-    let layers = model.layers();
-    match hidden {
-        None => model.embed(input, dropout),
-        Some(hidden) if unit <= layers.len() => {
-            layers[unit - 1].forward(hidden, &input.cu_seqlens, dropout)
-        }
-        Some(hidden) => model.head(hidden, dropout),
+    let Some(hidden) = hidden else {
+        return model.embed(input, dropout);
+    };
+    match model.layers().nth(stage - 1) {
+        Some(layer) => layer.forward(hidden, input, dropout),
+        None => model.head(hidden, dropout),
     }
 }
 
-/// The autodiff graph of one unit: it ends at the unit's input.
+/// The autodiff graph of one stage: it ends at the stage's input.
 struct Graph {
     input: Option<Tensor<2>>,
     output: Tensor<2>,
 }
 
 impl Graph {
-    /// Runs the forward pass `unit`. With `input_grad`, the graph also gives the gradient of the input.
+    /// Runs the forward pass `stage`. With `input_grad`, the graph also gives the gradient of the input.
     fn of(
         hidden: Option<Tensor<2>>,
         input_grad: bool,
-        unit: impl FnOnce(Option<Tensor<2>>) -> Tensor<2>,
+        stage: impl FnOnce(Option<Tensor<2>>) -> Tensor<2>,
     ) -> Self {
         let input = hidden.map(|hidden| match Tensor::from_inner(hidden.inner()) {
             leaf if input_grad => leaf.require_grad(),
             leaf => leaf,
         });
-        let output = unit(input.clone());
+        let output = stage(input.clone());
         Self { input, output }
     }
 
@@ -72,8 +71,8 @@ impl Graph {
     }
 }
 
-/// Forward and backward pass, from the head down to the `lowest` trained unit. The graphs of all units are kept from the
-/// forward pass. `done` receives each unit's gradients as soon as they are available.
+/// Forward and backward pass, from the head down to the `lowest` trained stage. The graphs of all stages are kept from
+/// the forward pass. `done` receives each stage's gradients as soon as they are available.
 pub(crate) fn backward(
     model: &BertForQuestionAnswering,
     lowest: usize,
@@ -83,37 +82,37 @@ pub(crate) fn backward(
 ) -> Result<Pass, Error> {
     let head = model.layers().len() + 1;
     let (mut graphs, mut hidden) = (Vec::new(), None);
-    for unit in 0..=head {
-        let graph = Graph::of(hidden.take(), unit > lowest, |hidden| {
-            forward(model, unit, hidden, input, dropout)
+    for stage in 0..=head {
+        let graph = Graph::of(hidden.take(), stage > lowest, |hidden| {
+            forward(model, stage, hidden, input, dropout)
         });
         hidden = Some(graph.output.clone());
-        if unit >= lowest {
-            graphs.push((unit, graph));
+        if stage >= lowest {
+            graphs.push((stage, graph));
         }
     }
     drop(hidden);
     let (_, graph) = graphs.pop().expect("the head is trained");
     let (pass, gradients, mut upstream) = graph.backward_loss(input);
     done(head, gradients)?;
-    while let Some((unit, graph)) = graphs.pop() {
+    while let Some((stage, graph)) = graphs.pop() {
         let above = upstream
             .take()
-            .expect("the unit above gives the gradient of its input");
+            .expect("the stage above gives the gradient of its input");
         let (gradients, below) = graph.backward(above);
         upstream = below;
-        done(unit, gradients)?;
+        done(stage, gradients)?;
     }
     Ok(pass)
 }
 
-/// Forward and backward pass with activation checkpointing: only the outputs of units are kept. The backward pass computes
-/// each unit's forward pass again, with the same dropout masks.
+/// Forward and backward pass with activation checkpointing: only the outputs of stages are kept. The backward pass
+/// computes each stage's forward pass again, with the same dropout masks.
 pub(crate) struct CheckpointedLayers {
     dropout: Option<DropoutSeed>,
     /// Without and with autodiff.
     inputs: [PackedInput; 2],
-    /// Of the units so far, without autodiff.
+    /// Of the stages so far, without autodiff.
     outputs: Vec<Tensor<2>>,
     /// The gradient of the last output.
     upstream: Option<Tensor<2>>,
@@ -130,24 +129,24 @@ impl CheckpointedLayers {
         }
     }
 
-    /// The forward pass of the next unit, from the embeddings up to the last layer. `model` has that unit's parameters.
+    /// The forward pass of the next stage, from the embeddings up to the last layer. `model` has that stage's parameters.
     pub(crate) fn forward(&mut self, model: &BertForQuestionAnswering) {
-        let (unit, hidden) = (self.outputs.len(), self.outputs.last().cloned());
-        let output = forward(model, unit, hidden, &self.inputs[0], self.dropout);
+        let (stage, hidden) = (self.outputs.len(), self.outputs.last().cloned());
+        let output = forward(model, stage, hidden, &self.inputs[0], self.dropout);
         self.outputs.push(output);
     }
 
-    /// The backward pass of the next unit, from the head down. `model` has that unit's parameters, with gradients. The head
-    /// returns the loss and the logits. `is_lowest`: no unit follows.
+    /// The backward pass of the next stage, from the head down. `model` has that stage's parameters, with gradients. The
+    /// head returns the loss and the logits. `is_lowest`: no stage follows.
     pub(crate) fn backward(
         &mut self,
         model: &BertForQuestionAnswering,
         is_lowest: bool,
     ) -> (Gradients, Option<Pass>) {
-        let unit = self.outputs.len();
+        let stage = self.outputs.len();
         let hidden = self.outputs.pop();
         let graph = Graph::of(hidden, !is_lowest, |hidden| {
-            forward(model, unit, hidden, &self.inputs[1], self.dropout)
+            forward(model, stage, hidden, &self.inputs[1], self.dropout)
         });
         let (pass, gradients, below) = match self.upstream.take() {
             None => {
@@ -167,7 +166,8 @@ impl CheckpointedLayers {
 #[cfg(all(test, feature = "cpu"))]
 pub(crate) mod tests {
     use super::*;
-    use crate::distributed::units::units;
+    use crate::distributed::units::{num_stages, units};
+    use crate::optim::gradients::ParameterGradients;
     use burn::tensor::Device;
     use squad_data::{Feature, PackedBatch, PairTemplate};
 
@@ -195,20 +195,25 @@ pub(crate) mod tests {
     /// The gradients of all parameters, by unit, and the loss.
     type Found = (Vec<Vec<Option<Vec<f32>>>>, f32);
 
-    fn numbers(gradients: Vec<Option<Tensor<1>>>) -> Vec<Option<Vec<f32>>> {
+    fn numbers(
+        model: &BertForQuestionAnswering,
+        mut gradients: ParameterGradients,
+    ) -> Vec<Vec<Option<Vec<f32>>>> {
         let numbers = |gradient: Tensor<1>| gradient.into_data().iter::<f32>().collect();
-        gradients.into_iter().map(|g| g.map(numbers)).collect()
+        let units = units(model);
+        let found = units.iter().map(|unit| {
+            let gradients = unit.take_gradients(&mut gradients).into_iter();
+            gradients.map(|g| g.map(numbers)).collect()
+        });
+        found.collect()
     }
 
     fn whole(model: &BertForQuestionAnswering, device: &Device, seed: DropoutSeed) -> Found {
         let input = PackedInput::new(&batch(), device);
         let loss = span_loss(model.forward(&input, Some(seed)), &input);
-        let mut gradients = loss.backward();
-        let units = units(model);
-        let found = units
-            .iter()
-            .map(|unit| numbers(unit.take_gradients(model, &mut gradients)));
-        (found.collect(), loss.into_scalar::<f32>())
+        let mut gradients = ParameterGradients::default();
+        gradients.add(model, loss.backward());
+        (numbers(model, gradients), loss.into_scalar::<f32>())
     }
 
     fn with_kept_graphs(
@@ -216,15 +221,15 @@ pub(crate) mod tests {
         device: &Device,
         seed: DropoutSeed,
     ) -> Found {
-        let units = units(model);
-        let mut found = vec![Vec::new(); units.len()];
-        let done = &mut |unit: usize, mut new| {
-            found[unit] = numbers(units[unit].take_gradients(model, &mut new));
+        let mut gradients = ParameterGradients::default();
+        let done = &mut |_, new| {
+            gradients.add(model, new);
             Ok(())
         };
         let input = PackedInput::new(&batch(), device);
         let pass = backward(model, 0, &input, Some(seed), done).unwrap();
-        (found, pass.loss_sum.into_scalar::<f32>())
+        let loss = pass.loss_sum.into_scalar::<f32>();
+        (numbers(model, gradients), loss)
     }
 
     fn with_checkpointing(
@@ -232,18 +237,18 @@ pub(crate) mod tests {
         device: &Device,
         seed: DropoutSeed,
     ) -> Found {
-        let units = units(model);
+        let stages = num_stages(&units(model));
         let input = PackedInput::new(&batch(), device);
         let mut layers = CheckpointedLayers::new(input, Some(seed));
         let plain = burn::module::Module::valid(model);
-        (1..units.len()).for_each(|_| layers.forward(&plain));
-        let (mut found, mut loss) = (vec![Vec::new(); units.len()], f32::NAN);
-        for unit in (0..units.len()).rev() {
-            let (mut new, pass) = layers.backward(model, unit == 0);
-            found[unit] = numbers(units[unit].take_gradients(model, &mut new));
+        (1..stages).for_each(|_| layers.forward(&plain));
+        let (mut gradients, mut loss) = (ParameterGradients::default(), f32::NAN);
+        for stage in (0..stages).rev() {
+            let (new, pass) = layers.backward(model, stage == 0);
+            gradients.add(model, new);
             loss = pass.map_or(loss, |pass| pass.loss_sum.into_scalar::<f32>());
         }
-        (found, loss)
+        (numbers(model, gradients), loss)
     }
 
     #[test]

@@ -1,14 +1,17 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use bert_qa::BertForQuestionAnswering;
+use bert_qa::{BertForQuestionAnswering, ModelUnit};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::tensor::{Gradients, Shape, Tensor};
+use burn::tensor::{Shape, Tensor};
 
-use crate::optim::parameters::{Depth, depth, parameters};
+use crate::optim::gradients::ParameterGradients;
+use crate::optim::parameters::parameters;
 
-/// A part of the model whose parameters are needed together: the embeddings, a layer or the head. Its parameters are
-/// treated as one flat vector.
+/// The parameters of a [`ModelUnit`], treated as one flat vector.
+///
+/// The forward pass has stages: the embeddings, each layer, the head. The backward pass goes through them from the last
+/// to the first.
 #[derive(Debug, Default)]
 pub(crate) struct Unit {
     /// In the model's order.
@@ -17,6 +20,8 @@ pub(crate) struct Unit {
     pub(crate) len: usize,
     /// Whether its parameters are trained: either all are or none is.
     pub(crate) is_trained: bool,
+    /// The stages that need it: one, or several where layers share parameters.
+    pub(crate) stages: Range<usize>,
     /// Indices into `parameters`.
     index: HashMap<ParamId, usize>,
 }
@@ -37,25 +42,48 @@ pub(crate) fn slice(flat: &Tensor<1>, range: &Range<usize>) -> Tensor<1> {
     flat.clone().narrow(0, range.start, range.len())
 }
 
-/// The units in the order of the forward pass.
+/// The units, in the order in which the forward pass needs them first.
 pub(crate) fn units(model: &BertForQuestionAnswering) -> Vec<Unit> {
-    let head = model.layers().len() + 1;
-    let mut units: Vec<_> = (0..=head).map(|_| Unit::default()).collect();
+    let mut units = BTreeMap::<ModelUnit, Unit>::new();
     for parameter in parameters(model) {
-        let unit = match depth(&parameter.name) {
-            Depth::Embeddings => 0,
-            Depth::Layer(layer) => layer + 1,
-            Depth::Head => head,
-        };
+        let stages = stages(model, parameter.unit);
+        let unit = units.entry(parameter.unit).or_insert_with(|| Unit {
+            stages,
+            ..Unit::default()
+        });
         let is_trained = parameter.is_trained;
-        units[unit].push(parameter.id, parameter.name, parameter.shape, is_trained);
+        unit.push(parameter.id, parameter.name, parameter.shape, is_trained);
     }
-    units
+    units.into_values().collect()
 }
 
-/// The lowest unit that is trained: no gradient is needed below it.
+/// The stages that need a unit.
+fn stages(model: &BertForQuestionAnswering, unit: ModelUnit) -> Range<usize> {
+    let layers = model.layers();
+    let head = layers.len() + 1;
+    match unit {
+        ModelUnit::Embeddings => 0..1,
+        ModelUnit::AllLayers => 1..head,
+        ModelUnit::Layer(_) => {
+            let mut stages = (1..head)
+                .zip(layers)
+                .filter(|(_, layer)| layer.unit() == unit);
+            let first = stages.next().map_or(0, |(stage, _)| stage);
+            first..stages.last().map_or(first, |(stage, _)| stage) + 1
+        }
+        ModelUnit::Head => head..head + 1,
+    }
+}
+
+/// The number of stages.
+pub(crate) fn num_stages(units: &[Unit]) -> usize {
+    units.iter().map(|unit| unit.stages.end).max().unwrap_or(0)
+}
+
+/// The lowest stage that is trained: no gradient is needed below it.
 pub(crate) fn lowest_trained(units: &[Unit]) -> usize {
-    units.iter().position(|unit| unit.is_trained).unwrap_or(0)
+    let trained = units.iter().filter(|unit| unit.is_trained);
+    trained.map(|unit| unit.stages.start).min().unwrap_or(0)
 }
 
 impl Unit {
@@ -74,33 +102,26 @@ impl Unit {
 
     /// The values of its parameters, each `[elements]`, without autodiff.
     pub(crate) fn values(&self, model: &BertForQuestionAnswering) -> Vec<Tensor<1>> {
-        let values = self.visit(model, None).into_iter();
+        let mut reader = Reader {
+            unit: self,
+            found: self.parameters.iter().map(|_| None).collect(),
+        };
+        model.visit(&mut reader);
+        let values = reader.found.into_iter();
         values
             .map(|value| value.expect("the model has all parameters of the unit"))
             .collect()
     }
 
-    /// Takes the gradients of its parameters, each `[elements]`, out of `gradients`.
+    /// Takes the gradients of its parameters out of `gradients`; frozen ones have none.
     pub(crate) fn take_gradients(
         &self,
-        model: &BertForQuestionAnswering,
-        gradients: &mut Gradients,
+        gradients: &mut ParameterGradients,
     ) -> Vec<Option<Tensor<1>>> {
-        self.visit(model, Some(gradients))
-    }
-
-    fn visit(
-        &self,
-        model: &BertForQuestionAnswering,
-        gradients: Option<&mut Gradients>,
-    ) -> Vec<Option<Tensor<1>>> {
-        let mut reader = Reader {
-            unit: self,
-            gradients,
-            found: self.parameters.iter().map(|_| None).collect(),
-        };
-        model.visit(&mut reader);
-        reader.found
+        let parameters = self.parameters.iter();
+        parameters
+            .map(|parameter| gradients.take(parameter.id))
+            .collect()
     }
 
     /// Sets its parameters in the model from `flat`, `[len]`, with or without gradients.
@@ -127,10 +148,9 @@ impl Unit {
     }
 }
 
-/// Reads the values or the gradients of a unit.
+/// Reads the values of a unit.
 struct Reader<'a> {
     unit: &'a Unit,
-    gradients: Option<&'a mut Gradients>,
     found: Vec<Option<Tensor<1>>>,
 }
 
@@ -139,14 +159,9 @@ impl ModuleVisitor for Reader<'_> {
         let Some(index) = self.unit.index.get(&param.id) else {
             return;
         };
-        let value = match &mut self.gradients {
-            None => Some(param.val().inner()),
-            Some(gradients) => param.val().grad_remove(gradients),
-        };
-        self.found[*index] = value.map(|value| {
-            let elements = [value.shape().num_elements()];
-            value.reshape(elements)
-        });
+        let value = param.val().inner();
+        let elements = [value.shape().num_elements()];
+        self.found[*index] = Some(value.reshape(elements));
     }
 }
 

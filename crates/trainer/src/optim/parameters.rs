@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bert_qa::hugging_face_name;
+use bert_qa::{ModelUnit, hugging_face_name};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Shape, Tensor};
 use sha2::{Digest, Sha256};
@@ -42,12 +42,12 @@ pub(crate) fn parameter_groups<M: Module>(
     config: &TrainConfig,
 ) -> HashMap<ParamId, ParameterGroup> {
     let parameters = parameters(model);
-    let layers = parameters.iter().filter_map(|p| match depth(&p.name) {
-        Depth::Layer(layer) => Some(layer + 1),
-        Depth::Embeddings | Depth::Head => None,
+    let layers = parameters.iter().filter_map(|p| match p.unit {
+        ModelUnit::Layer(layer) => Some(layer + 1),
+        _ => None,
     });
     let num_layers = layers.max().unwrap_or(0);
-    let group = |Parameter { id, name, .. }| {
+    let group = |Parameter { id, name, unit, .. }| {
         let decay = if decays(&name) {
             config.weight_decay
         } else {
@@ -55,8 +55,8 @@ pub(crate) fn parameter_groups<M: Module>(
         };
         let group = ParameterGroup {
             weight_decay: decay,
-            lr_scale: learning_rate_scale(&name, num_layers, config.layerwise_lr_decay),
-            is_frozen: is_frozen(&name, config),
+            lr_scale: learning_rate_scale(unit, num_layers, config.layerwise_lr_decay),
+            is_frozen: is_frozen(unit, config),
             name,
         };
         (id, group)
@@ -64,52 +64,40 @@ pub(crate) fn parameter_groups<M: Module>(
     parameters.into_iter().map(group).collect()
 }
 
-/// Whether weight decay applies to a parameter: not to biases, and not to LayerNorms, which
-/// DistilBERT names `sa_layer_norm` and `output_layer_norm`.
+/// Whether weight decay applies to a parameter: not to biases and norms, found by their names as in
+/// transformers' `Trainer.get_decay_parameter_names`.
 fn decays(name: &str) -> bool {
-    let is_norm = |module: &str| module.ends_with("LayerNorm") || module.ends_with("layer_norm");
-    match name.rsplit_once('.') {
-        Some((_, "bias")) => false,
-        Some((module, _)) => !is_norm(module),
-        None => true,
-    }
-}
-
-/// The part of the model that a parameter belongs to, from the input up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Depth {
-    Embeddings,
-    Layer(usize),
-    Head,
-}
-
-pub(crate) fn depth(name: &str) -> Depth {
-    if name.contains("embeddings.") {
-        return Depth::Embeddings;
-    }
-    let layer = name
-        .split_once(".layer.")
-        .and_then(|(_, rest)| rest.split('.').next()?.parse().ok());
-    layer.map_or(Depth::Head, Depth::Layer)
+    let name = name.to_lowercase();
+    let is_excluded = |part: &str| {
+        ["bias", "layernorm", "rmsnorm"]
+            .iter()
+            .any(|word| part.contains(word))
+            || part == "norm"
+            || part.ends_with("_norm")
+    };
+    !name.split('.').any(is_excluded)
 }
 
 /// The factor of the learning rate in a model of `num_layers` layers: 1 for the head, and `decay` times as much with
 /// each layer further down (Howard & Ruder 2018, section 3.2).
-fn learning_rate_scale(name: &str, num_layers: usize, decay: f64) -> f64 {
-    let below_the_head = match depth(name) {
-        Depth::Head => 0,
-        Depth::Layer(layer) => num_layers.saturating_sub(layer),
-        Depth::Embeddings => num_layers + 1,
+fn learning_rate_scale(unit: ModelUnit, num_layers: usize, decay: f64) -> f64 {
+    let below_the_head = match unit {
+        ModelUnit::Head => 0,
+        ModelUnit::Layer(layer) => num_layers.saturating_sub(layer),
+        ModelUnit::AllLayers => num_layers,
+        ModelUnit::Embeddings => num_layers + 1,
     };
     decay.powi(below_the_head as i32)
 }
 
 /// Whether the configuration freezes a parameter.
-fn is_frozen(name: &str, config: &TrainConfig) -> bool {
-    match depth(name) {
-        Depth::Embeddings => config.freeze_embeddings,
-        Depth::Layer(layer) => layer < config.freeze_layers,
-        Depth::Head => false,
+fn is_frozen(unit: ModelUnit, config: &TrainConfig) -> bool {
+    match unit {
+        ModelUnit::Embeddings => config.freeze_embeddings,
+        ModelUnit::Layer(layer) => layer < config.freeze_layers,
+        // A frozen layer computes the same throughout.
+        ModelUnit::AllLayers => config.freeze_layers > 0,
+        ModelUnit::Head => false,
     }
 }
 
@@ -140,6 +128,7 @@ pub(crate) struct Parameter {
     pub(crate) id: ParamId,
     /// Its Hugging Face name.
     pub(crate) name: String,
+    pub(crate) unit: ModelUnit,
     pub(crate) shape: Shape,
     /// Whether it gets a gradient.
     pub(crate) is_trained: bool,
@@ -168,9 +157,11 @@ impl ModuleVisitor for Names {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let path = self.path.join(".");
         self.found.push(Parameter {
             id: param.id,
-            name: hugging_face_name(&self.path.join(".")),
+            name: hugging_face_name(&path),
+            unit: ModelUnit::of(&path),
             shape: param.val().shape(),
             is_trained: param.is_require_grad(),
         });
@@ -197,6 +188,10 @@ mod tests {
                 "distilbert.transformer.layer.0.output_layer_norm.weight",
                 false,
             ),
+            ("mpnet.encoder.relative_attention_bias.weight", false),
+            ("model.layers.0.mlp_norm.weight", false),
+            ("head.norm.weight", false),
+            ("model.normalizer.weight", true),
         ] {
             assert_eq!(decays(name), decay, "{name}");
         }
@@ -204,15 +199,15 @@ mod tests {
 
     #[test]
     fn learning_rates_fall_from_the_head_down() {
-        for (name, scale) in [
-            ("qa_outputs.weight", 1.0),
-            ("bert.encoder.layer.1.output.dense.bias", 0.5),
-            ("bert.encoder.layer.0.attention.self.query.weight", 0.25),
-            ("bert.embeddings.LayerNorm.weight", 0.125),
-            ("distilbert.transformer.layer.1.ffn.lin1.weight", 0.5),
+        for (unit, scale) in [
+            (ModelUnit::Head, 1.0),
+            (ModelUnit::Layer(1), 0.5),
+            (ModelUnit::Layer(0), 0.25),
+            (ModelUnit::AllLayers, 0.25),
+            (ModelUnit::Embeddings, 0.125),
         ] {
-            assert_eq!(learning_rate_scale(name, 2, 0.5), scale, "{name}");
-            assert_eq!(learning_rate_scale(name, 2, 1.0), 1.0, "{name}");
+            assert_eq!(learning_rate_scale(unit, 2, 0.5), scale, "{unit:?}");
+            assert_eq!(learning_rate_scale(unit, 2, 1.0), 1.0, "{unit:?}");
         }
     }
 
@@ -222,12 +217,10 @@ mod tests {
             freeze_layers: 2,
             ..TrainConfig::default()
         };
-        assert!(is_frozen("bert.encoder.layer.1.output.dense.bias", &config));
-        assert!(!is_frozen(
-            "bert.encoder.layer.2.output.dense.bias",
-            &config
-        ));
-        assert!(!is_frozen("bert.embeddings.LayerNorm.weight", &config));
-        assert!(!is_frozen("qa_outputs.weight", &config));
+        assert!(is_frozen(ModelUnit::Layer(1), &config));
+        assert!(is_frozen(ModelUnit::AllLayers, &config));
+        assert!(!is_frozen(ModelUnit::Layer(2), &config));
+        assert!(!is_frozen(ModelUnit::Embeddings, &config));
+        assert!(!is_frozen(ModelUnit::Head, &config));
     }
 }

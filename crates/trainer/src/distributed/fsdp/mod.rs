@@ -12,10 +12,11 @@ use squad_data::PackedBatch;
 use self::shards::Shards;
 use super::collectives::{PendingTensor, TensorCollectives};
 use super::layerwise::{self, CheckpointedLayers};
-use super::units::slice;
+use super::units::{num_stages, slice};
 use crate::Error;
 use crate::config::ShardingStrategy;
 use crate::optim::adamw::{Moments, Optimizer};
+use crate::optim::gradients::ParameterGradients;
 use crate::optim::parameters;
 use crate::train::engine::{Engine, Pass};
 
@@ -88,7 +89,7 @@ impl FsdpEngine {
         self.model = model.map(|model| unit.release(model));
     }
 
-    /// The backward pass with the parameters of one unit at a time. A rank without features takes part in the
+    /// The backward pass with the parameters of one stage at a time. A rank without features takes part in the
     /// collectives only.
     fn backward_full_shard(
         &mut self,
@@ -100,33 +101,50 @@ impl FsdpEngine {
             let input = PackedInput::new(batch, &self.device);
             CheckpointedLayers::new(input, dropout)
         });
-        let (lowest, head) = (self.shards.lowest, self.shards.units.len() - 1);
-        let order = (0..head).chain((lowest..=head).rev());
-        let mut prefetch = Prefetch::new(order, &self.shards)?;
-        for unit in 0..head {
-            let flat = prefetch.gather(&self.shards)?;
+        let (lowest, head) = (self.shards.lowest, num_stages(&self.shards.units) - 1);
+        let up = (0..head).flat_map(|stage| self.shards.beginning_at(stage));
+        let down = (lowest..=head)
+            .rev()
+            .flat_map(|stage| self.shards.ending_at(stage));
+        let order: Vec<_> = up.chain(down).collect();
+        let mut prefetch = Prefetch::new(order.into_iter(), &self.shards)?;
+        for stage in 0..head {
+            for unit in self.shards.beginning_at(stage) {
+                let flat = prefetch.gather(&self.shards)?;
+                if has_features {
+                    self.load(unit, &flat, false);
+                }
+            }
             if let Some(layers) = &mut layers {
-                self.load(unit, &flat, false);
                 layers.forward(self.module());
-                self.release(unit);
+                for unit in self.shards.ending_at(stage) {
+                    self.release(unit);
+                }
             }
         }
-        let mut pass = None;
-        for unit in (lowest..=head).rev() {
-            let flat = prefetch.gather(&self.shards)?;
-            let is_trained = self.shards.units[unit].is_trained;
-            let mut gradients = Vec::new();
-            if let Some(layers) = &mut layers {
-                self.load(unit, &flat, is_trained);
-                drop(flat);
-                let (mut new, of_head) = layers.backward(self.module(), unit == lowest);
-                pass = pass.or(of_head);
-                gradients = self.shards.units[unit].take_gradients(self.module(), &mut new);
-                self.release(unit);
+        let (mut pass, mut gradients) = (None, ParameterGradients::default());
+        for stage in (lowest..=head).rev() {
+            for unit in self.shards.ending_at(stage) {
+                let flat = prefetch.gather(&self.shards)?;
+                if has_features {
+                    let is_trained = self.shards.units[unit].is_trained;
+                    self.load(unit, &flat, is_trained);
+                }
             }
-            if is_trained {
-                let shard = self.shards.start_reduce(unit, gradients)?.wait()?;
-                self.shards.own[unit].add_gradient(&shard);
+            if let Some(layers) = &mut layers {
+                let (new, of_head) = layers.backward(self.module(), stage == lowest);
+                pass = pass.or(of_head);
+                gradients.add(self.module(), new);
+            }
+            for unit in self.shards.completed_at(stage) {
+                if has_features {
+                    self.release(unit);
+                }
+                if self.shards.units[unit].is_trained {
+                    let gradients = self.shards.units[unit].take_gradients(&mut gradients);
+                    let shard = self.shards.start_reduce(unit, gradients)?.wait()?;
+                    self.shards.own[unit].add_gradient(&shard);
+                }
             }
         }
         Ok(pass)
@@ -147,16 +165,20 @@ impl FsdpEngine {
             }
             return Ok(None);
         }
-        // One reduce-scatter is in flight while the next unit is computed; more would need more memory.
+        // One reduce-scatter is in flight while the next stage is computed; more would need more memory.
         let mut in_flight: Option<(usize, PendingTensor)> = None;
+        let mut gradients = ParameterGradients::default();
         let (input, lowest) = (PackedInput::new(batch, &self.device), shards.lowest);
-        let pass = layerwise::backward(model, lowest, &input, dropout, &mut |unit, mut new| {
-            if let Some((unit, pending)) = in_flight.take() {
-                shards.own[unit].add_gradient(&pending.wait()?);
-            }
-            if shards.units[unit].is_trained {
-                let gradients = shards.units[unit].take_gradients(model, &mut new);
-                in_flight = Some((unit, shards.start_reduce(unit, gradients)?));
+        let pass = layerwise::backward(model, lowest, &input, dropout, &mut |stage, new| {
+            gradients.add(model, new);
+            for unit in shards.completed_at(stage) {
+                if let Some((unit, pending)) = in_flight.take() {
+                    shards.own[unit].add_gradient(&pending.wait()?);
+                }
+                if shards.units[unit].is_trained {
+                    let gradients = shards.units[unit].take_gradients(&mut gradients);
+                    in_flight = Some((unit, shards.start_reduce(unit, gradients)?));
+                }
             }
             Ok(())
         })?;

@@ -16,7 +16,7 @@ pub(crate) struct Shards {
     pub(crate) units: Vec<Unit>,
     /// This rank's shard of each unit.
     pub(crate) own: Vec<UnitShard>,
-    /// The lowest unit that is trained.
+    /// The lowest stage that is trained.
     pub(crate) lowest: usize,
     pub(crate) collectives: Arc<dyn TensorCollectives>,
     /// Without autodiff.
@@ -71,8 +71,34 @@ impl Shards {
 
     /// Indices of the trained units, in the order of the backward pass.
     pub(crate) fn trained(&self) -> Vec<usize> {
-        let units = (self.lowest..self.units.len()).rev();
+        let units = (0..self.units.len()).rev();
         units.filter(|unit| self.units[*unit].is_trained).collect()
+    }
+
+    /// The units that `stage` needs and the stages below it do not.
+    pub(crate) fn beginning_at(&self, stage: usize) -> Vec<usize> {
+        let units = 0..self.units.len();
+        units
+            .filter(|unit| self.units[*unit].stages.start == stage)
+            .collect()
+    }
+
+    /// The units that the backward pass is done with after `stage`.
+    pub(crate) fn completed_at(&self, stage: usize) -> Vec<usize> {
+        let units = (0..self.units.len()).rev();
+        let is_done = |unit: &usize| {
+            let stages = &self.units[*unit].stages;
+            stages.start.max(self.lowest) == stage && stages.end > stage
+        };
+        units.filter(is_done).collect()
+    }
+
+    /// The units that `stage` needs and the stages above it do not.
+    pub(crate) fn ending_at(&self, stage: usize) -> Vec<usize> {
+        let units = (0..self.units.len()).rev();
+        units
+            .filter(|unit| self.units[*unit].stages.end == stage + 1)
+            .collect()
     }
 
     /// Copies this rank's shard of a unit's values from the model.
