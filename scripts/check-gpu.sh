@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/install-libtorch.sh
-cargo build -p trainer --features cuda
+cargo build --locked -p trainer --features cuda
 trainer=${CARGO_TARGET_DIR:-target}/debug/trainer
 "$trainer" devices
 if ! "$trainer" devices --json | grep -q '"cuda:0"'; then
@@ -30,7 +30,7 @@ check() { # NAME COMMAND...
 tests() { # BINARY FILTER...
     local binary=$1
     shift
-    cargo test --workspace --features trainer/cuda --test "$binary" -- "$@"
+    cargo test --locked --workspace --features trainer/cuda --test "$binary" -- "$@"
 }
 
 # The quick start's first steps without dropout, whose masks differ from device to device.
@@ -122,13 +122,13 @@ nccl() {
         summary+=("SKIPPED           NCCL: no MPI is here (Debian: libopenmpi-dev openmpi-bin libclang-dev)")
         return
     fi
-    check "NCCL with one rank" cargo test -p trainer -p process-group --features trainer/nccl --lib --test process_group -- \
+    check "NCCL with one rank" cargo test --locked -p trainer -p process-group --features trainer/nccl --lib --test process_group -- \
         nccl distributed --include-ignored
     if [[ $("$trainer" devices | grep -c '^cuda:') -lt 2 ]]; then
         summary+=("SKIPPED           NCCL between ranks: there is one GPU")
         return
     fi
-    check "a build with NCCL" cargo build -p trainer --features nccl
+    check "a build with NCCL" cargo build --locked -p trainer --features nccl
     check "two ranks by DDP" two_ranks ddp 1e-3 distributed.strategy=ddp distributed.verify_params_every_steps=1
     check "two ranks by FSDP" two_ranks fsdp 1e-3 distributed.strategy=fsdp
     check "two ranks by FSDP, grad_op" two_ranks grad-op 1e-3 distributed.strategy=fsdp distributed.sharding_strategy=shard_grad_op

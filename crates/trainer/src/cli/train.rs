@@ -153,6 +153,7 @@ fn summary(trained: &Trained) {
         "  cargo run -p trainer -- predict --model {model} --question 'What do bees collect?' --context 'Bees collect nectar and pollen from flowers.'"
     );
     println!("  cargo run -p trainer -- evaluate --model {model} --dataset FILE");
+    #[cfg(feature = "tensorboard")]
     println!(
         "  tensorboard --logdir {}",
         trained.run_dir.join(run_log::TENSORBOARD_DIR).display()

@@ -3,4 +3,5 @@
 pub(crate) mod jsonl;
 pub(crate) mod observer;
 pub(crate) mod progress;
+#[cfg(feature = "tensorboard")]
 pub(crate) mod tensorboard;

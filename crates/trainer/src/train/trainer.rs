@@ -11,6 +11,7 @@ use crate::logging::jsonl::JsonlLogger;
 use crate::logging::observer::{
     EpochReport, EvaluationReport, Observer, OnEpoch, OnEvaluation, OnStep, StepReport,
 };
+#[cfg(feature = "tensorboard")]
 use crate::logging::tensorboard::TensorBoard;
 use crate::train::checkpointer::Checkpointer;
 use crate::train::context::StopFlag;
@@ -152,10 +153,15 @@ impl<'a> Trainer<'a> {
         } else {
             (JsonlLogger::create(&path)?, Vec::new())
         };
-        let warn = |line: &str| tracing::warn!("{line}");
         let mut observers = self.observers;
-        let tensorboard = TensorBoard::new(&run_dir.join(run_log::TENSORBOARD_DIR), past, warn);
-        observers.push(Box::new(tensorboard));
+        #[cfg(feature = "tensorboard")]
+        observers.push(Box::new(TensorBoard::new(
+            &run_dir.join(run_log::TENSORBOARD_DIR),
+            past,
+            |line| tracing::warn!("{line}"),
+        )));
+        #[cfg(not(feature = "tensorboard"))]
+        drop(past);
         observers.push(Box::new(jsonl));
         Ok(observers)
     }
