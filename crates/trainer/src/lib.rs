@@ -30,6 +30,8 @@ mod logging;
 mod optim;
 mod train;
 
+#[doc(hidden)]
+pub use artifacts::checkpoint::check_run_state;
 pub use artifacts::model_folder::model_folder;
 pub use artifacts::run_dir::RunDir;
 pub use bert_qa::model_cache;
@@ -51,6 +53,8 @@ pub use logging::observer::{EpochReport, EvaluationReport, Observer, RunStart, S
 pub use logging::progress::Progress;
 pub use optim::adamw::Optimizer;
 pub use optim::lr_scheduler::Schedule;
+#[doc(hidden)]
+pub use optim::state_file::check_optimizer_state;
 pub use train::Trainer;
 pub use train::context::StopFlag;
 pub use train::outcome::{Outcome, Stopped, Trained};

@@ -1,8 +1,13 @@
-//! The workspace's own chores: `cargo xtask check`, `tidy` and `notebooks`.
+//! The workspace's own chores: `cargo xtask check`, `tidy`, `fuzz`, `faults`, `soak` and `notebooks`.
 
+mod arguments;
+mod faults;
 mod features;
+mod fuzz;
 mod notebooks;
+mod soak;
 mod tidy;
+mod tiny;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -12,11 +17,17 @@ fn main() -> ExitCode {
     let complaints = match arguments.first().map(String::as_str) {
         Some("check") => features::complaints(),
         Some("tidy") => tidy::complaints(),
+        Some("faults") => return faults::run(&arguments[1..]),
+        Some("fuzz") => return fuzz::run(&arguments[1..]),
+        Some("soak") => return soak::run(&arguments[1..]),
         Some("notebooks") => return notebooks::run(&arguments[1..]),
         _ => {
             eprintln!(
                 "cargo xtask check       the documented commands share one build of Burn\n\
                  cargo xtask tidy        the invariants of ARCHITECTURE.md hold\n\
+                 cargo xtask fuzz        fuzzes every parser of foreign data\n\
+                 cargo xtask faults      runs under faults end in the same bits when resumed\n\
+                 cargo xtask soak        the memory of a long run does not grow\n\
                  cargo xtask notebooks   the notebooks: setup, lab, run, render, check, sync"
             );
             return ExitCode::from(2);
@@ -36,6 +47,24 @@ fn root() -> PathBuf {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     let root = crates.and_then(Path::parent);
     root.expect("two folders above this crate").to_owned()
+}
+
+/// Cargo's target folder.
+fn target_folder() -> PathBuf {
+    let folder = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    folder.unwrap_or_else(|| root().join("target"))
+}
+
+/// Whether a check passed; an error is a message for the user.
+fn exit(result: Result<bool, String>) -> ExitCode {
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::from(2)
+        }
+    }
 }
 
 /// The lines of `cargo tree`, each in the form of `format`.

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::{cargo_tree, notebooks, root};
 
 /// The crates of this workspace that each may depend on.
-const ARROWS: [(&str, &str); 15] = [
+const ARROWS: [(&str, &str); 16] = [
     ("atomic-fs", ""),
     ("test-support", ""),
     ("qa-metrics", ""),
@@ -26,7 +26,11 @@ const ARROWS: [(&str, &str); 15] = [
         "notebook-kit",
         "trainer bert-qa squad-data qa-metrics fused-ops process-group run-log report plots",
     ),
-    ("xtask", "atomic-fs"),
+    (
+        "fuzz-targets",
+        "trainer bert-qa squad-data qa-metrics run-log",
+    ),
+    ("xtask", "atomic-fs plots"),
 ];
 
 /// Words that code may have in some places only.
@@ -43,7 +47,8 @@ const WORDS: [(&str, &str); 2] = [
          crates/torch-shim/src/ crates/trainer/src/device/ \
          crates/process-group/src/mpi/ffi.rs crates/process-group/src/nccl/ffi.rs \
          crates/process-group/src/nccl/buffer.rs crates/process-group/src/nccl/tensor.rs \
-         crates/process-group/tests/process_group/nccl.rs",
+         crates/process-group/tests/process_group/nccl.rs \
+         crates/fuzz-targets/src/main.rs",
     ),
 ];
 

@@ -217,3 +217,11 @@ impl Checkpoint {
 fn sha256(path: &Path) -> Result<String, Error> {
     download::sha256_of_file(path).map_err(|e| Error::file(path, e))
 }
+
+/// Reads the `state.json` of a checkpoint's folder; for the fuzz targets.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn check_run_state(folder: &Path) -> Result<(), Error> {
+    Checkpoint::contents(folder).map(drop)
+}

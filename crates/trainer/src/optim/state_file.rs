@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
+use bert_qa::BertForQuestionAnswering;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors, View};
 
 use crate::Error;
+use crate::TrainConfig;
 use crate::optim::adamw::{Moments, Optimizer};
 use crate::optim::parameters::parameters;
 
@@ -93,4 +95,14 @@ pub(crate) fn read<M: Module>(
     }
     optimizer.restore(step, moments);
     Ok(optimizer)
+}
+
+/// Reads an optimizer's state for `model`; for the fuzz targets.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn check_optimizer_state(path: &Path, model: &BertForQuestionAnswering) -> Result<(), Error> {
+    let optimizer = Optimizer::new(&TrainConfig::default(), model);
+    let device = model.devices().remove(0).inner();
+    read(optimizer, 1, model, &device, path).map(drop)
 }

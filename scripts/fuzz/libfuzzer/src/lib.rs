@@ -1,0 +1,1 @@
+//! Nothing: its dependency compiles libFuzzer.
