@@ -20,15 +20,19 @@ pub enum Axis {
 }
 
 impl Axis {
-    /// A range that holds all finite values and is never empty.
+    /// A range that holds all values that can be drawn, with room between its ends.
     pub(crate) fn range(self, values: impl Iterator<Item = f64>) -> Range<f64> {
-        let finite = values.filter(|value| value.is_finite());
-        let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+        let drawn = values.filter(|value| can_be_drawn(*value));
+        let (low, high) = drawn.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
             (low.min(value), high.max(value))
         });
         if low > high {
             return 0.0..1.0;
         }
+        wide(self.around(low, high))
+    }
+
+    fn around(self, low: f64, high: f64) -> Range<f64> {
         match self {
             Self::Tight => not_empty(low, high),
             Self::Loose => {
@@ -69,6 +73,23 @@ impl Axis {
     }
 }
 
+/// Whether a value is of a size that a chart can show: sums of a few are finite.
+pub(crate) fn can_be_drawn(value: f64) -> bool {
+    // False for NaN.
+    value.abs() <= 1e60
+}
+
+/// A range whose ends differ by enough that ticks between them differ too.
+fn wide(range: Range<f64>) -> Range<f64> {
+    let size = range.start.abs().max(range.end.abs());
+    let least = (1e-9 * size).max(1e-60);
+    if range.end - range.start >= least {
+        range
+    } else {
+        range.start - least..range.start.max(range.end) + least
+    }
+}
+
 fn not_empty(low: f64, high: f64) -> Range<f64> {
     let least = 1e-9 * low.abs().max(1e-9);
     if high - low > least {
@@ -96,22 +117,25 @@ pub(crate) fn short(value: f64, span: f64) -> String {
 }
 
 #[cfg(test)]
+impl Axis {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Tight,
+        Self::Loose,
+        Self::Steps,
+        Self::Epochs,
+        Self::Amount,
+        Self::Rate,
+        Self::Percent,
+    ];
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
-    const ALL: [Axis; 7] = [
-        Axis::Tight,
-        Axis::Loose,
-        Axis::Steps,
-        Axis::Epochs,
-        Axis::Amount,
-        Axis::Rate,
-        Axis::Percent,
-    ];
-
     #[test]
     fn ranges_hold_their_values_and_are_never_empty() {
-        for axis in ALL {
+        for axis in Axis::ALL {
             for values in [
                 &[][..],
                 &[0.0],
@@ -120,6 +144,10 @@ mod tests {
                 &[100.0, 100.0],
                 &[90.0, 91.0],
                 &[f64::NAN, 1e-12],
+                &[1e60, -1e60],
+                &[1e-320],
+                &[1e20, 1e20],
+                &[-1e30],
             ] {
                 let range = axis.range(values.iter().copied());
                 assert!(range.start < range.end, "{axis:?} {values:?} {range:?}");

@@ -1,6 +1,6 @@
 use plotters::prelude::*;
 
-use crate::axis::Axis;
+use crate::axis::{Axis, can_be_drawn};
 use crate::palette::{COLOURS, GRID, INK, text_style};
 use crate::svg::{Page, PaintResult, Svg, draw, draw_on_white};
 use crate::thinned::thinned;
@@ -34,7 +34,7 @@ pub struct Series {
     pub look: Look,
     /// The index into [`COLOURS`].
     pub colour: usize,
-    /// The points as (x, y), all finite.
+    /// The points as (x, y); those that are NaN, infinite or beyond 1e60 are left out.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -151,17 +151,19 @@ impl Lines {
     /// Adds a dashed vertical line at this x.
     #[must_use]
     pub fn mark(mut self, name: &str, x: f64) -> Self {
-        self.marks.push((name.into(), x));
+        if can_be_drawn(x) {
+            self.marks.push((name.into(), x));
+        }
         self
     }
 
     fn add(mut self, name: &str, look: Look, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
-        let is_finite = |point: &(f64, f64)| point.0.is_finite() && point.1.is_finite();
+        let is_drawn = |point: &(f64, f64)| can_be_drawn(point.0) && can_be_drawn(point.1);
         self.series.push(Series {
             name: name.into(),
             look,
             colour: self.series.len() % COLOURS.len(),
-            points: points.into_iter().filter(is_finite).collect(),
+            points: points.into_iter().filter(is_drawn).collect(),
         });
         self
     }
@@ -183,8 +185,7 @@ impl Lines {
             .filter(|series| !series.points.is_empty())
     }
 
-    /// The chart with title, names of the axes and legend on a white page. Points that are not
-    /// finite are left out.
+    /// The chart with title, names of the axes and legend on a white page.
     pub fn draw(&self) -> Svg {
         draw_on_white(STANDALONE.size, |page| self.paint(page, &STANDALONE))
     }
@@ -321,14 +322,23 @@ mod tests {
             &[1e-30, 2e-30],
             &[3.4e38, 0.0],
             &[100.0],
+            &[1e308, -1e308],
+            &[1e60, -1e60],
+            &[1e-320, 2e-320],
+            &[f64::MIN_POSITIVE],
+            &[1e20, 1e20 + 32768.0],
+            &[-1e20, -1e20],
+            &[0.0, f64::INFINITY],
         ] {
-            for y in [Axis::Loose, Axis::Amount, Axis::Rate, Axis::Percent] {
-                let points = (1..).map(f64::from).zip(values.iter().copied());
+            for y in Axis::ALL {
+                let points = (4_000_000_000_u32..).map(f64::from);
+                let points = points.zip(values.iter().copied());
                 let plot = Lines::new("t", "x", "y")
                     .axes(Axis::Steps, y)
+                    .mark("nowhere", f64::NAN)
                     .dotted("a", points);
                 for svg in [plot.draw(), plot.draw_embedded()] {
-                    let finite = values.iter().filter(|value| value.is_finite()).count();
+                    let finite = values.iter().filter(|value| can_be_drawn(**value)).count();
                     assert_eq!(
                         svg.as_str().matches("<circle").count(),
                         finite,
