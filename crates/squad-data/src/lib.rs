@@ -43,6 +43,7 @@ mod dataset;
 mod error;
 mod example;
 mod features;
+mod memory;
 mod read;
 
 pub use answers::{AnswerOptions, Prediction, SpanAnswer, SpanLogits, extract_answers};
@@ -58,5 +59,6 @@ pub use features::{
     Encoding, Feature, FeatureOptions, FeatureStats, LostAnswer, LostReason, PairTemplate,
     QaTokenizer, StrideKind, TOKENIZER_THREAD, inspect, make_features, make_features_with_progress,
 };
+pub use memory::{memory_limit, readable_size};
 #[cfg(feature = "parquet")]
 pub use read::PARQUET_THREAD;

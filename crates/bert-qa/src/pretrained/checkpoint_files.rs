@@ -1,12 +1,17 @@
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Component, Path, PathBuf};
 
+use burn::store::bridge;
 use burn::store::burn_pack::Tensor;
 use burn::store::pytorch_reader::PytorchReader;
-use burn::store::{ModuleStore, SafetensorsStore, bridge};
 use serde::Deserialize;
+use squad_data::readable_size;
+use zip::ZipArchive;
 
 use super::file_kind::explain;
+use super::safetensors_file;
 use crate::error::Error;
 
 /// Names of weights files in a model folder, in the order in which transformers looks for them. The
@@ -117,7 +122,7 @@ pub(crate) fn read_index(path: &Path) -> Result<BTreeMap<String, String>, Error>
         path: path.into(),
         message,
     };
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    let text = atomic_fs::read_text(path)?;
     let Index { weight_map } = serde_json::from_str(&text)
         .map_err(|e| error(format!("not an index of shards ({e}): download it again")))?;
     if weight_map.is_empty() {
@@ -148,8 +153,8 @@ pub(crate) fn shards(shard_of: &BTreeMap<String, String>) -> impl Iterator<Item 
     shards.into_iter()
 }
 
-/// The tensors of one file: safetensors mapped into memory, or PyTorch's pickle. The pickle reader
-/// executes nothing: it knows tensors and containers, and ignores any other object.
+/// The tensors of one file: safetensors, or PyTorch's pickle. The pickle reader executes nothing: it
+/// knows tensors and containers, and ignores any other object.
 fn open(path: &Path) -> Result<Vec<Tensor>, Error> {
     let error = |message: String| Error::Weights {
         path: path.into(),
@@ -159,13 +164,40 @@ fn open(path: &Path) -> Result<Vec<Tensor>, Error> {
         .extension()
         .is_some_and(|extension| extension == "safetensors")
     {
-        let mut store = SafetensorsStore::from_file(path);
-        let tensors = store.get_all_tensors().map_err(|e| error(e.to_string()))?;
-        return Ok(tensors.values().cloned().collect());
+        return safetensors_file::tensors(path).map_err(error);
     }
+    check_pickle(path)?;
     let reader = PytorchReader::new(path).map_err(|e| error(e.to_string()))?;
     let tensors = reader.into_tensors().into_values();
     Ok(tensors.map(bridge::from_pytorch).collect())
+}
+
+/// Refuses a pickle that would take far more memory than the file has bytes: an archive may compress
+/// it, and each of its bytes may stand for an object. That of a model with a thousand tensors has
+/// 150 KB.
+fn check_pickle(path: &Path) -> Result<(), Error> {
+    const MOST: u64 = 4 << 20;
+    let file = File::open(path).map_err(|e| Error::io(path, e))?;
+    // Other forms of the file are not compressed.
+    let Ok(mut archive) = ZipArchive::new(BufReader::new(file)) else {
+        return Ok(());
+    };
+    let is_pickle = |name: &[u8]| name.ends_with(b"data.pkl");
+    for index in 0..archive.len() {
+        let Ok(entry) = archive.by_index_raw(index) else {
+            continue;
+        };
+        if is_pickle(entry.name_raw()) && entry.size() > MOST {
+            let (size, most) = (readable_size(entry.size()), readable_size(MOST));
+            return Err(Error::Weights {
+                path: path.into(),
+                message: format!(
+                    "its list of tensors, data.pkl, has {size}: at most {most} can be read"
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The first BERT files have TensorFlow's names of LayerNorm's parameters.

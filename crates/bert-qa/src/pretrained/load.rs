@@ -1,8 +1,10 @@
 use std::path::Path;
 
-use burn::tensor::Device;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor};
+use squad_data::{memory_limit, readable_size};
 
-use super::assets::ModelAssets;
+use super::assets::{CONFIG, ModelAssets};
 use super::checkpoint_files::CheckpointFiles;
 use super::weights::{self, LoadReport};
 use crate::error::Error;
@@ -25,19 +27,19 @@ impl Pretrained {
     /// `pytorch_model.bin.index.json` (shards) that exists. Weights are `f32`, `f16`, `bf16` or
     /// `f64`; parameters are `f32`.
     ///
-    /// safetensors files are mapped into memory. PyTorch files are pickles, which can run any code
-    /// in Python. Nothing of them is executed here: the reader takes tensors and ignores any other
-    /// object.
+    /// PyTorch files are pickles, which can run any code in Python. Nothing of them is executed here:
+    /// the reader takes tensors and ignores any other object.
     ///
     /// An encoder without a span head gets a new one, initialized from `seed`.
     ///
     /// # Errors
     /// If a file is missing or damaged, the files do not belong together, the architecture is not
-    /// supported, an encoder parameter is missing, or a weight is NaN or infinite.
+    /// supported, an encoder parameter is missing, a weight is NaN or infinite, or the parameters do
+    /// not fit into this machine's memory.
     pub fn load(folder: &Path, seed: u64, device: &Device) -> Result<Self, Error> {
         let assets = ModelAssets::read(folder)?;
         let files = CheckpointFiles::find(folder)?;
-        let mut model = BertForQuestionAnswering::new(&assets.config, seed, device);
+        let mut model = new_model(folder, &assets, seed, device)?;
         let report = weights::load(&mut model, &files)?;
         Ok(Self {
             model,
@@ -50,10 +52,11 @@ impl Pretrained {
     /// are ignored.
     ///
     /// # Errors
-    /// As [`Pretrained::load`] for `config.json` and `tokenizer.json`.
+    /// As [`Pretrained::load`] for `config.json` and `tokenizer.json`, and if the parameters do not
+    /// fit into this machine's memory.
     pub fn random(folder: &Path, seed: u64, device: &Device) -> Result<Self, Error> {
         let assets = ModelAssets::read(folder)?;
-        let model = BertForQuestionAnswering::new(&assets.config, seed, device);
+        let model = new_model(folder, &assets, seed, device)?;
         let report = LoadReport {
             missing: weights::names(&model),
             ..LoadReport::default()
@@ -63,5 +66,43 @@ impl Pretrained {
             assets,
             report,
         })
+    }
+}
+
+/// A model whose parameters are made at their first use, if this machine has memory for them.
+fn new_model(
+    folder: &Path,
+    assets: &ModelAssets,
+    seed: u64,
+    device: &Device,
+) -> Result<BertForQuestionAnswering, Error> {
+    let model = BertForQuestionAnswering::new(&assets.config, seed, device);
+    let mut elements = Elements(0);
+    model.visit(&mut elements);
+    let bytes = elements.0.saturating_mul(4);
+    match memory_limit() {
+        Some(limit) if bytes > limit => Err(Error::Config {
+            path: folder.join(CONFIG),
+            message: format!(
+                "asks for a model of {} parameters, {}: this process can have {} of memory",
+                elements.0,
+                readable_size(bytes),
+                readable_size(limit)
+            ),
+        }),
+        _ => Ok(model),
+    }
+}
+
+/// Counts the elements of all parameters without making any.
+struct Elements(u64);
+
+impl ModuleVisitor for Elements {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let sizes = param.lazy_shape().to_vec();
+        let elements = sizes
+            .iter()
+            .fold(1_u64, |product, size| product.saturating_mul(*size as u64));
+        self.0 = self.0.saturating_add(elements);
     }
 }

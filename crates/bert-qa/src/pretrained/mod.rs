@@ -7,6 +7,7 @@ mod finite;
 mod load;
 mod model_card;
 mod names;
+mod safetensors_file;
 mod weights;
 
 pub use assets::ModelAssets;
