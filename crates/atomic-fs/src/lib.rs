@@ -1,9 +1,9 @@
-//! Writes a file or replaces a folder so that it appears whole or not at all.
+//! Writes a file or replaces a folder so that it appears whole or not at all, and reads texts.
 //!
 //! [`write_file`] and [`replace_folder`] write under a temporary name in the same folder, bring the
 //! bytes to the disk (fsync), rename, and fsync the parent folder. A reader, a crash or a power
 //! failure sees the old content or the new one. An error removes the temporary file or folder; a
-//! killed process leaves one behind, whose name begins with [`TEMPORARY_PREFIX`].
+//! killed process leaves one behind, which [`remove_leftovers`] removes.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use tempfile::Builder;
 
 /// How the names of temporary files and folders begin.
-pub const TEMPORARY_PREFIX: &str = ".writing-";
+const TEMPORARY_PREFIX: &str = ".writing-";
 
 /// A file or folder that could not be written, as `PATH: MESSAGE`.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +50,23 @@ pub fn write_file(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<
         sync_entries(parent(path))
     };
     write().map_err(|e| error(path, e))
+}
+
+/// Reads a text file without its byte order mark, which editors of some systems put before UTF-8.
+///
+/// # Errors
+/// If the file cannot be read or is not UTF-8.
+pub fn read_text(path: impl AsRef<Path>) -> Result<String, Error> {
+    let path = path.as_ref();
+    let mut text = std::fs::read_to_string(path).map_err(|e| error(path, e))?;
+    let mark = text.len() - without_bom(&text).len();
+    text.drain(..mark);
+    Ok(text)
+}
+
+/// A text without the byte order mark at its beginning.
+pub fn without_bom(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// Renames the finished file `from` to `to` in the same file system, replacing a file that is there;
@@ -90,7 +107,7 @@ pub fn replace_folder<E: From<Error>>(
 ) -> Result<(), E> {
     let folder = folder.as_ref();
     let parent = parent(folder);
-    std::fs::create_dir_all(parent).map_err(|e| error(parent, e))?;
+    create_folder(parent)?;
     if folder.exists() && !folder.is_dir() {
         return Err(error(folder, io::ErrorKind::NotADirectory.into()).into());
     }
@@ -104,6 +121,55 @@ pub fn replace_folder<E: From<Error>>(
         .and_then(|()| put(&new, folder, &staging.path().join("old")))
         .and_then(|()| sync_entries(parent))
         .map_err(|e| error(folder, e).into())
+}
+
+/// Creates a folder and its missing parents, and brings their names to the disk.
+///
+/// # Errors
+/// If a folder cannot be created.
+pub fn create_folder(path: impl AsRef<Path>) -> Result<(), Error> {
+    let path = path.as_ref();
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = parent(path);
+    create_folder(parent)?;
+    match std::fs::create_dir(path) {
+        // Another process was faster.
+        Err(_) if path.is_dir() => {}
+        result => result.map_err(|e| error(path, e))?,
+    }
+    sync_folder(parent)
+}
+
+/// Brings the names in a folder to the disk.
+///
+/// # Errors
+/// If that fails.
+pub fn sync_folder(path: impl AsRef<Path>) -> Result<(), Error> {
+    sync_entries(path.as_ref()).map_err(|e| error(path.as_ref(), e))
+}
+
+/// Removes the temporary files and folders that killed processes have left in `folder`. Nobody may
+/// write there meanwhile. What cannot be removed stays.
+pub fn remove_leftovers(folder: impl AsRef<Path>) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        if !name
+            .as_encoded_bytes()
+            .starts_with(TEMPORARY_PREFIX.as_bytes())
+        {
+            continue;
+        }
+        let path = entry.path();
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let _ = if is_folder {
+            std::fs::remove_dir_all(path)
+        } else {
+            std::fs::remove_file(path)
+        };
+    }
 }
 
 /// Renames `new` to `folder`; a folder that was there ends up as `new` or as `old`.
@@ -204,6 +270,24 @@ mod tests {
     }
 
     #[test]
+    fn read_text_leaves_out_one_byte_order_mark() {
+        let folder = temp_dir();
+        let path = folder.path().join("file");
+        for (bytes, text) in [
+            ("", ""),
+            ("a", "a"),
+            ("\u{feff}a", "a"),
+            ("a\u{feff}", "a\u{feff}"),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(read_text(&path).unwrap(), text);
+        }
+        std::fs::write(&path, [0xff]).unwrap();
+        let message = read_text(&path).unwrap_err().to_string();
+        assert!(message.starts_with(path.to_str().unwrap()), "{message}");
+    }
+
+    #[test]
     fn rename_file_replaces_a_file() {
         let folder = temp_dir();
         let [from, to] = ["from", "to"].map(|name| folder.path().join(name));
@@ -239,6 +323,33 @@ mod tests {
             replace_folder(&folder, |new| write_file(new.join(name), name)).unwrap();
             assert_eq!(files_below(&parent), [format!("a/b/{name}")]);
         }
+    }
+
+    #[test]
+    fn leftovers_are_removed_and_nothing_else() {
+        let folder = temp_dir();
+        for name in ["file", ".hidden", ".writing-a"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        create_folder(folder.path().join(".writing-b/new")).unwrap();
+        std::fs::write(folder.path().join(".writing-b/new/file"), "").unwrap();
+        remove_leftovers(&folder);
+        assert_eq!(files_below(&folder), [".hidden", "file"]);
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
+        remove_leftovers(folder.path().join("missing"));
+    }
+
+    #[test]
+    fn create_folder_makes_parents_and_refuses_files() {
+        let folder = temp_dir();
+        let path = folder.path().join("a/b/c");
+        for _ in 0..2 {
+            create_folder(&path).unwrap();
+            assert!(path.is_dir());
+        }
+        std::fs::write(path.join("file"), "").unwrap();
+        let message = create_folder(path.join("file/d")).unwrap_err().to_string();
+        assert!(message.starts_with(path.to_str().unwrap()), "{message}");
     }
 
     #[test]
