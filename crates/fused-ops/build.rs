@@ -1,5 +1,6 @@
 //! Sets `cfg(kernels)` when the build has a backend with kernels, and bakes the folder of libtorch into this package's
 //! tests, so that they run without LD_LIBRARY_PATH.
+#![allow(clippy::print_stdout)] // Cargo reads it.
 
 use std::env::var_os;
 

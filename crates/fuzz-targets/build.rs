@@ -1,4 +1,5 @@
 //! Links the libFuzzer that `cargo xtask fuzz` has built.
+#![allow(clippy::print_stdout)] // Cargo reads it.
 
 fn main() {
     println!("cargo::rerun-if-env-changed=LIBFUZZER_DIR");

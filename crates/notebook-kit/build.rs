@@ -1,4 +1,5 @@
 //! Bakes the place of libtorch into this package's binaries and tests: no LD_LIBRARY_PATH is asked for.
+#![allow(clippy::print_stdout)] // Cargo reads it.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

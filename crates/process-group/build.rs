@@ -1,4 +1,5 @@
 //! Feature `nccl`: links the NCCL and the CUDA runtime of PyTorch's wheel.
+#![allow(clippy::print_stdout)] // Cargo reads it.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};

@@ -1,4 +1,5 @@
 //! Adds libtorch's folder to the rpath of this package's tests, so that they run without LD_LIBRARY_PATH.
+#![allow(clippy::print_stdout)] // Cargo reads it.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

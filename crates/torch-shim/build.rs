@@ -1,4 +1,5 @@
 //! Compiles the C++ file against libtorch's headers, and links the libraries that torch-sys does not link.
+#![allow(clippy::print_stdout)] // Cargo reads it.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

@@ -4,6 +4,7 @@
 //!
 //! Writes a JSON object to `out`: question id to `text` (empty for "no answer"), `null_score`, and the best `spans` with
 //! `start` and `end` (characters of the context) and their two logits. The scripts in `scripts/reference/` read it.
+#![allow(clippy::print_stdout)] // An example.
 
 use std::error::Error;
 use std::time::Instant;

@@ -1,6 +1,6 @@
 //! libFuzzer on the target that the environment variable `FUZZ_TARGET` names. `cargo xtask fuzz` builds and runs it.
 #![no_main]
-#![allow(unsafe_code)]
+#![allow(unsafe_code, clippy::print_stderr)]
 
 use std::sync::LazyLock;
 

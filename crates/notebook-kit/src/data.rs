@@ -3,6 +3,8 @@ use std::path::{Path, PathBuf};
 use squad_data::Dataset;
 use trainer::{Config, Error};
 
+use crate::display::print_line;
+
 /// The pretrained encoder of the notebooks: 22 million parameters, 90 MB, downloaded once.
 pub const ENCODER: &str = "sentence-transformers/all-MiniLM-L6-v2";
 
@@ -52,9 +54,9 @@ pub fn datasets() -> Result<Vec<Dataset>, Error> {
     for name in ["dev-v1.1.json", "dev-v2.0.json"] {
         match squad_file(name) {
             Some(path) => all.push(Dataset::read(&path)?),
-            None => {
-                println!("no {name}: `cargo run -p trainer -- fetch dataset {name}` downloads it")
-            }
+            None => print_line(&format!(
+                "no {name}: `cargo run -p trainer -- fetch dataset {name}` downloads it"
+            )),
         }
     }
     Ok(all)
@@ -65,7 +67,7 @@ pub fn datasets() -> Result<Vec<Dataset>, Error> {
 /// # Errors
 /// If the model cannot be had from there.
 pub fn model_folder(model: &str) -> Result<PathBuf, Error> {
-    trainer::model_folder(model, &|line| println!("{line}"))
+    trainer::model_folder(model, &print_line)
 }
 
 /// The configuration of the quick start with settings as on the command line, such as `train.num_train_epochs=2`. Its
@@ -103,7 +105,7 @@ pub(crate) fn run_dir(name: &str) -> PathBuf {
 
 /// Prints the line that shows `cargo xtask notebooks run` that a notebook reached its end.
 pub fn finished(notebook: &str) {
-    println!("{notebook}: finished");
+    print_line(&format!("{notebook}: finished"));
 }
 
 #[cfg(test)]

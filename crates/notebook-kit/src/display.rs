@@ -22,9 +22,18 @@ impl Html {
     }
 }
 
+/// Prints a line as output of the cell.
+pub(crate) fn print_line(line: &str) {
+    use std::io::Write;
+    // A notebook that is closed shows nothing.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
 /// Prints what evcxr shows as the output of the cell. It shows one block of each kind.
 fn block(kind: &str, content: &str) {
-    println!("EVCXR_BEGIN_CONTENT {kind}\n{content}\nEVCXR_END_CONTENT");
+    print_line(&format!(
+        "EVCXR_BEGIN_CONTENT {kind}\n{content}\nEVCXR_END_CONTENT"
+    ));
 }
 
 /// Pictures side by side, as one output of a cell.

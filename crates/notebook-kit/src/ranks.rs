@@ -11,7 +11,7 @@ use serde_json::Value;
 use trainer::Error;
 
 use crate::data::{fresh_run_dir, root};
-use crate::display::{Html, RichDisplay, Table, decimals};
+use crate::display::{Html, RichDisplay, Table, decimals, print_line};
 use crate::runs::RunCurves;
 
 /// The figures of a run by several processes.
@@ -72,7 +72,7 @@ pub fn train_by_ranks(
         command
             .args(shares(*count, batch_size, cores))
             .args(settings);
-        println!("{}", words(&command));
+        print_line(&words(&command));
         succeed(command.current_dir(root()))?;
         RanksRun::read(&run_dir)
     };
@@ -183,7 +183,7 @@ fn succeed(command: &Command) -> Result<(), Error> {
     let program = command.get_program().to_string_lossy();
     let mut print = |line: &str| {
         if !line.trim_start().starts_with("Finished `") {
-            println!("{line}");
+            print_line(line);
         }
     };
     let ended = Guarded::start(command).and_then(|guarded| guarded.follow(&mut print));

@@ -7,6 +7,7 @@ use run_log::{Record, RecordKind, read_records};
 use trainer::{EpochReport, Error, EvaluationReport, Observer, RunStart, StepReport, Trainer};
 
 use crate::data::{fresh_run_dir, quickstart, run_dir};
+use crate::display::print_line;
 
 /// The best device of this build and machine; prints its name.
 ///
@@ -14,7 +15,7 @@ use crate::data::{fresh_run_dir, quickstart, run_dir};
 /// If there is none.
 pub fn device() -> Result<Device, Error> {
     let (info, device) = trainer::device("auto")?;
-    println!("computing on {}: {}", info.name, info.description);
+    print_line(&format!("computing on {}: {}", info.name, info.description));
     Ok(device)
 }
 
@@ -45,10 +46,13 @@ pub fn trained_model() -> Result<PathBuf, Error> {
     let (name, settings) = fine_tuning();
     let folder = run_dir(name).join(run_log::MODEL_DIR);
     if folder.join("model.safetensors").is_file() {
-        println!("the model that 04-fine-tuning saved: {}", folder.display());
+        print_line(&format!(
+            "the model that 04-fine-tuning saved: {}",
+            folder.display()
+        ));
         return Ok(folder);
     }
-    println!("04-fine-tuning has not run yet: training its model takes minutes");
+    print_line("04-fine-tuning has not run yet: training its model takes minutes");
     let trainer = Trainer::new(quickstart(settings)?)?;
     let outcome = trainer
         .run_dir(fresh_run_dir(name)?)

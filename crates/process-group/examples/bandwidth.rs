@@ -2,6 +2,7 @@
 //!
 //! The argument is the largest buffer in MiB; the default is 64. The bandwidth is NCCL's "bus bandwidth": the least that each
 //! of n ranks must send for an all-reduce, `2 (n - 1) / n` of the buffer, over the time.
+#![allow(clippy::print_stdout)] // An example.
 
 use std::io::Write;
 use std::time::{Duration, Instant};

@@ -4,6 +4,7 @@
 //!
 //! Counts the bytes that the program has allocated. With short features and small batches these are parameters, gradients
 //! and moments. Prints one line: processes, MiB between steps, peak MiB of a step.
+#![allow(clippy::print_stdout, clippy::print_stderr)] // An example.
 
 use std::process::ExitCode;
 

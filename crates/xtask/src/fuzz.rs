@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::arguments::Arguments;
-use crate::{root, target_folder};
+use crate::{complain, print_line, root, target_folder};
 
 const USAGE: &str = "\
 cargo xtask fuzz [--seconds N] [--jobs N] [TARGET…]
@@ -42,10 +42,10 @@ fn fuzz(arguments: &[String]) -> Result<bool, String> {
         ));
     }
     let folder = target_folder().join("fuzz");
-    println!(
+    print_line(&format!(
         "{:20} {:>12} {:>8} {:>7} {:>7} {:>8}",
         "target", "executions", "seconds", "edges", "corpus", "peak MiB"
-    );
+    ));
     let queue = Mutex::new(targets.into_iter());
     let findings = Mutex::new(0);
     std::thread::scope(|scope| {
@@ -54,7 +54,7 @@ fn fuzz(arguments: &[String]) -> Result<bool, String> {
                 while let Some(target) = next(&queue) {
                     let found = run_target(&fuzzer, &target, seconds, &folder);
                     let found = found.unwrap_or_else(|message| {
-                        eprintln!("error: {target}: {message}");
+                        complain(&format!("error: {target}: {message}"));
                         true
                     });
                     *findings.lock().expect("no thread panics") += usize::from(found);
@@ -176,16 +176,19 @@ fn run_target(fuzzer: &Path, target: &str, seconds: u32, folder: &Path) -> Resul
         let value = value.and_then(|(_, rest)| rest.split_whitespace().next());
         value.unwrap_or("?").to_owned()
     };
-    println!(
+    print_line(&format!(
         "{target:20} {:>12} {:>8} {:>7} {:>7} {:>8}",
         stat("stat::number_of_executed_units:"),
         started.elapsed().as_secs(),
         after(" cov: "),
         after(" corp: "),
         stat("stat::peak_rss_mb:"),
-    );
+    ));
     if !status.success() {
-        eprintln!("{target}: failed ({status}): {}", log_path.display());
+        complain(&format!(
+            "{target}: failed ({status}): {}",
+            log_path.display()
+        ));
     }
     Ok(!status.success())
 }

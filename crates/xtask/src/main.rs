@@ -9,6 +9,7 @@ mod soak;
 mod tidy;
 mod tiny;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -22,13 +23,13 @@ fn main() -> ExitCode {
         Some("soak") => return soak::run(&arguments[1..]),
         Some("notebooks") => return notebooks::run(&arguments[1..]),
         _ => {
-            eprintln!(
+            complain(
                 "cargo xtask check       the documented commands share one build of Burn\n\
                  cargo xtask tidy        the invariants of ARCHITECTURE.md hold\n\
                  cargo xtask fuzz        fuzzes every parser of foreign data\n\
                  cargo xtask faults      runs under faults end in the same bits when resumed\n\
                  cargo xtask soak        the memory of a long run does not grow\n\
-                 cargo xtask notebooks   the notebooks: setup, lab, run, render, check, sync"
+                 cargo xtask notebooks   the notebooks: setup, lab, run, render, check, sync",
             );
             return ExitCode::from(2);
         }
@@ -36,10 +37,20 @@ fn main() -> ExitCode {
     match complaints.as_slice() {
         [] => ExitCode::SUCCESS,
         complaints => {
-            eprintln!("{}", complaints.join("\n"));
+            complain(&complaints.join("\n"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints a line on standard output; a reader that has gone loses it.
+fn print_line(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// As [`print_line`], on standard error.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// The workspace's root.
@@ -61,7 +72,7 @@ fn exit(result: Result<bool, String>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(message) => {
-            eprintln!("error: {message}");
+            complain(&format!("error: {message}"));
             ExitCode::from(2)
         }
     }

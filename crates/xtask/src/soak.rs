@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use plots::{Axis, Lines};
 
 use crate::arguments::Arguments;
-use crate::{root, target_folder, tiny};
+use crate::{print_line, root, target_folder, tiny};
 
 const USAGE: &str = "\
 cargo xtask soak [--steps N] [--device NAME] [--program FILE] [--plot FILE.svg]
@@ -50,10 +50,10 @@ fn soak(arguments: &[String]) -> Result<bool, String> {
     let megabytes = samples
         .last()
         .map_or(0.0, |(_, bytes)| bytes / f64::from(1 << 20));
-    println!(
+    print_line(&format!(
         "{device}: {steps} steps, {megabytes:.1} MiB at the end, spread of the second half {:.2} %",
         100.0 * spread
-    );
+    ));
     if let Some(plot) = plot {
         let points = samples
             .iter()

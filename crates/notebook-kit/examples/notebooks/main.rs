@@ -1,4 +1,5 @@
 //! The notebooks' cells, for the compiler. Made by `cargo xtask notebooks sync`.
+#![allow(clippy::print_stdout)] // An example.
 #![allow(warnings, clippy::all, missing_docs)]
 
 #[rustfmt::skip]

@@ -35,8 +35,7 @@ fn evaluate(args: &Evaluate) -> Result<(), Error> {
     if let Some(out) = &args.out {
         evaluation.write(out)?;
     }
-    print_object(&evaluation.metrics, args.json);
-    Ok(())
+    print_object(&evaluation.metrics, args.json)
 }
 
 /// What was worked on and how long it took, beside the scores.

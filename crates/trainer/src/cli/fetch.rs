@@ -16,8 +16,7 @@ pub(super) fn run(what: FetchWhat) -> Result<(), Error> {
 
 fn model(name: &str) -> Result<(), Error> {
     let folder = trainer::model_folder(name, &notice)?;
-    println!("{}", folder.display());
-    Ok(())
+    trainer::print_result(&format!("{}\n", folder.display()))
 }
 
 fn dataset(args: FetchDataset) -> Result<(), Error> {
@@ -38,7 +37,7 @@ fn dataset(args: FetchDataset) -> Result<(), Error> {
         let mut bar = Bar::new(file);
         let path = fetch_file(file, &args.to, &options, &mut |event| bar.on_event(event))?;
         bar.bar.finish_and_clear();
-        println!("{}", path.display());
+        trainer::print_result(&format!("{}\n", path.display()))?;
     }
     Ok(())
 }
@@ -57,7 +56,7 @@ impl Bar {
         let template = "{msg} {bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
         let style = ProgressStyle::with_template(template);
         bar.set_style(style.expect("the template is a constant"));
-        bar.set_message(file.name.clone());
+        bar.set_message(trainer::escape_controls(&file.name).into_owned());
         Self {
             plain: bar.is_hidden(),
             bar,
@@ -77,7 +76,7 @@ impl Bar {
                 self.tenths = tenths;
             }
             DownloadEvent::Message(line) if self.plain => notice(line),
-            DownloadEvent::Message(line) => self.bar.println(line),
+            DownloadEvent::Message(line) => self.bar.println(trainer::escape_controls(line)),
         }
     }
 }

@@ -1,11 +1,11 @@
 use std::fmt;
-use std::io::IsTerminal;
 
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+use trainer::LogWriter;
 
 /// Changes what is logged.
 pub(super) struct Log(Box<dyn Fn(EnvFilter)>);
@@ -21,8 +21,10 @@ impl Log {
 pub(super) fn to_standard_error() -> Log {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(|| LogWriter)
+        .with_ansi(false)
+        // Their own message would panic where standard error cannot be written.
+        .log_internal_errors(false)
         .event_format(Plain)
         .with_env_filter(filter)
         .with_filter_reloading();

@@ -15,13 +15,16 @@ use burn::tensor::Device;
 use clap::Parser;
 use serde_json::json;
 use squad_data::{Dataset, Feature, QaTokenizer, make_features};
-use trainer::{Error, FeatureConfig};
+use trainer::{Error, FeatureConfig, print_result};
 
 use args::{Cli, Command, Devices, Inspect};
 
 pub(crate) fn run() -> ExitCode {
     let log = log::to_standard_error();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(message) => return usage(&message),
+    };
     let result = match cli.command {
         None => return train::run(cli.train, &log),
         Some(Command::Train(args)) => return train::run(args, &log),
@@ -36,9 +39,19 @@ pub(crate) fn run() -> ExitCode {
     finish(result.map(|()| ExitCode::SUCCESS))
 }
 
+/// Prints help, version or what is wrong with the arguments.
+fn usage(message: &clap::Error) -> ExitCode {
+    let text = message.render().to_string();
+    if message.use_stderr() {
+        trainer::print_log(text.trim_end());
+        return ExitCode::from(2);
+    }
+    finish(trainer::print_result(&text).map(|()| ExitCode::SUCCESS))
+}
+
 fn finish(result: Result<ExitCode, Error>) -> ExitCode {
     result.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        trainer::print_log(&format!("error: {error}"));
         ExitCode::from(error.exit_code())
     })
 }
@@ -91,49 +104,51 @@ fn inspect(args: &Inspect) -> Result<(), Error> {
     stats["peak_memory_bytes"] = peak_memory_bytes.into();
     if !args.json {
         for lost in stats["lost"].as_array().into_iter().flatten() {
-            println!("answer lost: {lost}");
+            print_result(&format!("answer lost: {lost}\n"))?;
         }
     }
-    print_object(&stats, args.json);
-    Ok(())
+    print_object(&stats, args.json)
 }
 
 fn devices(args: &Devices) -> Result<(), Error> {
     let (devices, absent) = (trainer::devices(), trainer::absent_devices());
     if args.json {
-        println!("{}", json!({ "devices": devices, "absent": absent }));
-        return Ok(());
+        let all = json!({ "devices": devices, "absent": absent });
+        return print_object(&all, true);
     }
+    let mut lines = String::new();
     for device in devices {
-        println!("{:10} {}", device.name, device.description);
+        lines += &format!("{:10} {}\n", device.name, device.description);
     }
     for device in absent {
-        println!("{:10} not present: {}", device.name, device.description);
+        lines += &format!("{:10} not present: {}\n", device.name, device.description);
     }
-    Ok(())
+    print_result(&lines)
 }
 
 /// Prints one JSON object, or a line for each of its figures.
-fn print_object(value: &serde_json::Value, json: bool) {
+fn print_object(value: &serde_json::Value, json: bool) -> Result<(), Error> {
+    let mut text = String::new();
     if json {
-        println!("{value}");
+        text = format!("{value}\n");
     } else {
-        print_figures("", value);
+        add_figures("", value, &mut text);
     }
+    print_result(&text)
 }
 
-fn print_figures(prefix: &str, value: &serde_json::Value) {
+fn add_figures(prefix: &str, value: &serde_json::Value, lines: &mut String) {
     for (key, value) in value.as_object().into_iter().flatten() {
         if value.is_object() {
-            print_figures(&format!("{prefix}{key}."), value);
+            add_figures(&format!("{prefix}{key}."), value, lines);
         } else if !value.is_array() {
-            println!("{prefix}{key}: {value}");
+            *lines += &format!("{prefix}{key}: {value}\n");
         }
     }
 }
 
 fn read_text(path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|e| file_error(path, e))
+    Ok(atomic_fs::read_text(path)?)
 }
 
 fn file_error(path: &Path, message: impl ToString) -> Error {

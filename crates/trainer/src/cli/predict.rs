@@ -37,17 +37,16 @@ fn predict(args: Predict) -> Result<(), Error> {
     let prediction = answerer.answer(&args.question, &context)?;
     let answers = ranked(&prediction, top_k);
     if args.json {
-        println!("{}", object(&prediction, &answers));
-    } else {
-        answers.iter().for_each(|span| print_line(span));
+        return trainer::print_result(&format!("{}\n", object(&prediction, &answers)));
     }
-    Ok(())
+    let lines: String = answers.iter().map(|span| line(span)).collect();
+    trainer::print_result(&lines)
 }
 
 fn read_standard_input() -> Result<String, Error> {
     let mut text = String::new();
     match std::io::stdin().read_to_string(&mut text) {
-        Ok(_) => Ok(text),
+        Ok(_) => Ok(atomic_fs::without_bom(&text).to_owned()),
         Err(e) => Err(file_error(Path::new("standard input"), e)),
     }
 }
@@ -91,14 +90,14 @@ fn entry(span: &SpanAnswer) -> Value {
     })
 }
 
-fn print_line(span: &SpanAnswer) {
+fn line(span: &SpanAnswer) -> String {
     let range = &span.chars;
-    println!(
-        "{:6.3}  {:8.3}  {}  [{}..{}]",
+    format!(
+        "{:6.3}  {:8.3}  {}  [{}..{}]\n",
         span.probability,
         span.score,
         or_none(&span.text),
         range.start,
         range.end
-    );
+    )
 }

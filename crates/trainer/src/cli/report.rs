@@ -22,8 +22,7 @@ pub(super) fn run(args: &Report) -> Result<(), Error> {
     };
     let read = || eval_questions(config);
     let page = report::write_report(&args.run_dir, settings, read, args.out.as_deref())?;
-    println!("{}", page.display());
-    Ok(())
+    trainer::print_result(&format!("{}\n", page.display()))
 }
 
 /// The evaluation set of a run. The training files are read only if the set was split from them.

@@ -20,8 +20,7 @@ pub(super) fn run(args: &Score) -> Result<(), Error> {
             path: args.predictions.clone(),
             source,
         })?;
-    print_object(&scores, args.json);
-    Ok(())
+    print_object(&scores, args.json)
 }
 
 /// Warns about predictions that do not match the dataset.

@@ -2,6 +2,7 @@
 
 pub(crate) mod jsonl;
 pub(crate) mod observer;
+pub(crate) mod output;
 pub(crate) mod progress;
 #[cfg(feature = "tensorboard")]
 pub(crate) mod tensorboard;

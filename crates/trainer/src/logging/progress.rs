@@ -2,6 +2,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::Error;
 use crate::logging::observer::{EpochReport, EvaluationReport, Observer, RunStart, StepReport};
+use crate::logging::output::{escape_controls, print_log};
 use crate::train::state::Smoothed;
 
 /// A progress bar on standard error with epoch, loss, features per second and time left. If standard error is not a
@@ -34,9 +35,9 @@ impl Progress {
 
     fn say(&self, line: &str) {
         if self.plain {
-            eprintln!("{line}");
+            print_log(line);
         } else {
-            self.bar.println(line);
+            self.bar.println(escape_controls(line));
         }
     }
 
@@ -87,10 +88,10 @@ impl Observer for Progress {
         if self.plain && report.step.is_multiple_of((self.total_steps / 20).max(1)) {
             let left = self.bar.eta().as_secs();
             let message = self.message(report.epoch);
-            eprintln!(
+            print_log(&format!(
                 "step {}/{}, {message}, {left} s left",
                 report.step, self.total_steps
-            );
+            ));
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::arguments::Arguments;
-use crate::{root, target_folder, tiny};
+use crate::{print_line, root, target_folder, tiny};
 use fault::{Calls, Fault};
 use random::Random;
 
@@ -54,18 +54,18 @@ fn faults(arguments: &[String]) -> Result<bool, String> {
     let mut failed = Vec::new();
     for seed in first..first + schedules {
         match bench.schedule(seed) {
-            Ok(told) => println!("{seed}: {told}"),
+            Ok(told) => print_line(&format!("{seed}: {told}")),
             Err(message) => {
-                println!("{seed}: FAILED: {message}");
+                print_line(&format!("{seed}: FAILED: {message}"));
                 failed.push(seed.to_string());
             }
         }
     }
-    println!(
+    print_line(&format!(
         "{schedules} schedules, {} failed {}",
         failed.len(),
         failed.join(" ")
-    );
+    ));
     Ok(failed.is_empty())
 }
 

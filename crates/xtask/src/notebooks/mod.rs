@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crate::root;
+use crate::{complain, print_line, root};
 use home::Home;
 use ipynb::Notebook;
 
@@ -37,14 +37,14 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
         "check" => check(),
         "sync" => sync(),
         _ => {
-            eprintln!("{USAGE}");
+            complain(USAGE);
             return ExitCode::from(2);
         }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("{message}");
+            complain(&message);
             ExitCode::FAILURE
         }
     }
@@ -135,7 +135,7 @@ fn render(arguments: &[String]) -> Result<(), String> {
         .args(&executed);
     succeed(&mut command)?;
     for path in executed {
-        println!("{}", path.with_extension("html").display());
+        print_line(&path.with_extension("html").display().to_string());
     }
     Ok(())
 }

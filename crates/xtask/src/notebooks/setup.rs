@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::home::{Home, NO_RUSTUP};
 use super::{chosen, succeed};
-use crate::root;
+use crate::{print_line, root};
 
 const EVCXR: &str = "0.22.0";
 
@@ -19,16 +19,16 @@ pub(super) fn setup() -> Result<(), String> {
     let sources = standard_library(&home)?;
     python(&home)?;
     kernel(&home, &sources)?;
-    println!(
-        "running a first cell: compiles Burn and this workspace, which takes minutes the first time"
+    print_line(
+        "running a first cell: compiles Burn and this workspace, which takes minutes the first time",
     );
     let first = chosen(&[])?
         .into_iter()
         .next()
         .ok_or("there is no notebook")?;
     succeed(home.python("run.py")?.arg("--first-cell").arg(first))?;
-    println!(
-        "\nThe notebooks are ready. To open them in JupyterLab:\n\n    cargo xtask notebooks lab\n"
+    print_line(
+        "\nThe notebooks are ready. To open them in JupyterLab:\n\n    cargo xtask notebooks lab\n",
     );
     Ok(())
 }
@@ -38,10 +38,12 @@ fn evcxr(home: &Home) -> Result<(), String> {
     let installed = fs::read_to_string(home.join("evcxr/.crates.toml")).unwrap_or_default();
     let is_there = installed.contains(&format!("\"evcxr_jupyter {EVCXR} "));
     if is_there && home.join("evcxr/bin/evcxr_jupyter").is_file() {
-        println!("evcxr_jupyter {EVCXR} is installed");
+        print_line(&format!("evcxr_jupyter {EVCXR} is installed"));
         return Ok(());
     }
-    println!("compiling evcxr_jupyter {EVCXR}, 20 to 25 minutes of processor time");
+    print_line(&format!(
+        "compiling evcxr_jupyter {EVCXR}, 20 to 25 minutes of processor time"
+    ));
     let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
     let mut install = Command::new(cargo);
     install.args([
@@ -64,7 +66,7 @@ fn evcxr(home: &Home) -> Result<(), String> {
 /// Finds or installs the sources of the standard library. Without them evcxr cannot infer the type of `vec![1]`.
 fn standard_library(home: &Home) -> Result<PathBuf, String> {
     if let Some(found) = find_sources() {
-        println!("standard-library sources: {}", found.display());
+        print_line(&format!("standard-library sources: {}", found.display()));
         return Ok(found);
     }
     let named = std::env::var_os("RUST_SRC_PATH").map(PathBuf::from);
@@ -75,7 +77,9 @@ fn standard_library(home: &Home) -> Result<PathBuf, String> {
         ));
     }
     if Path::new("/etc/debian_version").is_file() {
-        println!("installing Debian's rust-web-src, which has the sources of the standard library");
+        print_line(
+            "installing Debian's rust-web-src, which has the sources of the standard library",
+        );
         for arguments in [
             ["update", "-q"].as_slice(),
             &["install", "-y", "-q", "rust-web-src"],
@@ -128,10 +132,10 @@ fn python(home: &Home) -> Result<(), String> {
     let wanted = fs::read_to_string(tools("requirements.txt")).map_err(|e| e.to_string())?;
     let installed = home.join("python/requirements.txt");
     if fs::read_to_string(&installed).is_ok_and(|found| found == wanted) {
-        println!("JupyterLab is there");
+        print_line("JupyterLab is there");
         return Ok(());
     }
-    println!("installing JupyterLab");
+    print_line("installing JupyterLab");
     succeed(
         Command::new("python3")
             .args(["-m", "venv"])

@@ -1,0 +1,81 @@
+//! Everything that is printed. The workspace denies printing macros: they panic where a stream cannot be written.
+
+use std::borrow::Cow;
+use std::io::{ErrorKind, IsTerminal, Write};
+
+use crate::Error;
+
+/// Prints results on standard output. A reader that has closed its pipe wants no more of them, which is no error.
+///
+/// # Errors
+/// If standard output cannot be written.
+pub fn print_result(text: &str) -> Result<(), Error> {
+    let mut out = std::io::stdout().lock();
+    let text = if out.is_terminal() {
+        escape_controls(text)
+    } else {
+        text.into()
+    };
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::file("standard output".as_ref(), e))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a line of progress or of a log on standard error, in one write. Where that cannot be written the line is lost
+/// and the program goes on.
+pub fn print_log(line: &str) {
+    let _ = LogWriter.write_all(format!("{line}\n").as_bytes());
+}
+
+/// Standard error, to which writing never fails.
+pub struct LogWriter;
+
+impl Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let _ = std::io::stderr().write_all(escape_controls(&text).as_bytes());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Replaces control characters, with which a text could command a terminal, and those that change the order of a line by
+/// `\u` and four hexadecimal digits, as JSON does. Tabs and ends of lines stay.
+pub fn escape_controls(text: &str) -> Cow<'_, str> {
+    let is_escaped = |c: char| {
+        c.is_control() && !['\n', '\t'].contains(&c)
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(is_escaped) {
+        return text.into();
+    }
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_escaped(c) {
+            escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped_as_in_json() {
+        assert_eq!(escape_controls("a\tb\nc é"), "a\tb\nc é");
+        let found = escape_controls("\u{1b}]0;x\u{7}\r\u{9b}2J\u{202e}");
+        assert_eq!(found, "\\u001b]0;x\\u0007\\u000d\\u009b2J\\u202e");
+        let json = format!("\"{}\"", escape_controls("\u{9b}"));
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), "\u{9b}");
+    }
+}
