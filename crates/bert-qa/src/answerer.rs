@@ -9,7 +9,7 @@ use squad_data::{
 use crate::error::Error;
 use crate::hub::Hub;
 use crate::hub::{ModelSource, model_cache};
-use crate::logits::predict_logits;
+use crate::logits::{check_finite_logits, predict_logits};
 use crate::model::BertForQuestionAnswering;
 use crate::pretrained::Pretrained;
 
@@ -165,7 +165,8 @@ impl QuestionAnswerer {
     ///
     /// # Errors
     /// If a question or its context is empty, a question leaves no room for its context,
-    /// `max_seq_length` exceeds the model's positions, or an option is invalid.
+    /// `max_seq_length` exceeds the model's positions, an option is invalid, or a logit is not
+    /// finite.
     pub fn answer_all(&self, examples: &[Example]) -> Result<Vec<Prediction>, Error> {
         examples.iter().try_for_each(not_empty)?;
         self.check_positions()?;
@@ -176,6 +177,7 @@ impl QuestionAnswerer {
             .iter()
             .map(|[start, end]| SpanLogits { start, end })
             .collect();
+        check_finite_logits(examples, &features, &logits)?;
         let mut predictions = extract_answers(examples, &features, &spans, &answers)?;
         for prediction in &mut predictions {
             keep_distinct(prediction, self.top_k.unwrap_or(usize::MAX));

@@ -46,6 +46,12 @@ pub enum Error {
         /// The problem.
         message: String,
     },
+    /// Weights or logits that are not finite numbers.
+    #[error("{what}; try a lower learning rate")]
+    NotFinite {
+        /// Which, and where.
+        what: String,
+    },
     /// A question cannot be answered.
     #[error("question {id:?}: {message}")]
     Question {

@@ -42,7 +42,7 @@ pub use answerer::QuestionAnswerer;
 pub use download::{DownloadEvent, DownloadOptions};
 pub use error::Error;
 pub use hub::{Hub, ModelSource, Wheel, model_cache};
-pub use logits::{predict_logits, try_predict_logits};
+pub use logits::{check_finite_logits, predict_logits, try_predict_logits};
 pub use model::{
     Architecture, BertAttention, BertConfig, BertEmbeddings, BertEncoder, BertForQuestionAnswering,
     BertIntermediate, BertLayer, BertModel, BertOutput, BertSelfAttention, DropoutSeed,

@@ -1,8 +1,9 @@
 use std::convert::Infallible;
 
 use burn::tensor::Device;
-use squad_data::{Feature, PackedBatch, batches_by_tokens};
+use squad_data::{Example, Feature, PackedBatch, batches_by_tokens};
 
+use crate::error::Error;
 use crate::model::{BertForQuestionAnswering, PackedInput};
 
 /// Tokens per forward pass: enough to keep every core busy, and few enough that hidden states need
@@ -64,4 +65,42 @@ pub fn try_predict_logits<E>(
         progress(done)?;
     }
     Ok(logits)
+}
+
+/// Checks that no logit is NaN, infinite, or too large to be added to another: answers from such
+/// logits mean nothing. `logits` are the start and end logits of each feature, `[tokens]` each.
+///
+/// # Errors
+/// With the ids of the questions that have such logits.
+pub fn check_finite_logits(
+    examples: &[Example],
+    features: &[Feature],
+    logits: &[[Vec<f32>; 2]],
+) -> Result<(), Error> {
+    const SHOWN: usize = 8;
+    /// A score is a sum of two logits, and odds are the difference of two scores.
+    const LARGEST: f32 = f32::MAX / 8.0;
+    // Also refuses NaN.
+    let is_wrong = |logit: &f32| !(-LARGEST..=LARGEST).contains(logit);
+    let wrong = features
+        .iter()
+        .zip(logits)
+        .filter(|(_, logits)| logits.iter().flatten().any(is_wrong))
+        .filter_map(|(feature, _)| Some(&*examples.get(feature.example_index)?.id));
+    let mut ids: Vec<&str> = wrong.collect();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let more = match ids.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    ids.truncate(SHOWN);
+    Err(Error::NotFinite {
+        what: format!(
+            "the model's logits are not finite for questions {}{more}: its weights are too large or damaged",
+            ids.join(", ")
+        ),
+    })
 }

@@ -102,10 +102,10 @@ impl Run {
 
 /// A file's text; `None` if there is no such file.
 fn read_text(path: &Path) -> Result<Option<String>, Error> {
-    match std::fs::read_to_string(path) {
+    match atomic_fs::read_text(path) {
         Ok(text) => Ok(Some(text)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::file(path, e)),
+        Err(e) if e.source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::file(path, e.source)),
     }
 }
 

@@ -46,7 +46,9 @@ impl Iterator for Records {
             }
         }
         self.line += 1;
-        match serde_json::from_slice(&text) {
+        // Editors of some systems put a byte order mark at the beginning.
+        let json = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+        match serde_json::from_slice(json) {
             Ok(record) => Some(Ok(record)),
             Err(_) if !text.ends_with(b"\n") => None,
             Err(error) => {

@@ -57,7 +57,7 @@ impl BertConfig {
     /// If the file cannot be read or parsed, a value is out of range, or the model is not supported:
     /// another model type, activation or position embedding, a decoder, pruned or quantized weights.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+        let text = atomic_fs::read_text(path)?;
         Self::from_json(&text).map_err(|message| Error::Config {
             path: path.into(),
             message,

@@ -63,7 +63,7 @@ impl ModelAssets {
                 config.type_vocab_size
             )));
         }
-        let tokenizer_config = std::fs::read_to_string(folder.join(TOKENIZER_CONFIG)).ok();
+        let tokenizer_config = atomic_fs::read_text(folder.join(TOKENIZER_CONFIG)).ok();
         Ok(Self {
             config,
             tokenizer,
@@ -79,7 +79,8 @@ impl ModelAssets {
     /// which is then renamed.
     ///
     /// # Errors
-    /// If a file cannot be written; an existing folder is then unchanged.
+    /// If a file cannot be written, or a weight is NaN or infinite; an existing folder is then
+    /// unchanged.
     pub fn save(&self, model: &BertForQuestionAnswering, folder: &Path) -> Result<(), Error> {
         atomic_fs::replace_folder(folder, |new| self.write(model, new))
     }

@@ -8,6 +8,8 @@ use burn::tensor::{DType, TensorData};
 #[derive(Clone)]
 pub(super) struct FiniteF32 {
     first_error: FirstError,
+    /// Ends the message about such a tensor.
+    consequence: &'static str,
 }
 
 /// The module path of the first tensor that could not be read, and the reason. Kept here because
@@ -28,9 +30,10 @@ impl FirstError {
 }
 
 impl FiniteF32 {
-    pub(super) fn new(first_error: &FirstError) -> Self {
+    pub(super) fn new(first_error: &FirstError, consequence: &'static str) -> Self {
         Self {
             first_error: first_error.clone(),
+            consequence,
         }
     }
 }
@@ -42,9 +45,9 @@ impl ModuleAdapter for FiniteF32 {
             return tensor;
         }
         let (name, shape, id) = (tensor.name.clone(), tensor.shape.clone(), tensor.param_id);
-        let first_error = self.first_error.clone();
+        let (first_error, consequence) = (self.first_error.clone(), self.consequence);
         bridge::deferred(name, DType::F32, shape, id, move || {
-            read(&tensor).map_err(|message| {
+            read(&tensor, consequence).map_err(|message| {
                 first_error.set(&tensor.name, message.clone());
                 PackError::ValidationError(message)
             })
@@ -56,7 +59,7 @@ impl ModuleAdapter for FiniteF32 {
     }
 }
 
-fn read(tensor: &Tensor) -> Result<TensorData, String> {
+fn read(tensor: &Tensor, consequence: &str) -> Result<TensorData, String> {
     let damaged = |error: String| {
         let error = error.lines().next().unwrap_or_default().to_owned();
         format!("cannot be read ({error}): download the file again")
@@ -69,9 +72,7 @@ fn read(tensor: &Tensor) -> Result<TensorData, String> {
         None => Ok(data),
         Some((index, value)) => {
             let position = position(index, &tensor.shape);
-            Err(format!(
-                "holds {value} at {position:?}: these weights cannot be used"
-            ))
+            Err(format!("holds {value} at {position:?}: {consequence}"))
         }
     }
 }

@@ -67,7 +67,8 @@ pub(super) fn load(
 ) -> Result<LoadReport, Error> {
     let (tensors, sources) = by_module_path(files, model.architecture())?;
     let first_error = FirstError::default();
-    let adapter = FiniteF32::new(&first_error).chain(PyTorchToBurnAdapter);
+    let adapter = FiniteF32::new(&first_error, "these weights cannot be used");
+    let adapter = adapter.chain(PyTorchToBurnAdapter);
     let result = model.apply(tensors, None, Some(Box::new(adapter)), false);
     // Burn reports the adapter's error too, but in its own words.
     let of_adapter = first_error.take();
@@ -189,19 +190,28 @@ fn file_shape(path: &str, shape: &Shape) -> Vec<usize> {
     shape
 }
 
-/// Writes `model.safetensors` in transformers' layout.
+/// Writes `model.safetensors` in transformers' layout. A model with NaN or an infinity is not saved.
 pub(super) fn save(model: &BertForQuestionAnswering, path: &Path) -> Result<(), Error> {
+    let first_error = FirstError::default();
+    let adapter = FiniteF32::new(&first_error, "the model has diverged and is not saved");
     let mut store = SafetensorsStore::from_file(path)
-        .with_to_adapter(BurnToPyTorchAdapter)
+        .with_to_adapter(adapter.chain(BurnToPyTorchAdapter))
         .remap(to_hugging_face(model.architecture()))
         // One entry only: Burn writes several in an order that varies from run to run.
         .clear_metadata()
         .metadata("format", "pt")
         .overwrite(true);
-    model.save_into(&mut store).map_err(|e| Error::Weights {
-        path: path.into(),
-        message: e.to_string(),
-    })
+    model
+        .save_into(&mut store)
+        .map_err(|e| match first_error.take() {
+            Some((path, message)) => Error::NotFinite {
+                what: format!("tensor \"{}\" {message}", hugging_face_name(&path)),
+            },
+            None => Error::Weights {
+                path: path.into(),
+                message: e.to_string(),
+            },
+        })
 }
 
 #[cfg(test)]

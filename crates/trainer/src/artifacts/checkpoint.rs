@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bert_qa::{BertForQuestionAnswering, ModelAssets};
@@ -5,6 +6,8 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::artifacts::digest::{file_digests, sha256, text_digest};
+use crate::data::DataDigests;
 use crate::optim::adamw::{Moments, Optimizer};
 use crate::optim::state_file;
 use crate::train::state::RunState;
@@ -12,7 +15,8 @@ use crate::train::state::RunState;
 const STATE: &str = "state.json";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const MODEL: &str = "model";
-const WEIGHTS: &str = "model/model.safetensors";
+/// What the names of damaged checkpoints begin with.
+const DAMAGED: &str = "damaged-";
 
 /// The folder `checkpoints/` of a run, with a folder for each checkpoint. A checkpoint appears whole or not at all, and an
 /// old one is removed only after a newer one is on disk.
@@ -27,24 +31,44 @@ pub(crate) struct Checkpoints {
 pub(crate) struct Checkpoint {
     folder: PathBuf,
     pub(crate) state: RunState,
-    /// The digest of the training features.
-    data: String,
+    data: DataDigests,
+}
+
+/// A checkpoint that cannot be used, and why.
+#[derive(Debug)]
+pub(crate) struct Damaged {
+    name: String,
+    why: Error,
 }
 
 /// `state.json`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Contents {
+struct StateFile {
     /// Version of the format.
     format: u32,
-    run: RunState,
-    /// The digest of the training features, which a resumed run must have.
-    data: String,
-    sha256_model: String,
-    sha256_optimizer: String,
+    /// SHA-256 of `contents` as JSON without white space.
+    sha256: String,
+    contents: Contents,
 }
 
-const FORMAT: u32 = 1;
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Contents {
+    run: RunState,
+    /// A resumed run must have the same sets.
+    data: DataDigests,
+    /// SHA-256 of each file of the checkpoint but this one.
+    files: BTreeMap<String, String>,
+}
+
+const FORMAT: u32 = 2;
+
+impl Contents {
+    fn digest(&self) -> String {
+        text_digest(&serde_json::to_string(self).expect("a state is plain JSON"))
+    }
+}
 
 impl Checkpoints {
     pub(crate) fn new(run: &Path, keep: usize) -> Self {
@@ -59,13 +83,17 @@ impl Checkpoints {
     pub(crate) fn write(
         &self,
         state: &RunState,
-        data: &str,
+        data: &DataDigests,
         assets: &ModelAssets,
         model: &BertForQuestionAnswering,
         moments: &Moments,
     ) -> Result<PathBuf, Error> {
-        let path = self.folder.join(name(state));
-        if Checkpoint::read(&path).is_ok() {
+        let name = name(state);
+        let path = self.folder.join(&name);
+        let is_same = |found: Checkpoint| {
+            found.data == *data && found.state.evaluated_step == state.evaluated_step
+        };
+        if Checkpoint::read(&path).is_ok_and(is_same) {
             // A resumed run stopped again before its first step.
             return Ok(path);
         }
@@ -73,42 +101,33 @@ impl Checkpoints {
             assets.save(model, &new.join(MODEL))?;
             state_file::write(moments, &new.join(OPTIMIZER))?;
             let contents = Contents {
-                format: FORMAT,
                 run: state.clone(),
-                data: data.to_owned(),
-                sha256_model: sha256(&new.join(WEIGHTS))?,
-                sha256_optimizer: sha256(&new.join(OPTIMIZER))?,
+                data: data.clone(),
+                files: file_digests(new)?,
             };
-            let text = serde_json::to_string_pretty(&contents).expect("a state is plain JSON");
+            let file = StateFile {
+                format: FORMAT,
+                sha256: contents.digest(),
+                contents,
+            };
+            let text = serde_json::to_string_pretty(&file).expect("a state is plain JSON");
             Ok::<(), Error>(atomic_fs::write_file(new.join(STATE), text)?)
         })?;
-        self.prune();
+        self.prune(&name);
         Ok(path)
     }
 
-    /// Removes incomplete checkpoints of a killed process.
-    pub(crate) fn clean(&self) {
-        for leftover in self.names(|name| name.starts_with(atomic_fs::TEMPORARY_PREFIX)) {
-            // The next resume tries again.
-            let _ = std::fs::remove_dir_all(self.folder.join(leftover));
-        }
-    }
-
-    /// The latest checkpoint that is not damaged. Damaged ones are logged.
-    pub(crate) fn latest(&self) -> Result<Checkpoint, Error> {
-        let mut damages = Vec::new();
-        for name in self.steps().into_iter().rev() {
-            match Checkpoint::read(&self.folder.join(name)) {
-                Ok(checkpoint) => {
-                    for damage in damages {
-                        tracing::warn!("{damage}; going on from an earlier checkpoint");
-                    }
-                    return Ok(checkpoint);
-                }
-                Err(damage) => damages.push(damage),
+    /// The latest checkpoint that is not damaged, and the damaged ones after it.
+    pub(crate) fn latest(&self) -> Result<(Checkpoint, Vec<Damaged>), Error> {
+        let mut damaged = Vec::new();
+        for name in self.names().into_iter().rev() {
+            match Checkpoint::read(&self.folder.join(&name)) {
+                Ok(checkpoint) => return Ok((checkpoint, damaged)),
+                Err(why) => damaged.push(Damaged { name, why }),
             }
         }
-        Err(damages.into_iter().next().unwrap_or_else(|| {
+        let first = damaged.into_iter().next().map(|damaged| damaged.why);
+        Err(first.unwrap_or_else(|| {
             Error::file(
                 &self.folder,
                 "no checkpoint to go on from: start the run again in another folder",
@@ -116,9 +135,24 @@ impl Checkpoints {
         }))
     }
 
-    fn prune(&self) {
-        let steps = self.steps();
-        for name in &steps[..steps.len().saturating_sub(self.keep)] {
+    /// Renames damaged checkpoints, so that they are not taken for later ones than those that the run writes.
+    pub(crate) fn set_aside(&self, damaged: Vec<Damaged>) {
+        for Damaged { name, why } in damaged {
+            tracing::warn!("{why}; going on from an earlier checkpoint");
+            let aside = format!("{DAMAGED}{name}");
+            let renamed = std::fs::rename(self.folder.join(&name), self.folder.join(&aside));
+            match renamed {
+                Ok(()) => tracing::warn!("{name} is now {aside}: remove it if you do not need it"),
+                Err(e) => tracing::warn!("{name}: cannot be renamed to {aside}: {e}"),
+            }
+        }
+    }
+
+    /// Removes the oldest of the checkpoints up to the one that was just written.
+    fn prune(&self, newest: &str) {
+        let mut names = self.names();
+        names.retain(|name| position(name) <= position(newest));
+        for name in &names[..names.len().saturating_sub(self.keep)] {
             let path = self.folder.join(name);
             if let Err(e) = std::fs::remove_dir_all(&path) {
                 tracing::warn!("{}: cannot remove this old checkpoint: {e}", path.display());
@@ -126,37 +160,35 @@ impl Checkpoints {
         }
     }
 
-    /// Names of the checkpoints, by step.
-    fn steps(&self) -> Vec<String> {
-        self.names(|name| name.starts_with("step-"))
-    }
-
-    fn names(&self, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    /// Names of the checkpoints, in the order of writing.
+    fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.folder).into_iter().flatten();
         let mut names: Vec<String> = entries
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| wanted(name))
+            .filter(|name| position(name).is_some())
             .collect();
-        names.sort();
+        names.sort_by_key(|name| position(name));
         names
     }
 }
 
-/// Zero-padded, so that names sort in the order of writing. The epoch distinguishes the end of an epoch from the start of
-/// the next one, which have the same step.
+/// The epoch distinguishes the end of an epoch from the start of the next one, which have the same step.
 fn name(state: &RunState) -> String {
     format!("step-{:08}-epoch-{:04}", state.step, state.epoch())
+}
+
+/// Step and epoch of a checkpoint's name: the order of writing.
+fn position(name: &str) -> Option<(u32, u32)> {
+    let (step, epoch) = name.strip_prefix("step-")?.split_once("-epoch-")?;
+    Some((step.parse().ok()?, epoch.parse().ok()?))
 }
 
 impl Checkpoint {
     fn read(folder: &Path) -> Result<Self, Error> {
         let contents = Self::contents(folder)?;
-        for (file, sha) in [
-            (WEIGHTS, &contents.sha256_model),
-            (OPTIMIZER, &contents.sha256_optimizer),
-        ] {
+        for (file, expected) in &contents.files {
             let path = folder.join(file);
-            if sha256(&path)? != *sha {
+            if sha256(&path)? != *expected {
                 return Err(Error::file(&path, "is damaged: checksum mismatch"));
             }
         }
@@ -169,16 +201,30 @@ impl Checkpoint {
 
     fn contents(folder: &Path) -> Result<Contents, Error> {
         let path = folder.join(STATE);
+        let damaged = |why: String| Error::file(&path, format!("is damaged: {why}"));
         let text = std::fs::read_to_string(&path).map_err(|e| Error::file(&path, e))?;
-        let contents: Contents = serde_json::from_str(&text)
-            .map_err(|e| Error::file(&path, format!("is damaged: {e}")))?;
-        match contents.format {
-            FORMAT => Ok(contents),
-            other => Err(Error::file(
-                &path,
-                format!("was written by another version (format {other}, this one reads {FORMAT})"),
-            )),
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
         }
+        match serde_json::from_str(&text) {
+            Ok(Format { format: FORMAT }) => {}
+            Ok(Format { format }) => {
+                return Err(Error::file(
+                    &path,
+                    format!(
+                        "was written by another version (format {format}, this one reads {FORMAT})"
+                    ),
+                ));
+            }
+            Err(e) => return Err(damaged(e.to_string())),
+        }
+        let file: StateFile = serde_json::from_str(&text).map_err(|e| damaged(e.to_string()))?;
+        if file.contents.digest() != file.sha256 {
+            return Err(damaged("checksum mismatch".into()));
+        }
+        file.contents.run.check().map_err(damaged)?;
+        Ok(file.contents)
     }
 
     /// SHA-256 of `state.json`, which has the checksums of the other files.
@@ -202,20 +248,30 @@ impl Checkpoint {
         state_file::read(optimizer, self.state.step, model, device, &path)
     }
 
-    /// Checks that the training features are those of the checkpoint.
-    pub(crate) fn check_data(&self, data: &str) -> Result<(), Error> {
-        if self.data == data {
+    /// Checks that the sets are those of the checkpoint. With `allow_config_changes` the evaluation set may be another.
+    pub(crate) fn check_data(
+        &self,
+        data: &DataDigests,
+        allow_config_changes: bool,
+    ) -> Result<(), Error> {
+        if self.data.train != data.train {
+            return Err(Error::file(
+                &self.folder,
+                "does not match the training set: the dataset, its order or the tokenizer has changed",
+            ));
+        }
+        if self.data.eval == data.eval {
             return Ok(());
         }
-        Err(Error::file(
-            &self.folder,
-            "does not match the training features: the dataset, its order or the tokenizer has changed",
-        ))
+        let changed = "does not match the evaluation set, which has changed";
+        if allow_config_changes {
+            let folder = self.folder.display();
+            tracing::warn!("{folder}: {changed}: scores before and after do not compare");
+            return Ok(());
+        }
+        let message = format!("{changed}; to go on with this one give --allow-config-changes");
+        Err(Error::file(&self.folder, message))
     }
-}
-
-fn sha256(path: &Path) -> Result<String, Error> {
-    download::sha256_of_file(path).map_err(|e| Error::file(path, e))
 }
 
 /// Reads the `state.json` of a checkpoint's folder; for the fuzz targets.

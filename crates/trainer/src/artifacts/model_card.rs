@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bert_qa::{CardData, CardFile, ModelCard, ModelSource};
 use serde_json::Value;
@@ -15,6 +15,7 @@ pub(crate) const VERSIONS: [(&str, &str); 2] = [
 
 /// The model card without scores.
 pub(crate) fn begin(config: &Config, train: &Dataset, eval: &Dataset) -> ModelCard {
+    let public = without_folders(config);
     let base_model = &config.model.source;
     // A resumed run does not need the source any more.
     let base_model_id = match ModelSource::parse(base_model) {
@@ -38,19 +39,37 @@ pub(crate) fn begin(config: &Config, train: &Dataset, eval: &Dataset) -> ModelCa
     let eval_files = &mut eval_files.iter().map(AsRef::as_ref);
     ModelCard {
         title: format!("{} for question answering", name.unwrap_or(base_model)),
-        base_model: base_model.clone(),
+        base_model: public.model.source.clone(),
         base_model_id,
         license: None,
         data: vec![
             data("training", train.len(), train_files),
             data("scores", eval.len(), eval_files),
         ],
-        settings: config.to_toml(),
+        settings: public.to_toml(),
         scores: Vec::new(),
         versions: VERSIONS
             .map(|(name, version)| (name.into(), version.into()))
             .into(),
     }
+}
+
+/// The configuration with names in place of absolute paths, which mean nothing to others and tell of this machine.
+fn without_folders(config: &Config) -> Config {
+    fn shorten(path: &mut PathBuf) {
+        if path.is_absolute()
+            && let Some(name) = path.file_name()
+        {
+            *path = name.into();
+        }
+    }
+    let mut public = config.clone();
+    public.train.files.iter_mut().for_each(shorten);
+    shorten(&mut public.eval.file);
+    let mut source = PathBuf::from(&public.model.source);
+    shorten(&mut source);
+    public.model.source = source.to_string_lossy().into_owned();
+    public
 }
 
 /// The scores under the official script's keys.
@@ -129,5 +148,10 @@ mod tests {
         let text = card.to_markdown();
         assert!(text.contains("base_model: \"sentence-transformers/all-MiniLM-L6-v2\"\n"));
         assert!(text.contains("learning_rate = "), "{text}");
+        config.model.source = root().join("models/mine/").to_string_lossy().into();
+        let text = begin(&config, &eval, &eval).to_markdown();
+        assert!(text.contains("mine for question answering"), "{text}");
+        let absolute = env!("CARGO_MANIFEST_DIR");
+        assert!(!text.contains(absolute) && !text.contains("/../"), "{text}");
     }
 }

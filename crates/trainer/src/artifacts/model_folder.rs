@@ -5,6 +5,7 @@ use download::DownloadEvent;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::Error;
+use crate::logging::output::escape_controls;
 
 /// The local folder of a model, downloaded if it is not there. If standard error is a terminal, downloads have a progress
 /// bar.
@@ -34,7 +35,7 @@ fn show(bar: &mut Option<(String, ProgressBar)>, file: &str, arrived: u64, size:
             let template =
                 "{msg}: {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left";
             let style = ProgressStyle::with_template(template);
-            let new = ProgressBar::new(size).with_message(file.to_owned());
+            let new = ProgressBar::new(size).with_message(escape_controls(file).into_owned());
             new.set_style(style.expect("the template is a constant"));
             other.insert((file.to_owned(), new))
         }

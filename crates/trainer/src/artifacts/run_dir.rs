@@ -1,12 +1,18 @@
 use std::fs::{File, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use run_log::CONFIG;
 
 use crate::Error;
+use crate::device::process::{hostname, is_running};
 
 const LOCK: &str = ".lock";
+/// Names the process of a run where the file system has no locks.
+const OWNER: &str = ".owner";
+/// How long to wait for the lock of another process: one that was killed needs time to end.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The folder of a run, locked against other processes. A folder that was created for the run and got no file is removed
 /// on drop.
@@ -14,8 +20,17 @@ const LOCK: &str = ".lock";
 pub struct RunDir {
     path: PathBuf,
     made: bool,
-    /// The lock ends with the process.
-    _lock: File,
+    lock: Lock,
+}
+
+/// What keeps other processes out of the folder.
+#[derive(Debug)]
+enum Lock {
+    /// It ends with the process.
+    File { _file: File },
+    /// Where the file system has no locks: a file that names this process. It is removed on drop, and a killed process
+    /// leaves it behind.
+    Owner(PathBuf),
 }
 
 impl RunDir {
@@ -24,21 +39,37 @@ impl RunDir {
     /// # Errors
     /// If it cannot be created or written to, holds a run, or is used by another process.
     pub fn create(path: &Path) -> Result<Self, Error> {
-        if path.join(CONFIG).exists() {
-            return Err(Error::file(
-                path,
-                "already holds a run: give another --run-dir, or go on with --resume",
-            ));
-        }
+        Self::check_no_run(path)?;
         let made = !path.exists();
-        std::fs::create_dir_all(path)
-            .map_err(|e| Error::file(path, format!("cannot make the run folder: {e}")))?;
-        Self::open(path, made).inspect_err(|_| {
-            if made {
-                // Fails if the folder is not empty, as it should.
-                let _ = std::fs::remove_dir(path);
+        make_folder(path)?;
+        let run_dir = Self::open(path, made, PATIENCE)?;
+        // Another process may have begun and ended a run meanwhile.
+        Self::check_no_run(path)?;
+        Ok(run_dir)
+    }
+
+    /// Creates the first of `runs/NAME`, `runs/NAME-2`, … that does not exist. Processes that do this at once get
+    /// different folders.
+    ///
+    /// # Errors
+    /// If no folder can be created or written to.
+    pub fn create_next(runs: &Path, name: &str) -> Result<Self, Error> {
+        make_folder(runs)?;
+        for number in 1_u32.. {
+            let path = match number {
+                1 => runs.join(name),
+                number => runs.join(format!("{name}-{number}")),
+            };
+            match std::fs::create_dir(&path) {
+                Ok(()) => {
+                    atomic_fs::sync_folder(runs)?;
+                    return Self::open(&path, true, PATIENCE);
+                }
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(not_made(&path, e)),
             }
-        })
+        }
+        Err(Error::file(runs, "every number is taken"))
     }
 
     /// Opens the folder of a run to resume.
@@ -47,7 +78,7 @@ impl RunDir {
     /// If it holds no run, is not writable, or is used by another process.
     pub fn resume(path: &Path) -> Result<Self, Error> {
         Self::config_in(path)?;
-        Self::open(path, false)
+        Self::open(path, false, PATIENCE)
     }
 
     /// The path of a run's configuration file.
@@ -65,34 +96,38 @@ impl RunDir {
         ))
     }
 
-    fn open(path: &Path, made: bool) -> Result<Self, Error> {
-        let fault =
-            |e: std::io::Error| Error::file(path, format!("cannot write into the run folder: {e}"));
-        check_writable(path).map_err(fault)?;
-        let lock = path.join(LOCK);
-        let file = File::options().create(true).append(true).open(&lock);
-        let file = file.map_err(fault)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::file(
-                    path,
-                    "another process is running in this folder: wait for it, or give another one",
-                ));
-            }
-            // Some network file systems do not support locks.
-            Err(TryLockError::Error(e)) => {
-                tracing::warn!(
-                    "{}: cannot be locked ({e}); start no second run here",
-                    path.display()
-                );
-            }
+    fn check_no_run(path: &Path) -> Result<(), Error> {
+        if path.join(CONFIG).exists() {
+            return Err(Error::file(
+                path,
+                "already holds a run: give another --run-dir, or go on with --resume",
+            ));
         }
-        Ok(Self {
+        Ok(())
+    }
+
+    fn open(path: &Path, made: bool, patience: Duration) -> Result<Self, Error> {
+        let opened = Lock::acquire(path, patience, File::try_lock).map(|lock| Self {
             path: path.into(),
             made,
-            _lock: file,
-        })
+            lock,
+        });
+        let run_dir = opened.inspect_err(|_| {
+            if made {
+                // Fails if the folder is not empty, as it should.
+                let _ = std::fs::remove_dir(path);
+            }
+        })?;
+        check_writable(path).map_err(|e| not_writable(path, e))?;
+        run_dir.clean();
+        Ok(run_dir)
+    }
+
+    /// Removes what killed processes have left half-written. Other processes are kept out by the lock.
+    fn clean(&self) {
+        for folder in ["", run_log::CHECKPOINTS_DIR, run_log::EVAL_DIR] {
+            atomic_fs::remove_leftovers(self.join(folder));
+        }
     }
 
     /// Checks that the folder still exists: saving would silently create it again.
@@ -107,15 +142,6 @@ impl RunDir {
             &self.path,
             "the run folder is gone: it was removed or moved during the run",
         ))
-    }
-
-    /// The first of `runs/NAME`, `runs/NAME-2`, … that does not exist.
-    pub fn next_free(runs: &Path, name: &str) -> PathBuf {
-        let numbered = (2..).map(|number| runs.join(format!("{name}-{number}")));
-        std::iter::once(runs.join(name))
-            .chain(numbered)
-            .find(|path| !path.exists())
-            .expect("there are infinitely many names")
     }
 
     /// A path in the folder.
@@ -140,14 +166,92 @@ impl RunDir {
 impl Drop for RunDir {
     fn drop(&mut self) {
         let names = |entries: std::fs::ReadDir| entries.flatten().map(|entry| entry.file_name());
-        let is_empty =
-            std::fs::read_dir(&self.path).is_ok_and(|e| names(e).all(|name| name == LOCK));
+        let is_empty = std::fs::read_dir(&self.path)
+            .is_ok_and(|e| names(e).all(|name| name == LOCK || name == OWNER));
+        // An error while dropping cannot be reported.
+        if let Lock::Owner(path) = &self.lock {
+            let _ = std::fs::remove_file(path);
+        }
         if self.made && is_empty {
-            // An error while dropping cannot be reported.
             let _ = std::fs::remove_file(self.join(LOCK));
             let _ = std::fs::remove_dir(&self.path);
         }
     }
+}
+
+impl Lock {
+    /// `try_lock` is that of the file system.
+    fn acquire(
+        folder: &Path,
+        patience: Duration,
+        try_lock: impl Fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Self, Error> {
+        const POLL: Duration = Duration::from_millis(50);
+        let path = folder.join(LOCK);
+        let file = File::options().create(true).append(true).open(&path);
+        let file = file.map_err(|e| not_writable(folder, e))?;
+        let started = Instant::now();
+        loop {
+            match try_lock(&file) {
+                Ok(()) => return Ok(Self::File { _file: file }),
+                Err(TryLockError::WouldBlock) if started.elapsed() < patience => {
+                    std::thread::sleep(POLL);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Error::file(
+                        folder,
+                        "another process is running in this folder: wait for it, or give another one",
+                    ));
+                }
+                // Some network file systems do not support locks.
+                Err(TryLockError::Error(_)) => return Self::own(folder),
+            }
+        }
+    }
+
+    /// Writes the owner file. That of a process of this machine that has ended is replaced.
+    fn own(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(OWNER);
+        let (host, here) = (hostname(), std::process::id());
+        for _ in 0..2 {
+            let created = File::options().write(true).create_new(true).open(&path);
+            match created.and_then(|mut file| write!(file, "{here} {host}")) {
+                Ok(()) => return Ok(Self::Owner(path)),
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(not_writable(folder, e)),
+            }
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let (pid, other) = text.split_once(' ').unwrap_or((&text, ""));
+            if other != host || pid.parse().is_ok_and(is_running) {
+                return Err(Error::file(
+                    folder,
+                    format!(
+                        "process {pid} on {other} runs in this folder, whose file system has no locks; \
+                         if that process has ended, remove {}",
+                        path.display()
+                    ),
+                ));
+            }
+            let _ = std::fs::remove_file(&path);
+        }
+        Err(Error::file(
+            folder,
+            "another process has just begun a run here",
+        ))
+    }
+}
+
+/// Makes a folder and its parents, which a power failure does not undo.
+fn make_folder(path: &Path) -> Result<(), Error> {
+    atomic_fs::create_folder(path).map_err(|e| not_made(path, e.source))
+}
+
+fn not_made(path: &Path, error: std::io::Error) -> Error {
+    Error::file(path, format!("cannot make the run folder: {error}"))
+}
+
+fn not_writable(path: &Path, error: std::io::Error) -> Error {
+    Error::file(path, format!("cannot write into the run folder: {error}"))
 }
 
 /// Checks that a folder is writable, with a temporary file.
@@ -161,18 +265,49 @@ pub(crate) fn check_writable(folder: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
+    fn refused(result: Result<impl std::fmt::Debug, Error>, part: &str) {
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+
     #[test]
     fn the_next_free_folder_is_numbered() {
         let runs = tempfile::tempdir().unwrap();
-        let first = RunDir::next_free(runs.path(), "quickstart");
-        let dir = RunDir::create(&first).unwrap();
-        dir.write("config.toml", "x = 1\n").unwrap();
-        assert_eq!(
-            RunDir::next_free(runs.path(), "quickstart"),
-            runs.path().join("quickstart-2")
+        let runs = runs.path().join("runs");
+        let dirs: Vec<_> = std::iter::repeat_with(|| RunDir::create_next(&runs, "quickstart"))
+            .take(3)
+            .map(|dir| dir.unwrap())
+            .collect();
+        let names = ["quickstart", "quickstart-2", "quickstart-3"];
+        assert!(
+            dirs.iter()
+                .map(RunDir::path)
+                .eq(names.map(|n| runs.join(n)))
         );
-        let error = RunDir::create(&first).unwrap_err().to_string();
-        assert!(error.contains("already holds a run"), "{error}");
+        dirs[0].write("config.toml", "x = 1\n").unwrap();
+        refused(RunDir::create(dirs[0].path()), "already holds a run");
+        drop(dirs);
+        // Folders without a run are removed.
+        let next = RunDir::create_next(&runs, "quickstart").unwrap();
+        assert_eq!(next.path(), runs.join("quickstart-2"));
+    }
+
+    #[test]
+    fn processes_that_start_at_once_get_different_folders() {
+        let runs = tempfile::tempdir().unwrap();
+        let start = std::sync::Barrier::new(8);
+        let create = || {
+            start.wait();
+            RunDir::create_next(runs.path(), "run").unwrap()
+        };
+        let dirs: Vec<RunDir> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(create)).collect();
+            threads.into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        let mut paths: Vec<_> = dirs.iter().map(RunDir::path).collect();
+        paths.sort();
+        paths.dedup();
+        assert_eq!(paths.len(), 8);
     }
 
     #[test]
@@ -180,17 +315,80 @@ mod tests {
         let runs = tempfile::tempdir().unwrap();
         let path = runs.path().join("run");
         let first = RunDir::create(&path).unwrap();
-        let refused = |result: Result<RunDir, Error>, part: &str| {
-            let error = result.unwrap_err().to_string();
-            assert!(error.contains(part), "{error}");
-        };
-        refused(RunDir::create(&path), "another process is running");
+        let second = || RunDir::open(&path, false, Duration::from_millis(100));
+        refused(second(), "another process is running");
         refused(RunDir::resume(&path), "holds no run");
         first.write(CONFIG, "").unwrap();
-        refused(RunDir::resume(&path), "another process is running");
+        refused(second(), "another process is running");
         drop(first);
         refused(RunDir::create(&path), "already holds a run");
         RunDir::resume(&path).unwrap();
+    }
+
+    #[test]
+    fn the_lock_of_a_process_that_ends_is_waited_for() {
+        let runs = tempfile::tempdir().unwrap();
+        let path = runs.path().join("run");
+        let first = RunDir::create(&path).unwrap();
+        first.write(CONFIG, "").unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_secs(1));
+                drop(first);
+            });
+            RunDir::resume(&path).unwrap();
+        });
+    }
+
+    /// A file system without locks.
+    fn no_locks(_: &File) -> Result<(), TryLockError> {
+        Err(TryLockError::Error(ErrorKind::Unsupported.into()))
+    }
+
+    #[test]
+    fn without_locks_a_file_names_the_owner() {
+        let run = tempfile::tempdir().unwrap();
+        let acquire = || Lock::acquire(run.path(), Duration::ZERO, no_locks);
+        let owner = run.path().join(OWNER);
+        let lock = acquire().unwrap();
+        let text = std::fs::read_to_string(&owner).unwrap();
+        assert_eq!(text, format!("{} {}", std::process::id(), hostname()));
+        refused(acquire(), "remove");
+        let run_dir = RunDir {
+            path: run.path().into(),
+            made: false,
+            lock,
+        };
+        drop(run_dir);
+        assert!(!owner.exists());
+        // No process has the largest number.
+        std::fs::write(&owner, format!("{} {}", i32::MAX, hostname())).unwrap();
+        acquire().unwrap();
+        std::fs::write(&owner, format!("{} elsewhere", i32::MAX)).unwrap();
+        refused(acquire(), "on elsewhere");
+    }
+
+    #[test]
+    fn what_killed_processes_left_is_removed() {
+        let run = tempfile::tempdir().unwrap();
+        let left = ["", "checkpoints/", "eval/"]
+            .map(|folder| run.path().join(format!("{folder}.writing-x/model")));
+        for folder in &left {
+            std::fs::create_dir_all(folder).unwrap();
+            std::fs::write(folder.join("file"), "").unwrap();
+            std::fs::write(folder.join("../../.writing-file"), "").unwrap();
+        }
+        let first = RunDir::create(run.path()).unwrap();
+        assert!(left.iter().all(|folder| !folder.exists()));
+        // Not by a process that is kept out.
+        std::fs::create_dir_all(&left[0]).unwrap();
+        refused(RunDir::open(run.path(), false, Duration::ZERO), "another");
+        assert!(left[0].exists());
+        drop(first);
+        let names: Vec<_> = std::fs::read_dir(run.path().join("eval"))
+            .unwrap()
+            .collect();
+        assert!(names.is_empty(), "{names:?}");
     }
 
     #[test]

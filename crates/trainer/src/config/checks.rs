@@ -2,6 +2,7 @@ use toml::{Table, Value};
 
 use super::{Config, RunConfig, ShardingStrategy, Strategy};
 use crate::Error;
+use crate::device::MAX_THREADS;
 
 impl Config {
     /// Checks the values, without reading the files they name.
@@ -38,6 +39,10 @@ impl Config {
             self.optimization(),
             self.saving(),
             self.distribution(),
+            vec![(
+                self.run.threads > MAX_THREADS,
+                "run.threads must be at most 1024",
+            )],
         ]
         .concat();
         let wrong = checks.into_iter().filter(|(wrong, _)| *wrong);
@@ -144,6 +149,7 @@ impl Config {
     }
 
     fn distribution(&self) -> Vec<(bool, &'static str)> {
+        const YEAR: u64 = 365 * 24 * 60 * 60;
         let distributed = &self.distributed;
         let parts_only = distributed.strategy == Strategy::Fsdp
             && distributed.sharding_strategy == ShardingStrategy::FullShard;
@@ -151,6 +157,11 @@ impl Config {
             (
                 !positive(distributed.bucket_cap_mb),
                 "distributed.bucket_cap_mb must be positive",
+            ),
+            (
+                !(1..=YEAR).contains(&distributed.startup_timeout)
+                    || !(1..=YEAR).contains(&distributed.ddp_timeout),
+                "distributed.startup_timeout and distributed.ddp_timeout must be at least 1 second and at most a year",
             ),
             (
                 distributed.verify_params_every_steps > 0 && parts_only,

@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use process_group::Timeouts;
 use serde::{Deserialize, Serialize};
 
 /// `[distributed]`: training with several processes.
@@ -16,6 +19,11 @@ pub struct DistributedConfig {
     /// Check every N optimizer steps that the parameters of all processes are bit-identical. 0: never. Not with
     /// `full_shard`.
     pub verify_params_every_steps: u32,
+    /// Seconds in which all processes must have started after the first.
+    pub startup_timeout: u64,
+    /// Seconds after which a process that does not join a collective is an error. Must be longer than any work that one
+    /// process does alone, such as writing a checkpoint. Fetching a model does not count.
+    pub ddp_timeout: u64,
 }
 
 /// How several processes train one model.
@@ -42,6 +50,17 @@ pub enum ShardingStrategy {
     ShardGradOp,
 }
 
+impl DistributedConfig {
+    /// The timeouts of the process group.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            startup: Duration::from_secs(self.startup_timeout),
+            collective: Duration::from_secs(self.ddp_timeout),
+            ..Timeouts::default()
+        }
+    }
+}
+
 impl Strategy {
     /// The name in a configuration.
     pub(crate) fn name(self) -> &'static str {
@@ -61,6 +80,8 @@ impl Default for DistributedConfig {
             bucket_cap_mb: 25.0,
             bf16_compress: false,
             verify_params_every_steps: 0,
+            startup_timeout: 45,
+            ddp_timeout: 30 * 60,
         }
     }
 }

@@ -11,11 +11,9 @@ impl Config {
     /// # Errors
     /// If there are unknown keys, values of another type or values out of range; lists all complaints.
     pub fn resolve(file: &Path, settings: &[String]) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(file).map_err(|e| {
-            Error::file(
-                file,
-                format!("{e}: give --config a TOML file (see configs/)"),
-            )
+        let text = atomic_fs::read_text(file).map_err(|e| {
+            let message = format!("{}: give --config a TOML file (see configs/)", e.source);
+            Error::file(file, message)
         })?;
         let table: Table = text.parse().map_err(|e: toml::de::Error| {
             let line = e

@@ -93,7 +93,7 @@ pub struct AnswerConfig {
 pub struct RunConfig {
     /// `auto`, the best device present, or a name that `trainer devices` lists.
     pub device: String,
-    /// Number of CPU threads. 0: one per core.
+    /// Number of CPU threads, at most 1024. 0: one per core.
     pub threads: usize,
     /// Precision of f32 matmuls, as in PyTorch: `highest`, `high` (TF32 on GPUs) or `medium` (bf16 on CPUs with
     /// instructions for it). Other than `highest` needs libtorch.

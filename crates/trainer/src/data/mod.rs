@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use squad_data::{Dataset, Feature, QaTokenizer, make_features, make_features_with_progress};
 
@@ -74,19 +75,63 @@ pub fn read_questions(config: &Config) -> Result<(Dataset, Dataset), Error> {
     ))
 }
 
-/// SHA-256 of the tokens and labels of all features, in order.
-pub(crate) fn digest(features: &[Feature]) -> String {
-    let mut hasher = Sha256::new();
-    for feature in features {
-        hasher.update((feature.len() as u64).to_le_bytes());
-        for id in &feature.input_ids {
-            hasher.update(id.to_le_bytes());
-        }
-        for position in [feature.start_position, feature.end_position] {
-            hasher.update((position as u64).to_le_bytes());
+/// SHA-256 of the two sets of a run, as hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DataDigests {
+    pub(crate) train: String,
+    pub(crate) eval: String,
+}
+
+impl DataDigests {
+    pub(crate) fn new(train: &FeaturizedDataset, eval: &FeaturizedDataset) -> Self {
+        Self {
+            train: train.digest(),
+            eval: eval.digest(),
         }
     }
-    format!("{:x}", hasher.finalize())
+}
+
+impl FeaturizedDataset {
+    /// SHA-256 of all questions, contexts and answers, and of the tokens and labels of all features, in order.
+    pub(crate) fn digest(&self) -> String {
+        let mut hasher = Sha256::new();
+        let mut previous = None;
+        for example in &self.dataset.examples {
+            add_text(&mut hasher, &example.id);
+            add_text(&mut hasher, &example.question);
+            // Questions about one context follow each other.
+            if previous != Some(&example.context) {
+                add_text(&mut hasher, &example.context);
+            }
+            previous = Some(&example.context);
+            hasher.update([u8::from(example.is_impossible())]);
+            add_number(&mut hasher, example.answers().len());
+            for answer in example.answers() {
+                add_text(&mut hasher, &answer.text);
+                add_number(&mut hasher, answer.start.map_or(0, |start| start + 1));
+            }
+        }
+        for feature in &self.features {
+            add_number(&mut hasher, feature.len());
+            for id in &feature.input_ids {
+                hasher.update(id.to_le_bytes());
+            }
+            add_number(&mut hasher, feature.start_position);
+            add_number(&mut hasher, feature.end_position);
+        }
+        format!("{:x}", hasher.finalize())
+    }
+}
+
+fn add_number(hasher: &mut Sha256, number: usize) {
+    hasher.update((number as u64).to_le_bytes());
+}
+
+/// With its length, so that no two lists of texts give the same bytes.
+fn add_text(hasher: &mut Sha256, text: &str) {
+    add_number(hasher, text.len());
+    hasher.update(text);
 }
 
 fn first(dataset: Dataset, count: usize) -> Dataset {

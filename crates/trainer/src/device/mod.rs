@@ -187,14 +187,21 @@ pub(crate) fn set_precision(info: &DeviceInfo, run: &RunConfig) -> Result<(), Er
     Ok(())
 }
 
+/// More threads than any machine has cores for.
+pub(crate) const MAX_THREADS: usize = 1024;
+
 /// Runs `work` on a thread pool of its own; 0 threads means one for each core.
 ///
 /// # Errors
-/// If the threads cannot be started.
+/// If there are more than 1024 threads, or they cannot be started.
 pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
     let threads = match threads {
         0 => process::cores(),
-        threads => threads,
+        1..=MAX_THREADS => threads,
+        _ => {
+            let message = format!("{threads} threads: at most {MAX_THREADS} can be used");
+            return Err(Error::Config(vec![message]));
+        }
     };
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)

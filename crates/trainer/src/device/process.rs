@@ -1,4 +1,6 @@
-//! Memory and cores of this process.
+//! Memory and cores of this process, and other processes.
+
+use std::path::Path;
 
 /// Makes glibc's allocator keep freed memory in the process.
 ///
@@ -30,6 +32,18 @@ pub fn quiet_reader_panics() {
             previous(info);
         }
     }));
+}
+
+/// The name of this machine; empty where it is not known.
+pub(crate) fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    name.unwrap_or_default().trim().to_owned()
+}
+
+/// Whether a process of this machine runs; `true` where that is not known.
+pub(crate) fn is_running(pid: u32) -> bool {
+    let processes = Path::new("/proc");
+    !processes.join("self").exists() || processes.join(pid.to_string()).exists()
 }
 
 /// The number of physical cores that this process may use.

@@ -3,6 +3,7 @@
 use process_group::ProcessGroup;
 
 use crate::Error;
+use crate::device::process::hostname;
 
 /// Returns `result` if it is `Ok` on all ranks. Otherwise every rank gets an error: a failed rank its own with its rank,
 /// the others [`Error::PeerFailed`], which needs no line. A rank whose error a lower rank reports gets
@@ -77,8 +78,8 @@ fn known_to_all(error: Error, group: &dyn ProcessGroup) -> Error {
 /// `rank 1 (node7)`
 fn name(group: &dyn ProcessGroup) -> String {
     let rank = group.rank();
-    match std::fs::read_to_string("/proc/sys/kernel/hostname") {
-        Ok(host) => format!("rank {rank} ({})", host.trim()),
-        Err(_) => format!("rank {rank}"),
+    match &*hostname() {
+        "" => format!("rank {rank}"),
+        host => format!("rank {rank} ({host})"),
     }
 }

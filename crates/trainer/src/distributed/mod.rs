@@ -12,16 +12,19 @@ mod ranks;
 mod units;
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bert_qa::BertForQuestionAnswering;
 use burn::tensor::Device;
-use process_group::ProcessGroup;
+use process_group::{ProcessGroup, SingleProcess};
 
 pub(crate) use self::collectives::TensorCollectives;
 use self::ddp::DdpEngine;
 use self::fsdp::FsdpEngine;
 use self::host::HostCollectives;
 use crate::Error;
+use crate::artifacts::model_card::VERSIONS;
 use crate::config::{DistributedConfig, Strategy};
 use crate::device::DeviceInfo;
 use crate::optim::adamw::Optimizer;
@@ -55,6 +58,63 @@ pub(crate) fn check_device(
     Ok(())
 }
 
+/// Connects the processes that were launched together. A single process starts no library.
+///
+/// # Errors
+/// If this build cannot reach the other processes, they do not start in time, or one runs another build.
+pub fn connect(config: &DistributedConfig) -> Result<Arc<dyn ProcessGroup>, Error> {
+    if config.strategy == Strategy::None && !process_group::is_launched() {
+        return Ok(Arc::new(SingleProcess));
+    }
+    let group = process_group::connect(config.timeouts())?;
+    assert_same_build(&*group)?;
+    Ok(group)
+}
+
+/// Checks that all ranks run the same version with the same features, before they exchange anything else.
+pub(crate) fn assert_same_build(group: &dyn ProcessGroup) -> Result<(), Error> {
+    let features = [
+        ("cpu", cfg!(feature = "cpu")),
+        ("libtorch", cfg!(feature = "libtorch")),
+        ("cuda", cfg!(feature = "cuda")),
+        ("nccl", cfg!(feature = "nccl")),
+        ("parquet", cfg!(feature = "parquet")),
+    ];
+    let features = features.iter().filter(|(_, is_on)| *is_on);
+    let features: Vec<_> = features.map(|(name, _)| *name).collect();
+    let build = format!("{VERSIONS:?} {features:?}");
+    assert_same_on_all_ranks(
+        group,
+        "the program (version and features)",
+        build.as_bytes(),
+    )
+}
+
+/// Runs `work` on the ranks that have some, while the others wait, however long it takes. All ranks must call it at the
+/// same time.
+pub(crate) fn without_timeout<T: Send + 'static>(
+    group: &dyn ProcessGroup,
+    work: Option<impl FnOnce() -> T + Send + 'static>,
+) -> Result<Option<T>, Error> {
+    if group.world_size() == 1 {
+        return Ok(work.map(|work| work()));
+    }
+    // A thread that outlives an error: if a rank is lost, nobody waits for the end of the work.
+    let thread = work.map(std::thread::spawn);
+    let mut wait = Duration::from_millis(1);
+    loop {
+        let is_done = thread.as_ref().is_none_or(JoinHandle::is_finished);
+        let all = group.all_gather_bytes(vec![u8::from(is_done)])?;
+        if all.iter().all(|done| *done == [1]) {
+            break;
+        }
+        std::thread::sleep(wait);
+        wait = (2 * wait).min(Duration::from_secs(1));
+    }
+    let joined = thread.map(|thread| thread.join());
+    Ok(joined.map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))))
+}
+
 /// Whether collectives run on the device, through NCCL, instead of through host memory.
 pub(crate) fn uses_nccl(info: &DeviceInfo) -> bool {
     cfg!(feature = "nccl") && info.gpu().is_some()
@@ -73,8 +133,8 @@ pub(crate) fn collectives(
     assert_same_on_all_ranks(&**group, "the use of NCCL", &[uses_nccl(info).into()])?;
     #[cfg(feature = "nccl")]
     if let Some(gpu) = info.gpu() {
-        use process_group::{NcclGroup, Timeouts};
-        let group = NcclGroup::connect(Arc::clone(group), gpu, Timeouts::default())?;
+        use process_group::NcclGroup;
+        let group = NcclGroup::connect(Arc::clone(group), gpu, config.timeouts())?;
         let on_gpu = nccl::NcclCollectives::new(group, config.bf16_compress);
         return Ok(Some(Arc::new(on_gpu)));
     }

@@ -4,7 +4,7 @@ pub(crate) mod prediction_files;
 use std::collections::HashMap;
 use std::time::Instant;
 
-use bert_qa::{BertForQuestionAnswering, predict_logits};
+use bert_qa::{BertForQuestionAnswering, check_finite_logits, predict_logits};
 use burn::tensor::Device;
 use qa_metrics::{NaProbs, ScoresV2, score_v1, score_v2, score_v2_with_na_probs};
 use report::gold_answers;
@@ -66,13 +66,14 @@ pub fn evaluate(
 /// As [`evaluate`], from the start and end logits of each feature, `[tokens]` each.
 ///
 /// # Errors
-/// If the logits do not match the features, or the answers cannot be scored.
+/// If the logits do not match the features or are not finite, or the answers cannot be scored.
 pub fn evaluate_logits(
     questions: &FeaturizedDataset,
     logits: &[[Vec<f32>; 2]],
     answers: &AnswerConfig,
 ) -> Result<Evaluation, Error> {
     let started = Instant::now();
+    check_finite_logits(&questions.dataset.examples, &questions.features, logits)?;
     let spans: Vec<_> = logits
         .iter()
         .map(|[start, end]| SpanLogits { start, end })

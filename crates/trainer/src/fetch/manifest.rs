@@ -54,7 +54,7 @@ impl Manifest {
     /// # Errors
     /// If the file cannot be read, is no manifest, or has an entry that cannot be fetched.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
+        let text = atomic_fs::read_text(path)?;
         Self::parse(path, &text)
     }
 

@@ -27,6 +27,13 @@ pub(crate) fn write(moments_of: &Moments, path: &Path) -> Result<(), Error> {
         }
     }
     moments.sort_by(|a, b| a.0.cmp(&b.0));
+    for (name, moment) in &moments {
+        let sum = moment.tensor.clone().abs().max().into_scalar::<f32>();
+        if !sum.is_finite() {
+            let what = format!("the optimizer's {name} is not finite: the model has diverged");
+            return Err(bert_qa::Error::NotFinite { what }.into());
+        }
+    }
     safetensors::serialize_to_file(moments, None, path).map_err(|e| Error::file(path, e))
 }
 

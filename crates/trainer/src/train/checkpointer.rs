@@ -4,7 +4,9 @@ use bert_qa::{BertForQuestionAnswering, ModelAssets};
 
 use crate::Error;
 use crate::artifacts::checkpoint::Checkpoints;
+use crate::artifacts::digest::folder_digest;
 use crate::artifacts::run_dir::RunDir;
+use crate::data::DataDigests;
 use crate::optim::adamw::Moments;
 use crate::train::context::RunContext;
 use crate::train::state::RunState;
@@ -14,13 +16,12 @@ pub(crate) struct Checkpointer<'a> {
     run_dir: &'a RunDir,
     assets: &'a ModelAssets,
     checkpoints: Checkpoints,
-    /// The digest of the training features.
-    data: String,
+    data: DataDigests,
 }
 
 impl<'a> Checkpointer<'a> {
     /// `None` on ranks that write no files.
-    pub(crate) fn new(run: &'a RunContext, data: String) -> Option<Self> {
+    pub(crate) fn new(run: &'a RunContext, data: DataDigests) -> Option<Self> {
         let save_total_limit = run.config.checkpoints.save_total_limit;
         run.run_dir.as_ref().map(|run_dir| Self {
             run_dir,
@@ -33,6 +34,12 @@ impl<'a> Checkpointer<'a> {
     /// Checks that the run folder is still there.
     pub(crate) fn check_run_dir(&self) -> Result<(), Error> {
         self.run_dir.still_there()
+    }
+
+    /// Writes the best model and returns its digest.
+    pub(crate) fn save_best(&self, model: &BertForQuestionAnswering) -> Result<String, Error> {
+        self.save_model(model, run_log::BEST_MODEL_DIR)?;
+        folder_digest(&self.run_dir.join(run_log::BEST_MODEL_DIR))
     }
 
     /// Writes a model folder.

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
-use bert_qa::{ModelCard, Pretrained};
+use bert_qa::{BertForQuestionAnswering, ModelCard, Pretrained};
 use serde_json::{Value, json};
 
 use crate::Error;
+use crate::artifacts::digest::folder_digest;
 use crate::artifacts::model_card::{self, VERSIONS};
 use crate::artifacts::run_dir::RunDir;
 use crate::data::FeaturizedDataset;
@@ -11,6 +12,7 @@ use crate::device::process;
 use crate::eval::{Evaluation, evaluate};
 use crate::train::context::RunContext;
 use crate::train::outcome::{Outcome, Stopped, Trained};
+use crate::train::state::RunState;
 use crate::train::train_loop::TrainResult;
 
 /// Saves the model, the predictions and the metrics of a run that is complete; on rank 0 only.
@@ -47,10 +49,18 @@ fn save(
     if let Some(best) = state.best.filter(|best| best.step != state.evaluated_step)
         && run.config.eval.load_best_model_at_end
     {
-        tracing::info!("loading the best model, of step {}", best.step);
-        let best = Pretrained::load(&run_dir.join(run_log::BEST_MODEL_DIR), 0, &run.device)?;
-        model = best.model.in_bf16(run.config.run.bf16);
-        result.evaluation = None;
+        match load_best(run, run_dir, state) {
+            Ok(best_model) => {
+                tracing::info!("loaded the best model, of step {}", best.step);
+                model = best_model;
+                result.evaluation = None;
+            }
+            Err(error) => tracing::warn!(
+                "{error}: the result is the last model, of step {}, and not the best, of step {}",
+                state.step,
+                best.step
+            ),
+        }
     }
     let evaluation = match result.evaluation.take() {
         Some(evaluation) => evaluation,
@@ -69,6 +79,20 @@ fn save(
         eval,
         predictions: evaluation.predictions,
     })
+}
+
+/// The best model of this run; any other that lies in its place is an error.
+fn load_best(
+    run: &RunContext,
+    run_dir: &RunDir,
+    state: &RunState,
+) -> Result<BertForQuestionAnswering, Error> {
+    let folder = run_dir.join(run_log::BEST_MODEL_DIR);
+    if state.best_model != Some(folder_digest(&folder)?) {
+        return Err(Error::file(&folder, "is not what this run has saved"));
+    }
+    let best = Pretrained::load(&folder, 0, &run.device)?;
+    Ok(best.model.in_bf16(run.config.run.bf16))
 }
 
 /// The contents of `metrics.json`.

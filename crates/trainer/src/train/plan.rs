@@ -207,7 +207,13 @@ fn every(count: u32, every: u32) -> bool {
 }
 
 fn figure(metrics: &Value, name: &str) -> Result<f64, Error> {
-    metrics.get(name).and_then(Value::as_f64).ok_or_else(|| {
+    let value = metrics.get(name);
+    // JSON has no NaN.
+    if value.is_some_and(Value::is_null) {
+        let what = format!("eval.metric_for_best_model = {name} is NaN: the model has diverged");
+        return Err(bert_qa::Error::NotFinite { what }.into());
+    }
+    value.and_then(Value::as_f64).ok_or_else(|| {
         let figures = metrics.as_object().into_iter().flatten();
         let names = figures.filter(|(_, value)| value.is_f64());
         let names: Vec<_> = names.map(|(name, _)| &**name).collect();
@@ -216,4 +222,23 @@ fn figure(metrics: &Value, name: &str) -> Result<f64, Error> {
             names.join(", ")
         )])
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_that_is_nan_is_told_as_divergence() {
+        let metrics = serde_json::json!({"loss": f64::NAN, "f1": 0.5});
+        assert_eq!(figure(&metrics, "f1").unwrap(), 0.5);
+        let message = |name| figure(&metrics, name).unwrap_err().to_string();
+        assert!(
+            message("loss").contains("has diverged"),
+            "{}",
+            message("loss")
+        );
+        let other = message("best");
+        assert!(other.contains("no such figure (there is: f1)"), "{other}");
+    }
 }

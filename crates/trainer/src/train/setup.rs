@@ -13,7 +13,7 @@ use crate::artifacts::model_card;
 use crate::artifacts::model_folder::model_folder;
 use crate::artifacts::run_dir::RunDir;
 use crate::config::{Config, Init, Strategy};
-use crate::data::{FeaturizedDataset, digest, read_questions};
+use crate::data::{DataDigests, FeaturizedDataset, read_questions};
 use crate::device::{DeviceInfo, device_of_rank, set_precision, warn_without_gpu};
 use crate::distributed::{self, Ranks, check_all_ranks};
 use crate::eval::evaluate_logits;
@@ -29,6 +29,8 @@ use crate::train::state::RunState;
 pub(crate) struct RunOptions {
     pub(crate) config: Config,
     pub(crate) run_dir: Option<PathBuf>,
+    /// Names the folder in `runs/` if there is no `run_dir`.
+    pub(crate) run_name: String,
     pub(crate) resume: bool,
     pub(crate) allow_config_changes: bool,
     pub(crate) stop: StopFlag,
@@ -40,8 +42,7 @@ pub(crate) struct RunSetup {
     pub(crate) run: RunContext,
     pub(crate) train: FeaturizedDataset,
     pub(crate) eval: FeaturizedDataset,
-    /// The digest of the training features.
-    pub(crate) data: String,
+    pub(crate) data: DataDigests,
     pub(crate) engine: Box<dyn Engine>,
     pub(crate) plan: Plan,
     pub(crate) state: RunState,
@@ -56,7 +57,7 @@ struct Loaded {
     device: Device,
     train: FeaturizedDataset,
     eval: FeaturizedDataset,
-    data: String,
+    data: DataDigests,
     assets: ModelAssets,
     /// With autodiff.
     model: BertForQuestionAnswering,
@@ -75,13 +76,14 @@ impl RunOptions {
         let started = Instant::now();
         let group = Arc::clone(&self.group);
         let ranks = Ranks::new(Arc::clone(&group));
+        distributed::assert_same_build(&*group)?;
         let (run_dir, checkpoint) = check_all_ranks(&*group, self.open())?;
         let checkpoint_digest = checkpoint.as_ref().map(Checkpoint::digest).transpose();
         let checkpoint_digest = check_all_ranks(&*group, checkpoint_digest)?.unwrap_or_default();
         ranks.assert_same("the configuration", self.config.shared().as_bytes())?;
         ranks.assert_same("the checkpoint to resume", checkpoint_digest.as_bytes())?;
         let folder = check_all_ranks(&*group, self.model_folder(checkpoint.as_ref()))?;
-        let loaded = Loaded::new(&self.config, &ranks, &folder, checkpoint, observer);
+        let loaded = Loaded::new(self, &ranks, &folder, checkpoint, observer);
         let loaded = check_all_ranks(&*group, loaded)?;
         loaded.assert_same_on_all_ranks(&ranks)?;
         let on = (&loaded.info, &loaded.device);
@@ -126,20 +128,23 @@ impl RunOptions {
         distributed::check(&self.config.distributed, self.group.world_size())?;
         let is_main = self.group.rank() == 0;
         let path = match &self.run_dir {
-            Some(path) => path.clone(),
-            None => RunDir::next_free(Path::new("runs"), "run"),
+            Some(path) if self.resume => path,
+            path => {
+                let create = || match path {
+                    Some(path) => RunDir::create(path),
+                    None => RunDir::create_next(Path::new("runs"), &self.run_name),
+                };
+                return Ok((is_main.then(create).transpose()?, None));
+            }
         };
-        if !self.resume {
-            let run_dir = is_main.then(|| RunDir::create(&path)).transpose()?;
-            return Ok((run_dir, None));
-        }
-        let run_dir = is_main.then(|| RunDir::resume(&path)).transpose()?;
-        self.check_config_changes(&path)?;
-        let checkpoints = Checkpoints::new(&path, self.config.checkpoints.save_total_limit);
+        let run_dir = is_main.then(|| RunDir::resume(path)).transpose()?;
+        self.check_config_changes(path)?;
+        let checkpoints = Checkpoints::new(path, self.config.checkpoints.save_total_limit);
+        let (checkpoint, damaged) = checkpoints.latest()?;
         if is_main {
-            checkpoints.clean();
+            checkpoints.set_aside(damaged);
         }
-        Ok((run_dir, Some(checkpoints.latest()?)))
+        Ok((run_dir, Some(checkpoint)))
     }
 
     /// Checks that the run in a folder may continue with this configuration.
@@ -165,9 +170,11 @@ impl RunOptions {
         if let Some(checkpoint) = checkpoint {
             return Ok(checkpoint.model_folder());
         }
-        let find = || model_folder(&self.config.model.source, &|line| tracing::info!("{line}"));
-        let first = (self.group.local_rank() == 0).then(find).transpose();
-        match check_all_ranks(&*self.group, first)? {
+        let source = self.config.model.source.clone();
+        let find = move || model_folder(&source, &|line| tracing::info!("{line}"));
+        let first = (self.group.local_rank() == 0).then(|| find.clone());
+        let first = distributed::without_timeout(&*self.group, first)?;
+        match check_all_ranks(&*self.group, first.transpose())? {
             Some(folder) => Ok(folder),
             None => find(),
         }
@@ -177,12 +184,13 @@ impl RunOptions {
 impl Loaded {
     /// Loads the model from `folder`, and reads and tokenizes the data.
     fn new(
-        config: &Config,
+        options: &RunOptions,
         ranks: &Ranks,
         folder: &Path,
         checkpoint: Option<Checkpoint>,
         observer: &mut dyn Observer,
     ) -> Result<Self, Error> {
+        let config = &options.config;
         let local_rank = ranks.group().local_rank();
         let (info, device) = device_of_rank(&config.run.device, local_rank)?;
         distributed::check_device(&config.distributed, ranks.world_size(), &info)?;
@@ -201,12 +209,12 @@ impl Loaded {
         config.features.check_positions(&assets.config)?;
         let model = freeze(model.in_bf16(config.run.bf16), &config.train);
         let (before, all) = (train.len(), train.len() + eval.len());
-        let options = &config.features;
+        let features = &config.features;
         let progress = &mut |finished| observer.tokenizing(finished, all);
-        let train = FeaturizedDataset::with_progress(train, &assets.tokenizer, options, progress)?;
+        let train = FeaturizedDataset::with_progress(train, &assets.tokenizer, features, progress)?;
         let progress = &mut |finished| observer.tokenizing(before + finished, all);
-        let eval = FeaturizedDataset::with_progress(eval, &assets.tokenizer, options, progress)?;
-        let data = digest(&train.features);
+        let eval = FeaturizedDataset::with_progress(eval, &assets.tokenizer, features, progress)?;
+        let data = DataDigests::new(&train, &eval);
         let mut optimizer = Optimizer::new(&config.train, &model);
         let mut plan = Plan::new(config, &train.features, ranks.shard()?)?;
         if !config.eval.metric_for_best_model.is_empty() {
@@ -215,7 +223,7 @@ impl Loaded {
         let mut state = plan.start();
         let mut description = format!("{}: {report}", config.model.source);
         if let Some(checkpoint) = checkpoint {
-            checkpoint.check_data(&data)?;
+            checkpoint.check_data(&data, options.allow_config_changes)?;
             optimizer = checkpoint.optimizer(optimizer, &model, &device)?;
             description = format!("going on from {}", checkpoint.model_folder().display());
             state = checkpoint.state;
@@ -242,9 +250,8 @@ impl Loaded {
         if ranks.world_size() == 1 {
             return Ok(());
         }
-        ranks.assert_same("the training data", self.data.as_bytes())?;
-        let eval = digest(&self.eval.features);
-        ranks.assert_same("the evaluation data", eval.as_bytes())?;
+        ranks.assert_same("the training data", self.data.train.as_bytes())?;
+        ranks.assert_same("the evaluation data", self.data.eval.as_bytes())?;
         let model = parameters::digest(&self.model);
         ranks.assert_same("the model to start from", &model)
     }

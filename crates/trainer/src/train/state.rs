@@ -34,6 +34,8 @@ pub(crate) struct RunState {
     /// The step of the last evaluation; 0 before there is one.
     pub(crate) evaluated_step: u32,
     pub(crate) best: Option<Best>,
+    /// The digest of the folder of the best model, on the rank that has written it.
+    pub(crate) best_model: Option<String>,
     /// Evaluations since the best one.
     pub(crate) evaluations_without_improvement: u32,
 }
@@ -52,8 +54,67 @@ impl RunState {
             smoothed: Smoothed::default(),
             evaluated_step: 0,
             best: None,
+            best_model: None,
             evaluations_without_improvement: 0,
         }
+    }
+
+    /// Checks the ranges that counters and sums of a run can have.
+    ///
+    /// # Errors
+    /// What is out of range.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        /// Far more than a run can count, and far from the end of its type.
+        const MOST: u64 = 1 << 53;
+        let Self { totals, best, .. } = self;
+        let epoch = self.sampler.epoch;
+        if !(1..u64::from(u32::MAX)).contains(&epoch) {
+            return Err(format!("epoch {epoch}"));
+        }
+        if self.step == u32::MAX {
+            return Err(format!("step {}", self.step));
+        }
+        let ([exact, f1], spans) = totals.spans;
+        for (name, count) in [
+            ("next_batch", self.sampler.next_batch as u64),
+            ("features", self.features),
+            ("features of the epoch", totals.features as u64),
+            ("spans of the epoch", spans as u64),
+        ] {
+            if count > MOST {
+                return Err(format!("{name} {count}"));
+            }
+        }
+        let best_step = best.map_or(0, |best| best.step);
+        for (name, step) in [
+            ("evaluated_step", self.evaluated_step),
+            ("step of the best evaluation", best_step),
+            (
+                "evaluations_without_improvement",
+                self.evaluations_without_improvement,
+            ),
+        ] {
+            if step > self.step {
+                return Err(format!("{name} {step} after {} steps", self.step));
+            }
+        }
+        for (name, value, least) in [
+            ("training_seconds", self.training_seconds, 0.0),
+            ("elapsed_seconds", self.elapsed_seconds, 0.0),
+            ("seconds of the epoch", totals.seconds, 0.0),
+            ("exact matches of the epoch", exact.into(), 0.0),
+            ("F1 of the epoch", f1.into(), 0.0),
+            // Rounding may bring a loss below 0.
+            ("loss of the epoch", totals.loss, f64::MIN),
+            ("smoothed loss", self.smoothed.sum, f64::MIN),
+            ("weight of the smoothed loss", self.smoothed.weight, 0.0),
+        ] {
+            // Also refuses NaN.
+            if !(least..f64::INFINITY).contains(&value) {
+                return Err(format!("{name} {value}"));
+            }
+        }
+        Ok(())
     }
 
     /// The epoch that the next batch belongs to, counted from 1.
@@ -238,6 +299,39 @@ mod tests {
         assert!((loss.add(3.0) - 3.0).abs() < 1e-12);
         let last = (0..500).map(|_| loss.add(1.0)).last().unwrap();
         assert!((last - 1.0).abs() < 1e-3 && last > 1.0, "{last}");
+    }
+
+    #[test]
+    fn counters_and_sums_out_of_range_are_refused() {
+        let state = RunState::at(7, 2, 5);
+        assert_eq!(state.check(), Ok(()));
+        let changed = |change: &dyn Fn(&mut RunState)| {
+            let mut state = state.clone();
+            change(&mut state);
+            state.check().unwrap_err()
+        };
+        for (named, error) in [
+            ("epoch 0", changed(&|s| s.sampler.epoch = 0)),
+            ("epoch 18", changed(&|s| s.sampler.epoch = u64::MAX)),
+            ("step 4294967295", changed(&|s| s.step = u32::MAX)),
+            (
+                "next_batch",
+                changed(&|s| s.sampler.next_batch = usize::MAX),
+            ),
+            ("features", changed(&|s| s.features = u64::MAX)),
+            ("features of", changed(&|s| s.totals.features = usize::MAX)),
+            ("spans", changed(&|s| s.totals.spans.1 = usize::MAX)),
+            ("evaluated_step 8", changed(&|s| s.evaluated_step = 8)),
+            (
+                "evaluations_without",
+                changed(&|s| s.evaluations_without_improvement = u32::MAX),
+            ),
+            ("training_seconds", changed(&|s| s.training_seconds = -1.0)),
+            ("loss of", changed(&|s| s.totals.loss = f64::INFINITY)),
+            ("smoothed", changed(&|s| s.smoothed.sum = f64::NAN)),
+        ] {
+            assert!(error.contains(named), "{error}");
+        }
     }
 
     #[test]

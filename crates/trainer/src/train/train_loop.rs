@@ -123,12 +123,17 @@ impl TrainLoop<'_> {
         let Some(logits) = logits else {
             return Ok(());
         };
-        let evaluation = evaluate_logits(self.eval, &logits, &run.config.answers)?;
-        let is_best = self.plan.compare(&mut self.state, &evaluation.metrics)?;
+        // Every rank has all logits and gets the same error.
+        let evaluation = evaluate_logits(self.eval, &logits, &run.config.answers)
+            .map_err(|error| run.ranks.shared_error(error, run.ranks.is_main()))?;
+        let is_best = self
+            .plan
+            .compare(&mut self.state, &evaluation.metrics)
+            .map_err(|error| run.ranks.shared_error(error, run.ranks.is_main()))?;
         if let Some(checkpointer) = &self.checkpointer {
             checkpointer.check_run_dir()?;
             if is_best {
-                checkpointer.save_model(&model, run_log::BEST_MODEL_DIR)?;
+                self.state.best_model = Some(checkpointer.save_best(&model)?);
             }
         }
         self.state.evaluated_step = self.state.step;

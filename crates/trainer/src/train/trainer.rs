@@ -28,8 +28,8 @@ pub struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// A run of this configuration in a new folder: [`Trainer::run_dir`], or else the first free one of `runs/run`,
-    /// `runs/run-2`, ….
+    /// A run of this configuration in a new folder: [`Trainer::run_dir`], or else the first free one of `runs/NAME`,
+    /// `runs/NAME-2`, … with the name of [`Trainer::run_name`].
     ///
     /// # Errors
     /// If the configuration is not valid; lists all complaints.
@@ -38,6 +38,7 @@ impl<'a> Trainer<'a> {
         let options = RunOptions {
             config,
             run_dir: None,
+            run_name: "run".into(),
             resume: false,
             allow_config_changes: false,
             stop: StopFlag::default(),
@@ -52,6 +53,12 @@ impl<'a> Trainer<'a> {
     /// Sets the run folder.
     pub fn run_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.options.run_dir = Some(folder.into());
+        self
+    }
+
+    /// Sets the name of the folder in `runs/` of a run without [`Trainer::run_dir`]; `run` by default.
+    pub fn run_name(mut self, name: impl Into<String>) -> Self {
+        self.options.run_name = name.into();
         self
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Finished, Sandbox};
+use crate::support::{Finished, Sandbox, workspace};
 
 fn inspect(sandbox: &Sandbox, name: &str, bytes: &[u8]) -> Finished {
     std::fs::write(sandbox.path(name), bytes).unwrap();
@@ -119,6 +119,65 @@ fn unusual_texts_are_valid() {
             (&1.into(), &1.into())
         );
     }
+}
+
+/// Editors of some systems put it before every text file.
+#[test]
+fn a_byte_order_mark_is_read_everywhere() {
+    let sandbox = Sandbox::new();
+    let mark = |name: &str| {
+        let text = sandbox.text(name);
+        sandbox.write(name, &format!("\u{feff}{text}"));
+    };
+    for name in [
+        "config.toml",
+        "train.json",
+        "dev.json",
+        "encoder/config.json",
+        "encoder/tokenizer.json",
+    ] {
+        mark(name);
+    }
+    let train = ["--config=config.toml", "--run-dir=run", "train.max_steps=2"];
+    let trained = sandbox.command(&train);
+    assert_eq!(trained.code, Some(0), "{trained:?}");
+    for name in [
+        "run/config.toml",
+        "run/metrics.jsonl",
+        "run/metrics.json",
+        "run/eval/predictions.json",
+        "run/eval/nbest.json",
+        "run/eval/null_odds.json",
+        "run/model/config.json",
+        "run/model/tokenizer.json",
+        "run/model/tokenizer_config.json",
+    ] {
+        mark(name);
+    }
+    sandbox.write("context.txt", "\u{feff}Bo ran.");
+    let manifest = std::fs::read_to_string(workspace("datasets/manifest.toml")).unwrap();
+    sandbox.write("manifest.toml", &format!("\u{feff}{manifest}"));
+    for (arguments, code) in [
+        ("report run", 0),
+        ("evaluate --model=run/model --dataset=dev.json", 0),
+        (
+            "score --dataset=dev.json --predictions=run/eval/predictions.json --na-probs=run/eval/null_odds.json",
+            0,
+        ),
+        (
+            "predict --model=run/model --question=Who? --context-file=context.txt --must-answer",
+            0,
+        ),
+        ("--resume=run", 0),
+    ] {
+        let arguments: Vec<_> = arguments.split(' ').collect();
+        let finished = sandbox.command(&arguments);
+        assert_eq!(finished.code, Some(code), "{finished:?}");
+        assert!(!finished.stdout.contains('\u{feff}'), "{finished:?}");
+    }
+    let fetch = ["fetch", "dataset", "nothing", "--manifest=manifest.toml"];
+    let fetched = sandbox.command(&fetch);
+    fetched.mistake(&["squad1"]);
 }
 
 /// A good row and one whose answer is elsewhere.

@@ -9,6 +9,7 @@ mod case;
 mod tensors;
 
 mod bad_files;
+mod checkpoints;
 mod command_line;
 mod configs;
 mod devices;
@@ -24,8 +25,10 @@ mod mistaken_folders;
 mod mistakes;
 #[cfg(feature = "mpi")]
 mod mpi;
+mod not_finite;
 mod optimization;
 mod optimizer;
+mod output;
 mod parity;
 mod pointer_model;
 mod postprocessing;

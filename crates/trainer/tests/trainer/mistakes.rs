@@ -30,6 +30,15 @@ fn configuration_errors_are_one_line() {
         .mistake(&["broken.toml", "line 3"]);
     train(&sandbox, &["run.device=cuda:7"]).mistake(&["cuda:7", "ndarray"]);
     train(&sandbox, &["--device=cuda:7"]).mistake(&["cuda:7", "ndarray"]);
+    train(&sandbox, &["run.threads=1025"]).mistake(&["run.threads", "1024"]);
+    let timeout = ["distributed.ddp_timeout=0"];
+    train(&sandbox, &timeout).mistake(&["distributed.ddp_timeout"]);
+    let threads = "--threads=1000000000000";
+    let predict = ["predict", "--model=encoder", "--question=a", "--context=b"];
+    let predict = [&predict[..], &[threads]].concat();
+    sandbox
+        .command(&predict)
+        .mistake(&["1000000000000", "1024"]);
     train(&sandbox, &["train.num_train_epochs=0"]).mistake(&["train.num_train_epochs"]);
     train(&sandbox, &["train.max_train_samples=-1"]).mistake(&["train.max_train_samples"]);
     let too_long = ["features.max_seq_length=385"];

@@ -169,7 +169,7 @@ fn a_killed_run_resumes_bit_identically() {
 fn a_signal_writes_a_checkpoint_and_exits_with_75() {
     let sandbox = Sandbox::new();
     let settings = [SETTINGS, &["train.num_train_epochs=200"]].concat();
-    for signal in ["TERM", "INT", "USR1"] {
+    for signal in ["TERM", "INT", "USR1", "HUP"] {
         let run = format!("run-{signal}");
         let folder = format!("--run-dir={run}");
         let arguments = [&["--config=config.toml", &folder], &settings[..]].concat();
@@ -186,6 +186,39 @@ fn a_signal_writes_a_checkpoint_and_exits_with_75() {
         assert!(stderr.contains(&format!("--resume {run}")), "{stderr}");
         assert!(!sandbox.files(&format!("{run}/checkpoints")).is_empty());
     }
+}
+
+/// As `nohup` starts it.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_hangup_that_is_ignored_stays_ignored() {
+    let sandbox = Sandbox::new();
+    let settings = [SETTINGS, &["train.num_train_epochs=200"]].concat();
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        "trap '' HUP; exec \"$0\" \"$@\"",
+        env!("CARGO_BIN_EXE_trainer"),
+    ]);
+    command.args(["--config=config.toml", "--run-dir=run"]);
+    command.args(&settings).current_dir(sandbox.path("."));
+    let child = command
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let signal = |name: &str| {
+        let status = Command::new("kill")
+            .args([name, &child.id().to_string()])
+            .status();
+        assert!(status.unwrap().success());
+    };
+    wait_for("line", || sandbox.reports("run") >= 2);
+    signal("-HUP");
+    let before = sandbox.reports("run");
+    wait_for("further line", || sandbox.reports("run") > before + 5);
+    signal("-TERM");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(75), "{output:?}");
 }
 
 #[test]
@@ -265,7 +298,7 @@ fn a_run_that_cannot_be_resumed_is_one_line() {
     // Data that changed since.
     let train = sandbox.text("train.json");
     sandbox.write("train.json", &train.replacen("What", "Which", 1));
-    resume("run").mistake(&["checkpoints", "does not match the training features"]);
+    resume("run").mistake(&["checkpoints", "does not match the training set"]);
     std::fs::remove_file(sandbox.path("train.json")).unwrap();
     resume("run").mistake(&["train.json"]);
     sandbox.write("train.json", &train);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use process_group::ProcessGroup;
+use process_group::{Collective, Collectives, Pending, ProcessGroup};
 use trainer::{Error, Outcome, Trainer};
 
 use crate::distributed::thread_group::ThreadGroup;
@@ -52,6 +52,77 @@ fn a_difference_between_configurations_is_named() {
         0,
         &["the configuration of rank 1 is not that of rank 0"],
     );
+    assert_eq!(errors[0].exit_code(), 2);
+}
+
+/// A rank of another build: what names its program differs.
+struct OtherBuild(Arc<dyn ProcessGroup>);
+
+impl Collectives<Vec<f32>> for OtherBuild {
+    fn start(&self, collective: Collective, buffer: Vec<f32>) -> Pending<Vec<f32>> {
+        self.0.start(collective, buffer)
+    }
+}
+
+impl ProcessGroup for OtherBuild {
+    fn rank(&self) -> usize {
+        self.0.rank()
+    }
+
+    fn world_size(&self) -> usize {
+        self.0.world_size()
+    }
+
+    fn local_rank(&self) -> usize {
+        self.0.local_rank()
+    }
+
+    fn barrier(&self) -> Result<(), process_group::Error> {
+        self.0.barrier()
+    }
+
+    fn all_gather_bytes(&self, mine: Vec<u8>) -> Result<Vec<Vec<u8>>, process_group::Error> {
+        self.0.all_gather_bytes(mine)
+    }
+
+    fn health(&self) -> Result<(), process_group::Error> {
+        self.0.health()
+    }
+
+    fn abort(&self, exit_code: i32) -> ! {
+        self.0.abort(exit_code)
+    }
+
+    fn check_equal(&self, what: &str, mine: &[u8]) -> Result<(), process_group::Error> {
+        if what.contains("version") {
+            self.0.check_equal(what, &[mine, b"+"].concat())
+        } else {
+            self.0.check_equal(what, mine)
+        }
+    }
+}
+
+#[test]
+fn ranks_of_another_build_are_named_before_anything_else() {
+    let sandbox = sandbox();
+    // What else is wrong with the rank of another build is not looked at.
+    let settings = [DDP, &["train.files=nowhere.json"]].concat();
+    let run = |group: Arc<dyn ProcessGroup>| -> Result<Outcome, Error> {
+        let is_other = group.rank() == 1;
+        let settings = if is_other { &settings[..] } else { DDP };
+        let trainer = Trainer::new(sandbox.config(settings))?.run_dir(sandbox.path("run"));
+        if is_other {
+            trainer.group(Arc::new(OtherBuild(group))).fit()
+        } else {
+            trainer.group(group).fit()
+        }
+    };
+    let errors: Vec<_> = run_ranks(2, run)
+        .into_iter()
+        .map(Result::unwrap_err)
+        .collect();
+    let line = "the program (version and features) of rank 1 is not that of rank 0";
+    check_one_error(&errors, 0, &[line]);
     assert_eq!(errors[0].exit_code(), 2);
 }
 
