@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tempfile::Builder;
+use tempfile::{Builder, TempDir};
 
 /// How the names of temporary files and folders begin.
 const TEMPORARY_PREFIX: &str = ".writing-";
@@ -112,8 +112,7 @@ pub fn replace_folder<E: From<Error>>(
         return Err(error(folder, io::ErrorKind::NotADirectory.into()).into());
     }
     // A folder around the new one, which holds the old one in the end and is then deleted.
-    let staging = builder(0o777).tempdir_in(parent);
-    let staging = staging.map_err(|e| error(folder, e))?;
+    let staging = temporary_folder(parent).map_err(|e| error(folder, e.source))?;
     let new = staging.path().join("new");
     std::fs::create_dir(&new).map_err(|e| error(folder, e))?;
     fill(&new)?;
@@ -148,6 +147,16 @@ pub fn create_folder(path: impl AsRef<Path>) -> Result<(), Error> {
 /// If that fails.
 pub fn sync_folder(path: impl AsRef<Path>) -> Result<(), Error> {
     sync_entries(path.as_ref()).map_err(|e| error(path.as_ref(), e))
+}
+
+/// A folder in `parent` that is removed on drop, or by [`remove_leftovers`] if this process is killed.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn temporary_folder(parent: impl AsRef<Path>) -> Result<TempDir, Error> {
+    let parent = parent.as_ref();
+    let made = builder(0o777).tempdir_in(parent);
+    made.map_err(|e| error(parent, e))
 }
 
 /// Removes the temporary files and folders that killed processes have left in `folder`. Nobody may

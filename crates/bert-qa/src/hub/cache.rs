@@ -61,11 +61,15 @@ impl CachedRepo {
     pub(super) fn link(&self, commit: &str, file: &str, blob: &Path) -> Result<PathBuf> {
         let folder = self.snapshot(commit);
         std::fs::create_dir_all(&folder)?;
+        let target = Path::new("../../blobs").join(blob.file_name().unwrap_or_default());
+        let link = folder.join(file);
+        // In one step, of which a killed process leaves nothing behind.
+        if symlink(&target, &link).is_ok() {
+            return Ok(link);
+        }
         let staging = tempfile::tempdir_in(&folder)?;
         let new = staging.path().join("new");
-        let target = Path::new("../../blobs").join(blob.file_name().unwrap_or_default());
         symlink(&target, &new).or_else(|_| std::fs::copy(blob, &new).map(|_| ()))?;
-        let link = folder.join(file);
         std::fs::rename(&new, &link)?;
         Ok(link)
     }

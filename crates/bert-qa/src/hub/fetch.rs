@@ -11,8 +11,10 @@ use crate::pretrained::{
     read_index, shards,
 };
 
-/// The most bytes of a file whose length the Hub does not say.
-const MAX_SIZE: u64 = 10 << 30;
+/// The most bytes of a file of weights, so that a server cannot fill the disk.
+const MAX_WEIGHTS: u64 = 10 << 30;
+/// The most bytes of any other file; the largest `tokenizer.json` of a published encoder has 17 MB.
+const MAX_JSON: u64 = 256 << 20;
 
 /// Whether a folder holds a model that can be loaded.
 fn is_complete(folder: &Path) -> bool {
@@ -154,6 +156,14 @@ impl<'a> Fetch<'a> {
         if blob.is_file() {
             return Ok(());
         }
+        let most = if file.ends_with(".json") {
+            MAX_JSON
+        } else {
+            MAX_WEIGHTS
+        };
+        if let Some(size) = metadata.size.filter(|size| *size > most) {
+            return Err(format!("the Hub has {size} bytes of it, more than {most}"));
+        }
         let mut part = blob.as_os_str().to_owned();
         part.push(".incomplete");
         let etag = format!("\"{}\"", metadata.etag);
@@ -161,7 +171,7 @@ impl<'a> Fetch<'a> {
             name: file,
             urls: &[self.client.url(file, Some(&metadata.commit))],
             token: self.client.hub.token.as_deref(),
-            size: metadata.size.map_or(Size::AtMost(MAX_SIZE), Size::Exactly),
+            size: metadata.size.map_or(Size::AtMost(most), Size::Exactly),
             sha256: metadata.sha256(),
             etag: metadata.is_direct.then_some(&etag),
             part: part.into(),

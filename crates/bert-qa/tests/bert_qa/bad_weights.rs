@@ -1,9 +1,13 @@
 //! Damaged weights give an error of one line with the file and the tensor, never a panic.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use bert_qa::Pretrained;
 use test_support::TempDir;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
 use crate::common::{copy_of, cpu, fixture, read_tensors, rename_tensor, rewrite_weights};
 use crate::weight_files::{divide, with_bin, without_weights};
@@ -259,4 +263,25 @@ fn shards_that_do_not_match_the_index_are_errors() {
         let folder = damaged(&|folder, _| std::fs::write(folder.join(index), text).unwrap());
         refused(&folder, &[index, said]);
     }
+}
+
+/// 100 KB that unpack to 64 MB, each byte of which may stand for an object.
+#[test]
+fn a_small_archive_that_unpacks_to_much_is_refused() {
+    let folder = with_bin("tiny-bert-bin/pytorch_model.bin");
+    let path = folder.path().join("pytorch_model.bin");
+    let mut zip = ZipWriter::new(File::create(&path).unwrap());
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+    zip.start_file("archive/data.pkl", options).unwrap();
+    let empty_tuples = vec![b')'; 1 << 20];
+    zip.write_all(b"\x80\x02").unwrap();
+    for _ in 0..64 {
+        zip.write_all(&empty_tuples).unwrap();
+    }
+    zip.finish().unwrap();
+    assert!(path.metadata().unwrap().len() < 100_000);
+    refused(
+        &folder,
+        &["pytorch_model.bin: ", "data.pkl", "64.0 MiB", "4.0 MiB"],
+    );
 }

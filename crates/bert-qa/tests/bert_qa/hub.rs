@@ -329,6 +329,28 @@ fn other_contents_than_the_hub_promises_are_not_kept() {
     }
 }
 
+/// A server must not fill the disk, whether it says how much it sends or not.
+#[test]
+fn a_file_of_absurd_size_is_refused_before_it_is_fetched() {
+    for (file, size) in [
+        ("config.json", "300000000"),
+        ("model.safetensors", "99999999999"),
+    ] {
+        let cache = temp_dir();
+        let all = files("tiny-bert");
+        let server = HttpServer::start(move |request| {
+            let reply = answer(&all, request);
+            if request.path.ends_with(&format!("/{file}")) {
+                reply.header("X-Linked-Size", size)
+            } else {
+                reply
+            }
+        });
+        let result = fetch(&hub(cache.path(), &server.address), "owner/tiny");
+        assert_refused(result, &[file, size, "more than"]);
+    }
+}
+
 #[test]
 fn a_refusal_says_what_to_do() {
     let cache = temp_dir();

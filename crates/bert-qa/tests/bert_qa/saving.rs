@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use bert_qa::{ModelCard, Pretrained};
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::Tensor;
 use squad_data::QaTokenizer;
 use test_support::temp_dir;
 
@@ -163,5 +165,35 @@ fn a_failed_save_leaves_nothing_behind() {
         );
         assert_eq!(file_names(parent.path()), ["notes.txt"]);
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+    }
+}
+
+/// Adds a number to each parameter.
+struct Add(f32);
+
+impl ModuleMapper for Add {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|values| values.add_scalar(self.0))
+    }
+}
+
+#[test]
+fn weights_that_are_not_finite_are_not_saved() {
+    for value in [f32::NAN, f32::INFINITY] {
+        let mut tiny = tiny();
+        let parent = temp_dir();
+        let folder = parent.path().join("model");
+        save(&tiny, &folder).unwrap();
+        let before = std::fs::read(folder.join("model.safetensors")).unwrap();
+        tiny.model = tiny.model.map(&mut Add(value));
+        let error = save(&tiny, &folder).unwrap_err();
+        let said = format!("holds {value} at [0");
+        assert!(
+            error.contains(&said) && error.contains("diverged"),
+            "{error}"
+        );
+        let after = std::fs::read(folder.join("model.safetensors")).unwrap();
+        assert!(before == after);
+        assert_eq!(file_names(parent.path()), ["model"]);
     }
 }

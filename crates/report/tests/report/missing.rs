@@ -96,3 +96,53 @@ fn damage_is_an_error_of_one_line_that_names_the_file() {
     std::fs::remove_file(sandbox.path("run/eval/null_odds.json")).unwrap();
     fails(&["run/eval/null_odds.json", "missing"]);
 }
+
+/// Charts with axes without end, or without a number between two others, once took for ever.
+#[test]
+fn absurd_figures_give_a_page() {
+    let figures = [
+        1e308,
+        -1e308,
+        1e-320,
+        f64::MIN_POSITIVE,
+        9_007_199_254_740_993.0,
+        1e20,
+        0.0,
+    ];
+    let names = [
+        "train/loss",
+        "train/learning_rate",
+        "train/grad_norm",
+        "train/features_per_second",
+    ];
+    let scores = ["loss", "f1", "exact"];
+    let lines = |steps: &[u32], figures: &[f64]| -> String {
+        let record = |(step, figure): (&u32, &f64)| {
+            let step_figures = names
+                .map(|name| format!("\"{name}\": {figure:e}"))
+                .join(", ");
+            let of = |prefix: &str| scores.map(|name| format!("\"{prefix}{name}\": {figure:e}"));
+            let (eval, epoch) = (of("eval/").join(", "), of("epoch/eval_").join(", "));
+            format!(
+                "{{\"step\": {step}, \"epoch\": 1, {step_figures}}}\n\
+                 {{\"evaluation\": {step}, \"step\": {step}, \"epoch\": 1, {eval}}}\n\
+                 {{\"epoch_end\": {step}, \"step\": {step}, \"epoch/train_loss\": {figure:e}, {epoch}}}\n"
+            )
+        };
+        let pairs = steps.iter().cycle().zip(figures);
+        pairs.map(record).collect()
+    };
+    for steps in [&[0, u32::MAX][..], &[u32::MAX], &[1, 2, 3]] {
+        let each = figures.iter().map(std::slice::from_ref);
+        for figures in each.chain([&figures[..]]) {
+            let sandbox = Sandbox::new();
+            sandbox.write("run/metrics.jsonl", &lines(steps, figures));
+            let (done, receiver) = std::sync::mpsc::channel();
+            std::thread::spawn(move || done.send(report(&sandbox)));
+            let minute = std::time::Duration::from_secs(60);
+            let page = receiver.recv_timeout(minute);
+            let page = page.unwrap_or_else(|_| panic!("no page of {steps:?} {figures:?}"));
+            assert!(!page.contains("NaN"), "{steps:?} {figures:?}");
+        }
+    }
+}

@@ -12,6 +12,7 @@ use crate::features::labels::answer_tokens;
 use crate::features::options::FeatureOptions;
 use crate::features::tokenizer::{Encoding, QaTokenizer};
 use crate::features::windows::{ContextWindow, context_windows};
+use crate::memory::{memory_limit, readable_size};
 
 /// Far more than there are threads, and a few hundred kilobytes of lists.
 const EXAMPLES_PER_CHUNK: usize = 2048;
@@ -70,6 +71,7 @@ pub fn make_features_with_progress(
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<Feature>, Error> {
     options.validate_with(tokenizer.pair_template().num_special_tokens())?;
+    let memory = TokenizerMemory(memory_limit());
     let (distinct, context_of) = distinct_contexts(examples);
     let mut last_use = vec![0; distinct.len()];
     for (index, &context) in context_of.iter().enumerate() {
@@ -83,20 +85,35 @@ pub fn make_features_with_progress(
         let chunk = start..examples.len().min(start + EXAMPLES_PER_CHUNK);
         let known = contexts.len();
         let met = distinct.partition_point(|&first| first < chunk.end);
-        let encoded: Vec<Result<Encoding, Error>> = distinct[known..met]
+        let new = &distinct[known..met];
+        let encode = |first: usize| {
+            let example = &examples[first];
+            encode(tokenizer, example, "context", &example.context)
+        };
+        let is_long =
+            |first: usize| examples[first].context.len() as u64 > memory.bytes_of_each_thread();
+        let encoded: Vec<Option<Result<Encoding, Error>>> = new
             .par_iter()
-            .map(|&first| {
-                let example = &examples[first];
-                encode(tokenizer, example, "context", &example.context)
-            })
+            .map(|&first| (!is_long(first)).then(|| encode(first)))
             .collect();
-        for encoding in encoded {
+        for (encoding, &first) in encoded.into_iter().zip(new) {
+            // A long text is tokenized alone.
+            let encoding = match encoding {
+                Some(encoding) => encoding,
+                None => {
+                    let Example { id, context, .. } = &examples[first];
+                    memory.check(id, "context", context, memory.bytes())?;
+                    encode(first)
+                }
+            };
             contexts.push(encoding?);
         }
         let made: Vec<Result<Vec<Feature>, Error>> = chunk
             .clone()
             .into_par_iter()
             .map(|index| {
+                let Example { id, question, .. } = &examples[index];
+                memory.check(id, "question", question, memory.bytes_of_each_thread())?;
                 let context = &contexts[context_of[index]];
                 example_features(index, &examples[index], context, tokenizer, options)
             })
@@ -113,6 +130,39 @@ pub fn make_features_with_progress(
         }
     }
     Ok(features)
+}
+
+/// The memory that tokenizing may take: measured, 300 bytes for each byte of a text.
+struct TokenizerMemory(Option<u64>);
+
+impl TokenizerMemory {
+    /// How long a text can be.
+    fn bytes(&self) -> u64 {
+        const BYTES_PER_BYTE: u64 = 512;
+        self.0.map_or(u64::MAX, |limit| limit / BYTES_PER_BYTE)
+    }
+
+    /// How long texts can be if each thread tokenizes one.
+    fn bytes_of_each_thread(&self) -> u64 {
+        self.bytes() / rayon::current_num_threads() as u64
+    }
+
+    fn check(&self, id: &str, part: &'static str, text: &str, most: u64) -> Result<(), Error> {
+        let length = text.len() as u64;
+        if length <= most {
+            return Ok(());
+        }
+        Err(Error::Encode {
+            id: id.into(),
+            part,
+            problem: format!(
+                "it has {}; in the {} of memory that this process can have, at most {} can be tokenized: shorten it",
+                readable_size(length),
+                readable_size(self.0.unwrap_or(u64::MAX)),
+                readable_size(most)
+            ),
+        })
+    }
 }
 
 /// The index of the first example of each distinct context, and for each example the index of its context among these.
@@ -191,4 +241,22 @@ fn example_features(
         }
     };
     Ok(windows.into_iter().map(feature).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_takes_all_memory_is_refused() {
+        let memory = TokenizerMemory(Some(1 << 20));
+        assert_eq!(memory.bytes(), 2048);
+        let check = |length| memory.check("q1", "context", &"x".repeat(length), memory.bytes());
+        check(2048).unwrap();
+        let message = check(2049).unwrap_err().to_string();
+        for part in ["\"q1\"", "context", "2.0 KiB", "1.0 MiB"] {
+            assert!(message.contains(part), "{message}");
+        }
+        assert!(TokenizerMemory(None).bytes() > 1 << 60);
+    }
 }

@@ -208,6 +208,7 @@ impl Loaded {
         } = load(folder, config.train.seed, &device.clone().autodiff())?;
         config.features.check_positions(&assets.config)?;
         let model = freeze(model.in_bf16(config.run.bf16), &config.train);
+        check_memory(&model, config, &info)?;
         let (before, all) = (train.len(), train.len() + eval.len());
         let features = &config.features;
         let progress = &mut |finished| observer.tokenizing(finished, all);
@@ -284,6 +285,31 @@ impl Loaded {
             self.info.name
         );
         warn_without_gpu(&self.info);
+    }
+}
+
+/// Checks that weights, gradients and moments fit into host memory, if they are there.
+fn check_memory(
+    model: &BertForQuestionAnswering,
+    config: &Config,
+    info: &DeviceInfo,
+) -> Result<(), Error> {
+    if info.gpu().is_some() || config.distributed.strategy == Strategy::Fsdp {
+        return Ok(());
+    }
+    // In f32: the weight, and for a trained one its gradient and two moments.
+    let needed = parameters::parameters(model).iter().fold(0, |sum, p| {
+        let bytes = if p.is_trained { 16 } else { 4 };
+        sum + bytes * p.shape.num_elements() as u64
+    });
+    match squad_data::memory_limit() {
+        Some(limit) if needed > limit => Err(Error::Config(vec![format!(
+            "training {} needs {} for weights, gradients and moments; this process can have {} of memory",
+            config.model.source,
+            squad_data::readable_size(needed),
+            squad_data::readable_size(limit)
+        )])),
+        _ => Ok(()),
     }
 }
 

