@@ -268,7 +268,7 @@ fn shards_that_do_not_match_the_index_are_errors() {
 /// 100 KB that unpack to 64 MB, each byte of which may stand for an object.
 #[test]
 fn a_small_archive_that_unpacks_to_much_is_refused() {
-    let folder = with_bin("tiny-bert-bin/pytorch_model.bin");
+    let folder = with_bin("pytorch_model.bin");
     let path = folder.path().join("pytorch_model.bin");
     let mut zip = ZipWriter::new(File::create(&path).unwrap());
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);

@@ -180,7 +180,84 @@ pub(crate) fn engine(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Instant;
+
+    use process_group::{Collective, Collectives, Pending};
+
     use super::*;
+
+    /// One of two ranks; the other never has work. Counts collectives, and fails after some of them.
+    struct Waiting {
+        collectives: AtomicUsize,
+        lost_after: usize,
+    }
+
+    impl Collectives<Vec<f32>> for Waiting {
+        fn start(&self, _: Collective, buffer: Vec<f32>) -> Pending<Vec<f32>> {
+            Pending::ready(Ok(buffer))
+        }
+    }
+
+    impl ProcessGroup for Waiting {
+        fn rank(&self) -> usize {
+            0
+        }
+
+        fn world_size(&self) -> usize {
+            2
+        }
+
+        fn local_rank(&self) -> usize {
+            0
+        }
+
+        fn barrier(&self) -> Result<(), process_group::Error> {
+            Ok(())
+        }
+
+        fn all_gather_bytes(&self, mine: Vec<u8>) -> Result<Vec<Vec<u8>>, process_group::Error> {
+            if self.collectives.fetch_add(1, Ordering::Relaxed) == self.lost_after {
+                return Err(process_group::Error::Closed { here: 0 });
+            }
+            Ok(vec![mine, vec![1]])
+        }
+
+        fn health(&self) -> Result<(), process_group::Error> {
+            Ok(())
+        }
+
+        fn abort(&self, _: i32) -> ! {
+            unreachable!("nobody asks for it")
+        }
+    }
+
+    /// So no collective waits for the end of the work.
+    #[test]
+    fn ranks_meet_again_and_again_while_one_works() {
+        let group = |lost_after| Waiting {
+            collectives: AtomicUsize::new(0),
+            lost_after,
+        };
+        let work = |time| {
+            move || {
+                std::thread::sleep(time);
+                7
+            }
+        };
+        let whole = group(usize::MAX);
+        let done = without_timeout(&whole, Some(work(Duration::from_millis(200)))).unwrap();
+        assert_eq!(done, Some(7));
+        let collectives = whole.collectives.into_inner();
+        assert!(collectives >= 4, "{collectives}");
+        let none = without_timeout(&group(usize::MAX), None::<fn() -> u8>);
+        assert_eq!(none.unwrap(), None);
+        // A lost rank ends the wait, not the work.
+        let started = Instant::now();
+        let lost = without_timeout(&group(3), Some(work(Duration::from_secs(60))));
+        assert!(matches!(lost, Err(Error::Group(_))), "{lost:?}");
+        assert!(started.elapsed() < Duration::from_secs(30));
+    }
 
     #[test]
     fn bf16_compress_needs_nccl() {
