@@ -149,6 +149,14 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// A data file would take more memory than there is.
+    #[error("{file}: {problem}")]
+    TooLarge {
+        /// The data file.
+        file: String,
+        /// How much it needs, and how much there is.
+        problem: String,
+    },
     /// A text could not be tokenized.
     #[error("question {id:?}: cannot tokenize its {part}: {problem}")]
     Encode {

@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// The most memory in bytes that this process can have: that of the machine, or less under a limit of its control group
 /// (container, SLURM job) or of its address space (`ulimit -v`). `None` where it is not known.
@@ -12,6 +13,23 @@ pub fn memory_limit() -> Option<u64> {
         .filter_map(|file| read(file.as_ref())?.trim().parse().ok())
         .min();
     [machine, address_space, group].into_iter().flatten().min()
+}
+
+/// Checks that the text of a data file, as far as it is read, leaves memory for what is made of it.
+pub(crate) fn check_text_size(bytes: u64) -> Result<(), String> {
+    static LIMIT: OnceLock<Option<u64>> = OnceLock::new();
+    check_share(bytes, *LIMIT.get_or_init(memory_limit))
+}
+
+fn check_share(bytes: u64, limit: Option<u64>) -> Result<(), String> {
+    match limit {
+        Some(limit) if bytes > limit / 4 => Err(format!(
+            "its text has more than {}: at most a quarter of the {} of memory that this process can have is used for it",
+            readable_size(limit / 4),
+            readable_size(limit)
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// A number of bytes for messages, such as `1.5 GiB`.
@@ -94,6 +112,18 @@ mod tests {
         );
         #[cfg(target_os = "linux")]
         assert!(memory_limit().is_some_and(|bytes| bytes > 1 << 20));
+    }
+
+    #[test]
+    fn a_text_may_have_a_quarter_of_the_memory() {
+        assert_eq!(check_share(1024, Some(4096)), Ok(()));
+        assert_eq!(check_share(u64::MAX, None), Ok(()));
+        let message = check_share(1025, Some(4096)).unwrap_err();
+        assert!(
+            message.contains("1.0 KiB") && message.contains("4.0 KiB"),
+            "{message}"
+        );
+        assert_eq!(check_text_size(1), Ok(()));
     }
 
     #[test]

@@ -21,6 +21,7 @@ use parquet::record::{Field, Row};
 use parquet::schema::types::{Type, TypePtr};
 
 use crate::error::{Error, one_line, quote};
+use crate::memory::check_text_size;
 use crate::read::builder::{ExampleBuilder, FlatAnswers, Location, RawRow};
 
 /// Name of the thread that decodes a Parquet file.
@@ -89,7 +90,7 @@ fn decode(file: File, rows: &SyncSender<RawRow>) -> Result<u64, String> {
     if stated != i128::from(metadata.file_metadata().num_rows()) {
         return Err(damaged(&"it states two different numbers of rows"));
     }
-    let (mut number, mut bytes) = (0, 0);
+    let (mut number, mut bytes, mut text_bytes) = (0, 0, 0);
     for group in 0..reader.num_row_groups() {
         let group = reader.get_row_group(group).map_err(|e| damaged(&e))?;
         bytes += (group.metadata().columns().iter())
@@ -105,6 +106,9 @@ fn decode(file: File, rows: &SyncSender<RawRow>) -> Result<u64, String> {
         for row in iterator.map_err(|error| damaged(&error))? {
             number += 1;
             let row = row.map_err(|error| in_row(number, &error))?;
+            let fields = row.get_column_iter();
+            text_bytes += fields.map(|(_, field)| text_size(field)).sum::<u64>();
+            check_text_size(text_bytes)?;
             let row = raw_row(row).map_err(|problem| format!("row {number}: {problem}"))?;
             if rows.send(row).is_err() {
                 return Ok(bytes);
@@ -183,6 +187,20 @@ fn unexpected(column: &str, field: &Field) -> String {
     match field {
         Field::Null => format!("column `{column}` is null; give it a value or drop the row"),
         _ => format!("column `{column}` has a value of another type than its own"),
+    }
+}
+
+/// The bytes of all texts in a field: a dictionary may give one long text to many rows.
+fn text_size(field: &Field) -> u64 {
+    match field {
+        Field::Str(text) => text.len() as u64,
+        Field::Bytes(bytes) => bytes.len() as u64,
+        Field::ListInternal(list) => list.elements().iter().map(text_size).sum(),
+        Field::Group(row) => row
+            .get_column_iter()
+            .map(|(_, field)| text_size(field))
+            .sum(),
+        _ => 0,
     }
 }
 

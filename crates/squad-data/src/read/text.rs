@@ -7,6 +7,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use crate::error::{Error, one_line};
+use crate::memory::check_text_size;
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const PARQUET: &[u8] = b"PAR1";
@@ -211,6 +212,10 @@ impl<'a> TextReader<'a> {
                 Ok(count) => {
                     self.end += count;
                     self.length += count as u64;
+                    check_text_size(self.length).map_err(|problem| Error::TooLarge {
+                        file: self.name.clone(),
+                        problem,
+                    })?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.read_error(error)),

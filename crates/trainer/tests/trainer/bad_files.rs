@@ -121,6 +121,22 @@ fn unusual_texts_are_valid() {
     }
 }
 
+/// A context of 300 MB in 2 MB, where a process may have 1 GB.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_small_file_that_unpacks_to_much_is_refused() {
+    let sandbox = Sandbox::new();
+    let start = r#"{"data": [{"title": "t", "paragraphs": [{"context": ""#;
+    sandbox.write("start", start);
+    let script = "(cat start; head -c 300000000 /dev/zero | tr '\\0' a) | gzip -1 > bomb.json.gz
+        ulimit -v 1000000
+        exec \"$0\" inspect --dataset=bomb.json.gz --tokenizer=encoder";
+    let mut command = std::process::Command::new("sh");
+    let finished = sandbox.finish(command.args(["-c", script, env!("CARGO_BIN_EXE_trainer")]));
+    assert!(sandbox.path("bomb.json.gz").metadata().unwrap().len() < 2_000_000);
+    finished.mistake(&["bomb.json.gz", "244.1 MiB", "memory"]);
+}
+
 /// Editors of some systems put it before every text file.
 #[test]
 fn a_byte_order_mark_is_read_everywhere() {
