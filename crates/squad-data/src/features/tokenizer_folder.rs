@@ -88,10 +88,11 @@ fn read_text(path: &Path) -> Result<String, Error> {
         });
     }
     let bytes = std::fs::read(path).map_err(read)?;
-    String::from_utf8(bytes).map_err(|_| Error::Tokenizer {
+    let text = String::from_utf8(bytes).map_err(|_| Error::Tokenizer {
         file: path.display().to_string(),
         problem: "not UTF-8, so it is no tokenizer; download it again".to_owned(),
-    })
+    })?;
+    Ok(atomic_fs::without_bom(&text).to_owned())
 }
 
 fn read_json(path: &Path) -> Result<Value, Error> {
