@@ -95,7 +95,7 @@ pub(super) struct Score {
     #[arg(long)]
     pub(super) na_probs: Option<PathBuf>,
     /// Questions with higher odds count as not answered
-    #[arg(long, value_name = "T", default_value_t = qa_metrics::DEFAULT_NA_PROB_THRESH, value_parser = threshold)]
+    #[arg(long, value_name = "T", default_value_t = qa_metrics::DEFAULT_NA_PROB_THRESH)]
     #[arg(requires = "na_probs", allow_negative_numbers = true)]
     pub(super) na_prob_thresh: f64,
     /// Print one JSON object on standard output
@@ -251,7 +251,7 @@ pub(super) struct AnswerArgs {
     #[arg(long, value_name = "N", default_value_t = AnswerConfig::default().max_answer_length)]
     max_answer_length: usize,
     /// Answer nothing if the null score exceeds the best span's by more than this
-    #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = threshold32)]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
     #[arg(default_value_t = AnswerConfig::default().null_score_diff_threshold)]
     null_score_diff_threshold: f32,
 }
@@ -278,17 +278,4 @@ pub(super) struct DeviceArgs {
     /// CPU threads; 0: one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) threads: usize,
-}
-
-/// A number; NaN, with which nothing compares, is refused.
-fn threshold(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| "is not a number".to_owned())?;
-    if number.is_nan() {
-        return Err("is not a number".into());
-    }
-    Ok(number)
-}
-
-fn threshold32(text: &str) -> Result<f32, String> {
-    threshold(text).map(|number| number as f32)
 }

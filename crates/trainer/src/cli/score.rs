@@ -10,6 +10,10 @@ use super::args::Score;
 use super::{file_error, notice, print_object, read_text};
 
 pub(super) fn run(args: &Score) -> Result<(), Error> {
+    if args.na_prob_thresh.is_nan() {
+        let message = "na_prob_thresh is NaN: must be a number";
+        return Err(Error::Config(vec![message.into()]));
+    }
     let dataset = Dataset::read(&args.dataset)?;
     let predictions: HashMap<String, String> = read_json(&args.predictions)?;
     let na_probs: Option<NaProbs> = args.na_probs.as_deref().map(read_json).transpose()?;
