@@ -10,13 +10,14 @@
 //!
 //! A dropout mask is a function of a [`DropoutKey`] and an element's position, without hidden state: see [`Dropout`].
 //!
-//! Modules from the bottom up: plain types (`cu_seqlens`, `philox`), what kernels share (`kernels`), the tie to Burn
+//! Modules from the bottom up: plain types (`cu_seqlens`, `philox`, `precision`), what kernels share (`kernels`), the tie to Burn
 //! (`backend`), then a folder for each operation.
 #![deny(missing_docs)]
 #![allow(deprecated)] // Burn marks NdArray and LibTorch as superseded.
 
 mod cu_seqlens;
 mod philox;
+mod precision;
 
 #[cfg(kernels)]
 mod kernels;
@@ -44,6 +45,7 @@ pub use embedding::embedding;
 pub use linear::{Activation, linear};
 pub use norm::dropout_add_layer_norm;
 pub use philox::{Dropout, DropoutKey};
+pub use precision::{Precision, autocast};
 pub use span_loss::{pad_span_logits, span_loss};
 pub use sum_of_squares::sum_of_squares;
 

@@ -6,15 +6,16 @@ use std::marker::PhantomData;
 use gemm::Parallelism;
 
 use super::parallel::SharedBuffer;
+use crate::precision::Precision;
 
 /// A strided `f32` matrix inside a slice.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a> {
     data: *const f32,
-    rows: usize,
-    columns: usize,
-    row_stride: usize,
-    column_stride: usize,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) row_stride: usize,
+    pub(super) column_stride: usize,
     lifetime: PhantomData<&'a [f32]>,
 }
 
@@ -35,6 +36,16 @@ impl<'a> Matrix<'a> {
             row_stride,
             column_stride: 1,
             lifetime: PhantomData,
+        }
+    }
+
+    /// # Safety
+    /// Row and column lie inside the matrix.
+    pub(super) unsafe fn at(&self, row: usize, column: usize) -> *const f32 {
+        // SAFETY: by `new`, every element of the matrix lies inside its slice.
+        unsafe {
+            self.data
+                .add(row * self.row_stride + column * self.column_stride)
         }
     }
 
@@ -63,8 +74,8 @@ fn fits(len: usize, rows: usize, columns: usize, row_stride: usize) -> bool {
 
 /// Where a matmul writes: a row starts every `row_stride` elements.
 pub(crate) struct Target<'a> {
-    data: *mut f32,
-    row_stride: usize,
+    pub(super) data: *mut f32,
+    pub(super) row_stride: usize,
     lifetime: PhantomData<&'a mut [f32]>,
     len: usize,
 }
@@ -99,6 +110,9 @@ impl SharedBuffer<'_> {
     }
 }
 
+// SAFETY: a matrix is a shared borrow of its slice.
+unsafe impl Sync for Matrix<'_> {}
+
 /// Threads of one matmul: `One` inside a task of [`super::parallel`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Threads {
@@ -106,16 +120,39 @@ pub(crate) enum Threads {
     All,
 }
 
-/// `target = left · right`.
-///
 /// # Panics
 /// If the inner dimensions differ or the result reaches outside the target.
-pub(crate) fn gemm(target: Target<'_>, left: Matrix<'_>, right: Matrix<'_>, threads: Threads) {
+pub(super) fn assert_shapes(target: &Target<'_>, left: &Matrix<'_>, right: &Matrix<'_>) {
     assert_eq!(left.columns, right.rows, "inner dimensions");
     assert!(
         fits(target.len, left.rows, right.columns, target.row_stride),
         "matmul outside its target"
     );
+}
+
+/// [`gemm`] in a precision; in `f32` where the processor lacks the instructions.
+pub(crate) fn gemm_in(
+    precision: Precision,
+    target: Target<'_>,
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    threads: Threads,
+) {
+    match precision {
+        #[cfg(target_arch = "x86_64")]
+        Precision::Bf16 if super::packed_gemm::is_available() => {
+            super::packed_gemm::gemm_bf16(target, left, right, threads);
+        }
+        _ => gemm(target, left, right, threads),
+    }
+}
+
+/// `target = left · right`.
+///
+/// # Panics
+/// If the inner dimensions differ or the result reaches outside the target.
+pub(crate) fn gemm(target: Target<'_>, left: Matrix<'_>, right: Matrix<'_>, threads: Threads) {
+    assert_shapes(&target, &left, &right);
     let parallelism = match threads {
         Threads::One => Parallelism::None,
         Threads::All => Parallelism::Rayon(0),

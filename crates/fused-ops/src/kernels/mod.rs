@@ -5,6 +5,8 @@
 pub(crate) mod bf16;
 pub(crate) mod gemm;
 pub(crate) mod math;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod packed_gemm;
 pub(crate) mod parallel;
 pub(crate) mod reduce;
 pub(crate) mod simd;

@@ -21,13 +21,13 @@ impl Function<3> for Linear {
         if save && self.activation == Activation::Gelu {
             let [output, pre_activation] =
                 fill::<B, 2>([&shape, &shape], |[output, pre_activation]| {
-                    kernel::forward(operands, self.activation, output, Some(pre_activation));
+                    kernel::forward(operands, self, output, Some(pre_activation));
                 });
             saved.push(pre_activation);
             return (output, saved);
         }
         let [output] = fill::<B, 1>([&shape], |[output]| {
-            kernel::forward(operands, self.activation, output, None);
+            kernel::forward(operands, self, output, None);
         });
         (output, saved)
     }
@@ -55,7 +55,14 @@ impl Function<3> for Linear {
             [&shape, &[inputs, outputs], &[outputs]],
             |[grad_input, grad_weight, grad_bias]| {
                 let [input, weight, grad] = [input, weight, &grad].map(B::values);
-                kernel::backward(&input, &weight, &grad, outputs, [grad_input, grad_weight]);
+                kernel::backward(
+                    &input,
+                    &weight,
+                    &grad,
+                    outputs,
+                    self.precision,
+                    [grad_input, grad_weight],
+                );
                 column_sums(&grad, grad_bias);
             },
         )

@@ -1,23 +1,35 @@
 use pulp::Arch;
 
 use super::activation::Activation;
-use crate::kernels::gemm::{Matrix, Target, Threads, gemm};
+use crate::kernels::gemm::{Matrix, Target, Threads, gemm_in};
 use crate::kernels::math::normal;
 use crate::kernels::parallel::{CHUNK, ROWS_PER_TASK, for_each_chunk};
 use crate::kernels::reduce::add_to;
 use crate::kernels::simd::vectorized;
+use crate::precision::Precision;
 
 /// Linear layer arguments other than tensors.
 #[derive(Clone, Debug)]
 pub(super) struct Linear {
     pub(super) activation: Activation,
+    pub(super) precision: Precision,
+}
+
+impl Linear {
+    /// In the precision of [`autocast`](crate::autocast).
+    pub(super) fn new(activation: Activation) -> Self {
+        Self {
+            activation,
+            precision: Precision::current(),
+        }
+    }
 }
 
 /// Fills `output`, `[rows, out]`, with `activation(input [rows, in] · weight [in, out] + bias)`, and `pre_activation`, if
 /// given, with what GELU is applied to.
 pub(super) fn forward(
     [input, weight, bias]: [&[f32]; 3],
-    activation: Activation,
+    args: &Linear,
     output: &mut [f32],
     pre_activation: Option<&mut [f32]>,
 ) {
@@ -25,7 +37,8 @@ pub(super) fn forward(
     let rows = output.len() / outputs.max(1);
     let block = ROWS_PER_TASK * outputs.max(1);
     let matmul = |target: &mut [f32]| {
-        gemm(
+        gemm_in(
+            args.precision,
             Target::new(target, outputs),
             Matrix::new(input, rows, inputs, inputs),
             Matrix::new(weight, inputs, outputs, outputs),
@@ -37,7 +50,7 @@ pub(super) fn forward(
         return for_each_chunk(
             [(output, block)],
             || (),
-            |(), _, [output]| bias_activation(output, bias, activation, None),
+            |(), _, [output]| bias_activation(output, bias, args.activation, None),
         );
     };
     matmul(pre_activation);
@@ -45,7 +58,7 @@ pub(super) fn forward(
         [(pre_activation, block), (output, block)],
         || (),
         |(), _, [pre_activation, output]| {
-            bias_activation(pre_activation, bias, activation, Some(output));
+            bias_activation(pre_activation, bias, args.activation, Some(output));
         },
     );
 }
@@ -56,17 +69,20 @@ pub(super) fn backward(
     weight: &[f32],
     grad: &[f32],
     outputs: usize,
+    precision: Precision,
     [grad_input, grad_weight]: [&mut [f32]; 2],
 ) {
     let (inputs, rows) = (weight.len() / outputs.max(1), grad.len() / outputs.max(1));
     let grad = Matrix::new(grad, rows, outputs, outputs);
-    gemm(
+    gemm_in(
+        precision,
         Target::new(grad_input, inputs),
         grad,
         Matrix::new(weight, inputs, outputs, outputs).transposed(),
         Threads::All,
     );
-    gemm(
+    gemm_in(
+        precision,
         Target::new(grad_weight, outputs),
         Matrix::new(input, rows, inputs, inputs).transposed(),
         grad,

@@ -26,7 +26,7 @@ pub fn linear(
 ) -> Tensor<2> {
     #[cfg(kernels)]
     if crate::backend::is_supported(&input) {
-        return crate::backend::apply3(input, weight, bias, kernel::Linear { activation });
+        return crate::backend::apply3(input, weight, bias, kernel::Linear::new(activation));
     }
     reference(input, weight, bias, activation)
 }

@@ -1,0 +1,503 @@
+//! Matmuls in `bf16` with sums in `f32`, by AVX512-BF16.
+//!
+//! Both matrices are copied (packed) into the order in which the innermost loop reads them, and rounded on the way. Two
+//! numbers that are neighbours along the inner dimension `k` make a *group* of 32 bits:
+//!
+//! - right matrix: panels of [`COLUMNS`] columns, `[block of k, panel, group, column]`, packed once per matmul by all threads;
+//! - left matrix: `[block of k, row, group]`, packed by the task that multiplies these rows.
+//!
+//! A block of `k` is [`DEPTH`] groups: a panel of the right matrix then stays in the first-level cache while the rows of a
+//! task pass by. Every element of the result is summed in the same order whatever the number of threads.
+#![allow(unsafe_code)]
+
+use std::arch::x86_64::*;
+use std::cell::Cell;
+
+use super::gemm::{Matrix, Target, Threads, assert_shapes};
+use super::parallel::for_each;
+
+/// Rows of a tile: the part of the result that the registers hold.
+const ROWS: usize = 12;
+/// Columns of a tile and of a panel: two vectors.
+const COLUMNS: usize = 2 * LANES;
+/// Groups in a block of the inner dimension.
+const DEPTH: usize = 192;
+/// Rows of a task, a multiple of `ROWS` and of `LANES`.
+const TASK_ROWS: usize = 96;
+/// Groups in a vector.
+const LANES: usize = 16;
+
+/// Whether this processor has the instructions.
+pub(crate) fn is_available() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512bf16")
+}
+
+thread_local! {
+    /// The packed right matrix of the last matmul on this thread. New pages would cost as much as packing.
+    static RIGHT: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+    /// The packed rows of the last task on this thread.
+    static LEFT: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+}
+
+/// Runs `work` with this thread's buffer of at least `len` groups of unspecified contents.
+fn with_buffer<R>(
+    buffer: &'static std::thread::LocalKey<Cell<Vec<u32>>>,
+    len: usize,
+    work: impl FnOnce(&mut [u32]) -> R,
+) -> R {
+    let mut groups = buffer.take();
+    if groups.len() < len {
+        groups.resize(len, 0);
+    }
+    let result = work(&mut groups[..len]);
+    buffer.set(groups);
+    result
+}
+
+/// A pointer that tasks share. Each task reads and writes elements of its own.
+#[derive(Clone, Copy)]
+struct Shared<T>(*mut T);
+
+// SAFETY: dereferencing is unsafe, and whoever does so guarantees that tasks do not overlap.
+unsafe impl<T> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    fn get(&self) -> *mut T {
+        self.0
+    }
+}
+
+/// `target = left · right`, both rounded to `bf16`.
+///
+/// # Panics
+/// If the processor lacks the instructions, the inner dimensions differ or the result reaches outside the target.
+pub(crate) fn gemm_bf16(target: Target<'_>, left: Matrix<'_>, right: Matrix<'_>, threads: Threads) {
+    assert!(is_available(), "a processor with AVX512-BF16");
+    assert_shapes(&target, &left, &right);
+    let (rows, columns, depth) = (left.rows, right.columns, left.columns);
+    if depth == 0 {
+        // SAFETY: the shapes are checked, and `target` borrows these elements exclusively.
+        (0..rows).for_each(|row| unsafe {
+            let row = target.data.add(row * target.row_stride);
+            std::slice::from_raw_parts_mut(row, columns).fill(0.0);
+        });
+        return;
+    }
+    let blocks = depth.div_ceil(2 * DEPTH);
+    let panels = columns.div_ceil(COLUMNS);
+    let row_tasks = rows.div_ceil(TASK_ROWS);
+    let run = |tasks: usize, task: &(dyn Fn(usize) + Sync)| match threads {
+        Threads::One => (0..tasks).for_each(task),
+        Threads::All => for_each(tasks, || (), |(), index| task(index)),
+    };
+    with_buffer(&RIGHT, blocks * panels * DEPTH * COLUMNS, |buffer| {
+        let packed = Shared(buffer.as_mut_ptr());
+        run(blocks * panels, &|index| {
+            let (block, panel) = (index / panels, index % panels);
+            // SAFETY: `block` and `panel` lie inside the matrix, and each task writes a panel of its own.
+            unsafe {
+                let target = packed.get().add(index * DEPTH * COLUMNS);
+                pack_panel(&right, block, panel, target);
+            }
+        });
+        // Where there are few rows, tasks share them and divide the columns.
+        let splits = match threads {
+            Threads::One => 1,
+            Threads::All => (4 * rayon::current_num_threads())
+                .div_ceil(row_tasks.max(1))
+                .min(panels),
+        };
+        let panels_per_task = panels.div_ceil(splits.max(1));
+        let output = Shared(target.data);
+        run(row_tasks * splits, &|index| {
+            let first_row = index % row_tasks * TASK_ROWS;
+            let first_panel = index / row_tasks * panels_per_task;
+            let task = RowTask {
+                left: &left,
+                first_row,
+                rows: TASK_ROWS.min(rows - first_row),
+                panels: first_panel..(first_panel + panels_per_task).min(panels),
+                num_panels: panels,
+                columns,
+            };
+            with_buffer(&LEFT, blocks * TASK_ROWS * DEPTH, |buffer| {
+                // SAFETY: the panels are packed, the instructions are there, the result's elements lie inside the target,
+                // and each task writes rows or columns of its own.
+                unsafe {
+                    task.pack(blocks, buffer.as_mut_ptr());
+                    let output = output.get().add(first_row * target.row_stride);
+                    task.multiply(buffer.as_ptr(), packed.get(), output, target.row_stride);
+                }
+            });
+        });
+    });
+}
+
+/// The product of some rows of the left matrix and some panels of the right one.
+struct RowTask<'a> {
+    left: &'a Matrix<'a>,
+    first_row: usize,
+    rows: usize,
+    panels: std::ops::Range<usize>,
+    /// Panels of the whole right matrix.
+    num_panels: usize,
+    /// Columns of the whole right matrix.
+    columns: usize,
+}
+
+impl RowTask<'_> {
+    /// Writes the rows as `[block, TASK_ROWS, DEPTH]`; rows up to a multiple of [`LANES`] are zero.
+    ///
+    /// # Safety
+    /// The processor has the instructions, and `target` has room for `blocks` blocks.
+    unsafe fn pack(&self, blocks: usize, target: *mut u32) {
+        let matrix = self.left;
+        for block in 0..blocks {
+            let ks = block * 2 * DEPTH..matrix.columns.min((block + 1) * 2 * DEPTH);
+            for row in (0..self.rows).step_by(LANES) {
+                for k in ks.clone().step_by(2 * LANES) {
+                    let source = Block {
+                        // SAFETY: row and `k` lie inside the matrix.
+                        data: unsafe { matrix.at(self.first_row + row, k) },
+                        k_stride: matrix.column_stride,
+                        other_stride: matrix.row_stride,
+                        ks: (ks.end - k).min(2 * LANES),
+                        others: (self.rows - row).min(LANES),
+                    };
+                    let group = (k - ks.start) / 2;
+                    // SAFETY: the block lies inside the matrix, and its copy inside `target`.
+                    unsafe {
+                        let target = target.add((block * TASK_ROWS + row) * DEPTH + group);
+                        let rows = source.read(true);
+                        for (index, row) in rows.into_iter().enumerate() {
+                            _mm512_storeu_si512(target.add(index * DEPTH).cast(), row);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// The processor has the instructions, `left` and `right` are packed, and `output` points at the task's first row,
+    /// whose elements belong to this task alone.
+    unsafe fn multiply(
+        &self,
+        left: *const u32,
+        right: *const u32,
+        output: *mut f32,
+        stride: usize,
+    ) {
+        let groups = self.left.columns.div_ceil(2);
+        for panel in self.panels.clone() {
+            for block in 0..groups.div_ceil(DEPTH) {
+                for row in (0..self.rows).step_by(ROWS) {
+                    // SAFETY: the offsets lie inside the packed matrices, and the tile inside the task's rows and panels.
+                    unsafe {
+                        tile(
+                            DEPTH.min(groups - block * DEPTH),
+                            left.add((block * TASK_ROWS + row) * DEPTH),
+                            right.add((block * self.num_panels + panel) * DEPTH * COLUMNS),
+                            Tile {
+                                data: output.add(row * stride + panel * COLUMNS),
+                                stride,
+                                rows: (self.rows - row).min(ROWS),
+                                columns: (self.columns - panel * COLUMNS).min(COLUMNS),
+                                accumulate: block > 0,
+                            },
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Writes one panel of one block as `[group, column]`; columns that the matrix lacks are unspecified.
+///
+/// # Safety
+/// The processor has the instructions, the panel lies inside the matrix, and `target` has room for it.
+unsafe fn pack_panel(matrix: &Matrix<'_>, block: usize, panel: usize, target: *mut u32) {
+    let ks = block * 2 * DEPTH..matrix.rows.min((block + 1) * 2 * DEPTH);
+    let columns = panel * COLUMNS..matrix.columns.min((panel + 1) * COLUMNS);
+    for column in columns.clone().step_by(LANES) {
+        for k in ks.clone().step_by(2 * LANES) {
+            let source = Block {
+                // SAFETY: `k` and column lie inside the matrix.
+                data: unsafe { matrix.at(k, column) },
+                k_stride: matrix.row_stride,
+                other_stride: matrix.column_stride,
+                ks: (ks.end - k).min(2 * LANES),
+                others: (columns.end - column).min(LANES),
+            };
+            // SAFETY: the block lies inside the matrix, and its copy inside `target`.
+            unsafe {
+                let target = target.add((k - ks.start) / 2 * COLUMNS + column - columns.start);
+                for (index, group) in source.read(false).into_iter().enumerate() {
+                    _mm512_storeu_si512(target.add(index * COLUMNS).cast(), group);
+                }
+            }
+        }
+    }
+}
+
+/// At most 16 groups of `k` of at most 16 rows or columns of a matrix.
+struct Block {
+    data: *const f32,
+    k_stride: usize,
+    other_stride: usize,
+    /// 1 to 32.
+    ks: usize,
+    /// 1 to 16.
+    others: usize,
+}
+
+impl Block {
+    /// The rounded groups: a vector for each row or column (`along_k`), or for each group. What the matrix lacks is zero.
+    ///
+    /// # Safety
+    /// The processor has the instructions, and one of the strides is 1.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn read(&self, along_k: bool) -> [__m512i; LANES] {
+        let mut vectors = [_mm512_setzero_si512(); LANES];
+        let is_along_k = self.k_stride == 1;
+        for (index, vector) in vectors.iter_mut().enumerate() {
+            // SAFETY: the masks keep reads inside the matrix.
+            unsafe {
+                if is_along_k && index < self.others {
+                    let row = self.data.add(index * self.other_stride);
+                    let low = _mm512_maskz_loadu_ps(mask(self.ks), row);
+                    let high = mask(self.ks.saturating_sub(LANES));
+                    let high = _mm512_maskz_loadu_ps(high, row.wrapping_add(LANES));
+                    *vector =
+                        std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+                } else if !is_along_k && 2 * index < self.ks {
+                    let row = self.data.add(2 * index * self.k_stride);
+                    let even = _mm512_maskz_loadu_ps(mask(self.others), row);
+                    let others = if 2 * index + 1 < self.ks {
+                        self.others
+                    } else {
+                        0
+                    };
+                    let odd = _mm512_maskz_loadu_ps(mask(others), row.wrapping_add(self.k_stride));
+                    *vector = groups(even, odd);
+                }
+            }
+        }
+        if is_along_k == along_k {
+            vectors
+        } else {
+            transpose(vectors)
+        }
+    }
+}
+
+/// The first `n` lanes, all of them from 16 on.
+fn mask(n: usize) -> __mmask16 {
+    if n >= LANES { !0 } else { (1 << n) - 1 }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn groups(even: __m512, odd: __m512) -> __m512i {
+    let [even, odd] = [even, odd].map(|numbers| {
+        // SAFETY: both types are 256 bits.
+        let halves =
+            unsafe { std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(numbers)) };
+        _mm512_cvtepu16_epi32(halves)
+    });
+    _mm512_or_si512(even, _mm512_slli_epi32::<16>(odd))
+}
+
+/// Of a 16 x 16 matrix.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn transpose(rows: [__m512i; LANES]) -> [__m512i; LANES] {
+    // Pairs of rows, then fours: `fours[4 i + c]` holds column `c + 4 j` of rows `4 i` to `4 i + 3` in its lane `j` of 128 bits.
+    let (mut pairs, mut fours, mut columns) = (rows, rows, rows);
+    for i in (0..LANES).step_by(2) {
+        pairs[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
+        pairs[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
+    }
+    for i in (0..LANES).step_by(4) {
+        for j in 0..2 {
+            fours[i + 2 * j] = _mm512_unpacklo_epi64(pairs[i + j], pairs[i + j + 2]);
+            fours[i + 2 * j + 1] = _mm512_unpackhi_epi64(pairs[i + j], pairs[i + j + 2]);
+        }
+    }
+    for c in 0..4 {
+        let even = |x, y| _mm512_shuffle_i32x4::<0b10_00_10_00>(x, y);
+        let odd = |x, y| _mm512_shuffle_i32x4::<0b11_01_11_01>(x, y);
+        let (upper, lower) = ((fours[c], fours[4 + c]), (fours[8 + c], fours[12 + c]));
+        let (evens, odds) = (
+            (even(upper.0, upper.1), even(lower.0, lower.1)),
+            (odd(upper.0, upper.1), odd(lower.0, lower.1)),
+        );
+        columns[c] = even(evens.0, evens.1);
+        columns[4 + c] = even(odds.0, odds.1);
+        columns[8 + c] = odd(evens.0, evens.1);
+        columns[12 + c] = odd(odds.0, odds.1);
+    }
+    columns
+}
+
+/// A part of the result.
+struct Tile {
+    data: *mut f32,
+    stride: usize,
+    /// At most [`ROWS`].
+    rows: usize,
+    /// At most [`COLUMNS`].
+    columns: usize,
+    /// Adds to what is there.
+    accumulate: bool,
+}
+
+/// Multiplies `depth` groups of [`ROWS`] packed rows and one packed panel.
+///
+/// # Safety
+/// The processor has the instructions, `left` and `right` are packed to that depth, and nothing else uses the tile.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+unsafe fn tile(depth: usize, left: *const u32, right: *const u32, tile: Tile) {
+    let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
+    for k in 0..depth {
+        // SAFETY: `k` is below the packed depth; both types of a transmute are 512 bits.
+        unsafe {
+            let right = [0, LANES].map(|column| {
+                let groups = _mm512_loadu_si512(right.add(k * COLUMNS + column).cast());
+                std::mem::transmute::<__m512i, __m512bh>(groups)
+            });
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let group = _mm512_set1_epi32((*left.add(row * DEPTH + k)).cast_signed());
+                let group = std::mem::transmute::<__m512i, __m512bh>(group);
+                sums[0] = _mm512_dpbf16_ps(sums[0], group, right[0]);
+                sums[1] = _mm512_dpbf16_ps(sums[1], group, right[1]);
+            }
+        }
+    }
+    let masks = [mask(tile.columns), mask(tile.columns.saturating_sub(LANES))];
+    // A constant number of rows keeps the sums in registers.
+    for (row, sums) in sums.iter().enumerate() {
+        if row < tile.rows {
+            for (half, sum) in sums.iter().enumerate() {
+                // SAFETY: the masks keep reads and writes inside the tile.
+                unsafe {
+                    let target = tile.data.wrapping_add(row * tile.stride + half * LANES);
+                    let mut sum = *sum;
+                    if tile.accumulate {
+                        sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(masks[half], target));
+                    }
+                    _mm512_mask_storeu_ps(target, masks[half], sum);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::gemm::gemm;
+
+    fn rounded(x: f32) -> f32 {
+        let bits = x.to_bits();
+        f32::from_bits((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF_0000)
+    }
+
+    fn numbers(seed: f32, len: usize) -> Vec<f32> {
+        (0..len).map(|i| (i as f32 * 0.7 + seed).sin()).collect()
+    }
+
+    /// The largest difference of `gemm_bf16` and the `f32` matmul of `left` and `right` mapped by `round`.
+    fn distance(
+        [rows, columns, depth]: [usize; 3],
+        transposed: [bool; 2],
+        threads: Threads,
+        round: fn(f32) -> f32,
+    ) -> f32 {
+        let (left, right) = (numbers(0.0, rows * depth), numbers(1.0, depth * columns));
+        let product = |left: &[f32], right: &[f32], is_bf16: bool| {
+            let left = if transposed[0] {
+                Matrix::new(left, depth, rows, rows).transposed()
+            } else {
+                Matrix::new(left, rows, depth, depth)
+            };
+            let right = if transposed[1] {
+                Matrix::new(right, columns, depth, depth).transposed()
+            } else {
+                Matrix::new(right, depth, columns, columns)
+            };
+            // A gap between the rows must stay as it is.
+            let mut result = vec![7.0; rows * (columns + 3)];
+            let target = Target::new(&mut result, columns + 3);
+            if is_bf16 {
+                gemm_bf16(target, left, right, threads);
+            } else {
+                gemm(target, left, right, threads);
+            }
+            assert!(
+                result
+                    .chunks(columns + 3)
+                    .all(|row| row[columns..] == [7.0; 3])
+            );
+            result
+        };
+        let bf16 = product(&left, &right, true);
+        let [left, right] =
+            [left, right].map(|values| values.into_iter().map(round).collect::<Vec<_>>());
+        let exact = product(&left, &right, false);
+        bf16.iter()
+            .zip(exact)
+            .map(|(x, y)| (x - y).abs())
+            .fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn equals_the_f32_matmul_of_rounded_matrices() {
+        if !is_available() {
+            assert!(!crate::Precision::Bf16.is_available());
+            return;
+        }
+        let shapes = [
+            [1, 1, 1],
+            [5, 3, 7],
+            [12, 32, 384],
+            [100, 45, 33],
+            [13, 64, 401],
+            [200, 33, 769],
+            [97, 500, 2],
+        ];
+        for shape in shapes {
+            for transposed in [[false, false], [true, false], [false, true], [true, true]] {
+                for threads in [Threads::One, Threads::All] {
+                    // Sums of products below 1, in another order.
+                    let difference = distance(shape, transposed, threads, rounded);
+                    let tolerance = 1e-6 * shape[2].max(20) as f32;
+                    assert!(
+                        difference < tolerance,
+                        "{shape:?} {transposed:?}: {difference}"
+                    );
+                }
+            }
+        }
+        let unrounded = distance([100, 45, 33], [false, false], Threads::All, |x| x);
+        assert!(
+            unrounded > 1e-3,
+            "the comparison must see the rounding: {unrounded}"
+        );
+    }
+
+    #[test]
+    fn an_inner_dimension_of_0_gives_zeros() {
+        if is_available() {
+            assert_eq!(
+                distance([3, 4, 0], [false, false], Threads::All, rounded),
+                0.0
+            );
+        }
+    }
+}

@@ -1,0 +1,69 @@
+use std::cell::Cell;
+
+/// How matmuls of `f32` tensors in host memory are computed. Sums are `f32` in each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// Both matrices in `f32`.
+    #[default]
+    F32,
+    /// Both matrices rounded to `bf16`, with the processor's own instructions (AVX512-BF16).
+    Bf16,
+}
+
+thread_local! {
+    static CURRENT: Cell<Precision> = const { Cell::new(Precision::F32) };
+}
+
+impl Precision {
+    /// Whether this processor has instructions for it. Without them the kernels compute in `f32`.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::F32 => true,
+            #[cfg(all(kernels, target_arch = "x86_64"))]
+            Self::Bf16 => crate::kernels::packed_gemm::is_available(),
+            #[cfg(not(all(kernels, target_arch = "x86_64")))]
+            Self::Bf16 => false,
+        }
+    }
+
+    /// That of [`autocast`] on this thread.
+    #[cfg(kernels)]
+    pub(crate) fn current() -> Self {
+        CURRENT.get()
+    }
+}
+
+/// Runs `work` with matmuls in `precision`, on the NdArray backend, as PyTorch's `torch.autocast`.
+///
+/// An operation takes the precision of its forward pass, and its backward pass has the same. Parameters, activations and
+/// gradients stay `f32` tensors. Holds on this thread alone.
+pub fn autocast<R>(precision: Precision, work: impl FnOnce() -> R) -> R {
+    /// Restores the precision also when `work` panics.
+    struct Restore(Precision);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CURRENT.set(self.0);
+        }
+    }
+
+    let _restore = Restore(CURRENT.replace(precision));
+    work()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn autocast_ends_with_its_closure_even_by_a_panic() {
+        autocast(Precision::Bf16, || {
+            assert_eq!(CURRENT.get(), Precision::Bf16);
+            autocast(Precision::F32, || assert_eq!(CURRENT.get(), Precision::F32));
+            let panic = || autocast(Precision::F32, || panic!("on purpose"));
+            assert!(std::panic::catch_unwind(panic).is_err());
+            assert_eq!(CURRENT.get(), Precision::Bf16);
+        });
+        assert_eq!(CURRENT.get(), Precision::F32);
+    }
+}
