@@ -124,10 +124,11 @@ def measure(task, contender, workspace):
         figures = json.loads((run_dir / "metrics.json").read_text())
         shutil.rmtree(run_dir)
     else:
-        if contender.precision:
-            sys.exit(f"{contender.name}: `trainer evaluate` answers in f32 only")
+        if contender.precision not in ("", "bf16"):
+            sys.exit(f"{contender.name}: `trainer evaluate` answers in f32 and bf16")
         output, memory = finish([contender.binary or workspace.trainer, "evaluate", "--model", workspace.model, "--dataset",
                                  workspace.questions, "--json", "--device", contender.system, "--threads", options.threads,
+                                 "--precision", contender.precision or "f32",
                                  *workspace.lengths("--max-seq-length", "--doc-stride")])
         figures = json.loads(output)
     return figures["features_per_second"], memory

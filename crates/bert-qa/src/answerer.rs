@@ -12,6 +12,7 @@ use crate::hub::{ModelSource, model_cache};
 use crate::logits::{check_finite_logits, predict_logits};
 use crate::model::BertForQuestionAnswering;
 use crate::pretrained::Pretrained;
+use crate::{Precision, autocast};
 
 /// The default of [`FeatureOptions::max_seq_length`].
 const MAX_SEQ_LENGTH: usize = 384;
@@ -39,6 +40,7 @@ pub struct QuestionAnswerer {
     features: FeatureOptions,
     answers: AnswerOptions,
     top_k: Option<usize>,
+    precision: Precision,
     device: Device,
 }
 
@@ -57,6 +59,7 @@ impl QuestionAnswerer {
             features,
             answers,
             top_k: None,
+            precision: Precision::F32,
             device,
         }
     }
@@ -108,6 +111,15 @@ impl QuestionAnswerer {
     #[must_use]
     pub fn with_feature_options(mut self, features: FeatureOptions) -> Self {
         self.features = features;
+        self
+    }
+
+    /// Sets the precision of matmuls; `f32` by default. A processor without instructions for it stays in `f32`: ask
+    /// [`Precision::is_available`].
+    #[must_use]
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.model = self.model.with_precision(precision, &self.device);
+        self.precision = precision;
         self
     }
 
@@ -172,7 +184,9 @@ impl QuestionAnswerer {
         self.check_positions()?;
         let answers = self.answer_options()?;
         let features = make_features(examples, &self.tokenizer, &self.features)?;
-        let logits = predict_logits(&self.model, &features, &self.device, &mut |_| {});
+        let logits = autocast(self.precision, || {
+            predict_logits(&self.model, &features, &self.device, &mut |_| {})
+        });
         let spans: Vec<_> = logits
             .iter()
             .map(|[start, end]| SpanLogits { start, end })

@@ -52,6 +52,8 @@ pub use pretrained::{
     CardData, CardFile, LoadReport, ModelAssets, ModelCard, Pretrained, hugging_face_name,
 };
 
+// Types of `fused-ops` in the interface of the model.
+pub use fused_ops::{Precision, autocast};
 // Types of `squad-data` in the interface of `QuestionAnswerer`.
 pub use squad_data::{
     AnswerOptions, Error as DataError, Example, FeatureOptions, Prediction, SpanAnswer,

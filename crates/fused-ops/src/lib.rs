@@ -45,7 +45,7 @@ pub use embedding::embedding;
 pub use linear::{Activation, linear};
 pub use norm::dropout_add_layer_norm;
 pub use philox::{Dropout, DropoutKey};
-pub use precision::{Precision, autocast};
+pub use precision::{Precision, autocast, has_bf16_tensors};
 pub use span_loss::{pad_span_logits, span_loss};
 pub use sum_of_squares::sum_of_squares;
 

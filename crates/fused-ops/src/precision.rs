@@ -1,5 +1,7 @@
 use std::cell::Cell;
 
+use burn::tensor::Device;
+
 /// How matmuls of `f32` tensors in host memory are computed. Sums are `f32` in each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
@@ -30,6 +32,18 @@ impl Precision {
     #[cfg(kernels)]
     pub(crate) fn current() -> Self {
         CURRENT.get()
+    }
+}
+
+/// Whether a device's backend has `bf16` tensors, to which a model can cast its hidden states. Elsewhere [`autocast`] rounds
+/// the matmuls of `f32` tensors.
+pub fn has_bf16_tensors(device: &Device) -> bool {
+    match device.clone().without_autodiff().as_dispatch() {
+        #[cfg(feature = "tch")]
+        burn::backend::DispatchDevice::LibTorch(_) => true,
+        #[allow(unreachable_patterns)]
+        // Another crate of the build may enable more of Burn's backends.
+        _ => false,
     }
 }
 

@@ -43,7 +43,9 @@ pub use config::{
 pub use data::{FeaturizedDataset, read_questions};
 pub use device::process::quiet_reader_panics;
 pub use device::process::{keep_freed_memory, peak_memory_bytes};
-pub use device::{DeviceInfo, absent_devices, device, devices, warn_without_gpu, with_threads};
+pub use device::{
+    DeviceInfo, absent_devices, available, device, devices, warn_without_gpu, with_threads,
+};
 pub use distributed::{check_all_ranks, connect};
 pub use download::{DownloadEvent, DownloadOptions};
 pub use error::Error;

@@ -1,7 +1,7 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, FloatDType, Tensor};
-use fused_ops::Activation;
+use fused_ops::{Activation, Precision, has_bf16_tensors};
 
 use super::architecture::{Architecture, Encoder};
 use super::config::BertConfig;
@@ -62,6 +62,12 @@ impl BertForQuestionAnswering {
             qa_dropout_prob: config.qa_dropout_prob,
             bf16: false,
         }
+    }
+
+    /// Mixed precision where the backend has `bf16` tensors, by [`in_bf16`](Self::in_bf16). Elsewhere the caller wraps the
+    /// model's passes in [`autocast`](crate::autocast).
+    pub fn with_precision(self, precision: Precision, device: &Device) -> Self {
+        self.in_bf16(precision == Precision::Bf16 && has_bf16_tensors(device))
     }
 
     /// Turns mixed precision on or off: hidden states and matmuls between embeddings and head in

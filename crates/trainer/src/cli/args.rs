@@ -1,9 +1,10 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use bert_qa::{Precision, autocast};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use squad_data::StrideKind;
-use trainer::{AnswerConfig, FeatureConfig};
+use trainer::{AnswerConfig, Error, FeatureConfig};
 
 /// Fine-tune BERT-family encoders for extractive question answering, evaluate them and answer questions.
 #[derive(Parser)]
@@ -269,8 +270,8 @@ impl AnswerArgs {
     }
 }
 
-/// Device and threads.
-#[derive(Args)]
+/// Device, threads and precision.
+#[derive(Args, Clone)]
 pub(super) struct DeviceArgs {
     /// Device name: see trainer devices
     #[arg(long, default_value = "auto")]
@@ -278,4 +279,31 @@ pub(super) struct DeviceArgs {
     /// CPU threads; 0: one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) threads: usize,
+    /// Precision of matmuls
+    #[arg(long, value_enum, default_value_t = PrecisionArg::F32)]
+    precision: PrecisionArg,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PrecisionArg {
+    F32,
+    Bf16,
+}
+
+impl DeviceArgs {
+    pub(super) fn precision(&self) -> Precision {
+        match self.precision {
+            PrecisionArg::F32 => Precision::F32,
+            PrecisionArg::Bf16 => Precision::Bf16,
+        }
+    }
+
+    /// Runs `work` with these threads and precision.
+    pub(super) fn run<T: Send>(
+        &self,
+        work: impl FnOnce() -> Result<T, Error> + Send,
+    ) -> Result<T, Error> {
+        let precision = trainer::available(self.precision());
+        trainer::with_threads(self.threads, || autocast(precision, work))?
+    }
 }

@@ -9,7 +9,7 @@ use super::args::Evaluate;
 use super::{load, print_object};
 
 pub(super) fn run(args: &Evaluate) -> Result<(), Error> {
-    trainer::with_threads(args.device.threads, || evaluate(args))?
+    args.device.run(|| evaluate(args))
 }
 
 fn evaluate(args: &Evaluate) -> Result<(), Error> {
@@ -19,7 +19,7 @@ fn evaluate(args: &Evaluate) -> Result<(), Error> {
         dataset = dataset.take(count.get());
     }
     let feature_config = args.features.config();
-    let (loaded, device) = load(&args.model, &args.device.device, &feature_config)?;
+    let (loaded, device) = load(&args.model, &args.device, &feature_config)?;
     let Pretrained { model, assets, .. } = loaded;
     let started = Instant::now();
     let questions = FeaturizedDataset::new(dataset, &assets.tokenizer, &feature_config)?;

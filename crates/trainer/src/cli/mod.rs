@@ -17,7 +17,7 @@ use serde_json::json;
 use squad_data::{Dataset, Feature, QaTokenizer, make_features};
 use trainer::{Error, FeatureConfig, print_result};
 
-use args::{Cli, Command, Devices, Inspect};
+use args::{Cli, Command, DeviceArgs, Devices, Inspect};
 
 pub(crate) fn run() -> ExitCode {
     let log = log::to_standard_error();
@@ -66,14 +66,15 @@ fn or_none(text: &str) -> &str {
 
 fn load(
     model: &str,
-    device: &str,
+    device: &DeviceArgs,
     features: &FeatureConfig,
 ) -> Result<(Pretrained, Device), Error> {
-    let (info, device) = trainer::device(device)?;
+    let precision = device.precision();
+    let (info, device) = trainer::device(&device.device)?;
     trainer::warn_without_gpu(&info);
     features.options().validate()?;
     let folder = trainer::model_folder(model, &notice)?;
-    let pretrained = Pretrained::load(&folder, 0, &device)?;
+    let mut pretrained = Pretrained::load(&folder, 0, &device)?;
     for warning in pretrained.assets.tokenizer.warnings() {
         notice(&format!("warning: {warning}"));
     }
@@ -83,6 +84,7 @@ fn load(
             "warning: {model} has no trained span head: its answers are random"
         ));
     }
+    pretrained.model = pretrained.model.with_precision(precision, &device);
     Ok((pretrained, device))
 }
 

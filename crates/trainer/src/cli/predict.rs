@@ -11,7 +11,8 @@ use super::args::Predict;
 use super::{file_error, load, or_none, read_text};
 
 pub(super) fn run(args: Predict) -> Result<(), Error> {
-    trainer::with_threads(args.device.threads, || predict(args))?
+    let device = args.device.clone();
+    device.run(|| predict(args))
 }
 
 fn predict(args: Predict) -> Result<(), Error> {
@@ -30,7 +31,7 @@ fn predict(args: Predict) -> Result<(), Error> {
     let mut options = args.answers.config()?.options(!args.must_answer);
     options.n_best_size = options.n_best_size.max(top_k);
     let feature_config = args.features.config();
-    let (loaded, device) = load(&args.model, &args.device.device, &feature_config)?;
+    let (loaded, device) = load(&args.model, &args.device, &feature_config)?;
     let Pretrained { model, assets, .. } = loaded;
     let feature_options = feature_config.options();
     let answerer = QuestionAnswerer::new(model, assets.tokenizer, feature_options, options, device);

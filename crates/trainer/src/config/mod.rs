@@ -96,9 +96,10 @@ pub struct RunConfig {
     /// Number of CPU threads, at most 1024. 0: one per core.
     pub threads: usize,
     /// Precision of f32 matmuls, as in PyTorch: `highest`, `high` (TF32 on GPUs) or `medium` (bf16 on CPUs with
-    /// instructions for it). Other than `highest` needs libtorch.
+    /// instructions for it: AVX512-BF16 on ndarray, AMX on libtorch).
     pub float32_matmul_precision: Float32MatmulPrecision,
-    /// Mixed precision: hidden states and matmuls in bf16; weights, gradients and moments in f32. Needs libtorch.
+    /// Mixed precision: hidden states and matmuls in bf16; weights, gradients and moments in f32. On ndarray as `medium`:
+    /// matmuls alone.
     pub bf16: bool,
 }
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod process;
 
+use bert_qa::Precision;
 use burn::tensor::Device;
 
 use crate::Error;
@@ -150,28 +151,19 @@ fn why_not(name: &str, devices: &[DeviceInfo]) -> String {
     format!("device {name}: {why} (there is: {})", names.join(", "))
 }
 
-/// Sets the precision of f32 matmuls.
+/// Sets the precision of f32 matmuls; returns that of the passes, for `autocast` and the model.
 ///
 /// # Errors
 /// If the device does not support it.
-pub(crate) fn set_precision(info: &DeviceInfo, run: &RunConfig) -> Result<(), Error> {
+pub(crate) fn set_precision(info: &DeviceInfo, run: &RunConfig) -> Result<Precision, Error> {
     if info.name == "ndarray" {
-        let asked = [
-            (run.bf16, "run.bf16 = true"),
-            (
-                run.float32_matmul_precision == Float32MatmulPrecision::High,
-                "run.float32_matmul_precision = \"high\"",
-            ),
-            (
-                run.float32_matmul_precision == Float32MatmulPrecision::Medium,
-                "run.float32_matmul_precision = \"medium\"",
-            ),
-        ];
-        return match asked.iter().find(|(asked, _)| *asked) {
-            Some((_, setting)) => Err(Error::Device(format!(
-                "{setting} needs libtorch: device ndarray computes in f32 only"
-            ))),
-            None => Ok(()),
+        return match run.float32_matmul_precision {
+            Float32MatmulPrecision::High => Err(Error::Device(
+                "run.float32_matmul_precision = \"high\" needs a GPU: device ndarray has \"highest\" and \"medium\"".into(),
+            )),
+            Float32MatmulPrecision::Medium => Ok(available(Precision::Bf16)),
+            Float32MatmulPrecision::Highest if run.bf16 => Ok(available(Precision::Bf16)),
+            Float32MatmulPrecision::Highest => Ok(Precision::F32),
         };
     }
     #[cfg(feature = "libtorch")]
@@ -184,7 +176,20 @@ pub(crate) fn set_precision(info: &DeviceInfo, run: &RunConfig) -> Result<(), Er
         torch_shim::set_float32_matmul_precision(precision)
             .map_err(|error| Error::Device(format!("run.float32_matmul_precision: {error}")))?;
     }
-    Ok(())
+    Ok(if run.bf16 {
+        Precision::Bf16
+    } else {
+        Precision::F32
+    })
+}
+
+/// The precision, or `f32` with a warning where the processor lacks the instructions.
+pub fn available(precision: Precision) -> Precision {
+    if precision.is_available() {
+        return precision;
+    }
+    tracing::warn!("this processor has no AVX512-BF16: matmuls stay in f32");
+    Precision::F32
 }
 
 /// More threads than any machine has cores for.
@@ -238,23 +243,28 @@ mod tests {
     }
 
     #[test]
-    fn ndarray_refuses_other_precisions() {
+    fn ndarray_takes_f32_and_bf16() {
         let (info, _) = device("ndarray").unwrap();
         let plain = RunConfig::default();
-        set_precision(&info, &plain).unwrap();
-        let half = RunConfig {
-            bf16: true,
+        assert_eq!(set_precision(&info, &plain).unwrap(), Precision::F32);
+        let with = |float32_matmul_precision, bf16| RunConfig {
+            float32_matmul_precision,
+            bf16,
             ..plain.clone()
         };
-        let medium = RunConfig {
-            float32_matmul_precision: Float32MatmulPrecision::Medium,
-            ..plain
-        };
-        for (run, key) in [(half, "run.bf16"), (medium, "run.float32_matmul_precision")] {
-            let error = set_precision(&info, &run).unwrap_err();
-            assert!(error.to_string().contains(key), "{error}");
-            assert_eq!(error.exit_code(), 2);
+        let bf16 = available(Precision::Bf16);
+        for run in [
+            with(Float32MatmulPrecision::Highest, true),
+            with(Float32MatmulPrecision::Medium, false),
+        ] {
+            assert_eq!(set_precision(&info, &run).unwrap(), bf16);
         }
+        let error = set_precision(&info, &with(Float32MatmulPrecision::High, false)).unwrap_err();
+        assert!(
+            error.to_string().contains("float32_matmul_precision"),
+            "{error}"
+        );
+        assert_eq!(error.exit_code(), 2);
     }
 
     #[test]

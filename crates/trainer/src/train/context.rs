@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use bert_qa::{DropoutSeed, ModelAssets};
+use bert_qa::{DropoutSeed, ModelAssets, Precision};
 use burn::tensor::Device;
 
 use crate::artifacts::run_dir::RunDir;
@@ -17,6 +17,8 @@ pub(crate) struct RunContext {
     pub(crate) info: DeviceInfo,
     /// Without autodiff.
     pub(crate) device: Device,
+    /// Of the matmuls.
+    pub(crate) precision: Precision,
     /// Of rank 0, which alone writes files.
     pub(crate) run_dir: Option<RunDir>,
     /// The model's configuration and tokenizer.

@@ -92,7 +92,7 @@ fn load_best(
         return Err(Error::file(&folder, "is not what this run has saved"));
     }
     let best = Pretrained::load(&folder, 0, &run.device)?;
-    Ok(best.model.in_bf16(run.config.run.bf16))
+    Ok(best.model.with_precision(run.precision, &run.device))
 }
 
 /// The contents of `metrics.json`.

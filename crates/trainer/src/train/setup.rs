@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bert_qa::{BertForQuestionAnswering, ModelAssets, ModelCard, Pretrained};
+use bert_qa::{BertForQuestionAnswering, ModelAssets, ModelCard, Precision, Pretrained};
 use burn::tensor::Device;
 use process_group::ProcessGroup;
 use squad_data::Feature;
@@ -53,6 +53,7 @@ pub(crate) struct RunSetup {
 /// The device, the model and the data of one rank.
 struct Loaded {
     info: DeviceInfo,
+    precision: Precision,
     /// Without autodiff.
     device: Device,
     train: FeaturizedDataset,
@@ -107,6 +108,7 @@ impl RunOptions {
                 config: self.config.clone(),
                 ranks,
                 info: loaded.info,
+                precision: loaded.precision,
                 device: loaded.device,
                 run_dir,
                 assets: loaded.assets,
@@ -194,7 +196,7 @@ impl Loaded {
         let local_rank = ranks.group().local_rank();
         let (info, device) = device_of_rank(&config.run.device, local_rank)?;
         distributed::check_device(&config.distributed, ranks.world_size(), &info)?;
-        set_precision(&info, &config.run)?;
+        let precision = set_precision(&info, &config.run)?;
         let (train, eval) = read_questions(config)?;
         let card = model_card::begin(config, &train, &eval);
         let load = match (config.model.init, &checkpoint) {
@@ -207,7 +209,7 @@ impl Loaded {
             report,
         } = load(folder, config.train.seed, &device.clone().autodiff())?;
         config.features.check_positions(&assets.config)?;
-        let model = freeze(model.in_bf16(config.run.bf16), &config.train);
+        let model = freeze(model.with_precision(precision, &device), &config.train);
         check_memory(&model, config, &info)?;
         let (before, all) = (train.len(), train.len() + eval.len());
         let features = &config.features;
@@ -233,6 +235,7 @@ impl Loaded {
         Ok(Self {
             info,
             device,
+            precision,
             train,
             eval,
             data,

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bert_qa::autocast;
 use process_group::{ProcessGroup, SingleProcess};
 
 use crate::Error;
@@ -144,9 +145,9 @@ impl<'a> Trainer<'a> {
             state: setup.state,
             evaluation: None,
         };
-        let result = train_loop.run(&mut observers)?;
+        let result = autocast(run.precision, || train_loop.run(&mut observers))?;
         drop(observers);
-        finalize(&run, result, eval, card)
+        autocast(run.precision, || finalize(&run, result, eval, card))
     }
 
     /// The observers of the caller, TensorBoard and `metrics.jsonl`; none on ranks without a run folder.

@@ -2,33 +2,97 @@
 
 use crate::support::Sandbox;
 
-#[test]
-fn ndarray_refuses_other_precisions_than_f32() {
-    let sandbox = Sandbox::new();
-    for setting in [
-        "run.bf16=true",
-        "run.float32_matmul_precision=high",
-        "run.float32_matmul_precision=medium",
-    ] {
+mod ndarray {
+    use trainer::{Outcome, Trainer};
+
+    use crate::support::Sandbox;
+
+    const SETTINGS: &[&str] = &[
+        "run.device=ndarray",
+        "train.max_steps=4",
+        "train.learning_rate=1e-3",
+        "train.warmup_ratio=0",
+        "eval.max_eval_samples=1",
+    ];
+
+    /// Losses of the steps of a run, and its weights.
+    fn train(sandbox: &Sandbox, run: &str, settings: &[&str]) -> (Vec<f64>, Vec<u8>) {
+        sandbox.train(run, &[SETTINGS, settings].concat());
+        let lines = sandbox.json_lines(&format!("{run}/metrics.jsonl"));
+        let losses = lines.iter().filter_map(|line| line["train/loss"].as_f64());
+        (losses.collect(), sandbox.weights(run))
+    }
+
+    fn has_bf16() -> bool {
+        bert_qa::Precision::Bf16.is_available()
+    }
+
+    #[test]
+    fn high_is_an_error() {
+        let sandbox = Sandbox::new();
         let arguments = [
             "--config=config.toml",
             "--run-dir=run",
             "--device=ndarray",
-            setting,
+            "run.float32_matmul_precision=high",
         ];
-        let key = setting.split('=').next().unwrap();
         sandbox
             .command(&arguments)
-            .mistake(&[key, "needs libtorch"]);
+            .mistake(&["run.float32_matmul_precision", "needs a GPU"]);
         assert!(!sandbox.path("run").exists());
     }
-    let arguments = ["--config=config.toml", "--run-dir=run", "--device=ndarray"];
-    let arguments = [
-        &arguments,
-        &["run.float32_matmul_precision=highest", "train.max_steps=1"][..],
-    ]
-    .concat();
-    assert_eq!(sandbox.command(&arguments).code, Some(0));
+
+    #[test]
+    fn bf16_is_close_to_f32_and_says_where_the_processor_lacks_it() {
+        let sandbox = Sandbox::new();
+        let (highest, weights) = train(&sandbox, "highest", &[]);
+        let (bf16, _) = train(&sandbox, "bf16", &["run.bf16=true"]);
+        let (medium, _) = train(&sandbox, "medium", &["run.float32_matmul_precision=medium"]);
+        assert_eq!(bf16, medium);
+        let pairs = highest.iter().zip(&bf16);
+        let difference = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        if has_bf16() {
+            // Losses are below 6; the 8 bits of what is multiplied move them by some 1e-3.
+            assert!((1e-6..5e-2).contains(&difference), "{difference}");
+        } else {
+            assert_eq!(difference, 0.0);
+            let arguments = [&["--config=config.toml", "--run-dir=run"][..], SETTINGS].concat();
+            let finished = sandbox.command(&[&arguments[..], &["run.bf16=true"]].concat());
+            assert!(
+                finished.stderr.contains("matmuls stay in f32"),
+                "{finished:?}"
+            );
+        }
+        // A run in f32 after one in bf16 is as before.
+        assert!(train(&sandbox, "again", &[]).1 == weights);
+    }
+
+    #[test]
+    fn a_bf16_run_depends_on_no_thread_and_resumes_bit_identically() {
+        let sandbox = Sandbox::new();
+        let (_, whole) = train(&sandbox, "whole", &["run.bf16=true", "run.threads=1"]);
+        let (_, threads) = train(&sandbox, "threads", &["run.bf16=true", "run.threads=3"]);
+        assert!(whole == threads, "threads change the weights");
+        let settings = [SETTINGS, &["run.bf16=true", "run.threads=1"]].concat();
+        let trainer = Trainer::new(sandbox.config(&settings)).unwrap();
+        let stop = trainer.stop_flag();
+        let outcome = trainer
+            .run_dir(sandbox.path("stopped"))
+            .on_step(|step| {
+                if step.step == 2 {
+                    stop.stop();
+                }
+            })
+            .fit()
+            .unwrap();
+        assert!(matches!(outcome, Outcome::Stopped(_)));
+        let trainer = Trainer::new(sandbox.config(&settings)).unwrap();
+        trainer.resume(sandbox.path("stopped")).fit().unwrap();
+        assert!(
+            whole == sandbox.weights("stopped"),
+            "the resumed weights differ"
+        );
+    }
 }
 
 #[cfg(feature = "libtorch")]
