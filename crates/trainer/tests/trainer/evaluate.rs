@@ -226,7 +226,7 @@ fn the_best_threshold_may_answer_nothing() {
     pointer_model::write(&sandbox.path("pointer"));
     let context = format!("A {} and {}.", pointer_model::START, pointer_model::END);
     let qas: Vec<_> = ["a", "b"]
-        .map(|id| json!({"id": id, "question": "What?", "answers": []}))
+        .map(|id| json!({"id": id, "question": "What?", "answers": [], "is_impossible": true}))
         .into();
     let dataset = json!({"data": [{"paragraphs": [{"context": context, "qas": qas}]}]});
     sandbox.write("none.json", &dataset.to_string());

@@ -1,7 +1,5 @@
 //! `run.float32_matmul_precision` and `run.bf16`.
 
-use crate::support::Sandbox;
-
 mod ndarray {
     use trainer::{Outcome, Trainer};
 
