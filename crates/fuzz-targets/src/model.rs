@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use bert_qa::{BertConfig, BertForQuestionAnswering, Pretrained};
@@ -17,7 +17,7 @@ const TOKENIZER: &[u8] = tiny_bert!("tokenizer.json");
 const WEIGHTS: &[u8] = tiny_bert!("model.safetensors");
 
 /// Loads the tiny model with one file replaced.
-fn load(folder: &PathBuf, file: &str, bytes: &[u8]) {
+fn load(folder: &Path, file: &str, bytes: &[u8]) {
     std::fs::write(folder.join(file), bytes).expect("a temporary file can be written");
     let (_, device) = trainer::device("ndarray").expect("this build has ndarray");
     if let Ok(pretrained) = Pretrained::load(folder, 0, &device) {

@@ -1,6 +1,5 @@
 //! The notebooks' cells, for the compiler. Made by `cargo xtask notebooks sync`.
-#![allow(clippy::print_stdout)] // An example.
-#![allow(warnings, clippy::all, missing_docs)]
+#![allow(warnings, clippy::all, clippy::print_stdout, missing_docs)]
 
 #[rustfmt::skip]
 mod n01_data;

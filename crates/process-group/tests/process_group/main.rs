@@ -1,4 +1,5 @@
 //! Process groups as programs use them: launched by `mpirun`, as a single process, and with ranks that fail.
+#![allow(clippy::print_stdout)] // What mpirun collects.
 
 #[cfg(feature = "mpi")]
 mod cases;

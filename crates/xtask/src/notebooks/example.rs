@@ -14,7 +14,7 @@ fn folder() -> PathBuf {
 fn files(notebooks: &[Notebook]) -> Vec<(PathBuf, String)> {
     let mut main = String::from(
         "//! The notebooks' cells, for the compiler. Made by `cargo xtask notebooks sync`.\n\
-         #![allow(warnings, clippy::all, missing_docs)]\n\n",
+         #![allow(warnings, clippy::all, clippy::print_stdout, missing_docs)]\n\n",
     );
     let mut calls = String::new();
     let mut files = Vec::new();
