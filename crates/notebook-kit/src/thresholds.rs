@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use qa_metrics::{NaProbs, Question, max_exact_match, max_f1, score_v2_with_na_probs};
+use qa_metrics::{Metric, NaProbs, Question, max_exact_match, max_f1, score_v2_with_na_probs};
 use report::{ScoredExample, gold_answers};
 use squad_data::{Dataset, Prediction};
 use trainer::Error;
@@ -51,8 +51,8 @@ pub fn threshold_curve(
         path: dataset.name.clone().into(),
         source,
     };
-    let all =
-        score_v2_with_na_probs(&questions, &texts, &null_odds, f64::INFINITY).map_err(wrong)?;
+    let all = score_v2_with_na_probs(&questions, &texts, &null_odds, f64::INFINITY, Metric::Squad)
+        .map_err(wrong)?;
     let steps = count.max(2) - 1;
     let at = |step: usize| {
         // From below all odds, where no question is answered, to the highest, where all are.

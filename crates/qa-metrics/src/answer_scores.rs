@@ -1,62 +1,51 @@
 //! Scores of one prediction against its gold answers.
 
-use crate::normalize::normalize_answer;
+use crate::metric::Metric;
 
 /// The normalized text of an answer.
-#[derive(PartialEq)]
-pub(crate) struct NormalizedAnswer(String);
+pub(crate) struct NormalizedAnswer {
+    text: String,
+    metric: Metric,
+}
 
 impl NormalizedAnswer {
-    pub(crate) fn new(text: &str) -> Self {
-        Self(normalize_answer(text))
+    pub(crate) fn new(text: &str, metric: Metric) -> Self {
+        let text = metric.normalize(text);
+        Self { text, metric }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.text.is_empty()
     }
 
-    /// Words in sorted order, because F1 compares multisets.
-    fn sorted_tokens(&self) -> Vec<&str> {
-        let mut tokens: Vec<&str> = self
-            .0
-            .split(' ')
-            .filter(|token| !token.is_empty())
-            .collect();
-        tokens.sort_unstable();
-        tokens
+    /// Exact match, 0 or 1.
+    pub(crate) fn exact(&self, gold: &Self) -> f64 {
+        f64::from(self.text == gold.text)
     }
-}
 
-/// F1 of two multisets of words, as in the v1.1 script: 0 if they share none, also for two empty answers.
-pub(crate) fn token_f1(prediction: &NormalizedAnswer, gold: &NormalizedAnswer) -> f64 {
-    let (prediction, gold) = (prediction.sorted_tokens(), gold.sorted_tokens());
-    let num_same = multiset_overlap(&prediction, &gold);
-    if num_same == 0 {
-        return 0.0;
+    /// F1 as in the scripts without unanswerable questions: 0 if nothing is shared, also for two empty answers.
+    pub(crate) fn f1_v1(&self, gold: &Self) -> f64 {
+        self.metric.overlap_f1(&self.text, &gold.text)
     }
-    // The scripts' order of operations: a rearranged formula rounds differently.
-    let precision = num_same as f64 / prediction.len() as f64;
-    let recall = num_same as f64 / gold.len() as f64;
-    (2.0 * precision * recall) / (precision + recall)
-}
 
-/// F1 as in the v2.0 script: an empty answer means "no answer", and two of these score 1.
-pub(crate) fn token_f1_v2(prediction: &NormalizedAnswer, gold: &NormalizedAnswer) -> f64 {
-    if prediction.is_empty() || gold.is_empty() {
-        return f64::from(prediction.is_empty() && gold.is_empty());
+    /// F1 as in the v2.0 script: an empty answer means "no answer", and two of these score 1.
+    pub(crate) fn f1_v2(&self, gold: &Self) -> f64 {
+        if self.is_empty() || gold.is_empty() {
+            return f64::from(self.is_empty() && gold.is_empty());
+        }
+        self.f1_v1(gold)
     }
-    token_f1(prediction, gold)
 }
 
 /// Gold answers as in the v2.0 script: those that are not empty once normalized, or one empty answer if there are none.
-pub(crate) fn gold_answers_v2(answers: &[&str]) -> Vec<NormalizedAnswer> {
+pub(crate) fn gold_answers_v2(answers: &[&str], metric: Metric) -> Vec<NormalizedAnswer> {
     let mut gold: Vec<NormalizedAnswer> = answers
         .iter()
-        .map(|text| NormalizedAnswer::new(text))
+        .map(|text| NormalizedAnswer::new(text, metric))
         .collect();
     gold.retain(|answer| !answer.is_empty());
     if gold.is_empty() {
-        gold.push(NormalizedAnswer::new(""));
+        gold.push(NormalizedAnswer::new("", metric));
     }
     gold
 }
@@ -66,23 +55,7 @@ pub(crate) fn best(gold: &[NormalizedAnswer], metric: impl Fn(&NormalizedAnswer)
     gold.iter().map(metric).fold(0.0, f64::max)
 }
 
-fn multiset_overlap(left: &[&str], right: &[&str]) -> usize {
-    let (mut i, mut j, mut num_same) = (0, 0, 0);
-    while i < left.len() && j < right.len() {
-        match left[i].cmp(right[j]) {
-            std::cmp::Ordering::Less => i += 1,
-            std::cmp::Ordering::Greater => j += 1,
-            std::cmp::Ordering::Equal => {
-                num_same += 1;
-                i += 1;
-                j += 1;
-            }
-        }
-    }
-    num_same
-}
-
-/// Whether a prediction equals a gold answer once both are normalized.
+/// Whether a prediction equals a gold answer once both are normalized as for SQuAD. [`Metric`] has other metrics.
 ///
 /// ```
 /// use qa_metrics::exact_match;
@@ -91,7 +64,7 @@ fn multiset_overlap(left: &[&str], right: &[&str]) -> usize {
 /// assert!(!exact_match("Norse", "Norsemen"));
 /// ```
 pub fn exact_match(prediction: &str, gold: &str) -> bool {
-    NormalizedAnswer::new(prediction) == NormalizedAnswer::new(gold)
+    Metric::Squad.exact_match(prediction, gold)
 }
 
 /// F1 of the normalized words of a prediction and a gold answer, between 0 and 1.
@@ -108,10 +81,7 @@ pub fn exact_match(prediction: &str, gold: &str) -> bool {
 /// assert_eq!(f1("", "the"), 1.0); // both are no answer
 /// ```
 pub fn f1(prediction: &str, gold: &str) -> f64 {
-    token_f1_v2(
-        &NormalizedAnswer::new(prediction),
-        &NormalizedAnswer::new(gold),
-    )
+    Metric::Squad.f1(prediction, gold)
 }
 
 /// Whether a prediction matches any of a question's gold answers.
@@ -127,8 +97,9 @@ pub fn f1(prediction: &str, gold: &str) -> f64 {
 /// assert!(!max_exact_match("France", &[]));
 /// ```
 pub fn max_exact_match(prediction: &str, gold: &[&str]) -> bool {
-    let prediction = NormalizedAnswer::new(prediction);
-    gold_answers_v2(gold).contains(&prediction)
+    let prediction = NormalizedAnswer::new(prediction, Metric::Squad);
+    let gold = gold_answers_v2(gold, Metric::Squad);
+    best(&gold, |gold| prediction.exact(gold)) == 1.0
 }
 
 /// The highest [`f1`] of a prediction over a question's gold answers. Empty ones count as in [`max_exact_match`].
@@ -140,8 +111,7 @@ pub fn max_exact_match(prediction: &str, gold: &[&str]) -> bool {
 /// assert_eq!(max_f1("", &[]), 1.0);
 /// ```
 pub fn max_f1(prediction: &str, gold: &[&str]) -> f64 {
-    let prediction = NormalizedAnswer::new(prediction);
-    best(&gold_answers_v2(gold), |gold| {
-        token_f1_v2(&prediction, gold)
-    })
+    let prediction = NormalizedAnswer::new(prediction, Metric::Squad);
+    let gold = gold_answers_v2(gold, Metric::Squad);
+    best(&gold, |gold| prediction.f1_v2(gold))
 }

@@ -2,17 +2,19 @@
 
 use std::fmt;
 
-/// Why a dataset cannot be scored. The official scripts raise an exception in each of these cases.
+use crate::mlqa::MlqaLanguage;
+
+/// Why a dataset cannot be scored. The official scripts raise an exception in each of these cases, too.
 ///
 /// ```
-/// use qa_metrics::{Error, Question, score_v1};
+/// use qa_metrics::{Error, Metric, Question, score_v1};
 /// use std::collections::HashMap;
 ///
 /// let unanswerable = [Question { id: "q7", answers: vec![] }];
 /// let predictions = HashMap::from([("q7".to_owned(), "France".to_owned())]);
-/// let error = score_v1(&unanswerable, &predictions).unwrap_err();
+/// let error = score_v1(&unanswerable, &predictions, Metric::Squad).unwrap_err();
 /// assert_eq!(error, Error::NoGoldAnswers { id: "q7".to_owned() });
-/// assert_eq!(error.to_string(), "question q7 has no gold answer: score it with the v2.0 metric");
+/// assert_eq!(error.to_string(), "question q7 has no gold answer: score it with score_v2");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -21,7 +23,7 @@ pub enum Error {
     NoQuestions,
     /// No question has a prediction. The v2.0 averages are over predicted questions.
     NoPredictions,
-    /// A question has no gold answer, which the v1.1 metric does not allow.
+    /// A question has no gold answer, which [`score_v1`](crate::score_v1) does not allow.
     NoGoldAnswers {
         /// The question's id.
         id: String,
@@ -36,6 +38,11 @@ pub enum Error {
         /// The question's id.
         id: String,
     },
+    /// A name is not one of a [`Metric`](crate::Metric).
+    UnknownMetric {
+        /// The name.
+        name: String,
+    },
 }
 
 impl fmt::Display for Error {
@@ -46,7 +53,7 @@ impl fmt::Display for Error {
             Self::NoGoldAnswers { id } => {
                 write!(
                     f,
-                    "question {id} has no gold answer: score it with the v2.0 metric"
+                    "question {id} has no gold answer: score it with score_v2"
                 )
             }
             Self::MissingNaProb { id } => {
@@ -57,6 +64,13 @@ impl fmt::Display for Error {
             }
             Self::NanNaProb { id } => {
                 write!(f, "the no-answer probability of question {id} is NaN")
+            }
+            Self::UnknownMetric { name } => {
+                let languages = MlqaLanguage::ALL.map(MlqaLanguage::code).join(", ");
+                write!(
+                    f,
+                    "unknown metric {name:?}; expected squad, korquad, cmrc, drcd, or mlqa:LANG with LANG one of {languages}"
+                )
             }
         }
     }

@@ -4,12 +4,14 @@
 //!   [`max_f1`] with several. Texts are normalized by [`normalize_answer`].
 //! - **A dataset**: [`score_v1`], [`score_v2`] and [`score_v2_with_na_probs`] give the scores of SQuAD's official
 //!   evaluation scripts v1.1 and v2.0, equal to the last digit, and the score of each question.
+//! - **Other languages**: a [`Metric`] names the official script of MLQA, KorQuAD 1.0, CMRC 2018 or DRCD. Its scores are
+//!   equal to the last digit, too.
 //! - **Token spans**: [`span_exact_match`] and [`span_f1`] compare positions. The feature `tensor` has the same as Burn
 //!   tensor operations (`SpanMetrics`), cheap enough for every batch. These are *not* the official scores, which compare
 //!   texts of whole questions.
 //!
 //! ```
-//! use qa_metrics::{Question, exact_match, f1, score_v2};
+//! use qa_metrics::{Metric, Question, exact_match, f1, score_v2};
 //! use std::collections::HashMap;
 //!
 //! assert!(exact_match("the Eiffel Tower!", "Eiffel tower"));
@@ -23,7 +25,7 @@
 //!     ("q1".to_owned(), "Eiffel Tower in Paris".to_owned()),
 //!     ("q2".to_owned(), String::new()), // an empty prediction means "no answer"
 //! ]);
-//! let scores = score_v2(&questions, &predictions)?.scores;
+//! let scores = score_v2(&questions, &predictions, Metric::Squad)?.scores;
 //! assert_eq!((scores.exact, scores.total), (50.0, 2));
 //! # Ok::<(), qa_metrics::Error>(())
 //! ```
@@ -37,6 +39,9 @@
 //! - From Python 3.12 on, `sum` of floats compensates rounding errors, so the last digit of the v2.0 script's averages
 //!   depends on the version of Python. This crate adds in order without compensation, as Python up to 3.11 does.
 //!
+//! The script of CMRC 2018 uses NLTK's `word_tokenize` for what is not Chinese. Its rules here are those of NLTK 3.10 and its
+//! English sentence model; another version may split such text differently.
+//!
 //! # Serialization
 //!
 //! The crate reads no files. Scores serialize to the official scripts' keys ([`ScoresV1`], [`ScoresV2`]), and [`NaProbs`]
@@ -44,9 +49,14 @@
 #![warn(missing_docs)]
 
 mod answer_scores;
+mod cmrc;
 mod error;
+mod korquad;
+mod metric;
+mod mlqa;
 mod na_probs;
 mod normalize;
+mod python;
 mod scores;
 mod span;
 #[cfg(feature = "tensor")]
@@ -57,6 +67,8 @@ mod v2;
 
 pub use answer_scores::{exact_match, f1, max_exact_match, max_f1};
 pub use error::Error;
+pub use metric::Metric;
+pub use mlqa::MlqaLanguage;
 pub use na_probs::{DEFAULT_NA_PROB_THRESH, NaProbs};
 pub use normalize::normalize_answer;
 pub use scores::{

@@ -1,6 +1,6 @@
-//! Normalization of answers.
+//! Normalization of answers as SQuAD's scripts do it.
 
-use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+use crate::python::{fold_white_space, without_words};
 
 /// Normalizes an answer as both of SQuAD's evaluation scripts do.
 ///
@@ -20,49 +20,5 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 pub fn normalize_answer(text: &str) -> String {
     let mut text = text.to_lowercase();
     text.retain(|c| !c.is_ascii_punctuation());
-    fold_white_space(&without_articles(&text))
-}
-
-/// Replaces each article with a space, which still separates its neighbours.
-fn without_articles(text: &str) -> String {
-    let mut kept = String::with_capacity(text.len());
-    let mut rest = text;
-    while !rest.is_empty() {
-        let word_end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-        let (word, tail) = rest.split_at(word_end);
-        let is_article = matches!(word, "a" | "an" | "the");
-        kept.push_str(if is_article { " " } else { word });
-
-        let gap_end = tail.find(is_word).unwrap_or(tail.len());
-        kept.push_str(&tail[..gap_end]);
-        rest = &tail[gap_end..];
-    }
-    kept
-}
-
-fn fold_white_space(text: &str) -> String {
-    let mut folded = String::with_capacity(text.len());
-    for token in text.split(is_space).filter(|token| !token.is_empty()) {
-        if !folded.is_empty() {
-            folded.push(' ');
-        }
-        folded.push_str(token);
-    }
-    folded
-}
-
-/// Python's `\w`: a letter or number by general category, or an underscore.
-fn is_word(c: char) -> bool {
-    if c.is_ascii() {
-        return c.is_ascii_alphanumeric() || c == '_';
-    }
-    matches!(
-        c.general_category_group(),
-        GeneralCategoryGroup::Letter | GeneralCategoryGroup::Number
-    )
-}
-
-/// Python's `str.isspace`: Unicode's `White_Space` and the four information separators.
-fn is_space(c: char) -> bool {
-    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
+    fold_white_space(&without_words(&text, &["a", "an", "the"]))
 }

@@ -35,12 +35,12 @@ impl Question<'_> {
 /// The score of one question.
 ///
 /// ```
-/// use qa_metrics::{Question, score_v1};
+/// use qa_metrics::{Metric, Question, score_v1};
 /// use std::collections::HashMap;
 ///
 /// let questions = [Question { id: "q1", answers: vec!["France"] }];
 /// let predictions = HashMap::from([("q1".to_owned(), "northern France".to_owned())]);
-/// let score = &score_v1(&questions, &predictions)?.questions[0];
+/// let score = &score_v1(&questions, &predictions, Metric::Squad)?.questions[0];
 /// assert_eq!((score.id, score.has_answer, score.exact), ("q1", true, 0.0));
 /// assert_eq!(score.f1, 2.0 / 3.0);
 /// # Ok::<(), qa_metrics::Error>(())
@@ -60,7 +60,7 @@ pub struct QuestionScore<'a> {
 /// The scores of a dataset: averages and the score of each question.
 ///
 /// ```
-/// use qa_metrics::{Question, score_v1};
+/// use qa_metrics::{Metric, Question, score_v1};
 /// use std::collections::HashMap;
 ///
 /// let questions = [
@@ -71,7 +71,7 @@ pub struct QuestionScore<'a> {
 ///     ("q1".to_owned(), "France".to_owned()),
 ///     ("another dataset's question".to_owned(), "1066".to_owned()),
 /// ]);
-/// let evaluation = score_v1(&questions, &predictions)?;
+/// let evaluation = score_v1(&questions, &predictions, Metric::Squad)?;
 /// assert_eq!(evaluation.scores.exact_match, 50.0);
 /// assert_eq!(evaluation.missing, ["q2"]);
 /// assert_eq!(evaluation.num_extra, 1);
@@ -149,12 +149,12 @@ pub struct ScoresV2 {
 /// Averages over the questions with an answer, or over those without, in percent.
 ///
 /// ```
-/// use qa_metrics::{Question, score_v2};
+/// use qa_metrics::{Metric, Question, score_v2};
 /// use std::collections::HashMap;
 ///
 /// let questions = [Question { id: "q1", answers: vec![] }];
 /// let predictions = HashMap::from([("q1".to_owned(), String::new())]);
-/// let scores = score_v2(&questions, &predictions)?.scores;
+/// let scores = score_v2(&questions, &predictions, Metric::Squad)?.scores;
 /// assert_eq!(scores.no_ans.unwrap().exact, 100.0);
 /// assert_eq!(scores.has_ans, None);
 /// # Ok::<(), qa_metrics::Error>(())
@@ -174,7 +174,7 @@ pub struct SubsetScores {
 /// A question gets no answer if its probability is above the threshold.
 ///
 /// ```
-/// use qa_metrics::{DEFAULT_NA_PROB_THRESH, NaProbs, Question, score_v2_with_na_probs};
+/// use qa_metrics::{DEFAULT_NA_PROB_THRESH, Metric, NaProbs, Question, score_v2_with_na_probs};
 /// use std::collections::HashMap;
 ///
 /// let questions = [
@@ -186,7 +186,8 @@ pub struct SubsetScores {
 ///     ("q2".to_owned(), "wrongly answered".to_owned()),
 /// ]);
 /// let na_probs = NaProbs::from_iter([("q1", 0.25), ("q2", 0.75)]);
-/// let scores = score_v2_with_na_probs(&questions, &predictions, &na_probs, DEFAULT_NA_PROB_THRESH)?.scores;
+/// let scored = score_v2_with_na_probs(&questions, &predictions, &na_probs, DEFAULT_NA_PROB_THRESH, Metric::Squad)?;
+/// let scores = scored.scores;
 /// assert_eq!(scores.exact, 50.0);
 ///
 /// let best = scores.best.unwrap();

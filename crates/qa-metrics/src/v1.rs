@@ -1,12 +1,13 @@
-//! The official v1.1 evaluation.
+//! The official v1.1 evaluation: every question has an answer.
 
 use std::collections::HashMap;
 
-use crate::answer_scores::{NormalizedAnswer, best, token_f1};
+use crate::answer_scores::{NormalizedAnswer, best};
 use crate::error::Error;
+use crate::metric::Metric;
 use crate::scores::{DatasetScores, Question, QuestionScore, ScoresV1, num_extra, percentage};
 
-/// Scores predictions as SQuAD's official v1.1 script does.
+/// Scores predictions as SQuAD's official v1.1 script does, or that of another metric's dataset.
 ///
 /// A question without a prediction counts as wrong. Predictions for other questions are ignored.
 ///
@@ -15,7 +16,7 @@ use crate::scores::{DatasetScores, Question, QuestionScore, ScoresV1, num_extra,
 /// [`Error::NoQuestions`] if there are none, [`Error::NoGoldAnswers`] if a predicted question has no gold answer.
 ///
 /// ```
-/// use qa_metrics::{Question, score_v1};
+/// use qa_metrics::{Metric, Question, score_v1};
 /// use std::collections::HashMap;
 ///
 /// let questions = [
@@ -26,13 +27,14 @@ use crate::scores::{DatasetScores, Question, QuestionScore, ScoresV1, num_extra,
 ///     ("q1".to_owned(), "denver broncos.".to_owned()),
 ///     ("q2".to_owned(), "in gold colour".to_owned()),
 /// ]);
-/// let scores = score_v1(&questions, &predictions)?.scores;
+/// let scores = score_v1(&questions, &predictions, Metric::Squad)?.scores;
 /// assert_eq!((scores.exact_match, scores.f1, scores.total), (50.0, 75.0, 2));
 /// # Ok::<(), qa_metrics::Error>(())
 /// ```
 pub fn score_v1<'a>(
     questions: &[Question<'a>],
     predictions: &HashMap<String, String>,
+    metric: Metric,
 ) -> Result<DatasetScores<'a, ScoresV1>, Error> {
     if questions.is_empty() {
         return Err(Error::NoQuestions);
@@ -41,7 +43,7 @@ pub fn score_v1<'a>(
     let mut missing = Vec::new();
     for question in questions {
         match predictions.get(question.id) {
-            Some(prediction) => scored.push(score_question(question, prediction)?),
+            Some(prediction) => scored.push(score_question(question, prediction, metric)?),
             None => missing.push(question.id),
         }
     }
@@ -61,22 +63,23 @@ pub fn score_v1<'a>(
 fn score_question<'a>(
     question: &Question<'a>,
     prediction: &str,
+    metric: Metric,
 ) -> Result<QuestionScore<'a>, Error> {
     if !question.has_answer() {
         return Err(Error::NoGoldAnswers {
             id: question.id.to_owned(),
         });
     }
-    let prediction = NormalizedAnswer::new(prediction);
+    let prediction = NormalizedAnswer::new(prediction, metric);
     let gold = question
         .answers
         .iter()
-        .map(|text| NormalizedAnswer::new(text));
+        .map(|text| NormalizedAnswer::new(text, metric));
     let gold: Vec<NormalizedAnswer> = gold.collect();
     Ok(QuestionScore {
         id: question.id,
         has_answer: true,
-        exact: best(&gold, |gold| f64::from(prediction == *gold)),
-        f1: best(&gold, |gold| token_f1(&prediction, gold)),
+        exact: best(&gold, |gold| prediction.exact(gold)),
+        f1: best(&gold, |gold| prediction.f1_v1(gold)),
     })
 }

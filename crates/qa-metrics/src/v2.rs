@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::answer_scores::{NormalizedAnswer, best, gold_answers_v2, token_f1_v2};
+use crate::answer_scores::{NormalizedAnswer, best, gold_answers_v2};
 use crate::error::Error;
+use crate::metric::Metric;
 use crate::na_probs::NaProbs;
 use crate::scores::{
     BestThresholds, DatasetScores, Question, QuestionScore, ScoresV2, SubsetScores, num_extra,
@@ -12,6 +13,9 @@ use crate::scores::{
 use crate::threshold::{RawScore, apply_threshold, best_thresholds};
 
 /// Scores predictions as SQuAD's official v2.0 script does without no-answer probabilities.
+///
+/// Another metric normalizes texts and computes F1 as its own script does. The rules for questions without an answer are
+/// those of SQuAD, because no other of these datasets has such questions.
 ///
 /// An empty prediction means "no answer". **Questions without a prediction are left out of every average**: `total` is
 /// the number of questions with one, and `missing` lists the others. Reject them, or give them an empty prediction, to
@@ -24,7 +28,7 @@ use crate::threshold::{RawScore, apply_threshold, best_thresholds};
 /// [`Error::NoQuestions`] or [`Error::NoPredictions`] if there is nothing to average.
 ///
 /// ```
-/// use qa_metrics::{Question, score_v2};
+/// use qa_metrics::{Metric, Question, score_v2};
 /// use std::collections::HashMap;
 ///
 /// let questions = [
@@ -35,7 +39,7 @@ use crate::threshold::{RawScore, apply_threshold, best_thresholds};
 ///     ("q1".to_owned(), "northern France".to_owned()),
 ///     ("q2".to_owned(), String::new()),
 /// ]);
-/// let scores = score_v2(&questions, &predictions)?.scores;
+/// let scores = score_v2(&questions, &predictions, Metric::Squad)?.scores;
 /// assert_eq!((scores.exact, scores.f1), (50.0, 100.0 * (2.0 / 3.0 + 1.0) / 2.0));
 /// assert_eq!(scores.no_ans.unwrap().exact, 100.0);
 /// # Ok::<(), qa_metrics::Error>(())
@@ -43,8 +47,9 @@ use crate::threshold::{RawScore, apply_threshold, best_thresholds};
 pub fn score_v2<'a>(
     questions: &[Question<'a>],
     predictions: &HashMap<String, String>,
+    metric: Metric,
 ) -> Result<DatasetScores<'a, ScoresV2>, Error> {
-    let (raw, missing) = raw_scores(questions, predictions)?;
+    let (raw, missing) = raw_scores(questions, predictions, metric)?;
     let scored: Vec<QuestionScore<'a>> = raw.into_iter().map(|raw| raw.score).collect();
     Ok(DatasetScores {
         scores: averages(&scored, None),
@@ -67,7 +72,7 @@ pub fn score_v2<'a>(
 /// NaN.
 ///
 /// ```
-/// use qa_metrics::{NaProbs, Question, score_v2_with_na_probs};
+/// use qa_metrics::{Metric, NaProbs, Question, score_v2_with_na_probs};
 /// use std::collections::HashMap;
 ///
 /// let questions = [
@@ -79,7 +84,7 @@ pub fn score_v2<'a>(
 ///     ("q2".to_owned(), "wrongly answered".to_owned()),
 /// ]);
 /// let na_probs = NaProbs::from_iter([("q1", 0.25), ("q2", 0.75)]);
-/// let scores = score_v2_with_na_probs(&questions, &predictions, &na_probs, 0.5)?.scores;
+/// let scores = score_v2_with_na_probs(&questions, &predictions, &na_probs, 0.5, Metric::Squad)?.scores;
 /// assert_eq!(scores.exact, 100.0); // q2 is above 0.5
 /// assert_eq!(scores.best.unwrap().exact_thresh, 0.25);
 /// # Ok::<(), qa_metrics::Error>(())
@@ -89,8 +94,9 @@ pub fn score_v2_with_na_probs<'a>(
     predictions: &HashMap<String, String>,
     na_probs: &NaProbs,
     na_prob_thresh: f64,
+    metric: Metric,
 ) -> Result<DatasetScores<'a, ScoresV2>, Error> {
-    let (raw, missing) = raw_scores(questions, predictions)?;
+    let (raw, missing) = raw_scores(questions, predictions, metric)?;
     let raw_scores: Vec<_> = raw.iter().map(|raw| raw.score).collect();
     let scored = apply_threshold(&raw_scores, na_probs, na_prob_thresh)?;
     let best = best_thresholds(&raw, na_probs)?;
@@ -108,6 +114,7 @@ type RawScores<'a> = (Vec<RawScore<'a>>, Vec<&'a str>);
 fn raw_scores<'a>(
     questions: &[Question<'a>],
     predictions: &HashMap<String, String>,
+    metric: Metric,
 ) -> Result<RawScores<'a>, Error> {
     if questions.is_empty() {
         return Err(Error::NoQuestions);
@@ -120,7 +127,7 @@ fn raw_scores<'a>(
             missing.push(question.id);
             continue;
         };
-        let score = score_question(question, prediction);
+        let score = score_question(question, prediction, metric);
         let position = *positions.entry(question.id).or_insert(scored.len());
         if position < scored.len() {
             scored[position] = score;
@@ -134,15 +141,15 @@ fn raw_scores<'a>(
     Ok((scored, missing))
 }
 
-fn score_question<'a>(question: &Question<'a>, prediction: &str) -> RawScore<'a> {
-    let gold = gold_answers_v2(&question.answers);
-    let answer = NormalizedAnswer::new(prediction);
+fn score_question<'a>(question: &Question<'a>, prediction: &str, metric: Metric) -> RawScore<'a> {
+    let gold = gold_answers_v2(&question.answers, metric);
+    let answer = NormalizedAnswer::new(prediction, metric);
     RawScore {
         score: QuestionScore {
             id: question.id,
             has_answer: question.has_answer(),
-            exact: best(&gold, |gold| f64::from(answer == *gold)),
-            f1: best(&gold, |gold| token_f1_v2(&answer, gold)),
+            exact: best(&gold, |gold| answer.exact(gold)),
+            f1: best(&gold, |gold| answer.f1_v2(gold)),
         },
         is_answered: !prediction.is_empty(),
     }
@@ -159,7 +166,7 @@ impl DatasetScores<'_, ScoresV2> {
     /// [`Error::MissingNaProb`] if a predicted question has no probability.
     ///
     /// ```
-    /// use qa_metrics::{NaProbs, Question, score_v2_with_na_probs};
+    /// use qa_metrics::{Metric, NaProbs, Question, score_v2_with_na_probs};
     /// use std::collections::HashMap;
     ///
     /// let questions = [Question { id: "q1", answers: vec!["France"] }, Question { id: "q2", answers: vec![] }];
@@ -167,7 +174,7 @@ impl DatasetScores<'_, ScoresV2> {
     /// let predictions = HashMap::from(answers.map(|(id, text)| (id.to_owned(), text.to_owned())));
     /// let na_probs = NaProbs::from_iter([("q1", 0.25), ("q2", 0.75)]);
     ///
-    /// let all = score_v2_with_na_probs(&questions, &predictions, &na_probs, f64::INFINITY)?;
+    /// let all = score_v2_with_na_probs(&questions, &predictions, &na_probs, f64::INFINITY, Metric::Squad)?;
     /// assert_eq!(all.scores.exact, 50.0);
     /// let best = all.scores.best.unwrap();
     /// assert_eq!(all.withhold_above(best.f1_thresh, &na_probs)?.scores.f1, best.f1);

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::path::Path;
 
-use qa_metrics::{Question, score_v1, score_v2};
+use qa_metrics::{Metric, Question, score_v1, score_v2};
 use serde::Deserialize;
 use serde_json::Value;
 use squad_data::{Dataset, Example};
@@ -127,11 +127,11 @@ impl Written {
         let examples = &dataset.examples;
         let questions = gold_answers(dataset);
         let (scores, missing, [exact, f1]) = if dataset.has_unanswerable() {
-            let scored = score_v2(&questions, &self.predictions).ok()?;
+            let scored = score_v2(&questions, &self.predictions, Metric::Squad).ok()?;
             let means = [scored.scores.exact, scored.scores.f1];
             (scored.questions, scored.missing, means)
         } else {
-            let scored = score_v1(&questions, &self.predictions).ok()?;
+            let scored = score_v1(&questions, &self.predictions, Metric::Squad).ok()?;
             let means = [scored.scores.exact_match, scored.scores.f1];
             (scored.questions, scored.missing, means)
         };

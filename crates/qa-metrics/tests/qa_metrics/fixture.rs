@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use qa_metrics::{
-    DatasetScores, NaProbs, Question, ScoresV2, exact_match, f1, normalize_answer, score_v1,
-    score_v2, score_v2_with_na_probs,
+    DatasetScores, Metric, NaProbs, Question, ScoresV2, exact_match, f1, normalize_answer,
+    score_v1, score_v2, score_v2_with_na_probs,
 };
 use serde_json::Value;
 
@@ -51,7 +51,7 @@ fn scores_of_one_answer_equal_pythons() {
         assert_eq!(f1(prediction, gold), float(&row[4]), "{row}");
 
         let predictions = HashMap::from([("q".to_owned(), prediction.to_owned())]);
-        let v1 = score_v1(&question(gold), &predictions).unwrap();
+        let v1 = score_v1(&question(gold), &predictions, Metric::Squad).unwrap();
         assert_eq!(v1.questions[0].f1, float(&row[3]), "{row}");
     }
 }
@@ -65,7 +65,9 @@ fn scores_of_datasets_equal_pythons() {
         let questions = questions(case);
         let predictions = predictions(case);
         if let Some(expected) = case["v1"].as_object() {
-            let scores = score_v1(&questions, &predictions).unwrap().scores;
+            let scores = score_v1(&questions, &predictions, Metric::Squad)
+                .unwrap()
+                .scores;
             assert_eq!(
                 scores.exact_match,
                 float(&expected["exact_match"]),
@@ -104,15 +106,16 @@ fn evaluate_v2<'a>(
     predictions: &HashMap<String, String>,
 ) -> DatasetScores<'a, ScoresV2> {
     let Some(pairs) = case["na_probs"].as_array() else {
-        return score_v2(questions, predictions).unwrap();
+        return score_v2(questions, predictions, Metric::Squad).unwrap();
     };
     let na_probs: NaProbs = pairs
         .iter()
         .map(|pair| (text(&pair[0]), float(&pair[1])))
         .collect();
     let na_prob_thresh = float(&case["na_prob_thresh"]);
-    let scored =
-        |thresh| score_v2_with_na_probs(questions, predictions, &na_probs, thresh).unwrap();
+    let scored = |thresh| {
+        score_v2_with_na_probs(questions, predictions, &na_probs, thresh, Metric::Squad).unwrap()
+    };
     let evaluation = scored(na_prob_thresh);
     let afterwards = scored(f64::INFINITY).withhold_above(na_prob_thresh, &na_probs);
     assert_eq!(afterwards.unwrap(), evaluation, "{}", case["name"]);

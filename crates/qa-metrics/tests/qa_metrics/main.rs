@@ -1,6 +1,7 @@
 //! The tests of `qa-metrics`, in one binary.
 
 mod fixture;
+mod metrics;
 mod official;
 mod properties;
 mod real_cases;

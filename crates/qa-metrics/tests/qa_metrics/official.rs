@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use qa_metrics::{Question, SubsetScores, score_v1, score_v2};
+use qa_metrics::{Metric, Question, SubsetScores, score_v1, score_v2};
 use serde_json::Value;
 use test_support::shared_data;
 
@@ -60,7 +60,12 @@ pub(crate) fn bert() -> Reference {
 #[ignore = "needs ../shared/data"]
 fn electra_on_dev_v1_has_its_published_scores() {
     let reference = electra();
-    let evaluation = score_v1(&reference.questions(), &reference.predictions).unwrap();
+    let evaluation = score_v1(
+        &reference.questions(),
+        &reference.predictions,
+        Metric::Squad,
+    )
+    .unwrap();
     assert_eq!(evaluation.scores.exact_match, 77.34153263954589);
     assert_eq!(evaluation.scores.f1, 85.41516355385885);
     assert_eq!(evaluation.scores.total, 10_570);
@@ -72,7 +77,12 @@ fn electra_on_dev_v1_has_its_published_scores() {
 #[ignore = "needs ../shared/data"]
 fn bert_on_dev_v2_has_its_published_scores() {
     let reference = bert();
-    let evaluation = score_v2(&reference.questions(), &reference.predictions).unwrap();
+    let evaluation = score_v2(
+        &reference.questions(),
+        &reference.predictions,
+        Metric::Squad,
+    )
+    .unwrap();
     let scores = evaluation.scores;
     assert_eq!(
         (scores.exact, scores.f1),

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use qa_metrics::{NaProbs, Question, score_v1, score_v2, score_v2_with_na_probs};
+use qa_metrics::{Metric, NaProbs, Question, score_v1, score_v2, score_v2_with_na_probs};
 use serde_json::{Map, Value};
 
 use crate::fixture::assert_same_figures;
@@ -87,7 +87,7 @@ fn v1_scores_of_changed_predictions_are_the_scripts() {
             continue;
         };
         let predictions = predictions(change, &questions, &reference.predictions);
-        let evaluation = score_v1(&questions, &predictions).unwrap();
+        let evaluation = score_v1(&questions, &predictions, Metric::Squad).unwrap();
         let scores = serde_json::to_value(evaluation.scores).unwrap();
         assert_same_figures(&scores, figures, &Value::from(name.as_str()));
         assert_eq!(evaluation.num_extra, 1, "{name}");
@@ -112,10 +112,16 @@ fn v2_scores_of_changed_predictions_are_the_scripts() {
         };
         let predictions = predictions(change, &questions, &reference.predictions);
         let evaluation = match setting {
-            None => score_v2(&questions, &predictions),
+            None => score_v2(&questions, &predictions, Metric::Squad),
             Some((step, threshold)) => {
                 let odds = odds(&questions, step.parse().unwrap());
-                score_v2_with_na_probs(&questions, &predictions, &odds, threshold.parse().unwrap())
+                score_v2_with_na_probs(
+                    &questions,
+                    &predictions,
+                    &odds,
+                    threshold.parse().unwrap(),
+                    Metric::Squad,
+                )
             }
         };
         let scores = serde_json::to_value(evaluation.unwrap().scores).unwrap();

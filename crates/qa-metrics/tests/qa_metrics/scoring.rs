@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use qa_metrics::{
-    DEFAULT_NA_PROB_THRESH, Error, NaProbs, Question, score_v1, score_v2, score_v2_with_na_probs,
+    DEFAULT_NA_PROB_THRESH, Error, Metric, NaProbs, Question, score_v1, score_v2,
+    score_v2_with_na_probs,
 };
 
 fn question<'a>(id: &'a str, answers: &[&'a str]) -> Question<'a> {
@@ -24,20 +25,20 @@ fn predictions(pairs: &[(&str, &str)]) -> HashMap<String, String> {
 fn nothing_to_average_is_an_error() {
     let one = [question("q", &["France"])];
     assert_eq!(
-        score_v1(&[], &predictions(&[])).unwrap_err(),
+        score_v1(&[], &predictions(&[]), Metric::Squad).unwrap_err(),
         Error::NoQuestions
     );
     assert_eq!(
-        score_v2(&[], &predictions(&[])).unwrap_err(),
+        score_v2(&[], &predictions(&[]), Metric::Squad).unwrap_err(),
         Error::NoQuestions
     );
     assert_eq!(
-        score_v2(&one, &predictions(&[("r", "x")])).unwrap_err(),
+        score_v2(&one, &predictions(&[("r", "x")]), Metric::Squad).unwrap_err(),
         Error::NoPredictions
     );
     // v1.1 counts it as wrong.
     assert_eq!(
-        score_v1(&one, &predictions(&[("r", "x")]))
+        score_v1(&one, &predictions(&[("r", "x")]), Metric::Squad)
             .unwrap()
             .scores
             .exact_match,
@@ -48,7 +49,7 @@ fn nothing_to_average_is_an_error() {
 #[test]
 fn v1_rejects_unanswerable_questions() {
     let questions = [question("q", &["France"]), question("r", &[])];
-    let error = score_v1(&questions, &predictions(&[("r", "")])).unwrap_err();
+    let error = score_v1(&questions, &predictions(&[("r", "")]), Metric::Squad).unwrap_err();
     assert_eq!(error, Error::NoGoldAnswers { id: "r".to_owned() });
 }
 
@@ -57,8 +58,14 @@ fn na_probs_must_cover_the_predictions_and_be_numbers() {
     let questions = [question("q", &["France"]), question("r", &[])];
     let predictions = predictions(&[("q", "France"), ("r", "")]);
     let score = |na_probs: NaProbs| {
-        score_v2_with_na_probs(&questions, &predictions, &na_probs, DEFAULT_NA_PROB_THRESH)
-            .unwrap_err()
+        score_v2_with_na_probs(
+            &questions,
+            &predictions,
+            &na_probs,
+            DEFAULT_NA_PROB_THRESH,
+            Metric::Squad,
+        )
+        .unwrap_err()
     };
     let missing = score(NaProbs::from_iter([("q", 0.5)]));
     assert_eq!(missing, Error::MissingNaProb { id: "r".to_owned() });
@@ -78,11 +85,11 @@ fn missing_and_extra_predictions_are_reported() {
     ];
     let predictions = predictions(&[("q", "x"), ("s", "x"), ("t", "x")]);
 
-    let v1 = score_v1(&questions, &predictions).unwrap();
+    let v1 = score_v1(&questions, &predictions, Metric::Squad).unwrap();
     assert_eq!((v1.missing, v1.num_extra), (vec!["p", "r"], 2));
     assert_eq!((v1.scores.exact_match, v1.scores.total), (100.0 / 3.0, 3));
 
-    let v2 = score_v2(&questions, &predictions).unwrap();
+    let v2 = score_v2(&questions, &predictions, Metric::Squad).unwrap();
     assert_eq!((v2.missing, v2.num_extra), (vec!["p", "r"], 2));
     assert_eq!((v2.scores.exact, v2.scores.total), (100.0, 1));
 }
@@ -94,7 +101,8 @@ fn question_scores_are_those_after_the_threshold() {
     let na_probs = NaProbs::from_iter([("q", 0.25), ("r", 0.75)]);
     let exact = |thresh| {
         let evaluation =
-            score_v2_with_na_probs(&questions, &predictions, &na_probs, thresh).unwrap();
+            score_v2_with_na_probs(&questions, &predictions, &na_probs, thresh, Metric::Squad)
+                .unwrap();
         let exact: Vec<f64> = evaluation
             .questions
             .iter()

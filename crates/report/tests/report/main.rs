@@ -7,7 +7,7 @@ mod well_formed;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use qa_metrics::score_v2;
+use qa_metrics::{Metric, score_v2};
 use report::{Error, RunConfig, gold_answers, write_report};
 use serde_json::{Value, json};
 use squad_data::Dataset;
@@ -67,7 +67,9 @@ impl Sandbox {
         sandbox.write("run/eval/null_odds.json", &object(&|_| json!(-1.5)));
         let dataset = Dataset::read(&sandbox.path("pies.json")).unwrap();
         let texts: HashMap<String, String> = serde_json::from_str(&predictions).unwrap();
-        let scores = score_v2(&gold_answers(&dataset), &texts).unwrap().scores;
+        let scores = score_v2(&gold_answers(&dataset), &texts, Metric::Squad)
+            .unwrap()
+            .scores;
         let scores = serde_json::to_value(scores).unwrap();
         sandbox.write("run/eval/metrics.json", &scores.to_string());
         let metrics = json!({ "eval": scores, "train_loss": 1.25, "steps": 3, "seconds": 75.0,

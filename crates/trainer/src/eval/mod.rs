@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bert_qa::{BertForQuestionAnswering, check_finite_logits, predict_logits};
 use burn::tensor::Device;
-use qa_metrics::{NaProbs, ScoresV2, score_v1, score_v2, score_v2_with_na_probs};
+use qa_metrics::{Metric, NaProbs, ScoresV2, score_v1, score_v2, score_v2_with_na_probs};
 use report::gold_answers;
 use serde_json::{Value, json};
 use squad_data::{Dataset, Prediction, SpanLogits, extract_answers};
@@ -119,13 +119,16 @@ fn score_predictions(
         .map(|p| (p.id.clone(), p.best_text().to_owned()))
         .collect();
     if !dataset.has_unanswerable() {
-        return Ok((to_value(score_v1(&questions, &texts)?.scores), None));
+        return Ok((
+            to_value(score_v1(&questions, &texts, Metric::Squad)?.scores),
+            None,
+        ));
     }
     let null_odds = predictions
         .iter()
         .map(|p| (p.id.clone(), f64::from(p.null_odds)))
         .collect();
-    let all = score_v2_with_na_probs(&questions, &texts, &null_odds, f64::INFINITY)?;
+    let all = score_v2_with_na_probs(&questions, &texts, &null_odds, f64::INFINITY, Metric::Squad)?;
     let scores = all.withhold_above(threshold, &null_odds)?.scores;
     let (best_threshold, at_best) = at_best_f1(&all, &null_odds)?;
     let mut metrics = to_value(scores);
@@ -177,10 +180,16 @@ pub fn score(
 ) -> Result<Value, qa_metrics::Error> {
     let questions = gold_answers(dataset);
     Ok(match (dataset.has_unanswerable(), null_odds) {
-        (false, _) => to_value(score_v1(&questions, predictions)?.scores),
-        (true, None) => to_value(score_v2(&questions, predictions)?.scores),
+        (false, _) => to_value(score_v1(&questions, predictions, Metric::Squad)?.scores),
+        (true, None) => to_value(score_v2(&questions, predictions, Metric::Squad)?.scores),
         (true, Some((null_odds, threshold))) => {
-            let scored = score_v2_with_na_probs(&questions, predictions, null_odds, threshold)?;
+            let scored = score_v2_with_na_probs(
+                &questions,
+                predictions,
+                null_odds,
+                threshold,
+                Metric::Squad,
+            )?;
             to_value(scored.scores)
         }
     })
