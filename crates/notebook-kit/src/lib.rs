@@ -51,7 +51,7 @@ pub mod prelude {
     };
     pub use burn::tensor::{Device, Distribution, Tensor};
     pub use fused_ops::{Activation, CuSeqlens};
-    pub use qa_metrics::{exact_match, f1, max_exact_match, max_f1, normalize_answer};
+    pub use qa_metrics::{Metric, exact_match, f1, max_exact_match, max_f1, normalize_answer};
     pub use report::{by_answer_length, by_context_length, by_question_word};
     pub use squad_data::{
         AnswerOptions, Dataset, Example, Feature, FeatureOptions, PackedBatch, Prediction,

@@ -126,12 +126,16 @@ impl Written {
     fn score(&self, dataset: &Dataset) -> Option<Vec<Answered>> {
         let examples = &dataset.examples;
         let questions = gold_answers(dataset);
+        let named = self.metrics.get("metric").cloned();
+        let metric: Metric = named
+            .map_or(Ok(Metric::Squad), serde_json::from_value)
+            .ok()?;
         let (scores, missing, [exact, f1]) = if dataset.has_unanswerable() {
-            let scored = score_v2(&questions, &self.predictions, Metric::Squad).ok()?;
+            let scored = score_v2(&questions, &self.predictions, metric).ok()?;
             let means = [scored.scores.exact, scored.scores.f1];
             (scored.questions, scored.missing, means)
         } else {
-            let scored = score_v1(&questions, &self.predictions, Metric::Squad).ok()?;
+            let scored = score_v1(&questions, &self.predictions, metric).ok()?;
             let means = [scored.scores.exact_match, scored.scores.f1];
             (scored.questions, scored.missing, means)
         };

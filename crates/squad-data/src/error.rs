@@ -93,6 +93,18 @@ pub enum Error {
         /// What was found there and what was expected.
         problem: String,
     },
+    /// A file of predictions or of no-answer probabilities is not JSON, or has a form that is not known.
+    #[error("{file}: {place}{problem}; expected {expected}")]
+    Predictions {
+        /// The file.
+        file: String,
+        /// Line and column, from 1, with the separator behind them; empty if there are none.
+        place: String,
+        /// What is wrong.
+        problem: String,
+        /// The expected form.
+        expected: &'static str,
+    },
     /// An answer's text is not what the context has at its `answer_start`.
     #[error("{file}: question {id:?}: {0}", Mismatch { text, start: *start, found, elsewhere: *elsewhere })]
     AnswerMismatch {

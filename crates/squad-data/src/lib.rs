@@ -9,7 +9,7 @@
 //! 4. [`PackedBatch::new`] concatenates the features of a batch.
 //! 5. [`extract_answers`] finds the best answer of each question in the model's [`SpanLogits`].
 //!
-//! [`inspect`] counts what a dataset becomes under a tokenizer.
+//! [`PredictedAnswers`] reads the predictions of other tools, [`inspect`] counts what a dataset becomes under a tokenizer.
 //!
 //! Features, labels and answers are those of Hugging Face's question-answering examples; [`make_features`] and
 //! [`extract_answers`] list the differences. Positions in a context count Unicode code points ("characters"), as SQuAD
@@ -46,7 +46,10 @@ mod features;
 mod memory;
 mod read;
 
-pub use answers::{AnswerOptions, Prediction, SpanAnswer, SpanLogits, extract_answers};
+pub use answers::{
+    AnswerOptions, NoAnswerProbabilities, PredictedAnswers, Prediction, SpanAnswer, SpanLogits,
+    extract_answers,
+};
 pub use batching::{
     BatchSampler, BatchSize, PackedBatch, SamplerState, Shard, Shuffle, batches, batches_by_tokens,
 };

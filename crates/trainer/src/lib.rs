@@ -49,7 +49,7 @@ pub use device::{
 pub use distributed::{check_all_ranks, connect};
 pub use download::{DownloadEvent, DownloadOptions};
 pub use error::Error;
-pub use eval::{Evaluation, Timings, evaluate, evaluate_logits, score};
+pub use eval::{Evaluation, Timings, evaluate, evaluate_logits, metric_warning, score};
 pub use fetch::{DatasetFile, FetchOptions, Manifest, fetch_file};
 pub use logging::observer::{EpochReport, EvaluationReport, Observer, RunStart, StepReport};
 pub use logging::output::{LogWriter, escape_controls, print_log, print_result};

@@ -1,7 +1,9 @@
-//! Logits to answers.
+//! Logits to answers, and files of answers.
 
 mod options;
+mod read;
 mod search;
 
 pub use options::{AnswerOptions, Prediction, SpanAnswer, SpanLogits};
+pub use read::{NoAnswerProbabilities, PredictedAnswers};
 pub use search::extract_answers;

@@ -11,7 +11,8 @@ use std::path::Path;
 use self::builder::ExampleBuilder;
 #[cfg(feature = "parquet")]
 pub use self::parquet::PARQUET_THREAD;
-use self::text::{DataFile, TextReader};
+use self::text::DataFile;
+pub(crate) use self::text::{Position, TextReader};
 use crate::dataset::Dataset;
 use crate::error::Error;
 

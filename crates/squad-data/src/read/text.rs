@@ -58,11 +58,11 @@ fn head(source: &mut impl Read, length: usize) -> io::Result<Vec<u8>> {
 
 /// A position in a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Position {
+pub(crate) struct Position {
     /// Line ends before it.
-    pub(super) lines: usize,
+    pub(crate) lines: usize,
     /// Bytes of its line before it.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
     /// Characters of its line before it.
     pub(super) chars: usize,
 }
@@ -87,7 +87,7 @@ impl Position {
 ///
 /// It never returns bytes that are not UTF-8. It keeps the error that stopped it, because `serde_json` turns an
 /// `io::Error` into a message without the position.
-pub(super) struct TextReader<'a> {
+pub(crate) struct TextReader<'a> {
     name: String,
     source: Box<dyn Read + 'a>,
     /// The source's compression, for messages.
@@ -102,6 +102,19 @@ pub(super) struct TextReader<'a> {
     counted: usize,
     length: u64,
     fault: Option<Error>,
+}
+
+impl TextReader<'static> {
+    /// Opens a text file, also one with gzip.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        match open(path)? {
+            DataFile::Text(text) => Ok(*text),
+            DataFile::Parquet(_) => Err(Error::Parquet {
+                file: path.display().to_string(),
+                problem: "a Parquet file; expected JSON or JSON Lines".to_owned(),
+            }),
+        }
+    }
 }
 
 impl<'a> TextReader<'a> {
@@ -140,7 +153,7 @@ impl<'a> TextReader<'a> {
     }
 
     /// The name that messages use.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
@@ -150,14 +163,14 @@ impl<'a> TextReader<'a> {
     }
 
     /// The position of the next byte.
-    pub(super) fn position(&mut self) -> Position {
+    pub(crate) fn position(&mut self) -> Position {
         self.position.pass(&self.buffer[self.counted..self.next]);
         self.counted = self.next;
         self.position
     }
 
     /// The error that stopped reading, if there is one.
-    pub(super) fn take_fault(&mut self) -> Option<Error> {
+    pub(crate) fn take_fault(&mut self) -> Option<Error> {
         self.fault.take()
     }
 
@@ -165,7 +178,7 @@ impl<'a> TextReader<'a> {
     ///
     /// If the text was compressed, reads on to the checksum at the end: damage to the compressed data is the cause of
     /// whatever is wrong with the text.
-    pub(super) fn cause(&mut self, wrong: Error) -> Error {
+    pub(crate) fn cause(&mut self, wrong: Error) -> Error {
         if self.compression.is_none() || matches!(wrong, Error::Compressed { .. }) {
             return wrong;
         }
@@ -176,7 +189,7 @@ impl<'a> TextReader<'a> {
     }
 
     /// Skips JSON's white space; `false` at the end of the text.
-    pub(super) fn skip_space(&mut self) -> Result<bool, Error> {
+    pub(crate) fn skip_space(&mut self) -> Result<bool, Error> {
         loop {
             let rest = &self.buffer[self.next..self.valid];
             let space = rest.iter().take_while(|byte| b" \t\r\n".contains(byte));

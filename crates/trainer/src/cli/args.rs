@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use bert_qa::{Precision, autocast};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use qa_metrics::Metric;
 use squad_data::StrideKind;
 use trainer::{AnswerConfig, Error, FeatureConfig};
 
@@ -70,6 +71,8 @@ pub(super) struct Evaluate {
     #[arg(long, value_name = "N")]
     pub(super) max_eval_samples: Option<NonZeroUsize>,
     #[command(flatten)]
+    pub(super) metric: MetricArgs,
+    #[command(flatten)]
     pub(super) features: FeatureArgs,
     #[command(flatten)]
     pub(super) answers: AnswerArgs,
@@ -89,16 +92,17 @@ pub(super) struct Score {
     /// SQuAD file
     #[arg(long)]
     pub(super) dataset: PathBuf,
-    /// JSON object: question id to answer
+    /// JSON or JSON Lines: question ids to answers, evaluate's list, n-best lists, or those of other tools
     #[arg(long)]
     pub(super) predictions: PathBuf,
-    /// JSON object: question id to the odds of no answer
+    #[command(flatten)]
+    pub(super) metric: MetricArgs,
+    /// JSON or JSON Lines: question ids to the odds of no answer
     #[arg(long)]
     pub(super) na_probs: Option<PathBuf>,
-    /// Questions with higher odds count as not answered
-    #[arg(long, value_name = "T", default_value_t = qa_metrics::DEFAULT_NA_PROB_THRESH)]
-    #[arg(requires = "na_probs", allow_negative_numbers = true)]
-    pub(super) na_prob_thresh: f64,
+    /// Questions with higher odds count as not answered [default: 1]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    pub(super) na_prob_thresh: Option<f64>,
     /// Print one JSON object on standard output
     #[arg(long)]
     pub(super) json: bool,
@@ -268,6 +272,14 @@ impl AnswerArgs {
         config.options(true).validate()?;
         Ok(config)
     }
+}
+
+/// How answers are compared.
+#[derive(Args)]
+pub(super) struct MetricArgs {
+    /// squad, mlqa:LANG, korquad, cmrc or drcd: the normalization and units of that dataset's official script
+    #[arg(long, value_name = "M", default_value_t)]
+    pub(super) metric: Metric,
 }
 
 /// Device, threads and precision.

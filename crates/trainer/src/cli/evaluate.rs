@@ -6,7 +6,7 @@ use squad_data::Dataset;
 use trainer::{Error, Evaluation, FeaturizedDataset};
 
 use super::args::Evaluate;
-use super::{load, print_object};
+use super::{load, print_object, warn_about_metric};
 
 pub(super) fn run(args: &Evaluate) -> Result<(), Error> {
     args.device.run(|| evaluate(args))
@@ -18,6 +18,8 @@ fn evaluate(args: &Evaluate) -> Result<(), Error> {
     if let Some(count) = args.max_eval_samples {
         dataset = dataset.take(count.get());
     }
+    let metric = args.metric.metric;
+    warn_about_metric(&dataset, metric);
     let feature_config = args.features.config();
     let (loaded, device) = load(&args.model, &args.device, &feature_config)?;
     let Pretrained { model, assets, .. } = loaded;
@@ -29,7 +31,7 @@ fn evaluate(args: &Evaluate) -> Result<(), Error> {
     }
     let bar = indicatif::ProgressBar::new(questions.features.len() as u64);
     let done = &mut |finished| bar.set_position(finished as u64);
-    let mut evaluation = trainer::evaluate(&model, &questions, &answers, &device, done)?;
+    let mut evaluation = trainer::evaluate(&model, &questions, &answers, metric, &device, done)?;
     bar.finish_and_clear();
     add_timings(&mut evaluation, &questions, tokenization_seconds);
     if let Some(out) = &args.out {

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use bert_qa::Pretrained;
 use burn::tensor::Device;
 use clap::Parser;
+use qa_metrics::Metric;
 use serde_json::json;
 use squad_data::{Dataset, Feature, QaTokenizer, make_features};
 use trainer::{Error, FeatureConfig, print_result};
@@ -58,6 +59,12 @@ fn finish(result: Result<ExitCode, Error>) -> ExitCode {
 
 fn notice(line: &str) {
     tracing::info!("{line}");
+}
+
+fn warn_about_metric(dataset: &Dataset, metric: Metric) {
+    if let Some(warning) = trainer::metric_warning(dataset, metric) {
+        notice(&format!("warning: {warning}: give --metric"));
+    }
 }
 
 fn or_none(text: &str) -> &str {

@@ -1,76 +1,138 @@
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 
-use qa_metrics::NaProbs;
-use serde::de::DeserializeOwned;
-use squad_data::Dataset;
+use qa_metrics::{DEFAULT_NA_PROB_THRESH, NaProbs};
+use serde_json::json;
+use squad_data::{Dataset, NoAnswerProbabilities, PredictedAnswers};
 use trainer::Error;
 
 use super::args::Score;
-use super::{file_error, notice, print_object, read_text};
+use super::{file_error, notice, print_object, warn_about_metric};
 
 pub(super) fn run(args: &Score) -> Result<(), Error> {
-    if args.na_prob_thresh.is_nan() {
+    if args.na_prob_thresh.is_some_and(f64::is_nan) {
         let message = "na_prob_thresh is NaN: must be a number";
         return Err(Error::Config(vec![message.into()]));
     }
-    let dataset = Dataset::read(&args.dataset)?;
-    let predictions: HashMap<String, String> = read_json(&args.predictions)?;
-    let na_probs: Option<NaProbs> = args.na_probs.as_deref().map(read_json).transpose()?;
-    let null_odds = na_probs.as_ref().map(|probs| (probs, args.na_prob_thresh));
-    warn(&dataset, &predictions, null_odds.is_some());
-    let scores =
-        trainer::score(&dataset, &predictions, null_odds).map_err(|source| Error::Metrics {
-            path: args.predictions.clone(),
-            source,
-        })?;
+    let dataset = scorable(Dataset::read(&args.dataset)?)?;
+    let predicted = PredictedAnswers::read(&args.predictions)?;
+    let mut duplicates = predicted.num_duplicates;
+    let na_probs = match &args.na_probs {
+        Some(path) => {
+            let read = NoAnswerProbabilities::read(path)?;
+            duplicates += read.num_duplicates;
+            Some(read.values)
+        }
+        // `evaluate`'s list has them beside the answers.
+        None if predicted.no_answer_probabilities.is_empty() => None,
+        None => Some(predicted.no_answer_probabilities),
+    };
+    let na_probs: Option<NaProbs> = na_probs.map(NaProbs::from_iter);
+    if args.na_prob_thresh.is_some() && na_probs.is_none() {
+        let message =
+            "--na-prob-thresh needs --na-probs, or predictions with no_answer_probability";
+        return Err(Error::Config(vec![message.to_owned()]));
+    }
+    let threshold = args.na_prob_thresh.unwrap_or(DEFAULT_NA_PROB_THRESH);
+    let null_odds = na_probs.as_ref().map(|probs| (probs, threshold));
+    warn_about_metric(&dataset, args.metric.metric);
+    let counts = Mismatches::new(&dataset, &predicted.texts, duplicates);
+    counts.warn(dataset.has_unanswerable());
+    if args.na_probs.is_some() && !dataset.has_unanswerable() {
+        notice("warning: every question has an answer: --na-probs changes nothing");
+    }
+    let scored = trainer::score(&dataset, &predicted.texts, null_odds, args.metric.metric);
+    let mut scores = scored.map_err(|source| Error::Metrics {
+        path: match (&source, &args.na_probs) {
+            (
+                qa_metrics::Error::MissingNaProb { .. } | qa_metrics::Error::NanNaProb { .. },
+                Some(path),
+            ) => path.clone(),
+            _ => args.predictions.clone(),
+        },
+        source,
+    })?;
+    for (key, count) in counts.by_key() {
+        if count > 0 {
+            scores[key] = json!(count);
+        }
+    }
     print_object(&scores, args.json)
 }
 
-/// Warns about predictions that do not match the dataset.
-fn warn(dataset: &Dataset, predictions: &HashMap<String, String>, with_odds: bool) {
-    let is_v2 = dataset.has_unanswerable();
-    let ids: HashSet<_> = dataset
-        .examples
-        .iter()
-        .map(|example| &*example.id)
-        .collect();
-    let missing = ids
-        .iter()
-        .filter(|id| !predictions.contains_key(**id))
-        .count();
-    let extra = predictions
-        .keys()
-        .filter(|id| !ids.contains(id.as_str()))
-        .count();
-    if missing > 0 {
+/// The questions whose gold answers are known.
+fn scorable(dataset: Dataset) -> Result<Dataset, Error> {
+    let unlabelled = dataset.num_unlabelled();
+    let (all, path) = (dataset.len(), dataset.name.clone());
+    if unlabelled == all {
+        let message = "no question has a gold answer, so there is nothing to score";
+        return Err(file_error(path.as_ref(), message));
+    }
+    if unlabelled > 0 {
+        notice(&format!(
+            "warning: {path}: {unlabelled} of {all} questions have no gold answer and are not scored"
+        ));
+    }
+    Ok(dataset.labelled())
+}
+
+/// How predictions do not match the dataset.
+struct Mismatches {
+    missing: usize,
+    extra: usize,
+    duplicates: usize,
+}
+
+impl Mismatches {
+    fn new(dataset: &Dataset, predictions: &HashMap<String, String>, duplicates: usize) -> Self {
+        let ids: HashSet<_> = dataset.examples.iter().map(|e| e.id.as_str()).collect();
+        let is_missing = |id: &&&str| !predictions.contains_key(**id);
+        let is_extra = |id: &&String| !ids.contains(id.as_str());
+        Self {
+            missing: ids.iter().filter(is_missing).count(),
+            extra: predictions.keys().filter(is_extra).count(),
+            duplicates,
+        }
+    }
+
+    fn by_key(&self) -> [(&'static str, usize); 3] {
+        [
+            ("num_missing", self.missing),
+            ("num_extra", self.extra),
+            ("num_duplicates", self.duplicates),
+        ]
+    }
+
+    fn warn(&self, is_v2: bool) {
         let counted = if is_v2 {
             "left out of every average"
         } else {
             "counted as wrong"
         };
-        let questions = match missing {
-            1 => "1 question has".to_owned(),
-            missing => format!("{missing} questions have"),
-        };
-        notice(&format!(
-            "warning: {questions} no prediction: {counted}, as in the official script"
-        ));
+        for (count, one, several, what) in [
+            (
+                self.missing,
+                "question has",
+                "questions have",
+                format!("no prediction: {counted}, as in the official script"),
+            ),
+            (
+                self.extra,
+                "prediction is",
+                "predictions are",
+                "of no question of the dataset".to_owned(),
+            ),
+            (
+                self.duplicates,
+                "id occurs",
+                "ids occur",
+                "again: the last one counts".to_owned(),
+            ),
+        ] {
+            match count {
+                0 => {}
+                1 => notice(&format!("warning: 1 {one} {what}")),
+                count => notice(&format!("warning: {count} {several} {what}")),
+            }
+        }
     }
-    if extra > 0 {
-        let predictions = match extra {
-            1 => "1 prediction is".to_owned(),
-            extra => format!("{extra} predictions are"),
-        };
-        notice(&format!(
-            "warning: {predictions} of no question of the dataset"
-        ));
-    }
-    if with_odds && !is_v2 {
-        notice("warning: every question has an answer: --na-probs changes nothing");
-    }
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
-    serde_json::from_str(&read_text(path)?).map_err(|e| file_error(path, e))
 }

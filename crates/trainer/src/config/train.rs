@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use qa_metrics::Metric;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// `[train]`: data, batches, optimizer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,11 +71,21 @@ pub struct EvalConfig {
     pub every_epochs: u32,
     /// Also evaluate every N optimizer steps. 0: never.
     pub every_steps: u32,
-    /// The metric by which evaluations are compared, for example `f1`, `exact`, `best_f1` or `loss` (lower is better);
+    /// How answers are scored: `squad`, `mlqa:LANG` (`ar`, `de`, `en`, `es`, `hi`, `vi`, `zh`), `korquad`, `cmrc` or `drcd`.
+    #[serde(deserialize_with = "metric")]
+    pub metric: Metric,
+    /// The figure by which evaluations are compared, for example `f1`, `exact`, `best_f1` or `loss` (lower is better);
     /// the best model is kept in `best/`. Empty: no comparison.
     pub metric_for_best_model: String,
     /// Make the best model the run's result instead of the last one.
     pub load_best_model_at_end: bool,
+}
+
+/// Parses `eval.metric`; the error names the key.
+fn metric<'de, D: Deserializer<'de>>(value: D) -> Result<Metric, D::Error> {
+    let name = String::deserialize(value)?;
+    let parsed = name.parse();
+    parsed.map_err(|error: qa_metrics::Error| D::Error::custom(format!("eval.metric: {error}")))
 }
 
 /// `[checkpoints]`: what is saved during the run.
@@ -150,6 +162,7 @@ impl Default for EvalConfig {
             max_eval_samples: 0,
             every_epochs: 1,
             every_steps: 0,
+            metric: Metric::Squad,
             metric_for_best_model: String::new(),
             load_best_model_at_end: false,
         }

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use bert_qa::{BertForQuestionAnswering, check_finite_logits, predict_logits};
 use burn::tensor::Device;
-use qa_metrics::{Metric, NaProbs, ScoresV2, score_v1, score_v2, score_v2_with_na_probs};
+use qa_metrics::{Metric, NaProbs, ScoresV1, ScoresV2, score_v1, score_v2, score_v2_with_na_probs};
 use report::gold_answers;
 use serde_json::{Value, json};
-use squad_data::{Dataset, Prediction, SpanLogits, extract_answers};
+use squad_data::{Dataset, Example, Prediction, SpanLogits, extract_answers};
 
 use crate::Error;
 use crate::config::AnswerConfig;
@@ -19,7 +19,7 @@ use crate::eval::feature_scores::FeatureScores;
 /// The scores and predictions of a dataset.
 #[derive(Debug)]
 pub struct Evaluation {
-    /// Exact match in percent, by the official script of the dataset's version.
+    /// Exact match in percent, by the metric and the rules of the dataset's version.
     pub exact_match: f64,
     /// F1 in percent, likewise.
     pub f1: f64,
@@ -52,13 +52,14 @@ pub fn evaluate(
     model: &BertForQuestionAnswering,
     questions: &FeaturizedDataset,
     answers: &AnswerConfig,
+    metric: Metric,
     device: &Device,
     done: &mut dyn FnMut(usize),
 ) -> Result<Evaluation, Error> {
     let started = Instant::now();
     let logits = predict_logits(model, &questions.features, device, done);
     let inference_seconds = started.elapsed().as_secs_f64();
-    let mut evaluation = evaluate_logits(questions, &logits, answers)?;
+    let mut evaluation = evaluate_logits(questions, &logits, answers, metric)?;
     evaluation.timings.inference_seconds = inference_seconds;
     Ok(evaluation)
 }
@@ -71,6 +72,7 @@ pub fn evaluate_logits(
     questions: &FeaturizedDataset,
     logits: &[[Vec<f32>; 2]],
     answers: &AnswerConfig,
+    metric: Metric,
 ) -> Result<Evaluation, Error> {
     let started = Instant::now();
     check_finite_logits(&questions.dataset.examples, &questions.features, logits)?;
@@ -82,7 +84,7 @@ pub fn evaluate_logits(
     let options = answers.options(dataset.has_unanswerable());
     let predictions = extract_answers(&dataset.examples, &questions.features, &spans, &options)?;
     let threshold = f64::from(answers.null_score_diff_threshold);
-    let scored = score_predictions(dataset, &predictions, threshold);
+    let scored = score_predictions(dataset, &predictions, threshold, metric);
     let (mut metrics, best_f1_threshold) = scored.map_err(|source| Error::Metrics {
         path: dataset.name.clone().into(),
         source,
@@ -112,6 +114,7 @@ fn score_predictions(
     dataset: &Dataset,
     predictions: &[Prediction],
     threshold: f64,
+    metric: Metric,
 ) -> Result<(Value, Option<f64>), qa_metrics::Error> {
     let questions = gold_answers(dataset);
     let texts = predictions
@@ -119,19 +122,16 @@ fn score_predictions(
         .map(|p| (p.id.clone(), p.best_text().to_owned()))
         .collect();
     if !dataset.has_unanswerable() {
-        return Ok((
-            to_value(score_v1(&questions, &texts, Metric::Squad)?.scores),
-            None,
-        ));
+        return Ok((to_value(score_v1(&questions, &texts, metric)?.scores), None));
     }
     let null_odds = predictions
         .iter()
         .map(|p| (p.id.clone(), f64::from(p.null_odds)))
         .collect();
-    let all = score_v2_with_na_probs(&questions, &texts, &null_odds, f64::INFINITY, Metric::Squad)?;
+    let all = score_v2_with_na_probs(&questions, &texts, &null_odds, f64::INFINITY, metric)?;
     let scores = all.withhold_above(threshold, &null_odds)?.scores;
     let (best_threshold, at_best) = at_best_f1(&all, &null_odds)?;
-    let mut metrics = to_value(scores);
+    let mut metrics = named(metric, to_value(scores));
     metrics["null_score_diff_threshold"] = json!(threshold);
     metrics["at_best_f1"] = to_value(at_best);
     metrics["at_best_f1"]["null_score_diff_threshold"] = json!(best_threshold);
@@ -171,27 +171,68 @@ fn at_best_f1(
 /// The official metrics under the official script's keys: SQuAD 1.1's if every question has an answer, else SQuAD 2.0's.
 /// `null_odds` are the odds of no answer and the threshold; they add the best thresholds.
 ///
+/// With CMRC 2018's metric also the keys of its script, rounded as there.
+///
 /// # Errors
 /// If there is nothing to score.
 pub fn score(
     dataset: &Dataset,
     predictions: &HashMap<String, String>,
     null_odds: Option<(&NaProbs, f64)>,
+    metric: Metric,
 ) -> Result<Value, qa_metrics::Error> {
     let questions = gold_answers(dataset);
-    Ok(match (dataset.has_unanswerable(), null_odds) {
-        (false, _) => to_value(score_v1(&questions, predictions, Metric::Squad)?.scores),
-        (true, None) => to_value(score_v2(&questions, predictions, Metric::Squad)?.scores),
+    let scores = match (dataset.has_unanswerable(), null_odds) {
+        (false, _) => {
+            let scored = score_v1(&questions, predictions, metric)?;
+            let mut scores = to_value(scored.scores);
+            if matches!(metric, Metric::Cmrc | Metric::Drcd) {
+                add_cmrc_keys(&mut scores, &scored.scores, scored.missing.len());
+            }
+            scores
+        }
+        (true, None) => to_value(score_v2(&questions, predictions, metric)?.scores),
         (true, Some((null_odds, threshold))) => {
-            let scored = score_v2_with_na_probs(
-                &questions,
-                predictions,
-                null_odds,
-                threshold,
-                Metric::Squad,
-            )?;
+            let scored =
+                score_v2_with_na_probs(&questions, predictions, null_odds, threshold, metric)?;
             to_value(scored.scores)
         }
+    };
+    Ok(named(metric, scores))
+}
+
+/// The keys of `cmrc2018_evaluate.py`: texts with three decimals, and counts.
+fn add_cmrc_keys(scores: &mut Value, figures: &ScoresV1, skipped: usize) {
+    let rounded = |figure: f64| json!(format!("{figure:.3}"));
+    scores["AVERAGE"] = rounded((figures.exact_match + figures.f1) * 0.5);
+    scores["F1"] = rounded(figures.f1);
+    scores["EM"] = rounded(figures.exact_match);
+    scores["TOTAL"] = json!(figures.total);
+    scores["SKIP"] = json!(skipped);
+}
+
+/// Says by which metric the scores are, unless by SQuAD's.
+fn named(metric: Metric, mut scores: Value) -> Value {
+    if metric != Metric::Squad {
+        scores["metric"] = json!(metric);
+    }
+    scores
+}
+
+/// A warning if SQuAD's metric, which compares words between spaces, does not fit the gold answers.
+pub fn metric_warning(dataset: &Dataset, metric: Metric) -> Option<String> {
+    if metric != Metric::Squad {
+        return None;
+    }
+    let golds = dataset.examples.iter().flat_map(Example::answers);
+    let fitting = Metric::for_unspaced(golds.map(|answer| answer.text.as_str()));
+    let names: Vec<String> = fitting.iter().map(Metric::to_string).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{}: most answers are in a script for which squad's words between spaces do not fit; the metric {} does",
+            dataset.name,
+            names.join(", ").replace(", mlqa", " or mlqa")
+        )
     })
 }
 

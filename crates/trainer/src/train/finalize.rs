@@ -64,7 +64,10 @@ fn save(
     }
     let evaluation = match result.evaluation.take() {
         Some(evaluation) => evaluation,
-        None => evaluate(&model, &eval, &run.config.answers, &run.device, &mut |_| {})?,
+        None => {
+            let (answers, metric) = (&run.config.answers, run.config.eval.metric);
+            evaluate(&model, &eval, answers, metric, &run.device, &mut |_| {})?
+        }
     };
     let model_folder = run_dir.join(run_log::MODEL_DIR);
     card.scores = model_card::scores(&evaluation.metrics);

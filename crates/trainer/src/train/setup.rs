@@ -16,7 +16,7 @@ use crate::config::{Config, Init, Strategy};
 use crate::data::{DataDigests, FeaturizedDataset, read_questions};
 use crate::device::{DeviceInfo, device_of_rank, set_precision, warn_without_gpu};
 use crate::distributed::{self, Ranks, check_all_ranks};
-use crate::eval::evaluate_logits;
+use crate::eval::{evaluate_logits, metric_warning};
 use crate::logging::observer::Observer;
 use crate::optim::adamw::Optimizer;
 use crate::optim::parameters::{self, freeze};
@@ -287,6 +287,10 @@ impl Loaded {
             self.eval.features.len(),
             self.info.name
         );
+        let metric = config.eval.metric;
+        if let Some(warning) = metric_warning(&self.eval.dataset, metric) {
+            tracing::warn!("{warning}: set eval.metric");
+        }
         warn_without_gpu(&self.info);
     }
 }
@@ -323,5 +327,5 @@ fn untrained_metrics(
 ) -> Result<serde_json::Value, Error> {
     let flat = |feature: &Feature| [vec![0.0; feature.len()], vec![0.0; feature.len()]];
     let logits: Vec<_> = eval.features.iter().map(flat).collect();
-    Ok(evaluate_logits(eval, &logits, &config.answers)?.metrics)
+    Ok(evaluate_logits(eval, &logits, &config.answers, config.eval.metric)?.metrics)
 }

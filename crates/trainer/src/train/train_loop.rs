@@ -124,7 +124,8 @@ impl TrainLoop<'_> {
             return Ok(());
         };
         // Every rank has all logits and gets the same error.
-        let evaluation = evaluate_logits(self.eval, &logits, &run.config.answers)
+        let (answers, metric) = (&run.config.answers, run.config.eval.metric);
+        let evaluation = evaluate_logits(self.eval, &logits, answers, metric)
             .map_err(|error| run.ranks.shared_error(error, run.ranks.is_main()))?;
         let is_best = self
             .plan

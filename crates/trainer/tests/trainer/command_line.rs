@@ -91,8 +91,9 @@ fn score_prints_the_official_keys_of_either_version() {
         "--predictions=gold.json",
         "--json",
     ]);
-    assert_eq!(keys(&scored.json()), ["exact_match", "f1"]);
+    assert_eq!(keys(&scored.json()), ["exact_match", "f1", "num_missing"]);
     assert_eq!(scored.json()["exact_match"], 75.0);
+    assert_eq!(scored.json()["num_missing"], 2);
     let warning =
         "warning: 2 questions have no prediction: counted as wrong, as in the official script\n";
     assert_eq!(scored.stderr, warning);

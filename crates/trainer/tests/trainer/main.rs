@@ -39,6 +39,7 @@ mod report;
 mod reproducible;
 mod resume;
 mod run;
+mod scoring;
 mod support;
 mod tensorboard;
 mod tiny_model;

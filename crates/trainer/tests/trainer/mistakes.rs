@@ -141,8 +141,8 @@ fn errors_of_score_predict_and_inspect_are_one_line() {
             "--json",
         ])
     };
-    score("{\"a\": 1}").mistake(&["predictions.json", "line 1"]);
-    score("[]").mistake(&["predictions.json", "line 1"]);
+    score("{\"a\": true}").mistake(&["predictions.json", "line 1", "\"a\"", "expected {"]);
+    score("[]").mistake(&["predictions.json", "no question"]);
     score("{\"a\"").mistake(&["predictions.json", "line 1"]);
     score("").mistake(&["predictions.json"]);
     score("{}").mistake(&["predictions.json", "no question"]);

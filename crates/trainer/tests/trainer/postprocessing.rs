@@ -1,5 +1,6 @@
 //! From logits to answers and scores against `scripts/reference/run_qa.py`, on the sample.
 
+use qa_metrics::Metric;
 use serde_json::Value;
 use squad_data::{Dataset, Example, Feature, GoldAnswer, QaTokenizer};
 use trainer::{AnswerConfig, Evaluation, FeatureConfig, FeaturizedDataset, evaluate_logits};
@@ -110,7 +111,7 @@ fn answers_and_scores_of_the_sample_equal_run_qa() {
         ..Default::default()
     };
     let logits = logits_of(&questions);
-    let evaluation = evaluate_logits(&questions, &logits, &answers).unwrap();
+    let evaluation = evaluate_logits(&questions, &logits, &answers, Metric::Squad).unwrap();
     assert_eq!(differences(&evaluation, &fixture), 0);
     assert_eq!(fixture["metrics"].as_object().unwrap().len(), 13);
 
@@ -124,11 +125,11 @@ fn answers_and_scores_of_the_sample_equal_run_qa() {
         ..answers.clone()
     };
     for other in [longer, lower] {
-        let evaluation = evaluate_logits(&questions, &logits, &other).unwrap();
+        let evaluation = evaluate_logits(&questions, &logits, &other, Metric::Squad).unwrap();
         assert!(differences(&evaluation, &fixture) > 0, "{other:?}");
     }
     let mut other = logits;
     other[0][0][0] -= 30.0;
-    let evaluation = evaluate_logits(&questions, &other, &answers).unwrap();
+    let evaluation = evaluate_logits(&questions, &other, &answers, Metric::Squad).unwrap();
     assert!(differences(&evaluation, &fixture) > 0);
 }

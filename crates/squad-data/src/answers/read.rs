@@ -1,0 +1,427 @@
+//! Files of predicted answers and of no-answer probabilities, in the forms that tools write.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::path::Path;
+
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, one_line, quote};
+use crate::read::{Position, TextReader};
+
+/// The answers of a file of predictions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PredictedAnswers {
+    /// The answer to each question, by its id; empty for "no answer".
+    pub texts: HashMap<String, String>,
+    /// The no-answer probabilities that the file gives beside its answers, in file order.
+    pub no_answer_probabilities: Vec<(String, f64)>,
+    /// Number of ids that occur again. Their last answer counts, as in a Python dict.
+    pub num_duplicates: usize,
+}
+
+/// A file of no-answer probabilities, or of other scores that are higher the less likely an answer is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NoAnswerProbabilities {
+    /// Ids and values in file order.
+    pub values: Vec<(String, f64)>,
+    /// Number of ids that occur again.
+    pub num_duplicates: usize,
+}
+
+impl PredictedAnswers {
+    /// Reads a file of predictions: JSON or JSON Lines, with or without gzip.
+    ///
+    /// The answers are
+    ///
+    /// - an object from ids to answers;
+    /// - objects with an id (`id`, `question_id`, `query_id` or `qid`) and an answer, in a list or one on each line, as
+    ///   `evaluate` takes them, with `no_answer_probability` where they have it;
+    /// - FARM's and Haystack's objects with lists of `predictions` and of `answers`.
+    ///
+    /// An answer is a text; a number, read as its digits; `null`, "no answer"; an object with `prediction_text`,
+    /// `prediction`, `answer` or `text`, as the pipelines of transformers give; or a list of such objects (n-best files) or
+    /// of pairs of text and score (DrQA). In a list the one with the highest probability or score counts, and without
+    /// these the first.
+    ///
+    /// ```
+    /// # let folder = std::env::temp_dir().join(format!("squad-data-predictions-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder).unwrap();
+    /// # let path = folder.join("predictions.jsonl");
+    /// std::fs::write(&path, r#"{"id": "q1", "prediction_text": "France", "no_answer_probability": 0.25}"#).unwrap();
+    /// let predictions = squad_data::PredictedAnswers::read(&path)?;
+    /// assert_eq!(predictions.texts["q1"], "France");
+    /// assert_eq!(predictions.no_answer_probabilities, [("q1".to_owned(), 0.25)]);
+    /// # std::fs::remove_dir_all(&folder).unwrap();
+    /// # Ok::<(), squad_data::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is not JSON, or an answer has another form or is ambiguous. The message names the place and
+    /// shows the expected form.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let mut read = Self::default();
+        read_items(path, ANSWERS, &mut |item| read.add(item))?;
+        Ok(read)
+    }
+
+    fn add(&mut self, item: Item) -> Result<(), String> {
+        match item {
+            Item::Pair(id, value) => {
+                let text = answer(&value).map_err(|problem| of_id(&id, &problem))?;
+                if let Value::Object(fields) = &value {
+                    self.add_probability(&id, fields)?;
+                }
+                self.insert(id, text);
+            }
+            Item::Record(fields) => {
+                if let Some(results) = list_of(&fields, "predictions") {
+                    return results.iter().try_for_each(|result| match result {
+                        Value::Object(fields) => self.add(Item::Record(fields.clone())),
+                        other => Err(format!("a prediction is {}", kind(other))),
+                    });
+                }
+                let id = record_id(&fields)?;
+                self.add_probability(&id, &fields)?;
+                let text = match list_of(&fields, "answers") {
+                    Some(answers) => best(answers).map(|text| match text.as_str() {
+                        // FARM's way to say so.
+                        "no_answer" => String::new(),
+                        _ => text,
+                    }),
+                    None => text_field(&fields),
+                };
+                self.insert(id.clone(), text.map_err(|problem| of_id(&id, &problem))?);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_probability(&mut self, id: &str, fields: &Map<String, Value>) -> Result<(), String> {
+        if let Some(value) = fields.get(NO_ANSWER_PROBABILITY) {
+            let value = number(value).ok_or_else(|| {
+                of_id(
+                    id,
+                    &format!("its {NO_ANSWER_PROBABILITY} is {}", kind(value)),
+                )
+            })?;
+            self.no_answer_probabilities.push((id.to_owned(), value));
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, id: String, text: String) {
+        match self.texts.entry(id) {
+            Entry::Vacant(vacant) => drop(vacant.insert(text)),
+            Entry::Occupied(mut occupied) => {
+                occupied.insert(text);
+                self.num_duplicates += 1;
+            }
+        }
+    }
+}
+
+impl NoAnswerProbabilities {
+    /// Reads an object from ids to numbers, or objects with an id and `no_answer_probability`, in a list or one on each line.
+    ///
+    /// # Errors
+    ///
+    /// As [`PredictedAnswers::read`].
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let mut read = Self::default();
+        let mut ids = std::collections::HashSet::new();
+        read_items(path, PROBABILITIES, &mut |item| {
+            let (id, value) = match item {
+                Item::Pair(id, Value::Object(mut fields)) => {
+                    let value = fields.remove(NO_ANSWER_PROBABILITY);
+                    (id, value.unwrap_or(Value::Object(fields)))
+                }
+                Item::Pair(id, value) => (id, value),
+                Item::Record(mut fields) => {
+                    let id = record_id(&fields)?;
+                    let missing = || of_id(&id, &format!("it has no {NO_ANSWER_PROBABILITY}"));
+                    let value = fields.remove(NO_ANSWER_PROBABILITY).ok_or_else(missing)?;
+                    (id, value)
+                }
+            };
+            let wrong = || of_id(&id, &format!("{} instead of a number", kind(&value)));
+            let value = number(&value).ok_or_else(wrong)?;
+            read.num_duplicates += usize::from(!ids.insert(id.clone()));
+            read.values.push((id, value));
+            Ok(())
+        })?;
+        Ok(read)
+    }
+}
+
+/// Names in the forms of files.
+const ID_KEYS: [&str; 4] = ["id", "question_id", "query_id", "qid"];
+const TEXT_KEYS: [&str; 4] = ["prediction_text", "prediction", "answer", "text"];
+const SCORE_KEYS: [&str; 2] = ["probability", "score"];
+const NO_ANSWER_PROBABILITY: &str = "no_answer_probability";
+
+/// The expected forms, for messages.
+const ANSWERS: &str = r#"{"ID": "ANSWER", …}, or objects {"id": "ID", "prediction_text": "ANSWER"} in a list or one on each line"#;
+const PROBABILITIES: &str = r#"{"ID": 0.25, …}, or objects {"id": "ID", "no_answer_probability": 0.25} in a list or one on each line"#;
+
+/// An entry of a file.
+enum Item {
+    /// An id and what belongs to it.
+    Pair(String, Value),
+    /// An object that has its id inside.
+    Record(Map<String, Value>),
+}
+
+type Sink<'a> = dyn FnMut(Item) -> Result<(), String> + 'a;
+
+/// Reads a file's entries one after the other, so that memory does not hold the whole file.
+fn read_items(path: &Path, expected: &'static str, sink: &mut Sink<'_>) -> Result<(), Error> {
+    let mut text = TextReader::open(path)?;
+    let wrong = |text: &TextReader<'_>, place: Option<(usize, usize)>, problem: String| {
+        Error::Predictions {
+            file: text.name().to_owned(),
+            place: place.map_or_else(String::new, |(line, column)| {
+                format!("line {line}, column {column}: ")
+            }),
+            problem,
+            expected,
+        }
+    };
+    if !text.skip_space()? {
+        return Err(wrong(&text, None, "the file is empty".to_owned()));
+    }
+    loop {
+        let start = text.position();
+        let mut fault = None;
+        let items = Items {
+            sink: &mut *sink,
+            fault: &mut fault,
+        };
+        let mut json = serde_json::Deserializer::from_reader(&mut text);
+        if let Err(error) = items.deserialize(&mut json) {
+            let cause = text.take_fault();
+            let error = cause.unwrap_or_else(|| {
+                wrong(
+                    &text,
+                    Some(place(start, &error)),
+                    fault.unwrap_or_else(|| problem(&error)),
+                )
+            });
+            return Err(text.cause(error));
+        }
+        if !text.skip_space()? {
+            return Ok(());
+        }
+    }
+}
+
+/// Line and column of an error in a value that begins at `start`.
+fn place(start: Position, error: &serde_json::Error) -> (usize, usize) {
+    let line = start.lines + error.line().max(1);
+    let before = if error.line() <= 1 { start.bytes } else { 0 };
+    (line, before + error.column().max(1))
+}
+
+fn problem(error: &serde_json::Error) -> String {
+    let message = one_line(error);
+    let problem = message
+        .rfind(" at line ")
+        .map_or(&*message, |end| &message[..end]);
+    if error.is_eof() {
+        format!("the JSON ends too early: {problem}; is the file complete?")
+    } else {
+        problem.to_owned()
+    }
+}
+
+/// Gives the entries of a top-level value to `sink`.
+struct Items<'a, 'b> {
+    sink: &'a mut Sink<'b>,
+    /// The sink's complaint, which the deserializer's error cannot carry whole.
+    fault: &'a mut Option<String>,
+}
+
+impl Items<'_, '_> {
+    fn give<E: de::Error>(&mut self, item: Item) -> Result<(), E> {
+        (self.sink)(item).map_err(|complaint| {
+            *self.fault = Some(complaint);
+            E::custom("an entry is wrong")
+        })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Items<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Items<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or a list of objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+        while let Some(entry) = list.next_element::<Value>()? {
+            match entry {
+                Value::Object(fields) => self.give(Item::Record(fields))?,
+                other => {
+                    let problem = format!("{} in the list, instead of an object", kind(&other));
+                    *self.fault = Some(problem);
+                    return Err(de::Error::custom("an entry is wrong"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The object is a record if it has a record's keys among its first entries; else its keys are ids.
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        const FIELDS_OF_A_RECORD: usize = 64;
+        let mut first: Vec<(String, Value)> = Vec::new();
+        let mut by_id = false;
+        while let Some((key, value)) = map.next_entry::<String, Value>()? {
+            if by_id {
+                self.give(Item::Pair(key, value))?;
+                continue;
+            }
+            first.push((key, value));
+            if first.len() == FIELDS_OF_A_RECORD {
+                by_id = true;
+                for (id, value) in std::mem::take(&mut first) {
+                    self.give(Item::Pair(id, value))?;
+                }
+            }
+        }
+        let has = |keys: &[&str]| first.iter().any(|(key, _)| keys.contains(&key.as_str()));
+        let is_record =
+            has(&ID_KEYS) && (has(&TEXT_KEYS) || has(&["answers", NO_ANSWER_PROBABILITY]));
+        let wraps = first
+            .iter()
+            .any(|(key, value)| key == "predictions" && is_list_of_records(value));
+        if is_record || wraps {
+            return self.give(Item::Record(first.into_iter().collect()));
+        }
+        for (id, value) in first {
+            self.give(Item::Pair(id, value))?;
+        }
+        Ok(())
+    }
+}
+
+fn is_list_of_records(value: &Value) -> bool {
+    let has_id = |value: &Value| ID_KEYS.iter().any(|key| value.get(key).is_some());
+    value
+        .as_array()
+        .is_some_and(|list| !list.is_empty() && list.iter().all(has_id))
+}
+
+fn list_of<'v>(fields: &'v Map<String, Value>, key: &str) -> Option<&'v Vec<Value>> {
+    fields.get(key).and_then(Value::as_array)
+}
+
+fn of_id(id: &str, problem: &str) -> String {
+    format!("id {}: {problem}", quote(id))
+}
+
+/// A record's id; a number is its digits.
+fn record_id(fields: &Map<String, Value>) -> Result<String, String> {
+    let found = ID_KEYS.iter().find_map(|key| fields.get(*key));
+    match found {
+        Some(Value::String(id)) => Ok(id.clone()),
+        Some(Value::Number(id)) => Ok(id.to_string()),
+        Some(other) => Err(format!("an id is {}", kind(other))),
+        None => Err("an object has no id, so its question is unknown".to_owned()),
+    }
+}
+
+/// The answer that a value stands for.
+fn answer(value: &Value) -> Result<String, String> {
+    match value {
+        Value::Object(fields) => text_field(fields),
+        Value::Array(entries) => best(entries),
+        plain => plain_text(plain),
+    }
+}
+
+fn plain_text(value: &Value) -> Result<String, String> {
+    match value {
+        Value::Null => Ok(String::new()),
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) => Ok(number.to_string()),
+        other => Err(format!("{} instead of an answer's text", kind(other))),
+    }
+}
+
+/// The text of an object.
+fn text_field(fields: &Map<String, Value>) -> Result<String, String> {
+    let mut found: Option<(&str, String)> = None;
+    for key in TEXT_KEYS {
+        let Some(value) = fields.get(key) else {
+            continue;
+        };
+        let text = plain_text(value)?;
+        match &found {
+            Some((first, other)) if *other != text => {
+                return Err(format!("{first} and {key} are different answers"));
+            }
+            Some(_) => {}
+            None => found = Some((key, text)),
+        }
+    }
+    found
+        .map(|(_, text)| text)
+        .ok_or_else(|| "an object without prediction_text, prediction, answer or text".to_owned())
+}
+
+/// The best of a list: of objects, of pairs of text and score, or of a single text.
+fn best(entries: &[Value]) -> Result<String, String> {
+    let mut best: Option<(f64, String)> = None;
+    for entry in entries {
+        let (score, text) = match entry {
+            Value::Object(fields) => {
+                let score = SCORE_KEYS.iter().find_map(|key| fields.get(*key));
+                (score.and_then(number), text_field(fields)?)
+            }
+            Value::Array(pair) => match pair.as_slice() {
+                [text, score] => (number(score), plain_text(text)?),
+                _ => return Err("a list that is no pair of text and score".to_owned()),
+            },
+            text if entries.len() == 1 => (None, plain_text(text)?),
+            _ => return Err("several texts, of which none is the best".to_owned()),
+        };
+        // Without scores the first is the best.
+        let score = score.unwrap_or(f64::NEG_INFINITY);
+        if best.as_ref().is_none_or(|(highest, _)| score > *highest) {
+            best = Some((score, text));
+        }
+    }
+    Ok(best.map(|(_, text)| text).unwrap_or_default())
+}
+
+/// A number, also as a text.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+fn kind(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(text) => format!("the text {}", quote(text)),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}

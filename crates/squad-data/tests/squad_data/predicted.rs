@@ -1,0 +1,160 @@
+//! Files of predicted answers and of no-answer probabilities in the forms of several tools.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use squad_data::{Error, NoAnswerProbabilities, PredictedAnswers};
+
+fn with_file<T>(bytes: &[u8], read: impl Fn(&Path) -> T) -> T {
+    let folder = test_support::temp_dir();
+    let path = folder.path().join("predictions");
+    std::fs::write(&path, bytes).unwrap();
+    read(&path)
+}
+
+fn read(text: &str) -> Result<PredictedAnswers, Error> {
+    with_file(text.as_bytes(), PredictedAnswers::read)
+}
+
+fn probabilities(text: &str) -> Result<NoAnswerProbabilities, Error> {
+    with_file(text.as_bytes(), NoAnswerProbabilities::read)
+}
+
+fn answers(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+    let owned = |&(id, text): &(&str, &str)| (id.to_owned(), text.to_owned());
+    pairs.iter().map(owned).collect()
+}
+
+#[test]
+fn every_form_gives_the_same_answers() {
+    let expected = answers(&[("7", "Bo Lund"), ("8", "1902"), ("9", "")]);
+    for text in [
+        r#"{"7": "Bo Lund", "8": "1902", "9": ""}"#,
+        r#"{"7": "Bo Lund", "8": 1902, "9": null}"#,
+        "\u{feff}{\"7\": \"Bo Lund\",\r\n\"8\": \"1902\", \"9\": \"\"}\r\n",
+        // evaluate's list; one object on each line; ids as numbers; further fields.
+        r#"[{"id": "7", "prediction_text": "Bo Lund"}, {"id": 8, "prediction_text": "1902"}, {"id": "9", "prediction_text": ""}]"#,
+        "{\"id\": 7, \"prediction_text\": \"Bo Lund\", \"question\": \"Who?\"}\n{\"id\": 8, \"prediction_text\": 1902}\n\n{\"id\": 9, \"prediction_text\": null}\n",
+        "{\"qid\": \"7\", \"answer\": \"Bo Lund\"}\n{\"question_id\": \"8\", \"text\": \"1902\"}\n{\"query_id\": \"9\", \"prediction\": \"\"}",
+        "{\"7\": \"Bo Lund\"}\n{\"8\": \"1902\"}\n{\"9\": \"\"}\n",
+        // n-best lists, sorted or not; without probabilities the first.
+        r#"{"7": [{"text": "Bo Lund", "probability": 0.6}, {"text": "Bo", "probability": 0.4}], "8": [{"text": "x", "probability": 0.1}, {"text": "1902", "probability": 0.9}], "9": []}"#,
+        r#"{"7": [{"text": "Bo Lund"}, {"text": "Bo"}], "8": [{"answer": "1902", "score": 3.5}], "9": [{"text": "", "score": -1}, {"text": "Bo", "score": -2}]}"#,
+        // The question-answering pipeline, DrQA, FARM and Haystack.
+        r#"{"7": {"answer": "Bo Lund", "score": 0.9, "start": 1, "end": 8}, "8": {"answer": "1902", "score": 0.5}, "9": {"answer": "", "score": 0.1}}"#,
+        r#"{"7": [["Bo", 0.1], ["Bo Lund", 0.7]], "8": [["1902", 0.9]], "9": [["", 1]]}"#,
+        r#"[{"task": "qa", "predictions": [{"id": "7", "answers": [{"answer": "Bo Lund", "score": 2}, {"answer": "Bo", "score": 1}]}, {"question_id": "8", "answers": [{"answer": "1902"}]}]}, {"predictions": [{"id": "9", "answers": [{"answer": "no_answer"}]}]}]"#,
+        r#"{"7": ["Bo Lund"], "8": [1902], "9": [null]}"#,
+    ] {
+        let read = read(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(read.texts, expected, "{text}");
+        assert_eq!(read.num_duplicates, 0, "{text}");
+        assert_eq!(read.no_answer_probabilities, [], "{text}");
+    }
+}
+
+#[test]
+fn gzip_and_a_file_of_many_entries() {
+    let expected: HashMap<String, String> = (0..500)
+        .map(|id| (id.to_string(), format!("answer {id}")))
+        .collect();
+    let text = serde_json::to_string(&expected).unwrap();
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(text.as_bytes()).unwrap();
+    let read = with_file(&gzip.finish().unwrap(), PredictedAnswers::read);
+    assert_eq!(read.unwrap().texts, expected);
+}
+
+#[test]
+fn ids_that_occur_again_are_counted_and_the_last_answer_counts() {
+    let twice = read(r#"{"7": "x", "7": "Bo", "8": "y"}"#).unwrap();
+    assert_eq!(twice.texts, answers(&[("7", "Bo"), ("8", "y")]));
+    assert_eq!(twice.num_duplicates, 1);
+    let lines = "{\"id\": 7, \"answer\": \"x\"}\n{\"id\": \"7\", \"answer\": \"Bo\"}";
+    assert_eq!(read(lines).unwrap().num_duplicates, 1);
+    let values = probabilities(r#"{"7": 0.5, "7": 0.25}"#).unwrap();
+    assert_eq!(values.num_duplicates, 1);
+    assert_eq!(values.values.last().unwrap().1, 0.25);
+}
+
+#[test]
+fn no_answer_probabilities_keep_their_order() {
+    let expected = [("8".to_owned(), 0.75), ("7".to_owned(), 0.25)];
+    for text in [
+        r#"{"8": 0.75, "7": 0.25}"#,
+        r#"{"8": "0.75", "7": {"no_answer_probability": 0.25}}"#,
+        r#"[{"id": 8, "no_answer_probability": 0.75}, {"id": "7", "no_answer_probability": 0.25}]"#,
+        "{\"id\": 8, \"no_answer_probability\": 0.75}\n{\"id\": 7, \"no_answer_probability\": 0.25}",
+    ] {
+        assert_eq!(probabilities(text).unwrap().values, expected, "{text}");
+    }
+    let list = r#"[{"id": 8, "prediction_text": "x", "no_answer_probability": 0.75},
+        {"id": "7", "prediction_text": "", "no_answer_probability": 0.25}]"#;
+    assert_eq!(read(list).unwrap().no_answer_probabilities, expected);
+    assert_eq!(probabilities(list).unwrap().values, expected);
+}
+
+#[test]
+fn what_is_ambiguous_or_no_prediction_is_an_error_that_shows_the_expected_form() {
+    for (text, parts) in [
+        (
+            r#"[{"score": 0.9, "answer": "Bo"}]"#,
+            &["line 1", "no id"][..],
+        ),
+        (r#"{"7": ["Bo", "Lund"]}"#, &["\"7\"", "several texts"]),
+        (r#"{"7": [["Bo", "Lund", 1]]}"#, &["\"7\"", "no pair"]),
+        (r#"{"7": true}"#, &["\"7\"", "true"]),
+        (
+            r#"{"7": {"score": 1}}"#,
+            &["\"7\"", "without prediction_text"],
+        ),
+        (
+            r#"{"7": {"answer": "Bo", "text": "Lund"}}"#,
+            &["\"7\"", "answer and text are different"],
+        ),
+        (r#"["Bo"]"#, &["line 1", "\"Bo\" in the list"]),
+        ("{\"7\": \"Bo\"}\n17", &["line 2", "integer `17`"]),
+        (
+            r#"{"data": [{"title": "x", "paragraphs": []}]}"#,
+            &["\"data\""],
+        ),
+        ("", &["empty"]),
+        ("{\"7\": \"Bo\"", &["line 1", "ends too early"]),
+        (
+            "{\"7\": \"Bo\",\n \"8\": NaN}",
+            &["line 2", "expected value"],
+        ),
+        (r#"[{"id": true, "answer": "x"}]"#, &["id is true"]),
+        (
+            r#"[{"id": "7", "answer": "x", "no_answer_probability": null}]"#,
+            &["\"7\"", "null"],
+        ),
+    ] {
+        let error = read(text).expect_err(text).to_string();
+        for part in parts.iter().chain(&["expected {\"ID\": \"ANSWER\", …}"]) {
+            assert!(error.contains(part), "{part} in {error}");
+        }
+        assert!(!error.contains('\n'), "{error}");
+    }
+    for text in [
+        r#"{"7": "no"}"#,
+        r#"{"7": null}"#,
+        r#"[{"id": "7"}]"#,
+        "[1]",
+    ] {
+        let error = probabilities(text).expect_err(text).to_string();
+        assert!(error.contains("expected {\"ID\": 0.25, …}"), "{error}");
+    }
+    for (bytes, part) in [
+        (&b"PAR1\0\0"[..], "Parquet"),
+        (b"{\"7\": \"\xff\"}", "UTF-8"),
+    ] {
+        let error = with_file(bytes, PredictedAnswers::read)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}
