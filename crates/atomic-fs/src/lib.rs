@@ -41,10 +41,31 @@ pub struct Error {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn write_file(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<(), Error> {
+    write_file_with(path, |file| io::Write::write_all(file, contents.as_ref()))
+}
+
+/// As [`write_file`], with what `write` writes, for contents that memory does not hold.
+///
+/// # Errors
+/// The error of `write`, or as [`write_file`].
+///
+/// ```
+/// use std::io::Write;
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("lines");
+/// atomic_fs::write_file_with(&path, |file| (0..3).try_for_each(|line| writeln!(file, "{line}")))?;
+/// assert_eq!(std::fs::read_to_string(path)?, "0\n1\n2\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn write_file_with(
+    path: impl AsRef<Path>,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), Error> {
     let path = path.as_ref();
     let write = || {
         let mut file = builder(0o666).tempfile_in(parent(path))?;
-        io::Write::write_all(&mut file, contents.as_ref())?;
+        write(file.as_file_mut())?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|e| e.error)?;
         sync_entries(parent(path))

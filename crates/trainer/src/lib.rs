@@ -28,6 +28,7 @@ mod eval;
 mod fetch;
 mod logging;
 mod optim;
+mod predict;
 mod train;
 
 #[doc(hidden)]
@@ -58,6 +59,7 @@ pub use optim::adamw::Optimizer;
 pub use optim::lr_scheduler::Schedule;
 #[doc(hidden)]
 pub use optim::state_file::check_optimizer_state;
+pub use predict::{DatasetShard, PredictDataset, PredictedDataset, PredictionFormat, Predictor};
 pub use train::Trainer;
 pub use train::context::StopFlag;
 pub use train::outcome::{Outcome, Stopped, Trained};

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -91,6 +92,9 @@ impl fmt::Display for Location {
     }
 }
 
+/// Receives examples one by one; says whether it wants more.
+pub(super) type ExampleSink<'a> = dyn FnMut(Example) -> ControlFlow<()> + 'a;
+
 /// Checks what a file holds and makes examples of it.
 pub(super) struct ExampleBuilder<'a> {
     file: &'a str,
@@ -101,6 +105,12 @@ pub(super) struct ExampleBuilder<'a> {
     texts: HashSet<Arc<str>>,
     /// Whether any question has an answer or says that it has none.
     is_labelled: bool,
+    /// Receives the examples instead of a dataset.
+    sink: Option<&'a mut ExampleSink<'a>>,
+    /// Number of examples that the sink received.
+    num_given: usize,
+    /// Whether the sink wants no more.
+    pub(super) is_stopped: bool,
     /// The error for which a deserializer was stopped; its own error type cannot carry it.
     pub(super) fault: Option<Error>,
 }
@@ -113,13 +123,42 @@ impl<'a> ExampleBuilder<'a> {
             ids: HashMap::new(),
             texts: HashSet::new(),
             is_labelled: false,
+            sink: None,
+            num_given: 0,
+            is_stopped: false,
             fault: None,
         }
     }
 
+    /// Gives the examples of each article or row to `sink` and forgets them.
+    pub(super) fn with_sink(mut self, sink: &'a mut ExampleSink<'a>) -> Self {
+        self.sink = Some(sink);
+        self
+    }
+
+    /// Empties the builder into the sink, if it has one. The error stops the reader; `is_stopped` tells it from others.
+    fn give(&mut self) -> Result<(), Error> {
+        let Some(sink) = &mut self.sink else {
+            return Ok(());
+        };
+        for example in self.examples.drain(..) {
+            self.num_given += 1;
+            if sink(example).is_break() {
+                self.is_stopped = true;
+                return Err(Error::Empty {
+                    file: self.file.to_owned(),
+                    problem: "no more questions are wanted",
+                });
+            }
+        }
+        self.ids.clear();
+        self.texts.clear();
+        Ok(())
+    }
+
     /// The examples in file order.
     pub(super) fn finish(mut self) -> Result<Vec<Example>, Error> {
-        if self.examples.is_empty() {
+        if self.examples.is_empty() && self.num_given == 0 {
             return Err(Error::Empty {
                 file: self.file.to_owned(),
                 problem: "no question in it",
@@ -140,7 +179,7 @@ impl<'a> ExampleBuilder<'a> {
         for (paragraph, raw) in article.paragraphs.into_iter().enumerate() {
             self.paragraph(Location::Paragraph(number, paragraph), &title, raw)?;
         }
-        Ok(())
+        self.give()
     }
 
     /// Adds the question of a row.
@@ -170,7 +209,8 @@ impl<'a> ExampleBuilder<'a> {
             context: row.context,
             questions: vec![question],
         };
-        self.paragraph(location, &title, paragraph)
+        self.paragraph(location, &title, paragraph)?;
+        self.give()
     }
 
     fn paragraph(

@@ -6,6 +6,7 @@ mod json;
 mod parquet;
 mod text;
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use self::builder::ExampleBuilder;
@@ -15,6 +16,7 @@ use self::text::DataFile;
 pub(crate) use self::text::{Position, TextReader};
 use crate::dataset::Dataset;
 use crate::error::Error;
+use crate::example::Example;
 
 impl Dataset {
     /// Reads a SQuAD file and checks it. The file is one of
@@ -48,31 +50,54 @@ impl Dataset {
     /// As [`Dataset::read`].
     pub fn read_with_size(path: &Path) -> Result<(Self, u64), Error> {
         let name = path.display().to_string();
-        match text::open(path)? {
-            DataFile::Text(mut text) => {
-                let dataset = Self::from_text(name, &mut text)?;
-                Ok((dataset, text.length()))
-            }
-            #[cfg(feature = "parquet")]
-            DataFile::Parquet(file) => {
-                let mut builder = ExampleBuilder::new(&name);
-                let bytes = parquet::read(file, &name, &mut builder)?;
-                let examples = builder.finish()?;
-                let dataset = Self {
-                    name,
-                    examples,
-                    version: None,
-                };
-                Ok((dataset, bytes))
-            }
-            #[cfg(not(feature = "parquet"))]
-            DataFile::Parquet(_) => Err(Error::Parquet {
-                file: name,
-                problem:
-                    "a Parquet file, which this build cannot read; turn on the feature `parquet`"
-                        .to_owned(),
-            }),
+        let mut builder = ExampleBuilder::new(&name);
+        let (version, bytes) = read_file(path, &name, &mut builder)?;
+        let examples = builder.finish()?;
+        let dataset = Self {
+            examples,
+            version,
+            name: name.clone(),
+        };
+        Ok((dataset, bytes))
+    }
+
+    /// Gives the questions of a file to `each`, in order, until it breaks. Memory holds one article of the file, or a row and
+    /// its neighbours, and not the whole.
+    ///
+    /// The examples are those of [`Dataset::read`], with two exceptions: an id that occurs again in another article or row
+    /// is not noticed, and in a file without a single answer a question with an empty list of answers is
+    /// [unanswerable](crate::Gold::Unanswerable).
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::read`], from the place where reading stops.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// # let path = std::env::temp_dir().join(format!("squad-data-for-each-{}", std::process::id()));
+    /// # std::fs::write(&path, r#"{"id": "q1", "question": "?", "context": "c", "answers": {"text": [], "answer_start": []}}"#).unwrap();
+    ///
+    /// let mut ids = Vec::new();
+    /// squad_data::Dataset::for_each(&path, &mut |example| {
+    ///     ids.push(example.id);
+    ///     ControlFlow::Continue(())
+    /// })?;
+    /// assert_eq!(ids, ["q1"]);
+    /// # std::fs::remove_file(&path).unwrap();
+    /// # Ok::<(), squad_data::Error>(())
+    /// ```
+    pub fn for_each(
+        path: &Path,
+        each: &mut dyn FnMut(Example) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let name = path.display().to_string();
+        let mut builder = ExampleBuilder::new(&name).with_sink(each);
+        let read = read_file(path, &name, &mut builder);
+        if builder.is_stopped {
+            return Ok(());
         }
+        read?;
+        builder.finish().map(drop)
     }
 
     /// Reads JSON or JSON Lines from memory and checks it. Messages call it `name`.
@@ -116,5 +141,27 @@ impl Dataset {
             }
         }
         Ok(all.unwrap_or_default())
+    }
+}
+
+/// Gives the questions of a file to the builder. Returns the file's version and the size of its content.
+fn read_file(
+    path: &Path,
+    name: &str,
+    builder: &mut ExampleBuilder<'_>,
+) -> Result<(Option<String>, u64), Error> {
+    match text::open(path)? {
+        DataFile::Text(mut text) => {
+            let version = json::parse(&mut text, builder).map_err(|wrong| text.cause(wrong))?;
+            Ok((version, text.length()))
+        }
+        #[cfg(feature = "parquet")]
+        DataFile::Parquet(file) => Ok((None, parquet::read(file, name, builder)?)),
+        #[cfg(not(feature = "parquet"))]
+        DataFile::Parquet(_) => Err(Error::Parquet {
+            file: name.to_owned(),
+            problem: "a Parquet file, which this build cannot read; turn on the feature `parquet`"
+                .to_owned(),
+        }),
     }
 }

@@ -5,7 +5,7 @@ use bert_qa::{Precision, autocast};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use qa_metrics::Metric;
 use squad_data::StrideKind;
-use trainer::{AnswerConfig, Error, FeatureConfig};
+use trainer::{AnswerConfig, DatasetShard, Error, FeatureConfig};
 
 /// Fine-tune BERT-family encoders for extractive question answering, evaluate them and answer questions.
 #[derive(Parser)]
@@ -25,7 +25,7 @@ pub(super) enum Command {
     Evaluate(Evaluate),
     /// Score predictions with the official metrics
     Score(Score),
-    /// Answer one question about a text
+    /// Answer one question about a text, or the questions of a file
     Predict(Predict),
     /// Count the questions, features and labels of a dataset
     Inspect(Inspect),
@@ -114,12 +114,12 @@ pub(super) struct Predict {
     #[arg(long)]
     pub(super) model: String,
     /// The question
-    #[arg(long)]
-    pub(super) question: String,
+    #[arg(long, required_unless_present = "dataset")]
+    pub(super) question: Option<String>,
     /// The text that contains the answer
     #[arg(
         long,
-        required_unless_present = "context_file",
+        required_unless_present_any = ["context_file", "dataset"],
         conflicts_with = "context_file"
     )]
     pub(super) context: Option<String>,
@@ -130,6 +130,20 @@ pub(super) struct Predict {
     pub(super) features: FeatureArgs,
     #[command(flatten)]
     pub(super) answers: AnswerArgs,
+    /// File of questions in any form that evaluate takes, answers not needed; - is standard input, with an object of
+    /// question and context on each line
+    #[arg(long, value_name = "FILE")]
+    #[arg(conflicts_with_all = ["question", "context", "context_file", "top_k"])]
+    pub(super) dataset: Option<PathBuf>,
+    /// File for the answers to --dataset; squad adds FILE's .nbest.json and .null_odds.json [default: standard output]
+    #[arg(long, value_name = "FILE", requires = "dataset")]
+    pub(super) out: Option<PathBuf>,
+    /// Form of the answers to --dataset [default: by the ending of --out, else jsonl]
+    #[arg(long, value_enum, requires = "dataset")]
+    pub(super) format: Option<Format>,
+    /// Answer the I-th of N parts of --dataset that follow each other
+    #[arg(long, value_name = "I/N", requires = "dataset")]
+    pub(super) shard: Option<DatasetShard>,
     /// Print the best span even if "no answer" has a higher score
     #[arg(long, conflicts_with = "null_score_diff_threshold")]
     pub(super) must_answer: bool,
@@ -141,6 +155,18 @@ pub(super) struct Predict {
     /// Print one JSON object on standard output
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum Format {
+    /// An object from ids to answers
+    Squad,
+    /// An object with everything on each line
+    Jsonl,
+    /// A table
+    Csv,
+    /// The list that Hugging Face's evaluate takes
+    Evaluate,
 }
 
 #[derive(Args)]

@@ -6,7 +6,7 @@ use squad_data::Dataset;
 use trainer::{Error, Evaluation, FeaturizedDataset};
 
 use super::args::Evaluate;
-use super::{load, print_object, warn_about_metric};
+use super::{load, print_object, scorable, warn_about_metric};
 
 pub(super) fn run(args: &Evaluate) -> Result<(), Error> {
     args.device.run(|| evaluate(args))
@@ -14,7 +14,7 @@ pub(super) fn run(args: &Evaluate) -> Result<(), Error> {
 
 fn evaluate(args: &Evaluate) -> Result<(), Error> {
     let answers = args.answers.config()?;
-    let mut dataset = Dataset::read(&args.dataset)?;
+    let mut dataset = scorable(Dataset::read(&args.dataset)?)?;
     if let Some(count) = args.max_eval_samples {
         dataset = dataset.take(count.get());
     }

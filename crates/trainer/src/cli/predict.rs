@@ -8,7 +8,7 @@ use squad_data::{Prediction, SpanAnswer};
 use trainer::Error;
 
 use super::args::Predict;
-use super::{file_error, load, or_none, read_text};
+use super::{file_error, load, or_none, predict_dataset, read_text};
 
 pub(super) fn run(args: Predict) -> Result<(), Error> {
     let device = args.device.clone();
@@ -16,13 +16,17 @@ pub(super) fn run(args: Predict) -> Result<(), Error> {
 }
 
 fn predict(args: Predict) -> Result<(), Error> {
+    if let Some(dataset) = &args.dataset {
+        return predict_dataset::run(&args, dataset);
+    }
+    let question = args.question.unwrap_or_default();
     let context = match (args.context, args.context_file.as_deref()) {
         (Some(context), _) => context,
         (None, Some(path)) if path == Path::new("-") => read_standard_input()?,
         (None, Some(path)) => read_text(path)?,
         (None, None) => unreachable!("clap asks for one of the two"),
     };
-    for (what, text) in [("question", &args.question), ("context", &context)] {
+    for (what, text) in [("question", &question), ("context", &context)] {
         if text.trim().is_empty() {
             return Err(Error::Config(vec![format!("the {what} is empty")]));
         }
@@ -35,7 +39,7 @@ fn predict(args: Predict) -> Result<(), Error> {
     let Pretrained { model, assets, .. } = loaded;
     let feature_options = feature_config.options();
     let answerer = QuestionAnswerer::new(model, assets.tokenizer, feature_options, options, device);
-    let prediction = answerer.answer(&args.question, &context)?;
+    let prediction = answerer.answer(&question, &context)?;
     let answers = ranked(&prediction, top_k);
     if args.json {
         return trainer::print_result(&format!("{}\n", object(&prediction, &answers)));

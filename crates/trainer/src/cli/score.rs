@@ -6,7 +6,7 @@ use squad_data::{Dataset, NoAnswerProbabilities, PredictedAnswers};
 use trainer::Error;
 
 use super::args::Score;
-use super::{file_error, notice, print_object, warn_about_metric};
+use super::{notice, print_object, scorable, warn_about_metric};
 
 pub(super) fn run(args: &Score) -> Result<(), Error> {
     if args.na_prob_thresh.is_some_and(f64::is_nan) {
@@ -57,22 +57,6 @@ pub(super) fn run(args: &Score) -> Result<(), Error> {
         }
     }
     print_object(&scores, args.json)
-}
-
-/// The questions whose gold answers are known.
-fn scorable(dataset: Dataset) -> Result<Dataset, Error> {
-    let unlabelled = dataset.num_unlabelled();
-    let (all, path) = (dataset.len(), dataset.name.clone());
-    if unlabelled == all {
-        let message = "no question has a gold answer, so there is nothing to score";
-        return Err(file_error(path.as_ref(), message));
-    }
-    if unlabelled > 0 {
-        notice(&format!(
-            "warning: {path}: {unlabelled} of {all} questions have no gold answer and are not scored"
-        ));
-    }
-    Ok(dataset.labelled())
 }
 
 /// How predictions do not match the dataset.

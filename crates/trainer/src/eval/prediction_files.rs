@@ -4,11 +4,12 @@ use std::path::Path;
 
 use rayon::prelude::*;
 use serde::{Serialize, Serializer};
-use squad_data::{Prediction, SpanAnswer};
+use squad_data::Prediction;
 
 use crate::Error;
 use crate::artifacts::run_dir::check_writable;
 use crate::eval::Evaluation;
+use crate::predict::NBestEntry;
 
 impl Evaluation {
     /// Creates the folder for [`Evaluation::write`] and checks that it is writable.
@@ -83,27 +84,6 @@ where
         }
     }
     serde_json::to_string_pretty(&InOrder(predictions, value)).expect(PLAIN) + "\n"
-}
-
-#[derive(Serialize)]
-struct NBestEntry<'a> {
-    text: &'a str,
-    probability: f32,
-    start_logit: f32,
-    end_logit: f32,
-    offsets: [usize; 2],
-}
-
-impl<'a> NBestEntry<'a> {
-    fn new(span: &'a SpanAnswer) -> Self {
-        Self {
-            text: &span.text,
-            probability: span.probability,
-            start_logit: span.start_logit,
-            end_logit: span.end_logit,
-            offsets: [span.chars.start, span.chars.end],
-        }
-    }
 }
 
 /// A JSON object of lists by question id, one span on each line. Built in parallel: it is by far the largest file.

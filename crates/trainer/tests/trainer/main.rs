@@ -34,6 +34,7 @@ mod pointer_model;
 mod postprocessing;
 mod precision;
 mod predict;
+mod predict_dataset;
 mod real_data;
 mod report;
 mod reproducible;

@@ -139,6 +139,18 @@ impl Sandbox {
             .unwrap()
     }
 
+    /// As [`Sandbox::start`], with a standard input to write to.
+    pub(crate) fn start_with_input(&self, arguments: &[&str]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_trainer"))
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
     /// Lines that a run has written into `metrics.jsonl` so far.
     pub(crate) fn reports(&self, run: &str) -> usize {
         let text = std::fs::read_to_string(self.path(run).join("metrics.jsonl"));

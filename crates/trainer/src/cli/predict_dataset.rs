@@ -1,0 +1,77 @@
+use std::ffi::OsStr;
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::json;
+use trainer::{DatasetShard, Error, PredictDataset, PredictionFormat, Predictor};
+
+use super::args::{Format, Predict};
+use super::{load, notice, print_object};
+
+pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
+    if args.json && args.out.is_none() {
+        let message = "--json needs --out: without it the answers go to standard output";
+        return Err(Error::Config(vec![message.to_owned()]));
+    }
+    let is_standard_input = dataset == Path::new("-");
+    if is_standard_input && (args.shard.is_some() || args.out.is_some()) {
+        let message = "--dataset - takes neither --shard nor --out: it answers line by line";
+        return Err(Error::Config(vec![message.to_owned()]));
+    }
+    let format = format(args);
+    let answers = args.answers.config()?;
+    let features = args.features.config();
+    let (pretrained, device) = load(&args.model, &args.device.device, &features)?;
+    let predictor = Predictor {
+        source: args.model.clone(),
+        pretrained,
+        features,
+        answers,
+        must_answer: args.must_answer,
+        device,
+    };
+    if is_standard_input {
+        let (input, output) = (std::io::stdin().lock(), std::io::stdout().lock());
+        return predictor.predict_lines(input, output, format).map(drop);
+    }
+    let what = PredictDataset {
+        dataset: dataset.into(),
+        shard: args.shard.unwrap_or(DatasetShard::WHOLE),
+        out: args.out.clone(),
+        format,
+    };
+    let started = Instant::now();
+    let bar = indicatif::ProgressBar::new(0);
+    let done = predictor.predict_dataset(&what, &mut |done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    if done.resumed > 0 {
+        notice(&format!("{} answers are of an earlier run", done.resumed));
+    }
+    if args.json {
+        let summary = json!({
+            "questions": done.questions,
+            "resumed": done.resumed,
+            "seconds": started.elapsed().as_secs_f64(),
+            "peak_memory_bytes": trainer::peak_memory_bytes(),
+        });
+        print_object(&summary, true);
+    }
+    Ok(())
+}
+
+/// The form that is asked for, or that the file's ending says.
+fn format(args: &Predict) -> PredictionFormat {
+    let ending = args.out.as_deref().and_then(Path::extension);
+    match args.format {
+        Some(Format::Squad) => PredictionFormat::Squad,
+        Some(Format::Jsonl) => PredictionFormat::Jsonl,
+        Some(Format::Csv) => PredictionFormat::Csv,
+        Some(Format::Evaluate) => PredictionFormat::Evaluate,
+        None if ending == Some(OsStr::new("json")) => PredictionFormat::Squad,
+        None if ending == Some(OsStr::new("csv")) => PredictionFormat::Csv,
+        None => PredictionFormat::Jsonl,
+    }
+}

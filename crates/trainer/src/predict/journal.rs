@@ -1,0 +1,178 @@
+//! The answers so far, so that a run that is cut off can go on.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::record::{Layout, PredictionFormat, Record, RecordWriter};
+use crate::Error;
+
+/// A file of the run's settings on its first line and a record on each other line.
+pub(super) struct Journal {
+    out: PathBuf,
+    path: PathBuf,
+    file: File,
+    len: usize,
+    last_id: Option<String>,
+}
+
+impl Journal {
+    /// Opens `OUT.partial`. Keeps the records of an earlier run with the same settings, in multiples of `chunk`.
+    pub(super) fn open(out: &Path, settings: &Value, chunk: usize) -> Result<Self, Error> {
+        let path = beside(out, "partial");
+        let failed = |error: io::Error| Error::file(&path, error);
+        if out.is_dir() {
+            return Err(Error::file(out, "is a folder; --out names a file"));
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
+        if file.try_lock().is_err() {
+            return Err(Error::file(&path, "another process is writing this file"));
+        }
+        let mut journal = Self {
+            out: out.into(),
+            path: path.clone(),
+            file,
+            len: 0,
+            last_id: None,
+        };
+        journal.resume(settings, chunk)?;
+        Ok(journal)
+    }
+
+    fn resume(&mut self, settings: &Value, chunk: usize) -> Result<(), Error> {
+        let failed = |error: io::Error| Error::file(&self.path, error);
+        let mut reader = BufReader::new(&self.file);
+        let mut line = Vec::new();
+        reader.read_until(b'\n', &mut line).map_err(failed)?;
+        let mut end = line.len() as u64;
+        if line.ends_with(b"\n") {
+            let before: Value = serde_json::from_slice(&line).unwrap_or_default();
+            if before != *settings {
+                return Err(Error::file(&self.path, other_settings(&before, settings)));
+            }
+        } else {
+            // New, or cut off in its first line.
+            end = 0;
+        }
+        let (mut kept, mut last_id) = (0, None);
+        let (mut count, mut position) = (0, end);
+        while end > 0 {
+            line.clear();
+            reader.read_until(b'\n', &mut line).map_err(failed)?;
+            if !line.ends_with(b"\n") {
+                break;
+            }
+            position += line.len() as u64;
+            count += 1;
+            if count % chunk == 0 {
+                let Ok(record) = serde_json::from_slice::<Record>(&line) else {
+                    break;
+                };
+                (kept, end, last_id) = (count, position, Some(record.id));
+            }
+        }
+        (self.len, self.last_id) = (kept, last_id);
+        self.file.set_len(end).map_err(failed)?;
+        self.file.seek(SeekFrom::End(0)).map_err(failed)?;
+        if end == 0 {
+            writeln!(self.file, "{settings}").map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Number of records that are kept.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Checks that the dataset still has the last record's question at its place.
+    pub(super) fn check_last_id(
+        &self,
+        id_at: impl FnOnce(usize) -> Result<Option<String>, Error>,
+    ) -> Result<(), Error> {
+        let Some(last) = &self.last_id else {
+            return Ok(());
+        };
+        if id_at(self.len - 1)?.as_ref() == Some(last) {
+            return Ok(());
+        }
+        let message = "its answers are to other questions than the dataset has now: remove it";
+        Err(Error::file(&self.path, message))
+    }
+
+    /// Adds a chunk's records.
+    pub(super) fn append(&mut self, records: &[Record]) -> Result<(), Error> {
+        let write = || -> io::Result<()> {
+            let mut writer = RecordWriter::new(Vec::new(), Layout::Lines, false);
+            records.iter().try_for_each(|record| writer.write(record))?;
+            let lines = writer.finish()?;
+            (&self.file).write_all(&lines)
+        };
+        write().map_err(|error| Error::file(&self.path, error))?;
+        self.len += records.len();
+        Ok(())
+    }
+
+    /// Writes the files of the format and removes the journal.
+    pub(super) fn finish(self, format: PredictionFormat, is_first_part: bool) -> Result<(), Error> {
+        if format == PredictionFormat::Squad {
+            self.write(
+                &beside(&self.out, "nbest.json"),
+                Layout::NBestById,
+                is_first_part,
+            )?;
+            self.write(
+                &beside(&self.out, "null_odds.json"),
+                Layout::NullOddsById,
+                is_first_part,
+            )?;
+        }
+        self.write(&self.out, format.layout(), is_first_part)?;
+        std::fs::remove_file(&self.path).map_err(|error| Error::file(&self.path, error))
+    }
+
+    fn write(&self, path: &Path, layout: Layout, is_first_part: bool) -> Result<(), Error> {
+        let read_failed = |error: io::Error| Error::file(&self.path, error);
+        let journal = File::open(&self.path).map_err(read_failed)?;
+        let write = |file: &mut File| -> io::Result<()> {
+            let mut writer = RecordWriter::new(BufWriter::new(file), layout, is_first_part);
+            for line in BufReader::new(journal).lines().skip(1) {
+                writer.write(&serde_json::from_str(&line?)?)?;
+            }
+            writer.finish().map(drop)
+        };
+        Ok(atomic_fs::write_file_with(path, write)?)
+    }
+}
+
+/// `OUT` with another ending: `answers.json` and `nbest.json` make `answers.nbest.json`.
+fn beside(out: &Path, ending: &str) -> PathBuf {
+    if ending == "partial" {
+        let mut name = out.as_os_str().to_owned();
+        name.push(".partial");
+        return name.into();
+    }
+    out.with_extension(ending)
+}
+
+/// Which settings differ.
+fn other_settings(before: &Value, now: &Value) -> String {
+    let mut names = Vec::new();
+    for (key, value) in now.as_object().into_iter().flatten() {
+        if before.get(key) != Some(value) {
+            names.push(key.as_str());
+        }
+    }
+    format!(
+        "was begun with another {}: remove it, or give another --out",
+        names.join(", ")
+    )
+}

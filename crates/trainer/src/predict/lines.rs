@@ -1,0 +1,84 @@
+use std::io::{BufRead, Write};
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+use squad_data::Example;
+
+use super::record::{PredictionFormat, Record, RecordWriter};
+use super::{Predictor, standard_output};
+use crate::Error;
+
+/// A line of questions.
+#[derive(Deserialize)]
+#[serde(expecting = "an object with `question` and `context`, and an `id` if you like")]
+struct Line {
+    id: Option<Value>,
+    question: String,
+    context: String,
+}
+
+impl Predictor {
+    /// Answers questions that come one on each line, as JSON objects `{"id", "question", "context"}`, and writes each answer as
+    /// one line at once. The id is the line's number, from 1, where there is none. Returns the number of questions.
+    ///
+    /// # Errors
+    /// If a line is no such object, its question cannot be answered, or the format is not one of lines. Lines before it are
+    /// answered.
+    pub fn predict_lines(
+        &self,
+        lines: impl BufRead,
+        out: impl Write,
+        format: PredictionFormat,
+    ) -> Result<usize, Error> {
+        if !matches!(format, PredictionFormat::Jsonl | PredictionFormat::Csv) {
+            let message = "--format: questions from standard input are answered line by line, in jsonl or csv";
+            return Err(Error::Config(vec![message.to_owned()]));
+        }
+        let options = self.options(true);
+        let mut writer = RecordWriter::new(out, format.layout(), true);
+        let mut count = 0;
+        for (number, line) in lines.lines().enumerate() {
+            let line = line.map_err(|error| wrong(number, error))?;
+            let line = if number == 0 {
+                line.trim_start_matches('\u{feff}')
+            } else {
+                &line
+            };
+            if line.trim().is_empty() {
+                continue;
+            }
+            let example = example(line, number)?;
+            for prediction in self.predict(&[example], &options)? {
+                writer
+                    .write(&Record::new(&prediction))
+                    .and_then(|()| writer.flush())
+                    .map_err(standard_output)?;
+            }
+            count += 1;
+        }
+        writer.finish().map_err(standard_output)?;
+        Ok(count)
+    }
+}
+
+fn example(line: &str, number: usize) -> Result<Example, Error> {
+    let line: Line = serde_json::from_str(line).map_err(|error| wrong(number, error))?;
+    for (what, text) in [("question", &line.question), ("context", &line.context)] {
+        if text.trim().is_empty() {
+            return Err(wrong(number, format!("the {what} is empty")));
+        }
+    }
+    let id = match line.id {
+        None | Some(Value::Null) => (number + 1).to_string(),
+        Some(Value::String(id)) => id,
+        Some(Value::Number(id)) => id.to_string(),
+        Some(other) => return Err(wrong(number, format!("the id is {other}"))),
+    };
+    Ok(Example::new(id, line.question, line.context))
+}
+
+fn wrong(number: usize, problem: impl ToString) -> Error {
+    let message = format!("line {}: {}", number + 1, problem.to_string());
+    Error::file(Path::new("standard input"), message)
+}

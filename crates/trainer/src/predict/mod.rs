@@ -1,0 +1,250 @@
+//! Answers files of any number of questions, in chunks.
+
+mod journal;
+mod lines;
+mod record;
+mod shard;
+
+use std::ops::{ControlFlow, Range};
+use std::path::{Path, PathBuf};
+
+use bert_qa::{Pretrained, predict_logits};
+use burn::tensor::Device;
+use serde_json::json;
+use squad_data::{AnswerOptions, Dataset, Example, Prediction, SpanLogits, extract_answers};
+
+use crate::Error;
+use crate::config::{AnswerConfig, FeatureConfig};
+use journal::Journal;
+
+pub(crate) use record::NBestEntry;
+pub use record::PredictionFormat;
+use record::{Record, RecordWriter};
+pub use shard::DatasetShard;
+
+/// Questions that are answered together. A run that goes on begins at a multiple of them, so that its batches are those of a
+/// run that was not cut off.
+const CHUNK: usize = 256;
+
+/// A model that answers, and how.
+#[derive(Debug)]
+pub struct Predictor {
+    /// Where the model comes from, for messages and to recognize a run that goes on.
+    pub source: String,
+    /// The model with its tokenizer.
+    pub pretrained: Pretrained,
+    /// How contexts are cut into features.
+    pub features: FeatureConfig,
+    /// How answers are extracted.
+    pub answers: AnswerConfig,
+    /// Whether every question gets an answer, even if "no answer" has a higher score.
+    pub must_answer: bool,
+    /// The model's device.
+    pub device: Device,
+}
+
+/// What [`Predictor::predict_dataset`] answers, and where the answers go.
+#[derive(Clone, Debug)]
+pub struct PredictDataset {
+    /// A file of questions, in any form that [`Dataset::read`] takes.
+    pub dataset: PathBuf,
+    /// The part of the file to answer.
+    pub shard: DatasetShard,
+    /// The file of answers; standard output without one.
+    pub out: Option<PathBuf>,
+    /// Its form.
+    pub format: PredictionFormat,
+}
+
+/// What [`Predictor::predict_dataset`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PredictedDataset {
+    /// Number of questions of the shard.
+    pub questions: usize,
+    /// Number of these that an earlier run had answered.
+    pub resumed: usize,
+}
+
+impl Predictor {
+    /// Answers the questions of a file and writes the answers as they come, in the order of the file. Memory does not grow
+    /// with the number of questions. `progress` receives the number of answered questions and their total.
+    ///
+    /// A question may get no answer where the file has questions that have none, or whose answers are not known, unless
+    /// `must_answer`. In a file of SQuAD 1.1 each gets one. So the answers are those of an evaluation.
+    ///
+    /// With `out` the answers go to `OUT.partial` first. A run that is cut off goes on from there. The files of the format
+    /// appear whole in the end, and `OUT.partial` is removed.
+    ///
+    /// # Errors
+    /// If the dataset cannot be read, a question cannot be answered, a file cannot be written, or `OUT.partial` is of a run
+    /// with other settings.
+    pub fn predict_dataset(
+        &self,
+        what: &PredictDataset,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<PredictedDataset, Error> {
+        let found = Found::in_dataset(&what.dataset)?;
+        let questions = what.shard.of(found.questions);
+        let options = self.options(found.has_unanswerable);
+        let mut answered = PredictedDataset {
+            questions: questions.len(),
+            resumed: 0,
+        };
+        let Some(out) = &what.out else {
+            let output = std::io::BufWriter::new(std::io::stdout().lock());
+            let mut writer = RecordWriter::new(output, what.format.layout(), what.shard.is_first());
+            let mut write = |records: &[Record]| {
+                records.iter().try_for_each(|record| writer.write(record))?;
+                writer.flush()
+            };
+            self.answer(what, questions, &options, progress, &mut |records| {
+                write(records).map_err(standard_output)
+            })?;
+            writer.finish().map_err(standard_output)?;
+            return Ok(answered);
+        };
+        let settings = self.settings(what, &found, &questions);
+        let mut journal = Journal::open(out, &settings, CHUNK)?;
+        answered.resumed = journal.len();
+        let rest = questions.start + journal.len()..questions.end;
+        progress(journal.len(), questions.len());
+        let done = journal.len();
+        journal.check_last_id(|last| id_at(&what.dataset, questions.start + last))?;
+        let total = questions.len();
+        self.answer(
+            what,
+            rest,
+            &options,
+            &mut |count, _| progress(done + count, total),
+            &mut |records| journal.append(records),
+        )?;
+        journal.finish(what.format, what.shard.is_first())?;
+        Ok(answered)
+    }
+
+    /// The options for a file with questions without an answer, or without.
+    fn options(&self, may_have_no_answer: bool) -> AnswerOptions {
+        self.answers
+            .options(may_have_no_answer && !self.must_answer)
+    }
+
+    /// Answers a range of a file's questions in chunks.
+    fn answer(
+        &self,
+        what: &PredictDataset,
+        range: Range<usize>,
+        options: &AnswerOptions,
+        progress: &mut dyn FnMut(usize, usize),
+        write: &mut dyn FnMut(&[Record]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let (mut index, mut done) = (0, 0);
+        let mut chunk = Vec::with_capacity(CHUNK);
+        let mut outcome = Ok(());
+        let mut answer_chunk = |chunk: &mut Vec<Example>| -> Result<(), Error> {
+            let predictions = self.predict(chunk, options)?;
+            let records: Vec<Record> = predictions.iter().map(Record::new).collect();
+            write(&records)?;
+            done += chunk.len();
+            chunk.clear();
+            progress(done, range.len());
+            Ok(())
+        };
+        Dataset::for_each(&what.dataset, &mut |example| {
+            let is_wanted = range.contains(&index);
+            index += 1;
+            if is_wanted {
+                chunk.push(example);
+                if chunk.len() == CHUNK {
+                    outcome = answer_chunk(&mut chunk);
+                }
+            }
+            if outcome.is_err() || index >= range.end {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })?;
+        outcome?;
+        if chunk.is_empty() {
+            Ok(())
+        } else {
+            answer_chunk(&mut chunk)
+        }
+    }
+
+    /// The predictions of questions, in their order.
+    pub(crate) fn predict(
+        &self,
+        examples: &[Example],
+        options: &AnswerOptions,
+    ) -> Result<Vec<Prediction>, Error> {
+        let Pretrained { model, assets, .. } = &self.pretrained;
+        let features =
+            squad_data::make_features(examples, &assets.tokenizer, &self.features.options())?;
+        let logits = predict_logits(model, &features, &self.device, &mut |_| {});
+        let spans: Vec<_> = logits
+            .iter()
+            .map(|[start, end]| SpanLogits { start, end })
+            .collect();
+        Ok(extract_answers(examples, &features, &spans, options)?)
+    }
+
+    /// What a run must share with the one that it continues.
+    fn settings(
+        &self,
+        what: &PredictDataset,
+        found: &Found,
+        questions: &Range<usize>,
+    ) -> serde_json::Value {
+        json!({
+            "model": self.source,
+            "dataset": what.dataset,
+            "dataset_questions": found.questions,
+            "from": questions.start,
+            "to": questions.end,
+            "features": self.features,
+            "answers": self.answers,
+            "must_answer": self.must_answer,
+        })
+    }
+}
+
+/// What a file of questions holds.
+struct Found {
+    questions: usize,
+    /// Whether a question may have no answer: one has none, or it is not known whether it has.
+    has_unanswerable: bool,
+}
+
+impl Found {
+    /// Reads the whole file, so that what is wrong with it shows before the first answer.
+    fn in_dataset(path: &Path) -> Result<Self, Error> {
+        let mut found = Self {
+            questions: 0,
+            has_unanswerable: false,
+        };
+        Dataset::for_each(path, &mut |example| {
+            found.questions += 1;
+            found.has_unanswerable |= example.answers().is_empty();
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
+    }
+}
+
+/// The id of a file's question.
+fn id_at(path: &Path, wanted: usize) -> Result<Option<String>, Error> {
+    let (mut index, mut id) = (0, None);
+    Dataset::for_each(path, &mut |example| {
+        if index == wanted {
+            id = Some(example.id);
+            return ControlFlow::Break(());
+        }
+        index += 1;
+        ControlFlow::Continue(())
+    })?;
+    Ok(id)
+}
+
+fn standard_output(error: std::io::Error) -> Error {
+    Error::file(Path::new("standard output"), error)
+}
