@@ -57,7 +57,7 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
             "seconds": started.elapsed().as_secs_f64(),
             "peak_memory_bytes": trainer::peak_memory_bytes(),
         });
-        print_object(&summary, true);
+        print_object(&summary, true)?;
     }
     Ok(())
 }

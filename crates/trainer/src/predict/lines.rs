@@ -1,4 +1,4 @@
-use std::io::{BufRead, Write};
+use std::io::{BufRead, Read, Write};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -8,6 +8,9 @@ use squad_data::Example;
 use super::record::{PredictionFormat, Record, RecordWriter};
 use super::{Predictor, standard_output};
 use crate::Error;
+
+/// Far longer than a question with any context.
+const MAX_LINE_BYTES: u64 = 256 << 20;
 
 /// A line of questions.
 #[derive(Deserialize)]
@@ -27,7 +30,7 @@ impl Predictor {
     /// answered.
     pub fn predict_lines(
         &self,
-        lines: impl BufRead,
+        mut lines: impl BufRead,
         out: impl Write,
         format: PredictionFormat,
     ) -> Result<usize, Error> {
@@ -38,8 +41,10 @@ impl Predictor {
         let options = self.options(true);
         let mut writer = RecordWriter::new(out, format.layout(), true);
         let mut count = 0;
-        for (number, line) in lines.lines().enumerate() {
-            let line = line.map_err(|error| wrong(number, error))?;
+        for number in 0.. {
+            let Some(line) = next_line(&mut lines, number)? else {
+                break;
+            };
             let line = if number == 0 {
                 line.trim_start_matches('\u{feff}')
             } else {
@@ -59,6 +64,19 @@ impl Predictor {
         }
         writer.finish().map_err(standard_output)?;
         Ok(count)
+    }
+}
+
+/// The next line, which memory must hold.
+fn next_line(lines: &mut impl BufRead, number: usize) -> Result<Option<String>, Error> {
+    let mut line = Vec::new();
+    let read = lines.take(MAX_LINE_BYTES).read_until(b'\n', &mut line);
+    match read.map_err(|error| wrong(number, error))? as u64 {
+        0 => Ok(None),
+        MAX_LINE_BYTES => Err(wrong(number, "longer than 256 MiB")),
+        _ => String::from_utf8(line)
+            .map(Some)
+            .map_err(|_| wrong(number, "not UTF-8")),
     }
 }
 
