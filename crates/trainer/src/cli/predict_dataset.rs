@@ -21,9 +21,9 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
     let format = format(args);
     let answers = args.answers.config()?;
     let features = args.features.config();
-    let (pretrained, device) = load(&args.model, &args.device.device, &features)?;
+    let (pretrained, device) = load(&args.model, &args.device, &features)?;
     let predictor = Predictor {
-        source: args.model.clone(),
+        source: format!("{} in {:?}", args.model, args.device.precision()),
         pretrained,
         features,
         answers,

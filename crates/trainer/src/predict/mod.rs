@@ -29,7 +29,7 @@ const CHUNK: usize = 256;
 /// A model that answers, and how.
 #[derive(Debug)]
 pub struct Predictor {
-    /// Where the model comes from, for messages and to recognize a run that goes on.
+    /// The model and its precision, to recognize a run that goes on.
     pub source: String,
     /// The model with its tokenizer.
     pub pretrained: Pretrained,
