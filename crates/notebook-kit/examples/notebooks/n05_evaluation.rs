@@ -29,7 +29,8 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
     let tokenizer = pretrained.assets.tokenizer.clone();
     let questions = FeaturizedDataset::new(dev, &tokenizer, &FeatureConfig::default())?;
     let answers = AnswerConfig::default();
-    let evaluation = evaluate(&pretrained.model, &questions, &answers, Metric::Squad, &device, &mut |_| {})?;
+    let metric = Metric::Squad;
+    let evaluation = evaluate(&pretrained.model, &questions, &answers, metric, &device, &mut |_| {})?;
     &evaluation;
     // Cell 5.
     let curve = threshold_curve(&questions.dataset, &evaluation.predictions, 60)?;
