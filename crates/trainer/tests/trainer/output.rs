@@ -4,8 +4,6 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use serde_json::json;
-
 use crate::support::Sandbox;
 
 const TRAIN: &[&str] = &[
@@ -149,10 +147,6 @@ fn a_reader_that_leaves_after_one_line_does_not_stop_a_run() {
 fn control_characters_are_escaped_on_a_terminal_alone() {
     let sandbox = Sandbox::new();
     let context = "\u{1b}]0;owned\u{7} \u{9b}2J";
-    let qas = json!([{"question": "?", "id": "\u{1b}[2Jq", "answers": [{"text": "none", "answer_start": 0}]}]);
-    let paragraphs = json!([{"context": context, "qas": qas}]);
-    let data = json!({"data": [{"title": "t", "paragraphs": paragraphs}]});
-    sandbox.write("wrong.json", &data.to_string());
     sandbox.write("context.txt", context);
     let binary = env!("CARGO_BIN_EXE_trainer");
     let predict =
@@ -160,8 +154,8 @@ fn control_characters_are_escaped_on_a_terminal_alone() {
     for (arguments, escaped) in [
         (predict, "\\u009b"),
         (
-            "inspect --dataset=wrong.json --tokenizer=encoder",
-            "\\u001b",
+            "inspect --dataset=no\u{1b}file --tokenizer=encoder",
+            "no\\u001bfile",
         ),
     ] {
         let line = format!("{binary} {arguments}");
@@ -173,5 +167,5 @@ fn control_characters_are_escaped_on_a_terminal_alone() {
         assert!(!shown.contains(['\u{1b}', '\u{7}', '\u{9b}']), "{shown:?}");
     }
     let predicted = sandbox.command(&predict.split(' ').collect::<Vec<_>>());
-    assert!(predicted.stdout.contains('\u{1b}'), "{predicted:?}");
+    assert!(predicted.stdout.contains('\u{9b}'), "{predicted:?}");
 }
