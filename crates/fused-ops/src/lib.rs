@@ -29,6 +29,7 @@ mod adamw;
 mod attention;
 mod dropout;
 mod embedding;
+mod geglu;
 mod linear;
 mod norm;
 mod span_loss;
@@ -38,10 +39,14 @@ mod sum_of_squares;
 mod tests;
 
 pub use adamw::{AdamW, adamw_step};
-pub use attention::{attention, attention_qkv_packed};
+pub use attention::{
+    AttentionTerms, RelativeBuckets, RelativeKind, RelativeTerm, RotaryEmbedding, attention,
+    attention_qkv_packed, attention_with_terms,
+};
 pub use cu_seqlens::CuSeqlens;
 pub use dropout::dropout;
 pub use embedding::embedding;
+pub use geglu::geglu;
 pub use linear::{Activation, linear};
 pub use norm::dropout_add_layer_norm;
 pub use philox::{Dropout, DropoutKey};
@@ -52,9 +57,12 @@ pub use sum_of_squares::sum_of_squares;
 /// The operations from Burn primitives, for tests and benchmarks that compare.
 pub mod reference {
     pub use crate::adamw::reference as adamw_step;
-    pub use crate::attention::reference as attention;
+    pub use crate::attention::{
+        reference as attention, reference_with_terms as attention_with_terms,
+    };
     pub use crate::dropout::reference as dropout;
     pub use crate::embedding::reference as embedding;
+    pub use crate::geglu::reference as geglu;
     pub use crate::linear::reference as linear;
     pub use crate::norm::reference as dropout_add_layer_norm;
     pub use crate::span_loss::reference as span_loss;

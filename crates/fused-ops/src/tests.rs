@@ -40,6 +40,31 @@ fn check_all_operations(device: &Device) {
         &attention_qkv_packed(qkv.clone(), &cu_seqlens, 3, mask),
     );
 
+    let terms = |relative| AttentionTerms {
+        rotary: Some(RotaryEmbedding { theta: 1e4 }),
+        window: Some(3),
+        relative,
+    };
+    let attend = |terms| attention_with_terms(qkv.clone(), &cu_seqlens, 3, &terms, mask);
+    check(&[&qkv], &attend(terms(None)));
+    let disentangled = RelativeKind::Disentangled {
+        p2c: true,
+        c2p: true,
+    };
+    for (kind, columns) in [(RelativeKind::Bias, 3), (disentangled, 24)] {
+        let table = numbers([32, columns], device);
+        let term = RelativeTerm {
+            table: table.clone(),
+            kind,
+            buckets: RelativeBuckets::T5 {
+                num_buckets: 32,
+                max_distance: 128,
+            },
+        };
+        check(&[&qkv, &table], &attend(terms(Some(term))));
+    }
+    check(&[&qkv], &geglu(qkv.clone()));
+
     let [input, residual] = [(); 2].map(|()| numbers([104, 12], device));
     let (gamma, beta) = (numbers([12], device), numbers([12], device));
     let norm = |gamma: &Tensor<1>, beta: &Tensor<1>| {

@@ -6,28 +6,53 @@ use tch::{Kind, Tensor};
 use torch_shim::AttentionOutput;
 
 use super::kernel::Attention;
-use crate::backend::Function;
+use super::padded;
 use crate::backend::libtorch::{cast, on_cpu, seed, to_f32};
 use crate::philox::Dropout;
 
-pub(super) fn forward(args: &Attention, qkv: &TchTensor) -> (TchTensor, Vec<TchTensor>) {
+/// Saves what the backward pass needs, the relative term's table last where there is one.
+pub(super) fn forward(
+    args: &Attention,
+    qkv: &TchTensor,
+    table: Option<&TchTensor>,
+) -> (TchTensor, Vec<TchTensor>) {
     if !on_cpu(qkv) {
-        return forward_on_gpu(args, qkv);
+        return if args.is_plain() {
+            forward_on_gpu(args, qkv)
+        } else {
+            padded::forward(args, qkv, table)
+        };
     }
-    let (output, mut saved) = Function::forward::<LibTorch>(args, [&to_f32(qkv)], true);
-    let lse = saved.pop().expect("the last tensor saved");
+    let single = table.map(to_f32);
+    let (output, mut saved) = args.forward_on_host::<LibTorch>(&to_f32(qkv), single.as_ref());
     let output = cast(&output, qkv.tensor.kind());
-    (output.clone(), vec![qkv.clone(), output, lse])
+    saved.splice(..2, [qkv.clone(), output.clone()]);
+    saved.splice(3.., table.cloned());
+    (output, saved)
 }
 
-pub(super) fn backward(args: &Attention, saved: &[TchTensor], grad: &TchTensor) -> TchTensor {
+/// Gradients of query, key and value, and of the table.
+pub(super) fn backward(
+    args: &Attention,
+    saved: &[TchTensor],
+    grad: &TchTensor,
+) -> (TchTensor, Option<TchTensor>) {
     let qkv = &saved[0];
     if !on_cpu(qkv) {
-        return backward_on_gpu(args, saved, grad);
+        return if args.is_plain() {
+            (backward_on_gpu(args, saved, grad), None)
+        } else {
+            padded::backward(args, saved, grad)
+        };
     }
+    let table_kind = saved.get(3).map(|table| table.tensor.kind());
     let saved: Vec<_> = saved.iter().map(to_f32).collect();
-    let [grad_qkv] = Function::backward::<LibTorch>(args, &saved, to_f32(grad));
-    cast(&grad_qkv, qkv.tensor.kind())
+    let (grad_qkv, grad_table) = args.backward_on_host::<LibTorch>(&saved, &to_f32(grad));
+    let grad_table = grad_table.zip(table_kind);
+    (
+        cast(&grad_qkv, qkv.tensor.kind()),
+        grad_table.map(|(grad, kind)| cast(&grad, kind)),
+    )
 }
 
 /// Query, key and value from side by side.

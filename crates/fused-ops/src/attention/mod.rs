@@ -6,14 +6,24 @@ mod function;
 mod kernel;
 #[cfg(feature = "tch")]
 mod libtorch;
+#[cfg(feature = "tch")]
+mod padded;
+mod reference;
+#[cfg(kernels)]
+mod relative;
+#[cfg(kernels)]
+mod rotary;
 #[cfg(kernels)]
 mod softmax;
+mod terms;
 
-use burn::tensor::activation::softmax;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use crate::cu_seqlens::CuSeqlens;
-use crate::philox::{Dropout, attention_row};
+use crate::philox::Dropout;
+
+pub use reference::{reference, reference_with_terms};
+pub use terms::{AttentionTerms, RelativeBuckets, RelativeKind, RelativeTerm, RotaryEmbedding};
 
 /// Multi-head scaled dot-product attention inside each feature of a packed batch (Vaswani et al.
 /// 2017, section 3.2): `dropout(softmax(q kᵀ / sqrt(head_size))) v` per head.
@@ -46,6 +56,51 @@ pub fn attention_qkv_packed(
     num_heads: usize,
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
+    attention_with_terms(
+        qkv,
+        cu_seqlens,
+        num_heads,
+        &AttentionTerms::default(),
+        dropout,
+    )
+}
+
+/// [`attention_qkv_packed`] with what an architecture adds to it.
+///
+/// # Panics
+/// As [`attention`]; if a table has another shape than its [`RelativeKind`] and [`RelativeBuckets`] say, or the head size of
+/// a rotary embedding is odd.
+pub fn attention_with_terms(
+    qkv: Tensor<2>,
+    cu_seqlens: &CuSeqlens,
+    num_heads: usize,
+    terms: &AttentionTerms,
+    dropout: Option<Dropout>,
+) -> Tensor<2> {
+    check(&qkv, cu_seqlens, num_heads, terms);
+    #[cfg(kernels)]
+    if crate::backend::is_supported(&qkv) {
+        let relative = terms.relative.as_ref();
+        let args = kernel::Attention {
+            cu_seqlens: cu_seqlens.clone(),
+            num_heads,
+            dropout,
+            rotary: terms.rotary,
+            window: terms.window,
+            relative: relative.map(|term| relative::Relative {
+                kind: term.kind,
+                buckets: term.buckets,
+            }),
+        };
+        return match relative {
+            Some(term) => crate::backend::apply2(qkv, term.table.clone(), args),
+            None => crate::backend::apply1(qkv, args),
+        };
+    }
+    reference_with_terms(qkv, cu_seqlens, num_heads, terms, dropout)
+}
+
+fn check(qkv: &Tensor<2>, cu_seqlens: &CuSeqlens, num_heads: usize, terms: &AttentionTerms) {
     let [tokens, columns] = qkv.dims();
     assert_eq!(
         columns % (3 * num_heads),
@@ -57,79 +112,18 @@ pub fn attention_qkv_packed(
         cu_seqlens.tokens(),
         "tokens, and the sum of the lengths"
     );
-    #[cfg(kernels)]
-    if crate::backend::is_supported(&qkv) {
-        let args = kernel::Attention {
-            cu_seqlens: cu_seqlens.clone(),
-            num_heads,
-            dropout,
-        };
-        return crate::backend::apply1(qkv, args);
+    let hidden_size = columns / 3;
+    assert!(
+        terms.rotary.is_none() || (hidden_size / num_heads).is_multiple_of(2),
+        "a rotary embedding of heads of odd size"
+    );
+    if let Some(RelativeTerm {
+        table,
+        kind,
+        buckets,
+    }) = &terms.relative
+    {
+        let shape = [buckets.rows(), kind.columns(num_heads, hidden_size)];
+        assert_eq!(table.dims(), shape, "the table of {kind:?}");
     }
-    let part = |index: usize| qkv.clone().narrow(1, index * columns / 3, columns / 3);
-    reference(part(0), part(1), part(2), cu_seqlens, num_heads, dropout)
-}
-
-/// [`attention`] from Burn primitives: pads the features and masks the keys of the padding.
-pub fn reference(
-    query: Tensor<2>,
-    key: Tensor<2>,
-    value: Tensor<2>,
-    cu_seqlens: &CuSeqlens,
-    num_heads: usize,
-    dropout: Option<Dropout>,
-) -> Tensor<2> {
-    let [_, hidden_size] = query.dims();
-    let device = query.device();
-    let (features, max) = (cu_seqlens.len(), cu_seqlens.max_seqlen());
-    let head_size = hidden_size / num_heads;
-    let indices = cu_seqlens.padded_indices(&device);
-    let heads = |packed: Tensor<2>| -> Tensor<4> {
-        packed
-            .select(0, indices.clone())
-            .reshape([features, max, num_heads, head_size])
-            .swap_dims(1, 2)
-    };
-    let scores = heads(query).matmul(heads(key).transpose()) / (head_size as f64).sqrt();
-    let padding = cu_seqlens
-        .padding_mask(&device)
-        .reshape([features, 1, 1, max]);
-    let scores = scores.mask_fill(padding.expand([features, num_heads, max, max]), f32::MIN);
-    let mut probabilities = softmax(scores, 3);
-    if let Some(dropout) = dropout {
-        let factors = padded_factors(&dropout, cu_seqlens, num_heads, &device);
-        let dtype = probabilities.dtype();
-        probabilities = probabilities * factors.cast(dtype);
-    }
-    let context = probabilities.matmul(heads(value)).swap_dims(1, 2);
-    context
-        .reshape([features * max, hidden_size])
-        .select(0, cu_seqlens.packed_indices(&device))
-}
-
-/// `[features, heads, max, max]`: the dropout factors of each query, zeros for padding.
-fn padded_factors(
-    dropout: &Dropout,
-    cu_seqlens: &CuSeqlens,
-    num_heads: usize,
-    device: &Device,
-) -> Tensor<4> {
-    let (features, max) = (cu_seqlens.len(), cu_seqlens.max_seqlen());
-    let mut factors = vec![0.0f32; features * num_heads * max * max];
-    let mut rows = factors.chunks_mut(max);
-    for range in cu_seqlens.ranges() {
-        for head in 0..num_heads {
-            for i in 0..max {
-                let row = rows.next().expect("one row per feature, head and position");
-                if i < range.len() {
-                    let index = attention_row(range.start + i, head, num_heads);
-                    dropout.fill_row(index, &mut row[..range.len()]);
-                }
-            }
-        }
-    }
-    Tensor::from_data(
-        TensorData::new(factors, [features, num_heads, max, max]),
-        device,
-    )
 }

@@ -15,6 +15,14 @@ impl<B: Kernels, C: CheckpointStrategy> FunctionBackend for Autodiff<B, C> {
         apply::<B, C, F, 1>([a], function)
     }
 
+    fn apply2<F: Function<2>>(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        function: F,
+    ) -> FloatTensor<Self> {
+        apply::<B, C, F, 2>([a, b], function)
+    }
+
     fn apply3<F: Function<3>>(
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,

@@ -31,6 +31,15 @@ pub(crate) fn apply1<const D: usize, const R: usize>(
     ))
 }
 
+/// A function of two matrices.
+pub(crate) fn apply2(a: Tensor<2>, b: Tensor<2>, function: impl Function<2>) -> Tensor<2> {
+    Tensor::from_dispatch(<Dispatch as FunctionBackend>::apply2(
+        a.into_dispatch(),
+        b.into_dispatch(),
+        function,
+    ))
+}
+
 /// A function of two matrices and a vector.
 pub(crate) fn apply3(
     a: Tensor<2>,

@@ -6,10 +6,16 @@ use burn::backend::{Backend, backend_extension};
 
 use super::function::{Function, Kernels, Update};
 
-/// Applies a [`Function`] of one, three or four tensors.
+/// Applies a [`Function`] of one to four tensors.
 #[backend_extension(NdArray: cfg(feature = "ndarray"), LibTorch: cfg(feature = "tch"), Autodiff)]
 pub(crate) trait FunctionBackend: Backend {
     fn apply1<F: Function<1>>(a: FloatTensor<Self>, function: F) -> FloatTensor<Self>;
+
+    fn apply2<F: Function<2>>(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        function: F,
+    ) -> FloatTensor<Self>;
 
     fn apply3<F: Function<3>>(
         a: FloatTensor<Self>,
@@ -42,6 +48,10 @@ pub(crate) trait UpdateBackend: Backend {
 impl<B: Kernels> FunctionBackend for B {
     fn apply1<F: Function<1>>(a: FloatTensor<B>, function: F) -> FloatTensor<B> {
         B::forward(&function, [&a], false).0
+    }
+
+    fn apply2<F: Function<2>>(a: FloatTensor<B>, b: FloatTensor<B>, function: F) -> FloatTensor<B> {
+        B::forward(&function, [&a, &b], false).0
     }
 
     fn apply3<F: Function<3>>(

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use gemm::Parallelism;
 
@@ -49,6 +50,27 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// Some of the rows.
+    ///
+    /// # Panics
+    /// If the matrix has fewer.
+    pub(crate) fn rows(self, rows: Range<usize>) -> Self {
+        assert!(
+            rows.start <= rows.end && rows.end <= self.rows,
+            "rows outside their matrix"
+        );
+        // SAFETY: every element of the range lies inside the matrix; no rows, no offset.
+        let data = match rows.len() {
+            0 => self.data,
+            _ => unsafe { self.data.add(rows.start * self.row_stride) },
+        };
+        Self {
+            data,
+            rows: rows.len(),
+            ..self
+        }
+    }
+
     /// The transpose, without a copy.
     pub(crate) fn transposed(self) -> Self {
         Self {
@@ -78,6 +100,7 @@ pub(crate) struct Target<'a> {
     pub(super) row_stride: usize,
     lifetime: PhantomData<&'a mut [f32]>,
     len: usize,
+    accumulate: bool,
 }
 
 impl<'a> Target<'a> {
@@ -89,7 +112,13 @@ impl<'a> Target<'a> {
             row_stride,
             lifetime: PhantomData,
             len,
+            accumulate: false,
         }
+    }
+
+    /// A target to which the product is added.
+    pub(crate) fn accumulate(self, accumulate: bool) -> Self {
+        Self { accumulate, ..self }
     }
 }
 
@@ -106,6 +135,7 @@ impl SharedBuffer<'_> {
             row_stride,
             lifetime: PhantomData,
             len: self.len - offset,
+            accumulate: false,
         }
     }
 }
@@ -130,7 +160,7 @@ pub(super) fn assert_shapes(target: &Target<'_>, left: &Matrix<'_>, right: &Matr
     );
 }
 
-/// [`gemm`] in a precision; in `f32` where the processor lacks the instructions.
+/// [`gemm`] in a precision; in `f32` where the processor lacks the instructions or the target accumulates.
 pub(crate) fn gemm_in(
     precision: Precision,
     target: Target<'_>,
@@ -140,14 +170,14 @@ pub(crate) fn gemm_in(
 ) {
     match precision {
         #[cfg(target_arch = "x86_64")]
-        Precision::Bf16 if super::packed_gemm::is_available() => {
+        Precision::Bf16 if super::packed_gemm::is_available() && !target.accumulate => {
             super::packed_gemm::gemm_bf16(target, left, right, threads);
         }
         _ => gemm(target, left, right, threads),
     }
 }
 
-/// `target = left · right`.
+/// `target = left · right`, or `target += left · right` if the target accumulates.
 ///
 /// # Panics
 /// If the inner dimensions differ or the result reaches outside the target.
@@ -167,7 +197,7 @@ pub(crate) fn gemm(target: Target<'_>, left: Matrix<'_>, right: Matrix<'_>, thre
             target.data,
             1,
             target.row_stride as isize,
-            false,
+            target.accumulate,
             left.data,
             left.column_stride as isize,
             left.row_stride as isize,
@@ -199,6 +229,22 @@ mod tests {
             gemm(Target::new(&mut out, 3), left, right.transposed(), threads);
             assert_eq!(out, [7.0, 5.0, 10.0, 16.0, 11.0, 10.0]);
         }
+    }
+
+    #[test]
+    fn gemm_adds_some_rows_to_its_target() {
+        let (left, right) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 0.0, 2.0, 1.0]);
+        let left = Matrix::new(&left, 3, 2, 2).rows(1..3);
+        let mut out = [10.0; 4];
+        let target = Target::new(&mut out, 2).accumulate(true);
+        gemm(target, left, Matrix::new(&right, 2, 2, 2), Threads::One);
+        assert_eq!(out, [21.0, 14.0, 27.0, 16.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "rows outside their matrix")]
+    fn more_rows_than_a_matrix_has_panic() {
+        let _ = Matrix::new(&[0.0; 6], 3, 2, 2).rows(1..4);
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl<'a> SharedBuffer<'a> {
     /// # Safety
     /// While the part lives, nothing else may read or write it.
     #[allow(clippy::mut_from_ref)]
-    unsafe fn part(&self, range: std::ops::Range<usize>) -> &mut [f32] {
+    pub(crate) unsafe fn part(&self, range: std::ops::Range<usize>) -> &mut [f32] {
         assert!(
             range.start <= range.end && range.end <= self.len,
             "part outside its buffer"

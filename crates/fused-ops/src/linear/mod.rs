@@ -47,7 +47,7 @@ pub fn reference(
 
 /// The exact GELU from primitives. The gradient of Burn 0.22.1's own `gelu` is that of the `tanh` approximation, 1.4e-4
 /// off.
-fn gelu(input: Tensor<2>) -> Tensor<2> {
+pub(crate) fn gelu(input: Tensor<2>) -> Tensor<2> {
     let erf = (input.clone() * std::f64::consts::FRAC_1_SQRT_2).erf();
     input * (erf + 1.0) / 2.0
 }

@@ -11,8 +11,10 @@ mod avx2;
 mod ndarray {
     mod adamw;
     mod attention;
+    mod attention_terms;
     mod dropout;
     mod embedding;
+    mod geglu;
     mod linear;
     mod masks;
     mod norm;
@@ -39,8 +41,10 @@ mod ndarray {
 mod libtorch {
     mod adamw;
     mod attention;
+    mod attention_terms;
     mod dropout;
     mod embedding;
+    mod geglu;
     mod linear;
     mod masks;
     mod norm;

@@ -1,0 +1,168 @@
+//! Attention from Burn primitives: pads the features and masks the keys of the padding.
+
+use burn::tensor::activation::softmax;
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+
+use super::terms::{AttentionTerms, RelativeKind, RelativeTerm, RotaryEmbedding};
+use crate::cu_seqlens::{CuSeqlens, int_tensor};
+use crate::philox::{Dropout, attention_row};
+
+/// [`attention`](super::attention) from Burn primitives.
+pub fn reference(
+    query: Tensor<2>,
+    key: Tensor<2>,
+    value: Tensor<2>,
+    cu_seqlens: &CuSeqlens,
+    num_heads: usize,
+    dropout: Option<Dropout>,
+) -> Tensor<2> {
+    let terms = AttentionTerms::default();
+    let inputs = [query, key, value];
+    with_terms(inputs, cu_seqlens, num_heads, &terms, dropout)
+}
+
+/// [`attention_with_terms`](super::attention_with_terms) from Burn primitives.
+pub fn reference_with_terms(
+    qkv: Tensor<2>,
+    cu_seqlens: &CuSeqlens,
+    num_heads: usize,
+    terms: &AttentionTerms,
+    dropout: Option<Dropout>,
+) -> Tensor<2> {
+    let [_, columns] = qkv.dims();
+    let inputs = [0, 1, 2].map(|index| qkv.clone().narrow(1, index * columns / 3, columns / 3));
+    with_terms(inputs, cu_seqlens, num_heads, terms, dropout)
+}
+
+fn with_terms(
+    inputs: [Tensor<2>; 3],
+    cu_seqlens: &CuSeqlens,
+    num_heads: usize,
+    terms: &AttentionTerms,
+    dropout: Option<Dropout>,
+) -> Tensor<2> {
+    let [_, hidden_size] = inputs[0].dims();
+    let device = inputs[0].device();
+    let (features, max) = (cu_seqlens.len(), cu_seqlens.max_seqlen());
+    let head_size = hidden_size / num_heads;
+    let indices = cu_seqlens.padded_indices(&device);
+    let [mut query, mut key, value] = inputs.map(|packed| -> Tensor<4> {
+        packed
+            .select(0, indices.clone())
+            .reshape([features, max, num_heads, head_size])
+            .swap_dims(1, 2)
+    });
+    if let Some(rotary) = terms.rotary {
+        query = rotate(query, rotary);
+        key = rotate(key, rotary);
+    }
+    let mut scores = query.clone().matmul(key.clone().transpose());
+    let mut products = 1;
+    if let Some(relative) = &terms.relative {
+        products = relative.kind.products();
+        let scale = ((products * head_size) as f64).sqrt();
+        scores = scores + unscaled(relative, query, key, scale);
+    }
+    let scores = scores / ((products * head_size) as f64).sqrt();
+    let padding = cu_seqlens
+        .padding_mask(&device)
+        .reshape([features, 1, 1, max])
+        .expand([features, num_heads, max, max]);
+    let mut scores = scores.mask_fill(padding, f32::MIN);
+    if let Some(window) = terms.window {
+        let outside = outside(window, max, &device);
+        scores = scores.mask_fill(outside.expand([features, num_heads, max, max]), f32::MIN);
+    }
+    let mut probabilities = softmax(scores, 3);
+    if let Some(dropout) = dropout {
+        let factors = padded_factors(&dropout, cu_seqlens, num_heads, &device);
+        let dtype = probabilities.dtype();
+        probabilities = probabilities * factors.cast(dtype);
+    }
+    let context = probabilities.matmul(value).swap_dims(1, 2);
+    context
+        .reshape([features * max, hidden_size])
+        .select(0, cu_seqlens.packed_indices(&device))
+}
+
+/// Queries or keys, `[features, heads, max, head_size]`, rotated by their positions.
+fn rotate(rows: Tensor<4>, rotary: RotaryEmbedding) -> Tensor<4> {
+    let [_, _, max, head_size] = rows.dims();
+    let half = head_size / 2;
+    let [cos, sin] = rotary.cos_sin(max, head_size).map(|values| {
+        let data = TensorData::new(values, [1, 1, max, half]);
+        Tensor::<4>::from_data(data, &rows.device()).cast(rows.dtype())
+    });
+    let (x, y) = (rows.clone().narrow(3, 0, half), rows.narrow(3, half, half));
+    let first = x.clone() * cos.clone() - y.clone() * sin.clone();
+    Tensor::cat(vec![first, y * cos + x * sin], 3)
+}
+
+/// What a relative term adds to the scores before they are divided by `scale`, `[features, heads, max, max]` or with one
+/// feature for all.
+fn unscaled(term: &RelativeTerm, query: Tensor<4>, key: Tensor<4>, scale: f64) -> Tensor<4> {
+    let [features, heads, max, head_size] = query.dims();
+    let device = query.device();
+    let by_offset = term.buckets.rows_by_offset(max);
+    let by_offset = &by_offset;
+    let rows = (0..max).flat_map(|i| (0..max).map(move |j| by_offset[max - 1 + j - i]));
+    let rows: Tensor<1, Int> = int_tensor(rows, &device);
+    let RelativeKind::Disentangled { p2c, c2p } = term.kind else {
+        let bias = term.table.clone().select(0, rows);
+        return bias.reshape([1, max, max, heads]).permute([0, 3, 1, 2]) * scale;
+    };
+    let rows = rows
+        .reshape([1, 1, max, max])
+        .expand([features, heads, max, max]);
+    let count = term.buckets.rows();
+    let part = |index: usize| -> Tensor<4> {
+        let part = term.table.clone();
+        let part = part.narrow(1, index * heads * head_size, heads * head_size);
+        let part = part.reshape([1, count, heads, head_size]);
+        part.permute([0, 2, 3, 1])
+            .expand([features, heads, head_size, count])
+    };
+    let c2p = c2p.then(|| query.matmul(part(usize::from(p2c))).gather(3, rows.clone()));
+    // The rows of the transpose: of query and key exchanged.
+    let p2c = p2c.then(|| {
+        let products = key.matmul(part(0));
+        products.gather(3, rows.transpose()).transpose()
+    });
+    let terms = c2p.into_iter().chain(p2c).reduce(|a, b| a + b);
+    terms.expect("disentangled attention has a term of positions")
+}
+
+/// `[1, 1, max, max]`: true where query and key are more than `window` apart.
+fn outside(window: usize, max: usize, device: &Device) -> Tensor<4, Bool> {
+    let mask: Vec<bool> = (0..max)
+        .flat_map(|i: usize| (0..max).map(move |j| i.abs_diff(j) > window))
+        .collect();
+    Tensor::from_data(TensorData::new(mask, [1, 1, max, max]), device)
+}
+
+/// `[features, heads, max, max]`: the dropout factors of each query, zeros for padding.
+fn padded_factors(
+    dropout: &Dropout,
+    cu_seqlens: &CuSeqlens,
+    num_heads: usize,
+    device: &Device,
+) -> Tensor<4> {
+    let (features, max) = (cu_seqlens.len(), cu_seqlens.max_seqlen());
+    let mut factors = vec![0.0f32; features * num_heads * max * max];
+    let mut rows = factors.chunks_mut(max);
+    for range in cu_seqlens.ranges() {
+        for head in 0..num_heads {
+            for i in 0..max {
+                let row = rows.next().expect("one row per feature, head and position");
+                if i < range.len() {
+                    let index = attention_row(range.start + i, head, num_heads);
+                    dropout.fill_row(index, &mut row[..range.len()]);
+                }
+            }
+        }
+    }
+    Tensor::from_data(
+        TensorData::new(factors, [features, num_heads, max, max]),
+        device,
+    )
+}
