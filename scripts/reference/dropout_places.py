@@ -2,7 +2,7 @@
 
 needs numpy and torch; used by make_parity_fixture.py.
 """
-import copy
+import copy, re
 import numpy as np, torch
 from torch import nn
 from tiny import dropout_factors
@@ -16,24 +16,31 @@ class Masks:
 
     def __init__(self, model):
         self.calls, self.offset, self.layer = [], 0, 0
-        attention = [m.dropout for name, m in model.named_modules() if name.endswith("attention.self") or name.endswith(".attention")
-                     and model.config.model_type == "distilbert"]
+        # MPNet and DeBERTa drop probabilities by a module, others by a call.
+        attention = [m.dropout for name, m in model.named_modules()
+                     if name.endswith("attention.self") and model.config.model_type != "deberta-v2"
+                     or name.endswith(".attention") and model.config.model_type == "distilbert"]
         for name, module in model.named_modules():
             if isinstance(module, nn.Dropout) and not any(module is other for other in attention):
                 module.site = self.site(name)
 
     @staticmethod
     def site(name):
-        if "layer." not in name:
+        found = re.search(r"layers?\.(\d+)\.", name)
+        if not found:
             return 0 if "embeddings" in name else HEAD_SITE
-        layer = int(name.split("layer.")[1].split(".")[0])
-        return 3 * layer + (2 if "attention" in name else 3)
+        layer = int(found[1])
+        if name.endswith("pos_dropout"):  # of the embeddings of relative positions
+            return 2**15 + layer
+        if name.endswith(("attention.attn.dropout", "attention.self.dropout")):  # of probabilities
+            return 3 * layer + 1
+        return 3 * layer + (2 if "attention" in name or ".attn." in name else 3)
 
     def drop(self, values, prob, site):
-        # [1, heads, queries, keys], where a row is a query of a head; or [1, tokens, width].
-        heads, length = values.shape[-3], values.shape[-2]
+        # [1, heads, queries, keys], where a row is a query of a head; [1, tokens, width]; or the rows of a table.
+        heads, length = (values.shape[-3] if values.dim() > 2 else 1), values.shape[-2]
         head, token = np.divmod(np.arange(heads * length), length)
-        rows = (self.offset + token) * heads + head
+        rows = (self.offset * (values.dim() > 2) + token) * heads + head
         factors = dropout_factors(rows, values.shape[-1], prob, site, SEED, STEP)
         self.calls.append((site, prob))
         return values * torch.from_numpy(factors).double().reshape(values.shape)
@@ -89,13 +96,18 @@ def wrong_dropouts(model):
     def other_architecture(other, encoder):
         for i, layer in enumerate(encoder.layer):
             if is_bert:
-                layer.attention.output.dropout = nn.Identity()
+                (layer.attention if is_mpnet else layer.attention.output).dropout = nn.Identity()
             else:
                 layer.attention.out_lin = after(layer.attention.out_lin, dropout(3 * i + 2, 0.1))
 
     def no_attention_dropout(other, encoder):
         for layer in encoder.layer:
-            (layer.attention.self if is_bert else layer.attention).dropout.p = 0.0
+            attention = layer.attention
+            (attention.attn if is_mpnet else attention.self if is_bert else attention).dropout.p = 0.0
+
+    def no_position_dropout(other, encoder):
+        for layer in encoder.layer:
+            layer.attention.self.pos_dropout.p = 0.0
 
     def no_head_dropout(other, encoder):
         other.dropout.p = 0.0
@@ -104,7 +116,36 @@ def wrong_dropouts(model):
         embeddings = getattr(other, other.base_model_prefix).embeddings
         embeddings.LayerNorm, embeddings.dropout = nn.Sequential(embeddings.dropout, embeddings.LayerNorm), nn.Identity()
 
-    is_bert = model.config.model_type != "distilbert"
+    def modern(change):
+        other = copy.deepcopy(model)
+        change(other)
+        return other
+
+    def no_probabilities_dropout(other):
+        for layer in other.model.layers:
+            layer.attn.attention_dropout = 0.0
+
+    def no_output_dropout(other):
+        for layer in other.model.layers:
+            layer.attn.out_drop = nn.Identity()
+
+    def after_feed_forward(other):
+        for layer in other.model.layers:
+            layer.mlp.Wo = after(layer.mlp.Wo, layer.mlp.drop)
+            layer.mlp.drop = nn.Identity()
+
+    def no_dropout_before_classifier(other):
+        other.drop.p = 0.0
+
+    def no_embeddings_dropout(other):
+        other.model.embeddings.drop.p = 0.0
+
+    if model.config.model_type == "modernbert":
+        Masks(model)
+        changes = [no_probabilities_dropout, no_output_dropout, after_feed_forward, no_dropout_before_classifier, no_embeddings_dropout]
+        return {change.__name__: modern(change) for change in changes}
+    is_bert, is_mpnet = model.config.model_type != "distilbert", model.config.model_type == "mpnet"
+    is_deberta = model.config.model_type == "deberta-v2"
     Masks(model)  # gives modules their places, which copies keep
     changes = [after_norm, before_second_linear, other_architecture, no_attention_dropout, before_embeddings_norm]
-    return {change.__name__: changed(change) for change in changes + [no_head_dropout] * (not is_bert)}
+    return {change.__name__: changed(change) for change in changes + [no_head_dropout] * (not is_bert) + [no_position_dropout] * is_deberta}

@@ -1,6 +1,6 @@
 """Makes crates/bert-qa/tests/fixtures/parity/: for small models of every kind, what `transformers` and PyTorch compute.
 
-usage: python scripts/reference/make_parity_fixture.py
+usage: python scripts/reference/make_parity_fixture.py [CASE ...]     all cases, or some
 needs numpy, tokenizers, torch, transformers, safetensors; made with torch 2.9.0 and transformers 5.23.0. Run again, it writes the same
 bytes; there is nothing else to do to renew the expected values.
 
@@ -10,7 +10,7 @@ case.json                     the tensors of its weights file with the formula o
 expected.safetensors          what comes out, in float32; of a tensor with more than 1000 numbers, 1000 at even distances
 
 - Weights are not stored, so that a model of MiniLM's width (12 heads of 32) costs no more than a tiny one.
-- Word, position and token-type embeddings are small, as trained ones are: their variance is about 1e-3, so that an epsilon
+- Word, position and token-type embeddings, but not those of relative positions, are small, as trained ones are: their variance is about 1e-3, so that an epsilon
   of 1e-5 in place of 1e-12 shows in the first LayerNorm. All other parameters are wide, so that leaving one out shows.
 - All passes run in float64 on float32 parameters, so that a difference found by a test is the tested code's own rounding.
 - Windows run one by one: no padding. The loss is the mean over a batch of each window's, the mean of the cross-entropies
@@ -20,25 +20,29 @@ expected.safetensors          what comes out, in float32; of a tensor with more 
 - The run of 20 steps: AdamW without decay on biases and LayerNorms, warm-up, clipping; no dropout. Its epsilon is 1e-4: with
   1e-8, the gradients that are zero in mathematics (a key's bias) would be rounding divided by rounding.
 """
-import copy, json, pathlib, random, shutil
+import copy, json, pathlib, random, shutil, sys
 import torch
 from safetensors.numpy import save_file
 from torch import nn
-from transformers import (AutoModel, AutoModelForQuestionAnswering, BertConfig, CamembertConfig, CamembertTokenizer, DistilBertConfig,
-                          RobertaConfig, XLMRobertaConfig, XLMRobertaTokenizer, get_linear_schedule_with_warmup)
+from transformers import (AutoModel, AutoModelForQuestionAnswering, BertConfig, CamembertConfig, CamembertTokenizer, DebertaV2Config,
+                          DistilBertConfig, ModernBertConfig, MPNetConfig, RobertaConfig, XLMRobertaConfig, XLMRobertaTokenizer, get_linear_schedule_with_warmup)
+from transformers.models.modernbert import modeling_modernbert
 from dropout_places import Masks, wrong_dropouts
-from tiny import byte_level_tokenizer, make_tokenizer, unigram_tokenizer, weights
+from tiny import byte_level_tokenizer, make_tokenizer, mpnet_tokenizer, unigram_tokenizer, weights
 
 OUT = pathlib.Path(__file__).resolve().parents[2] / "crates" / "bert-qa" / "tests" / "fixtures" / "parity"
 TEXTS = [("Who ate it?", "A cat ate the bread, and Ann saw it."), ("Where, then?", "In Ulm.")]
 LENGTHS = [17, 1, 40, 3, 24, 9]  # one token, and all positions there are, among them
 RUN = {"learning_rate": 5e-3, "eps": 1e-4, "weight_decay": 0.1, "warmup_ratio": 0.2, "steps": 20}
+LONG = 150  # the longest window where positions are relative: longer than the distances that have a row each
 MOST = 1000  # numbers of a tensor that are kept
 
 BERT = dict(hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.2, max_position_embeddings=40)
 SMALL = dict(hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20)
 # As many positions as others have after the padding token's.
 ROBERTA = SMALL | BERT | dict(max_position_embeddings=42, layer_norm_eps=1e-5)
+# Distances from 9 on share rows.
+DEBERTA = SMALL | BERT | dict(relative_attention=True, pos_att_type="p2c|c2p", max_position_embeddings=LONG)
 CASES = {  # configuration; tokenizer; whether names have the prefix; whether there is a pooler
     "bert-uncased": (BertConfig(vocab_size=60, **SMALL, **BERT), make_tokenizer(True), True, False),
     "bert-cased": (BertConfig(vocab_size=112, hidden_size=20, num_hidden_layers=1, num_attention_heads=5,
@@ -51,9 +55,39 @@ CASES = {  # configuration; tokenizer; whether names have the prefix; whether th
     "roberta": (RobertaConfig(vocab_size=73, type_vocab_size=2, **ROBERTA), byte_level_tokenizer(), True, True),
     "camembert": (CamembertConfig(vocab_size=73, type_vocab_size=1, **ROBERTA), unigram_tokenizer(CamembertTokenizer), True, False),
     "xlm-roberta": (XLMRobertaConfig(vocab_size=70, type_vocab_size=1, **ROBERTA), unigram_tokenizer(XLMRobertaTokenizer), False, True),
+    "mpnet": (MPNetConfig(vocab_size=60, layer_norm_eps=1e-5, **SMALL | BERT | dict(max_position_embeddings=LONG + 2)),
+              mpnet_tokenizer(), False, True),
+    # As DeBERTa-v3: shared projections, normalized embeddings of positions in buckets.
+    "deberta-v3": (DebertaV2Config(vocab_size=60, share_att_key=True, norm_rel_ebd="layer_norm", position_biased_input=False,
+                                   position_buckets=16, max_relative_positions=-1, **DEBERTA), make_tokenizer(True), True, False),
+    # The keys' other values: projections of their own, a row for each distance, positions in the input, token types.
+    "deberta-v2": (DebertaV2Config(vocab_size=60, share_att_key=False, position_biased_input=True, type_vocab_size=2,
+                                   max_relative_positions=24, **DEBERTA), make_tokenizer(True), False, False),
 }
-SEGMENTS = {"bert"}  # model types that tell question and context apart
-AFTER_PADDING = {"roberta", "camembert", "xlm-roberta"}  # whose positions begin after the padding token's
+CASES["modernbert"] = (
+    # Layers 0 and 3 see all tokens, the others eight on either side.
+    ModernBertConfig(vocab_size=60, hidden_size=12, num_hidden_layers=4, num_attention_heads=3, intermediate_size=20, local_attention=16,
+                     max_position_embeddings=LONG, embedding_dropout=0.05, attention_dropout=0.2, mlp_dropout=0.1, classifier_dropout=0.3,
+                     pad_token_id=0, bos_token_id=2, cls_token_id=2, eos_token_id=3, sep_token_id=3), make_tokenizer(True), True, False)
+AFTER_PADDING = {"roberta", "camembert", "xlm-roberta", "mpnet"}  # model types whose positions begin after the padding token's
+
+
+def in_float64():
+    """Takes the casts to float32 out of ModernBERT's attention: they would be the reference's rounding. Angles stay float32."""
+    softmax = nn.functional.softmax
+    nn.functional.softmax = lambda values, dim, dtype=None: softmax(values, dim=dim)
+
+    def rotary(module, values, position_ids, layer_type):
+        angles = position_ids[..., None].float() * getattr(module, f"{layer_type}_inv_freq").float()
+        angles = torch.cat((angles, angles), dim=-1).double()
+        return angles.cos(), angles.sin()
+
+    def apply(query, key, cos, sin, unsqueeze_dim):
+        cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
+        return [x * cos + modeling_modernbert.rotate_half(x) * sin for x in (query, key)]
+
+    modeling_modernbert.ModernBertRotaryEmbedding.forward = rotary
+    modeling_modernbert.apply_rotary_pos_emb = apply
 
 
 def make_model(config, has_prefix, has_pooler):
@@ -68,7 +102,7 @@ def make_model(config, has_prefix, has_pooler):
     tensors = []
     for name, shape in shapes.items():
         is_gamma = name.endswith("weight") and name.rpartition(".")[0] in norms
-        scale = 1 / 32 if "_embeddings." in name else 0.125 if shape[-1] > 200 and len(shape) == 2 else 0.5
+        scale = 1 / 32 if "_embeddings." in name and "rel_" not in name else 0.125 if shape[-1] > 200 and len(shape) == 2 else 0.5
         in_file = name if has_prefix else name.removeprefix(prefix)
         tensors.append([in_file, shape, scale, float(is_gamma)])
         if name in model.state_dict():
@@ -76,12 +110,18 @@ def make_model(config, has_prefix, has_pooler):
     return model.double().eval(), tensors
 
 
-def make_windows(tokenizer, pad):
+def has_segments(config):
+    """Whether the model tells question and context apart."""
+    return config.model_type == "bert" or config.model_type == "deberta-v2" and config.type_vocab_size > 0
+
+
+def make_windows(tokenizer, config):
+    pad, is_relative = config.pad_token_id, config.model_type in {"mpnet", "deberta-v2", "modernbert"}
     numbers, windows = random.Random(21), []
     for question, context in TEXTS:
         encoding = tokenizer.encode(question, context)
         windows.append({"input_ids": encoding.ids, "token_type_ids": encoding.type_ids})
-    for length in LENGTHS:
+    for length in [LONG if is_relative and length == max(LENGTHS) else length for length in LENGTHS]:
         question = numbers.randint(0, length // 2)
         windows.append({
             # Without the padding token, whose embedding gets no gradient from PyTorch.
@@ -98,7 +138,7 @@ def inputs(model, windows):
     longest = max(len(w["input_ids"]) for w in windows)
     pad = lambda values, value=0: torch.tensor([list(v) + [value] * (longest - len(v)) for v in values])
     batch = {"input_ids": pad((w["input_ids"] for w in windows), model.config.pad_token_id)}
-    if model.config.model_type in SEGMENTS:
+    if has_segments(model.config):
         batch["token_type_ids"] = pad(w["token_type_ids"] for w in windows)
     return batch
 
@@ -109,8 +149,14 @@ def loss_of(logits, window):
 
 
 def evaluate(model, window, **others):
+    encoder, hidden = getattr(model, model.base_model_prefix), []
+    # transformers gives the last layer's output of ModernBERT after the final norm.
+    stages = [encoder.embeddings, *encoder.layers] if model.config.model_type == "modernbert" else []
+    hooks = [stage.register_forward_hook(lambda module, args, output: hidden.append(output)) for stage in stages]
     output = model(**inputs(model, [window]) | others, output_hidden_states=True)
-    return torch.stack([output.start_logits[0], output.end_logits[0]], 1), [h[0] for h in output.hidden_states]
+    for hook in hooks:
+        hook.remove()
+    return torch.stack([output.start_logits[0], output.end_logits[0]], 1), [h[0] for h in hidden or output.hidden_states]
 
 
 def logits_of(model, windows):
@@ -137,7 +183,7 @@ def train(model, windows, max_grad_norm, steps, warmup_ratio=RUN["warmup_ratio"]
     """Losses of a run, norms of its gradients, and the parameters after `kept` steps."""
     model = copy.deepcopy(model)
     norms = {id(p) for module in model.modules() if isinstance(module, nn.LayerNorm) for p in module.parameters()}
-    decays = lambda name, p: decay_biases or not (name.endswith("bias") or id(p) in norms)
+    decays = lambda name, p: decay_biases or not ("bias" in name or id(p) in norms)  # as in transformers' Trainer
     named = list(model.named_parameters())
     groups = [{"params": [p for name, p in named if decays(name, p)], "weight_decay": RUN["weight_decay"]},
               {"params": [p for name, p in named if not decays(name, p)], "weight_decay": 0.0}]
@@ -161,7 +207,7 @@ def train(model, windows, max_grad_norm, steps, warmup_ratio=RUN["warmup_ratio"]
 def wrong_activation(model):
     model = copy.deepcopy(model)
     for module in model.modules():
-        for name in "intermediate_act_fn", "activation":
+        for name in "intermediate_act_fn", "activation", "act":
             if hasattr(module, name):
                 setattr(module, name, nn.GELU(approximate="tanh"))
     return model
@@ -173,6 +219,56 @@ def wrong_epsilon(model):
         if isinstance(module, nn.LayerNorm):
             module.eps = 1e-5 if module.eps < 1e-5 else 1e-12
     return model
+
+
+def wrong_relations(model):
+    """The model with another relation of distances to rows, or without a term, by what is wrong."""
+    def changed(change):
+        other = copy.deepcopy(model)
+        encoder = getattr(other, other.base_model_prefix)
+        encoder = getattr(encoder, "encoder", encoder)
+        change(encoder, [layer.attention for layer in getattr(encoder, "layer", [])])
+        return other
+
+    def no_bias(encoder, attentions):
+        encoder.relative_attention_bias.weight.data.zero_()
+
+    def other_distance(encoder, attentions):
+        right = encoder.relative_position_bucket
+        encoder.relative_position_bucket = lambda positions, num_buckets: right(positions, num_buckets, max_distance=64)
+
+    def exchanged_direction(encoder, attentions):
+        right = encoder.relative_position_bucket
+        encoder.relative_position_bucket = lambda positions, num_buckets: right(-positions, num_buckets)
+
+    def other_range(encoder, attentions):
+        encoder.max_relative_positions -= 8
+        for attention in attentions:
+            attention.self.max_relative_positions -= 8
+            if attention.self.position_buckets < 1:
+                attention.self.pos_ebd_size -= 8
+
+    def c2p_alone(encoder, attentions):
+        for attention in attentions:
+            attention.self.pos_att_type = ["c2p"]
+
+    def unscaled(encoder, attentions):
+        for attention in attentions:
+            attention.self.query_proj.weight.data *= 3 ** 0.5
+            attention.self.query_proj.bias.data *= 3 ** 0.5
+
+    def one_theta(encoder, attentions):
+        rotary = encoder.rotary_emb
+        rotary.sliding_attention_inv_freq.copy_(rotary.full_attention_inv_freq)
+
+    def other_window(encoder, attentions):
+        encoder.config.local_attention -= 2
+
+    def no_window(encoder, attentions):
+        encoder.config.local_attention = 2 * LONG
+
+    changes = {"modernbert": [one_theta, other_window, no_window], "mpnet": [no_bias, other_distance, exchanged_direction], "deberta-v2": [other_range, c2p_alone, unscaled]}
+    return {change.__name__: changed(change) for change in changes.get(model.config.model_type, [])}
 
 
 def unmasked_logits(model, windows):
@@ -193,7 +289,7 @@ def expected(model, windows, clip, name):
 
     wrong = {"tanh_gelu": logits_of(wrong_activation(model), windows), "epsilon": logits_of(wrong_epsilon(model), windows),
              "unmasked_padding": unmasked_logits(model, windows)}
-    if model.config.model_type in SEGMENTS:
+    if has_segments(model.config):
         swapped = [w | {"token_type_ids": [1 - t for t in w["token_type_ids"]]} for w in windows]
         wrong["swapped_segments"] = logits_of(model, swapped)
     elif getattr(model.config, "type_vocab_size", 0) > 1:
@@ -202,6 +298,7 @@ def expected(model, windows, clip, name):
     if model.config.model_type in AFTER_PADDING:
         positions = lambda w: torch.arange(len(w["input_ids"]))[None]
         wrong["positions_from_zero"] = torch.cat([evaluate(model, w, position_ids=positions(w))[0] for w in windows])
+    wrong |= {key: logits_of(other, windows) for key, other in wrong_relations(model).items()}
     out |= {f"wrong.{key}.logits": value for key, value in wrong.items()}
 
     # A text may hold padding tokens: in one window the fourth token and the eighth.
@@ -236,16 +333,18 @@ def sample(tensor):
 
 def main():
     torch.manual_seed(0)
-    shutil.rmtree(OUT, ignore_errors=True)
-    for name, (config, tokenizer, has_prefix, has_pooler) in CASES.items():
+    in_float64()
+    for name in sys.argv[1:] or CASES:
+        config, tokenizer, has_prefix, has_pooler = CASES[name]
         folder = OUT / name
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         assert tokenizer.get_vocab_size() == config.vocab_size, (name, tokenizer.get_vocab_size())
         tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
         model, tensors = make_model(config, has_prefix, has_pooler)
         config.architectures = [type(model).__name__ if has_prefix else type(model.base_model).__name__]
         config.save_pretrained(folder)
-        windows = make_windows(tokenizer, config.pad_token_id)
+        windows = make_windows(tokenizer, config)
         clip = round(sorted(train(model, windows, 1e9, 5)[1])[2], 1)  # between the norms of the first steps
         save_file(expected(model, windows, clip, name), folder / "expected.safetensors")
         line = lambda value: json.dumps(value, separators=(",", ":"))

@@ -6,7 +6,7 @@ case.rs and crates/fused-ops/src/dropout.rs): that both agree is what the fixtur
 import string
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import CamembertTokenizer, RobertaTokenizer, XLMRobertaTokenizer
+from transformers import CamembertTokenizer, MPNetTokenizer, RobertaTokenizer, XLMRobertaTokenizer
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
@@ -23,6 +23,13 @@ def make_tokenizer(lowercase=True):
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
     return tokenizer
+
+
+def mpnet_tokenizer():
+    """WordPiece with RoBERTa's special tokens and form of a pair: 60 entries."""
+    letters = list(string.ascii_lowercase)
+    vocab = ["<s>", "<pad>", "</s>", "[UNK]", "<mask>"] + letters + ["##" + letter for letter in letters] + [".", ",", "?"]
+    return MPNetTokenizer(vocab={token: id for id, token in enumerate(vocab)})._tokenizer
 
 
 def byte_level_tokenizer():

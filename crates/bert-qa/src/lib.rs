@@ -46,7 +46,7 @@ pub use logits::{check_finite_logits, predict_logits, try_predict_logits};
 pub use model::{
     Architecture, BertAttention, BertConfig, BertEmbeddings, BertEncoder, BertForQuestionAnswering,
     BertIntermediate, BertLayer, BertModel, BertOutput, BertSelfAttention, DropoutSeed,
-    EncoderLayer, ModelUnit, PackedInput, span_loss,
+    EncoderLayer, ModelUnit, PackedInput, PredictionHead, span_loss,
 };
 pub use pretrained::{
     CardData, CardFile, LoadReport, ModelAssets, ModelCard, Pretrained, hugging_face_name,

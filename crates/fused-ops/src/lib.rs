@@ -41,7 +41,7 @@ mod tests;
 pub use adamw::{AdamW, adamw_step};
 pub use attention::{
     AttentionTerms, RelativeBuckets, RelativeKind, RelativeTerm, RotaryEmbedding, attention,
-    attention_qkv_packed, attention_with_terms,
+    attention_probabilities, attention_qkv_packed, attention_with_terms,
 };
 pub use cu_seqlens::CuSeqlens;
 pub use dropout::dropout;

@@ -38,7 +38,7 @@ const WORDS: [(&str, &str); 2] = [
     (
         "NdArray LibTorch Device::ndarray Device::libtorch Device::libtorch_cuda burn_ndarray burn_tch tch torch_shim torch_sys",
         "crates/trainer/src/device/ crates/trainer/src/distributed/nccl crates/process-group/src/nccl/tensor.rs \
-         crates/fused-ops/src/backend/ /libtorch.rs crates/torch-shim/ /tests/ /tests.rs /benches/",
+         crates/fused-ops/src/backend/ /libtorch.rs crates/fused-ops/src/attention/padded.rs crates/torch-shim/ /tests/ /tests.rs /benches/",
     ),
     (
         "unsafe",

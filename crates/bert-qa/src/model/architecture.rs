@@ -19,8 +19,14 @@ pub(crate) struct ArchitectureSpec {
     pub(crate) token_types: TokenTypes,
     /// The default of `pad_token_id`.
     pub(crate) pad_token_id: usize,
-    /// Whether attention's output projection is followed by dropout.
-    pub(crate) drops_attention_output: bool,
+    /// What attention adds for the distance between query and key.
+    pub(crate) relative_attention: RelativeAttention,
+    /// Whether norms stand before attention and feed-forward layer, which is gated, and not after them.
+    pub(crate) pre_norm: bool,
+    /// Keys of `config.json` that have but one supported value, in JSON, which is the default too.
+    pub(crate) fixed: &'static [(&'static str, &'static str)],
+    /// Which probability the dropout after attention's output projection has.
+    pub(crate) attention_output_dropout: OutputDropout,
     /// The prefix of parameter names in Hugging Face's files.
     pub(crate) prefix: &'static str,
     /// The names that follow the prefix, in files that may lack it.
@@ -39,6 +45,8 @@ pub(crate) enum Positions {
     /// `make_positions`): the first row in use is `pad_token_id + 1`. A padding token in the text
     /// gets the row `pad_token_id`.
     AfterPadding,
+    /// None: queries and keys are rotated by their positions.
+    Rotary,
 }
 
 /// Which row of the token-type embedding a token gets.
@@ -50,6 +58,30 @@ pub(crate) enum TokenTypes {
     First,
     /// 0 up to the context, 1 from there on.
     QuestionAndContext,
+    /// As `QuestionAndContext`, where `type_vocab_size` is not 0.
+    IfAny,
+}
+
+/// Dropout after attention's output projection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OutputDropout {
+    /// There is none.
+    None,
+    /// That of hidden states.
+    Hidden,
+    /// That of attention's probabilities.
+    Probabilities,
+}
+
+/// What attention adds for the distance between query and key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RelativeAttention {
+    /// Nothing.
+    None,
+    /// A learned bias for each head and bucket of distances, of which all layers share the table.
+    Bias,
+    /// DeBERTa's dot products of content and position.
+    Disentangled,
 }
 
 /// Keys of `config.json`, some with transformers' default. `None`: the architecture has no such key.
@@ -62,12 +94,18 @@ pub(crate) struct ConfigKeys {
     pub(crate) num_attention_heads: &'static str,
     pub(crate) intermediate_size: &'static str,
     pub(crate) hidden_act: (&'static str, &'static str),
+    /// Without the key, as `hidden_dropout_prob`.
+    pub(crate) embedding_dropout_prob: Option<(&'static str, f64)>,
     pub(crate) hidden_dropout_prob: (&'static str, f64),
     pub(crate) attention_probs_dropout_prob: (&'static str, f64),
     /// Without the key, there is no dropout before the span head.
     pub(crate) qa_dropout_prob: Option<(&'static str, f64)>,
     /// Without the key, it is 1e-12.
-    pub(crate) layer_norm_eps: Option<&'static str>,
+    pub(crate) layer_norm_eps: Option<(&'static str, f64)>,
+    /// Without the key, embeddings of positions are added.
+    pub(crate) position_biased_input: Option<&'static str>,
+    /// The default of `max_position_embeddings`.
+    pub(crate) max_position_embeddings: usize,
     /// Without the key, new position embeddings are drawn at random.
     pub(crate) sinusoidal_positions: Option<&'static str>,
 }
@@ -143,6 +181,12 @@ architectures! {
         class: "XLMRobertaForQuestionAnswering",
         ..ROBERTA
     },
+    /// MPNet (Song et al. 2020): RoBERTa's positions, no token types, and a bias for distances.
+    MpNet: MPNET,
+    /// DeBERTa-v2 and v3 (He et al. 2021): disentangled attention.
+    DebertaV2: DEBERTA_V2,
+    /// ModernBERT (Warner et al. 2024): rotary positions, sliding windows, norms before, a gated feed-forward layer.
+    ModernBert: MODERNBERT,
 }
 
 impl Architecture {
@@ -167,10 +211,13 @@ const BERT: ArchitectureSpec = ArchitectureSpec {
         num_attention_heads: "num_attention_heads",
         intermediate_size: "intermediate_size",
         hidden_act: ("hidden_act", "gelu"),
+        embedding_dropout_prob: None,
         hidden_dropout_prob: ("hidden_dropout_prob", 0.1),
         attention_probs_dropout_prob: ("attention_probs_dropout_prob", 0.1),
         qa_dropout_prob: None,
-        layer_norm_eps: Some("layer_norm_eps"),
+        layer_norm_eps: Some(("layer_norm_eps", 1e-12)),
+        position_biased_input: None,
+        max_position_embeddings: 512,
         sinusoidal_positions: None,
     },
     class: "BertForQuestionAnswering",
@@ -178,7 +225,10 @@ const BERT: ArchitectureSpec = ArchitectureSpec {
     positions: Positions::FromZero,
     token_types: TokenTypes::QuestionAndContext,
     pad_token_id: 0,
-    drops_attention_output: true,
+    relative_attention: RelativeAttention::None,
+    pre_norm: false,
+    fixed: &[],
+    attention_output_dropout: OutputDropout::Hidden,
     prefix: "bert",
     units: &["embeddings", "encoder", "pooler"],
     // `self` is a keyword of Rust.
@@ -199,6 +249,106 @@ const ROBERTA: ArchitectureSpec = ArchitectureSpec {
     ..BERT
 };
 
+const MPNET: ArchitectureSpec = ArchitectureSpec {
+    model_type: "mpnet",
+    class: "MPNetForQuestionAnswering",
+    token_types: TokenTypes::None,
+    relative_attention: RelativeAttention::Bias,
+    // transformers uses 32 buckets and the padding token 1 whatever the keys say.
+    fixed: &[
+        ("relative_attention_num_buckets", "32"),
+        ("pad_token_id", "1"),
+    ],
+    prefix: "mpnet",
+    names: &[
+        [".attention.attn.q.", ".attention.self_attention.query."],
+        [".attention.attn.k.", ".attention.self_attention.key."],
+        [".attention.attn.v.", ".attention.self_attention.value."],
+        [".attention.attn.o.", ".attention.output.dense."],
+        [".attention.LayerNorm.", ".attention.output.layer_norm."],
+        [".LayerNorm.", ".layer_norm."],
+    ],
+    ..ROBERTA
+};
+
+const DEBERTA_V2: ArchitectureSpec = ArchitectureSpec {
+    model_type: "deberta-v2",
+    keys: ConfigKeys {
+        layer_norm_eps: Some(("layer_norm_eps", 1e-7)),
+        position_biased_input: Some("position_biased_input"),
+        ..BERT.keys
+    },
+    class: "DebertaV2ForQuestionAnswering",
+    token_types: TokenTypes::IfAny,
+    relative_attention: RelativeAttention::Disentangled,
+    fixed: &[("conv_kernel_size", "0")],
+    prefix: "deberta",
+    names: &[
+        [
+            ".attention.self.query_proj.",
+            ".attention.self_attention.query.",
+        ],
+        [
+            ".attention.self.key_proj.",
+            ".attention.self_attention.key.",
+        ],
+        [
+            ".attention.self.value_proj.",
+            ".attention.self_attention.value.",
+        ],
+        [".attention.self.", ".attention.self_attention."],
+        [".LayerNorm.", ".layer_norm."],
+    ],
+    ..BERT
+};
+
+const MODERNBERT: ArchitectureSpec = ArchitectureSpec {
+    model_type: "modernbert",
+    keys: ConfigKeys {
+        hidden_act: ("hidden_activation", "gelu"),
+        embedding_dropout_prob: Some(("embedding_dropout", 0.0)),
+        hidden_dropout_prob: ("mlp_dropout", 0.0),
+        attention_probs_dropout_prob: ("attention_dropout", 0.0),
+        qa_dropout_prob: Some(("classifier_dropout", 0.0)),
+        layer_norm_eps: Some(("norm_eps", 1e-5)),
+        max_position_embeddings: 8192,
+        ..BERT.keys
+    },
+    class: "ModernBertForQuestionAnswering",
+    model_inputs: &["input_ids", "attention_mask"],
+    positions: Positions::Rotary,
+    token_types: TokenTypes::None,
+    pad_token_id: 50283,
+    pre_norm: true,
+    fixed: &[
+        ("attention_bias", "false"),
+        ("classifier_activation", "\"gelu\""),
+        ("classifier_bias", "false"),
+        ("hidden_activation", "\"gelu\""),
+        ("mlp_bias", "false"),
+        ("norm_bias", "false"),
+        ("rope_scaling", "null"),
+    ],
+    attention_output_dropout: OutputDropout::Probabilities,
+    prefix: "model",
+    units: &["embeddings", "layers", "final_norm"],
+    names: &[
+        [
+            ".embeddings.tok_embeddings.",
+            ".embeddings.word_embeddings.",
+        ],
+        [".embeddings.norm.", ".embeddings.layer_norm."],
+        [".layers.", ".encoder.layer."],
+        [".attn_norm.", ".attention.layer_norm."],
+        [".attn.Wqkv.", ".attention.self_attention.qkv."],
+        [".attn.Wo.", ".attention.output.dense."],
+        [".mlp_norm.", ".intermediate.layer_norm."],
+        [".mlp.Wi.", ".intermediate.dense."],
+        [".mlp.Wo.", ".output.dense."],
+    ],
+    ..BERT
+};
+
 const DISTILBERT: ArchitectureSpec = ArchitectureSpec {
     model_type: "distilbert",
     keys: ConfigKeys {
@@ -208,10 +358,13 @@ const DISTILBERT: ArchitectureSpec = ArchitectureSpec {
         num_attention_heads: "n_heads",
         intermediate_size: "hidden_dim",
         hidden_act: ("activation", "gelu"),
+        embedding_dropout_prob: None,
         hidden_dropout_prob: ("dropout", 0.1),
         attention_probs_dropout_prob: ("attention_dropout", 0.1),
         qa_dropout_prob: Some(("qa_dropout", 0.1)),
         layer_norm_eps: None,
+        position_biased_input: None,
+        max_position_embeddings: 512,
         sinusoidal_positions: Some("sinusoidal_pos_embds"),
     },
     class: "DistilBertForQuestionAnswering",
@@ -219,7 +372,10 @@ const DISTILBERT: ArchitectureSpec = ArchitectureSpec {
     positions: Positions::FromZero,
     token_types: TokenTypes::None,
     pad_token_id: 0,
-    drops_attention_output: false,
+    relative_attention: RelativeAttention::None,
+    pre_norm: false,
+    fixed: &[],
+    attention_output_dropout: OutputDropout::None,
     prefix: "distilbert",
     units: &["embeddings", "transformer"],
     names: &[

@@ -1,5 +1,5 @@
 use burn::module::Module;
-use burn::nn::Linear;
+use burn::nn::{LayerNorm, Linear};
 use burn::tensor::{Device, FloatDType, Tensor};
 use fused_ops::{Activation, Precision, has_bf16_tensors};
 
@@ -8,7 +8,7 @@ use super::config::BertConfig;
 use super::dropout::{DropoutSeed, DropoutSite};
 use super::embeddings::BertEmbeddings;
 use super::encoder::{BertEncoder, EncoderLayer};
-use super::fused::{dropout, linear};
+use super::fused::{dropout, layer_norm, linear};
 use super::init::Init;
 use super::input::PackedInput;
 
@@ -19,6 +19,15 @@ pub struct BertModel {
     /// Where embeddings are not as wide as hidden states.
     embeddings_project: Option<Linear>,
     encoder: BertEncoder,
+    /// Where norms stand before sub-layers.
+    final_norm: Option<LayerNorm>,
+}
+
+/// What stands before the span head in ModernBERT: a linear layer, GELU and a norm.
+#[derive(Module, Debug)]
+pub struct PredictionHead {
+    dense: Linear,
+    norm: LayerNorm,
 }
 
 /// An encoder with a span head (Devlin et al. 2018, section 4.2): two logits per token, for the
@@ -30,7 +39,11 @@ pub struct BertModel {
 #[derive(Module, Debug)]
 pub struct BertForQuestionAnswering {
     encoder: Encoder,
-    qa_outputs: Linear,
+    head: Option<PredictionHead>,
+    qa_outputs: Option<Linear>,
+    /// The span head of ModernBERT.
+    classifier: Option<Linear>,
+    layer_norm_eps: f64,
     max_seq_length: usize,
     qa_dropout_prob: f64,
     bf16: bool,
@@ -47,17 +60,31 @@ impl BertForQuestionAnswering {
         );
         // The head comes first, so that its values do not depend on the size of the encoder: most
         // runs load the encoder and initialize only the head.
-        let qa_outputs = init.linear(config.hidden_size, 2);
+        let (width, pre_norm) = (config.hidden_size, config.architecture.spec().pre_norm);
+        let span_head = init.linear(width, 2, true);
+        let (qa_outputs, classifier) = if pre_norm {
+            (None, Some(span_head))
+        } else {
+            (Some(span_head), None)
+        };
+        let head = pre_norm.then(|| PredictionHead {
+            dense: init.linear(width, width, false),
+            norm: init.layer_norm(width, false),
+        });
         let embeddings = BertEmbeddings::new(config, init);
         let (from, to) = (config.embedding_size, config.hidden_size);
         let model = BertModel {
             embeddings,
-            embeddings_project: (from != to).then(|| init.linear(from, to)),
+            embeddings_project: (from != to).then(|| init.linear(from, to, true)),
             encoder: BertEncoder::new(config, init),
+            final_norm: pre_norm.then(|| init.layer_norm(width, false)),
         };
         Self {
             encoder: Encoder::new(config.architecture, model),
+            head,
             qa_outputs,
+            classifier,
+            layer_norm_eps: config.layer_norm_eps,
             max_seq_length: config.max_seq_length(),
             qa_dropout_prob: config.qa_dropout_prob,
             bf16: false,
@@ -112,9 +139,22 @@ impl BertForQuestionAnswering {
 
     /// The last stage: the last layer's output, `[tokens, hidden_size]`, to logits, `[tokens, 2]`.
     pub fn head(&self, hidden: Tensor<2>, seed: Option<DropoutSeed>) -> Tensor<2> {
+        let norm = |norm: &LayerNorm, hidden: Tensor<2>| {
+            let zeros = hidden.zeros_like();
+            layer_norm(norm, hidden, zeros, self.layer_norm_eps, None)
+        };
+        let mut hidden = hidden;
+        if let Some(final_norm) = &self.encoder.model().final_norm {
+            hidden = norm(final_norm, hidden);
+        }
+        if let Some(head) = &self.head {
+            hidden = norm(&head.norm, linear(&head.dense, hidden, Activation::Gelu));
+        }
         let site = DropoutSite::Head;
         let hidden = dropout(hidden, DropoutSeed::at(seed, site, self.qa_dropout_prob));
-        let logits = linear(&self.qa_outputs, hidden, Activation::Identity);
+        let span_head = self.qa_outputs.as_ref().or(self.classifier.as_ref());
+        let span_head = span_head.expect("every model has a span head");
+        let logits = linear(span_head, hidden, Activation::Identity);
         if self.bf16 {
             logits.cast(FloatDType::F32)
         } else {

@@ -4,7 +4,11 @@ use serde_json::{Map, Value, json};
 
 use fused_ops::Activation;
 
-use super::architecture::{Architecture, ArchitectureSpec, Positions, TokenTypes};
+use super::architecture::{
+    Architecture, ArchitectureSpec, OutputDropout, Positions, RelativeAttention, TokenTypes,
+};
+use super::relative::RelativeAttentionConfig;
+use super::rotary::LayerAttention;
 use crate::error::Error;
 
 /// An encoder's `config.json`: sizes, dropout probabilities and initialization. Fields have the
@@ -28,13 +32,16 @@ pub struct BertConfig {
     /// Rows of the position embedding. Not all of them may serve a feature: see
     /// [`BertConfig::max_seq_length`].
     pub max_position_embeddings: usize,
-    /// Rows of the token-type embedding; 0 for DistilBERT.
+    /// Rows of the token-type embedding; 0 where there is none.
     pub type_vocab_size: usize,
     /// The id of the padding token.
     pub pad_token_id: usize,
     /// Added to the variance in every LayerNorm.
     pub layer_norm_eps: f64,
-    /// Dropout of embeddings and of sub-layer outputs; DistilBERT does not drop attention's output.
+    /// Dropout of embeddings; [`BertConfig::hidden_dropout_prob`] where the file has no key of its own.
+    pub(super) own_embedding_dropout_prob: Option<f64>,
+    /// Dropout of embeddings and of sub-layer outputs; DistilBERT does not drop attention's output, ModernBERT drops inside
+    /// the feed-forward layer.
     pub hidden_dropout_prob: f64,
     /// Dropout of attention probabilities.
     pub attention_probs_dropout_prob: f64,
@@ -44,6 +51,12 @@ pub struct BertConfig {
     pub initializer_range: f64,
     /// The activation between the feed-forward layers.
     pub(super) hidden_act: Activation,
+    /// Whether embeddings of positions are added.
+    pub(super) position_biased_input: bool,
+    /// What attention adds for the distance between query and key.
+    pub(super) relative_attention: Option<RelativeAttentionConfig>,
+    /// Rotary positions and window of each layer.
+    pub(super) layer_attention: Vec<LayerAttention>,
     /// Whether new position embeddings are sinusoidal.
     pub(super) sinusoidal_positions: bool,
     /// The whole file: [`BertConfig::to_json`] writes its other keys unchanged.
@@ -72,8 +85,13 @@ impl BertConfig {
         let architecture = architecture(&raw)?;
         let spec = architecture.spec();
         let keys = &spec.keys;
-        refuse_unsupported(&raw)?;
+        refuse_unsupported(&raw, spec)?;
         let file = Reader(&raw);
+        let max_position_embeddings = file.size(
+            "max_position_embeddings",
+            Some(keys.max_position_embeddings),
+        )?;
+        let num_hidden_layers = file.size(keys.num_hidden_layers, None)?;
         let probability = |(key, default)| file.number(Some(key), default);
         let hidden_size = file.size(keys.hidden_size, None)?;
         let config = Self {
@@ -84,23 +102,45 @@ impl BertConfig {
                 None => hidden_size,
             },
             hidden_size,
-            num_hidden_layers: file.size(keys.num_hidden_layers, None)?,
+            num_hidden_layers,
             num_attention_heads: file.size(keys.num_attention_heads, None)?,
             intermediate_size: file.size(keys.intermediate_size, None)?,
-            max_position_embeddings: file.size("max_position_embeddings", Some(512))?,
+            max_position_embeddings,
             type_vocab_size: match spec.token_types {
                 TokenTypes::None => 0,
+                TokenTypes::IfAny if raw.get("type_vocab_size") == Some(&0.into()) => 0,
+                TokenTypes::IfAny => file.size("type_vocab_size", Some(0))?,
                 TokenTypes::First | TokenTypes::QuestionAndContext => {
                     file.size("type_vocab_size", Some(2))?
                 }
             },
             pad_token_id: file.id("pad_token_id", spec.pad_token_id)?,
-            layer_norm_eps: file.number(keys.layer_norm_eps, 1e-12)?,
+            layer_norm_eps: match keys.layer_norm_eps {
+                Some((key, default)) => file.number(Some(key), default)?,
+                None => 1e-12,
+            },
+            own_embedding_dropout_prob: keys.embedding_dropout_prob.map(probability).transpose()?,
             hidden_dropout_prob: probability(keys.hidden_dropout_prob)?,
             attention_probs_dropout_prob: probability(keys.attention_probs_dropout_prob)?,
             qa_dropout_prob: keys.qa_dropout_prob.map_or(Ok(0.0), probability)?,
             initializer_range: file.number(Some("initializer_range"), 0.02)?,
             hidden_act: file.activation(keys.hidden_act)?,
+            position_biased_input: match keys.position_biased_input {
+                Some(key) => file.flag(key, true)?,
+                None => spec.positions != Positions::Rotary,
+            },
+            layer_attention: match spec.positions {
+                Positions::Rotary => LayerAttention::of_layers(&file, num_hidden_layers)?,
+                Positions::FromZero | Positions::AfterPadding => Vec::new(),
+            },
+            relative_attention: match spec.relative_attention {
+                RelativeAttention::None => None,
+                RelativeAttention::Bias => Some(RelativeAttentionConfig::MPNET),
+                RelativeAttention::Disentangled => Some(RelativeAttentionConfig::disentangled(
+                    &file,
+                    max_position_embeddings,
+                )?),
+            },
             sinusoidal_positions: keys
                 .sinusoidal_positions
                 .is_some_and(|key| raw.get(key) == Some(&true.into())),
@@ -111,7 +151,13 @@ impl BertConfig {
 
     fn check(&self, spec: &ArchitectureSpec) -> Result<(), String> {
         let keys = &spec.keys;
-        if self.type_vocab_size < 2 && spec.token_types == TokenTypes::QuestionAndContext {
+        let least = match spec.token_types {
+            TokenTypes::QuestionAndContext => 2,
+            // All tokens of a pair's second text would have the type 1.
+            TokenTypes::IfAny if self.type_vocab_size > 0 => 2,
+            _ => 0,
+        };
+        if self.type_vocab_size < least {
             return Err("type_vocab_size must be at least 2: question and context".into());
         }
         let (pad, rows) = (self.pad_token_id, self.max_position_embeddings);
@@ -137,6 +183,23 @@ impl BertConfig {
                 self.hidden_size
             ));
         }
+        let head_size = self.hidden_size / self.num_attention_heads;
+        if spec.relative_attention == RelativeAttention::Disentangled {
+            for (key, used) in [
+                ("embedding_size", self.hidden_size),
+                ("attention_head_size", head_size),
+            ] {
+                let value = self.raw.get(key).filter(|value| !value.is_null());
+                if let Some(value) = value.filter(|value| **value != json!(used)) {
+                    return Err(format!("{key} {value} is not supported: use {used}"));
+                }
+            }
+        }
+        if spec.positions == Positions::Rotary && !head_size.is_multiple_of(2) {
+            return Err(format!(
+                "heads of hidden_size / num_attention_heads = {head_size}: rotary positions need an even number"
+            ));
+        }
         for (name, prob) in self.dropouts() {
             if !(0.0..1.0).contains(&prob) {
                 return Err(format!("{name} is {prob}: it must be in 0..1"));
@@ -154,30 +217,39 @@ impl BertConfig {
         let qa_dropout = keys.qa_dropout_prob;
         let qa_dropout = qa_dropout.map(|(key, _)| (key, self.qa_dropout_prob));
         let attention = self.attention_probs_dropout_prob;
+        let embeddings = keys.embedding_dropout_prob.map(|(key, _)| key);
+        let embeddings = embeddings.zip(self.own_embedding_dropout_prob);
         [
             (keys.hidden_dropout_prob.0, self.hidden_dropout_prob),
             (keys.attention_probs_dropout_prob.0, attention),
         ]
         .into_iter()
         .chain(qa_dropout)
+        .chain(embeddings)
     }
 
     /// The most tokens that a feature may have.
     pub fn max_seq_length(&self) -> usize {
         let rows = self.max_position_embeddings;
         match self.architecture.spec().positions {
-            Positions::FromZero => rows,
+            Positions::FromZero | Positions::Rotary => rows,
             Positions::AfterPadding => rows.saturating_sub(self.pad_token_id + 1),
         }
     }
 
     /// Dropout of attention's output projection.
     pub(super) fn attention_output_dropout_prob(&self) -> f64 {
-        if self.architecture.spec().drops_attention_output {
-            self.hidden_dropout_prob
-        } else {
-            0.0
+        match self.architecture.spec().attention_output_dropout {
+            OutputDropout::None => 0.0,
+            OutputDropout::Hidden => self.hidden_dropout_prob,
+            OutputDropout::Probabilities => self.attention_probs_dropout_prob,
         }
+    }
+
+    /// Dropout of embeddings.
+    pub(super) fn embedding_dropout_prob(&self) -> f64 {
+        self.own_embedding_dropout_prob
+            .unwrap_or(self.hidden_dropout_prob)
     }
 
     /// The `config.json` to save beside a question-answering model's weights: the loaded one with
@@ -225,13 +297,20 @@ fn architecture(raw: &Map<String, Value>) -> Result<Architecture, String> {
 const ACTIVATIONS: &[(&str, Activation)] = &[("gelu", Activation::Gelu)];
 
 /// Refuses values that this crate's forward pass does not support.
-fn refuse_unsupported(raw: &Map<String, Value>) -> Result<(), String> {
+fn refuse_unsupported(raw: &Map<String, Value>, spec: &ArchitectureSpec) -> Result<(), String> {
+    let fixed = spec.fixed.iter().map(|(key, value)| {
+        let value = serde_json::from_str(value).expect("the table has JSON");
+        (*key, value)
+    });
     for (key, supported) in [
         ("position_embedding_type", json!("absolute")),
         ("is_decoder", json!(false)),
         ("add_cross_attention", json!(false)),
         ("pruned_heads", json!({})),
-    ] {
+    ]
+    .into_iter()
+    .chain(fixed)
+    {
         match raw.get(key) {
             None | Some(Value::Null) => {}
             Some(value) if *value == supported => {}
@@ -247,16 +326,16 @@ fn refuse_unsupported(raw: &Map<String, Value>) -> Result<(), String> {
 }
 
 /// Reads values of `config.json`; `null` counts as missing.
-struct Reader<'a>(&'a Map<String, Value>);
+pub(super) struct Reader<'a>(&'a Map<String, Value>);
 
 impl Reader<'_> {
-    fn get(&self, key: &str) -> Option<&Value> {
+    pub(super) fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key).filter(|value| !value.is_null())
     }
 
     /// The bound is far above any published encoder, so that a damaged file cannot ask for more
     /// memory than a machine has.
-    fn size(&self, key: &str, default: Option<usize>) -> Result<usize, String> {
+    pub(super) fn size(&self, key: &str, default: Option<usize>) -> Result<usize, String> {
         let Some(value) = self.get(key) else {
             return default.ok_or_else(|| format!("no {key}: is the file complete?"));
         };
@@ -267,6 +346,29 @@ impl Reader<'_> {
         size.ok_or_else(|| {
             format!("{key} is {value}: it must be a whole number between 1 and 1048576")
         })
+    }
+
+    /// A size; anything that is not positive counts as the default.
+    pub(super) fn positive(
+        &self,
+        key: &str,
+        default: Option<usize>,
+    ) -> Result<Option<usize>, String> {
+        let is_unset = self
+            .get(key)
+            .is_none_or(|value| value.as_f64().is_some_and(|n| n < 1.0));
+        if is_unset {
+            return Ok(default);
+        }
+        self.size(key, None).map(Some)
+    }
+
+    pub(super) fn flag(&self, key: &str, default: bool) -> Result<bool, String> {
+        let Some(value) = self.get(key) else {
+            return Ok(default);
+        };
+        let flag = value.as_bool();
+        flag.ok_or_else(|| format!("{key} is {value}: it must be true or false"))
     }
 
     fn id(&self, key: &str, default: usize) -> Result<usize, String> {
@@ -307,6 +409,63 @@ mod tests {
     const ROBERTA: &str = r#"{"model_type": "roberta", "vocab_size": 30, "hidden_size": 8,
     "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16,
     "type_vocab_size": 1, "extra": 1}"#;
+
+    const MPNET: &str = r#"{"model_type": "mpnet", "vocab_size": 30, "hidden_size": 8,
+    "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16, "extra": 1}"#;
+    const DEBERTA: &str = r#"{"model_type": "deberta-v2", "vocab_size": 30, "hidden_size": 8,
+    "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16,
+    "relative_attention": true, "pos_att_type": "p2c|c2p", "extra": 1}"#;
+    const MODERNBERT: &str = r#"{"model_type": "modernbert", "vocab_size": 30, "hidden_size": 8,
+    "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 16,
+    "pad_token_id": 0, "extra": 1}"#;
+
+    #[test]
+    fn deberta_reads_its_keys_in_each_form() {
+        let relative = |extra: &str| {
+            let text = DEBERTA.replace("\"extra\": 1", extra);
+            let config = BertConfig::from_json(&text).unwrap();
+            (config.type_vocab_size, config.relative_attention.unwrap())
+        };
+        let (types, plain) = relative("\"max_relative_positions\": -1");
+        assert_eq!(
+            (types, plain.share_att_key, plain.normalize),
+            (0, false, false)
+        );
+        assert_eq!(plain.buckets.rows(), 1024);
+        let v3 =
+            "\"position_buckets\": 256, \"share_att_key\": true, \"norm_rel_ebd\": \"layer_norm\"";
+        let (_, v3) = relative(v3);
+        assert_eq!(
+            (v3.buckets.rows(), v3.share_att_key, v3.normalize),
+            (512, true, true)
+        );
+        let list = DEBERTA.replace("\"p2c|c2p\"", "[\"p2c\", \"c2p\"]");
+        let list = BertConfig::from_json(&list).unwrap();
+        assert_eq!(list.relative_attention, Some(plain));
+    }
+
+    #[test]
+    fn modernbert_reads_layers_and_thetas_in_each_form() {
+        let layers = |extra: &str| {
+            let text = MODERNBERT.replace("\"extra\": 1", extra);
+            let layers = BertConfig::from_json(&text).unwrap().layer_attention;
+            let layers = layers
+                .iter()
+                .map(|layer| (layer.rotary.theta, layer.window));
+            layers.collect::<Vec<_>>()
+        };
+        let (global, local) = ((160_000.0, None), (10_000.0, Some(64)));
+        assert_eq!(layers("\"extra\": 1"), [global, local, local, global]);
+        let older =
+            "\"global_rope_theta\": 500.0, \"local_rope_theta\": 200.0, \"local_attention\": 8,
+            \"global_attn_every_n_layers\": 2";
+        let (global, local) = ((500.0, None), (200.0, Some(4)));
+        assert_eq!(layers(older), [global, local, global, local]);
+        let newer = "\"rope_parameters\": {\"full_attention\": {\"rope_theta\": 500.0, \"rope_type\": \"default\"},
+            \"sliding_attention\": {\"rope_theta\": 200.0}}, \"local_attention\": 8, \"layer_types\":
+            [\"sliding_attention\", \"full_attention\", \"full_attention\", \"sliding_attention\"]";
+        assert_eq!(layers(newer), [local, global, global, local]);
+    }
 
     #[test]
     fn from_json_reads_known_keys_and_keeps_the_others() {
@@ -455,6 +614,79 @@ mod tests {
                 extra,
                 "\"max_position_embeddings\": 2",
                 "leaves no position",
+            ),
+            (
+                MPNET,
+                extra,
+                "\"relative_attention_num_buckets\": 64",
+                "relative_attention_num_buckets 64",
+            ),
+            (MPNET, extra, "\"pad_token_id\": 0", "pad_token_id 0"),
+            (
+                DEBERTA,
+                extra,
+                "\"conv_kernel_size\": 3",
+                "conv_kernel_size 3",
+            ),
+            (
+                DEBERTA,
+                "\"relative_attention\": true, ",
+                "",
+                "relative_attention false",
+            ),
+            (DEBERTA, "\"p2c|c2p\"", "\"p2p\"", "pos_att_type"),
+            (DEBERTA, "\"p2c|c2p\"", "[]", "pos_att_type []"),
+            (
+                DEBERTA,
+                extra,
+                "\"position_buckets\": 2",
+                "position_buckets 2",
+            ),
+            (
+                DEBERTA,
+                extra,
+                "\"position_buckets\": 1048576",
+                "position_buckets 1048576",
+            ),
+            (
+                DEBERTA,
+                extra,
+                "\"norm_rel_ebd\": \"batch_norm\"",
+                "batch_norm",
+            ),
+            (DEBERTA, extra, "\"embedding_size\": 4", "embedding_size"),
+            (
+                DEBERTA,
+                extra,
+                "\"attention_head_size\": 8",
+                "attention_head_size",
+            ),
+            (DEBERTA, extra, "\"type_vocab_size\": 1", "type_vocab_size"),
+            (MODERNBERT, extra, "\"mlp_bias\": true", "mlp_bias true"),
+            (MODERNBERT, extra, "\"hidden_activation\": \"silu\"", "silu"),
+            (
+                MODERNBERT,
+                extra,
+                "\"layer_types\": [\"full_attention\"]",
+                "layer_types has 1 layers",
+            ),
+            (
+                MODERNBERT,
+                extra,
+                "\"rope_parameters\": {\"full_attention\": {\"rope_type\": \"yarn\"}}",
+                "yarn",
+            ),
+            (
+                MODERNBERT,
+                extra,
+                "\"global_rope_theta\": 0",
+                "rope_theta of full_attention",
+            ),
+            (
+                MODERNBERT,
+                "\"num_attention_heads\": 2",
+                "\"num_attention_heads\": 8",
+                "even number",
             ),
         ] {
             assert_eq!(text.matches(from).count(), 1, "{from}");

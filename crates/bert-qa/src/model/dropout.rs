@@ -41,6 +41,8 @@ pub(super) enum DropoutSite {
     AttentionProbabilities(usize),
     AttentionOutput(usize),
     LayerOutput(usize),
+    /// Of the embeddings of relative positions, in each layer's attention.
+    PositionEmbeddings(usize),
     Head,
 }
 
@@ -52,6 +54,7 @@ impl DropoutSite {
             Self::AttentionProbabilities(layer) => 1 + 3 * layer,
             Self::AttentionOutput(layer) => 2 + 3 * layer,
             Self::LayerOutput(layer) => 3 + 3 * layer,
+            Self::PositionEmbeddings(layer) => (1 << 15) + layer,
             Self::Head => return u16::MAX,
         };
         // `BertConfig` allows at most 4096 layers.

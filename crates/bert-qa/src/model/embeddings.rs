@@ -10,11 +10,11 @@ use super::init::Init;
 use super::input::PackedInput;
 
 /// Word, position and token-type embeddings, summed and normalized (Devlin et al. 2018, figure 2).
-/// DistilBERT has no token types.
+/// DistilBERT has no token types, DeBERTa-v3 and ModernBERT no positions here.
 #[derive(Module, Debug)]
 pub struct BertEmbeddings {
     word_embeddings: Embedding,
-    position_embeddings: Embedding,
+    position_embeddings: Option<Embedding>,
     token_type_embeddings: Option<Embedding>,
     layer_norm: LayerNorm,
     #[module(skip)]
@@ -31,21 +31,23 @@ impl BertEmbeddings {
         let (width, spec) = (config.embedding_size, config.architecture.spec());
         Self {
             word_embeddings: init.embedding(config.vocab_size, width),
-            position_embeddings: if config.sinusoidal_positions {
-                init.sinusoidal_embedding(config.max_position_embeddings, width)
-            } else {
-                init.embedding(config.max_position_embeddings, width)
-            },
+            position_embeddings: config.position_biased_input.then(|| {
+                if config.sinusoidal_positions {
+                    init.sinusoidal_embedding(config.max_position_embeddings, width)
+                } else {
+                    init.embedding(config.max_position_embeddings, width)
+                }
+            }),
             token_type_embeddings: match config.type_vocab_size {
                 0 => None,
                 types => Some(init.embedding(types, width)),
             },
-            layer_norm: init.layer_norm(width),
+            layer_norm: init.layer_norm(width, !spec.pre_norm),
             positions: spec.positions,
             token_types: spec.token_types,
             pad_token_id: config.pad_token_id,
             layer_norm_eps: config.layer_norm_eps,
-            dropout_prob: config.hidden_dropout_prob,
+            dropout_prob: config.embedding_dropout_prob(),
         }
     }
 
@@ -55,7 +57,10 @@ impl BertEmbeddings {
         if let Some(types) = &self.token_type_embeddings {
             sum = sum + embedding(types, &self.token_type_ids(input));
         }
-        let positions = embedding(&self.position_embeddings, &self.position_ids(input));
+        let positions = match &self.position_embeddings {
+            Some(positions) => embedding(positions, &self.position_ids(input)),
+            None => sum.zeros_like(),
+        };
         // Dropout follows the norm here, while the fused operation's own precedes it.
         let hidden = layer_norm(&self.layer_norm, sum, positions, self.layer_norm_eps, None);
         let site = DropoutSite::Embeddings;
@@ -65,7 +70,7 @@ impl BertEmbeddings {
     /// Rows of the token-type embedding, `[tokens]`.
     fn token_type_ids(&self, input: &PackedInput) -> Tensor<1, Int> {
         match self.token_types {
-            TokenTypes::QuestionAndContext => input.token_type_ids.clone(),
+            TokenTypes::QuestionAndContext | TokenTypes::IfAny => input.token_type_ids.clone(),
             TokenTypes::First | TokenTypes::None => input.token_type_ids.zeros_like(),
         }
     }
@@ -74,7 +79,7 @@ impl BertEmbeddings {
     fn position_ids(&self, input: &PackedInput) -> Tensor<1, Int> {
         let in_feature = input.position_ids.clone();
         match self.positions {
-            Positions::FromZero => in_feature,
+            Positions::FromZero | Positions::Rotary => in_feature,
             Positions::AfterPadding => {
                 let pad = self.pad_token_id as i64;
                 let counts = input.input_ids.clone().not_equal_elem(pad).int();

@@ -1,31 +1,85 @@
 use burn::module::Module;
-use burn::nn::{LayerNorm, Linear};
+use burn::nn::{Embedding, LayerNorm, Linear};
 use burn::tensor::Tensor;
-use burn::tensor::activation::softmax;
-use fused_ops::{Activation, Dropout, attention_qkv_packed};
+use fused_ops::{
+    Activation, AttentionTerms, Dropout, RelativeKind, RelativeTerm, attention_probabilities,
+    attention_with_terms, geglu,
+};
 
 use super::config::BertConfig;
 use super::dropout::{DropoutSeed, DropoutSite};
-use super::fused::{bias, layer_norm, linear};
+use super::fused::{bias, dropout, layer_norm, linear};
 use super::init::Init;
 use super::input::PackedInput;
+use super::relative::RelativeAttentionConfig;
+use super::rotary::LayerAttention;
 use super::units::ModelUnit;
 
 /// Query, key and value projections of a layer's attention.
 #[derive(Module, Debug)]
 pub struct BertSelfAttention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
+    query: Option<Linear>,
+    key: Option<Linear>,
+    value: Option<Linear>,
+    /// The three as one, in ModernBERT.
+    qkv: Option<Linear>,
+    /// Of positions, where DeBERTa does not use `key`.
+    pos_key_proj: Option<Linear>,
+    /// Of positions, where DeBERTa does not use `query`.
+    pos_query_proj: Option<Linear>,
 }
 
 impl BertSelfAttention {
+    fn new(config: &BertConfig, init: &mut Init) -> Self {
+        let width = config.hidden_size;
+        if config.architecture.spec().pre_norm {
+            return Self {
+                query: None,
+                key: None,
+                value: None,
+                qkv: Some(init.linear(width, 3 * width, false)),
+                pos_key_proj: None,
+                pos_query_proj: None,
+            };
+        }
+        let [query, key, value] = [(); 3].map(|()| Some(init.linear(width, width, true)));
+        let own = config.relative_attention.filter(|own| !own.share_att_key);
+        let (p2c, c2p) = match own.map(|own| own.kind) {
+            Some(RelativeKind::Disentangled { p2c, c2p }) => (p2c, c2p),
+            _ => (false, false),
+        };
+        Self {
+            query,
+            key,
+            value,
+            qkv: None,
+            pos_key_proj: c2p.then(|| init.linear(width, width, true)),
+            pos_query_proj: p2c.then(|| init.linear(width, width, true)),
+        }
+    }
+
+    /// Queries and keys of positions side by side, or those of them that there are.
+    fn project_positions(&self, positions: Tensor<2>, p2c: bool, c2p: bool) -> Tensor<2> {
+        let query = self.pos_query_proj.as_ref().or(self.query.as_ref());
+        let key = self.pos_key_proj.as_ref().or(self.key.as_ref());
+        let used = query.filter(|_| p2c).into_iter().chain(key.filter(|_| c2p));
+        let project = |projection| linear(projection, positions.clone(), Activation::Identity);
+        Tensor::cat(used.map(project).collect(), 1)
+    }
+
     /// Query, key and value side by side, `[tokens, 3 * hidden_size]`.
     ///
     /// One matmul with the three weights concatenated; three matmuls where the weights are larger
     /// than the output, and concatenating them would cost more than it saves.
     fn project(&self, hidden: Tensor<2>) -> Tensor<2> {
-        let projections = [&self.query, &self.key, &self.value];
+        if let Some(qkv) = &self.qkv {
+            return linear(qkv, hidden, Activation::Identity);
+        }
+        let projections = [&self.query, &self.key, &self.value].map(|projection| {
+            projection
+                .as_ref()
+                .expect("a projection where `qkv` is none")
+        });
         let [tokens, hidden_size] = hidden.dims();
         if tokens < hidden_size {
             let project = |projection| linear(projection, hidden.clone(), Activation::Identity);
@@ -42,14 +96,27 @@ impl BertSelfAttention {
     }
 }
 
-/// The end of a sub-layer: a linear layer, dropout, and the norm of the sum with the residual.
+/// The end of a sub-layer: a linear layer, dropout, and the norm of the sum with the residual. Where norms stand before
+/// sub-layers, the linear layer alone.
 #[derive(Module, Debug)]
 pub struct BertOutput {
     dense: Linear,
-    layer_norm: LayerNorm,
+    layer_norm: Option<LayerNorm>,
 }
 
 impl BertOutput {
+    fn new(config: &BertConfig, input: usize, init: &mut Init) -> Self {
+        let (width, pre_norm) = (config.hidden_size, config.architecture.spec().pre_norm);
+        Self {
+            dense: init.linear(input, width, !pre_norm),
+            layer_norm: (!pre_norm).then(|| init.layer_norm(width, true)),
+        }
+    }
+
+    fn project(&self, input: Tensor<2>) -> Tensor<2> {
+        linear(&self.dense, input, Activation::Identity)
+    }
+
     fn forward(
         &self,
         input: Tensor<2>,
@@ -57,14 +124,19 @@ impl BertOutput {
         eps: f64,
         dropout: Option<Dropout>,
     ) -> Tensor<2> {
-        let projected = linear(&self.dense, input, Activation::Identity);
-        layer_norm(&self.layer_norm, projected, residual, eps, dropout)
+        let norm = self
+            .layer_norm
+            .as_ref()
+            .expect("a norm after the sub-layer");
+        layer_norm(norm, self.project(input), residual, eps, dropout)
     }
 }
 
 /// Self-attention with its output projection.
 #[derive(Module, Debug)]
 pub struct BertAttention {
+    /// Where norms stand before sub-layers; the first layer has none.
+    layer_norm: Option<LayerNorm>,
     self_attention: BertSelfAttention,
     output: BertOutput,
 }
@@ -72,11 +144,13 @@ pub struct BertAttention {
 /// The first feed-forward layer.
 #[derive(Module, Debug)]
 pub struct BertIntermediate {
+    /// Where norms stand before sub-layers.
+    layer_norm: Option<LayerNorm>,
     dense: Linear,
 }
 
-/// The parameters of an encoder layer (Vaswani et al. 2017) with the norm after each residual, as
-/// in BERT. [`EncoderLayer`] computes with them.
+/// The parameters of an encoder layer (Vaswani et al. 2017), with the norm after each residual as in
+/// BERT, or before each sub-layer as in ModernBERT. [`EncoderLayer`] computes with them.
 #[derive(Module, Debug)]
 pub struct BertLayer {
     attention: BertAttention,
@@ -85,6 +159,9 @@ pub struct BertLayer {
     num_attention_heads: usize,
     #[module(skip)]
     hidden_act: Activation,
+    #[module(skip)]
+    positions: Option<LayerAttention>,
+    pre_norm: bool,
     layer_norm_eps: f64,
     attention_probs_dropout_prob: f64,
     attention_output_dropout_prob: f64,
@@ -92,27 +169,26 @@ pub struct BertLayer {
 }
 
 impl BertLayer {
-    fn new(config: &BertConfig, init: &mut Init) -> Self {
+    fn new(config: &BertConfig, index: usize, init: &mut Init) -> Self {
         let (width, inner) = (config.hidden_size, config.intermediate_size);
+        let pre_norm = config.architecture.spec().pre_norm;
         Self {
             attention: BertAttention {
-                self_attention: BertSelfAttention {
-                    query: init.linear(width, width),
-                    key: init.linear(width, width),
-                    value: init.linear(width, width),
-                },
-                output: BertOutput {
-                    dense: init.linear(width, width),
-                    layer_norm: init.layer_norm(width),
-                },
+                layer_norm: (pre_norm && index > 0).then(|| init.layer_norm(width, false)),
+                self_attention: BertSelfAttention::new(config, init),
+                output: BertOutput::new(config, width, init),
             },
             intermediate: BertIntermediate {
-                dense: init.linear(width, inner),
+                layer_norm: pre_norm.then(|| init.layer_norm(width, false)),
+                dense: if pre_norm {
+                    init.linear(width, 2 * inner, false)
+                } else {
+                    init.linear(width, inner, true)
+                },
             },
-            output: BertOutput {
-                dense: init.linear(inner, width),
-                layer_norm: init.layer_norm(width),
-            },
+            output: BertOutput::new(config, inner, init),
+            positions: config.layer_attention.get(index).copied(),
+            pre_norm,
             num_attention_heads: config.num_attention_heads,
             hidden_act: config.hidden_act,
             layer_norm_eps: config.layer_norm_eps,
@@ -129,6 +205,7 @@ pub struct EncoderLayer<'a> {
     index: usize,
     unit: usize,
     parameters: &'a BertLayer,
+    encoder: &'a BertEncoder,
 }
 
 impl<'a> EncoderLayer<'a> {
@@ -150,6 +227,9 @@ impl<'a> EncoderLayer<'a> {
         seed: Option<DropoutSeed>,
     ) -> Tensor<2> {
         let layer = self.parameters;
+        if layer.pre_norm {
+            return self.forward_pre_norm(hidden, input, seed);
+        }
         let hidden = layer.attention.output.forward(
             self.attend(hidden.clone(), input, seed),
             hidden,
@@ -173,6 +253,52 @@ impl<'a> EncoderLayer<'a> {
         )
     }
 
+    /// [`EncoderLayer::forward`] with norms before the sub-layers and a gated feed-forward layer.
+    fn forward_pre_norm(
+        &self,
+        hidden: Tensor<2>,
+        input: &PackedInput,
+        seed: Option<DropoutSeed>,
+    ) -> Tensor<2> {
+        let layer = self.parameters;
+        let drop = |site, prob| DropoutSeed::at(seed, site, prob);
+        let normed = self.before_attention(hidden.clone());
+        let context = self.attend(normed, input, seed);
+        let site = DropoutSite::AttentionOutput(self.index);
+        let context = dropout(
+            layer.attention.output.project(context),
+            drop(site, layer.attention_output_dropout_prob),
+        );
+        let norm = layer.intermediate.layer_norm.as_ref();
+        let norm = norm.expect("a norm before the sub-layer");
+        let normed = layer_norm(
+            norm,
+            context.clone(),
+            hidden.clone(),
+            layer.layer_norm_eps,
+            None,
+        );
+        let inner = geglu(linear(
+            &layer.intermediate.dense,
+            normed,
+            Activation::Identity,
+        ));
+        let site = DropoutSite::LayerOutput(self.index);
+        let inner = dropout(inner, drop(site, layer.layer_output_dropout_prob));
+        hidden + context + layer.output.project(inner)
+    }
+
+    /// What attention's projections get.
+    fn before_attention(&self, hidden: Tensor<2>) -> Tensor<2> {
+        match &self.parameters.attention.layer_norm {
+            Some(norm) => {
+                let zeros = hidden.zeros_like();
+                layer_norm(norm, hidden, zeros, self.parameters.layer_norm_eps, None)
+            }
+            None => hidden,
+        }
+    }
+
     /// Attention without its output projection.
     fn attend(
         &self,
@@ -181,10 +307,12 @@ impl<'a> EncoderLayer<'a> {
         seed: Option<DropoutSeed>,
     ) -> Tensor<2> {
         let layer = self.parameters;
-        attention_qkv_packed(
+        let terms = self.terms(&hidden, seed);
+        attention_with_terms(
             layer.attention.self_attention.project(hidden),
             &input.cu_seqlens,
             layer.num_attention_heads,
+            &terms,
             DropoutSeed::at(
                 seed,
                 DropoutSite::AttentionProbabilities(self.index),
@@ -193,23 +321,43 @@ impl<'a> EncoderLayer<'a> {
         )
     }
 
+    /// What attention adds; `hidden` has the type of its tensors.
+    fn terms(&self, hidden: &Tensor<2>, seed: Option<DropoutSeed>) -> AttentionTerms {
+        let positions = self.parameters.positions;
+        AttentionTerms {
+            rotary: positions.map(|positions| positions.rotary),
+            window: positions.and_then(|positions| positions.window),
+            relative: self.relative_term(hidden, seed),
+        }
+    }
+
+    fn relative_term(&self, hidden: &Tensor<2>, seed: Option<DropoutSeed>) -> Option<RelativeTerm> {
+        let config = self.encoder.relative_attention?;
+        let mut table = self.encoder.relative_table()?;
+        if let RelativeKind::Disentangled { p2c, c2p } = config.kind {
+            let prob = self.parameters.layer_output_dropout_prob;
+            let site = DropoutSite::PositionEmbeddings(self.index);
+            let positions = dropout(table, DropoutSeed::at(seed, site, prob)).cast(hidden.dtype());
+            let projections = &self.parameters.attention.self_attention;
+            table = projections.project_positions(positions, p2c, c2p);
+        }
+        Some(RelativeTerm {
+            table,
+            kind: config.kind,
+            buckets: config.buckets,
+        })
+    }
+
     /// The attention probabilities of one feature, `[heads, tokens, tokens]`: row `i` of a head is
     /// the softmax over the keys for query `i`.
     ///
     /// `hidden` is `[tokens, hidden_size]`, the input of [`EncoderLayer::forward`]. For plots: the
     /// forward pass does not materialize them.
     pub fn attention_probabilities(&self, hidden: Tensor<2>) -> Tensor<3> {
-        let [tokens, hidden_size] = hidden.dims();
-        let layer = self.parameters;
-        let head_size = hidden_size / layer.num_attention_heads;
-        let heads = |projection: &Linear| -> Tensor<3> {
-            linear(projection, hidden.clone(), Activation::Identity)
-                .reshape([tokens, layer.num_attention_heads, head_size])
-                .swap_dims(0, 1)
-        };
-        let projections = &layer.attention.self_attention;
-        let scores = heads(&projections.query).matmul(heads(&projections.key).transpose());
-        softmax(scores / (head_size as f64).sqrt(), 2)
+        let hidden = self.before_attention(hidden);
+        let terms = self.terms(&hidden, None);
+        let qkv = self.parameters.attention.self_attention.project(hidden);
+        attention_probabilities(qkv, self.parameters.num_attention_heads, &terms)
     }
 }
 
@@ -217,16 +365,54 @@ impl<'a> EncoderLayer<'a> {
 #[derive(Module, Debug)]
 pub struct BertEncoder {
     layer: Vec<BertLayer>,
+    /// MPNet's biases, `[buckets, heads]`.
+    relative_attention_bias: Option<Embedding>,
+    /// DeBERTa's embeddings of relative positions.
+    rel_embeddings: Option<Embedding>,
+    /// Of `rel_embeddings`.
+    layer_norm: Option<LayerNorm>,
+    #[module(skip)]
+    relative_attention: Option<RelativeAttentionConfig>,
+    layer_norm_eps: f64,
     num_hidden_layers: usize,
 }
 
 impl BertEncoder {
     pub(super) fn new(config: &BertConfig, init: &mut Init) -> Self {
         let layers = 0..config.num_hidden_layers;
+        let layer = layers
+            .map(|index| BertLayer::new(config, index, init))
+            .collect();
+        let relative = config.relative_attention;
+        let (biases, positions) = match relative {
+            Some(relative) if relative.kind == RelativeKind::Bias => (Some(relative), None),
+            relative => (None, relative),
+        };
+        let normalized = positions.filter(|positions| positions.normalize);
         Self {
-            layer: layers.map(|_| BertLayer::new(config, init)).collect(),
+            layer,
+            relative_attention_bias: biases
+                .map(|biases| init.embedding(biases.buckets.rows(), config.num_attention_heads)),
+            rel_embeddings: positions
+                .map(|positions| init.embedding(positions.buckets.rows(), config.hidden_size)),
+            layer_norm: normalized.map(|_| init.layer_norm(config.hidden_size, true)),
+            relative_attention: relative,
+            layer_norm_eps: config.layer_norm_eps,
             num_hidden_layers: config.num_hidden_layers,
         }
+    }
+
+    /// The table of biases, or the embeddings of relative positions.
+    fn relative_table(&self) -> Option<Tensor<2>> {
+        let table = self.relative_attention_bias.as_ref();
+        let table = table.or(self.rel_embeddings.as_ref())?.weight.val();
+        Some(match &self.layer_norm {
+            Some(norm) => {
+                let zeros = table.zeros_like();
+                layer_norm(norm, table, zeros, self.layer_norm_eps, None)
+            }
+            None => table,
+        })
     }
 
     /// In the order of the forward pass. Where there are fewer layers with parameters of their own,
@@ -238,6 +424,7 @@ impl BertEncoder {
                 index,
                 unit,
                 parameters: &self.layer[unit],
+                encoder: self,
             }
         })
     }
@@ -256,26 +443,23 @@ mod tests {
         let device = Device::ndarray();
         let (tokens, width, heads) = (7, 24, 3);
         let init = &mut Init::new(&device, 0.5, 1e-12, 3);
-        let parameters = &BertLayer::new(&small(width, heads), init);
-        let layer = EncoderLayer {
-            index: 0,
-            unit: 0,
-            parameters,
-        };
+        let encoder = BertEncoder::new(&small(width, heads), init);
+        let layer = encoder.layers().next().unwrap();
+        let parameters = layer.parameters();
         let hidden = Tensor::<2>::random([tokens, width], Distribution::Default, &device);
         let probabilities = layer.attention_probabilities(hidden.clone());
         assert_eq!(probabilities.dims(), [heads, tokens, tokens]);
 
         let projections = &parameters.attention.self_attention;
         let project = |projection| linear(projection, hidden.clone(), Activation::Identity);
-        let value = project(&projections.value)
+        let value = project(projections.value.as_ref().unwrap())
             .reshape([tokens, heads, width / heads])
             .swap_dims(0, 1);
         let ours = probabilities.clone().matmul(value).swap_dims(0, 1);
         let expected = attention(
-            project(&projections.query),
-            project(&projections.key),
-            project(&projections.value),
+            project(projections.query.as_ref().unwrap()),
+            project(projections.key.as_ref().unwrap()),
+            project(projections.value.as_ref().unwrap()),
             &CuSeqlens::new(&[tokens]),
             heads,
             None,
@@ -285,7 +469,7 @@ mod tests {
         assert!(largest(ours - expected.clone()) < 1e-5);
         // Negative control: the mean over heads gives other numbers.
         let mean = probabilities.mean_dim(0).expand([heads, tokens, tokens]);
-        let value = project(&projections.value)
+        let value = project(projections.value.as_ref().unwrap())
             .reshape([tokens, heads, width / heads])
             .swap_dims(0, 1);
         let other = mean.matmul(value).swap_dims(0, 1).reshape([tokens, width]);

@@ -14,9 +14,15 @@ pub(super) fn linear(module: &Linear, input: Tensor<2>, activation: Activation) 
     fused_ops::linear(input, module.weight.val(), bias(module), activation)
 }
 
+/// Zeros for a layer without a bias.
 pub(super) fn bias(module: &Linear) -> Tensor<1> {
-    let bias = module.bias.as_ref();
-    bias.expect("every linear layer here has a bias").val()
+    match &module.bias {
+        Some(bias) => bias.val(),
+        None => {
+            let weight = module.weight.val();
+            Tensor::zeros([weight.dims()[1]], (&weight.device(), weight.dtype()))
+        }
+    }
 }
 
 /// `LayerNorm(dropout(input) + residual)`.
@@ -27,9 +33,10 @@ pub(super) fn layer_norm(
     eps: f64,
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
-    let beta = module.beta.as_ref();
-    let beta = beta.expect("every LayerNorm here has a bias").val();
-    fused_ops::dropout_add_layer_norm(input, residual, module.gamma.val(), beta, eps, dropout)
+    let gamma = module.gamma.val();
+    let beta = module.beta.as_ref().map(|beta| beta.val());
+    let beta = beta.unwrap_or_else(|| gamma.zeros_like());
+    fused_ops::dropout_add_layer_norm(input, residual, gamma, beta, eps, dropout)
 }
 
 pub(super) fn dropout(input: Tensor<2>, dropout: Option<Dropout>) -> Tensor<2> {

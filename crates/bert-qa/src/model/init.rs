@@ -25,8 +25,9 @@ impl<'a> Init<'a> {
         }
     }
 
-    pub(super) fn linear(&mut self, input: usize, output: usize) -> Linear {
+    pub(super) fn linear(&mut self, input: usize, output: usize, bias: bool) -> Linear {
         let mut linear = LinearConfig::new(input, output)
+            .with_bias(bias)
             .with_initializer(burn::nn::Initializer::Zeros)
             .init(self.device);
         linear.weight = self.normal([input, output]);
@@ -58,8 +59,9 @@ impl<'a> Init<'a> {
         embedding
     }
 
-    pub(super) fn layer_norm(&self, width: usize) -> LayerNorm {
+    pub(super) fn layer_norm(&self, width: usize, bias: bool) -> LayerNorm {
         LayerNormConfig::new(width)
+            .with_bias(bias)
             .with_epsilon(self.layer_norm_eps)
             .init(self.device)
     }

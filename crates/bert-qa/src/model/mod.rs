@@ -10,10 +10,12 @@ mod fused;
 mod init;
 mod input;
 mod loss;
+mod relative;
+mod rotary;
 mod units;
 
 pub use architecture::Architecture;
-pub use bert::{BertForQuestionAnswering, BertModel};
+pub use bert::{BertForQuestionAnswering, BertModel, PredictionHead};
 pub use config::BertConfig;
 pub use dropout::DropoutSeed;
 pub use embeddings::BertEmbeddings;

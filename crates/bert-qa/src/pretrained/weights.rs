@@ -133,7 +133,8 @@ fn by_module_path(
 
 /// Only the span head may be missing.
 fn check_missing(report: &LoadReport, path: &Path) -> Result<(), Error> {
-    let is_encoder = |name: &&String| !name.starts_with("qa_outputs.");
+    const HEAD: [&str; 3] = ["qa_outputs.", "head.", "classifier."];
+    let is_encoder = |name: &&String| !HEAD.iter().any(|part| name.starts_with(part));
     match report.missing.iter().find(is_encoder) {
         None => Ok(()),
         Some(name) => Err(Error::Weights {
@@ -184,7 +185,7 @@ fn explain(error: &ApplyError, sources: &BTreeMap<String, TensorSource>) -> (Str
 /// The shape of a parameter in the file, where linear layers are transposed.
 fn file_shape(path: &str, shape: &Shape) -> Vec<usize> {
     let mut shape = shape.to_vec();
-    if !path.contains("embeddings.") {
+    if !path.contains("embeddings.") && !path.contains("relative_attention_bias.") {
         shape.reverse();
     }
     shape

@@ -19,13 +19,17 @@ fn prefix(name: &str) -> &'static str {
     match name {
         "distilbert" => "distilbert.",
         "roberta" | "camembert" | "xlm-roberta" => "roberta.",
+        "mpnet" => "mpnet.",
+        "modernbert" => "model.",
+        "deberta-v2" | "deberta-v3" => "deberta.",
         _ => "bert.",
     }
 }
 
 /// A tensor's name with the prefix, which the file may lack.
 fn full(name: &str, tensor: &str) -> String {
-    if tensor.starts_with("qa_outputs.") || tensor.starts_with(prefix(name)) {
+    let outside = ["qa_outputs.", "head.", "classifier.", prefix(name)];
+    if outside.iter().any(|part| tensor.starts_with(part)) {
         tensor.to_owned()
     } else {
         format!("{}{tensor}", prefix(name))
@@ -86,6 +90,19 @@ fn a_saved_model_keeps_its_architecture() {
             "xlm-roberta",
             Architecture::XlmRoberta,
             "XLMRobertaForQuestionAnswering",
+            2,
+        ),
+        ("mpnet", Architecture::MpNet, "MPNetForQuestionAnswering", 2),
+        (
+            "deberta-v3",
+            Architecture::DebertaV2,
+            "DebertaV2ForQuestionAnswering",
+            3,
+        ),
+        (
+            "modernbert",
+            Architecture::ModernBert,
+            "ModernBertForQuestionAnswering",
             2,
         ),
     ] {

@@ -12,7 +12,7 @@ use test_support::{TempDir, temp_dir};
 use crate::tensors::{Tensors, read_tensors};
 
 /// The folders.
-pub(crate) const CASES: [&str; 7] = [
+pub(crate) const CASES: [&str; 11] = [
     "bert-uncased",
     "bert-cased",
     "distilbert",
@@ -20,6 +20,10 @@ pub(crate) const CASES: [&str; 7] = [
     "roberta",
     "camembert",
     "xlm-roberta",
+    "mpnet",
+    "deberta-v3",
+    "deberta-v2",
+    "modernbert",
 ];
 /// The fixture holds at most as many values of a tensor.
 const MAX_VALUES: usize = 1000;

@@ -79,7 +79,10 @@ impl<F: OfParameter> ModuleVisitor for Collector<F> {
             return;
         };
         // A linear layer's weight is [in, out] in Burn and [out, in] in PyTorch; an embedding's is the same in both.
-        let tensor = if D == 2 && !name.contains("embeddings") {
+        let is_embedding = ["embeddings", "relative_attention_bias"]
+            .iter()
+            .any(|part| name.contains(part));
+        let tensor = if D == 2 && !is_embedding {
             tensor.swap_dims(0, 1)
         } else {
             tensor

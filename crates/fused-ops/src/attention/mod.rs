@@ -22,7 +22,7 @@ use burn::tensor::Tensor;
 use crate::cu_seqlens::CuSeqlens;
 use crate::philox::Dropout;
 
-pub use reference::{reference, reference_with_terms};
+pub use reference::{attention_probabilities, reference, reference_with_terms};
 pub use terms::{AttentionTerms, RelativeBuckets, RelativeKind, RelativeTerm, RotaryEmbedding};
 
 /// Multi-head scaled dot-product attention inside each feature of a packed batch (Vaswani et al.

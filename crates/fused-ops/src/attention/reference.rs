@@ -29,9 +29,30 @@ pub fn reference_with_terms(
     terms: &AttentionTerms,
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
+    with_terms(thirds(qkv), cu_seqlens, num_heads, terms, dropout)
+}
+
+fn thirds(qkv: Tensor<2>) -> [Tensor<2>; 3] {
     let [_, columns] = qkv.dims();
-    let inputs = [0, 1, 2].map(|index| qkv.clone().narrow(1, index * columns / 3, columns / 3));
-    with_terms(inputs, cu_seqlens, num_heads, terms, dropout)
+    [0, 1, 2].map(|index| qkv.clone().narrow(1, index * columns / 3, columns / 3))
+}
+
+/// The probabilities of [`attention_with_terms`](super::attention_with_terms) inside one feature,
+/// `[num_heads, tokens, tokens]`, from Burn primitives: row `i` of a head is the softmax over the keys of query `i`.
+///
+/// # Panics
+/// As [`attention_with_terms`](super::attention_with_terms).
+pub fn attention_probabilities(
+    qkv: Tensor<2>,
+    num_heads: usize,
+    terms: &AttentionTerms,
+) -> Tensor<3> {
+    let cu_seqlens = CuSeqlens::new(&[qkv.dims()[0]]);
+    super::check(&qkv, &cu_seqlens, num_heads, terms);
+    let [query, key, _] = thirds(qkv);
+    let query = pad(query, &cu_seqlens, num_heads);
+    let key = pad(key, &cu_seqlens, num_heads);
+    probabilities(query, key, &cu_seqlens, terms).squeeze_dim(0)
 }
 
 fn with_terms(
@@ -44,36 +65,8 @@ fn with_terms(
     let [_, hidden_size] = inputs[0].dims();
     let device = inputs[0].device();
     let (features, max) = (cu_seqlens.len(), cu_seqlens.max_seqlen());
-    let head_size = hidden_size / num_heads;
-    let indices = cu_seqlens.padded_indices(&device);
-    let [mut query, mut key, value] = inputs.map(|packed| -> Tensor<4> {
-        packed
-            .select(0, indices.clone())
-            .reshape([features, max, num_heads, head_size])
-            .swap_dims(1, 2)
-    });
-    if let Some(rotary) = terms.rotary {
-        query = rotate(query, rotary);
-        key = rotate(key, rotary);
-    }
-    let mut scores = query.clone().matmul(key.clone().transpose());
-    let mut products = 1;
-    if let Some(relative) = &terms.relative {
-        products = relative.kind.products();
-        let scale = ((products * head_size) as f64).sqrt();
-        scores = scores + unscaled(relative, query, key, scale);
-    }
-    let scores = scores / ((products * head_size) as f64).sqrt();
-    let padding = cu_seqlens
-        .padding_mask(&device)
-        .reshape([features, 1, 1, max])
-        .expand([features, num_heads, max, max]);
-    let mut scores = scores.mask_fill(padding, f32::MIN);
-    if let Some(window) = terms.window {
-        let outside = outside(window, max, &device);
-        scores = scores.mask_fill(outside.expand([features, num_heads, max, max]), f32::MIN);
-    }
-    let mut probabilities = softmax(scores, 3);
+    let [query, key, value] = inputs.map(|packed| pad(packed, cu_seqlens, num_heads));
+    let mut probabilities = probabilities(query, key, cu_seqlens, terms);
     if let Some(dropout) = dropout {
         let factors = padded_factors(&dropout, cu_seqlens, num_heads, &device);
         let dtype = probabilities.dtype();
@@ -83,6 +76,47 @@ fn with_terms(
     context
         .reshape([features * max, hidden_size])
         .select(0, cu_seqlens.packed_indices(&device))
+}
+
+/// `[features, heads, max, head_size]` from `[tokens, hidden_size]`.
+fn pad(packed: Tensor<2>, cu_seqlens: &CuSeqlens, num_heads: usize) -> Tensor<4> {
+    let [_, hidden_size] = packed.dims();
+    let indices = cu_seqlens.padded_indices(&packed.device());
+    let (features, max) = (cu_seqlens.len(), cu_seqlens.max_seqlen());
+    packed
+        .select(0, indices)
+        .reshape([features, max, num_heads, hidden_size / num_heads])
+        .swap_dims(1, 2)
+}
+
+/// `[features, heads, max, max]`: the softmax over the keys of each query.
+fn probabilities(
+    mut query: Tensor<4>,
+    mut key: Tensor<4>,
+    cu_seqlens: &CuSeqlens,
+    terms: &AttentionTerms,
+) -> Tensor<4> {
+    let device = query.device();
+    let [features, num_heads, max, head_size] = query.dims();
+    if let Some(rotary) = terms.rotary {
+        query = rotate(query, rotary);
+        key = rotate(key, rotary);
+    }
+    let mut scores = query.clone().matmul(key.clone().transpose());
+    let products = terms.relative.as_ref().map_or(1, |t| t.kind.products());
+    let scale = ((products * head_size) as f64).sqrt();
+    if let Some(relative) = &terms.relative {
+        scores = scores + unscaled(relative, query, key, scale);
+    }
+    let shape = [features, num_heads, max, max];
+    let padding = cu_seqlens.padding_mask(&device);
+    let padding = padding.reshape([features, 1, 1, max]).expand(shape);
+    let mut scores = (scores / scale).mask_fill(padding, f32::MIN);
+    if let Some(window) = terms.window {
+        let outside = outside(window, max, &device).expand(shape);
+        scores = scores.mask_fill(outside, f32::MIN);
+    }
+    softmax(scores, 3)
 }
 
 /// Queries or keys, `[features, heads, max, head_size]`, rotated by their positions.

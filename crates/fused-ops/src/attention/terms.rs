@@ -22,7 +22,7 @@ pub struct RotaryEmbedding {
 }
 
 impl RotaryEmbedding {
-    /// Cosines and sines, `[len, head_size / 2]` each. Angles are rounded to `f32` as transformers rounds them.
+    /// Cosines and sines, `[len, head_size / 2]` each. Angles are rounded to `f32`, as transformers rounds them.
     pub(super) fn cos_sin(self, len: usize, head_size: usize) -> [Vec<f32>; 2] {
         let frequencies: Vec<f32> = (0..head_size / 2)
             .map(|i| 1.0 / (self.theta as f32).powf((2 * i) as f32 / head_size as f32))
@@ -31,7 +31,11 @@ impl RotaryEmbedding {
             let angle = move |frequency: &f32| position as f32 * frequency;
             frequencies.iter().map(angle)
         });
-        let (sin, cos) = angles.map(f32::sin_cos).unzip();
+        let sin_cos = |angle: f32| {
+            let (sin, cos) = f64::from(angle).sin_cos();
+            (sin as f32, cos as f32)
+        };
+        let (sin, cos) = angles.map(sin_cos).unzip();
         [cos, sin]
     }
 }

@@ -9,7 +9,15 @@ use crate::case::{Case, Window, batch, case_file, sample};
 use crate::tensors::{Tensors, Value, by_name, largest_difference};
 
 /// The cases that the fixture trains.
-const CASES: [&str; 3] = ["bert-uncased", "bert-cased", "distilbert"];
+const CASES: [&str; 7] = [
+    "bert-uncased",
+    "bert-cased",
+    "distilbert",
+    "mpnet",
+    "deberta-v3",
+    "deberta-v2",
+    "modernbert",
+];
 
 /// Of parameters, which are below 2, where neighbouring numbers are 1e-7 apart. AdamW divides a gradient by its size, or by
 /// epsilon, 1e-4, where that is larger: a gradient that is nothing but rounding, 1e-7 for a bias before a softmax, moves
@@ -145,7 +153,14 @@ fn twenty_losses_equal_pytorch() {
         let reference = case.expected("curve");
         assert_eq!(reference.len(), 20);
         let difference = largest_difference(&losses, reference);
-        assert!(difference < LOSSES, "{name}: {difference}: {losses:?}");
+        // ModernBERT's four layers without norms after the residuals magnify rounding: 3e-7 up to the seventh step, then
+        // up to 2e-5.
+        let tolerance = if name.starts_with("modernbert") {
+            10.0 * LOSSES
+        } else {
+            LOSSES
+        };
+        assert!(difference < tolerance, "{name}: {difference}: {losses:?}");
         // It learns, or a constant would do.
         assert!(reference[..3].iter().sum::<f32>() > 1.5 * reference[17..].iter().sum::<f32>());
 
