@@ -38,12 +38,14 @@ impl Precision {
 /// Whether a device's backend has `bf16` tensors, to which a model can cast its hidden states. Elsewhere [`autocast`] rounds
 /// the matmuls of `f32` tensors.
 pub fn has_bf16_tensors(device: &Device) -> bool {
-    match device.clone().without_autodiff().as_dispatch() {
-        #[cfg(feature = "tch")]
-        burn::backend::DispatchDevice::LibTorch(_) => true,
-        #[allow(unreachable_patterns)]
-        // Another crate of the build may enable more of Burn's backends.
-        _ => false,
+    #[cfg(kernels)]
+    {
+        crate::backend::has_bf16_tensors(device)
+    }
+    #[cfg(not(kernels))]
+    {
+        let _ = device;
+        false
     }
 }
 

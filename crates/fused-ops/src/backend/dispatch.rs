@@ -1,7 +1,7 @@
 //! From Burn's tensors to the extension and back.
 
 use burn::backend::{Dispatch, DispatchDevice};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 use super::extension::{FunctionBackend, UpdateBackend};
 use super::function::{Function, Update};
@@ -14,6 +14,17 @@ pub(crate) fn is_supported<const D: usize>(tensor: &Tensor<D>) -> bool {
         DispatchDevice::NdArray(_) => tensor.dtype() == DType::F32,
         #[cfg(feature = "tch")]
         DispatchDevice::LibTorch(device) => super::libtorch::is_supported(device, tensor.dtype()),
+        #[allow(unreachable_patterns)]
+        // Another crate of the build may enable more of Burn's backends.
+        _ => false,
+    }
+}
+
+/// Whether a device's backend has `bf16` tensors with kernels.
+pub(crate) fn has_bf16_tensors(device: &Device) -> bool {
+    match device.clone().without_autodiff().as_dispatch() {
+        #[cfg(feature = "tch")]
+        DispatchDevice::LibTorch(_) => true,
         #[allow(unreachable_patterns)]
         // Another crate of the build may enable more of Burn's backends.
         _ => false,

@@ -11,6 +11,6 @@ pub(crate) mod libtorch;
 #[cfg(feature = "ndarray")]
 mod ndarray;
 
-pub(crate) use dispatch::{apply1, apply2, apply3, apply4, is_supported, update};
+pub(crate) use dispatch::{apply1, apply2, apply3, apply4, has_bf16_tensors, is_supported, update};
 pub(crate) use function::{Function, Update};
 pub(crate) use host::{HostMemory, fill};
