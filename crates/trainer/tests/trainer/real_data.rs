@@ -153,12 +153,16 @@ fn missing_and_extra_predictions_count_as_in_the_official_scripts() {
             }
             let scored = sandbox.command(&arguments);
             let (scores, expected) = (scored.json(), fixture[name].as_object().unwrap());
-            assert_eq!(scores.as_object().unwrap().len(), expected.len(), "{name}");
+            // The script's figures, and two counts.
+            let count = scores.as_object().unwrap().len();
+            assert_eq!(count, expected.len() + 2, "{name}");
             for (key, value) in expected {
                 let value: f64 = value.as_str().unwrap().parse().unwrap();
                 assert_eq!(scores[key].as_f64(), Some(value), "{name}: {key}");
             }
             let missing = examples.len().div_ceil(3);
+            assert_eq!(scores["num_missing"], missing, "{name}");
+            assert_eq!(scores["num_extra"], 1, "{name}");
             for part in [
                 format!("{missing} questions have no prediction"),
                 "1 prediction is of no".into(),
