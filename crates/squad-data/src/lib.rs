@@ -47,8 +47,8 @@ mod memory;
 mod read;
 
 pub use answers::{
-    AnswerOptions, NoAnswerProbabilities, PredictedAnswers, Prediction, SpanAnswer, SpanLogits,
-    extract_answers,
+    AnswerOptions, NoAnswerProbabilities, PipelineAnswer, PipelineOptions, PredictedAnswers,
+    Prediction, SpanAnswer, SpanLogits, extract_answers, pipeline_answers,
 };
 pub use batching::{
     BatchSampler, BatchSize, PackedBatch, SamplerState, Shard, Shuffle, batches, batches_by_tokens,

@@ -196,6 +196,23 @@ impl Architecture {
         all.find(|architecture| architecture.spec().model_type == model_type)
     }
 
+    /// The architecture of a class of transformers, such as `BertForMaskedLM`, or of FARM's name for
+    /// it.
+    pub(crate) fn of_class(class: &str) -> Option<Self> {
+        let class = class.to_ascii_lowercase();
+        let is_ours = |architecture: &Self| {
+            let ours = architecture.spec().class.to_ascii_lowercase();
+            let ours = ours.trim_end_matches("forquestionanswering");
+            class.strip_prefix(ours).is_some_and(|rest| {
+                rest.is_empty()
+                    || ["model", "for", "pretrain"]
+                        .iter()
+                        .any(|next| rest.starts_with(next))
+            })
+        };
+        Self::ALL.iter().copied().find(is_ours)
+    }
+
     /// What the module paths of the encoder's parameters begin with.
     pub(crate) fn path(self) -> String {
         format!("encoder.{self:?}")

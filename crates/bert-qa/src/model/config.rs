@@ -11,6 +11,9 @@ use super::relative::RelativeAttentionConfig;
 use super::rotary::LayerAttention;
 use crate::error::Error;
 
+/// Vocabularies are padded to a multiple of 8, 64 or 128.
+const MAX_PADDING: usize = 128;
+
 /// An encoder's `config.json`: sizes, dropout probabilities and initialization. Fields have the
 /// names of BERT's keys, whatever the architecture.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,10 +80,55 @@ impl BertConfig {
         })
     }
 
+    /// As [`BertConfig::read`]. If the file does not name the model, by `model_type` or by a class of transformers in
+    /// `architectures`, `guess` does.
+    pub(crate) fn read_or_guess(
+        path: &Path,
+        guess: &dyn Fn() -> Result<Option<Architecture>, Error>,
+    ) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+        let wrong = |message| Error::Config {
+            path: path.into(),
+            message,
+        };
+        let mut raw: Map<String, Value> =
+            serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        if !raw.contains_key("model_type") {
+            let named = raw
+                .get("architectures")
+                .and_then(Value::as_array)
+                .and_then(|names| names.first());
+            // FARM has a name of its own.
+            let named = named.or_else(|| raw.get("name")).and_then(Value::as_str);
+            let known = named.and_then(Architecture::of_class);
+            let Some(architecture) = known.map_or_else(guess, |known| Ok(Some(known)))? else {
+                let message = "no model_type, no known class in architectures, and the weights' names are not an \
+                               encoder's: is this a Hugging Face model folder?";
+                return Err(wrong(message.to_owned()));
+            };
+            let model_type = architecture.spec().model_type;
+            raw.insert("model_type".into(), model_type.into());
+        }
+        Self::from_map(raw).map_err(wrong)
+    }
+
+    /// Takes the vocabulary's size from the word embedding's `rows` if they are its padding to a multiple of 8.
+    pub(crate) fn pad_vocabulary(&mut self, rows: usize) {
+        let padding = rows.saturating_sub(self.vocab_size);
+        if rows.is_multiple_of(8) && (1..MAX_PADDING).contains(&padding) {
+            self.vocab_size = rows;
+            self.raw.insert("vocab_size".into(), rows.into());
+        }
+    }
+
     /// Parses a `config.json`. Missing keys have the defaults of transformers' `BertConfig` and
     /// `DistilBertConfig`.
     fn from_json(text: &str) -> Result<Self, String> {
         let raw: Map<String, Value> = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        Self::from_map(raw)
+    }
+
+    fn from_map(raw: Map<String, Value>) -> Result<Self, String> {
         // First, because the other keys depend on it.
         let architecture = architecture(&raw)?;
         let spec = architecture.spec();

@@ -3,13 +3,15 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 use squad_data::QaTokenizer;
 
-use super::checkpoint_files::WEIGHTS;
+use super::checkpoint_files::{CheckpointFiles, WEIGHTS};
 use super::model_card::ModelCard;
 use super::weights;
 use crate::error::Error;
 use crate::model::{BertConfig, BertForQuestionAnswering};
 
 pub(crate) const CONFIG: &str = "config.json";
+/// The name that FARM gives to `config.json`.
+const FARM_CONFIG: &str = "language_model_config.json";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
 pub(crate) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 /// The Hub shows it as the model's page.
@@ -39,7 +41,14 @@ impl ModelAssets {
             let source = std::io::Error::new(std::io::ErrorKind::NotFound, "no such model folder");
             return Err(Error::io(folder, source));
         }
-        let config = BertConfig::read(&require(folder, CONFIG, "")?)?;
+        let farm = folder.join(FARM_CONFIG);
+        let file = if farm.is_file() && !folder.join(CONFIG).is_file() {
+            farm
+        } else {
+            require(folder, CONFIG, "")?
+        };
+        let config =
+            BertConfig::read_or_guess(&file, &|| CheckpointFiles::find(folder)?.architecture())?;
         if !VOCABULARIES.iter().any(|name| folder.join(name).is_file()) {
             require(folder, TOKENIZER, MAKE_TOKENIZER)?;
         }

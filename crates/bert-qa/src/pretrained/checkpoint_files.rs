@@ -11,8 +11,10 @@ use squad_data::readable_size;
 use zip::ZipArchive;
 
 use super::file_kind::explain;
+use super::names::to_module_paths;
 use super::safetensors_file;
 use crate::error::Error;
+use crate::model::Architecture;
 
 /// Names of weights files in a model folder, in the order in which transformers looks for them. The
 /// first is the name that this crate saves.
@@ -23,32 +25,66 @@ pub(crate) const WEIGHTS: [&str; 4] = [
     "pytorch_model.bin.index.json",
 ];
 
-/// The weights files of a model folder: one file, or an index and its shards.
+/// FARM's files: the encoder, and the span head beside it.
+const FARM: [&str; 2] = ["language_model.bin", "prediction_head_0.bin"];
+
+/// Files that training tools put beside the weights.
+const NOT_WEIGHTS: [&str; 8] = [
+    "training_args",
+    "optimizer",
+    "scheduler",
+    "scaler",
+    "rng_state",
+    "random_states",
+    "prediction_head",
+    "trainer_state",
+];
+
+/// What other tools put in front of parameter names: the keys of dictionaries around them (Lightning, NVIDIA), and the
+/// attributes of modules around the model (DDP, `torch.compile`, FARM).
+const WRAPPERS: [&str; 7] = [
+    "state_dict",
+    "model_state_dict",
+    "module",
+    "model",
+    "_orig_mod",
+    "net",
+    "network",
+];
+
+/// The weights files of a model folder: one file, or an index and its shards, or FARM's two.
 #[derive(Debug)]
 pub(crate) struct CheckpointFiles {
     /// The file, or the index.
     pub(super) path: PathBuf,
     /// The index: tensor name to the name of its shard.
     shard_of: Option<BTreeMap<String, String>>,
+    /// FARM's span head.
+    head: Option<PathBuf>,
 }
 
 impl CheckpointFiles {
-    /// Finds the files that transformers would load.
+    /// Finds the files that transformers would load, else FARM's, else the only checkpoint of PyTorch in the folder.
     ///
     /// # Errors
-    /// If there is none, or a shard of the index is missing.
+    /// If there is none, or several, or a shard of the index is missing.
     pub(crate) fn find(folder: &Path) -> Result<Self, Error> {
         let path = WEIGHTS.iter().map(|name| folder.join(name));
-        let Some(path) = path.into_iter().find(|path| path.is_file()) else {
-            return Err(Error::MissingFile {
-                folder: folder.into(),
-                file: WEIGHTS[0],
-                hint: ", no pytorch_model.bin, and no index of shards of either",
-            });
+        let path = path.into_iter().find(|path| path.is_file());
+        let single = |path, head| Self {
+            path,
+            shard_of: None,
+            head,
+        };
+        let Some(path) = path else {
+            let [encoder, head] = FARM.map(|name| folder.join(name));
+            if encoder.is_file() {
+                return Ok(single(encoder, head.is_file().then_some(head)));
+            }
+            return Ok(single(only_checkpoint(folder)?, None));
         };
         if !is_index(&path) {
-            let shard_of = None;
-            return Ok(Self { path, shard_of });
+            return Ok(single(path, None));
         }
         let shard_of = read_index(&path)?;
         if let Some(shard) = shard_of
@@ -58,14 +94,21 @@ impl CheckpointFiles {
             let message = format!("no shard \"{shard}\" beside this index: download it too");
             return Err(Error::Weights { path, message });
         }
-        let shard_of = Some(shard_of);
-        Ok(Self { path, shard_of })
+        Ok(Self {
+            path,
+            shard_of: Some(shard_of),
+            head: None,
+        })
     }
 
     /// The files that hold tensors.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         match &self.shard_of {
-            None => vec![self.path.clone()],
+            None => [&self.path]
+                .into_iter()
+                .chain(&self.head)
+                .cloned()
+                .collect(),
             Some(shard_of) => {
                 let folder = self.path.parent().unwrap_or(Path::new(""));
                 shards(shard_of).map(|shard| folder.join(shard)).collect()
@@ -101,9 +144,81 @@ impl CheckpointFiles {
         Ok(tensors.into_values().collect())
     }
 
+    /// The number of rows of the word embedding, if the files have one.
+    pub(super) fn word_embedding_rows(&self) -> Result<Option<usize>, Error> {
+        let name = "embeddings.word_embeddings.weight";
+        let tensors = self.open()?;
+        let embedding = tensors.iter().find(|(_, tensor)| {
+            let rest = tensor.name.strip_suffix(name);
+            rest.is_some_and(|rest| {
+                rest.is_empty() || (rest.ends_with('.') && rest.matches('.').count() == 1)
+            })
+        });
+        Ok(embedding.and_then(|(_, tensor)| tensor.shape.to_vec().first().copied()))
+    }
+
+    /// The architecture to which most tensors belong, by their names.
+    pub(super) fn architecture(&self) -> Result<Option<Architecture>, Error> {
+        let tensors = self.open()?;
+        let counts = Architecture::ALL.iter().map(|&architecture| {
+            let remapper = to_module_paths(architecture);
+            let theirs = tensors.iter().filter(|(_, tensor)| {
+                let mut name = tensor.name.clone();
+                for (pattern, replacement) in &remapper.patterns {
+                    name = pattern.replace_all(&name, replacement).into_owned();
+                }
+                name.starts_with("encoder.") && name != tensor.name
+            });
+            (theirs.count(), architecture)
+        });
+        // Of equal ones the first: names alone do not tell them apart.
+        let best = counts.rev().max_by_key(|&(count, _)| count);
+        Ok(best
+            .filter(|&(count, _)| count > 0)
+            .map(|(_, architecture)| architecture))
+    }
+
     fn error(&self, message: String) -> Error {
         let path = self.path.clone();
         Error::Weights { path, message }
+    }
+}
+
+/// The only file of the folder that may be a checkpoint of PyTorch or a safetensors file of another name.
+fn only_checkpoint(folder: &Path) -> Result<PathBuf, Error> {
+    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            let extension = path.extension().unwrap_or_default().to_string_lossy();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            ["ckpt", "pt", "pth", "bin", "safetensors"].contains(&&*extension)
+                && !NOT_WEIGHTS.iter().any(|other| name.starts_with(other))
+                && path.is_file()
+        })
+        .collect();
+    found.sort();
+    match found.as_slice() {
+        [] => Err(Error::MissingFile {
+            folder: folder.into(),
+            file: WEIGHTS[0],
+            hint: ", no pytorch_model.bin, no index of shards of either, and no checkpoint (.ckpt, .pt, .bin)",
+        }),
+        [_] => Ok(found.swap_remove(0)),
+        _ => {
+            let names = found
+                .iter()
+                .map(|path| path.file_name().unwrap_or_default());
+            let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
+            Err(Error::Weights {
+                path: folder.into(),
+                message: format!(
+                    "{} may each be the weights: keep one, or name it {}",
+                    names.join(", "),
+                    WEIGHTS[2]
+                ),
+            })
+        }
     }
 }
 
@@ -200,8 +315,19 @@ fn check_pickle(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// The first BERT files have TensorFlow's names of LayerNorm's parameters.
+/// A parameter's name without what other tools put around it.
+///
+/// FARM's span head has a name of its own, and the first BERT files have TensorFlow's names of LayerNorm's parameters.
 fn modern_name(name: String) -> String {
+    let mut name = name;
+    while let Some((first, rest)) = name.split_once('.')
+        && WRAPPERS.contains(&first)
+    {
+        name = rest.to_owned();
+    }
+    if let Some(parameter) = name.strip_prefix("feed_forward.feed_forward.0.") {
+        return format!("qa_outputs.{parameter}");
+    }
     match name.rsplit_once('.') {
         Some((module, "gamma")) if module.ends_with("LayerNorm") => format!("{module}.weight"),
         Some((module, "beta")) if module.ends_with("LayerNorm") => format!("{module}.bias"),
@@ -214,12 +340,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gamma_and_beta_of_layer_norm_become_weight_and_bias() {
+    fn names_of_other_tools_become_hugging_faces() {
         for (old, new) in [
             ("a.LayerNorm.gamma", "a.LayerNorm.weight"),
             ("a.LayerNorm.beta", "a.LayerNorm.bias"),
             ("a.dense.gamma", "a.dense.gamma"),
             ("beta", "beta"),
+            ("module.bert.a.weight", "bert.a.weight"),
+            ("state_dict.model.bert.a.weight", "bert.a.weight"),
+            ("model.module.a.LayerNorm.gamma", "a.LayerNorm.weight"),
+            (
+                "model.embeddings.LayerNorm.beta",
+                "embeddings.LayerNorm.bias",
+            ),
+            ("feed_forward.feed_forward.0.bias", "qa_outputs.bias"),
+            ("models.a", "models.a"),
         ] {
             assert_eq!(modern_name(old.into()), new);
         }

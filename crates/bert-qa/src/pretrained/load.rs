@@ -27,6 +27,12 @@ impl Pretrained {
     /// `pytorch_model.bin.index.json` (shards) that exists. Weights are `f32`, `f16`, `bf16` or
     /// `f64`; parameters are `f32`.
     ///
+    /// Folders and files of other tools are read too: FARM's (`language_model.bin`,
+    /// `language_model_config.json`, `prediction_head_0.bin`), and a single checkpoint of PyTorch
+    /// (`.ckpt`, `.pt`, `.pth`, `.bin`) whose names begin with `module.`, `model.` or `state_dict.`, as
+    /// DDP, Lightning and NVIDIA's examples write them. A vocabulary that such a file pads to a
+    /// multiple of 8 stays padded.
+    ///
     /// PyTorch files are pickles, which can run any code in Python. Nothing of them is executed here:
     /// the reader takes tensors and ignores any other object.
     ///
@@ -37,8 +43,11 @@ impl Pretrained {
     /// supported, an encoder parameter is missing, a weight is NaN or infinite, or the parameters do
     /// not fit into this machine's memory.
     pub fn load(folder: &Path, seed: u64, device: &Device) -> Result<Self, Error> {
-        let assets = ModelAssets::read(folder)?;
+        let mut assets = ModelAssets::read(folder)?;
         let files = CheckpointFiles::find(folder)?;
+        if let Some(rows) = files.word_embedding_rows()? {
+            assets.config.pad_vocabulary(rows);
+        }
         let mut model = new_model(folder, &assets, seed, device)?;
         let report = weights::load(&mut model, &files)?;
         Ok(Self {

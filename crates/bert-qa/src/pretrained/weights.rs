@@ -140,9 +140,14 @@ fn check_missing(report: &LoadReport, path: &Path) -> Result<(), Error> {
         Some(name) => Err(Error::Weights {
             path: path.into(),
             message: format!(
-                "no tensor \"{name}\" ({} of {} parameters found): these are not this encoder's weights",
+                "no tensor \"{name}\" ({} of {} parameters found): these are not this encoder's weights; not used: {}",
                 report.loaded.len(),
-                report.loaded.len() + report.missing.len()
+                report.loaded.len() + report.missing.len(),
+                if report.unexpected.is_empty() {
+                    "none".to_owned()
+                } else {
+                    list(&report.unexpected)
+                }
             ),
         }),
     }

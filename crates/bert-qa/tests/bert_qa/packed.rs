@@ -90,6 +90,7 @@ fn predict_logits_keeps_the_order_of_features() {
             context: 2..length - 1,
             max_context: 2..length - 1,
             offsets: vec![(0, 0); length - 3],
+            word_starts: Vec::new(),
             start_position: 0,
             end_position: 0,
         }

@@ -61,10 +61,10 @@ pub fn extract_answers(
     predictions.into_iter().collect()
 }
 
-type ScoredFeature<'a> = (&'a Feature, SpanLogits<'a>);
+pub(super) type ScoredFeature<'a> = (&'a Feature, SpanLogits<'a>);
 
 /// The features of each example, in order.
-fn group_by_example<'a>(
+pub(super) fn group_by_example<'a>(
     examples: &[Example],
     features: &'a [Feature],
     logits: &[SpanLogits<'a>],

@@ -41,6 +41,8 @@ pub struct Feature {
     pub max_context: Range<usize>,
     /// For each token in `context` its range in the example's context in Unicode code points, `[context.len()]`.
     pub offsets: Vec<(u32, u32)>,
+    /// For each token in `context` whether it begins a word of the pre-tokenizer, `[context.len()]`.
+    pub word_starts: Vec<bool>,
     /// Position of the first gold answer's first token; 0, the position of the first special token, if the feature does not hold the
     /// whole answer.
     pub start_position: usize,
@@ -64,6 +66,7 @@ impl Feature {
         size_of::<Self>()
             + self.input_ids.capacity() * size_of::<u32>()
             + self.offsets.capacity() * size_of::<(u32, u32)>()
+            + self.word_starts.capacity()
     }
 
     /// Number of tokens of the question.

@@ -236,6 +236,7 @@ fn example_features(
             context: context_start..context_start + tokens.len(),
             max_context: position(window.max_context.start)..position(window.max_context.end),
             offsets: context.offsets[tokens.clone()].to_vec(),
+            word_starts: context.word_starts[tokens.clone()].to_vec(),
             start_position,
             end_position,
         }

@@ -168,6 +168,7 @@ mod tests {
             context: 3..5,
             max_context: 3..5,
             offsets: vec![(0, 3), (4, 9)],
+            word_starts: vec![true; 2],
             start_position,
             end_position,
         }

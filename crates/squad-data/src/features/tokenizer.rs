@@ -59,6 +59,8 @@ pub struct Encoding {
     pub ids: Vec<u32>,
     /// For each token its range in the text in Unicode code points, `[tokens]`.
     pub offsets: Vec<(u32, u32)>,
+    /// For each token whether it begins a word of the pre-tokenizer, `[tokens]`.
+    pub word_starts: Vec<bool>,
 }
 
 impl QaTokenizer {
@@ -193,11 +195,15 @@ impl QaTokenizer {
             .encode_char_offsets(text, false)
             .map_err(|error| self.error(format!("cannot tokenize a text: {}", one_line(&error))))?;
         let offsets = encoding.get_offsets().iter();
+        let words = encoding.get_word_ids();
+        let begins =
+            |token: usize| token == 0 || words[token].is_none() || words[token] != words[token - 1];
         Ok(Encoding {
             ids: encoding.get_ids().to_vec(),
             offsets: offsets
                 .map(|&(start, end)| (saturating_u32(start), saturating_u32(end)))
                 .collect(),
+            word_starts: (0..words.len()).map(begins).collect(),
         })
     }
 

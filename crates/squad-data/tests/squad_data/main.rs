@@ -13,6 +13,7 @@ mod json_errors;
 mod lost;
 mod parquet_errors;
 mod parquet_writer;
+mod pipeline;
 mod predicted;
 mod real_data;
 mod step;

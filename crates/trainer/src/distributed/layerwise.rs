@@ -186,6 +186,7 @@ pub(crate) mod tests {
             context: 2..tokens as usize - 1,
             max_context: 2..tokens as usize - 1,
             offsets: Vec::new(),
+            word_starts: Vec::new(),
             start_position: 2,
             end_position: 3,
         };

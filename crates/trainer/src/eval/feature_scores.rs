@@ -63,6 +63,7 @@ mod tests {
             context: 1..3,
             max_context: 1..3,
             offsets: vec![(0, 1), (1, 2)],
+            word_starts: Vec::new(),
             start_position,
             end_position,
         }

@@ -78,6 +78,7 @@ mod tests {
             context: 1..2,
             max_context: 1..2,
             offsets: vec![(0, 1)],
+            word_starts: Vec::new(),
             start_position: 1,
             end_position: 1,
         };
