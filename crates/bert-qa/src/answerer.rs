@@ -1,9 +1,10 @@
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use burn::tensor::Device;
 use squad_data::{
-    AnswerOptions, Example, FeatureOptions, Prediction, QaTokenizer, SpanLogits, extract_answers,
-    make_features,
+    AnswerOptions, Example, Feature, FeatureOptions, PipelineAnswer, PipelineOptions, Prediction,
+    QaTokenizer, SpanLogits, extract_answers, make_features, pipeline_answers,
 };
 
 use crate::error::Error;
@@ -16,6 +17,15 @@ use crate::{Precision, autocast};
 
 /// The default of [`FeatureOptions::max_seq_length`].
 const MAX_SEQ_LENGTH: usize = 384;
+
+/// Questions whose features and logits are in memory at the same time.
+const QUESTIONS_PER_CHUNK: usize = 1024;
+
+/// Threads share an answerer.
+const _: fn() = || {
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<QuestionAnswerer>();
+};
 
 /// Answers questions about texts with a trained model.
 ///
@@ -170,7 +180,46 @@ impl QuestionAnswerer {
         self.answer_all(&examples)
     }
 
+    /// Answers several questions about one text, which is tokenized once. The predictions' ids are the
+    /// indices of the questions.
+    ///
+    /// # Errors
+    /// As [`QuestionAnswerer::answer_all`].
+    pub fn answer_questions(
+        &self,
+        questions: &[&str],
+        context: &str,
+    ) -> Result<Vec<Prediction>, Error> {
+        let context: Arc<str> = context.into();
+        let numbered = questions.iter().enumerate();
+        let examples: Vec<_> = numbered
+            .map(|(id, question)| Example::new(id.to_string(), *question, Arc::clone(&context)))
+            .collect();
+        self.answer_all(&examples)
+    }
+
+    /// Answers questions as transformers' question-answering pipeline (4.57) does: the same texts,
+    /// characters and scores. See [`pipeline_answers`] for what differs.
+    ///
+    /// The window is that of [`QuestionAnswerer::with_feature_options`]; [`AnswerOptions`] and
+    /// [`QuestionAnswerer::with_top_k`] do not count.
+    ///
+    /// # Errors
+    /// As [`QuestionAnswerer::answer_all`].
+    pub fn pipeline(
+        &self,
+        examples: &[Example],
+        options: &PipelineOptions,
+    ) -> Result<Vec<Vec<PipelineAnswer>>, Error> {
+        self.in_chunks(examples, &|examples, features, logits| {
+            pipeline_answers(examples, features, logits, options)
+        })
+    }
+
     /// Answers questions, in their order. Ignores gold answers.
+    ///
+    /// Features of all questions are sorted by length and put into batches of about 4096 tokens; those
+    /// of 1024 questions are in memory at the same time.
     ///
     /// [`Prediction::n_best`] has no duplicates: a span of two overlapping features is listed once,
     /// with its higher score. Probabilities sum to 1 over all spans found.
@@ -180,23 +229,42 @@ impl QuestionAnswerer {
     /// `max_seq_length` exceeds the model's positions, an option is invalid, or a logit is not
     /// finite.
     pub fn answer_all(&self, examples: &[Example]) -> Result<Vec<Prediction>, Error> {
-        examples.iter().try_for_each(not_empty)?;
-        self.check_positions()?;
         let answers = self.answer_options()?;
-        let features = make_features(examples, &self.tokenizer, &self.features)?;
-        let logits = autocast(self.precision, || {
-            predict_logits(&self.model, &features, &self.device, &mut |_| {})
-        });
-        let spans: Vec<_> = logits
-            .iter()
-            .map(|[start, end]| SpanLogits { start, end })
-            .collect();
-        check_finite_logits(examples, &features, &logits)?;
-        let mut predictions = extract_answers(examples, &features, &spans, &answers)?;
+        let mut predictions = self.in_chunks(examples, &|examples, features, logits| {
+            extract_answers(examples, features, logits, &answers)
+        })?;
         for prediction in &mut predictions {
             keep_distinct(prediction, self.top_k.unwrap_or(usize::MAX));
         }
         Ok(predictions)
+    }
+
+    /// Features and logits of some questions at a time, and what `answer` makes of them.
+    fn in_chunks<A>(
+        &self,
+        examples: &[Example],
+        answer: &dyn Fn(
+            &[Example],
+            &[Feature],
+            &[SpanLogits<'_>],
+        ) -> Result<Vec<A>, squad_data::Error>,
+    ) -> Result<Vec<A>, Error> {
+        examples.iter().try_for_each(not_empty)?;
+        self.check_positions()?;
+        let mut answers = Vec::with_capacity(examples.len());
+        for examples in examples.chunks(QUESTIONS_PER_CHUNK) {
+            let features = make_features(examples, &self.tokenizer, &self.features)?;
+            let logits = autocast(self.precision, || {
+                predict_logits(&self.model, &features, &self.device, &mut |_| {})
+            });
+            let spans: Vec<_> = logits
+                .iter()
+                .map(|[start, end]| SpanLogits { start, end })
+                .collect();
+            check_finite_logits(examples, &features, &logits)?;
+            answers.extend(answer(examples, &features, &spans)?);
+        }
+        Ok(answers)
     }
 
     fn check_positions(&self) -> Result<(), Error> {

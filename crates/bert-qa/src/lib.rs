@@ -56,5 +56,6 @@ pub use pretrained::{
 pub use fused_ops::{Precision, autocast};
 // Types of `squad-data` in the interface of `QuestionAnswerer`.
 pub use squad_data::{
-    AnswerOptions, Error as DataError, Example, FeatureOptions, Prediction, SpanAnswer,
+    AnswerOptions, Error as DataError, Example, FeatureOptions, PipelineAnswer, PipelineOptions,
+    Prediction, SpanAnswer,
 };

@@ -19,6 +19,7 @@ mod hub;
 mod hub_server;
 mod loading;
 mod model_card;
+mod other_tools;
 mod packed;
 mod parity;
 mod real_weights;

@@ -1,0 +1,140 @@
+//! Checkpoints that other tools wrote, and configurations that lack what Hugging Face's have.
+
+use bert_qa::Pretrained;
+use test_support::TempDir;
+
+use crate::common::{
+    Value, by_name, copy_of, cpu, read_tensors, rename_tensor, rewrite_weights, tiny,
+};
+
+fn prefixed(prefix: &str) -> TempDir {
+    let folder = copy_of("tiny-bert");
+    let file = folder.path().join("model.safetensors");
+    for name in read_tensors(&file).into_keys() {
+        rename_tensor(&file, &name, &format!("{prefix}{name}"));
+    }
+    folder
+}
+
+#[test]
+fn names_of_wrappers_are_taken_off() {
+    let expected = by_name(&tiny().model, Value);
+    for prefix in [
+        "module.",
+        "model.",
+        "state_dict.model.",
+        "model.module.",
+        "_orig_mod.",
+    ] {
+        let folder = prefixed(prefix);
+        let loaded = Pretrained::load(folder.path(), 0, &cpu()).unwrap();
+        assert_eq!(loaded.report.missing, [""; 0], "{prefix}");
+        assert_eq!(by_name(&loaded.model, Value), expected, "{prefix}");
+    }
+    let error = Pretrained::load(prefixed("another.").path(), 0, &cpu()).unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains("not used: another.bert."), "{message}");
+}
+
+#[test]
+fn a_single_file_of_another_name_is_the_checkpoint() {
+    let folder = copy_of("tiny-bert");
+    let old = folder.path().join("model.safetensors");
+    std::fs::rename(old, folder.path().join("epoch=2.safetensors")).unwrap();
+    std::fs::write(folder.path().join("training_args.bin"), "x").unwrap();
+    std::fs::write(folder.path().join("optimizer.pt"), "x").unwrap();
+    let loaded = Pretrained::load(folder.path(), 0, &cpu()).unwrap();
+    assert_eq!(loaded.report.files, ["epoch=2.safetensors"]);
+    std::fs::write(folder.path().join("last.ckpt"), "x").unwrap();
+    let message = Pretrained::load(folder.path(), 0, &cpu())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("epoch=2.safetensors, last.ckpt may each be"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_missing_model_type_comes_from_classes_or_names() {
+    let remove = |folder: &std::path::Path, keys: &[&str]| {
+        let file = folder.join("config.json");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let mut config: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&text).unwrap();
+        for key in keys {
+            config.remove(*key);
+        }
+        std::fs::write(&file, serde_json::to_string(&config).unwrap()).unwrap();
+    };
+    for keys in [&["model_type"][..], &["model_type", "architectures"]] {
+        let folder = copy_of("tiny-bert");
+        remove(folder.path(), keys);
+        let loaded = Pretrained::load(folder.path(), 0, &cpu()).unwrap();
+        assert_eq!(by_name(&loaded.model, Value), by_name(&tiny().model, Value));
+        assert!(
+            loaded
+                .assets
+                .config
+                .to_json()
+                .contains("\"model_type\": \"bert\"")
+        );
+    }
+    let folder = prefixed("another.");
+    remove(folder.path(), &["model_type", "architectures"]);
+    let message = Pretrained::load(folder.path(), 0, &cpu())
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("no model_type"), "{message}");
+}
+
+/// The file's embedding has more rows than `vocab_size`: 64, the next multiple of 8, or 61, which is none.
+#[test]
+fn a_padded_vocabulary_stays_padded() {
+    const NAME: &str = "bert.embeddings.word_embeddings.weight";
+    let load = |rows: usize| {
+        let folder = copy_of("tiny-bert");
+        rewrite_weights(&folder.path().join("model.safetensors"), |header, data| {
+            let mut padded = Vec::new();
+            for (name, tensor) in header
+                .iter_mut()
+                .filter(|(name, _)| *name != "__metadata__")
+            {
+                let at = |end: usize| tensor["data_offsets"][end].as_u64().unwrap() as usize;
+                let begin = padded.len();
+                padded.extend_from_slice(&data[at(0)..at(1)]);
+                if name == NAME {
+                    let width = tensor["shape"][1].as_u64().unwrap() as usize;
+                    padded.resize(begin + 4 * width * rows, 0);
+                    tensor["shape"][0] = rows.into();
+                }
+                tensor["data_offsets"] = serde_json::json!([begin, padded.len()]);
+            }
+            *data = padded;
+        });
+        Pretrained::load(folder.path(), 0, &cpu())
+    };
+    let loaded = load(64).unwrap();
+    assert_eq!(loaded.assets.config.vocab_size, 64);
+    assert!(
+        loaded
+            .assets
+            .config
+            .to_json()
+            .contains("\"vocab_size\": 64")
+    );
+    let old = &by_name(&tiny().model, Value)[NAME];
+    assert_eq!(by_name(&loaded.model, Value)[NAME][..old.len()], old[..]);
+    let message = load(61).unwrap_err().to_string();
+    assert!(message.contains("has shape [61, "), "{message}");
+}
+
+/// FARM's folder: two files of weights, and a configuration with a name of its own.
+#[test]
+fn farms_folder_is_read() {
+    let folder = copy_of("tiny-bert");
+    let at = |name: &str| folder.path().join(name);
+    std::fs::rename(at("config.json"), at("language_model_config.json")).unwrap();
+    let loaded = Pretrained::load(folder.path(), 0, &cpu()).unwrap();
+    assert_eq!(by_name(&loaded.model, Value), by_name(&tiny().model, Value));
+}
