@@ -26,6 +26,8 @@ class Masks:
 
     @staticmethod
     def site(name):
+        if "albert_layers." in name:  # shared by layers: the place depends on the call
+            return lambda layer: 3 * layer + 2
         found = re.search(r"layers?\.(\d+)\.", name)
         if not found:
             return 0 if "embeddings" in name else HEAD_SITE
@@ -54,7 +56,10 @@ class Masks:
             self.layer += 1
             return self.drop(values, p, 3 * self.layer - 2) if p > 0 else values
 
-        nn.Dropout.forward = lambda module, values: self.drop(values, module.p, module.site) if module.p > 0 else values
+        def site(module):
+            return module.site(self.layer - 1) if callable(module.site) else module.site
+
+        nn.Dropout.forward = lambda module, values: self.drop(values, module.p, site(module)) if module.p > 0 else values
         nn.functional.dropout = in_attention
         output = model.train()(**inputs)
         nn.Dropout.forward, nn.functional.dropout = original_call, original
@@ -147,5 +152,32 @@ def wrong_dropouts(model):
     is_bert, is_mpnet = model.config.model_type != "distilbert", model.config.model_type == "mpnet"
     is_deberta = model.config.model_type == "deberta-v2"
     Masks(model)  # gives modules their places, which copies keep
+    if model.config.model_type == "albert":
+        return {change.__name__: changed(change) for change in albert_changes(dropout, after) + [before_embeddings_norm]}
     changes = [after_norm, before_second_linear, other_architecture, no_attention_dropout, before_embeddings_norm]
     return {change.__name__: changed(change) for change in changes + [no_head_dropout] * (not is_bert) + [no_position_dropout] * is_deberta}
+
+
+
+def albert_changes(dropout, after):
+    """What is wrong in ALBERT, which has no dropout behind the feed-forward layers."""
+    def layers(encoder):
+        return [layer for group in encoder.albert_layer_groups for layer in group.albert_layers]
+
+    def after_norm(other, encoder):
+        for attention in (layer.attention for layer in layers(encoder)):
+            attention.LayerNorm, attention.output_dropout = after(attention.LayerNorm, attention.output_dropout), nn.Identity()
+
+    def before_second_linear(other, encoder):
+        for layer in layers(encoder):
+            layer.activation = after(layer.activation, dropout(lambda index: 3 * index + 3, 0.1))
+
+    def other_architecture(other, encoder):
+        for layer in layers(encoder):
+            layer.ffn_output = after(layer.ffn_output, dropout(lambda index: 3 * index + 3, 0.1))
+
+    def no_attention_dropout(other, encoder):
+        for layer in layers(encoder):
+            layer.attention.attention_dropout.p = 0.0
+
+    return [after_norm, before_second_linear, other_architecture, no_attention_dropout]

@@ -24,8 +24,9 @@ import copy, json, pathlib, random, shutil, sys
 import torch
 from safetensors.numpy import save_file
 from torch import nn
-from transformers import (AutoModel, AutoModelForQuestionAnswering, BertConfig, CamembertConfig, CamembertTokenizer, DebertaV2Config,
-                          DistilBertConfig, ModernBertConfig, MPNetConfig, RobertaConfig, XLMRobertaConfig, XLMRobertaTokenizer, get_linear_schedule_with_warmup)
+from transformers import (AlbertConfig, AlbertTokenizer, AutoModel, AutoModelForQuestionAnswering, BertConfig, CamembertConfig,
+                          CamembertTokenizer, DebertaV2Config, DistilBertConfig, ElectraConfig, ModernBertConfig, MPNetConfig, RobertaConfig,
+                          XLMRobertaConfig, XLMRobertaTokenizer, get_linear_schedule_with_warmup)
 from transformers.models.modernbert import modeling_modernbert
 from dropout_places import Masks, wrong_dropouts
 from tiny import byte_level_tokenizer, make_tokenizer, mpnet_tokenizer, unigram_tokenizer, weights
@@ -63,6 +64,14 @@ CASES = {  # configuration; tokenizer; whether names have the prefix; whether th
     # The keys' other values: projections of their own, a row for each distance, positions in the input, token types.
     "deberta-v2": (DebertaV2Config(vocab_size=60, share_att_key=False, position_biased_input=True, type_vocab_size=2,
                                    max_relative_positions=24, **DEBERTA), make_tokenizer(True), False, False),
+    "electra": (ElectraConfig(vocab_size=60, embedding_size=8, **SMALL, **BERT), make_tokenizer(True), True, False),
+    # As electra-base: no projection, and files without the prefix.
+    "electra-base": (ElectraConfig(vocab_size=60, embedding_size=12, **SMALL, **BERT), make_tokenizer(True), False, False),
+    "albert": (AlbertConfig(vocab_size=70, embedding_size=8, **(SMALL | BERT | dict(num_hidden_layers=3))), unigram_tokenizer(AlbertTokenizer),
+               True, True),
+    # Four layers by two groups of parameters, and a projection from a width to itself.
+    "albert-groups": (AlbertConfig(vocab_size=70, embedding_size=12, num_hidden_groups=2, **(SMALL | BERT | dict(num_hidden_layers=4))),
+                      unigram_tokenizer(AlbertTokenizer), False, True),
 }
 CASES["modernbert"] = (
     # Layers 0 and 3 see all tokens, the others eight on either side.
@@ -112,7 +121,7 @@ def make_model(config, has_prefix, has_pooler):
 
 def has_segments(config):
     """Whether the model tells question and context apart."""
-    return config.model_type == "bert" or config.model_type == "deberta-v2" and config.type_vocab_size > 0
+    return config.model_type in {"bert", "electra", "albert"} or config.model_type == "deberta-v2" and config.type_vocab_size > 0
 
 
 def make_windows(tokenizer, config):
@@ -205,11 +214,27 @@ def train(model, windows, max_grad_norm, steps, warmup_ratio=RUN["warmup_ratio"]
 
 
 def wrong_activation(model):
+    """GELU by tanh, or the exact one where tanh is right."""
     model = copy.deepcopy(model)
+    other = "none" if getattr(model.config, "hidden_act", "gelu") == "gelu_new" else "tanh"
     for module in model.modules():
         for name in "intermediate_act_fn", "activation", "act":
             if hasattr(module, name):
-                setattr(module, name, nn.GELU(approximate="tanh"))
+                setattr(module, name, nn.GELU(approximate=other))
+    return model
+
+
+def without_projection_bias(model):
+    model = copy.deepcopy(model)
+    for name, parameter in model.named_parameters():
+        if name.endswith(("embeddings_project.bias", "embedding_hidden_mapping_in.bias")):
+            nn.init.zeros_(parameter)
+    return model
+
+
+def first_group_only(model):
+    model = copy.deepcopy(model)
+    model.config.num_hidden_groups = 1
     return model
 
 
@@ -295,6 +320,10 @@ def expected(model, windows, clip, name):
     elif getattr(model.config, "type_vocab_size", 0) > 1:
         types = lambda w: torch.tensor([w["token_type_ids"]])
         wrong["segments"] = torch.cat([evaluate(model, w, token_type_ids=types(w))[0] for w in windows])
+    if any("project" in name or "mapping_in" in name for name, _ in model.named_parameters()):
+        wrong["projection_without_bias"] = logits_of(without_projection_bias(model), windows)
+    if getattr(model.config, "num_hidden_groups", 1) > 1:
+        wrong["first_group_only"] = logits_of(first_group_only(model), windows)
     if model.config.model_type in AFTER_PADDING:
         positions = lambda w: torch.arange(len(w["input_ids"]))[None]
         wrong["positions_from_zero"] = torch.cat([evaluate(model, w, position_ids=positions(w))[0] for w in windows])

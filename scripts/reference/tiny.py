@@ -6,7 +6,7 @@ case.rs and crates/fused-ops/src/dropout.rs): that both agree is what the fixtur
 import string
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import CamembertTokenizer, MPNetTokenizer, RobertaTokenizer, XLMRobertaTokenizer
+from transformers import AlbertTokenizer, CamembertTokenizer, MPNetTokenizer, RobertaTokenizer, XLMRobertaTokenizer
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
@@ -43,12 +43,14 @@ def byte_level_tokenizer():
 
 
 def unigram_tokenizer(kind):
-    """CamemBERT's or XLM-RoBERTa's kind: Unigram. Spaces become "▁"."""
+    """CamemBERT's, XLM-RoBERTa's or ALBERT's kind: Unigram. Spaces become "▁"."""
     special = {CamembertTokenizer: ["<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<unk>NOTUSED", "<s>", "</s>"],
-               XLMRobertaTokenizer: ["<s>", "<pad>", "</s>", "<unk>"]}[kind]
+               XLMRobertaTokenizer: ["<s>", "<pad>", "</s>", "<unk>"],
+               AlbertTokenizer: ["<pad>", "<unk>", "[CLS]", "[SEP]"]}[kind]
     pieces = list("▁.,?" + string.ascii_letters) + ["▁the", "at", "▁it", "▁A", "▁a", "▁c", "▁b", "▁s", "read"]
     vocab = [(token, 0.0) for token in special] + [(piece, -3.0 - i / 64) for i, piece in enumerate(pieces)]
-    return kind(vocab=vocab + [("<mask>", 0.0)])._tokenizer
+    mask = "[MASK]" if kind is AlbertTokenizer else "<mask>"
+    return kind(vocab=vocab + [(mask, 0.0)])._tokenizer
 
 
 def weights(name, shape, scale, offset):

@@ -75,7 +75,7 @@ fn check_all_operations(device: &Device) {
     check(&[&gamma, &beta], &norm(&gamma, &beta));
 
     let (weight, bias) = (numbers([12, 7], device), numbers([7], device));
-    for activation in [Activation::Identity, Activation::Gelu] {
+    for activation in [Activation::Identity, Activation::Gelu, Activation::GeluTanh] {
         let output = || linear(input.clone(), weight.clone(), bias.clone(), activation);
         check(&[&input, &weight], &output());
         check(&[&bias], &output());

@@ -27,6 +27,10 @@ pub(crate) struct ArchitectureSpec {
     pub(crate) fixed: &'static [(&'static str, &'static str)],
     /// Which probability the dropout after attention's output projection has.
     pub(crate) attention_output_dropout: OutputDropout,
+    /// Whether a linear layer follows the embeddings also where they are as wide as hidden states.
+    pub(crate) always_projects_embeddings: bool,
+    /// Whether the second feed-forward layer is followed by dropout.
+    pub(crate) drops_layer_output: bool,
     /// The prefix of parameter names in Hugging Face's files.
     pub(crate) prefix: &'static str,
     /// The names that follow the prefix, in files that may lack it.
@@ -91,6 +95,8 @@ pub(crate) struct ConfigKeys {
     pub(crate) embedding_size: Option<(&'static str, usize)>,
     pub(crate) hidden_size: &'static str,
     pub(crate) num_hidden_layers: &'static str,
+    /// Without the key, every layer has parameters of its own.
+    pub(crate) num_hidden_groups: Option<(&'static str, usize)>,
     pub(crate) num_attention_heads: &'static str,
     pub(crate) intermediate_size: &'static str,
     pub(crate) hidden_act: (&'static str, &'static str),
@@ -187,6 +193,10 @@ architectures! {
     DebertaV2: DEBERTA_V2,
     /// ModernBERT (Warner et al. 2024): rotary positions, sliding windows, norms before, a gated feed-forward layer.
     ModernBert: MODERNBERT,
+    /// ELECTRA (Clark et al. 2020): BERT whose embeddings may have another width.
+    Electra: ELECTRA,
+    /// ALBERT (Lan et al. 2020): narrow embeddings, layers that share parameters, and GELU by `tanh`.
+    Albert: ALBERT,
 }
 
 impl Architecture {
@@ -225,6 +235,7 @@ const BERT: ArchitectureSpec = ArchitectureSpec {
         embedding_size: None,
         hidden_size: "hidden_size",
         num_hidden_layers: "num_hidden_layers",
+        num_hidden_groups: None,
         num_attention_heads: "num_attention_heads",
         intermediate_size: "intermediate_size",
         hidden_act: ("hidden_act", "gelu"),
@@ -246,6 +257,8 @@ const BERT: ArchitectureSpec = ArchitectureSpec {
     pre_norm: false,
     fixed: &[],
     attention_output_dropout: OutputDropout::Hidden,
+    always_projects_embeddings: false,
+    drops_layer_output: true,
     prefix: "bert",
     units: &["embeddings", "encoder", "pooler"],
     // `self` is a keyword of Rust.
@@ -319,6 +332,70 @@ const DEBERTA_V2: ArchitectureSpec = ArchitectureSpec {
     ..BERT
 };
 
+const ELECTRA: ArchitectureSpec = ArchitectureSpec {
+    model_type: "electra",
+    keys: ConfigKeys {
+        embedding_size: Some(("embedding_size", 128)),
+        ..BERT.keys
+    },
+    class: "ElectraForQuestionAnswering",
+    prefix: "electra",
+    units: &["embeddings", "embeddings_project", "encoder"],
+    ..BERT
+};
+
+const ALBERT: ArchitectureSpec = ArchitectureSpec {
+    model_type: "albert",
+    keys: ConfigKeys {
+        embedding_size: Some(("embedding_size", 128)),
+        num_hidden_groups: Some(("num_hidden_groups", 1)),
+        hidden_act: ("hidden_act", "gelu_new"),
+        hidden_dropout_prob: ("hidden_dropout_prob", 0.0),
+        attention_probs_dropout_prob: ("attention_probs_dropout_prob", 0.0),
+        ..BERT.keys
+    },
+    class: "AlbertForQuestionAnswering",
+    fixed: &[("inner_group_num", "1")],
+    always_projects_embeddings: true,
+    drops_layer_output: false,
+    prefix: "albert",
+    names: &[
+        [
+            ".encoder.embedding_hidden_mapping_in.",
+            ".embeddings_project.",
+        ],
+        [".encoder.albert_layer_groups.", ".encoder.layer."],
+        [
+            ".albert_layers.0.attention.query.",
+            ".attention.self_attention.query.",
+        ],
+        [
+            ".albert_layers.0.attention.key.",
+            ".attention.self_attention.key.",
+        ],
+        [
+            ".albert_layers.0.attention.value.",
+            ".attention.self_attention.value.",
+        ],
+        [
+            ".albert_layers.0.attention.dense.",
+            ".attention.output.dense.",
+        ],
+        [
+            ".albert_layers.0.attention.LayerNorm.",
+            ".attention.output.layer_norm.",
+        ],
+        [".albert_layers.0.ffn.", ".intermediate.dense."],
+        [".albert_layers.0.ffn_output.", ".output.dense."],
+        [
+            ".albert_layers.0.full_layer_layer_norm.",
+            ".output.layer_norm.",
+        ],
+        [".LayerNorm.", ".layer_norm."],
+    ],
+    ..BERT
+};
+
 const MODERNBERT: ArchitectureSpec = ArchitectureSpec {
     model_type: "modernbert",
     keys: ConfigKeys {
@@ -372,6 +449,7 @@ const DISTILBERT: ArchitectureSpec = ArchitectureSpec {
         embedding_size: None,
         hidden_size: "dim",
         num_hidden_layers: "n_layers",
+        num_hidden_groups: None,
         num_attention_heads: "n_heads",
         intermediate_size: "hidden_dim",
         hidden_act: ("activation", "gelu"),
@@ -393,6 +471,8 @@ const DISTILBERT: ArchitectureSpec = ArchitectureSpec {
     pre_norm: false,
     fixed: &[],
     attention_output_dropout: OutputDropout::None,
+    always_projects_embeddings: false,
+    drops_layer_output: true,
     prefix: "distilbert",
     units: &["embeddings", "transformer"],
     names: &[

@@ -16,7 +16,7 @@ use super::input::PackedInput;
 #[derive(Module, Debug)]
 pub struct BertModel {
     embeddings: BertEmbeddings,
-    /// Where embeddings are not as wide as hidden states.
+    /// Where embeddings are not as wide as hidden states, and in ALBERT.
     embeddings_project: Option<Linear>,
     encoder: BertEncoder,
     /// Where norms stand before sub-layers.
@@ -75,7 +75,9 @@ impl BertForQuestionAnswering {
         let (from, to) = (config.embedding_size, config.hidden_size);
         let model = BertModel {
             embeddings,
-            embeddings_project: (from != to).then(|| init.linear(from, to, true)),
+            embeddings_project: config
+                .projects_embeddings()
+                .then(|| init.linear(from, to, true)),
             encoder: BertEncoder::new(config, init),
             final_norm: pre_norm.then(|| init.layer_norm(width, false)),
         };

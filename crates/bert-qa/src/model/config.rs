@@ -28,6 +28,8 @@ pub struct BertConfig {
     pub hidden_size: usize,
     /// Number of encoder layers.
     pub num_hidden_layers: usize,
+    /// Number of layers with parameters of their own. In ALBERT, several layers in a row share theirs.
+    pub num_hidden_groups: usize,
     /// Number of attention heads; divides `hidden_size`.
     pub num_attention_heads: usize,
     /// Width of the feed-forward layer.
@@ -43,8 +45,8 @@ pub struct BertConfig {
     pub layer_norm_eps: f64,
     /// Dropout of embeddings; [`BertConfig::hidden_dropout_prob`] where the file has no key of its own.
     pub(super) own_embedding_dropout_prob: Option<f64>,
-    /// Dropout of embeddings and of sub-layer outputs; DistilBERT does not drop attention's output, ModernBERT drops inside
-    /// the feed-forward layer.
+    /// Dropout of embeddings and of sub-layer outputs; DistilBERT does not drop attention's output, ALBERT not the
+    /// feed-forward layer's, and ModernBERT drops inside the feed-forward layer.
     pub hidden_dropout_prob: f64,
     /// Dropout of attention probabilities.
     pub attention_probs_dropout_prob: f64,
@@ -139,9 +141,9 @@ impl BertConfig {
             "max_position_embeddings",
             Some(keys.max_position_embeddings),
         )?;
-        let num_hidden_layers = file.size(keys.num_hidden_layers, None)?;
         let probability = |(key, default)| file.number(Some(key), default);
         let hidden_size = file.size(keys.hidden_size, None)?;
+        let num_hidden_layers = file.size(keys.num_hidden_layers, None)?;
         let config = Self {
             architecture,
             vocab_size: file.size("vocab_size", None)?,
@@ -151,6 +153,10 @@ impl BertConfig {
             },
             hidden_size,
             num_hidden_layers,
+            num_hidden_groups: match keys.num_hidden_groups {
+                Some((key, default)) => file.size(key, Some(default))?,
+                None => num_hidden_layers,
+            },
             num_attention_heads: file.size(keys.num_attention_heads, None)?,
             intermediate_size: file.size(keys.intermediate_size, None)?,
             max_position_embeddings,
@@ -222,6 +228,12 @@ impl BertConfig {
             let (key, layers) = (keys.num_hidden_layers, self.num_hidden_layers);
             return Err(format!("{key} is {layers}: it must be at most 4096"));
         }
+        if self.num_hidden_groups > self.num_hidden_layers {
+            let (groups, layers) = (self.num_hidden_groups, self.num_hidden_layers);
+            return Err(format!(
+                "num_hidden_groups is {groups}: it must be at most the number of layers, {layers}"
+            ));
+        }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Err(format!(
                 "{} {} does not divide {} {}",
@@ -285,6 +297,21 @@ impl BertConfig {
         }
     }
 
+    /// Whether a linear layer follows the embeddings.
+    pub(super) fn projects_embeddings(&self) -> bool {
+        self.architecture.spec().always_projects_embeddings
+            || self.embedding_size != self.hidden_size
+    }
+
+    /// Dropout of the second feed-forward layer.
+    pub(super) fn layer_output_dropout_prob(&self) -> f64 {
+        if self.architecture.spec().drops_layer_output {
+            self.hidden_dropout_prob
+        } else {
+            0.0
+        }
+    }
+
     /// Dropout of attention's output projection.
     pub(super) fn attention_output_dropout_prob(&self) -> f64 {
         match self.architecture.spec().attention_output_dropout {
@@ -342,7 +369,11 @@ fn architecture(raw: &Map<String, Value>) -> Result<Architecture, String> {
 }
 
 /// The activations by transformers' names.
-const ACTIVATIONS: &[(&str, Activation)] = &[("gelu", Activation::Gelu)];
+const ACTIVATIONS: &[(&str, Activation)] = &[
+    ("gelu", Activation::Gelu),
+    ("gelu_new", Activation::GeluTanh),
+    ("gelu_pytorch_tanh", Activation::GeluTanh),
+];
 
 /// Refuses values that this crate's forward pass does not support.
 fn refuse_unsupported(raw: &Map<String, Value>, spec: &ArchitectureSpec) -> Result<(), String> {
@@ -454,6 +485,8 @@ mod tests {
     "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16, "extra": 1}"#;
     const DISTILBERT: &str = r#"{"model_type": "distilbert", "vocab_size": 30, "dim": 8,
     "n_layers": 2, "n_heads": 2, "hidden_dim": 16, "qa_dropout": 0.3, "extra": 1}"#;
+    const ALBERT: &str = r#"{"model_type": "albert", "vocab_size": 30, "hidden_size": 8,
+    "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16, "extra": 1}"#;
     const ROBERTA: &str = r#"{"model_type": "roberta", "vocab_size": 30, "hidden_size": 8,
     "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16,
     "type_vocab_size": 1, "extra": 1}"#;
@@ -551,6 +584,24 @@ mod tests {
             );
             assert_eq!(saved.raw.contains_key("hidden_dropout_prob"), text == BERT);
         }
+    }
+
+    #[test]
+    fn albert_has_defaults_of_its_own() {
+        let config = BertConfig::from_json(ALBERT).unwrap();
+        assert_eq!((config.embedding_size, config.num_hidden_groups), (128, 1));
+        assert_eq!(config.hidden_act, Activation::GeluTanh);
+        assert_eq!(config.hidden_dropout_prob, 0.0);
+        let dropout = ALBERT.replace("\"extra\": 1", "\"hidden_dropout_prob\": 0.1");
+        let config = BertConfig::from_json(&dropout).unwrap();
+        let attention_output = config.attention_output_dropout_prob();
+        assert_eq!(
+            (attention_output, config.layer_output_dropout_prob()),
+            (0.1, 0.0)
+        );
+        let bert = BertConfig::from_json(BERT).unwrap();
+        assert_eq!((bert.embedding_size, bert.num_hidden_groups), (8, 2));
+        assert_eq!(bert.hidden_act, Activation::Gelu);
     }
 
     #[test]
@@ -655,6 +706,20 @@ mod tests {
             ),
             (BERT, extra, "\"type_vocab_size\": 1", "type_vocab_size"),
             (BERT, extra, "\"layer_norm_eps\": 0", "layer_norm_eps"),
+            (ALBERT, extra, "\"inner_group_num\": 2", "inner_group_num 2"),
+            (
+                ALBERT,
+                extra,
+                "\"num_hidden_groups\": 3",
+                "num_hidden_groups is 3",
+            ),
+            (ALBERT, extra, "\"hidden_act\": \"silu\"", "\"silu\""),
+            (
+                ALBERT,
+                extra,
+                "\"embedding_size\": 0",
+                "embedding_size is 0",
+            ),
             (ROBERTA, extra, "\"pad_token_id\": 30", "pad_token_id 30"),
             (ROBERTA, extra, "\"pad_token_id\": -1", "pad_token_id is -1"),
             (

@@ -194,7 +194,7 @@ impl BertLayer {
             layer_norm_eps: config.layer_norm_eps,
             attention_probs_dropout_prob: config.attention_probs_dropout_prob,
             attention_output_dropout_prob: config.attention_output_dropout_prob(),
-            layer_output_dropout_prob: config.hidden_dropout_prob,
+            layer_output_dropout_prob: config.layer_output_dropout_prob(),
         }
     }
 }
@@ -379,7 +379,7 @@ pub struct BertEncoder {
 
 impl BertEncoder {
     pub(super) fn new(config: &BertConfig, init: &mut Init) -> Self {
-        let layers = 0..config.num_hidden_layers;
+        let layers = 0..config.num_hidden_groups;
         let layer = layers
             .map(|index| BertLayer::new(config, index, init))
             .collect();
@@ -415,8 +415,8 @@ impl BertEncoder {
         })
     }
 
-    /// In the order of the forward pass. Where there are fewer layers with parameters of their own,
-    /// each of them serves as several in a row.
+    /// In the order of the forward pass. Where layers share parameters, several in a row have the
+    /// same.
     pub(super) fn layers(&self) -> impl ExactSizeIterator<Item = EncoderLayer<'_>> {
         (0..self.num_hidden_layers).map(|index| {
             let unit = index * self.layer.len() / self.num_hidden_layers;

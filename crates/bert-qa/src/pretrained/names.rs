@@ -133,6 +133,54 @@ mod tests {
         ],
     ];
 
+    const ELECTRA: [[&str; 2]; 2] = [
+        ["embeddings_project.weight"; 2],
+        [
+            "encoder.layer.3.attention.self.value.weight",
+            "encoder.layer.3.attention.self_attention.value.weight",
+        ],
+    ];
+    const ALBERT: [[&str; 2]; 11] = [
+        ["embeddings.LayerNorm.weight", "embeddings.layer_norm.gamma"],
+        [
+            "encoder.embedding_hidden_mapping_in.bias",
+            "embeddings_project.bias",
+        ],
+        [
+            "encoder.albert_layer_groups.0.albert_layers.0.attention.query.weight",
+            "encoder.layer.0.attention.self_attention.query.weight",
+        ],
+        [
+            "encoder.albert_layer_groups.1.albert_layers.0.attention.key.bias",
+            "encoder.layer.1.attention.self_attention.key.bias",
+        ],
+        [
+            "encoder.albert_layer_groups.12.albert_layers.0.attention.value.bias",
+            "encoder.layer.12.attention.self_attention.value.bias",
+        ],
+        [
+            "encoder.albert_layer_groups.0.albert_layers.0.attention.dense.bias",
+            "encoder.layer.0.attention.output.dense.bias",
+        ],
+        [
+            "encoder.albert_layer_groups.0.albert_layers.0.attention.LayerNorm.bias",
+            "encoder.layer.0.attention.output.layer_norm.beta",
+        ],
+        [
+            "encoder.albert_layer_groups.0.albert_layers.0.ffn.weight",
+            "encoder.layer.0.intermediate.dense.weight",
+        ],
+        [
+            "encoder.albert_layer_groups.0.albert_layers.0.ffn_output.weight",
+            "encoder.layer.0.output.dense.weight",
+        ],
+        [
+            "encoder.albert_layer_groups.0.albert_layers.0.full_layer_layer_norm.weight",
+            "encoder.layer.0.output.layer_norm.gamma",
+        ],
+        ["embeddings.position_embeddings.weight"; 2],
+    ];
+
     fn mapped(remapper: &KeyRemapper, name: &str) -> String {
         let mut name = name.to_owned();
         for (pattern, replacement) in &remapper.patterns {
@@ -154,6 +202,8 @@ mod tests {
             (Architecture::Roberta, &BERT[..]),
             (Architecture::Camembert, &BERT[..]),
             (Architecture::XlmRoberta, &BERT[..]),
+            (Architecture::Electra, &ELECTRA[..]),
+            (Architecture::Albert, &ALBERT[..]),
         ] {
             let (prefix, path) = (architecture.spec().prefix, architecture.path());
             let incoming = to_module_paths(architecture);

@@ -22,6 +22,8 @@ fn prefix(name: &str) -> &'static str {
         "mpnet" => "mpnet.",
         "modernbert" => "model.",
         "deberta-v2" | "deberta-v3" => "deberta.",
+        "electra" | "electra-base" => "electra.",
+        "albert" | "albert-groups" => "albert.",
         _ => "bert.",
     }
 }
@@ -104,6 +106,18 @@ fn a_saved_model_keeps_its_architecture() {
             Architecture::ModernBert,
             "ModernBertForQuestionAnswering",
             2,
+        ),
+        (
+            "electra",
+            Architecture::Electra,
+            "ElectraForQuestionAnswering",
+            3,
+        ),
+        (
+            "albert-groups",
+            Architecture::Albert,
+            "AlbertForQuestionAnswering",
+            3,
         ),
     ] {
         let case = Case::read(name);

@@ -168,8 +168,8 @@ fn unsupported_configurations_are_errors() {
         ),
         (
             "\"hidden_act\": \"gelu\"",
-            "\"hidden_act\": \"gelu_new\"",
-            "\"gelu_new\"",
+            "\"hidden_act\": \"silu\"",
+            "\"silu\"",
         ),
         (
             "\"hidden_act\"",

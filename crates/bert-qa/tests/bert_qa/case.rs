@@ -12,7 +12,7 @@ use test_support::{TempDir, temp_dir};
 use crate::tensors::{Tensors, read_tensors};
 
 /// The folders.
-pub(crate) const CASES: [&str; 11] = [
+pub(crate) const CASES: [&str; 15] = [
     "bert-uncased",
     "bert-cased",
     "distilbert",
@@ -24,6 +24,10 @@ pub(crate) const CASES: [&str; 11] = [
     "deberta-v3",
     "deberta-v2",
     "modernbert",
+    "electra",
+    "electra-base",
+    "albert",
+    "albert-groups",
 ];
 /// The fixture holds at most as many values of a tensor.
 const MAX_VALUES: usize = 1000;

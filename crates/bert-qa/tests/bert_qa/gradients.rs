@@ -88,7 +88,8 @@ fn gradients_match_pytorch(backend: &Backend) {
                     "{name} {start}{parameter}: {difference}"
                 );
             }
-            // Each layer's key bias, the head's bias, and the last norm's unless dropout follows it. DeBERTa multiplies
+            // Each layer's key bias, the head's bias, and the last norm's unless dropout follows it or layers
+            // share it. DeBERTa multiplies
             // keys with queries of positions too, which differ from key to key; where keys of positions have a projection
             // of their own, its bias takes the place.
             let layers = case.all("layer.", "").len();
@@ -97,6 +98,9 @@ fn gradients_match_pytorch(backend: &Backend) {
             let expected = match name {
                 "modernbert" => 1,
                 "deberta-v3" => 2,
+                // One group of layers, or two.
+                "albert" => 2,
+                "albert-groups" => 3,
                 _ => layers + 2 - usize::from(before_head),
             };
             assert_eq!(zeros, expected, "{name}");

@@ -79,7 +79,7 @@ impl<F: OfParameter> ModuleVisitor for Collector<F> {
             return;
         };
         // A linear layer's weight is [in, out] in Burn and [out, in] in PyTorch; an embedding's is the same in both.
-        let is_embedding = ["embeddings", "relative_attention_bias"]
+        let is_embedding = ["_embeddings.", "relative_attention_bias"]
             .iter()
             .any(|part| name.contains(part));
         let tensor = if D == 2 && !is_embedding {

@@ -1,7 +1,7 @@
 //! What a linear layer does to a matmul, in `bf16` with arithmetic in `f32`.
 
 use super::activation::Activation;
-use super::kernel::{bias_activation, gelu_backward};
+use super::kernel::{activation_backward, bias_activation};
 use crate::kernels::bf16::{from_f32, to_f32};
 
 /// Elements converted at a time.
@@ -34,8 +34,13 @@ pub(super) fn bias_activation_bf16(
     }
 }
 
-/// [`gelu_backward`] of `bf16`.
-pub(super) fn gelu_backward_bf16(input: &[u16], grad: &[u16], output: &mut [u16]) {
+/// [`activation_backward`] of `bf16`.
+pub(super) fn activation_backward_bf16(
+    activation: Activation,
+    input: &[u16],
+    grad: &[u16],
+    output: &mut [u16],
+) {
     let [mut x, mut g, mut y] = [[0.0; CHUNK]; 3];
     let inputs = input.chunks(CHUNK).zip(grad.chunks(CHUNK));
     for ((input, grad), output) in inputs.zip(output.chunks_mut(CHUNK)) {
@@ -43,7 +48,7 @@ pub(super) fn gelu_backward_bf16(input: &[u16], grad: &[u16], output: &mut [u16]
         let (x, g, y) = (&mut x[..len], &mut g[..len], &mut y[..len]);
         to_f32(input, x);
         to_f32(grad, g);
-        gelu_backward(x, g, y);
+        activation_backward(activation, x, g, y);
         from_f32(y, output);
     }
 }

@@ -18,7 +18,7 @@ impl Function<3> for Linear {
         let operands = [input, weight, bias].map(B::values);
         let operands = operands.each_ref().map(|values| &values[..]);
         let mut saved = vec![input.clone(), weight.clone()];
-        if save && self.activation == Activation::Gelu {
+        if save && self.activation != Activation::Identity {
             let [output, pre_activation] =
                 fill::<B, 2>([&shape, &shape], |[output, pre_activation]| {
                     kernel::forward(operands, self, output, Some(pre_activation));
@@ -44,7 +44,8 @@ impl Function<3> for Linear {
         let mut grad = grad;
         if let [pre_activation] = pre_activation {
             [grad] = fill::<B, 1>([&[shape[0], outputs]], |[grad_sum]| {
-                kernel::gelu_backward_parallel(
+                kernel::activation_backward_parallel(
+                    self.activation,
                     &B::values(pre_activation),
                     &B::values(&grad),
                     grad_sum,
@@ -75,6 +76,6 @@ impl Function<3> for Linear {
 
     #[cfg(feature = "tch")]
     fn backward_libtorch(&self, saved: &[TchTensor], grad: TchTensor) -> [TchTensor; 3] {
-        super::libtorch::backward(saved, grad)
+        super::libtorch::backward(saved, self.activation, grad)
     }
 }

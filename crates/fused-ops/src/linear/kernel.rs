@@ -2,7 +2,7 @@ use pulp::Arch;
 
 use super::activation::Activation;
 use crate::kernels::gemm::{Matrix, Target, Threads, gemm_in};
-use crate::kernels::math::normal;
+use crate::kernels::math::{exp, normal};
 use crate::kernels::parallel::{CHUNK, ROWS_PER_TASK, for_each_chunk};
 use crate::kernels::reduce::add_to;
 use crate::kernels::simd::vectorized;
@@ -26,7 +26,7 @@ impl Linear {
 }
 
 /// Fills `output`, `[rows, out]`, with `activation(input [rows, in] · weight [in, out] + bias)`, and `pre_activation`, if
-/// given, with what GELU is applied to.
+/// given, with what the activation is applied to.
 pub(super) fn forward(
     [input, weight, bias]: [&[f32]; 3],
     args: &Linear,
@@ -92,37 +92,51 @@ pub(super) fn backward(
 
 /// Adds the bias to every row of a matmul and applies the activation, on this thread.
 ///
-/// GELU with `output` leaves the sum in `matmul` and its activation in `output`; otherwise the result replaces `matmul`.
+/// GELU with `output` leaves the sum in `matmul` and its activation in `output`; otherwise the result replaces
+/// `matmul`.
 pub(super) fn bias_activation(
     matmul: &mut [f32],
     bias: &[f32],
     activation: Activation,
     mut output: Option<&mut [f32]>,
 ) {
-    let width = bias.len().max(1);
     vectorized(
         Arch::new(),
         #[inline(always)]
-        || {
-            let rows = matmul.chunks_exact_mut(width);
-            match (activation, &mut output) {
-                (Activation::Identity, _) => rows.for_each(|sums| add_to(sums, bias)),
-                (Activation::Gelu, None) => rows.for_each(|row| {
-                    for (x, bias) in row.iter_mut().zip(bias) {
-                        *x = gelu(*x + bias);
-                    }
-                }),
-                (Activation::Gelu, Some(output)) => {
-                    for (row, output) in rows.zip(output.chunks_exact_mut(width)) {
-                        for ((x, out), bias) in row.iter_mut().zip(output).zip(bias) {
-                            *x += bias;
-                            *out = gelu(*x);
-                        }
-                    }
-                }
+        || match activation {
+            Activation::Identity => {
+                let rows = matmul.chunks_exact_mut(bias.len().max(1));
+                rows.for_each(|sums| add_to(sums, bias));
             }
+            Activation::Gelu => bias_function(matmul, bias, output.as_deref_mut(), gelu),
+            Activation::GeluTanh => bias_function(matmul, bias, output.as_deref_mut(), gelu_tanh),
         },
     );
+}
+
+/// [`bias_activation`] with any function.
+#[inline(always)]
+fn bias_function(
+    matmul: &mut [f32],
+    bias: &[f32],
+    output: Option<&mut [f32]>,
+    function: impl Fn(f32) -> f32,
+) {
+    let width = bias.len().max(1);
+    let rows = matmul.chunks_exact_mut(width);
+    let Some(output) = output else {
+        return rows.for_each(|row| {
+            for (x, bias) in row.iter_mut().zip(bias) {
+                *x = function(*x + bias);
+            }
+        });
+    };
+    for (row, output) in rows.zip(output.chunks_exact_mut(width)) {
+        for ((x, out), bias) in row.iter_mut().zip(output).zip(bias) {
+            *x += bias;
+            *out = function(*x);
+        }
+    }
 }
 
 /// `x Φ(x)` (Hendrycks & Gimpel 2016).
@@ -131,30 +145,70 @@ fn gelu(x: f32) -> f32 {
     x * normal(x).0
 }
 
-/// [`gelu_backward`] on all threads.
-pub(super) fn gelu_backward_parallel(input: &[f32], grad: &[f32], output: &mut [f32]) {
+#[inline(always)]
+fn gelu_tanh(x: f32) -> f32 {
+    x * tanh_weight(x).0
+}
+
+/// `(1 + tanh(u)) / 2` of `u = √(2/π) (x + 0.044715 x³)`, and its slope in `x`.
+#[inline(always)]
+fn tanh_weight(x: f32) -> (f32, f32) {
+    // Twice the factors of `u`: (1 + tanh(u)) / 2 is the logistic function of 2 u.
+    const LINEAR: f32 = 1.595_769_1;
+    const CUBIC: f32 = LINEAR * 0.044_715;
+    let square = x * x;
+    let weight = 1.0 / (1.0 + exp(-x * square.mul_add(CUBIC, LINEAR)));
+    let slope = square.mul_add(3.0 * CUBIC, LINEAR);
+    (weight, weight * (1.0 - weight) * slope)
+}
+
+/// [`activation_backward`] on all threads.
+pub(super) fn activation_backward_parallel(
+    activation: Activation,
+    input: &[f32],
+    grad: &[f32],
+    output: &mut [f32],
+) {
     for_each_chunk(
         [(output, CHUNK)],
         || (),
         |(), index, [output]| {
             let start = index * CHUNK;
-            gelu_backward(&input[start..], &grad[start..], output);
+            activation_backward(activation, &input[start..], &grad[start..], output);
         },
     );
 }
 
-/// The gradient of GELU's input, `grad (Φ(x) + x φ(x))`, on this thread.
-pub(super) fn gelu_backward(input: &[f32], grad: &[f32], output: &mut [f32]) {
+/// The gradient of the activation's input, on this thread: `grad (w(x) + x w'(x))`, where the activation is `x w(x)`.
+pub(super) fn activation_backward(
+    activation: Activation,
+    input: &[f32],
+    grad: &[f32],
+    output: &mut [f32],
+) {
     vectorized(
         Arch::new(),
         #[inline(always)]
-        || {
-            for (out, (x, grad)) in output.iter_mut().zip(input.iter().zip(grad)) {
-                let (cdf, density) = normal(*x);
-                *out = grad * x.mul_add(density, cdf);
-            }
+        || match activation {
+            Activation::Identity => output.copy_from_slice(grad),
+            Activation::Gelu => weight_backward(input, grad, output, normal),
+            Activation::GeluTanh => weight_backward(input, grad, output, tanh_weight),
         },
     );
+}
+
+/// [`activation_backward`] of `x w(x)`; `weight` gives `w(x)` and its slope.
+#[inline(always)]
+fn weight_backward(
+    input: &[f32],
+    grad: &[f32],
+    output: &mut [f32],
+    weight: impl Fn(f32) -> (f32, f32),
+) {
+    for (out, (x, grad)) in output.iter_mut().zip(input.iter().zip(grad)) {
+        let (weight, slope) = weight(*x);
+        *out = grad * x.mul_add(slope, weight);
+    }
 }
 
 #[cfg(test)]

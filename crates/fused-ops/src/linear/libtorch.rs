@@ -9,8 +9,8 @@ use tch::{Device, Kind, Tensor};
 use torch_shim::single_threaded;
 
 use super::activation::Activation;
-use super::bf16::{bias_activation_bf16, gelu_backward_bf16};
-use super::kernel::{bias_activation, gelu_backward};
+use super::bf16::{activation_backward_bf16, bias_activation_bf16};
+use super::kernel::{activation_backward, bias_activation};
 use crate::backend::HostMemory;
 use crate::backend::libtorch::{bf16_slice, bf16_slice_mut, cast, on_cpu, slice, slice_mut};
 use crate::kernels::bf16::to_f32;
@@ -35,11 +35,15 @@ pub(super) fn forward(
 }
 
 /// Gradients of input, weight and bias.
-pub(super) fn backward(saved: &[TchTensor], grad: TchTensor) -> [TchTensor; 3] {
+pub(super) fn backward(
+    saved: &[TchTensor],
+    activation: Activation,
+    grad: TchTensor,
+) -> [TchTensor; 3] {
     let [input, weight, pre_activation @ ..] = saved else {
         unreachable!("`forward` saves two tensors or three");
     };
-    let pre_activation = pre_activation.first();
+    let pre_activation = pre_activation.first().map(|tensor| (activation, tensor));
     if on_cpu(input) {
         backward_on_cpu(input, weight, pre_activation, &grad)
     } else {
@@ -47,7 +51,7 @@ pub(super) fn backward(saved: &[TchTensor], grad: TchTensor) -> [TchTensor; 3] {
     }
 }
 
-/// The output and, for GELU with `save`, what comes before it.
+/// The output and, for an activation with `save`, what comes before it.
 fn forward_on_gpu(
     [input, weight, bias]: [&TchTensor; 3],
     activation: Activation,
@@ -56,23 +60,33 @@ fn forward_on_gpu(
     let kind = input.tensor.kind();
     let [weight, bias] = [weight, bias].map(|tensor| cast(tensor, kind));
     let output = bias.tensor.addmm(&input.tensor, &weight.tensor);
-    match activation {
-        Activation::Identity => (TchTensor::new(output), None),
-        Activation::Gelu => {
-            let activated = TchTensor::new(output.gelu("none"));
+    match approximation(activation) {
+        None => (TchTensor::new(output), None),
+        Some(approximation) => {
+            let activated = TchTensor::new(output.gelu(approximation));
             (activated, save.then(|| TchTensor::new(output)))
         }
+    }
+}
+
+/// libtorch's name of GELU's approximation.
+fn approximation(activation: Activation) -> Option<&'static str> {
+    match activation {
+        Activation::Identity => None,
+        Activation::Gelu => Some("none"),
+        Activation::GeluTanh => Some("tanh"),
     }
 }
 
 fn backward_on_gpu(
     input: &TchTensor,
     weight: &TchTensor,
-    pre_activation: Option<&TchTensor>,
+    pre_activation: Option<(Activation, &TchTensor)>,
     grad: TchTensor,
 ) -> [TchTensor; 3] {
-    let grad = match pre_activation {
-        Some(pre_activation) => pre_activation.tensor.gelu_backward(&grad.tensor, "none"),
+    let before = pre_activation.and_then(|(activation, x)| Some((approximation(activation)?, x)));
+    let grad = match before {
+        Some((approximation, x)) => x.tensor.gelu_backward(&grad.tensor, approximation),
         None => grad.tensor,
     };
     let grad_input = grad.mm(&cast(weight, input.tensor.kind()).tensor.tr());
@@ -128,7 +142,7 @@ fn mm(out: &Tensor, left: &Tensor, right: &Tensor) {
     let _ = left.mm_out(out, right);
 }
 
-/// The output and, for GELU with `save`, what comes before it.
+/// The output and, for an activation with `save`, what comes before it.
 fn forward_on_cpu(
     [input, weight, bias]: [&TchTensor; 3],
     activation: Activation,
@@ -138,7 +152,7 @@ fn forward_on_cpu(
     let (weight, bias) = (cast(weight, kind), cast(bias, Kind::Float));
     let shape = [LibTorch::dims(input)[0], LibTorch::dims(&weight)[1]];
     let output = empty(shape, kind);
-    let pre_activation = (activation == Activation::Gelu && save).then(|| empty(shape, kind));
+    let pre_activation = (activation != Activation::Identity && save).then(|| empty(shape, kind));
     let blocks = blocks(shape[0]);
     for_each(
         blocks.len(),
@@ -182,7 +196,7 @@ fn bias_activation_of_block(
 fn backward_on_cpu(
     input: &TchTensor,
     weight: &TchTensor,
-    pre_activation: Option<&TchTensor>,
+    pre_activation: Option<(Activation, &TchTensor)>,
     grad: &TchTensor,
 ) -> [TchTensor; 3] {
     let kind = input.tensor.kind();
@@ -204,8 +218,9 @@ fn backward_on_cpu(
             let block = row_blocks[index];
             let grad_sum = rows(&grad_sum, block);
             single_threaded(|| {
-                if let Some(pre_activation) = pre_activation {
-                    gelu_backward_of_block(
+                if let Some((activation, pre_activation)) = pre_activation {
+                    activation_backward_of_block(
+                        activation,
                         &rows(pre_activation, block),
                         &rows(&grad, block),
                         &grad_sum,
@@ -232,16 +247,22 @@ fn backward_on_cpu(
     [grad_input, cast(&grad_weight, Kind::Float), grad_bias]
 }
 
-/// [`gelu_backward`] of a block of either type.
+/// [`activation_backward`] of a block of either type.
 #[allow(unsafe_code)]
-fn gelu_backward_of_block(pre_activation: &Tensor, grad: &Tensor, output: &Tensor) {
+fn activation_backward_of_block(
+    activation: Activation,
+    pre_activation: &Tensor,
+    grad: &Tensor,
+    output: &Tensor,
+) {
     // SAFETY: no task writes the inputs; the output block belongs to this task alone.
     unsafe {
         if pre_activation.kind() == Kind::Float {
-            gelu_backward(slice(pre_activation), slice(grad), slice_mut(output));
+            let (input, grad) = (slice(pre_activation), slice(grad));
+            activation_backward(activation, input, grad, slice_mut(output));
         } else {
             let (input, grad) = (bf16_slice(pre_activation), bf16_slice(grad));
-            gelu_backward_bf16(input, grad, bf16_slice_mut(output));
+            activation_backward_bf16(activation, input, grad, bf16_slice_mut(output));
         }
     }
 }
@@ -276,10 +297,12 @@ mod tests {
         let grad = cast(&numbers(4.0, &[200, 130]), kind);
         let inputs = [&input, &weight, &bias];
         let (output, pre) = forward_on_gpu(inputs, activation, true);
-        let gradients = backward_on_gpu(&input, &weight, pre.as_ref(), grad.clone());
+        let before = pre.as_ref().map(|tensor| (activation, tensor));
+        let gradients = backward_on_gpu(&input, &weight, before, grad.clone());
         let on_gpu = [vec![output], gradients.into()].concat();
         let (output, pre) = forward_on_cpu(inputs, activation, true);
-        let gradients = backward_on_cpu(&input, &weight, pre.as_ref(), &grad);
+        let before = pre.as_ref().map(|tensor| (activation, tensor));
+        let gradients = backward_on_cpu(&input, &weight, before, &grad);
         [on_gpu, [vec![output], gradients.into()].concat()]
     }
 
@@ -292,6 +315,9 @@ mod tests {
         for (identity, gelu) in identity.iter().zip(&gelu) {
             assert!(distance(&identity.tensor, &gelu.tensor) > 1e-2);
         }
+        let [tanh, expected] = outcomes(Activation::GeluTanh, Kind::Float);
+        assert_close(&tanh, &expected, TOLERANCE);
+        assert!(distance(&tanh[0].tensor, &gelu[0].tensor) > 1e-4);
     }
 
     /// Weights and their gradients stay `f32`.

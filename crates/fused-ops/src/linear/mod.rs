@@ -42,6 +42,7 @@ pub fn reference(
     match activation {
         Activation::Identity => output,
         Activation::Gelu => gelu(output),
+        Activation::GeluTanh => gelu_tanh(output),
     }
 }
 
@@ -50,4 +51,11 @@ pub fn reference(
 pub(crate) fn gelu(input: Tensor<2>) -> Tensor<2> {
     let erf = (input.clone() * std::f64::consts::FRAC_1_SQRT_2).erf();
     input * (erf + 1.0) / 2.0
+}
+
+fn gelu_tanh(input: Tensor<2>) -> Tensor<2> {
+    let cubic = input.clone().powi_scalar(3) * 0.044_715;
+    let scale = (2.0 / std::f64::consts::PI).sqrt();
+    let tanh = ((input.clone() + cubic) * scale).tanh();
+    input * (tanh + 1.0) / 2.0
 }

@@ -22,11 +22,13 @@ fn gelu_is_not_the_tanh_approximation() {
     let ours = run(linear, [40, 16, 24], Activation::Gelu);
     let other = run(tanh, [40, 16, 24], Activation::Gelu);
     ours.assert_far(&other, 4.0 * TOLERANCE);
+    let ours = run(linear, [40, 16, 24], Activation::GeluTanh);
+    ours.assert_close(&other, TOLERANCE);
 }
 
 #[test]
 fn linear_equals_the_reference() {
-    for activation in [Activation::Identity, Activation::Gelu] {
+    for activation in [Activation::Identity, Activation::Gelu, Activation::GeluTanh] {
         let reference = run(reference::linear, [70, 33, 47], activation);
         run(linear, [70, 33, 47], activation).assert_close(&reference, TOLERANCE);
     }
@@ -45,9 +47,8 @@ proptest! {
         rows in 1usize..150,
         inputs in 1usize..70,
         outputs in 1usize..70,
-        gelu: bool,
+        activation in prop::sample::select(vec![Activation::Identity, Activation::Gelu, Activation::GeluTanh]),
     ) {
-        let activation = if gelu { Activation::Gelu } else { Activation::Identity };
         let shape = [rows, inputs, outputs];
         let reference = run(reference::linear, shape, activation);
         run(linear, shape, activation).assert_close(&reference, TOLERANCE);

@@ -8,6 +8,7 @@ mod case;
 #[path = "../../../bert-qa/tests/bert_qa/tensors.rs"]
 mod tensors;
 
+mod architectures;
 mod bad_files;
 mod checkpoints;
 mod command_line;

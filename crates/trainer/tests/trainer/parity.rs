@@ -9,7 +9,7 @@ use crate::case::{Case, Window, batch, case_file, sample};
 use crate::tensors::{Tensors, Value, by_name, largest_difference};
 
 /// The cases that the fixture trains.
-const CASES: [&str; 7] = [
+const CASES: [&str; 13] = [
     "bert-uncased",
     "bert-cased",
     "distilbert",
@@ -17,6 +17,12 @@ const CASES: [&str; 7] = [
     "deberta-v3",
     "deberta-v2",
     "modernbert",
+    "roberta",
+    "camembert",
+    "xlm-roberta",
+    "electra",
+    "albert",
+    "albert-groups",
 ];
 
 /// Of parameters, which are below 2, where neighbouring numbers are 1e-7 apart. AdamW divides a gradient by its size, or by

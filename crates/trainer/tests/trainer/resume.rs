@@ -38,7 +38,7 @@ fn result(sandbox: &Sandbox, run: &str) -> (Vec<u8>, Vec<Value>, Value) {
     (weights, lines, metrics)
 }
 
-fn assert_equal(sandbox: &Sandbox, run: &str, other: &str) {
+pub(crate) fn assert_equal(sandbox: &Sandbox, run: &str, other: &str) {
     let ((weights, lines, metrics), (other_weights, other_lines, other_metrics)) =
         (result(sandbox, run), result(sandbox, other));
     assert_eq!(lines, other_lines);

@@ -151,7 +151,7 @@ fn engines_equal_a_single_process(
     };
     let device = device.clone().autodiff();
     let model_and_optimizer = || {
-        let model = model(&device);
+        let model = model("tiny-bert", &device);
         let optimizer = Optimizer::new(&config, &model);
         (model, optimizer)
     };
