@@ -4,8 +4,8 @@ use std::path::Path;
 
 use bert_qa::{Architecture, BertConfig, BertForQuestionAnswering, LoadReport, Pretrained};
 
-use crate::case::{CASES, Case};
-use crate::common::{cpu, edit};
+use crate::case::{CASES, Case, batch};
+use crate::common::{cpu, edit, logits};
 use crate::tensors::{Tensors, Value, by_name, read_tensors};
 
 fn load(folder: &Path) -> Result<(Tensors, LoadReport), String> {
@@ -194,4 +194,45 @@ fn sinusoidal_positions_only_initialize() {
     for (value, expected) in positions[12..14].iter().zip(expected) {
         assert!((value - expected).abs() < 1e-6, "{value} and {expected}");
     }
+}
+
+/// A loaded and saved folder gives transformers the tensors of the original, and this crate's logits.
+#[test]
+#[ignore = "needs Python with torch and transformers: $REFERENCE_PYTHON or python3"]
+fn saved_models_load_in_transformers() {
+    let parent = test_support::temp_dir();
+    let mut cases = Vec::new();
+    for name in CASES {
+        let case = Case::read(name);
+        let (original, saved) = (case.model(), parent.path().join(name));
+        let loaded = Pretrained::load(original.path(), 0, &cpu()).unwrap();
+        loaded.assets.save(&loaded.model, &saved).unwrap();
+        let windows: Vec<_> = case.windows.iter().map(|window| {
+            serde_json::json!({"input_ids": window.input_ids, "token_type_ids": window.token_type_ids})
+        }).collect();
+        let logits = logits(&loaded.model, &batch(&case.windows), None);
+        let entry = serde_json::json!({
+            "original": original.path(), "saved": saved, "windows": windows, "logits": logits,
+        });
+        cases.push((entry, original));
+    }
+    let file = parent.path().join("cases.json");
+    let entries: Vec<_> = cases.iter().map(|(entry, _)| entry).collect();
+    std::fs::write(&file, serde_json::to_vec(&entries).unwrap()).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../scripts/reference/check_saved_architectures.py");
+    let python = std::env::var("REFERENCE_PYTHON").unwrap_or_else(|_| "python3".into());
+    let output = std::process::Command::new(python)
+        .arg(script)
+        .arg(&file)
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    assert_eq!(text(&output.stdout).lines().count(), CASES.len());
 }

@@ -39,7 +39,7 @@ pub struct TrainConfig {
     pub layerwise_lr_decay: f64,
     /// Freeze the embeddings.
     pub freeze_embeddings: bool,
-    /// Freeze the first N encoder layers.
+    /// Freeze the first N encoder layers. ALBERT's layers that share parameters count as one.
     pub freeze_layers: usize,
     /// AdamW's weight decay; biases and LayerNorms do not decay.
     pub weight_decay: f64,
