@@ -160,12 +160,9 @@ fn twenty_losses_equal_pytorch() {
         assert_eq!(reference.len(), 20);
         let difference = largest_difference(&losses, reference);
         // ModernBERT's four layers without norms after the residuals magnify rounding: 3e-7 up to the seventh step, then
-        // up to 2e-5.
-        let tolerance = if name.starts_with("modernbert") {
-            10.0 * LOSSES
-        } else {
-            LOSSES
-        };
+        // up to 2e-5. So do four layers of ALBERT that share two groups of parameters: 1.9e-5.
+        let magnifies = name.starts_with("modernbert") || name.starts_with("albert-groups");
+        let tolerance = if magnifies { 10.0 * LOSSES } else { LOSSES };
         assert!(difference < tolerance, "{name}: {difference}: {losses:?}");
         // It learns, or a constant would do.
         assert!(reference[..3].iter().sum::<f32>() > 1.5 * reference[17..].iter().sum::<f32>());
