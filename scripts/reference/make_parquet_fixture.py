@@ -1,16 +1,19 @@
 """Writes crates/squad-data/tests/fixtures/hub.parquet and plain.parquet: the first questions of datasets/sample/dev.json in
-the columns that the Hub's SQuAD data sets have, with Snappy and without compression.
+the columns that the Hub's SQuAD data sets have, with Snappy and without compression; and polars.parquet (zstd, a list of
+structs), pages2.parquet (zstd, pages of the second version, large strings, no dictionary) and nested.parquet (zstd, a paragraph
+with its questions in each row).
 
     python scripts/reference/make_parquet_fixture.py
     python scripts/reference/make_parquet_fixture.py SQUAD.json OUT.parquet [snappy|none]   converts any SQuAD file
 
-Last run with pyarrow 26.0.1.
+Last run with pyarrow 26.0.1 and polars 2.1.0.
 """
 
 import json
 import pathlib
 import sys
 
+import polars
 import pyarrow
 import pyarrow.parquet
 
@@ -56,6 +59,19 @@ def write(rows, path, compression):
     print(path, table.num_rows, "rows", pathlib.Path(path).stat().st_size, "bytes")
 
 
+def list_of_structs(row):
+    pairs = zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True)
+    return row | {"answers": [{"text": text, "answer_start": start} for text, start in pairs]}
+
+
+def paragraphs(rows):
+    grouped = {}
+    for row in rows:
+        question = {key: list_of_structs(row)[key] for key in ("id", "question", "answers")}
+        grouped.setdefault((row["title"], row["context"]), []).append(question)
+    return [{"title": title, "context": context, "qas": qas} for (title, context), qas in grouped.items()]
+
+
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         write(list(rows(sys.argv[1])), sys.argv[2], (sys.argv + ["snappy"])[3])
@@ -64,3 +80,14 @@ if __name__ == "__main__":
         first = list(rows(ROOT / "datasets/sample/dev.json"))[:12]
         write(first, fixtures / "hub.parquet", "snappy")
         write(first, fixtures / "plain.parquet", "none")
+        polars.DataFrame([list_of_structs(row) for row in first]).write_parquet(fixtures / "polars.parquet")
+        large = pyarrow.schema([(field.name, pyarrow.large_string()) for field in SCHEMA][:4] + [SCHEMA.field("answers")])
+        pyarrow.parquet.write_table(
+            pyarrow.Table.from_pylist(first, schema=large),
+            fixtures / "pages2.parquet",
+            compression="zstd",
+            data_page_version="2.0",
+            use_dictionary=False,
+        )
+        nested = pyarrow.Table.from_pylist(paragraphs(first))
+        pyarrow.parquet.write_table(nested, fixtures / "nested.parquet", compression="zstd")

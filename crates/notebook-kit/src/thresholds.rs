@@ -159,7 +159,7 @@ mod tests {
             Dataset {
                 name,
                 examples,
-                version: None,
+                ..Dataset::default()
             },
             predictions,
         )

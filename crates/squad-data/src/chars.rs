@@ -2,47 +2,77 @@
 
 use std::ops::Range;
 
+/// Characters between two known positions of a [`CharIndex`].
+const STEP: usize = 64;
+
 /// Slices a text by characters, in constant time after one pass over the text.
 pub(crate) struct CharIndex<'a> {
     text: &'a str,
-    /// First byte of each character, then the text's length. `None` for ASCII, where characters are bytes.
+    /// First byte of every [`STEP`]th character. `None` for ASCII, where characters are bytes.
     starts: Option<Vec<usize>>,
+    len: usize,
 }
 
 impl<'a> CharIndex<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        let starts = (!text.is_ascii()).then(|| {
-            let ends = std::iter::once(text.len());
-            text.char_indices()
-                .map(|(byte, _)| byte)
-                .chain(ends)
-                .collect()
-        });
-        Self { text, starts }
+        if text.is_ascii() {
+            return Self {
+                text,
+                starts: None,
+                len: text.len(),
+            };
+        }
+        let (mut starts, mut len) = (Vec::with_capacity(text.len() / STEP + 1), 0);
+        for (byte, _) in text.char_indices() {
+            if len % STEP == 0 {
+                starts.push(byte);
+            }
+            len += 1;
+        }
+        Self {
+            text,
+            starts: Some(starts),
+            len,
+        }
     }
 
     /// Length of the text in characters.
     pub(crate) fn len(&self) -> usize {
-        self.starts
-            .as_ref()
-            .map_or(self.text.len(), |starts| starts.len() - 1)
+        self.len
     }
 
     /// The characters in `range`, or `None` if it is outside the text.
     pub(crate) fn slice(&self, range: Range<usize>) -> Option<&'a str> {
-        match &self.starts {
-            None => self.text.get(range),
-            Some(starts) => self
-                .text
-                .get(*starts.get(range.start)?..*starts.get(range.end)?),
+        self.text
+            .get(self.byte_at(range.start)?..self.byte_at(range.end)?)
+    }
+
+    /// The first byte of a character, or the text's length behind the last one.
+    fn byte_at(&self, char: usize) -> Option<usize> {
+        if char >= self.len {
+            return (char == self.len).then_some(self.text.len());
         }
+        let Some(starts) = &self.starts else {
+            return Some(char);
+        };
+        let known = starts[char / STEP];
+        let mut chars = self.text[known..].char_indices();
+        chars.nth(char % STEP).map(|(byte, _)| known + byte)
     }
 
     /// The character that starts at a byte.
     pub(crate) fn char_at(&self, byte: usize) -> usize {
-        self.starts
-            .as_ref()
-            .map_or(byte, |starts| starts.partition_point(|&start| start < byte))
+        let Some(starts) = &self.starts else {
+            return byte;
+        };
+        let known = starts
+            .partition_point(|&start| start <= byte)
+            .saturating_sub(1);
+        let chars = self.text[starts[known]..].char_indices();
+        known * STEP
+            + chars
+                .take_while(|(at, _)| starts[known] + at < byte)
+                .count()
     }
 }
 
@@ -59,7 +89,8 @@ mod tests {
 
     #[test]
     fn slice_counts_characters() {
-        for text in ["naïve 🙂 e\u{301}t\u{e9}", "plain ASCII", ""] {
+        let long = "naïve 🙂 ".repeat(40);
+        for text in ["naïve 🙂 e\u{301}t\u{e9}", "plain ASCII", "", &long] {
             let index = CharIndex::new(text);
             let chars: Vec<char> = text.chars().collect();
             assert_eq!(index.len(), chars.len());
@@ -73,6 +104,9 @@ mod tests {
             }
             assert_eq!(index.slice(0..chars.len() + 1), None);
             assert_eq!(index.char_at(text.len()), chars.len());
+            for (number, (byte, _)) in text.char_indices().enumerate() {
+                assert_eq!(index.char_at(byte), number);
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::batching::rng::SplitMix64;
 use crate::error::Error;
 use crate::example::{Example, Gold};
+use crate::read::Flaws;
 
 /// Questions in file order.
 ///
@@ -30,6 +31,8 @@ pub struct Dataset {
     pub examples: Vec<Example>,
     /// The file's `version`, if it has one.
     pub version: Option<String>,
+    /// What is wrong in the files, and what was done about it.
+    pub flaws: Flaws,
 }
 
 impl Dataset {
@@ -75,7 +78,8 @@ impl Dataset {
         self.examples.iter().filter(unknown).count()
     }
 
-    /// Splits the questions at random into `fraction` of them (rounded) and the rest, both in file order.
+    /// Splits the questions at random into `fraction` of them (rounded) and the rest, both in file order. The first part
+    /// keeps the flaws.
     ///
     /// The split depends on `seed` and the number of questions only. Questions about one paragraph may land on both
     /// sides; use separate files if the two parts must not share contexts.
@@ -98,10 +102,11 @@ impl Dataset {
         for &index in order.iter().take(count) {
             in_first[index] = true;
         }
-        let part = |examples| Self {
+        let part = |examples, flaws| Self {
             name: self.name.clone(),
             examples,
             version: self.version.clone(),
+            flaws,
         };
         let (first, rest): (Vec<_>, Vec<_>) = self
             .examples
@@ -109,7 +114,10 @@ impl Dataset {
             .zip(in_first)
             .partition(|(_, in_first)| *in_first);
         let examples = |part: Vec<(Example, bool)>| part.into_iter().map(|(e, _)| e).collect();
-        Ok((part(examples(first)), part(examples(rest))))
+        Ok((
+            part(examples(first), self.flaws),
+            part(examples(rest), Flaws::default()),
+        ))
     }
 
     /// Appends the questions of another dataset. The version is kept if both have the same.
@@ -138,6 +146,7 @@ impl Dataset {
             self.version = None;
         }
         self.name = format!("{}, {}", self.name, other.name);
+        self.flaws.extend(other.flaws);
         self.examples.extend(other.examples);
         Ok(())
     }
@@ -155,6 +164,7 @@ mod tests {
             name: name.to_owned(),
             examples,
             version: Some("v2.0".to_owned()),
+            flaws: Flaws::default(),
         }
     }
 

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::read::{Flaw, Foreign, Position};
+
 /// Every error of this crate. The message is one line that names the file and the place in it and says what to do.
 ///
-/// Lines and columns count from 1. Columns count Unicode characters in [`Error::NotUtf8`], and bytes in [`Error::Json`]
+/// Lines and columns count from 1. Columns count Unicode characters in [`Error::Encoding`], and bytes in [`Error::Json`]
 /// and [`Error::Shape`], which give the position at which `serde_json` stopped. Positions in a context count Unicode
 /// characters from 0, as SQuAD's `answer_start` does.
 #[derive(Debug, thiserror::Error)]
@@ -51,22 +53,28 @@ pub enum Error {
         /// What is wrong and what to do.
         problem: String,
     },
-    /// A data file is not UTF-8.
-    #[error(
-        "{file}: line {line}, column {column}: not UTF-8; convert the file to UTF-8, for example with iconv"
-    )]
-    NotUtf8 {
+    /// A data file is not UTF-8 or UTF-16.
+    #[error("{file}: line {line}, column {column}: {problem}")]
+    Encoding {
         /// The data file.
         file: String,
         /// Line of the first wrong byte, from 1.
         line: usize,
         /// Column of the first wrong byte in characters, from 1.
         column: usize,
+        /// What encoding the file may have, and what to do.
+        problem: String,
+    },
+    /// A data file has a form that is known and not read.
+    #[error("{file}: {problem}")]
+    Form {
+        /// The data file.
+        file: String,
+        /// The form's name and what to do.
+        problem: String,
     },
     /// A data file is not JSON, or is cut off.
-    #[error(
-        "{file}: line {line}, column {column}: not valid JSON: {problem}; is the download complete?"
-    )]
+    #[error("{file}: line {line}, column {column}: not valid JSON: {problem}")]
     Json {
         /// The data file.
         file: String,
@@ -74,12 +82,12 @@ pub enum Error {
         line: usize,
         /// Column in bytes, from 1.
         column: usize,
-        /// What the parser met.
+        /// What the parser met and what to do.
         problem: String,
     },
-    /// A data file is JSON of another shape than SQuAD's.
+    /// A data file is JSON, but in none of the forms that are read.
     #[error(
-        "{file}: line {line}, column {column}, at {path}: {problem}; the file is JSON, but not SQuAD v1.1 or v2.0"
+        "{file}: line {line}, column {column}, at {path}: {problem}; datasets/README.md lists the forms"
     )]
     Shape {
         /// The data file.
@@ -105,21 +113,16 @@ pub enum Error {
         /// The expected form.
         expected: &'static str,
     },
-    /// An answer's text is not what the context has at its `answer_start`.
-    #[error("{file}: question {id:?}: {0}", Mismatch { text, start: *start, found, elsewhere: *elsewhere })]
-    AnswerMismatch {
-        /// The data file and the place in it.
-        file: String,
-        /// The question's id.
-        id: String,
-        /// The answer's text.
-        text: String,
-        /// Its `answer_start`, in characters.
-        start: i64,
-        /// What the context has there; `None` if the position is outside the context.
-        found: Option<String>,
-        /// The occurrence of the text nearest to `start`, in characters.
-        elsewhere: Option<usize>,
+    /// A question has no gold answer that stands in its context at its `answer_start`.
+    #[error(
+        "{flaw}{}; on_bad_answer = \"skip\" leaves such questions out, \"repair\" takes the nearest occurrence",
+        and_others(*others)
+    )]
+    BadAnswer {
+        /// The first such answer.
+        flaw: Box<Flaw>,
+        /// Number of further questions.
+        others: usize,
     },
     /// A question or its paragraph breaks a rule of the format.
     #[error("{file}: question {id:?}: {problem}")]
@@ -143,7 +146,7 @@ pub enum Error {
     },
     /// A question id occurs twice.
     #[error(
-        "question id {id:?} occurs twice, in {first} and in {second}; ids must be unique: drop one of the two"
+        "question id {id:?} occurs twice, in {first} and in {second}; ids must be unique: drop one of the two, or set unique_ids if two files share ids"
     )]
     DuplicateId {
         /// The id.
@@ -218,6 +221,33 @@ impl Error {
         }
     }
 
+    pub(crate) fn encoding(file: &str, at: Position, problem: impl Into<String>) -> Self {
+        Self::Encoding {
+            file: file.to_owned(),
+            line: at.lines + 1,
+            column: at.chars + 1,
+            problem: problem.into(),
+        }
+    }
+
+    pub(crate) fn foreign(file: &str, foreign: &Foreign) -> Self {
+        Self::Form {
+            file: file.to_owned(),
+            problem: foreign.problem(),
+        }
+    }
+
+    /// The file has a form that this build does not read.
+    #[cfg_attr(all(feature = "csv", feature = "parquet"), expect(dead_code))]
+    pub(crate) fn without_feature(file: &str, form: &str, feature: &str) -> Self {
+        Self::Form {
+            file: file.to_owned(),
+            problem: format!(
+                "{form}, which this build cannot read; turn on the feature `{feature}`"
+            ),
+        }
+    }
+
     pub(crate) fn write(path: &Path, source: std::io::Error) -> Self {
         Self::Io {
             action: "write",
@@ -227,42 +257,11 @@ impl Error {
     }
 }
 
-/// The message of [`Error::AnswerMismatch`].
-struct Mismatch<'a> {
-    text: &'a str,
-    start: i64,
-    found: &'a Option<String>,
-    elsewhere: Option<usize>,
-}
-
-impl fmt::Display for Mismatch<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = quote(self.text);
-        match self.found {
-            Some(found) => {
-                write!(
-                    f,
-                    "answer {text} does not match its context, which has {1} at answer_start {0}",
-                    self.start,
-                    quote(found)
-                )?;
-            }
-            None => write!(
-                f,
-                "answer {text} has answer_start {}, which is outside its context",
-                self.start
-            )?,
-        }
-        match self.elsewhere {
-            Some(at) => write!(
-                f,
-                "; the text occurs at character {at}: correct answer_start, which counts Unicode characters"
-            ),
-            None => write!(
-                f,
-                "; the text does not occur in the context: correct or drop the answer"
-            ),
-        }
+fn and_others(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        1 => "; 1 more question has such answers".to_owned(),
+        _ => format!("; {count} more questions have such answers"),
     }
 }
 

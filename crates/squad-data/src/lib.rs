@@ -44,7 +44,9 @@ mod error;
 mod example;
 mod features;
 mod memory;
+mod overlap;
 mod read;
+mod write;
 
 pub use answers::{
     AnswerOptions, NoAnswerProbabilities, PipelineAnswer, PipelineOptions, PredictedAnswers,
@@ -59,9 +61,12 @@ pub use dataset::Dataset;
 pub use error::Error;
 pub use example::{Example, Gold, GoldAnswer};
 pub use features::{
-    Encoding, Feature, FeatureOptions, FeatureStats, LostAnswer, LostReason, PairTemplate,
-    QaTokenizer, StrideKind, TOKENIZER_THREAD, inspect, make_features, make_features_with_progress,
+    Encoding, Feature, FeatureOptions, FeatureStats, LabelAnswer, LongQuestions, LostAnswer,
+    LostReason, PairTemplate, QaTokenizer, Reach, StrideKind, TOKENIZER_THREAD, UnreachedAnswer,
+    inspect, make_features, make_features_with_progress, reach,
 };
 pub use memory::{memory_limit, readable_size};
+pub use overlap::{Overlap, SharedContext, overlap};
 #[cfg(feature = "parquet")]
 pub use read::PARQUET_THREAD;
+pub use read::{Flaw, FlawKind, Flaws, OnBadAnswer, ReadOptions};

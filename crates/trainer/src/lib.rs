@@ -41,7 +41,7 @@ pub use config::{
     Float32MatmulPrecision, Init, LrSchedulerType, ModelConfig, RunConfig, ShardingStrategy,
     Strategy, TrainConfig,
 };
-pub use data::{FeaturizedDataset, read_questions};
+pub use data::{FeaturizedDataset, read_eval_questions, read_questions, read_scorable};
 pub use device::process::quiet_reader_panics;
 pub use device::process::{keep_freed_memory, peak_memory_bytes};
 pub use device::{

@@ -9,9 +9,9 @@ use crate::error::Error;
 use crate::example::Example;
 use crate::features::feature::Feature;
 use crate::features::labels::answer_tokens;
-use crate::features::options::FeatureOptions;
+use crate::features::options::{FeatureOptions, LabelAnswer, LongQuestions};
 use crate::features::tokenizer::{Encoding, QaTokenizer};
-use crate::features::windows::{ContextWindow, context_windows};
+use crate::features::windows::{ContextWindow, context_windows, max_question};
 use crate::memory::{memory_limit, readable_size};
 
 /// Far more than there are threads, and a few hundred kilobytes of lists.
@@ -24,7 +24,8 @@ const EXAMPLES_PER_CHUNK: usize = 2048;
 /// questions left-stripped; with [`crate::StrideKind::Step`] windows begin where those of Google's `run_squad.py` do.
 /// Each distinct context is tokenized once. The result does not depend on the number of threads.
 ///
-/// Labels point at the first gold answer in features that hold all its tokens, and at the first token, `[CLS]` (0, 0), in the others.
+/// Labels point at the first gold answer that has a place, in features that hold all its tokens, and at the first token,
+/// `[CLS]` (0, 0), in the others; with [`LabelAnswer::Any`] at the first gold answer that the feature holds.
 /// They are those of Hugging Face's `run_qa.py` with two exceptions:
 ///
 /// - An answer that begins in the context's last token is labelled there. `run_qa.py` labels the special token behind it.
@@ -35,7 +36,7 @@ const EXAMPLES_PER_CHUNK: usize = 2048;
 /// # Errors
 ///
 /// - The options cannot work ([`FeatureOptions::validate`]).
-/// - A question is too long, or the vocabulary cannot express a text. The message names the question's id. Of several
+/// - A question is too long (with [`LongQuestions::Error`]), or the vocabulary cannot express a text. The message names the question's id. Of several
 ///   such errors the first is returned, in the order of the examples; in each run of 2048 examples contexts come before
 ///   questions.
 pub fn make_features(
@@ -206,12 +207,27 @@ fn example_features(
     tokenizer: &QaTokenizer,
     options: &FeatureOptions,
 ) -> Result<Vec<Feature>, Error> {
-    let question = encode(tokenizer, example, "question", example.stripped_question())?;
-    let answer = example
-        .first_located()
-        .and_then(|answer| answer_tokens(answer, &context.offsets));
+    let mut question = encode(tokenizer, example, "question", example.stripped_question())?;
     let template = tokenizer.pair_template();
     let special = template.num_special_tokens();
+    let longest = max_question(options, special, context.ids.len());
+    if question.ids.len() > longest {
+        match options.long_questions {
+            LongQuestions::Error => {}
+            LongQuestions::Truncate => question.ids.truncate(longest),
+            LongQuestions::Skip => return Ok(Vec::new()),
+        }
+    }
+    let located = example.answers().iter().filter(|a| a.start.is_some());
+    let labels: Vec<_> = match options.label_answer {
+        LabelAnswer::First => located
+            .take(1)
+            .map(|a| answer_tokens(a, &context.offsets))
+            .collect(),
+        LabelAnswer::Any => located
+            .map(|a| answer_tokens(a, &context.offsets))
+            .collect(),
+    };
     let windows = context_windows(
         options,
         &example.id,
@@ -222,9 +238,10 @@ fn example_features(
     let context_start = template.context_start(question.ids.len());
     let feature = |window: ContextWindow| {
         let tokens = window.tokens;
-        let inside = answer
-            .clone()
-            .filter(|answer| tokens.contains(answer.start()) && tokens.contains(answer.end()));
+        let inside = labels
+            .iter()
+            .flatten()
+            .find(|answer| tokens.contains(answer.start()) && tokens.contains(answer.end()));
         let position = |token: usize| token - tokens.start + context_start;
         let (start_position, end_position) = inside.map_or((0, 0), |answer| {
             (position(*answer.start()), position(*answer.end()))

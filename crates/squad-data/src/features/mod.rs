@@ -6,6 +6,7 @@ mod labels;
 mod make;
 mod options;
 mod pair_template;
+mod reach;
 mod stats;
 mod tokenizer;
 mod tokenizer_folder;
@@ -14,7 +15,8 @@ mod windows;
 
 pub use feature::Feature;
 pub use make::{make_features, make_features_with_progress};
-pub use options::{FeatureOptions, StrideKind};
+pub use options::{FeatureOptions, LabelAnswer, LongQuestions, StrideKind};
 pub use pair_template::PairTemplate;
+pub use reach::{Reach, UnreachedAnswer, reach};
 pub use stats::{FeatureStats, LostAnswer, LostReason, inspect};
 pub use tokenizer::{Encoding, QaTokenizer, TOKENIZER_THREAD};

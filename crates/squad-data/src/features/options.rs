@@ -26,9 +26,33 @@ pub enum StrideKind {
     /// in several windows belongs to the one with the most context around it ([`crate::Feature::max_context`]), and an
     /// answer may begin there only.
     ///
-    /// Those scripts also cut questions to 64 tokens, and take smaller steps where a question leaves less room than one
-    /// step. Here both are errors.
+    /// Those scripts also cut questions to 64 tokens ([`LongQuestions::Truncate`]), and take smaller steps where a question leaves less room than one
+    /// step. Here that is an error.
     Step,
+}
+
+/// Which gold answer a feature is labelled with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LabelAnswer {
+    /// The first gold answer that has a place; "no answer" where the window does not hold it, as in `run_qa.py`.
+    #[default]
+    First,
+    /// The first gold answer that the window holds, so that a window with another one is not labelled "no answer".
+    Any,
+}
+
+/// What happens to a question that leaves no room for its context, or is longer than `max_query_length`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LongQuestions {
+    /// An error that names the question.
+    #[default]
+    Error,
+    /// Cut the question at its end, as Google's `run_squad.py` does.
+    Truncate,
+    /// Make no feature of it.
+    Skip,
 }
 
 /// How contexts are cut into windows. All lengths are in tokens.
@@ -54,9 +78,12 @@ pub struct FeatureOptions {
     pub doc_stride: usize,
     /// What `doc_stride` counts. Default [`StrideKind::Overlap`].
     pub stride: StrideKind,
-    /// Maximum length of a question. A longer one is an error; questions are never cut. `None` (default): whatever
-    /// leaves room for the context.
+    /// Maximum length of a question. `None` (default): whatever leaves room for the context.
     pub max_query_length: Option<usize>,
+    /// What happens to a longer question. Default [`LongQuestions::Error`].
+    pub long_questions: LongQuestions,
+    /// Which gold answer a feature is labelled with. Default [`LabelAnswer::First`].
+    pub label_answer: LabelAnswer,
 }
 
 impl Default for FeatureOptions {
@@ -66,6 +93,8 @@ impl Default for FeatureOptions {
             doc_stride: 128,
             stride: StrideKind::Overlap,
             max_query_length: None,
+            long_questions: LongQuestions::Error,
+            label_answer: LabelAnswer::First,
         }
     }
 }
@@ -151,6 +180,7 @@ mod tests {
             doc_stride,
             stride,
             max_query_length: Some(64),
+            ..FeatureOptions::default()
         };
         // Room for 33 tokens of the context.
         options.validate().err().map_or(String::new(), |error| {

@@ -13,6 +13,17 @@ pub(super) struct ContextWindow {
     pub(super) max_context: Range<usize>,
 }
 
+/// The most tokens that a question next to a context of `num_context` may have.
+pub(super) fn max_question(
+    options: &FeatureOptions,
+    num_special: usize,
+    num_context: usize,
+) -> usize {
+    let room = num_context.clamp(1, options.min_room().max(1));
+    let rest = options.max_seq_length.saturating_sub(num_special + room);
+    options.max_query_length.map_or(rest, |max| max.min(rest))
+}
+
 /// The windows of a context of `num_context` tokens, next to a question of `num_question` and `num_special` special
 /// tokens. `id` is the question's.
 pub(super) fn context_windows(
@@ -99,7 +110,7 @@ mod tests {
             max_seq_length: 20,
             doc_stride: 10,
             stride: StrideKind::Step,
-            max_query_length: None,
+            ..FeatureOptions::default()
         };
         let windows = |question, context| context_windows(&options, "q", 3, question, context);
         assert_eq!(windows(7, 11).unwrap().len(), 2);
@@ -117,7 +128,7 @@ mod tests {
             max_seq_length: 14,
             doc_stride: 4,
             stride: StrideKind::Step,
-            max_query_length: None,
+            ..FeatureOptions::default()
         };
         // Windows 0..10, 4..14, 8..17. Token 6 has 3 tokens on its right in the first and 2 on its left in the second;
         // token 7 has 2 and 3. Token 10 has 3 in the second and 2 in the third; token 11 has 2 and 3.

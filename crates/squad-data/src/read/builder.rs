@@ -1,93 +1,63 @@
-//! The checks that all file forms share: raw values go in, examples come out.
+//! The checks that all forms share: what files say goes in, examples come out.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use serde::Deserialize;
-
-use crate::chars::CharIndex;
+use crate::dataset::Dataset;
 use crate::error::{Error, quote};
 use crate::example::{Example, Gold, GoldAnswer};
+use crate::read::flaw::{Flaw, FlawKind, Flaws};
+use crate::read::foreign::MAX_NAMES;
+use crate::read::locate::{Locator, Mismatch, Occurrence};
+use crate::read::options::{OnBadAnswer, ReadOptions};
+use crate::read::raw::{Context, RawAnswer, RawAnswers, RawItem, RawQuestion};
 
-/// An article, before it is checked.
-#[derive(Deserialize)]
-#[serde(expecting = "an article: an object with `title` and `paragraphs`")]
-pub(super) struct RawArticle {
-    title: Option<String>,
-    paragraphs: Vec<RawParagraph>,
-}
+/// Characters of a text that a [`Flaw`] keeps.
+const MAX_TEXT: usize = 200;
 
-/// A paragraph, before it is checked.
-#[derive(Deserialize)]
-#[serde(expecting = "a paragraph: an object with `context` and `qas`")]
-struct RawParagraph {
-    context: String,
-    #[serde(rename = "qas")]
-    questions: Vec<RawQuestion>,
-}
-
-/// A question, before it is checked.
-#[derive(Deserialize)]
-#[serde(expecting = "a question: an object with `id`, `question` and `answers`")]
-struct RawQuestion {
-    id: String,
-    question: String,
-    answers: Option<Vec<RawAnswer>>,
-    is_impossible: Option<bool>,
-}
-
-/// An answer, before it is checked.
-#[derive(Deserialize)]
-#[serde(expecting = "an answer: an object with `text` and `answer_start`")]
-struct RawAnswer {
-    text: String,
-    /// In characters; may be outside the context.
-    #[serde(rename = "answer_start")]
-    start: i64,
-}
-
-/// A row of a flat file: one question with its own copy of title and context.
-pub(super) struct RawRow {
-    pub(super) id: String,
-    pub(super) title: Option<String>,
-    pub(super) context: String,
-    pub(super) question: String,
-    pub(super) answers: FlatAnswers,
-    pub(super) is_impossible: Option<bool>,
-}
-
-/// The answers of a row: a pair of lists instead of a list of pairs.
-#[derive(Deserialize)]
-#[serde(expecting = "an object with two lists, `text` and `answer_start`")]
-pub(super) struct FlatAnswers {
-    #[serde(rename = "text")]
-    pub(super) texts: Vec<String>,
-    #[serde(rename = "answer_start")]
-    pub(super) starts: Vec<i64>,
-}
-
-/// A place in a file, for error messages.
+/// A place in a file, for messages.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Location {
-    /// Article and paragraph, from 0 as in a JSON path.
-    Paragraph(usize, usize),
+    /// An element of `data`, from 0.
+    Data(usize),
+    /// An element of a list at the top level, from 0.
+    Element(usize),
     /// Line of a text, from 1.
     Line(usize),
     /// Row of a table, from 1.
-    #[cfg_attr(not(feature = "parquet"), expect(dead_code))]
+    #[cfg_attr(not(any(feature = "csv", feature = "parquet")), expect(dead_code))]
     Row(usize),
+    /// The whole document.
+    Document,
 }
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Paragraph(article, paragraph) => {
-                write!(f, "data[{article}].paragraphs[{paragraph}]")
-            }
+            Self::Data(number) => write!(f, "data[{number}]"),
+            Self::Element(number) => write!(f, "[{number}]"),
             Self::Line(line) => write!(f, "line {line}"),
             Self::Row(row) => write!(f, "row {row}"),
+            Self::Document => f.write_str("the top level"),
+        }
+    }
+}
+
+/// A [`Location`] and a paragraph in it.
+#[derive(Clone, Copy)]
+struct Place(Location, Option<usize>);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0, self.1) {
+            (location, None) => location.fmt(f),
+            (Location::Document, Some(paragraph)) => write!(f, "paragraphs[{paragraph}]"),
+            (location @ (Location::Data(_) | Location::Element(_)), Some(paragraph)) => {
+                write!(f, "{location}.paragraphs[{paragraph}]")
+            }
+            (location, Some(paragraph)) => write!(f, "{location}, paragraphs[{paragraph}]"),
         }
     }
 }
@@ -95,42 +65,74 @@ impl fmt::Display for Location {
 /// Receives examples one by one; says whether it wants more.
 pub(super) type ExampleSink<'a> = dyn FnMut(Example) -> ControlFlow<()> + 'a;
 
-/// Checks what a file holds and makes examples of it.
+/// Checks what files hold and makes examples of it.
 pub(super) struct ExampleBuilder<'a> {
-    file: &'a str,
-    examples: Vec<Example>,
+    options: ReadOptions,
+    /// The file that is read, for messages.
+    file: String,
+    /// What comes before its ids.
+    id_prefix: String,
+    /// Number of questions in the data set so far.
+    num_in_set: usize,
+    /// The first example of each file.
+    files: Vec<(usize, String)>,
+    dataset: Dataset,
     /// Index of each id's example.
     ids: HashMap<String, usize>,
     /// Every distinct title and context.
     texts: HashSet<Arc<str>>,
-    /// Whether any question has an answer or says that it has none.
-    is_labelled: bool,
+    set: FileSet,
     /// Receives the examples instead of a dataset.
     sink: Option<&'a mut ExampleSink<'a>>,
     /// Number of examples that the sink received.
     num_given: usize,
     /// Whether the sink wants no more.
     pub(super) is_stopped: bool,
+    /// The first question of which no answer has a place, and the number of such questions.
+    bad: Option<(Box<Flaw>, usize)>,
     /// The error for which a deserializer was stopped; its own error type cannot carry it.
     pub(super) fault: Option<Error>,
 }
 
+/// The files that are one data set: the shards of a folder, or a single file.
+#[derive(Default)]
+struct FileSet {
+    first_example: usize,
+    /// Whether any question has an answer, or says that it has none.
+    is_labelled: bool,
+    /// Questions that say that they have an answer and give none. Without any answer in the files they are to be answered.
+    answer_missing: Flaws,
+}
+
+/// A paragraph whose questions are read.
+struct Paragraph<'a> {
+    place: Place,
+    title: Arc<str>,
+    context: Arc<str>,
+    locator: &'a Locator<'a>,
+}
+
 impl<'a> ExampleBuilder<'a> {
-    pub(super) fn new(file: &'a str) -> Self {
+    pub(super) fn new(options: ReadOptions) -> Self {
         Self {
-            file,
-            examples: Vec::new(),
+            options,
+            file: String::new(),
+            id_prefix: String::new(),
+            num_in_set: 0,
+            files: Vec::new(),
+            dataset: Dataset::default(),
             ids: HashMap::new(),
             texts: HashSet::new(),
-            is_labelled: false,
+            set: FileSet::default(),
             sink: None,
             num_given: 0,
             is_stopped: false,
+            bad: None,
             fault: None,
         }
     }
 
-    /// Gives the examples of each article or row to `sink` and forgets them.
+    /// Gives the examples of each element of a file to `sink` and forgets them.
     pub(super) fn with_sink(mut self, sink: &'a mut ExampleSink<'a>) -> Self {
         self.sink = Some(sink);
         self
@@ -141,12 +143,12 @@ impl<'a> ExampleBuilder<'a> {
         let Some(sink) = &mut self.sink else {
             return Ok(());
         };
-        for example in self.examples.drain(..) {
+        for example in self.dataset.examples.drain(..) {
             self.num_given += 1;
             if sink(example).is_break() {
                 self.is_stopped = true;
                 return Err(Error::Empty {
-                    file: self.file.to_owned(),
+                    file: self.file.clone(),
                     problem: "no more questions are wanted",
                 });
             }
@@ -156,190 +158,373 @@ impl<'a> ExampleBuilder<'a> {
         Ok(())
     }
 
-    /// The examples in file order.
-    pub(super) fn finish(mut self) -> Result<Vec<Example>, Error> {
-        if self.examples.is_empty() && self.num_given == 0 {
+    /// A file begins; `id_prefix` comes before its ids.
+    pub(super) fn begin_file(&mut self, file: &str, id_prefix: String) {
+        file.clone_into(&mut self.file);
+        self.id_prefix = id_prefix;
+        self.files.push((self.dataset.len(), file.to_owned()));
+    }
+
+    /// The files since the last call are one data set.
+    pub(super) fn end_set(&mut self, name: &str, version: Option<String>) -> Result<(), Error> {
+        let set = std::mem::replace(
+            &mut self.set,
+            FileSet {
+                first_example: self.dataset.len(),
+                ..FileSet::default()
+            },
+        );
+        let examples = &mut self.dataset.examples[set.first_example..];
+        if examples.is_empty() && self.num_given == 0 && self.dataset.flaws.skipped_questions == 0 {
             return Err(Error::Empty {
-                file: self.file.to_owned(),
+                file: name.to_owned(),
                 problem: "no question in it",
             });
         }
-        // Without a single answer, and without a word that there is none, empty lists stand for answers not given.
-        if !self.is_labelled {
-            let examples = self.examples.iter_mut();
+        if set.is_labelled {
+            self.dataset.flaws.extend(set.answer_missing);
+        } else {
+            // Without a single answer, and without a word that there is none, empty lists stand for answers not given.
+            let examples = examples.iter_mut();
             examples.for_each(|example| example.gold = Gold::Unknown);
         }
-        self.examples.shrink_to_fit();
-        Ok(self.examples)
+        let dataset = &mut self.dataset;
+        if dataset.name.is_empty() {
+            name.clone_into(&mut dataset.name);
+            dataset.version = version;
+        } else {
+            dataset.name = format!("{}, {name}", dataset.name);
+            if dataset.version != version {
+                dataset.version = None;
+            }
+        }
+        self.num_in_set = 0;
+        Ok(())
     }
 
-    /// Adds the questions of an article; `number` is its place in the file.
-    pub(super) fn article(&mut self, number: usize, article: RawArticle) -> Result<(), Error> {
-        let title = self.shared(article.title.unwrap_or_default());
-        for (paragraph, raw) in article.paragraphs.into_iter().enumerate() {
-            self.paragraph(Location::Paragraph(number, paragraph), &title, raw)?;
+    /// The examples in file order.
+    pub(super) fn finish(mut self) -> Result<Dataset, Error> {
+        if let Some((flaw, count)) = self.bad
+            && self.options.on_bad_answer == OnBadAnswer::Error
+        {
+            let others = count - 1;
+            return Err(Error::BadAnswer { flaw, others });
         }
+        self.dataset.examples.shrink_to_fit();
+        Ok(self.dataset)
+    }
+
+    /// Adds the questions of an article, a paragraph or a row.
+    pub(super) fn item(&mut self, location: Location, item: RawItem) -> Result<(), Error> {
+        self.questions(location, item)?;
         self.give()
     }
 
-    /// Adds the question of a row.
-    pub(super) fn row(&mut self, location: Location, row: RawRow) -> Result<(), Error> {
-        let FlatAnswers { texts, starts } = row.answers;
-        if texts.len() != starts.len() {
-            return Err(Error::Question {
-                file: self.at(location),
-                id: row.id,
-                problem: format!(
-                    "answers.text has {} entries and answers.answer_start {}; give each answer one entry in both",
-                    texts.len(),
-                    starts.len()
-                ),
-            });
-        }
-        let answers = texts.into_iter().zip(starts);
-        let answers = answers.map(|(text, start)| RawAnswer { text, start });
-        let question = RawQuestion {
-            id: row.id,
-            question: row.question,
-            answers: Some(answers.collect()),
-            is_impossible: row.is_impossible,
+    fn questions(&mut self, location: Location, item: RawItem) -> Result<(), Error> {
+        let title = self.shared(item.title.clone().unwrap_or_default());
+        let Some(paragraphs) = item.paragraphs else {
+            return self.paragraph(Place(location, None), &title, item);
         };
-        let title = self.shared(row.title.unwrap_or_default());
-        let paragraph = RawParagraph {
-            context: row.context,
-            questions: vec![question],
-        };
-        self.paragraph(location, &title, paragraph)?;
-        self.give()
-    }
-
-    fn paragraph(
-        &mut self,
-        location: Location,
-        title: &Arc<str>,
-        paragraph: RawParagraph,
-    ) -> Result<(), Error> {
-        if paragraph.questions.is_empty() {
-            return Ok(());
-        }
-        let wrong = |problem: &str| {
-            Err(Error::Paragraph {
-                file: self.file.to_owned(),
-                path: location.to_string(),
-                problem: problem.to_owned(),
-            })
-        };
-        if paragraph.context.trim().is_empty() {
-            return wrong("the context is empty; drop the paragraph");
-        }
-        if u32::try_from(paragraph.context.len()).is_err() {
-            return wrong("the context is longer than 4 GiB; split it into paragraphs");
-        }
-        let context = self.shared(paragraph.context);
-        let index = CharIndex::new(&context);
-        for question in paragraph.questions {
-            let mut example = self.question(location, &context, &index, question)?;
-            example.title = title.clone();
-            self.ids.insert(example.id.clone(), self.examples.len());
-            self.examples.push(example);
+        for (number, paragraph) in paragraphs.into_iter().enumerate() {
+            let place = Place(location, Some(number));
+            if let Some(nested) = paragraph.paragraphs {
+                let problem = format!(
+                    "{} paragraphs inside a paragraph; expected `context` and `qas`",
+                    nested.len()
+                );
+                return Err(self.wrong_paragraph(place, &problem));
+            }
+            self.paragraph(place, &title, paragraph)?;
         }
         Ok(())
     }
 
-    fn question(
-        &mut self,
-        location: Location,
-        context: &Arc<str>,
-        index: &CharIndex<'_>,
-        raw: RawQuestion,
-    ) -> Result<Example, Error> {
-        let RawQuestion {
-            id,
+    fn paragraph(&mut self, place: Place, title: &Arc<str>, item: RawItem) -> Result<(), Error> {
+        let html = item
+            .qas
+            .iter()
+            .flatten()
+            .find_map(|question| question.foreign);
+        if let Some(foreign) = item.foreign.filter(|f| f.is_decisive()).or(html) {
+            return Err(Error::foreign(&self.file, &foreign));
+        }
+        let RawItem {
+            context,
             question,
-            answers,
-            is_impossible,
-        } = raw;
-        if let Some(first) = self.ids.get(&id) {
-            return Err(Error::DuplicateId {
-                id,
-                first: format!("{}: question {}", self.file, first + 1),
-                second: self.at(location),
-            });
-        }
-        let wrong = |problem: &str| Error::Question {
-            file: self.at(location),
-            id: id.clone(),
-            problem: problem.to_owned(),
+            qas,
+            foreign,
+            unknown,
+            is_header,
+            ..
+        } = item;
+        let questions = match (qas, question.question.is_some()) {
+            (Some(questions), _) => questions,
+            (None, true) => vec![question],
+            // MRQA's first line, and a paragraph nobody has asked about.
+            (None, false) if is_header && context.is_none() => return Ok(()),
+            (None, false)
+                if matches!(context, Some(Context::Text(_)))
+                    && (place.1.is_some() || question.is_empty()) =>
+            {
+                return Ok(());
+            }
+            (None, false) => {
+                if let Some(foreign) = foreign {
+                    return Err(Error::foreign(&self.file, &foreign));
+                }
+                return Err(self.no_question(place, context.is_some(), &unknown));
+            }
         };
-        if question.trim().is_empty() {
-            return Err(wrong("the question is empty; drop it"));
+        if questions.is_empty() {
+            return Ok(());
         }
-        let answers = match (answers, is_impossible) {
-            (Some(answers), Some(true)) if !answers.is_empty() => {
-                return Err(wrong(
-                    "is_impossible is true but answers are given; correct one of the two",
+        let context = match context {
+            Some(Context::Text(context)) => context,
+            Some(Context::Other) => {
+                let problem = "the context is not a text but a list or an object";
+                return Err(foreign.map_or_else(
+                    || self.wrong_paragraph(place, problem),
+                    |foreign| Error::foreign(&self.file, &foreign),
                 ));
             }
-            (Some(answers), Some(false)) if answers.is_empty() => {
-                return Err(wrong(
-                    "is_impossible is false but no answer is given; correct one of the two",
-                ));
+            None => {
+                if let Some(foreign) = foreign {
+                    return Err(Error::foreign(&self.file, &foreign));
+                }
+                return Err(self.wrong_paragraph(place, "no `context`"));
             }
-            (answers, Some(true)) => Some(answers.unwrap_or_default()),
-            (answers, _) => answers,
         };
-        self.is_labelled |= is_impossible == Some(true);
-        let example = Example::new(id, question, context.clone());
-        let Some(answers) = answers else {
-            return Ok(example);
+        if context.trim().is_empty() {
+            if self.options.keep_going {
+                self.skip(
+                    Flaw::of_question(FlawKind::EmptyContext, self.at(place), String::new()),
+                    questions.len(),
+                );
+                return Ok(());
+            }
+            return Err(self.wrong_paragraph(place, "the context is empty; drop the paragraph"));
+        }
+        if u32::try_from(context.len()).is_err() {
+            let problem = "the context is longer than 4 GiB; split it into paragraphs";
+            return Err(self.wrong_paragraph(place, problem));
+        }
+        let context = self.shared(context);
+        let text = context.clone();
+        let locator = Locator::new(&text);
+        let paragraph = Paragraph {
+            place,
+            title: title.clone(),
+            context,
+            locator: &locator,
         };
-        self.is_labelled |= !answers.is_empty();
-        let mut answers = answers
-            .into_iter()
-            .map(|raw| self.answer(location, &example.id, context, index, raw))
-            .collect::<Result<Vec<_>, _>>()?;
-        answers.shrink_to_fit();
-        Ok(example.with_answers(answers))
+        for question in questions {
+            self.question(&paragraph, question)?;
+        }
+        Ok(())
     }
 
-    fn answer(
-        &self,
-        location: Location,
-        id: &str,
-        context: &str,
-        index: &CharIndex<'_>,
-        raw: RawAnswer,
-    ) -> Result<GoldAnswer, Error> {
-        let RawAnswer { text, start } = raw;
-        if text.trim().is_empty() {
-            return Err(Error::Question {
-                file: self.at(location),
-                id: id.to_owned(),
-                problem: format!("an answer's text is {}; drop that answer", quote(&text)),
+    fn question(&mut self, paragraph: &Paragraph<'_>, raw: RawQuestion) -> Result<(), Error> {
+        let place = paragraph.place;
+        let number = self.num_in_set;
+        self.num_in_set += 1;
+        let id = match raw.id {
+            Some(id) if !id.is_empty() => id,
+            _ => {
+                let id = number.to_string();
+                self.flaw(Flaw::of_question(
+                    FlawKind::IdMissing,
+                    self.at(place),
+                    id.clone(),
+                ));
+                id
+            }
+        };
+        let id = format!("{}{id}", self.id_prefix);
+        if let Some(first) = self.ids.get(&id) {
+            if self.options.keep_going {
+                self.skip(
+                    Flaw::of_question(FlawKind::DuplicateId, self.at(place), id),
+                    1,
+                );
+                return Ok(());
+            }
+            return Err(Error::DuplicateId {
+                first: self.question_at(*first),
+                second: self.at(place),
+                id,
             });
         }
-        let inside = usize::try_from(start).ok().filter(|&at| at < index.len());
-        let found = inside.and_then(|at| {
-            let end = at.saturating_add(text.chars().count()).min(index.len());
-            index.slice(at..end)
-        });
-        match (inside, found) {
-            (Some(start), Some(found)) if found == text => Ok(GoldAnswer {
-                text,
-                start: Some(start),
-            }),
-            (_, found) => Err(Error::AnswerMismatch {
-                file: self.at(location),
-                id: id.to_owned(),
-                start,
-                found: found.map(str::to_owned),
-                elsewhere: context
-                    .match_indices(&text)
-                    .map(|(byte, _)| index.char_at(byte))
-                    .min_by_key(|&at| (at as i64).abs_diff(start)),
-                text,
-            }),
+        let question = raw.question.unwrap_or_default();
+        if question.trim().is_empty() {
+            if self.options.keep_going {
+                self.skip(
+                    Flaw::of_question(FlawKind::EmptyQuestion, self.at(place), id),
+                    1,
+                );
+                return Ok(());
+            }
+            return Err(self.wrong_question(place, id, "the question is empty; drop it"));
         }
+        let answers = match (raw.answers, raw.detected) {
+            (RawAnswers::Unequal(texts, starts), _) => {
+                let problem = format!(
+                    "answers.text has {texts} entries and answers.answer_start {starts}; give each answer one entry in both"
+                );
+                return Err(self.wrong_question(place, id, &problem));
+            }
+            (answers, Some(detected)) if !detected.is_empty() => {
+                Answers::of_mrqa(detected, answers, paragraph.locator)
+            }
+            (RawAnswers::Given(answers), _) => Answers {
+                claimed: answers,
+                texts: Vec::new(),
+                is_missing: false,
+            },
+            (RawAnswers::Null, _) => Answers::default(),
+            (RawAnswers::Missing, _) => Answers {
+                is_missing: true,
+                ..Answers::default()
+            },
+        };
+        let Some(gold) = self.gold(paragraph, &id, answers, raw.is_impossible)? else {
+            self.dataset.flaws.skipped_questions += 1;
+            return Ok(());
+        };
+        self.ids.insert(id.clone(), self.dataset.len());
+        self.dataset.examples.push(Example {
+            id,
+            title: paragraph.title.clone(),
+            context: paragraph.context.clone(),
+            question,
+            gold,
+        });
+        Ok(())
+    }
+
+    /// What is known about a question's answer; `None` if the question is to be left out.
+    fn gold(
+        &mut self,
+        paragraph: &Paragraph<'_>,
+        id: &str,
+        mut answers: Answers,
+        is_impossible: Option<bool>,
+    ) -> Result<Option<Gold>, Error> {
+        // Some tools write "no answer" as an answer without text.
+        answers
+            .claimed
+            .retain(|answer| !answer.text.trim().is_empty());
+        answers.texts.retain(|text| !text.trim().is_empty());
+        let has_answers = !answers.claimed.is_empty() || !answers.texts.is_empty();
+        self.set.is_labelled |= has_answers || is_impossible == Some(true);
+        if !has_answers {
+            if is_impossible == Some(false) {
+                let flaw = Flaw::of_question(
+                    FlawKind::AnswerMissing,
+                    self.at(paragraph.place),
+                    id.to_owned(),
+                );
+                self.set.answer_missing.add(flaw);
+            }
+            return Ok(Some(match is_impossible {
+                Some(true) => Gold::Unanswerable,
+                Some(false) => Gold::Unknown,
+                None if answers.is_missing => Gold::Unknown,
+                None => Gold::Unanswerable,
+            }));
+        }
+        if is_impossible == Some(true) {
+            self.flaw(Flaw::of_question(
+                FlawKind::Contradiction,
+                self.at(paragraph.place),
+                id.to_owned(),
+            ));
+            match self.options.on_bad_answer {
+                OnBadAnswer::Keep => {}
+                OnBadAnswer::Error => {
+                    let problem =
+                        "is_impossible is true but answers are given; correct one of the two";
+                    return Err(self.wrong_question(paragraph.place, id.to_owned(), problem));
+                }
+                OnBadAnswer::Skip => return Ok(None),
+                OnBadAnswer::Repair => {
+                    self.dataset.flaws.repaired_answers += answers.claimed.len();
+                    return Ok(Some(Gold::Unanswerable));
+                }
+            }
+        }
+        Ok(self.located(paragraph, id, answers))
+    }
+
+    /// The answers with their places; `None` if the question is to be left out.
+    fn located(&mut self, paragraph: &Paragraph<'_>, id: &str, answers: Answers) -> Option<Gold> {
+        let repairs = self.options.on_bad_answer == OnBadAnswer::Repair;
+        let mut gold = Vec::with_capacity(answers.claimed.len() + answers.texts.len());
+        let mut first_flaw = None;
+        let (mut unlocated, mut repaired) = (0, 0);
+        for answer in answers.claimed {
+            let mismatch = match paragraph.locator.locate(&answer.text, answer.start) {
+                Ok(start) => {
+                    gold.push(GoldAnswer {
+                        text: answer.text,
+                        start: Some(start),
+                    });
+                    continue;
+                }
+                Err(mismatch) => mismatch,
+            };
+            let flaw = Flaw::of_answer(self.at(paragraph.place), id, &answer, &mismatch);
+            let is_missing_start = mismatch.kind == FlawKind::StartMissing;
+            let nearest = mismatch.nearest.filter(|_| repairs || is_missing_start);
+            if let Some(Occurrence { start, text }) = nearest {
+                repaired += usize::from(!is_missing_start);
+                gold.push(GoldAnswer {
+                    text,
+                    start: Some(start),
+                });
+            } else {
+                unlocated += 1;
+                gold.push(GoldAnswer {
+                    text: answer.text,
+                    start: None,
+                });
+            }
+            self.flaw(flaw.clone());
+            first_flaw.get_or_insert(flaw);
+        }
+        gold.extend(
+            answers
+                .texts
+                .into_iter()
+                .map(|text| GoldAnswer { text, start: None }),
+        );
+        if gold.iter().all(|answer| answer.start.is_none()) {
+            if matches!(
+                self.options.on_bad_answer,
+                OnBadAnswer::Skip | OnBadAnswer::Repair
+            ) {
+                return None;
+            }
+            self.dataset.flaws.unlocated_questions += 1;
+            match (&mut self.bad, first_flaw) {
+                (Some((_, count)), _) => *count += 1,
+                (bad @ None, Some(flaw)) => *bad = Some((Box::new(flaw), 1)),
+                (None, None) => {}
+            }
+        }
+        self.dataset.flaws.unlocated_answers += unlocated;
+        self.dataset.flaws.repaired_answers += repaired;
+        gold.shrink_to_fit();
+        Some(Gold::Answers(gold))
+    }
+
+    fn flaw(&mut self, flaw: Flaw) {
+        self.dataset.flaws.add(flaw);
+    }
+
+    /// Leaves questions out because of a flaw.
+    fn skip(&mut self, flaw: Flaw, questions: usize) {
+        self.flaw(flaw);
+        self.dataset.flaws.skipped_questions += questions;
     }
 
     /// The one copy of a text that all examples share.
@@ -352,7 +537,139 @@ impl<'a> ExampleBuilder<'a> {
         text
     }
 
-    fn at(&self, location: Location) -> String {
-        format!("{}: {location}", self.file)
+    /// The file and the number in it of an example, for messages.
+    fn question_at(&self, example: usize) -> String {
+        let files = self.files.iter().rev();
+        let file = files.clone().find(|(first, _)| *first <= example);
+        file.map_or_else(String::new, |(first, file)| {
+            format!("{file}: question {}", example - first + 1)
+        })
+    }
+
+    fn at(&self, place: Place) -> String {
+        format!("{}: {place}", self.file)
+    }
+
+    fn wrong_paragraph(&self, place: Place, problem: &str) -> Error {
+        Error::Paragraph {
+            file: self.file.clone(),
+            path: place.to_string(),
+            problem: problem.to_owned(),
+        }
+    }
+
+    fn wrong_question(&self, place: Place, id: String, problem: &str) -> Error {
+        Error::Question {
+            file: self.at(place),
+            id,
+            problem: problem.to_owned(),
+        }
+    }
+
+    fn no_question(&self, place: Place, has_context: bool, unknown: &[String]) -> Error {
+        let found = match unknown {
+            [] if has_context => "`context` alone".to_owned(),
+            [] => "none of them".to_owned(),
+            names => quote(&names[..names.len().min(MAX_NAMES)].join(", ")),
+        };
+        let problem = format!(
+            "no question: expected `context` with `question` (a row) or `qas` (a paragraph), or `paragraphs` (an \
+             article), but found {found}; datasets/README.md lists the forms"
+        );
+        self.wrong_paragraph(place, &problem)
+    }
+}
+
+/// The answers of a question.
+#[derive(Default)]
+struct Answers {
+    /// Those that are said to be in the context.
+    claimed: Vec<RawAnswer>,
+    /// Further texts that count as right.
+    texts: Vec<String>,
+    /// Whether nothing is said about answers at all.
+    is_missing: bool,
+}
+
+impl Answers {
+    /// MRQA's answers: `detected` are in the context, with the context's spelling; `answers` score predictions.
+    fn of_mrqa(
+        detected: Vec<crate::read::raw::Detected>,
+        answers: RawAnswers,
+        locator: &Locator<'_>,
+    ) -> Self {
+        let mut claimed = Vec::new();
+        for answer in detected {
+            let mut spans = answer.char_spans.into_iter().peekable();
+            if spans.peek().is_none() {
+                claimed.push(RawAnswer {
+                    text: answer.text.clone(),
+                    start: None,
+                });
+            }
+            for (start, last) in spans {
+                let range = usize::try_from(start).ok().zip(usize::try_from(last).ok());
+                let text =
+                    range.and_then(|(start, last)| locator.slice(start..last.checked_add(1)?));
+                // The dataset's texts are normalized, so the spelling may be another. The length tells an exclusive end.
+                let text = text.filter(|text| text.chars().count() == answer.text.chars().count());
+                let text = text.map_or_else(|| answer.text.clone(), str::to_owned);
+                claimed.push(RawAnswer {
+                    text,
+                    start: Some(start),
+                });
+            }
+        }
+        let RawAnswers::Given(texts) = answers else {
+            return Self {
+                claimed,
+                ..Self::default()
+            };
+        };
+        let known = |text: &String| claimed.iter().any(|answer| answer.text == *text);
+        let texts = texts.into_iter().map(|answer| answer.text);
+        let texts = texts.filter(|text| !known(text)).collect();
+        Self {
+            claimed,
+            texts,
+            is_missing: false,
+        }
+    }
+}
+
+impl Flaw {
+    fn of_question(kind: FlawKind, place: String, id: String) -> Self {
+        Self {
+            kind,
+            place,
+            id,
+            text: None,
+            start: None,
+            found: None,
+            nearest_start: None,
+            nearest_text: None,
+            distance: None,
+        }
+    }
+
+    fn of_answer(place: String, id: &str, answer: &RawAnswer, mismatch: &Mismatch) -> Self {
+        let nearest = mismatch.nearest.as_ref();
+        let distance = |nearest: &Occurrence| Some((nearest.start as i64).abs_diff(answer.start?));
+        Self {
+            text: Some(clipped(&answer.text)),
+            start: answer.start,
+            found: mismatch.found.as_deref().map(clipped),
+            nearest_start: nearest.map(|nearest| nearest.start),
+            nearest_text: nearest.map(|nearest| clipped(&nearest.text)),
+            distance: nearest.and_then(distance),
+            ..Self::of_question(mismatch.kind, place, id.to_owned())
+        }
+    }
+}
+
+fn clipped(text: &str) -> String {
+    match text.char_indices().nth(MAX_TEXT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }

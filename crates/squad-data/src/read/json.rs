@@ -1,35 +1,33 @@
-//! JSON and JSON Lines to examples: a document of articles, or rows of a flat file.
+//! JSON and JSON Lines to examples: a document, a list, or a line for each row, paragraph or article.
 //!
 //! Formats: Rajpurkar et al. 2016 (v1.1) and 2018 (v2.0), <https://rajpurkar.github.io/SQuAD-explorer/>; rows as in the
-//! datasets `squad` and `squad_v2` of the Hugging Face Hub. Articles go to the [`ExampleBuilder`] one by one, so the
-//! document as a whole is never in memory.
+//! datasets `squad` and `squad_v2` of the Hugging Face Hub; MRQA as in Fisch et al. 2019. The elements of a list go to the
+//! [`ExampleBuilder`] one by one, so the document as a whole is never in memory.
 
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_path_to_error::Track;
 
 use crate::error::{Error, one_line};
-use crate::read::builder::{ExampleBuilder, FlatAnswers, Location, RawRow};
+use crate::read::builder::{ExampleBuilder, Location};
+use crate::read::raw::{ItemFields, RawItem};
 use crate::read::text::{Position, TextReader};
 
-/// Reads one document, or rows, and gives the questions to the builder. Returns the document's version.
+/// Reads one document, or lines, and gives the questions to the builder. Returns the document's version.
 pub(super) fn parse(
     text: &mut TextReader<'_>,
     builder: &mut ExampleBuilder<'_>,
 ) -> Result<Option<String>, Error> {
-    if !text.skip_space()? {
-        return Err(Error::Empty {
-            file: text.name().to_owned(),
-            problem: "the file is empty",
-        });
-    }
-    let mut only_row = false;
+    let mut only_item = false;
     loop {
         let start = text.position();
-        match value(text, start, TopLevelSeed { builder, only_row })? {
-            TopLevel::Row(row) => builder.row(Location::Line(start.lines + 1), row)?,
+        match value(text, start, TopLevelSeed { builder, only_item })? {
+            TopLevel::Item(item) => {
+                let is_first = !only_item && item.paragraphs.is_some();
+                let line = Location::Line(start.lines + 1);
+                builder.item(if is_first { Location::Document } else { line }, *item)?;
+            }
             TopLevel::Document { .. } if text.skip_space()? => {
                 let Position { lines, bytes, .. } = text.position();
                 return Err(Error::Json {
@@ -44,7 +42,7 @@ pub(super) fn parse(
         if !text.skip_space()? {
             return Ok(None);
         }
-        only_row = true;
+        only_item = true;
     }
 }
 
@@ -54,24 +52,29 @@ fn value(
     start: Position,
     expected: TopLevelSeed<'_, '_>,
 ) -> Result<TopLevel, Error> {
-    let TopLevelSeed { builder, only_row } = expected;
+    let TopLevelSeed { builder, only_item } = expected;
     let mut track = Track::new();
     let mut json = serde_json::Deserializer::from_reader(&mut *text);
     let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
     let read = TopLevelSeed {
         builder: &mut *builder,
-        only_row,
+        only_item,
     }
     .deserialize(tracked);
     read.map_err(|error| {
         // The error for which the deserializer was stopped says more than the deserializer's own.
         let cause = builder.fault.take().or_else(|| text.take_fault());
-        cause.unwrap_or_else(|| json_error(text.name(), start, one_line(&track.path()), &error))
+        cause.unwrap_or_else(|| json_error(text, start, one_line(&track.path()), &error))
     })
 }
 
-fn json_error(file: &str, start: Position, path: String, error: &serde_json::Error) -> Error {
-    let file = file.to_owned();
+fn json_error(
+    text: &TextReader<'_>,
+    start: Position,
+    path: String,
+    error: &serde_json::Error,
+) -> Error {
+    let file = text.name().to_owned();
     // The deserializer counts from the start of the value.
     let line = start.lines + error.line().max(1);
     let column = match error.line() {
@@ -83,7 +86,7 @@ fn json_error(file: &str, start: Position, path: String, error: &serde_json::Err
         Some(end) => message[..end].to_owned(),
         None => message,
     };
-    // Valid JSON, but not SQuAD's shape. The limit keeps the stack from overflowing.
+    // Valid JSON, but of another shape. The limit keeps the stack from overflowing.
     let too_deep = problem == "recursion limit exceeded";
     if too_deep {
         problem = "lists and objects are nested too deeply".to_owned();
@@ -94,20 +97,40 @@ fn json_error(file: &str, start: Position, path: String, error: &serde_json::Err
         } else {
             path
         };
-        Error::Shape {
+        return Error::Shape {
             file,
             line,
             column,
             path,
             problem,
-        }
+        };
+    }
+    if error.is_eof() {
+        problem.push_str("; is the download complete?");
+    } else if let Some(advice) = python(text.last()) {
+        problem = format!("{advice}, at {path}");
+    }
+    Error::Json {
+        file,
+        line,
+        column,
+        problem,
+    }
+}
+
+/// What Python wrote instead of JSON, and what to do.
+fn python(text: &[u8]) -> Option<&'static str> {
+    let begins = |word: &str| text.starts_with(word.as_bytes());
+    if begins("NaN") {
+        Some(
+            "NaN, which Python's json.dumps writes for a missing value; write null, or drop the field",
+        )
+    } else if begins("Infinity") {
+        Some("Infinity, which JSON does not have; write a number or null")
+    } else if ["None", "True", "False"].into_iter().any(begins) || begins("'") {
+        Some("a Python literal; write the file with json.dumps, not with str or print")
     } else {
-        Error::Json {
-            file,
-            line,
-            column,
-            problem,
-        }
+        None
     }
 }
 
@@ -118,68 +141,22 @@ enum TopLevel {
         /// Its `version`, if it has one.
         version: Option<String>,
     },
-    /// A row of a flat file.
-    Row(RawRow),
+    /// A row, a paragraph or an article.
+    Item(Box<RawItem>),
 }
 
 /// Reads a [`TopLevel`].
 struct TopLevelSeed<'b, 'f> {
     builder: &'b mut ExampleBuilder<'f>,
-    /// Only a row is allowed, because rows came before.
-    only_row: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(field_identifier, rename_all = "snake_case")]
-enum Key {
-    Version,
-    Data,
-    Id,
-    Title,
-    Context,
-    Question,
-    Answers,
-    IsImpossible,
-    #[serde(other)]
-    Unknown,
-}
-
-#[derive(Default)]
-struct RowFields {
-    id: Option<String>,
-    title: Option<String>,
-    context: Option<String>,
-    question: Option<String>,
-    answers: Option<FlatAnswers>,
-    is_impossible: Option<bool>,
-}
-
-impl RowFields {
-    fn is_row(&self) -> bool {
-        self.id.is_some()
-            || self.context.is_some()
-            || self.question.is_some()
-            || self.answers.is_some()
-    }
-
-    fn finish<E: de::Error>(self) -> Result<RawRow, E> {
-        let missing = E::missing_field;
-        Ok(RawRow {
-            id: self.id.ok_or_else(|| missing("id"))?,
-            title: self.title,
-            context: self.context.ok_or_else(|| missing("context"))?,
-            question: self.question.ok_or_else(|| missing("question"))?,
-            answers: self.answers.ok_or_else(|| missing("answers"))?,
-            is_impossible: self.is_impossible,
-        })
-    }
+    /// Only an item is allowed, because items came before.
+    only_item: bool,
 }
 
 impl<'de> DeserializeSeed<'de> for TopLevelSeed<'_, '_> {
     type Value = TopLevel;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<TopLevel, D::Error> {
-        from.deserialize_map(self)
+        from.deserialize_any(self)
     }
 }
 
@@ -187,41 +164,40 @@ impl<'de> Visitor<'de> for TopLevelSeed<'_, '_> {
     type Value = TopLevel;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.only_row {
+        f.write_str(if self.only_item {
             "a row: an object with `id`, `context`, `question` and `answers`"
         } else {
-            "an object with `data`, a list of articles"
+            "an object with `data`, a list, or rows"
         })
     }
 
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<TopLevel, A::Error> {
+        if self.only_item {
+            return Err(de::Error::invalid_type(de::Unexpected::Seq, &self));
+        }
+        Elements(self.builder, Location::Element).visit_seq(list)?;
+        Ok(TopLevel::Document { version: None })
+    }
+
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TopLevel, A::Error> {
-        let mut row = RowFields::default();
+        let mut item = ItemFields::default();
         let mut version = serde_json::Value::Null;
         let mut has_data = false;
-        while let Some(key) = map.next_key()? {
-            match key {
-                Key::Data if has_data => return Err(de::Error::duplicate_field("data")),
-                Key::Data if !self.only_row && !row.is_row() => {
-                    map.next_value_seed(Articles(self.builder))?;
+        while let Some(name) = map.next_key::<String>()? {
+            match name.as_str() {
+                "data" if has_data => return Err(de::Error::duplicate_field("data")),
+                "data" if !self.only_item && item.is_empty() => {
+                    map.next_value_seed(Elements(self.builder, Location::Data))?;
                     has_data = true;
                 }
-                Key::Version if !self.only_row => version = map.next_value()?,
+                "version" if !self.only_item => version = map.next_value()?,
                 // A document may have further fields, whatever their names.
-                Key::Version | Key::Data | Key::Unknown => drop(map.next_value::<IgnoredAny>()?),
                 _ if has_data => drop(map.next_value::<IgnoredAny>()?),
-                Key::Id => row.id = Some(map.next_value()?),
-                Key::Title => row.title = map.next_value()?,
-                Key::Context => row.context = Some(map.next_value()?),
-                Key::Question => row.question = Some(map.next_value()?),
-                Key::Answers => row.answers = Some(map.next_value()?),
-                Key::IsImpossible => row.is_impossible = map.next_value()?,
+                name => item.take(name, &mut map)?,
             }
         }
-        if self.only_row || row.is_row() {
-            return row.finish().map(TopLevel::Row);
-        }
         if !has_data {
-            return Err(de::Error::missing_field("data"));
+            return Ok(TopLevel::Item(Box::new(item.finish())));
         }
         let version = match version {
             serde_json::Value::Null => None,
@@ -232,10 +208,10 @@ impl<'de> Visitor<'de> for TopLevelSeed<'_, '_> {
     }
 }
 
-/// Reads the articles of a document and gives them to the builder.
-struct Articles<'b, 'f>(&'b mut ExampleBuilder<'f>);
+/// Reads the elements of a list and gives them to the builder.
+struct Elements<'b, 'f>(&'b mut ExampleBuilder<'f>, fn(usize) -> Location);
 
-impl<'de> DeserializeSeed<'de> for Articles<'_, '_> {
+impl<'de> DeserializeSeed<'de> for Elements<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
@@ -243,21 +219,21 @@ impl<'de> DeserializeSeed<'de> for Articles<'_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Articles<'_, '_> {
+impl<'de> Visitor<'de> for Elements<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of articles")
+        f.write_str("a list of articles, paragraphs or rows")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         for number in 0.. {
-            let Some(article) = list.next_element()? else {
+            let Some(item) = list.next_element::<RawItem>()? else {
                 break;
             };
-            if let Err(fault) = self.0.article(number, article) {
+            if let Err(fault) = self.0.item(self.1(number), item) {
                 self.0.fault = Some(fault);
-                return Err(de::Error::custom("an article is wrong"));
+                return Err(de::Error::custom("an element is wrong"));
             }
         }
         Ok(())

@@ -1,15 +1,31 @@
 //! Files to examples.
 
 mod builder;
+#[cfg(feature = "csv")]
+mod csv;
+mod flaw;
+mod folder;
+mod foreign;
 mod json;
+mod literal;
+mod locate;
+mod options;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod raw;
 mod text;
+mod utf16;
+#[cfg(feature = "parquet-codecs")]
+mod zstd_pages;
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use self::builder::ExampleBuilder;
+pub use self::flaw::{Flaw, FlawKind, Flaws};
+pub(crate) use self::foreign::Foreign;
+pub use self::options::{OnBadAnswer, ReadOptions};
 #[cfg(feature = "parquet")]
 pub use self::parquet::PARQUET_THREAD;
 use self::text::DataFile;
@@ -19,50 +35,87 @@ use crate::error::Error;
 use crate::example::Example;
 
 impl Dataset {
-    /// Reads a SQuAD file and checks it. The file is one of
+    /// Reads a file of questions, or a folder of them, and checks it. A file holds
     ///
-    /// - JSON in the shape of the official files, v1.1 or v2.0;
-    /// - JSON Lines in the shape of the Hugging Face Hub's datasets: rows `{"id", "title", "context", "question",
-    ///   "answers": {"text": […], "answer_start": […]}}`, with empty lists if there is no answer;
-    /// - either of the two compressed with gzip;
-    /// - Parquet with those columns, uncompressed or with Snappy (feature `parquet`).
+    /// - SQuAD's JSON, v1.1 or v2.0; or in place of the articles in `data` paragraphs (`context`, `qas`) or rows
+    ///   (`id`, `context`, `question`, `answers`), or any of these as a list without `data`, or as JSON Lines;
+    /// - MRQA's JSON Lines;
+    /// - CSV or TSV with a header (feature `csv`);
+    /// - Parquet with the columns of a row (feature `parquet`; the feature `parquet-codecs` adds zstd, gzip, lz4 and
+    ///   brotli to Snappy).
     ///
-    /// The content decides which it is: Parquet begins with `PAR1`, gzip with its two magic bytes, and a text is JSON
-    /// Lines if its first value is a row. A file whose name ends in `.gz` or `.parquet` must be one. All forms pass the
-    /// same checks (see [`Dataset::from_json`]), and the same questions give equal examples. Questions about equal
-    /// contexts share one text.
+    /// Each may be compressed with gzip. Text is UTF-8 or UTF-16, with or without a byte order mark. The content decides
+    /// what a file is; only `.gz` and `.parquet` are believed by name. All forms pass the same checks, and the same
+    /// questions give equal examples. Questions about equal contexts share one text.
+    ///
+    /// A folder is read as its data files in order. `FOLDER/train` reads `FOLDER/train-00000-of-00003.parquet` and so on.
     ///
     /// Reading is incremental: memory holds the examples and at most one article of the file.
     ///
+    /// Gold answers that the context does not have are kept as texts and counted in [`Dataset::flaws`];
+    /// [`Dataset::read_with`] has other ways. A file in which no question has an answer and none says `is_impossible` is
+    /// one to be answered: [`crate::Gold::Unknown`].
+    ///
     /// # Errors
     ///
-    /// The file cannot be read, is damaged, is not UTF-8 or JSON, has another shape, or breaks a rule of the format. The
+    /// The file cannot be read, is damaged, is in no encoding or form that is read, or breaks a rule of the format. The
     /// message names the file and the first wrong place in it.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        Self::read_with_size(path).map(|(dataset, _)| dataset)
+        Self::read_all(&[path])
     }
 
-    /// [`Dataset::read`], with the size of the content in bytes: of the text after decompression, or of the Parquet
+    /// [`Dataset::read`] of several files or folders into one dataset, in the order given.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::read`] for each file. Two files have an id in common.
+    pub fn read_all<P: AsRef<Path>>(paths: &[P]) -> Result<Self, Error> {
+        Self::read_with(paths, &ReadOptions::default())
+    }
+
+    /// [`Dataset::read_all`] with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::read_all`], and as [`ReadOptions`] say.
+    pub fn read_with<P: AsRef<Path>>(paths: &[P], options: &ReadOptions) -> Result<Self, Error> {
+        Self::read_with_size(paths, options).map(|(dataset, _)| dataset)
+    }
+
+    /// [`Dataset::read_with`], with the size of the content in bytes: of the text after decompression, or of the Parquet
     /// columns that are read, uncompressed.
     ///
     /// # Errors
     ///
-    /// As [`Dataset::read`].
-    pub fn read_with_size(path: &Path) -> Result<(Self, u64), Error> {
-        let name = path.display().to_string();
-        let mut builder = ExampleBuilder::new(&name);
-        let (version, bytes) = read_file(path, &name, &mut builder)?;
-        let examples = builder.finish()?;
-        let dataset = Self {
-            examples,
-            version,
-            name: name.clone(),
-        };
-        Ok((dataset, bytes))
+    /// As [`Dataset::read_with`].
+    pub fn read_with_size<P: AsRef<Path>>(
+        paths: &[P],
+        options: &ReadOptions,
+    ) -> Result<(Self, u64), Error> {
+        let mut sets = Vec::with_capacity(paths.len());
+        for path in paths {
+            sets.push((path.as_ref(), folder::files(path.as_ref())?));
+        }
+        let files: Vec<&PathBuf> = sets.iter().flat_map(|(_, files)| files).collect();
+        let prefixes = (options.unique_ids && sets.len() > 1).then(|| id_prefixes(&files));
+        let mut builder = ExampleBuilder::new(options.clone());
+        let mut bytes = 0;
+        for (path, files) in &sets {
+            let mut version = None;
+            for file in files {
+                let prefix = prefixes.as_ref().map_or("", |prefixes| &prefixes[file]);
+                builder.begin_file(&file.display().to_string(), prefix.to_owned());
+                let (read, of_file) = read_file(file, &mut builder)?;
+                bytes += read;
+                version = of_file;
+            }
+            builder.end_set(&path.display().to_string(), version)?;
+        }
+        Ok((builder.finish()?, bytes))
     }
 
-    /// Gives the questions of a file to `each`, in order, until it breaks. Memory holds one article of the file, or a row and
-    /// its neighbours, and not the whole.
+    /// Gives the questions of a file or folder to `each`, in order, until it breaks. Memory holds one article of the file, or
+    /// one row, and not the whole.
     ///
     /// The examples are those of [`Dataset::read`], with two exceptions: an id that occurs again in another article or row
     /// is not noticed, and in a file without a single answer a question with an empty list of answers is
@@ -90,78 +143,170 @@ impl Dataset {
         path: &Path,
         each: &mut dyn FnMut(Example) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let name = path.display().to_string();
-        let mut builder = ExampleBuilder::new(&name).with_sink(each);
-        let read = read_file(path, &name, &mut builder);
-        if builder.is_stopped {
-            return Ok(());
-        }
-        read?;
-        builder.finish().map(drop)
-    }
-
-    /// Reads JSON or JSON Lines from memory and checks it. Messages call it `name`.
-    ///
-    /// A byte order mark and Windows line ends are allowed. Unknown fields and paragraphs without questions are skipped.
-    /// A question without an `is_impossible` field is impossible if it has no answers.
-    ///
-    /// # Errors
-    ///
-    /// - The bytes are not UTF-8, not JSON, or JSON of another shape.
-    /// - A context or question is empty, an id occurs twice, or `is_impossible` contradicts the answers.
-    /// - An answer's text is not what the context has at `answer_start`, counted in Unicode code points.
-    /// - There are no questions.
-    pub fn from_json(name: &str, bytes: &[u8]) -> Result<Self, Error> {
-        Self::from_text(name.to_owned(), &mut TextReader::from_bytes(name, bytes)?)
-    }
-
-    fn from_text(name: String, text: &mut TextReader<'_>) -> Result<Self, Error> {
-        let mut builder = ExampleBuilder::new(&name);
-        let version = json::parse(text, &mut builder).map_err(|wrong| text.cause(wrong))?;
-        let examples = builder.finish()?;
-        Ok(Self {
-            name,
-            examples,
-            version,
-        })
-    }
-
-    /// Reads several files into one dataset, in the order given.
-    ///
-    /// # Errors
-    ///
-    /// As [`Dataset::read`] for each file. Two files have an id in common.
-    pub fn read_all<P: AsRef<Path>>(paths: &[P]) -> Result<Self, Error> {
-        let mut all: Option<Self> = None;
-        for path in paths {
-            let next = Self::read(path.as_ref())?;
-            match &mut all {
-                Some(all) => all.extend(next)?,
-                None => all = Some(next),
+        let files = folder::files(path)?;
+        let mut builder = ExampleBuilder::new(ReadOptions::default()).with_sink(each);
+        for file in &files {
+            builder.begin_file(&file.display().to_string(), String::new());
+            let read = read_file(file, &mut builder);
+            if builder.is_stopped {
+                return Ok(());
             }
+            read?;
         }
-        Ok(all.unwrap_or_default())
+        builder.end_set(&path.display().to_string(), None)
+    }
+
+    /// Reads JSON, JSON Lines or CSV from memory. Messages call it `name`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::read`].
+    pub fn from_bytes(name: &str, bytes: &[u8], options: &ReadOptions) -> Result<Self, Error> {
+        let mut builder = ExampleBuilder::new(options.clone());
+        builder.begin_file(name, String::new());
+        let mut text = TextReader::from_bytes(name, bytes)?;
+        let version = read_text(&mut text, &mut builder)?;
+        builder.end_set(name, version)?;
+        builder.finish()
+    }
+
+    /// [`Dataset::from_bytes`] with the default options.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::read`].
+    pub fn from_json(name: &str, bytes: &[u8]) -> Result<Self, Error> {
+        Self::from_bytes(name, bytes, &ReadOptions::default())
     }
 }
 
-/// Gives the questions of a file to the builder. Returns the file's version and the size of its content.
+/// Gives the questions of a file to the builder. Returns the size of its content and its version.
 fn read_file(
     path: &Path,
-    name: &str,
     builder: &mut ExampleBuilder<'_>,
-) -> Result<(Option<String>, u64), Error> {
+) -> Result<(u64, Option<String>), Error> {
     match text::open(path)? {
         DataFile::Text(mut text) => {
-            let version = json::parse(&mut text, builder).map_err(|wrong| text.cause(wrong))?;
-            Ok((version, text.length()))
+            let version = read_text(&mut text, builder)?;
+            Ok((text.length(), version))
         }
         #[cfg(feature = "parquet")]
-        DataFile::Parquet(file) => Ok((None, parquet::read(file, name, builder)?)),
+        DataFile::Parquet(file) => {
+            let bytes = parquet::read(file, &path.display().to_string(), builder)?;
+            Ok((bytes, None))
+        }
         #[cfg(not(feature = "parquet"))]
-        DataFile::Parquet(_) => Err(Error::Parquet {
-            file: name.to_owned(),
-            problem: "a Parquet file, which this build cannot read; turn on the feature `parquet`"
-                .to_owned(),
-        }),
+        DataFile::Parquet(_) => {
+            let name = path.display().to_string();
+            Err(Error::without_feature(&name, "Parquet", "parquet"))
+        }
     }
+}
+
+fn read_text(
+    text: &mut TextReader<'_>,
+    builder: &mut ExampleBuilder<'_>,
+) -> Result<Option<String>, Error> {
+    let read = read_content(text, builder);
+    read.map_err(|wrong| text.cause(wrong))
+}
+
+fn read_content(
+    text: &mut TextReader<'_>,
+    builder: &mut ExampleBuilder<'_>,
+) -> Result<Option<String>, Error> {
+    // A table may begin with an empty cell before a tab.
+    let is_blank = text.peek()?.trim_start().is_empty();
+    if is_blank && !text.skip_space()? {
+        return Err(Error::Empty {
+            file: text.name().to_owned(),
+            problem: "the file is empty",
+        });
+    }
+    let head = text.peek()?;
+    if let Some(foreign) = Foreign::of_text(head) {
+        return Err(Error::foreign(text.name(), &foreign));
+    }
+    if head.trim_start().starts_with(['{', '[']) {
+        text.skip_space()?;
+        return json::parse(text, builder);
+    }
+    read_table(text, builder)
+}
+
+#[cfg(feature = "csv")]
+fn read_table(
+    text: &mut TextReader<'_>,
+    builder: &mut ExampleBuilder<'_>,
+) -> Result<Option<String>, Error> {
+    match csv::delimiter(text.peek()?) {
+        Some(delimiter) => csv::parse(text, delimiter, builder).map(|()| None),
+        None => no_table(text, builder),
+    }
+}
+
+#[cfg(not(feature = "csv"))]
+fn read_table(
+    text: &mut TextReader<'_>,
+    builder: &mut ExampleBuilder<'_>,
+) -> Result<Option<String>, Error> {
+    let header = text.peek()?.lines().next().unwrap_or_default();
+    if header.contains("question") && header.contains("context") {
+        return Err(Error::without_feature(text.name(), "CSV", "csv"));
+    }
+    no_table(text, builder)
+}
+
+/// The error for a text that is neither JSON nor a table of questions.
+fn no_table(
+    text: &mut TextReader<'_>,
+    builder: &mut ExampleBuilder<'_>,
+) -> Result<Option<String>, Error> {
+    let name = text.name().to_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    if [".csv", ".tsv", ".txt"]
+        .iter()
+        .any(|end| name.ends_with(end))
+    {
+        let header = text.peek()?.lines().next().unwrap_or_default();
+        let problem = format!(
+            "a table needs a header with the columns `context` and `question`, but its first line is {}",
+            crate::error::quote(header)
+        );
+        return Err(Error::Form {
+            file: text.name().to_owned(),
+            problem,
+        });
+    }
+    json::parse(text, builder)
+}
+
+/// For each file what comes before its ids: its name without extensions, or its path if that is not its own.
+fn id_prefixes<'a>(files: &[&'a PathBuf]) -> HashMap<&'a PathBuf, String> {
+    let stem = |file: &Path| {
+        let name = file
+            .file_name()
+            .unwrap_or(file.as_os_str())
+            .to_string_lossy();
+        let mut stem: &str = &name;
+        for extension in [".gz", ".json", ".jsonl", ".csv", ".tsv", ".parquet"] {
+            stem = stem.strip_suffix(extension).unwrap_or(stem);
+        }
+        stem.to_owned()
+    };
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for file in files {
+        *counts.entry(stem(file)).or_default() += 1;
+    }
+    let prefix = |file: &'a PathBuf| {
+        let stem = stem(file);
+        let is_unique = counts[&stem] == 1;
+        let prefix = if is_unique {
+            stem
+        } else {
+            file.display().to_string()
+        };
+        (file, format!("{prefix}:"))
+    };
+    files.iter().map(|&file| prefix(file)).collect()
 }

@@ -7,9 +7,13 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+#[cfg(feature = "parquet-codecs")]
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+#[cfg(feature = "parquet-codecs")]
+use parquet::basic::Compression;
 use parquet::basic::{ConvertedType, Encoding, Repetition, Type as Physical};
 use parquet::bloom_filter::Sbbf;
 use parquet::column::page::{Page, PageMetadata, PageReader};
@@ -18,11 +22,16 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
-use parquet::schema::types::{Type, TypePtr};
+use parquet::schema::types::Type;
+use serde_json::Value;
 
 use crate::error::{Error, one_line, quote};
 use crate::memory::check_text_size;
-use crate::read::builder::{ExampleBuilder, FlatAnswers, Location, RawRow};
+use crate::read::builder::{ExampleBuilder, Location};
+use crate::read::foreign::Foreign;
+use crate::read::raw::RawItem;
+#[cfg(feature = "parquet-codecs")]
+use crate::read::zstd_pages::ZstdPages;
 
 /// Name of the thread that decodes a Parquet file.
 ///
@@ -63,10 +72,10 @@ pub(super) fn read(file: File, name: &str, builder: &mut ExampleBuilder<'_>) -> 
     })
 }
 
-fn build(rows: Receiver<RawRow>, builder: &mut ExampleBuilder<'_>) -> Result<(), Error> {
+fn build(rows: Receiver<RawItem>, builder: &mut ExampleBuilder<'_>) -> Result<(), Error> {
     for (row, number) in rows.into_iter().zip(1..) {
         // An error drops the receiver, which stops the decoder.
-        builder.row(Location::Row(number), row)?;
+        builder.item(Location::Row(number), row)?;
     }
     Ok(())
 }
@@ -79,8 +88,10 @@ fn damaged(problem: &dyn std::fmt::Display) -> String {
 }
 
 /// Sends the rows of a file. An error is a message.
-fn decode(file: File, rows: &SyncSender<RawRow>) -> Result<u64, String> {
+fn decode(file: File, rows: &SyncSender<RawItem>) -> Result<u64, String> {
     let file_length = file.metadata().map_or(0, |metadata| metadata.len());
+    #[cfg(feature = "parquet-codecs")]
+    let pages = Arc::new(file.try_clone().map_err(|error| error.to_string())?);
     let reader = SerializedFileReader::new(file).map_err(|error| damaged(&error))?;
     let metadata = reader.metadata();
     let columns = columns(metadata.file_metadata().schema())?;
@@ -101,6 +112,8 @@ fn decode(file: File, rows: &SyncSender<RawRow>) -> Result<u64, String> {
             group,
             // More than any file has: a row takes at least a byte, an answer at least an eighth of one.
             max_values: file_length.saturating_mul(64),
+            #[cfg(feature = "parquet-codecs")]
+            file: Arc::clone(&pages),
         };
         let iterator = RowIter::from_row_group(Some(columns.clone()), &group);
         for row in iterator.map_err(|error| damaged(&error))? {
@@ -127,67 +140,51 @@ fn in_row(number: usize, error: &ParquetError) -> String {
     damaged(&format!("row {number}: {error}"))
 }
 
-fn raw_row(row: Row) -> Result<RawRow, String> {
-    let (mut id, mut title, mut context, mut question) = (None, None, None, None);
-    let (mut answers, mut is_impossible) = (None, None);
-    for (name, field) in row.into_columns() {
-        match (name.as_str(), field) {
-            ("id", field) => id = Some(string(field, &name)?),
-            ("context", field) => context = Some(string(field, &name)?),
-            ("question", field) => question = Some(string(field, &name)?),
-            ("answers", field) => answers = Some(flat_answers(field)?),
-            ("title" | "is_impossible", Field::Null) => {}
-            ("title", field) => title = Some(string(field, &name)?),
-            ("is_impossible", Field::Bool(value)) => is_impossible = Some(value),
-            (_, field) => return Err(unexpected(&name, &field)),
-        }
-    }
-    let missing = |name: &str| format!("column `{name}` is missing");
-    Ok(RawRow {
-        id: id.ok_or_else(|| missing("id"))?,
-        title,
-        context: context.ok_or_else(|| missing("context"))?,
-        question: question.ok_or_else(|| missing("question"))?,
-        answers: answers.ok_or_else(|| missing("answers"))?,
-        is_impossible,
+/// The values of a row, as a JSON file would have them.
+fn raw_row(row: Row) -> Result<RawItem, String> {
+    let row = object(row)?;
+    serde_path_to_error::deserialize(row).map_err(|error| {
+        let column = one_line(error.path());
+        format!("column `{column}`: {}", one_line(error.inner()))
     })
 }
 
-fn flat_answers(field: Field) -> Result<FlatAnswers, String> {
-    let Field::Group(group) = field else {
-        return Err(unexpected("answers", &field));
-    };
-    let (mut texts, mut starts) = (Vec::new(), Vec::new());
-    for (name, field) in group.into_columns() {
-        let path = format!("answers.{name}");
-        let Field::ListInternal(list) = &field else {
-            return Err(unexpected(&path, &field));
-        };
-        for element in list.elements() {
-            match (name.as_str(), element) {
-                ("text", Field::Str(text)) => texts.push(text.clone()),
-                ("answer_start", Field::Int(start)) => starts.push(i64::from(*start)),
-                ("answer_start", Field::Long(start)) => starts.push(*start),
-                ("text" | "answer_start", other) => return Err(unexpected(&path, other)),
-                _ => {}
-            }
+fn object(row: Row) -> Result<Value, String> {
+    let columns = row.into_columns().into_iter();
+    let fields = columns.map(|(name, field)| {
+        let field = value(field).map_err(|problem| format!("column `{name}`: {problem}"))?;
+        Ok((name, field))
+    });
+    fields.collect::<Result<_, String>>().map(Value::Object)
+}
+
+fn value(field: Field) -> Result<Value, String> {
+    Ok(match field {
+        Field::Null => Value::Null,
+        Field::Bool(value) => value.into(),
+        Field::Byte(number) => number.into(),
+        Field::Short(number) => number.into(),
+        Field::Int(number) => number.into(),
+        Field::Long(number) => number.into(),
+        Field::UByte(number) => number.into(),
+        Field::UShort(number) => number.into(),
+        Field::UInt(number) => number.into(),
+        Field::ULong(number) => number.into(),
+        // JSON has no NaN: it becomes null.
+        Field::Float(number) => f64::from(number).into(),
+        Field::Double(number) => number.into(),
+        Field::Str(text) => text.into(),
+        Field::Bytes(bytes) => String::from_utf8(bytes.data().to_vec())
+            .map_err(|_| "bytes that are not UTF-8".to_owned())?
+            .into(),
+        Field::Group(row) => object(row)?,
+        Field::ListInternal(list) => {
+            let elements = list.elements().iter().cloned().map(value);
+            Value::Array(elements.collect::<Result<_, _>>()?)
         }
-    }
-    Ok(FlatAnswers { texts, starts })
-}
-
-fn string(field: Field, column: &str) -> Result<String, String> {
-    match field {
-        Field::Str(text) => Ok(text),
-        other => Err(unexpected(column, &other)),
-    }
-}
-
-fn unexpected(column: &str, field: &Field) -> String {
-    match field {
-        Field::Null => format!("column `{column}` is null; give it a value or drop the row"),
-        _ => format!("column `{column}` has a value of another type than its own"),
-    }
+        // A date, a decimal: no column of ours has it.
+        _ => Value::Null,
+    })
 }
 
 /// The bytes of all texts in a field: a dictionary may give one long text to many rows.
@@ -230,74 +227,130 @@ fn stack_size(mut file: &File) -> Result<usize, String> {
     }
 }
 
-/// The columns of a SQuAD dataset in a file's schema. An error says what is wrong with them.
+/// Columns that are read.
+const COLUMNS: [&str; 13] = [
+    "id",
+    "qid",
+    "title",
+    "context",
+    "question",
+    "answers",
+    "answer",
+    "answer_text",
+    "answer_start",
+    "is_impossible",
+    "detected_answers",
+    "qas",
+    "paragraphs",
+];
+
+/// Levels of structs and lists in a column: articles with paragraphs with questions with answers have 8.
+const MAX_DEPTH: usize = 12;
+
+/// The columns of a dataset of questions in a file's schema. An error says what is wrong with them.
 fn columns(schema: &Type) -> Result<Type, String> {
-    let mut columns = Vec::new();
-    for name in ["id", "title", "context", "question", "is_impossible"] {
-        let required = !matches!(name, "title" | "is_impossible");
-        let Some(column) = child(schema, name)? else {
-            if required {
-                return Err(missing(schema, name));
-            }
-            continue;
-        };
-        match name {
-            "is_impossible" => leaf(column, name, "a boolean", is_boolean)?,
-            _ => leaf(column, name, "a string", is_string)?,
-        }
-        columns.push(column.clone());
+    let fields = schema.get_fields();
+    let foreign = fields
+        .iter()
+        .find_map(|field| Foreign::of_field(field.name()));
+    if let Some(foreign) = foreign.filter(Foreign::is_decisive) {
+        return Err(foreign.problem());
     }
-    let answers = child(schema, "answers")?.ok_or_else(|| missing(schema, "answers"))?;
-    let is_struct = answers.is_group() && !is_list(answers) && !is_repeated(answers);
-    let lists = [
-        ("text", "a list of strings", is_string as fn(&Type) -> bool),
-        ("answer_start", "a list of int32 or int64", is_integer),
-    ];
-    for (name, expected, is_element) in lists {
-        let list = if is_struct {
-            child(answers, name)?
+    let has = |name: &str| fields.iter().any(|field| field.name() == name);
+    if !(has("paragraphs") || has("context") && (has("question") || has("qas"))) {
+        if let Some(foreign) = foreign {
+            return Err(foreign.problem());
+        }
+        let names: Vec<&str> = fields.iter().map(|field| field.name()).collect();
+        let missing = if has("context") {
+            "question"
         } else {
-            None
+            "context"
         };
-        let list = list.ok_or_else(|| {
-            format!("column `answers` has no field `{name}`; expected a struct of two lists, `text` and `answer_start`")
-        })?;
-        let path = format!("answers.{name}");
-        match element(list) {
-            Some(element) => leaf(element, &path, expected, is_element)?,
-            None => return Err(format!("column `{path}` is not {expected}")),
+        return Err(format!(
+            "no column `{missing}`, only {}; expected the columns id, context, question and answers",
+            quote(&names.join(", "))
+        ));
+    }
+    let mut columns = Vec::new();
+    for name in COLUMNS {
+        let mut found = fields.iter().filter(|field| field.name() == name);
+        if let Some(column) = found.next() {
+            if found.next().is_some() {
+                return Err(format!("two columns `{name}`; drop one"));
+            }
+            check_shape(column, name, 0)?;
+            let is_text = ["title", "context", "question"].contains(&name);
+            if is_text && !column.is_primitive() {
+                return Err(foreign.map_or_else(
+                    || format!("column `{name}` is nested, expected a string"),
+                    |foreign| foreign.problem(),
+                ));
+            }
+            columns.push(column.clone());
         }
     }
-    columns.push(answers.clone());
     Type::group_type_builder(schema.name())
         .with_fields(columns)
         .build()
         .map_err(|error| error.to_string())
 }
 
-fn missing(schema: &Type, name: &str) -> String {
-    let names: Vec<&str> = schema.get_fields().iter().map(|f| f.name()).collect();
-    format!(
-        "no column `{name}`, only {}; expected the columns id, context, question and answers",
-        quote(&names.join(", "))
-    )
+/// Checks that a column is made of values, structs and lists: the `parquet` crate panics on other shapes.
+fn check_shape(column: &Type, name: &str, depth: usize) -> Result<(), String> {
+    if depth > MAX_DEPTH {
+        return Err(format!("column `{name}` is nested too deeply"));
+    }
+    let shape = |problem| Err(format!("column `{name}` {problem}"));
+    if is_repeated(column) {
+        return shape("is repeated without being a list; write it as a list");
+    }
+    if column.is_primitive() {
+        return if column.get_physical_type() == Physical::INT96 {
+            shape("is a timestamp; drop it")
+        } else {
+            Ok(())
+        };
+    }
+    if is_list(column) {
+        return match element(column) {
+            Some(element) => check_element(element, name, depth + 1),
+            None => shape("is not a list that can be read"),
+        };
+    }
+    match column.get_basic_info().converted_type() {
+        ConvertedType::NONE => {}
+        other => return shape(&format!("is a {other}; expected a struct or a list")),
+    }
+    let fields = column.get_fields();
+    fields
+        .iter()
+        .try_for_each(|field| check_shape(field, &format!("{name}.{}", field.name()), depth + 1))
 }
 
-/// The field of a group, if there is one. Two of one name are an error.
-fn child<'a>(group: &'a Type, name: &str) -> Result<Option<&'a TypePtr>, String> {
-    let mut found = group.get_fields().iter().filter(|f| f.name() == name);
-    match (found.next(), found.next()) {
-        (_, Some(_)) => Err(format!("two columns `{name}`; drop one")),
-        (found, None) => Ok(found),
+/// The element of a list; in the form with two levels it is marked as repeated.
+fn check_element(element: &Type, name: &str, depth: usize) -> Result<(), String> {
+    if element.is_primitive() {
+        return Ok(());
     }
+    if is_list(element) && is_repeated(element) {
+        return Err(format!("column `{name}` is not a list that can be read"));
+    }
+    if is_repeated(element) {
+        let mut fields = element.get_fields().iter();
+        return fields.try_for_each(|field| {
+            check_shape(field, &format!("{name}.{}", field.name()), depth + 1)
+        });
+    }
+    check_shape(element, name, depth)
 }
 
 /// The element type of a list, in the form with two levels or in the one with three.
 fn element(list: &Type) -> Option<&Type> {
-    let [repeated] = list.is_group().then(|| list.get_fields())? else {
+    let [repeated] = list.get_fields() else {
         return None;
     };
-    if !is_list(list) || is_repeated(list) || !is_repeated(repeated) {
+    if !is_repeated(repeated) {
         return None;
     }
     if repeated.is_primitive() {
@@ -305,26 +358,14 @@ fn element(list: &Type) -> Option<&Type> {
     }
     match repeated.get_fields() {
         [element] if !is_list(repeated) && !is_repeated(element) => Some(element),
+        // The struct itself is the element.
+        [_, _, ..] if !is_list(repeated) => Some(repeated),
         _ => None,
     }
 }
 
-fn leaf(column: &Type, name: &str, expected: &str, fits: fn(&Type) -> bool) -> Result<(), String> {
-    // The elements of a list may be marked as repeated; a column that is no list may not.
-    let alone = !name.contains('.');
-    if column.is_primitive() && fits(column) && !(alone && is_repeated(column)) {
-        return Ok(());
-    }
-    let found = if column.is_primitive() {
-        format!("{:?}", column.get_physical_type())
-    } else {
-        "nested".to_owned()
-    };
-    Err(format!("column `{name}` is {found}, expected {expected}"))
-}
-
 fn is_list(column: &Type) -> bool {
-    column.get_basic_info().converted_type() == ConvertedType::LIST
+    column.is_group() && column.get_basic_info().converted_type() == ConvertedType::LIST
 }
 
 fn is_repeated(column: &Type) -> bool {
@@ -332,32 +373,29 @@ fn is_repeated(column: &Type) -> bool {
     info.has_repetition() && info.repetition() == Repetition::REPEATED
 }
 
-fn is_boolean(column: &Type) -> bool {
-    column.get_physical_type() == Physical::BOOLEAN
-}
-
-fn is_string(column: &Type) -> bool {
-    column.get_physical_type() == Physical::BYTE_ARRAY
-        && column.get_basic_info().converted_type() == ConvertedType::UTF8
-}
-
-fn is_integer(column: &Type) -> bool {
-    let plain = [
-        ConvertedType::NONE,
-        ConvertedType::INT_32,
-        ConvertedType::INT_64,
-    ];
-    matches!(
-        column.get_physical_type(),
-        Physical::INT32 | Physical::INT64
-    ) && plain.contains(&column.get_basic_info().converted_type())
-}
-
 /// A row group whose pages are checked before they are decoded.
 struct CheckedGroup<'a> {
     group: Box<dyn RowGroupReader + 'a>,
     /// The maximum number of values that a page may claim to have.
     max_values: u64,
+    #[cfg(feature = "parquet-codecs")]
+    file: Arc<File>,
+}
+
+impl CheckedGroup<'_> {
+    #[cfg(feature = "parquet-codecs")]
+    fn pages(&self, column: usize) -> parquet::errors::Result<Box<dyn PageReader>> {
+        let chunk = self.group.metadata().column(column);
+        if let Compression::ZSTD(_) = chunk.compression() {
+            return Ok(Box::new(ZstdPages::new(Arc::clone(&self.file), chunk)?));
+        }
+        self.group.get_column_page_reader(column)
+    }
+
+    #[cfg(not(feature = "parquet-codecs"))]
+    fn pages(&self, column: usize) -> parquet::errors::Result<Box<dyn PageReader>> {
+        self.group.get_column_page_reader(column)
+    }
 }
 
 impl RowGroupReader for CheckedGroup<'_> {
@@ -374,7 +412,7 @@ impl RowGroupReader for CheckedGroup<'_> {
         column: usize,
     ) -> parquet::errors::Result<Box<dyn PageReader>> {
         Ok(Box::new(CheckedPages {
-            pages: self.group.get_column_page_reader(column)?,
+            pages: self.pages(column)?,
             max_values: self.max_values,
         }))
     }

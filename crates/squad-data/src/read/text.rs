@@ -1,4 +1,4 @@
-//! Opens a data file, recognizes its form, and reads its text: decompressed, checked to be UTF-8, with positions.
+//! Opens a data file, recognizes its content, and reads its text: decompressed, as UTF-8, with positions.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -8,15 +8,19 @@ use flate2::read::MultiGzDecoder;
 
 use crate::error::{Error, one_line};
 use crate::memory::check_text_size;
+use crate::read::foreign::Foreign;
+use crate::read::utf16::{ByteOrder, Utf16Reader};
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const PARQUET: &[u8] = b"PAR1";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const CHUNK: usize = 1 << 16;
+/// Enough to recognize a tar archive.
+const HEAD: usize = 512;
 
 /// An open data file.
 pub(super) enum DataFile {
-    /// JSON or JSON Lines, decompressed while it is read.
+    /// Text, decompressed and decoded while it is read.
     Text(Box<TextReader<'static>>),
     /// Parquet, which needs random access.
     #[cfg_attr(not(feature = "parquet"), expect(dead_code))]
@@ -25,28 +29,52 @@ pub(super) enum DataFile {
 
 /// Opens a file.
 ///
-/// Gzip and Parquet are recognized by their first bytes, and by the extensions `.gz` and `.parquet`, so that a file with
-/// a damaged start is not read as text. Everything else is text.
+/// The first bytes decide what it is. The extensions `.gz` and `.parquet` are believed too, so that a file with a damaged
+/// start is not read as text.
 pub(super) fn open(path: &Path) -> Result<DataFile, Error> {
     let failed = |error| Error::read(path, error);
     let mut file = File::open(path).map_err(failed)?;
-    let head = head(&mut file, PARQUET.len()).map_err(failed)?;
+    let head = head(&mut file, HEAD).map_err(failed)?;
     let named = |extension: &str| {
         path.extension()
             .is_some_and(|ours| ours.eq_ignore_ascii_case(extension))
     };
-    if head == PARQUET || (named("parquet") && !head.starts_with(GZIP)) {
+    let is_gzip = head.starts_with(GZIP);
+    if head.starts_with(PARQUET) || (named("parquet") && !is_gzip) {
         return Ok(DataFile::Parquet(file));
     }
     let name = path.display().to_string();
-    let gzip = head.starts_with(GZIP) || named("gz");
     let bytes = Cursor::new(head).chain(file);
-    let text = if gzip {
-        TextReader::new(name, Box::new(MultiGzDecoder::new(bytes)), Some("gzip"))
-    } else {
-        TextReader::new(name, Box::new(bytes), None)
-    };
-    text.map(|text| DataFile::Text(Box::new(text)))
+    if !is_gzip && !named("gz") {
+        let text = TextReader::new(name, Box::new(bytes), None)?;
+        return Ok(DataFile::Text(Box::new(text)));
+    }
+    let mut unpacked = MultiGzDecoder::new(bytes);
+    let head = self::head(&mut unpacked, HEAD).map_err(|error| gzip_error(&name, error))?;
+    if head.starts_with(PARQUET) {
+        let mut bytes = Cursor::new(head).chain(unpacked);
+        return unpack(&mut bytes, &name).map(DataFile::Parquet);
+    }
+    let bytes = Cursor::new(head).chain(unpacked);
+    let text = TextReader::new(name, Box::new(bytes), Some("gzip"))?;
+    Ok(DataFile::Text(Box::new(text)))
+}
+
+/// A file without a name, with random access, that holds these bytes.
+#[cfg(feature = "parquet")]
+fn unpack(bytes: &mut dyn Read, name: &str) -> Result<File, Error> {
+    let mut file = tempfile::tempfile().map_err(|error| Error::write(Path::new(name), error))?;
+    io::copy(bytes, &mut file).map_err(|error| gzip_error(name, error))?;
+    Ok(file)
+}
+
+#[cfg(not(feature = "parquet"))]
+fn unpack(_: &mut dyn Read, name: &str) -> Result<File, Error> {
+    Err(Error::without_feature(name, "Parquet", "parquet"))
+}
+
+fn gzip_error(name: &str, error: io::Error) -> Error {
+    read_error(name, Some("gzip"), error)
 }
 
 /// The first `length` bytes, or fewer at the end of the source.
@@ -64,7 +92,7 @@ pub(crate) struct Position {
     /// Bytes of its line before it.
     pub(crate) bytes: usize,
     /// Characters of its line before it.
-    pub(super) chars: usize,
+    pub(crate) chars: usize,
 }
 
 impl Position {
@@ -123,8 +151,25 @@ impl<'a> TextReader<'a> {
         mut source: Box<dyn Read + 'a>,
         compression: Option<&'static str>,
     ) -> Result<Self, Error> {
-        let start = head(&mut source, BYTE_ORDER_MARK.len());
-        let mut text = Self {
+        let start = head(&mut source, HEAD).map_err(|e| read_error(&name, compression, e))?;
+        if let Some(foreign) = Foreign::of_bytes(&start) {
+            return Err(Error::foreign(&name, &foreign));
+        }
+        if start.starts_with(&[0xff, 0xfe, 0, 0]) || start.starts_with(&[0, 0, 0xfe, 0xff]) {
+            let problem =
+                "UTF-32; convert the file to UTF-8, for example with iconv -f UTF-32 -t UTF-8";
+            return Err(Error::encoding(&name, Position::default(), problem));
+        }
+        let order = ByteOrder::of(&start);
+        let start = start
+            .strip_prefix(BYTE_ORDER_MARK)
+            .unwrap_or(&start)
+            .to_vec();
+        source = Box::new(Cursor::new(start).chain(source));
+        if let Some(order) = order {
+            source = Box::new(Utf16Reader::new(source, order));
+        }
+        Ok(Self {
             name,
             source,
             compression,
@@ -136,15 +181,22 @@ impl<'a> TextReader<'a> {
             counted: 0,
             length: 0,
             fault: None,
-        };
-        let start = start.map_err(|error| text.read_error(error))?;
-        text.length = start.len() as u64;
-        if start != BYTE_ORDER_MARK {
-            text.buffer[..start.len()].copy_from_slice(&start);
-            text.end = start.len();
-            text.validate();
+        })
+    }
+
+    /// The text that comes next, as far as it is in memory: at least one character, unless the text is at its end.
+    pub(super) fn peek(&mut self) -> Result<&str, Error> {
+        if self.next == self.valid {
+            self.fill()?;
         }
-        Ok(text)
+        let text = std::str::from_utf8(&self.buffer[self.next..self.valid]);
+        // A reader of JSON stops between characters.
+        Ok(text.unwrap_or_default())
+    }
+
+    /// The text from the byte that was returned last, as far as it is in memory.
+    pub(super) fn last(&self) -> &[u8] {
+        &self.buffer[self.next.saturating_sub(1)..self.valid]
     }
 
     /// Reads text in memory. Messages call it `name`.
@@ -216,11 +268,11 @@ impl<'a> TextReader<'a> {
                 return Ok(true);
             }
             if wrong {
-                return Err(self.not_utf8(at));
+                return Err(self.not_utf8(at, false));
             }
             let read = self.source.read(&mut self.buffer[self.end..]);
             match read {
-                Ok(0) if self.end > 0 => return Err(self.not_utf8(at)),
+                Ok(0) if self.end > 0 => return Err(self.not_utf8(at, true)),
                 Ok(0) => return Ok(false),
                 Ok(count) => {
                     self.end += count;
@@ -250,28 +302,50 @@ impl<'a> TextReader<'a> {
         }
     }
 
-    fn not_utf8(&self, at: Position) -> Error {
-        Error::NotUtf8 {
-            file: self.name.clone(),
-            line: at.lines + 1,
-            column: at.chars + 1,
-        }
+    fn not_utf8(&self, at: Position, is_end: bool) -> Error {
+        let problem = if is_end {
+            "the file ends in the middle of a character; is the download complete?".to_owned()
+        } else {
+            encoding(&self.buffer[..self.end])
+        };
+        Error::encoding(&self.name, at, problem)
     }
 
     fn read_error(&self, error: io::Error) -> Error {
-        let damaged = match error.kind() {
-            io::ErrorKind::UnexpectedEof => "it stops in the middle".to_owned(),
-            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => one_line(&error),
-            _ => return Error::read(Path::new(&self.name), error),
-        };
-        match self.compression {
-            Some(compression) => Error::Compressed {
-                file: self.name.clone(),
-                compression,
-                problem: damaged,
-            },
-            None => Error::read(Path::new(&self.name), error),
-        }
+        read_error(&self.name, self.compression, error)
+    }
+}
+
+/// What encoding bytes may have that are not UTF-8, and what to do.
+fn encoding(bytes: &[u8]) -> String {
+    let first = bytes.first().copied().unwrap_or_default();
+    let is_alone = bytes.get(1).is_none_or(u8::is_ascii);
+    if is_alone && first >= 0xa0 {
+        return format!(
+            "not UTF-8: the byte 0x{first:02x} is {:?} in Latin-1 and Windows-1252; convert the file, for example with \
+             iconv -f WINDOWS-1252 -t UTF-8",
+            char::from(first)
+        );
+    }
+    format!(
+        "not UTF-8: the byte 0x{first:02x} begins no character; is it Windows-1252, GB18030, Shift_JIS or EUC-KR? Convert \
+         the file, for example with iconv -f GB18030 -t UTF-8"
+    )
+}
+
+fn read_error(name: &str, compression: Option<&'static str>, error: io::Error) -> Error {
+    let damaged = match error.kind() {
+        io::ErrorKind::UnexpectedEof => "it stops in the middle".to_owned(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => one_line(&error),
+        _ => return Error::read(Path::new(name), error),
+    };
+    match compression {
+        Some(compression) => Error::Compressed {
+            file: name.to_owned(),
+            compression,
+            problem: damaged,
+        },
+        None => Error::read(Path::new(name), error),
     }
 }
 

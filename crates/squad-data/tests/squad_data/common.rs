@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use squad_data::{
-    Dataset, Example, Feature, FeatureOptions, GoldAnswer, QaTokenizer, make_features,
+    Dataset, Example, Feature, FeatureOptions, GoldAnswer, OnBadAnswer, QaTokenizer, ReadOptions,
+    make_features,
 };
 use test_support::Random;
 
@@ -50,16 +51,33 @@ pub(crate) fn logit(random: &mut Random) -> f32 {
 
 /// Reads bytes as a file of this name.
 pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<Dataset, squad_data::Error> {
+    read_with(name, bytes, &ReadOptions::default())
+}
+
+/// Answers that are not in their context are errors.
+pub(crate) fn strict() -> ReadOptions {
+    ReadOptions {
+        on_bad_answer: OnBadAnswer::Error,
+        ..ReadOptions::default()
+    }
+}
+
+/// Reads bytes as a file of this name.
+pub(crate) fn read_with(
+    name: &str,
+    bytes: &[u8],
+    options: &ReadOptions,
+) -> Result<Dataset, squad_data::Error> {
     let folder = test_support::temp_dir();
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).unwrap();
-    Dataset::read(&path)
+    Dataset::read_with(&[path], options)
 }
 
 /// The error for bytes as a file of this name, without the path of the folder. It must be one short line that begins with
 /// the file's name.
 pub(crate) fn read_error(name: &str, bytes: &[u8]) -> String {
-    let message = read(name, bytes).unwrap_err().to_string();
+    let message = read_with(name, bytes, &strict()).unwrap_err().to_string();
     assert!(!message.contains('\n') && message.len() < 500, "{message}");
     let file = message.find(name).expect("the message names the file");
     message[file..].to_owned()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use flate2::write::GzEncoder;
 use parquet::basic::Compression;
 use serde_json::json;
-use squad_data::{Dataset, Example};
+use squad_data::{Dataset, Example, ReadOptions};
 
 use crate::common::{fixture, read, read_error};
 use crate::parquet_writer::{HUB, columns, file};
@@ -109,7 +109,7 @@ fn read_with_size_measures_the_decompressed_text() {
     let packed = folder.path().join("sample.json.gz");
     std::fs::write(&packed, gzip(&json)).unwrap();
     for path in [path, packed] {
-        let (_, length) = Dataset::read_with_size(&path).unwrap();
+        let (_, length) = Dataset::read_with_size(&[path], &ReadOptions::default()).unwrap();
         assert_eq!(length, json.len() as u64);
     }
 }
@@ -161,7 +161,13 @@ fn damaged_gzip_is_reported_as_damage() {
 #[test]
 fn files_of_pyarrow_are_read() {
     let (_, sample) = sample();
-    for name in ["hub.parquet", "plain.parquet"] {
+    for name in [
+        "hub.parquet",
+        "plain.parquet",
+        "polars.parquet",
+        "pages2.parquet",
+        "nested.parquet",
+    ] {
         let read = Dataset::read(&fixture(name)).unwrap();
         assert!(read.examples == sample.examples[..12], "{name}");
         assert!(read.has_unanswerable() && !read.answerable().is_empty());

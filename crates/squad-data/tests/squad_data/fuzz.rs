@@ -5,13 +5,14 @@
 
 use std::sync::{LazyLock, Once};
 
-use parquet::basic::Compression;
+use parquet::basic::{BrotliLevel, Compression, GzipLevel};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 use squad_data::{
-    Dataset, Error, FeatureOptions, PARQUET_THREAD, QaTokenizer, inspect, make_features,
+    Dataset, Error, FeatureOptions, OnBadAnswer, PARQUET_THREAD, QaTokenizer, ReadOptions, inspect,
+    make_features,
 };
 
 use crate::common::{fixture, read, short, small_tokenizer};
@@ -55,10 +56,10 @@ fn check(read: Result<Dataset, Error>) -> Result<(), TestCaseError> {
     prop_assert!(!dataset.is_empty());
     for example in &dataset.examples {
         for answer in example.answers() {
-            prop_assert_eq!(
-                example.slice(answer.char_range().unwrap()),
-                Some(answer.text.as_str())
-            );
+            let Some(range) = answer.char_range() else {
+                continue;
+            };
+            prop_assert_eq!(example.slice(range), Some(answer.text.as_str()));
         }
     }
     let options = FeatureOptions {
@@ -197,8 +198,58 @@ fn changes() -> impl Strategy<Value = Vec<(Index, Value)>> {
     prop::collection::vec((any::<Index>(), value()), 1..4)
 }
 
+/// Pieces of Python's and numpy's notation in any order.
+fn literal() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "{",
+        "}",
+        "[",
+        "]",
+        "(",
+        ")",
+        "'",
+        "\\",
+        "\\x",
+        "\\u00",
+        ":",
+        ",",
+        " ",
+        "array(",
+        "dtype=object",
+        "None",
+        "nan",
+        "...",
+        "'text'",
+        "'answer_start'",
+        "'a pie'",
+        "8",
+        "-1.5e3",
+        "é",
+    ]);
+    prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+const TABLES: [&str; 3] = [
+    "id,title,context,question,answers\r\nq1,T,\"Zoë ate\r\na pie.\",What?,\"{'text': array(['a pie'], dtype=object), 'answer_start': array([9])}\"\r\nq2,T,a pie,Who?,\r\n",
+    "\tcontext\tquestion\tanswer_text\tanswer_start\tis_impossible\n0\tZoë ate a pie.\tWhat?\ta pie\t8.0\tFalse\n1\ta pie\tWho?\tnan\tnan\tTrue\n",
+    "context;question;answers\n\"Zoë \"\"ate\"\" a pie.\";What?;\"{\"\"text\"\": [\"\"a pie\"\"], \"\"answer_start\"\": [10]}\"\n",
+];
+
+const MRQA: &str = "{\"header\": {\"dataset\": \"x\"}}\n{\"id\": \"\", \"context\": \"Zoë ate a pie.\", \"qas\": [{\"qid\": \"m\", \
+    \"question\": \"What?\", \"answers\": [\"A pie\"], \"detected_answers\": [{\"text\": \"a pie\", \"char_spans\": [[8, 12]], \
+    \"token_spans\": [[2, 3]]}]}]}\n";
+
 #[test]
 fn the_undamaged_files_are_good() {
+    for (name, text) in ["f.csv", "f.tsv", "f"]
+        .into_iter()
+        .zip(TABLES)
+        .chain([("f.jsonl", MRQA)])
+    {
+        let dataset = read(name, text.as_bytes()).unwrap();
+        assert!(dataset.examples[0].first_located().is_some(), "{name}");
+        assert_eq!(dataset.flaws.unlocated_answers, 0);
+    }
     let json = read("f.json", GOOD.as_bytes()).unwrap();
     assert_eq!(
         json.examples,
@@ -228,7 +279,7 @@ fn good_parquet(compression: Compression) -> Vec<u8> {
     file(HUB, &[columns(first), columns(second)], compression)
 }
 
-static FILES: LazyLock<[Vec<u8>; 4]> = LazyLock::new(|| {
+static FILES: LazyLock<[Vec<u8>; 10]> = LazyLock::new(|| {
     silence_decoder();
     let pyarrow = |name| std::fs::read(fixture(name)).unwrap();
     [
@@ -236,13 +287,19 @@ static FILES: LazyLock<[Vec<u8>; 4]> = LazyLock::new(|| {
         good_parquet(Compression::UNCOMPRESSED),
         pyarrow("hub.parquet"),
         pyarrow("plain.parquet"),
+        pyarrow("polars.parquet"),
+        pyarrow("pages2.parquet"),
+        pyarrow("nested.parquet"),
+        good_parquet(Compression::GZIP(GzipLevel::default())),
+        good_parquet(Compression::BROTLI(BrotliLevel::default())),
+        good_parquet(Compression::LZ4_RAW),
     ]
 });
 
 #[test]
 fn damaged_parquet() {
     let mut runner = TestRunner::new(config(1000));
-    let run = runner.run(&(0..4usize, edits()), |(which, edits)| {
+    let run = runner.run(&(0..10usize, edits()), |(which, edits)| {
         check(read("f.parquet", &damaged(&FILES[which], edits)))
     });
     run.unwrap();
@@ -298,6 +355,43 @@ proptest! {
     #[test]
     fn damaged_json(edits in edits()) {
         check(read("f.json", &damaged(GOOD.as_bytes(), edits)))?;
+    }
+
+    #[test]
+    fn damaged_tables(edits in edits(), which in 0..3usize) {
+        check(read(["f.csv", "f.tsv", "f"][which], &damaged(TABLES[which].as_bytes(), edits)))?;
+    }
+
+    #[test]
+    fn damaged_mrqa(edits in edits()) {
+        check(read("f.jsonl", &damaged(MRQA.as_bytes(), edits)))?;
+    }
+
+    #[test]
+    fn damaged_utf16(edits in edits(), big in any::<bool>(), marked in any::<bool>()) {
+        let mark = if marked { "\u{feff}" } else { "" };
+        let units = format!("{mark}{GOOD}");
+        let bytes: Vec<u8> = units.encode_utf16().flat_map(|u| if big { u.to_be_bytes() } else { u.to_le_bytes() }).collect();
+        check(read("f.json", &damaged(&bytes, edits)))?;
+    }
+
+    /// Cells are JSON, Python's literals, or neither.
+    #[test]
+    fn other_values_in_tables(cells in prop::collection::vec(literal(), 4), value in value()) {
+        let json = value.to_string().replace('"', "\"\"");
+        let text = format!("context,question,answers,answer_start\nZoë ate a pie.,What?,\"{}\",\"{}\"\na pie,Who?,\"{json}\",\"{}\"\n{},?,,\n", cells[0], cells[1], cells[2], cells[3]);
+        check(read("f.csv", text.as_bytes()))?;
+    }
+
+    #[test]
+    fn every_policy_reads_what_can_be_read(changes in changes(), edits in edits(), policy in 0..4usize) {
+        let on_bad_answer = [OnBadAnswer::Keep, OnBadAnswer::Error, OnBadAnswer::Skip, OnBadAnswer::Repair][policy];
+        let options = ReadOptions { on_bad_answer, unique_ids: true, keep_going: true };
+        for bytes in [replaced(GOOD, changes).into_bytes(), damaged(GOOD.as_bytes(), edits)] {
+            if let Ok(dataset) = Dataset::from_bytes("f.json", &bytes, &options) && !dataset.is_empty() {
+                check(Ok(dataset))?;
+            }
+        }
     }
 
     #[test]

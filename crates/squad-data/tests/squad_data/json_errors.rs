@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use squad_data::Dataset;
 
-use crate::common::read_error;
+use crate::common::{read_error, strict};
 
 /// A good file of two questions about one context.
 pub(crate) const GOOD: &str = "{\"version\":\"v2.0\",\"data\":[{\"title\":\"Zoë\",\"paragraphs\":[{\"context\":\"Zoë 🙂 ate\\r\\na pie.\",\
@@ -111,11 +111,10 @@ fn answers_that_the_context_does_not_have() {
     assert_error(
         with_answer("a pie", "9"),
         "question \"q1\": answer \"a pie\" does not match its context, which has \" a pi\" at answer_start 9; the text \
-         occurs at character 10",
+         occurs at character 10, 1 away; on_bad_answer = \"skip\"",
     );
     assert_error(with_answer("tart", "3"), "does not occur");
     assert_error(with_answer("pie. And more", "12"), "which has \"pie.\" at");
-    assert_error(with_answer(" ", "3"), "an answer's text is \" \"");
     for start in [
         "-1",
         "17",
@@ -131,13 +130,11 @@ fn answers_that_the_context_does_not_have() {
 fn answer_starts_that_are_no_position() {
     let place = "at data[0].paragraphs[0].qas[0].answers[0].answer_start: ";
     for (start, problem) in [
-        ("1.5", "invalid type: floating point `1.5`"),
-        ("1e30", "invalid type: floating point `1e+30`"),
-        ("\"3\"", "invalid type: string"),
-        ("null", "invalid type: null"),
+        ("1.5", "invalid value: floating point `1.5`"),
+        ("1e30", "invalid value: floating point `1e+30`"),
+        ("\"x\"", "invalid value: string \"x\""),
         ("true", "invalid type: boolean"),
-        ("9223372036854775808", "invalid value"),
-        ("18446744073709551616", "invalid type: floating point"),
+        ("18446744073709551616", "invalid value: floating point"),
     ] {
         let expected = format!("{place}{problem}");
         assert_error(with_answer("pie", start), &expected);
@@ -152,10 +149,6 @@ fn contradictions() {
         question(r#","is_impossible":true,"answers":[{"text":"pie","answer_start":12}]"#),
         "is_impossible is true",
     );
-    assert_error(
-        question(r#","is_impossible":false,"answers":[]"#),
-        "is_impossible is false",
-    );
     let empty = r#"{"id":"q","question":" \t","answers":[]}"#;
     assert_error(document(empty), "question is empty");
     let twice = r#"{"id":"q","question":"?","answers":[]}"#;
@@ -168,8 +161,8 @@ fn contradictions() {
 
 #[test]
 fn documents_of_another_shape() {
-    assert_error("[1]", "line 1, column 1, at the top level: ");
-    assert_error("{}", "missing field `data`");
+    assert_error("[1]", "line 1, column 3, at [0]: ");
+    assert_error("{}", "f.json: line 1: no question: expected `context`");
     assert_error(
         "{\"data\":[\n{\"paragraphs\":[{\"context\":3}]}]}",
         "line 2, column 28, at data[0].paragraphs[0].context: ",
@@ -212,8 +205,8 @@ fn deep_nesting_does_not_overflow_the_stack() {
     for (open, close) in [("[", "]"), ("{\"data\":", "}"), ("{\"x\":[", "]}")] {
         for depth in [127, 200, 1_000_000] {
             let nested = open.repeat(depth) + "1" + &close.repeat(depth);
-            assert_error(&nested, "f.json: line 1, column ");
-            assert_error(format!("{{\"data\": {nested}}}"), "f.json: line 1, column ");
+            assert_error(&nested, "f.json: line 1");
+            assert_error(format!("{{\"data\": {nested}}}"), "f.json: line 1");
             assert_error(
                 format!("{{\"version\": {nested}, \"data\": []}}"),
                 "nested too deeply",
@@ -229,34 +222,25 @@ fn deep_nesting_does_not_overflow_the_stack() {
 #[test]
 fn row_fields_of_another_type() {
     for (field, value, expected) in [
+        ("context", json!(true), "at context: invalid type: boolean"),
+        ("question", json!([]), "the question is not a text"),
+        ("title", json!(true), "at title: invalid type"),
+        ("id", json!({}), "at id: invalid type: map"),
+        ("answers", json!(true), "at answers: invalid type: boolean"),
         (
-            "id",
-            json!(5),
-            "at id: invalid type: integer `5`, expected a string",
-        ),
-        ("id", Value::Null, "at id: invalid type: null"),
-        ("context", Value::Null, "at context: invalid type: null"),
-        ("question", json!([]), "at question: invalid type: sequence"),
-        ("title", json!(1), "at title: invalid type"),
-        (
-            "answers",
-            Value::Null,
-            "at answers: invalid type: null, expected an object with two lists",
+            "is_impossible",
+            json!("maybe"),
+            "at is_impossible: invalid value: string \"maybe\", expected true or false",
         ),
         (
             "answers",
-            json!({"text": []}),
-            "at answers: missing field `answer_start`",
-        ),
-        (
-            "answers",
-            json!({"text": ["a pie", null], "answer_start": [10, 10]}),
-            "at answers.text[1]: invalid type: null",
+            json!({"answer_start": [1]}),
+            "at answers: missing field `text`",
         ),
         (
             "answers",
             json!({"text": ["a pie"], "answer_start": [10.5]}),
-            "at answers.answer_start[0]: invalid type: floating point `10.5`",
+            "at answers.answer_start[0]: invalid value: floating point `10.5`",
         ),
     ] {
         let text = rows_with(field, value);
@@ -267,16 +251,16 @@ fn row_fields_of_another_type() {
 
 #[test]
 fn row_fields_that_are_missing() {
-    for field in ["id", "context", "question", "answers"] {
+    for (field, problem) in [("context", "no `context`"), ("question", "no question: ")] {
         let mut row = row("q1");
         row.as_object_mut().unwrap().remove(field);
-        let text = rows(&row.to_string());
-        assert_error(&text, &format!("missing field `{field}`"));
-        assert_error(text, "f.json: line 3, column ");
+        assert_error(
+            rows(&row.to_string()),
+            &format!("f.json: line 3: {problem}"),
+        );
     }
-    // A first value with any field of a row is a row.
-    assert_error(r#"{"id": "q1", "question": "What?"}"#, "field `context`");
-    assert_error(r#"{"name": "q1"}"#, "missing field `data`");
+    assert_error(r#"{"id": "q1", "question": "What?"}"#, "no `context`");
+    assert_error(r#"{"name": "q1"}"#, "but found \"name\"");
 }
 
 #[test]
@@ -314,7 +298,7 @@ fn rows_obey_the_rules_of_documents() {
         ),
     ] {
         let text = rows_with(field, value);
-        let message = Dataset::from_json("f.json", text.as_bytes());
+        let message = Dataset::from_bytes("f.json", text.as_bytes(), &strict());
         let message = message.unwrap_err().to_string();
         assert!(message.contains(expected), "{expected} is not in {message}");
     }
@@ -339,7 +323,7 @@ fn values_that_are_no_row() {
     for (wrong, expected) in [
         (
             "[]",
-            "line 3, column 1, at the top level: invalid type: sequence, expected a row",
+            "line 3, column 2, at the top level: invalid type: sequence, expected a row",
         ),
         ("7", "expected a row"),
         (
@@ -348,7 +332,7 @@ fn values_that_are_no_row() {
         ),
         ("x", "line 3, column 1: not valid JSON: expected value"),
         // A document after a row is not a row.
-        ("{\"data\": []}", "missing field `id`"),
+        ("{\"data\": []}", "but found \"data\""),
     ] {
         assert_error(rows(wrong), expected);
     }

@@ -62,7 +62,7 @@ fn step(max_seq_length: usize, doc_stride: usize) -> FeatureOptions {
         max_seq_length,
         doc_stride,
         stride: StrideKind::Step,
-        max_query_length: None,
+        ..FeatureOptions::default()
     }
 }
 

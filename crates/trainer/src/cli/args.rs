@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use bert_qa::{Precision, autocast};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use qa_metrics::Metric;
-use squad_data::StrideKind;
+use squad_data::{LabelAnswer, LongQuestions, OnBadAnswer, StrideKind};
 use trainer::{AnswerConfig, DatasetShard, Error, FeatureConfig};
 
 /// Fine-tune BERT-family encoders for extractive question answering, evaluate them and answer questions.
@@ -64,9 +64,12 @@ pub(super) struct Evaluate {
     /// Model folder, or a name as in model.source
     #[arg(long)]
     pub(super) model: String,
-    /// SQuAD file
+    /// File or folder of questions, in any form that datasets/README.md lists
     #[arg(long)]
     pub(super) dataset: PathBuf,
+    /// What happens to questions whose answers are not in their context
+    #[arg(long, value_enum, default_value_t = OnBadAnswerArg::Keep)]
+    pub(super) on_bad_answer: OnBadAnswerArg,
     /// Only the first N questions
     #[arg(long, value_name = "N")]
     pub(super) max_eval_samples: Option<NonZeroUsize>,
@@ -171,12 +174,24 @@ pub(super) enum Format {
 
 #[derive(Args)]
 pub(super) struct Inspect {
-    /// SQuAD file: JSON, JSON Lines, either with gzip, or Parquet
+    /// File or folder of questions, in any form that datasets/README.md lists; may be repeated
+    #[arg(long, required = true)]
+    pub(super) dataset: Vec<PathBuf>,
+    /// tokenizer.json, or its folder; without one only the file's flaws are listed
     #[arg(long)]
-    pub(super) dataset: PathBuf,
-    /// tokenizer.json, or its folder
+    pub(super) tokenizer: Option<PathBuf>,
+    /// File or folder whose contexts are compared with those of --dataset: the training set of an evaluation set, say
+    #[arg(long, value_name = "FILE")]
+    pub(super) against: Option<PathBuf>,
+    /// Write the repaired questions: as SQuAD's JSON, or as JSON Lines if the name ends in .jsonl
+    #[arg(long, value_name = "OUT")]
+    pub(super) fix: Option<PathBuf>,
+    /// Put the file's name before each id, if several files are given
     #[arg(long)]
-    pub(super) tokenizer: PathBuf,
+    pub(super) unique_ids: bool,
+    /// Maximum length of an answer in tokens; longer gold answers are listed
+    #[arg(long, value_name = "N", default_value_t = AnswerConfig::default().max_answer_length)]
+    pub(super) max_answer_length: usize,
     #[command(flatten)]
     pub(super) features: FeatureArgs,
     /// Print one JSON object on standard output
@@ -248,6 +263,54 @@ pub(super) struct FeatureArgs {
     /// Maximum length of a question in tokens; 0: no limit
     #[arg(long, default_value_t = FeatureConfig::default().max_query_length)]
     max_query_length: usize,
+    /// What happens to a longer question, or one that leaves no room for the context
+    #[arg(long, value_enum, default_value_t = LongQuestionsArg::Error)]
+    long_questions: LongQuestionsArg,
+    /// Which gold answer a feature is labelled with
+    #[arg(long, value_enum, default_value_t = LabelAnswerArg::First)]
+    label_answer: LabelAnswerArg,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LongQuestionsArg {
+    /// Stop and name the question
+    Error,
+    /// Cut the question at its end
+    Truncate,
+    /// Leave the question out
+    Skip,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LabelAnswerArg {
+    /// The first gold answer, or "no answer"
+    First,
+    /// The first gold answer that the feature holds
+    Any,
+}
+
+/// What happens to questions whose answers are not in their context.
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum OnBadAnswerArg {
+    /// Score with the answers' texts
+    Keep,
+    /// Stop and name the first
+    Error,
+    /// Leave the question out
+    Skip,
+    /// Take the nearest occurrence in the context
+    Repair,
+}
+
+impl From<OnBadAnswerArg> for OnBadAnswer {
+    fn from(arg: OnBadAnswerArg) -> Self {
+        match arg {
+            OnBadAnswerArg::Keep => Self::Keep,
+            OnBadAnswerArg::Error => Self::Error,
+            OnBadAnswerArg::Skip => Self::Skip,
+            OnBadAnswerArg::Repair => Self::Repair,
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -268,6 +331,15 @@ impl FeatureArgs {
                 Stride::Step => StrideKind::Step,
             },
             max_query_length: self.max_query_length,
+            long_questions: match self.long_questions {
+                LongQuestionsArg::Error => LongQuestions::Error,
+                LongQuestionsArg::Truncate => LongQuestions::Truncate,
+                LongQuestionsArg::Skip => LongQuestions::Skip,
+            },
+            label_answer: match self.label_answer {
+                LabelAnswerArg::First => LabelAnswer::First,
+                LabelAnswerArg::Any => LabelAnswer::Any,
+            },
         }
     }
 }

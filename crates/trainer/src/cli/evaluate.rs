@@ -2,11 +2,10 @@ use std::time::Instant;
 
 use bert_qa::Pretrained;
 use serde_json::{Value, json};
-use squad_data::Dataset;
-use trainer::{Error, Evaluation, FeaturizedDataset};
+use trainer::{Error, Evaluation, FeaturizedDataset, read_scorable};
 
 use super::args::Evaluate;
-use super::{load, print_object, scorable, warn_about_metric};
+use super::{load, print_object, warn_about_metric};
 
 pub(super) fn run(args: &Evaluate) -> Result<(), Error> {
     args.device.run(|| evaluate(args))
@@ -14,7 +13,7 @@ pub(super) fn run(args: &Evaluate) -> Result<(), Error> {
 
 fn evaluate(args: &Evaluate) -> Result<(), Error> {
     let answers = args.answers.config()?;
-    let mut dataset = scorable(Dataset::read(&args.dataset)?)?;
+    let mut dataset = read_scorable(&[&args.dataset], args.on_bad_answer.into())?;
     if let Some(count) = args.max_eval_samples {
         dataset = dataset.take(count.get());
     }
@@ -50,6 +49,9 @@ fn add_timings(
     let features = questions.features.len();
     let added = json!({
         "questions": questions.dataset.len(),
+        "skipped_questions": questions.dataset.flaws.skipped_questions,
+        "repaired_answers": questions.dataset.flaws.repaired_answers,
+        "unlocated_answers": questions.dataset.flaws.unlocated_answers,
         "features": features,
         "tokenization_seconds": tokenization_seconds,
         "inference_seconds": timings.inference_seconds,

@@ -1,6 +1,7 @@
 mod args;
 mod evaluate;
 mod fetch;
+mod inspect;
 mod log;
 mod predict;
 mod predict_dataset;
@@ -16,10 +17,10 @@ use burn::tensor::Device;
 use clap::Parser;
 use qa_metrics::Metric;
 use serde_json::json;
-use squad_data::{Dataset, Feature, QaTokenizer, make_features};
+use squad_data::Dataset;
 use trainer::{Error, FeatureConfig, print_result};
 
-use args::{Cli, Command, DeviceArgs, Devices, Inspect};
+use args::{Cli, Command, DeviceArgs, Devices};
 
 pub(crate) fn run() -> ExitCode {
     let log = log::to_standard_error();
@@ -33,7 +34,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Evaluate(args)) => evaluate::run(&args),
         Some(Command::Score(args)) => score::run(&args),
         Some(Command::Predict(args)) => predict::run(args),
-        Some(Command::Inspect(args)) => inspect(&args),
+        Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Fetch(args)) => fetch::run(args.what),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Devices(args)) => devices(&args),
@@ -110,30 +111,6 @@ fn load(
     }
     pretrained.model = pretrained.model.with_precision(precision, &device);
     Ok((pretrained, device))
-}
-
-fn inspect(args: &Inspect) -> Result<(), Error> {
-    let options = args.features.config().options();
-    options.validate()?;
-    let (dataset, text_bytes) = Dataset::read_with_size(&args.dataset)?;
-    let tokenizer = QaTokenizer::from_file(&args.tokenizer)?;
-    for warning in tokenizer.warnings() {
-        notice(&format!("warning: {warning}"));
-    }
-    let features = make_features(&dataset.examples, &tokenizer, &options)?;
-    let peak_memory_bytes = trainer::peak_memory_bytes();
-    let stats = squad_data::inspect(&dataset.examples, &features);
-    let mut stats = serde_json::to_value(&stats).expect("counts and texts are plain JSON");
-    let feature_bytes: usize = features.iter().map(Feature::memory_bytes).sum();
-    stats["text_bytes"] = text_bytes.into();
-    stats["feature_bytes"] = feature_bytes.into();
-    stats["peak_memory_bytes"] = peak_memory_bytes.into();
-    if !args.json {
-        for lost in stats["lost"].as_array().into_iter().flatten() {
-            print_result(&format!("answer lost: {lost}\n"))?;
-        }
-    }
-    print_object(&stats, args.json)
 }
 
 fn devices(args: &Devices) -> Result<(), Error> {

@@ -1,6 +1,5 @@
 use report::RunConfig;
-use squad_data::Dataset;
-use trainer::{Config, Error, read_questions};
+use trainer::{Config, Error, read_eval_questions};
 
 use super::args::Report;
 use super::file_error;
@@ -20,16 +19,7 @@ pub(super) fn run(args: &Report) -> Result<(), Error> {
         settings: table(&config),
         defaults: table(&Config::default()),
     };
-    let read = || eval_questions(config);
+    let read = || read_eval_questions(&config);
     let page = report::write_report(&args.run_dir, settings, read, args.out.as_deref())?;
     trainer::print_result(&format!("{}\n", page.display()))
-}
-
-/// The evaluation set of a run. The training files are read only if the set was split from them.
-fn eval_questions(mut config: Config) -> Result<Dataset, Error> {
-    if config.train.train_fraction == 0.0 {
-        config.train.files = vec![config.eval.file.clone()];
-        (config.train.answerable_only, config.train.max_train_samples) = (false, 1);
-    }
-    Ok(read_questions(&config)?.1)
 }

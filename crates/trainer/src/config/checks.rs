@@ -1,3 +1,4 @@
+use squad_data::OnBadAnswer;
 use toml::{Table, Value};
 
 use super::{Config, RunConfig, ShardingStrategy, Strategy};
@@ -78,6 +79,10 @@ impl Config {
             (
                 has_eval_file && train.train_fraction != 0.0,
                 "eval.file and train.train_fraction are both set: only one of them can give the evaluation set",
+            ),
+            (
+                train.on_bad_answer == OnBadAnswer::Keep,
+                "train.on_bad_answer = \"keep\" would teach \"no answer\" for a question that has one: use error, skip or repair",
             ),
             (
                 !probability(train.train_fraction),

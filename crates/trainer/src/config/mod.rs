@@ -6,7 +6,7 @@ mod train;
 use bert_qa::BertConfig;
 use serde::de::{Error as _, IntoDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
-use squad_data::StrideKind;
+use squad_data::{LabelAnswer, LongQuestions, StrideKind};
 
 use crate::Error;
 
@@ -61,8 +61,13 @@ pub struct FeatureConfig {
     /// tokens from one feature's start to the next's (Google's run_squad.py).
     #[serde(deserialize_with = "stride")]
     pub stride: StrideKind,
-    /// Maximum length of a question in tokens; a longer one is an error. 0: no limit.
+    /// Maximum length of a question in tokens. 0: whatever leaves room for the context.
     pub max_query_length: usize,
+    /// What happens to a longer question: `error`, `truncate` or `skip`.
+    pub long_questions: LongQuestions,
+    /// Which gold answer a feature is labelled with: `first`, and "no answer" where the feature does not hold it; or
+    /// `any`, the first that the feature holds.
+    pub label_answer: LabelAnswer,
 }
 
 /// Parses `features.stride`; the error names the key.
@@ -131,6 +136,8 @@ impl Default for FeatureConfig {
             doc_stride: 128,
             stride: StrideKind::Overlap,
             max_query_length: 0,
+            long_questions: LongQuestions::Error,
+            label_answer: LabelAnswer::First,
         }
     }
 }
@@ -167,6 +174,8 @@ impl FeatureConfig {
                 0 => None,
                 limit => Some(limit),
             },
+            long_questions: self.long_questions,
+            label_answer: self.label_answer,
         }
     }
 

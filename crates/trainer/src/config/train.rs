@@ -3,13 +3,20 @@ use std::path::PathBuf;
 use qa_metrics::Metric;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use squad_data::OnBadAnswer;
 
 /// `[train]`: data, batches, optimizer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
-    /// SQuAD files, read one after the other as one dataset: JSON, JSON Lines, either with gzip, or Parquet. Required.
+    /// Files of questions or folders of them, read one after the other as one dataset, in any form that datasets/README.md
+    /// lists. Required.
     pub files: Vec<PathBuf>,
+    /// What happens to a question with answers of which none stands in its context: `error`, `skip`, or `repair` (take the
+    /// nearest occurrence, in the context's spelling; skip it if there is none).
+    pub on_bad_answer: OnBadAnswer,
+    /// Put the file's name before each id. For several files that share ids.
+    pub unique_ids: bool,
     /// Use only questions that have an answer.
     pub answerable_only: bool,
     /// Use only the first N questions, after `answerable_only`. 0: all.
@@ -63,8 +70,11 @@ pub struct TrainConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvalConfig {
-    /// The SQuAD file of the evaluation set. Required without `train.train_fraction`.
+    /// The file or folder of the evaluation set, in any form. Required without `train.train_fraction`.
     pub file: PathBuf,
+    /// As `train.on_bad_answer` for the evaluation set, and `keep`: score with the texts of answers that are not in their
+    /// context.
+    pub on_bad_answer: OnBadAnswer,
     /// Use only the first N questions. 0: all.
     pub max_eval_samples: usize,
     /// Evaluate every N epochs. 0: only at the end.
@@ -129,6 +139,8 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             files: Vec::new(),
+            on_bad_answer: OnBadAnswer::Error,
+            unique_ids: false,
             answerable_only: false,
             max_train_samples: 0,
             train_fraction: 0.0,
@@ -159,6 +171,7 @@ impl Default for EvalConfig {
     fn default() -> Self {
         Self {
             file: PathBuf::new(),
+            on_bad_answer: OnBadAnswer::Keep,
             max_eval_samples: 0,
             every_epochs: 1,
             every_steps: 0,

@@ -1,8 +1,10 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use squad_data::{Dataset, Feature, QaTokenizer, make_features, make_features_with_progress};
+use squad_data::{
+    Dataset, Feature, Gold, OnBadAnswer, QaTokenizer, ReadOptions, make_features_with_progress,
+};
 
 use crate::Error;
 use crate::config::{Config, FeatureConfig};
@@ -10,7 +12,7 @@ use crate::config::{Config, FeatureConfig};
 /// A dataset with its features.
 #[derive(Debug)]
 pub struct FeaturizedDataset {
-    /// The questions, in the order of the files.
+    /// The questions, in the order of the files; without those that `long_questions = "skip"` leaves out.
     pub dataset: Dataset,
     /// The features, those of a question one after the other.
     pub features: Vec<Feature>,
@@ -26,8 +28,7 @@ impl FeaturizedDataset {
         tokenizer: &QaTokenizer,
         config: &FeatureConfig,
     ) -> Result<Self, Error> {
-        let features = make_features(&dataset.examples, tokenizer, &config.options())?;
-        Ok(Self { dataset, features })
+        Self::with_progress(dataset, tokenizer, config, &mut |_| {})
     }
 
     /// As [`FeaturizedDataset::new`]; calls `progress` now and then with the number of finished questions.
@@ -35,44 +36,164 @@ impl FeaturizedDataset {
     /// # Errors
     /// As [`FeaturizedDataset::new`].
     pub fn with_progress(
-        dataset: Dataset,
+        mut dataset: Dataset,
         tokenizer: &QaTokenizer,
         config: &FeatureConfig,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Self, Error> {
         let options = config.options();
-        let features =
+        let mut features =
             make_features_with_progress(&dataset.examples, tokenizer, &options, progress)?;
+        let skipped = drop_skipped(&mut dataset, &mut features);
+        if skipped > 0 {
+            tracing::warn!(
+                "{}: left out {skipped} questions that are too long",
+                dataset.name
+            );
+            dataset.flaws.skipped_questions += skipped;
+            if dataset.is_empty() {
+                let problem = "every question is too long for a feature";
+                return Err(Error::file(Path::new(&dataset.name), problem));
+            }
+        }
         Ok(Self { dataset, features })
     }
+}
+
+/// Drops the questions without features; returns their number.
+fn drop_skipped(dataset: &mut Dataset, features: &mut [Feature]) -> usize {
+    let mut has_features = vec![false; dataset.len()];
+    for feature in features.iter() {
+        has_features[feature.example_index] = true;
+    }
+    let skipped = has_features.iter().filter(|has| !**has).count();
+    if skipped == 0 {
+        return 0;
+    }
+    let mut new_index = Vec::with_capacity(has_features.len());
+    let mut count = 0;
+    for &has in &has_features {
+        new_index.push(count);
+        count += usize::from(has);
+    }
+    for feature in features {
+        feature.example_index = new_index[feature.example_index];
+    }
+    let mut keep = has_features.into_iter();
+    dataset.examples.retain(|_| keep.next().unwrap_or(false));
+    skipped
 }
 
 /// Reads the training set and the evaluation set of a configuration.
 ///
 /// # Errors
-/// If a file is not valid SQuAD data, or no question is left.
+/// If a file is not valid, a training question has no answer that can be labelled, or no question is left.
 pub fn read_questions(config: &Config) -> Result<(Dataset, Dataset), Error> {
     let train = &config.train;
-    let mut questions = Dataset::read_all(&train.files)?;
+    let questions = read_train_files(config)?;
+    if train.train_fraction > 0.0 {
+        let (questions, eval) = questions.split(train.train_fraction, train.seed)?;
+        let eval = first(eval, config.eval.max_eval_samples);
+        let file = &train.files[0];
+        return Ok((not_empty(questions, file)?, not_empty(eval, file)?));
+    }
+    Ok((
+        not_empty(questions, &train.files[0])?,
+        read_eval_file(config)?,
+    ))
+}
+
+/// Reads the evaluation set of a configuration. The training files are read only if the set is split from them.
+///
+/// # Errors
+/// As [`read_questions`].
+pub fn read_eval_questions(config: &Config) -> Result<Dataset, Error> {
+    if config.train.train_fraction > 0.0 {
+        Ok(read_questions(config)?.1)
+    } else {
+        read_eval_file(config)
+    }
+}
+
+fn read_train_files(config: &Config) -> Result<Dataset, Error> {
+    let train = &config.train;
+    let options = ReadOptions {
+        on_bad_answer: train.on_bad_answer,
+        unique_ids: train.unique_ids,
+        ..ReadOptions::default()
+    };
+    let mut questions = read(&train.files, &options)?;
+    let mut unknown = questions
+        .examples
+        .iter()
+        .filter(|e| e.gold == Gold::Unknown);
+    if let (OnBadAnswer::Error, Some(first)) = (train.on_bad_answer, unknown.next()) {
+        let others = unknown.count();
+        let problem = format!(
+            "question {:?} and {others} others have no gold answer to train on and do not say that they are impossible; \
+             train.on_bad_answer = \"skip\" leaves them out",
+            first.id
+        );
+        return Err(Error::file(Path::new(&questions.name), problem));
+    }
+    questions = labelled(questions);
     if train.answerable_only {
         questions = questions.answerable();
     }
-    let questions = first(questions, train.max_train_samples);
-    let (questions, eval, eval_file) = if train.train_fraction > 0.0 {
-        let (questions, rest) = questions.split(train.train_fraction, train.seed)?;
-        (questions, rest, &train.files[0])
-    } else {
-        (
-            questions,
-            Dataset::read(&config.eval.file)?,
-            &config.eval.file,
-        )
+    Ok(first(questions, train.max_train_samples))
+}
+
+fn read_eval_file(config: &Config) -> Result<Dataset, Error> {
+    let eval = &config.eval;
+    let questions = read_scorable(&[&eval.file], eval.on_bad_answer)?;
+    not_empty(first(questions, eval.max_eval_samples), &eval.file)
+}
+
+/// Reads questions to score answers of. A gold answer that its context does not have is kept as a text, unless
+/// `on_bad_answer` says otherwise; questions whose answers are not known are left out with a warning.
+///
+/// # Errors
+/// If a file is not valid, or has no gold answer at all.
+pub fn read_scorable<P: AsRef<Path>>(
+    files: &[P],
+    on_bad_answer: OnBadAnswer,
+) -> Result<Dataset, Error> {
+    let options = ReadOptions {
+        on_bad_answer,
+        ..ReadOptions::default()
     };
-    let eval = first(eval, config.eval.max_eval_samples);
-    Ok((
-        not_empty(questions, &train.files[0])?,
-        not_empty(eval, eval_file)?,
-    ))
+    let questions = read(files, &options)?;
+    if questions.num_unlabelled() == questions.len() && !questions.is_empty() {
+        let problem = "no question has a gold answer or says that it is impossible, so there is nothing to score; \
+                       trainer predict --dataset answers such a file";
+        return Err(Error::file(Path::new(&questions.name), problem));
+    }
+    Ok(labelled(questions))
+}
+
+/// Reads files, and logs what is wrong in them.
+fn read<P: AsRef<Path>>(files: &[P], options: &ReadOptions) -> Result<Dataset, Error> {
+    let paths: Vec<PathBuf> = files.iter().map(|path| path.as_ref().to_owned()).collect();
+    let questions = Dataset::read_with(&paths, options)?;
+    if let Some(summary) = questions.flaws.summary() {
+        tracing::warn!("{}: {summary}; trainer inspect lists them", questions.name);
+    }
+    Ok(questions)
+}
+
+/// The questions whose answers are known.
+fn labelled(questions: Dataset) -> Dataset {
+    let unknown = questions.num_unlabelled();
+    if unknown == 0 {
+        return questions;
+    }
+    tracing::warn!(
+        "{}: left out {unknown} questions without gold answers",
+        questions.name
+    );
+    let mut questions = questions.labelled();
+    questions.flaws.skipped_questions += unknown;
+    questions
 }
 
 /// SHA-256 of the two sets of a run, as hexadecimal digits.

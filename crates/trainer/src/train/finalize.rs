@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use bert_qa::{BertForQuestionAnswering, ModelCard, Pretrained};
 use serde_json::{Value, json};
+use squad_data::Flaws;
 
 use crate::Error;
 use crate::artifacts::digest::folder_digest;
@@ -19,6 +20,7 @@ use crate::train::train_loop::TrainResult;
 pub(crate) fn finalize(
     run: &RunContext,
     result: TrainResult,
+    train_flaws: &Flaws,
     eval: FeaturizedDataset,
     card: ModelCard,
 ) -> Result<Outcome, Error> {
@@ -33,7 +35,7 @@ pub(crate) fn finalize(
             step: result.state.step,
         }));
     }
-    let trained = save(run, run_dir, result, eval, card)?;
+    let trained = save(run, run_dir, result, train_flaws, eval, card)?;
     Ok(Outcome::Finished(Box::new(trained)))
 }
 
@@ -41,6 +43,7 @@ fn save(
     run: &RunContext,
     run_dir: &RunDir,
     mut result: TrainResult,
+    train_flaws: &Flaws,
     eval: FeaturizedDataset,
     mut card: ModelCard,
 ) -> Result<Trained, Error> {
@@ -73,7 +76,11 @@ fn save(
     card.scores = model_card::scores(&evaluation.metrics);
     run.assets.save_with_card(&model, &model_folder, &card)?;
     evaluation.write(&run_dir.join(run_log::EVAL_DIR))?;
-    let metrics = metrics(run, &result, &evaluation);
+    let mut metrics = metrics(run, &result, &evaluation);
+    metrics["data"] = json!({
+        "train": counts(train_flaws),
+        "eval": counts(&eval.dataset.flaws),
+    });
     run_dir.write(run_log::METRICS, &format!("{metrics:#}\n"))?;
     Ok(Trained {
         run_dir: run_dir.path().into(),
@@ -96,6 +103,15 @@ fn load_best(
     }
     let best = Pretrained::load(&folder, 0, &run.device)?;
     Ok(best.model.with_precision(run.precision, &run.device))
+}
+
+/// What was left out of a dataset or repaired in it.
+fn counts(flaws: &Flaws) -> Value {
+    json!({
+        "skipped_questions": flaws.skipped_questions,
+        "repaired_answers": flaws.repaired_answers,
+        "unlocated_answers": flaws.unlocated_answers,
+    })
 }
 
 /// The contents of `metrics.json`.

@@ -147,7 +147,9 @@ impl<'a> Trainer<'a> {
         };
         let result = autocast(run.precision, || train_loop.run(&mut observers))?;
         drop(observers);
-        autocast(run.precision, || finalize(&run, result, eval, card))
+        autocast(run.precision, || {
+            finalize(&run, result, &train.dataset.flaws, eval, card)
+        })
     }
 
     /// The observers of the caller, TensorBoard and `metrics.jsonl`; none on ranks without a run folder.

@@ -15,6 +15,18 @@ fn inspect(sandbox: &Sandbox, name: &str, bytes: &[u8]) -> Finished {
     ])
 }
 
+/// Reads the file as `evaluate` does, before it answers.
+fn evaluate(sandbox: &Sandbox, name: &str, bytes: &[u8]) -> Finished {
+    std::fs::write(sandbox.path(name), bytes).unwrap();
+    let arguments = [
+        "evaluate",
+        "--model=encoder",
+        "--on-bad-answer=error",
+        "--dataset",
+    ];
+    sandbox.command(&[&arguments[..], &[name]].concat())
+}
+
 fn document(context: &str, questions: Value) -> String {
     json!({"data": [{"paragraphs": [{"context": context, "qas": questions}]}]}).to_string()
 }
@@ -57,7 +69,7 @@ fn invalid_values_are_one_line() {
         ),
         (
             one(0).replace("start\":0", "start\":9223372036854775808"),
-            &["line 1", "answer_start"],
+            &["\"q1\"", "answer_start"],
         ),
         (
             one(0).replace("Who?", " "),
@@ -73,7 +85,7 @@ fn invalid_values_are_one_line() {
         ),
         (nested, &["line 1", "at version", "nested too deeply"]),
     ] {
-        inspect(&sandbox, "wrong.json", text.as_bytes())
+        evaluate(&sandbox, "wrong.json", text.as_bytes())
             .mistake(&[&["wrong.json"], parts].concat());
     }
     let good = one(0);
@@ -217,8 +229,8 @@ fn rows_and_gzip() {
     }
     let lines = format!("{good}\n\n{wrong}\n");
     let parts = ["rows.jsonl", "line 3", "\"q2\"", "answer_start 1"];
-    inspect(&sandbox, "rows.jsonl", lines.as_bytes()).mistake(&parts);
-    let lines = format!("{good}\n{}\n", wrong.replace("\"Who?\"", "null"));
+    evaluate(&sandbox, "rows.jsonl", lines.as_bytes()).mistake(&parts);
+    let lines = format!("{good}\n{}\n", wrong.replace("\"Who?\"", "[]"));
     let parts = ["rows.jsonl", "line 2, column ", "at question"];
     inspect(&sandbox, "rows.jsonl", lines.as_bytes()).mistake(&parts);
     let cut = &packed[..packed.len() - 3];
@@ -258,4 +270,116 @@ fn parquet() {
     let damaged = damaged.into_iter().find(|bytes| panics(bytes));
     let damaged = damaged.expect("some byte makes the decoder panic");
     inspect(&sandbox, "bad.parquet", &damaged).mistake(&["bad.parquet", "contradict each other"]);
+}
+
+/// Every flaw is listed with its place, and the repaired file has none.
+#[test]
+fn flaws_are_listed_and_repaired() {
+    let sandbox = Sandbox::new();
+    let text = document(
+        "Bo ran. Then Bo sat.",
+        json!([question("q1", 2), question("q2", 0), question("q3", 40)]),
+    );
+    let text = text.replace(
+        "\"id\":\"q3\",\"question\":\"Who?\"",
+        "\"id\":3,\"question\":\"\"",
+    );
+    sandbox.write("flawed.json", &text);
+    let inspect =
+        |arguments: &[&str]| sandbox.command(&[&["inspect", "--dataset"], arguments].concat());
+    let report = inspect(&["flawed.json", "--json", "--fix=fixed.json"]).json();
+    assert_eq!(
+        report["flaws"]["counts"],
+        json!({"start_wrong": 1, "empty_question": 1})
+    );
+    let first = &report["flaws"]["first"][0];
+    assert_eq!(
+        (&first["id"], &first["nearest_start"], &first["distance"]),
+        (&json!("q1"), &json!(0), &json!(2))
+    );
+    assert_eq!(report["fixed"]["repaired_answers"], 1);
+    let listed = inspect(&["flawed.json"]);
+    let listed = listed.success();
+    for part in [
+        "1 x answer_start is wrong",
+        "question \"q1\"",
+        "the text occurs at character 0, 2 away",
+        "the question is empty",
+    ] {
+        assert!(listed.contains(part), "{part} is not in {listed}");
+    }
+    let fixed = inspect(&[
+        "fixed.json",
+        "--json",
+        "--tokenizer=encoder",
+        "--against=flawed.json",
+    ])
+    .json();
+    assert_eq!(
+        (&fixed["questions"], &fixed["labelled"]),
+        (&json!(2), &json!(2))
+    );
+    assert_eq!(fixed["flaws"]["counts"], json!({}));
+    assert_eq!(fixed["overlap"]["contexts"], 1);
+}
+
+/// A gold answer that is nowhere stops training and not an evaluation, and what is left out is counted.
+#[test]
+fn bad_answers_stop_training_and_not_evaluation() {
+    let sandbox = Sandbox::new();
+    let bad =
+        json!({"id": "q2", "question": "Who?", "answers": [{"text": "Ann", "answer_start": 3}]});
+    let near = question("q3", 1);
+    let text = document("Bo ran.", json!([question("q1", 0), bad, near]));
+    sandbox.write("bad.json", &text);
+    let evaluate = |arguments: &[&str]| {
+        let evaluate = [
+            "evaluate",
+            "--model=encoder",
+            "--dataset=bad.json",
+            "--json",
+        ];
+        sandbox.command(&[&evaluate, arguments].concat())
+    };
+    let counts = |metrics: &Value| {
+        [
+            "questions",
+            "skipped_questions",
+            "repaired_answers",
+            "unlocated_answers",
+        ]
+        .map(|key| metrics[key].as_u64().unwrap())
+    };
+    assert_eq!(counts(&evaluate(&[]).json()), [3, 0, 0, 2]);
+    assert_eq!(
+        counts(&evaluate(&["--on-bad-answer=skip"]).json()),
+        [1, 2, 0, 0]
+    );
+    assert_eq!(
+        counts(&evaluate(&["--on-bad-answer=repair"]).json()),
+        [2, 1, 1, 0]
+    );
+    evaluate(&["--on-bad-answer=error"]).mistake(&["bad.json", "\"q2\"", "1 more question"]);
+    let train = |policy: &str| {
+        let policy = format!("train.on_bad_answer={policy}");
+        let run = format!("--run-dir=run-{}", &policy[20..]);
+        let arguments = [
+            "--config=config.toml",
+            &run,
+            "train.files=bad.json",
+            "eval.file=bad.json",
+            "train.max_steps=1",
+            &policy,
+        ];
+        sandbox.command(&arguments)
+    };
+    train("error").mistake(&["bad.json", "\"q2\"", "on_bad_answer"]);
+    train("keep").mistake(&["train.on_bad_answer", "error, skip or repair"]);
+    train("repair").success();
+    let metrics: Value = serde_json::from_str(&sandbox.text("run-repair/metrics.json")).unwrap();
+    assert_eq!(
+        metrics["data"]["train"],
+        json!({"skipped_questions": 1, "repaired_answers": 1, "unlocated_answers": 0})
+    );
+    assert_eq!(metrics["data"]["eval"]["unlocated_answers"], 2);
 }

@@ -102,11 +102,6 @@ fn dataset_errors_are_one_line() {
         ),
         ("list.json", "[1, 2]".to_owned(), &["list.json", "line 1"]),
         ("empty.json", dataset("a", ""), &["empty.json"]),
-        (
-            "answer.json",
-            dataset("Bo ran.", question),
-            &["answer.json", "\"q7\"", "\"Bo\""],
-        ),
     ] {
         sandbox.write(name, &text);
         let files = format!("train.files={name}");
@@ -118,11 +113,25 @@ fn dataset_errors_are_one_line() {
         let evaluated = sandbox.command(&["evaluate", "--model=encoder", "--dataset", name]);
         evaluated.mistake(parts);
     }
+    sandbox.write("answer.json", &dataset("Bo ran.", question));
+    let parts = ["answer.json", "\"q7\"", "\"Bo\""];
+    train(&sandbox, &["train.files=answer.json"]).mistake(&parts);
+    let strict = ["eval.file=answer.json", "eval.on_bad_answer=error"];
+    train(&sandbox, &strict).mistake(&parts);
+    sandbox.write(
+        "open.json",
+        &dataset(
+            "Bo ran.",
+            r#"{"id": "q7", "question": "Who?", "answers": []}"#,
+        ),
+    );
+    train(&sandbox, &["train.files=open.json"]).mistake(&["open.json", "\"q7\"", "no gold answer"]);
+    train(&sandbox, &["eval.file=open.json"]).mistake(&["open.json", "predict --dataset"]);
     train(&sandbox, &["train.files=none.json"]).mistake(&["none.json"]);
     train(&sandbox, &["train.files=train.json,train.json"]).mistake(&["train.json", "twice"]);
     // A question that leaves no room for its context, found before the first step.
     let long = "what ".repeat(400);
-    let long = format!(r#"{{"id": "q8", "question": "{long}", "answers": []}}"#);
+    let long = format!(r#"{{"id": "q8", "question": "{long}", "is_impossible": true}}"#);
     sandbox.write("long.json", &dataset("Bo ran.", &long));
     train(&sandbox, &["train.files=long.json"]).mistake(&["\"q8\"", "400 tokens"]);
 }

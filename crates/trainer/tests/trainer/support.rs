@@ -196,6 +196,12 @@ pub(crate) struct Finished {
 }
 
 impl Finished {
+    /// Standard output of a command that succeeded.
+    pub(crate) fn success(&self) -> &str {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        &self.stdout
+    }
+
     /// The one JSON object on standard output.
     pub(crate) fn json(&self) -> Value {
         assert_eq!(self.code, Some(0), "{self:?}");

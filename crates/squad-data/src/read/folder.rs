@@ -1,0 +1,268 @@
+//! The files of a path: one file, the files of a folder, or the shards of a split.
+
+use std::cmp::Ordering;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+
+/// Extensions of data files, before `.gz`.
+const EXTENSIONS: [&str; 5] = ["json", "jsonl", "csv", "tsv", "parquet"];
+
+/// Files that the `datasets` library writes beside the data.
+const METADATA: [&str; 6] = [
+    "dataset_info.json",
+    "dataset_infos.json",
+    "dataset_dict.json",
+    "state.json",
+    "config.json",
+    "metadata.json",
+];
+
+const SPLITS: [&str; 6] = ["train", "validation", "valid", "dev", "eval", "test"];
+
+/// The files that `path` names, in order:
+///
+/// - a file: itself;
+/// - a folder: its data files, which must be of one split; or those of its only subfolder;
+/// - `FOLDER/NAME` without such a file: the shards `FOLDER/NAME-00000-of-00003.parquet` and so on, also in `FOLDER/data`.
+pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    if path.is_dir() {
+        return of_folder(path);
+    }
+    if path.exists() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let (Some(name), folder) = (path.file_name().and_then(OsStr::to_str), path.parent()) else {
+        return Ok(vec![path.to_owned()]);
+    };
+    let folder = match folder {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    for folder in [folder.to_owned(), folder.join("data")] {
+        let Ok(mut shards) = data_files(&folder) else {
+            continue;
+        };
+        shards.retain(|file| shard(file).is_some_and(|shard| shard.split == name));
+        if !shards.is_empty() {
+            check_shards(&folder, &shards)?;
+            return Ok(shards);
+        }
+    }
+    // Opening it says that it does not exist.
+    Ok(vec![path.to_owned()])
+}
+
+fn of_folder(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let files = data_files(folder)?;
+    if files.is_empty() {
+        return in_subfolder(folder);
+    }
+    let mut splits: Vec<&str> = files.iter().filter_map(|file| split(file)).collect();
+    splits.sort_unstable();
+    splits.dedup();
+    if splits.len() > 1 {
+        let problem = format!(
+            "a folder with the splits {}; name one of them, for example {}",
+            splits.join(", "),
+            folder.join(splits[0]).display()
+        );
+        return Err(wrong(folder, problem));
+    }
+    check_shards(folder, &files)?;
+    Ok(files)
+}
+
+fn in_subfolder(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut folders = Vec::new();
+    for entry in entries(folder)? {
+        let is_hidden = entry
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if entry
+            .extension()
+            .is_some_and(|extension| extension == "arrow")
+        {
+            let problem = "a folder of Arrow files, as Dataset.save_to_disk writes it, which are not read; write the data \
+                           with Dataset.to_parquet or Dataset.to_json";
+            return Err(wrong(folder, problem.to_owned()));
+        }
+        if entry.is_dir() && !is_hidden {
+            folders.push(entry);
+        }
+    }
+    match folders.as_slice() {
+        [only] => of_folder(only),
+        [] => Err(wrong(
+            folder,
+            format!(
+                "a folder without data files; expected files that end in {} or those with .gz",
+                EXTENSIONS.map(|e| format!(".{e}")).join(", ")
+            ),
+        )),
+        _ => {
+            let names: Vec<String> = folders
+                .iter()
+                .filter_map(|f| Some(f.file_name()?.to_string_lossy().into_owned()))
+                .collect();
+            Err(wrong(
+                folder,
+                format!(
+                    "a folder with the folders {}; name one of them",
+                    names.join(", ")
+                ),
+            ))
+        }
+    }
+}
+
+/// The data files in a folder, in the order of their names; numbers in them count as numbers.
+fn data_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut files = entries(folder)?;
+    files.retain(|file| {
+        let name = file
+            .file_name()
+            .map(|name| name.to_string_lossy().to_lowercase());
+        let name = name.unwrap_or_default();
+        let stem = name.strip_suffix(".gz").unwrap_or(&name);
+        let extension = stem.rsplit_once('.').map_or("", |(_, extension)| extension);
+        EXTENSIONS.contains(&extension)
+            && !METADATA.contains(&name.as_str())
+            && !name.starts_with('.')
+            && file.is_file()
+    });
+    files.sort_by(|a, b| natural_order(&a.to_string_lossy(), &b.to_string_lossy()));
+    Ok(files)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed = |error| Error::read(folder, error);
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        all.push(entry.map_err(failed)?.path());
+    }
+    all.sort();
+    Ok(all)
+}
+
+/// `train-00000-of-00003.parquet`.
+struct Shard<'a> {
+    split: &'a str,
+    number: usize,
+    count: usize,
+}
+
+fn shard(file: &Path) -> Option<Shard<'_>> {
+    let name = file.file_name()?.to_str()?;
+    let stem = name.split('.').next()?;
+    let (rest, count) = stem.rsplit_once("-of-")?;
+    let (split, number) = rest.rsplit_once('-')?;
+    // The datasets library may put a fingerprint behind the count.
+    let count = count.split('-').next()?;
+    Some(Shard {
+        split,
+        number: number.parse().ok()?,
+        count: count.parse().ok()?,
+    })
+}
+
+/// The split that a file's name begins with.
+fn split(file: &Path) -> Option<&str> {
+    if let Some(shard) = shard(file) {
+        return Some(shard.split);
+    }
+    let name = file.file_name()?.to_str()?;
+    let is_word_end = |split: &str| {
+        let next = name[split.len()..].chars().next();
+        next.is_none_or(|c| !c.is_alphanumeric())
+    };
+    SPLITS
+        .into_iter()
+        .find(|split| name.starts_with(split) && is_word_end(split))
+        .map(|split| &name[..split.len()])
+}
+
+/// Checks that no shard is missing.
+fn check_shards(folder: &Path, files: &[PathBuf]) -> Result<(), Error> {
+    let shards: Vec<Shard<'_>> = files.iter().filter_map(|file| shard(file)).collect();
+    let Some(first) = shards.first() else {
+        return Ok(());
+    };
+    let missing = (0..first.count.min(100_000))
+        .find(|number| shards.iter().all(|shard| shard.number != *number));
+    match missing {
+        Some(number) => Err(wrong(
+            folder,
+            format!(
+                "shard {number} of the {} of {} is missing; is the download complete?",
+                first.count, first.split
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn wrong(folder: &Path, problem: String) -> Error {
+    Error::Form {
+        file: folder.display().to_string(),
+        problem,
+    }
+}
+
+/// Compares names with the numbers in them as numbers, so that `part-10` comes behind `part-9`.
+fn natural_order(a: &str, b: &str) -> Ordering {
+    let (mut a, mut b) = (a, b);
+    loop {
+        let (Some(x), Some(y)) = (a.chars().next(), b.chars().next()) else {
+            return a.len().cmp(&b.len());
+        };
+        if !(x.is_ascii_digit() && y.is_ascii_digit()) {
+            if x != y {
+                return x.cmp(&y);
+            }
+            (a, b) = (&a[x.len_utf8()..], &b[y.len_utf8()..]);
+            continue;
+        }
+        let digits = |text: &str| {
+            text.find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(text.len())
+        };
+        let ((x, rest_a), (y, rest_b)) = (a.split_at(digits(a)), b.split_at(digits(b)));
+        let (number_x, number_y) = (x.trim_start_matches('0'), y.trim_start_matches('0'));
+        let order = number_x
+            .len()
+            .cmp(&number_y.len())
+            .then_with(|| number_x.cmp(number_y))
+            .then_with(|| x.len().cmp(&y.len()));
+        if order != Ordering::Equal {
+            return order;
+        }
+        (a, b) = (rest_a, rest_b);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_names_count_as_numbers() {
+        let mut names = ["p10", "p9", "p1", "p01", "q", "p", "p9a"];
+        names.sort_by(|a, b| natural_order(a, b));
+        assert_eq!(names, ["p", "p1", "p01", "p9", "p9a", "p10", "q"]);
+    }
+
+    #[test]
+    fn a_name_says_its_split() {
+        let of = |name: &'static str| split(Path::new(name));
+        assert_eq!(of("data/train-00000-of-00003.parquet"), Some("train"));
+        assert_eq!(
+            of("validation-00000-of-00001-0123456789abcdef.parquet"),
+            Some("validation")
+        );
+        assert_eq!(of("dev.json"), Some("dev"));
+        assert_eq!(of("development.json"), None);
+        assert_eq!(of("0000.parquet"), None);
+    }
+}

@@ -1,0 +1,204 @@
+//! Forms that are known and not read: each is an error that names it and says what to do.
+
+/// Number of unknown field names that a message lists.
+pub(super) const MAX_NAMES: usize = 8;
+
+/// A form that is known and not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Foreign {
+    /// "Natural Questions", "a zip archive".
+    pub(super) name: &'static str,
+    /// What to do, as an imperative.
+    pub(super) advice: &'static str,
+}
+
+const fn foreign(name: &'static str, advice: &'static str) -> Foreign {
+    Foreign { name, advice }
+}
+
+const ROWS: &str = "convert it to rows with id, context, question and answers (datasets/README.md lists the forms)";
+
+const KORQUAD_2: Foreign = foreign(
+    "KorQuAD 2.0, whose contexts and answers are HTML",
+    "extract the text of its pages and find the answers in it, or use KorQuAD 1.0",
+);
+const NATURAL_QUESTIONS: Foreign = foreign(
+    "Natural Questions, whose contexts are HTML pages",
+    "use its MRQA version, or convert it to rows with id, context, question and answers",
+);
+const TRIVIA_QA: Foreign = foreign(
+    "TriviaQA, whose documents are files of their own",
+    "use its MRQA version, or convert it with TriviaQA's convert_to_squad_format.py",
+);
+const HOTPOT_QA: Foreign = foreign(
+    "HotpotQA, whose contexts are lists of paragraphs",
+    "use its MRQA version, or join the paragraphs to one context",
+);
+const COQA: Foreign = foreign("CoQA, a conversation about a story", ROWS);
+const NEWS_QA: Foreign = foreign(
+    "NewsQA, whose answers are ranges voted on by several people",
+    "use its MRQA version",
+);
+const DROP: Foreign = foreign("DROP, whose answers are computed", ROWS);
+const MS_MARCO: Foreign = foreign("MS MARCO, whose answers are written freely", ROWS);
+const TYDI_QA: Foreign = foreign(
+    "TyDi QA's primary tasks, whose contexts are whole articles in bytes",
+    "use its gold passage task, which is in SQuAD's form",
+);
+const ERROR_MESSAGE: Foreign = foreign(
+    "an error message of a server",
+    "download the file again and look at the address",
+);
+
+impl Foreign {
+    /// The form that alone has a field of this name.
+    pub(super) fn of_field(name: &str) -> Option<Self> {
+        Some(match name {
+            "raw_html" | "html_answer_text" | "html_answer_start" => KORQUAD_2,
+            "document_html"
+            | "document_text"
+            | "document_tokens"
+            | "long_answer_candidates"
+            | "question_text" => NATURAL_QUESTIONS,
+            "EntityPages" | "SearchResults" | "QuestionSource" => TRIVIA_QA,
+            "supporting_facts" => HOTPOT_QA,
+            "story" => COQA,
+            "storyId" | "story_id" => NEWS_QA,
+            "qa_pairs" => DROP,
+            "wellFormedAnswers" | "passages" => MS_MARCO,
+            "document_plaintext" | "passage_answer_candidates" => TYDI_QA,
+            "error" => ERROR_MESSAGE,
+            _ => return None,
+        })
+    }
+
+    /// The form of a file that begins with these bytes.
+    pub(super) fn of_bytes(head: &[u8]) -> Option<Self> {
+        const SQUEEZED: &str = "unpack it; .gz files are read as they are";
+        const TABLE: &str = "save it as CSV, JSON Lines or Parquet";
+        let magic: [(&[u8], Foreign); 22] = [
+            (
+                b"7z\xbc\xaf\x27\x1c",
+                foreign("a 7z archive", "unpack it and name the file in it"),
+            ),
+            (
+                b"Rar!",
+                foreign("a rar archive", "unpack it and name the file in it"),
+            ),
+            (b"BZh", foreign("compressed with bzip2", SQUEEZED)),
+            (b"\xfd7zXZ\0", foreign("compressed with xz", SQUEEZED)),
+            (
+                b"\x28\xb5\x2f\xfd",
+                foreign("compressed with zstd", SQUEEZED),
+            ),
+            (
+                b"\x04\x22\x4d\x18",
+                foreign("compressed with lz4", SQUEEZED),
+            ),
+            (
+                b"PARE",
+                foreign("encrypted Parquet", "write it without encryption"),
+            ),
+            (
+                b"ARROW1",
+                foreign(
+                    "an Arrow file (Feather)",
+                    "write it as Parquet or JSON Lines, for example with pyarrow.parquet.write_table",
+                ),
+            ),
+            (
+                b"\xff\xff\xff\xff",
+                foreign(
+                    "an Arrow stream, as the datasets library caches and save_to_disk write",
+                    "write it with Dataset.to_parquet or Dataset.to_json",
+                ),
+            ),
+            (b"FEA1", foreign("a Feather file", TABLE)),
+            (b"ORC", foreign("an ORC file", TABLE)),
+            (b"Obj\x01", foreign("an Avro file", TABLE)),
+            (b"\x89HDF", foreign("an HDF5 file", TABLE)),
+            (b"SQLite format 3", foreign("an SQLite database", TABLE)),
+            (
+                b"\xd0\xcf\x11\xe0",
+                foreign("an old Excel or Word file", TABLE),
+            ),
+            (b"\x80\x02", foreign("a Python pickle", TABLE)),
+            (b"\x80\x03", foreign("a Python pickle", TABLE)),
+            (b"\x80\x04", foreign("a Python pickle", TABLE)),
+            (b"\x80\x05", foreign("a Python pickle", TABLE)),
+            (
+                b"%PDF",
+                foreign(
+                    "a PDF document",
+                    "extract its questions as one of the forms of datasets/README.md",
+                ),
+            ),
+            (
+                b"version https://git-lfs",
+                foreign(
+                    "a Git LFS pointer, not the file itself",
+                    "fetch the file with git lfs pull, or download it with its \"resolve\" address",
+                ),
+            ),
+            (b"\x93NUMPY", foreign("a numpy file", TABLE)),
+        ];
+        let begins = |(start, form): &(&[u8], Foreign)| head.starts_with(start).then_some(*form);
+        if let Some(form) = magic.iter().find_map(begins) {
+            return Some(form);
+        }
+        if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
+            return Some(of_zip(head));
+        }
+        if head.get(257..262) == Some(b"ustar") {
+            return Some(foreign(
+                "a tar archive",
+                "unpack it and name the file in it",
+            ));
+        }
+        None
+    }
+
+    /// The form of a text that begins like this.
+    pub(super) fn of_text(head: &str) -> Option<Self> {
+        let head = head.trim_start();
+        if !head.starts_with('<') {
+            return None;
+        }
+        let lower: String = head.chars().take(400).collect::<String>().to_lowercase();
+        Some(
+            if lower.contains("<!doctype html") || lower.contains("<html") {
+                foreign(
+                    "an HTML page",
+                    "download the file itself; the Hub and GitHub have a \"resolve\" or \"raw\" address for it",
+                )
+            } else {
+                foreign(
+                    "XML",
+                    "convert it to SQuAD's JSON or to rows with id, context, question and answers",
+                )
+            },
+        )
+    }
+
+    /// Whether a field of this form means that the whole file has it.
+    pub(super) fn is_decisive(&self) -> bool {
+        *self == KORQUAD_2
+    }
+
+    pub(crate) fn problem(&self) -> String {
+        format!("this is {}, which is not read; {}", self.name, self.advice)
+    }
+}
+
+/// A zip archive, or a document that is one.
+fn of_zip(head: &[u8]) -> Foreign {
+    let has = |name: &[u8]| head.windows(name.len()).any(|part| part == name);
+    if has(b"[Content_Types].xml") || has(b"xl/") || has(b"mimetype") {
+        foreign(
+            "a spreadsheet or another office document (zip)",
+            "save it as CSV, JSON Lines or Parquet",
+        )
+    } else {
+        foreign("a zip archive", "unpack it and name the file in it")
+    }
+}

@@ -1,0 +1,264 @@
+//! A cell of a table that holds a list or an object: JSON, or what Python's `repr` and numpy write.
+//!
+//! pandas writes `{'text': array(['Ane Holm'], dtype=object), 'answer_start': array([33], dtype=int32)}` for the
+//! `answers` of the Hub's datasets, `datasets` writes `{'text': ['Ane Holm'], 'answer_start': [33]}`.
+
+use serde_json::{Map, Number, Value};
+
+/// Lists and objects inside one another.
+const MAX_DEPTH: usize = 32;
+
+/// Reads JSON or a Python literal.
+pub(super) fn parse(text: &str) -> Result<Value, String> {
+    if let Ok(value) = serde_json::from_str(text) {
+        return Ok(value);
+    }
+    let mut parser = Parser { rest: text };
+    let value = parser.value(0)?;
+    parser.space();
+    if parser.rest.is_empty() {
+        Ok(value)
+    } else {
+        Err(parser.wrong("the end"))
+    }
+}
+
+struct Parser<'a> {
+    rest: &'a str,
+}
+
+impl Parser<'_> {
+    fn wrong(&self, expected: &str) -> String {
+        let found: String = self.rest.chars().take(12).collect();
+        format!(
+            "neither JSON nor a Python literal: {expected} is missing before {found:?}; \
+             write the column with json.dumps, or the file as JSON Lines or Parquet"
+        )
+    }
+
+    fn space(&mut self) {
+        self.rest = self.rest.trim_start();
+    }
+
+    fn eat(&mut self, token: &str) -> bool {
+        self.space();
+        match self.rest.strip_prefix(token) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Value, String> {
+        if depth > MAX_DEPTH {
+            return Err("lists and objects are nested too deeply".to_owned());
+        }
+        self.space();
+        match self.rest.chars().next() {
+            Some('{') => self.object(depth),
+            Some('[') => self.list("[", "]", depth),
+            Some('(') => self.list("(", ")", depth),
+            Some('\'' | '"') => self.string().map(Value::String),
+            Some(c) if c.is_ascii_alphabetic() => self.word(depth),
+            Some(_) => self.number(),
+            None => Err(self.wrong("a value")),
+        }
+    }
+
+    fn list(&mut self, open: &str, close: &str, depth: usize) -> Result<Value, String> {
+        self.eat(open);
+        let mut list = Vec::new();
+        while !self.eat(close) {
+            if self.rest.starts_with("...") {
+                return Err("numpy shortened the list with \"...\", so values are lost; write the file as JSON Lines or Parquet".to_owned());
+            }
+            list.push(self.value(depth + 1)?);
+            // numpy separates the elements of a list with white space alone when it prints one by itself.
+            if !self.eat(",") && !self.rest.starts_with(close) && self.rest.is_empty() {
+                return Err(self.wrong(close));
+            }
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Value, String> {
+        self.eat("{");
+        let mut object = Map::new();
+        while !self.eat("}") {
+            let key = match self.value(depth + 1)? {
+                Value::String(key) => key,
+                other => other.to_string(),
+            };
+            if !self.eat(":") {
+                return Err(self.wrong("\":\""));
+            }
+            let value = self.value(depth + 1)?;
+            object.insert(key, value);
+            if !self.eat(",") && !self.rest.starts_with('}') {
+                return Err(self.wrong("\",\" or \"}\""));
+            }
+        }
+        Ok(Value::Object(object))
+    }
+
+    /// `None`, `True`, `nan`, or a call such as `array([33], dtype=int32)` and `np.int64(33)`, which is its first argument.
+    fn word(&mut self, depth: usize) -> Result<Value, String> {
+        let end = self
+            .rest
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.');
+        let (word, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+        match word {
+            "None" | "nan" | "NaN" | "null" | "NaT" => {
+                self.rest = rest;
+                return Ok(Value::Null);
+            }
+            "True" | "true" | "False" | "false" => {
+                self.rest = rest;
+                return Ok(Value::Bool(matches!(word, "True" | "true")));
+            }
+            // Strings with a prefix.
+            "u" | "b" | "r" if rest.starts_with(['\'', '"']) => {
+                self.rest = rest;
+                return self.string().map(Value::String);
+            }
+            _ => {}
+        }
+        if !rest.starts_with('(') {
+            return Err(self.wrong("a value"));
+        }
+        self.rest = &rest[1..];
+        let value = self.value(depth + 1)?;
+        // Further arguments, for example `dtype=object`.
+        while self.eat(",") {
+            let end = self.rest.find([',', ')']).unwrap_or(self.rest.len());
+            self.rest = &self.rest[end..];
+        }
+        if self.eat(")") {
+            Ok(value)
+        } else {
+            Err(self.wrong("\")\""))
+        }
+    }
+
+    fn number(&mut self) -> Result<Value, String> {
+        let end = self
+            .rest
+            .find(|c: char| !c.is_ascii_digit() && !matches!(c, '+' | '-' | '.' | 'e' | 'E' | '_'))
+            .unwrap_or(self.rest.len());
+        let digits = self.rest[..end].replace('_', "");
+        let number = match digits.parse::<i64>() {
+            Ok(number) => Some(Number::from(number)),
+            Err(_) => digits.parse().ok().and_then(Number::from_f64),
+        };
+        let number = number.ok_or_else(|| self.wrong("a value"))?;
+        self.rest = &self.rest[end..];
+        Ok(Value::Number(number))
+    }
+
+    fn string(&mut self) -> Result<String, String> {
+        let quote = self.rest.chars().next().unwrap_or('\'');
+        let triple = quote.to_string().repeat(3);
+        let close = if self.rest.starts_with(&triple) {
+            triple
+        } else {
+            quote.to_string()
+        };
+        let mut rest = &self.rest[close.len()..];
+        let mut text = String::new();
+        loop {
+            if let Some(after) = rest.strip_prefix(close.as_str()) {
+                self.rest = after;
+                return Ok(text);
+            }
+            let Some(c) = rest.chars().next() else {
+                return Err(format!(
+                    "neither JSON nor a Python literal: the {close} that ends a text is missing"
+                ));
+            };
+            rest = &rest[c.len_utf8()..];
+            if c == '\\' {
+                rest = escape(rest, &mut text)
+                    .ok_or("neither JSON nor a Python literal: a wrong escape in a text")?;
+            } else {
+                text.push(c);
+            }
+        }
+    }
+}
+
+/// The text behind a backslash; returns what follows the escape.
+fn escape<'a>(rest: &'a str, text: &mut String) -> Option<&'a str> {
+    let c = rest.chars().next()?;
+    let after = &rest[c.len_utf8()..];
+    let digits = match c {
+        'x' => 2,
+        'u' => 4,
+        'U' => 8,
+        _ => 0,
+    };
+    if digits > 0 {
+        let code = u32::from_str_radix(after.get(..digits)?, 16).ok()?;
+        text.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+        return Some(&after[digits..]);
+    }
+    match c {
+        'n' => text.push('\n'),
+        't' => text.push('\t'),
+        'r' => text.push('\r'),
+        'a' => text.push('\u{7}'),
+        'b' => text.push('\u{8}'),
+        'f' => text.push('\u{c}'),
+        'v' => text.push('\u{b}'),
+        '0' => text.push('\0'),
+        '\n' => {}
+        '\\' | '\'' | '"' => text.push(c),
+        other => text.extend(['\\', other]),
+    }
+    Some(after)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_pandas_and_datasets_write() {
+        let expected = json!({"text": ["Ane Holm", "it's"], "answer_start": [33, 4]});
+        for text in [
+            r#"{"text": ["Ane Holm", "it's"], "answer_start": [33, 4]}"#,
+            r#"{'text': ['Ane Holm', "it's"], 'answer_start': [33, 4]}"#,
+            "{'text': array(['Ane Holm', \"it's\"], dtype=object), 'answer_start': array([33,  4], dtype=int32)}",
+            "{'text': array(['Ane Holm', \"it's\"],\n      dtype=object), 'answer_start': array([33,  4])}",
+            "{'text': ['Ane Holm' \"it's\"], 'answer_start': [33 4]}",
+            "{'text': ('Ane Holm', 'it\\'s',), 'answer_start': [np.int64(33), np.int32(4)]}",
+        ] {
+            assert_eq!(parse(text), Ok(expected.clone()), "{text}");
+        }
+        let odd = r"[{'text': 'Zo\xeb \u2019\n', 'answer_start': None, 'x': -1.5, 'y': True}]";
+        assert_eq!(
+            parse(odd),
+            Ok(json!([{"text": "Zoë ’\n", "answer_start": null, "x": -1.5, "y": true}]))
+        );
+    }
+
+    #[test]
+    fn what_is_no_literal() {
+        for (text, expected) in [
+            ("{'text': ['a'", "is missing"),
+            ("{'text' ['a']}", "\":\" is missing"),
+            ("['a", "that ends a text"),
+            ("array([0, 1, ..., 8, 9])", "shortened the list"),
+            ("[1] 2", "the end is missing"),
+            ("{1: os.system}", "a value is missing"),
+            (&"[".repeat(100_000), "nested too deeply"),
+            (&"array(".repeat(100_000), "nested too deeply"),
+        ] {
+            let message = parse(text).unwrap_err();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+}

@@ -1,0 +1,727 @@
+//! Files of the kinds that people have: each is read, or is an error that names it and says what to do.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use squad_data::{
+    Dataset, FeatureOptions, FlawKind, Gold, LabelAnswer, LongQuestions, OnBadAnswer, ReadOptions,
+    make_features, reach,
+};
+
+use crate::common::{read, read_error, read_with, short, small_tokenizer, strict};
+use crate::forms::gzip;
+
+const CONTEXT: &str = "The ferry to Sandø was built by Ida Krag in 1911. It sank in 1938.";
+
+/// The examples of a file whose bytes are these.
+#[track_caller]
+fn examples(name: &str, bytes: impl AsRef<[u8]>) -> Vec<squad_data::Example> {
+    match read(name, bytes.as_ref()) {
+        Ok(dataset) => dataset.examples,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Checks that a file has one question, with this id and the answer "Ida Krag".
+#[track_caller]
+fn assert_read(name: &str, bytes: impl AsRef<[u8]>, id: &str) {
+    let examples = examples(name, bytes);
+    let answer = &examples[0].answers()[0];
+    assert_eq!((examples.len(), examples[0].id.as_str()), (1, id));
+    assert_eq!((answer.text.as_str(), answer.start), ("Ida Krag", Some(32)));
+    assert_eq!(&*examples[0].context, CONTEXT);
+}
+
+fn answers() -> Value {
+    json!([{"text": "Ida Krag", "answer_start": 32}])
+}
+
+fn row(answers: &Value) -> Value {
+    json!({"id": "q1", "title": "Ferry", "context": CONTEXT, "question": "Who built it?", "answers": answers})
+}
+
+fn paragraph(answers: &Value) -> Value {
+    json!({"context": CONTEXT, "qas": [{"id": "q1", "question": "Who built it?", "answers": answers}]})
+}
+
+/// A document with a question for each of these fields beside `id` and `question`; the first has an answer.
+fn document(questions: &[Value]) -> String {
+    let mut qas = vec![json!({"id": "first", "question": "Who?", "answers": answers()})];
+    for (number, fields) in questions.iter().enumerate() {
+        let mut question = json!({"id": format!("q{number}"), "question": "Who painted it?"});
+        let fields = fields.as_object().unwrap().clone();
+        question.as_object_mut().unwrap().extend(fields);
+        qas.push(question);
+    }
+    json!({"data": [{"title": "Ferry", "paragraphs": [{"context": CONTEXT, "qas": qas}]}]})
+        .to_string()
+}
+
+#[test]
+fn every_container_is_read() {
+    let answers = answers();
+    let article = json!({"title": "Ferry", "paragraphs": [paragraph(&answers)]});
+    let pair = json!({"text": ["Ida Krag"], "answer_start": [32]});
+    for value in [
+        json!({"version": "v1.1", "data": [article]}),
+        json!({"data": [paragraph(&answers)]}),
+        json!({"data": [row(&pair)]}),
+        json!([article]),
+        json!([paragraph(&answers)]),
+        json!([row(&pair)]),
+        json!([row(&answers)]),
+        article.clone(),
+        paragraph(&answers),
+        row(&pair),
+        row(&json!({"text": "Ida Krag", "answer_start": 32})),
+        row(&json!(["Ida Krag"])),
+        row(&json!("Ida Krag")),
+    ] {
+        let text = value.to_string();
+        assert_read("f.json", &text, "q1");
+        assert_read("f.jsonl.gz", gzip(text.as_bytes()), "q1");
+        assert_read("f", format!("{value:#}").replace('\n', "\r\n"), "q1");
+    }
+    // One value a line, whatever it is.
+    let other = row(&pair).to_string().replace("q1", "q2");
+    let lines = format!("{}\n{other}\n", paragraph(&answers));
+    assert_eq!(examples("f.jsonl", lines).len(), 2);
+}
+
+#[test]
+fn mrqa_is_read() {
+    let header = json!({"header": {"dataset": "Ferries", "split": "dev"}});
+    let question = json!({
+        "qid": "m1", "id": "", "question": "Who built it?", "answers": ["ida krag", "Ida Krag"],
+        "detected_answers": [{"text": "ida krag", "char_spans": [[32, 39]], "token_spans": [[7, 8]]}],
+    });
+    let line = json!({"id": "", "context": CONTEXT, "qas": [question], "context_tokens": []});
+    let text = format!("{header}\n{line}\n");
+    assert_read("f.jsonl.gz", gzip(text.as_bytes()), "m1");
+    let examples = examples("f.jsonl", &text);
+    // The text that only scores.
+    let gold: Vec<_> = examples[0]
+        .answers()
+        .iter()
+        .map(|a| (&*a.text, a.start))
+        .collect();
+    assert_eq!(gold, [("Ida Krag", Some(32)), ("ida krag", None)]);
+    assert!(read("f.jsonl", text.as_bytes()).unwrap().flaws.is_empty());
+}
+
+#[test]
+fn numbers_are_read_however_they_are_written() {
+    for start in [
+        json!(32),
+        json!(32.0),
+        json!("32"),
+        json!(" 32 "),
+        json!("32.0"),
+    ] {
+        let answers = json!([{"text": "Ida Krag", "answer_start": start}]);
+        assert_read("f.json", paragraph(&answers).to_string(), "q1");
+    }
+    let numbered = paragraph(&answers()).to_string().replace("\"q1\"", "262");
+    assert_read("f.json", &numbered, "262");
+    assert_read("f.json", numbered.replace("262", "262.0"), "262");
+    // A number as title; ids that are missing are the numbers of the questions.
+    let text = json!([row(&answers()), row(&answers())]).to_string();
+    let text = text.replace("\"q1\"", "null").replace("\"Ferry\"", "17");
+    let dataset = read("f.json", text.as_bytes()).unwrap();
+    let ids: Vec<_> = dataset
+        .examples
+        .iter()
+        .map(|e| (&*e.id, &*e.title))
+        .collect();
+    assert_eq!(ids, [("0", "17"), ("1", "17")]);
+    assert_eq!(dataset.flaws.counts[&FlawKind::IdMissing], 2);
+    // An answer's text may be a number.
+    let year = paragraph(&json!([{"text": 1911, "answer_start": 44}]));
+    let examples = examples("f.json", year.to_string());
+    assert_eq!(examples[0].answers()[0].start, Some(44));
+    let nan = paragraph(&answers()).to_string().replace("32", "NaN");
+    let message = read_error("f.json", nan.as_bytes());
+    assert!(
+        message.contains("NaN, which Python's json.dumps writes"),
+        "{message}"
+    );
+    assert!(!message.contains("download"), "{message}");
+}
+
+#[test]
+fn every_way_to_say_no_answer() {
+    let empty = json!([{"text": "", "answer_start": -1}]);
+    let ways = [
+        json!({"answers": []}),
+        json!({"answers": null}),
+        json!({"answers": [], "is_impossible": true}),
+        json!({"is_impossible": true}),
+        json!({"is_impossible": "True"}),
+        json!({"is_impossible": "true", "answers": null}),
+        json!({"is_impossible": 1, "answers": empty}),
+        json!({"answers": empty}),
+        json!({"answers": [{"text": "", "answer_start": 0}]}),
+        json!({"answers": [{"text": null, "answer_start": null}]}),
+        json!({"answers": {"text": [], "answer_start": []}}),
+        json!({"answers": {"text": [""], "answer_start": [-1]}}),
+        json!({"answers": {"text": [null], "answer_start": [null]}}),
+        json!({"answers": {"text": null, "answer_start": null}}),
+        json!({"answers": "nan"}),
+        json!({"answers": "{'text': [], 'answer_start': []}"}),
+        json!({"answers": "{'text': array([], dtype=object), 'answer_start': array([], dtype=int32)}"}),
+    ];
+    let dataset = read_with("f.json", document(&ways).as_bytes(), &strict()).unwrap();
+    assert!(dataset.flaws.is_empty());
+    for (example, way) in dataset.examples[1..].iter().zip(&ways) {
+        assert_eq!(example.gold, Gold::Unanswerable, "{way}");
+    }
+    // The same as rows.
+    let rows: String = dataset
+        .examples
+        .iter()
+        .zip([json!({"answers": answers()})].iter().chain(&ways))
+        .map(|(example, way)| {
+            let mut row =
+                json!({"id": example.id, "context": CONTEXT, "question": example.question});
+            row.as_object_mut()
+                .unwrap()
+                .extend(way.as_object().unwrap().clone());
+            format!("{row}\n")
+        })
+        .collect();
+    let read_rows = read("f.jsonl", rows.as_bytes()).unwrap();
+    let gold: Vec<_> = dataset.examples.iter().map(|e| &e.gold).collect();
+    assert_eq!(
+        read_rows
+            .examples
+            .iter()
+            .map(|e| &e.gold)
+            .collect::<Vec<_>>(),
+        gold
+    );
+    for flag in [
+        json!(false),
+        json!("False"),
+        json!(0),
+        json!("0"),
+        json!(null),
+        json!(""),
+    ] {
+        let text = document(&[json!({"is_impossible": flag, "answers": answers()})]);
+        assert_eq!(examples("f.json", text)[1].answers().len(), 1);
+    }
+}
+
+#[test]
+fn questions_without_answers_are_to_be_answered() {
+    let unlabelled = |answers: Value| json!([row(&answers)]).to_string();
+    let mut no_field = row(&Value::Null);
+    no_field.as_object_mut().unwrap().remove("answers");
+    for text in [
+        unlabelled(json!([])),
+        unlabelled(Value::Null),
+        unlabelled(json!({"text": [], "answer_start": []})),
+        unlabelled(json!([{"text": "", "answer_start": -1}])),
+        json!([no_field]).to_string(),
+        format!("question,context\nWho?,{CONTEXT}\n"),
+    ] {
+        let dataset = read("f", text.as_bytes()).unwrap();
+        assert_eq!(dataset.examples[0].gold, Gold::Unknown, "{text}");
+        assert_eq!((dataset.num_unlabelled(), dataset.labelled().len()), (1, 0));
+    }
+    // One that says it has an answer and gives none, beside one that has one.
+    let text = document(&[json!({"is_impossible": false, "answers": []}), json!({})]);
+    let dataset = read("f.json", text.as_bytes()).unwrap();
+    assert_eq!(dataset.num_unlabelled(), 2);
+    assert_eq!(dataset.flaws.counts[&FlawKind::AnswerMissing], 1);
+    // Alone it is to be answered, and nothing is wrong.
+    let text = json!([{"id": "a", "context": CONTEXT, "question": "?", "is_impossible": false, "answers": []}]);
+    let dataset = read("f.json", text.to_string().as_bytes()).unwrap();
+    assert!(dataset.num_unlabelled() == 1 && dataset.flaws.is_empty());
+    let text = text.to_string().replace("false", "true");
+    assert!(read("f.json", text.as_bytes()).unwrap().has_unanswerable());
+}
+
+#[test]
+fn tables_are_read() {
+    let dict = "\"{'text': ['Ida Krag'], 'answer_start': [32]}\"";
+    let numpy = "\"{'text': array(['Ida Krag'], dtype=object),\n 'answer_start': array([32], dtype=int32)}\"";
+    let json = "\"{\"\"text\"\": [\"\"Ida Krag\"\"], \"\"answer_start\"\": [32]}\"";
+    let structs = "\"[{'text': 'Ida Krag', 'answer_start': 32}]\"";
+    for answers in [dict, numpy, json, structs, "Ida Krag"] {
+        for delimiter in [",", ";", "\t", "|"] {
+            let lines = [
+                ["id", "title", "context", "question", "answers"],
+                [
+                    "q1",
+                    "Ferry",
+                    CONTEXT,
+                    "\"Who \"\"built\"\"\nit?\"",
+                    answers,
+                ],
+            ];
+            let text: String = lines.map(|cells| cells.join(delimiter) + "\n").concat();
+            assert_read("f.csv", &text, "q1");
+            assert_read("f", text.replace('\n', "\r\n"), "q1");
+            assert_read("f.tsv.gz", gzip(format!("\u{feff}{text}").as_bytes()), "q1");
+        }
+    }
+    for (header, cells) in [
+        (
+            "ID,Context,Question,answer_text,answer_start",
+            "Ida Krag,32",
+        ),
+        ("id,context,question,answer,answer_start", "Ida Krag,32.0"),
+        (
+            "id,context,question,answers.text,answers.answer_start",
+            "['Ida Krag'],[32]",
+        ),
+        ("id,context,question,answer,x", "Ida Krag,"),
+    ] {
+        assert_read(
+            "f.csv",
+            format!("{header}\nq1,{CONTEXT},Who?,{cells}\n"),
+            "q1",
+        );
+    }
+    // pandas' index before the columns, and its NaN.
+    let text = format!(
+        "\tid\tcontext\tquestion\tanswer_text\tanswer_start\tis_impossible\n0\tq1\t{CONTEXT}\tWho?\tIda Krag\t32.0\tFalse\n1\tq2\t{CONTEXT}\tWhy?\tnan\tnan\tTrue\n2\tq3\t{CONTEXT}\tWhy?\t\t\t\n"
+    );
+    let examples = examples("f.tsv", text);
+    assert_eq!(examples[0].answers().len(), 1);
+    assert!(examples[1].is_impossible() && examples[2].is_impossible());
+    // Answers without a start that stand in several places are labelled at the first.
+    let text = format!("context,question,answer\n{CONTEXT},When?,in\n");
+    let dataset = read("f.csv", text.as_bytes()).unwrap();
+    assert_eq!(dataset.flaws.counts[&FlawKind::StartMissing], 1);
+    assert_eq!(dataset.examples[0].answers()[0].start, Some(41));
+}
+
+#[test]
+fn tables_that_are_wrong() {
+    for (name, text, expected) in [
+        (
+            "f.csv",
+            "id,text\n1,x\n".to_owned(),
+            "its first line is \"id,text\"",
+        ),
+        (
+            "f.csv",
+            format!("context,question\n{CONTEXT}\n"),
+            "row 1: 1 cells, but the header has 2",
+        ),
+        (
+            "f.csv",
+            format!("context,question,question\n{CONTEXT},a,b\n"),
+            "two columns `question`",
+        ),
+        (
+            "f.csv",
+            format!("context,question,answers\n{CONTEXT},a,\"{{'text': ['a'\"\n"),
+            "row 1: column `answers`: neither JSON nor a Python literal",
+        ),
+        (
+            "f.csv",
+            format!("context,question,answer,answer_start\n{CONTEXT},a,b,c\n"),
+            "column `answer_start`: invalid value: string \"c\"",
+        ),
+        (
+            "f.csv",
+            "context,question\n".to_owned(),
+            "no question in it",
+        ),
+        (
+            "f.csv",
+            "context,question\n,a\n".to_owned(),
+            "row 1: the context is empty",
+        ),
+    ] {
+        let message = read_error(name, text.as_bytes());
+        assert!(message.contains(expected), "{expected} is not in {message}");
+        assert!(!message.contains("download"), "{message}");
+    }
+}
+
+#[test]
+fn every_encoding_is_read() {
+    let text = format!("{:#}", json!({"data": [row(&answers())]})).replace('\n', "\r\n");
+    assert_read("f.json", format!("\u{feff}{text}"), "q1");
+    for (mark, name) in [("\u{feff}", "f.json"), ("", "f.txt")] {
+        let units: Vec<u16> = format!("{mark}{text}").encode_utf16().collect();
+        let little: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+        let big: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+        assert_read(name, &little, "q1");
+        assert_read(name, &big, "q1");
+        assert_read("f.json.gz", gzip(&little), "q1");
+        let message = read_error("f.json", &little[..little.len() - 1]);
+        assert!(
+            message.contains("ends in the middle of a character"),
+            "{message}"
+        );
+    }
+    let table: Vec<u8> = format!("\u{feff}context,question,answer\n{CONTEXT},Who?,Ida Krag\n")
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    assert_read("f.csv", table, "0");
+    let latin: Vec<u8> = text.chars().map(|c| c as u8).collect();
+    let message = read_error("f.json", &latin);
+    assert!(
+        message.contains("0xf8 is 'ø' in Latin-1 and Windows-1252"),
+        "{message}"
+    );
+    // A file that is cut within a character.
+    let cut = &text.as_bytes()[..text.find('ø').unwrap() + 1];
+    assert!(read_error("f.json", cut).contains("is the download complete?"));
+}
+
+#[test]
+fn forms_that_are_not_read_are_named() {
+    let zip = b"PK\x03\x04\x14\0\0\0\0\0train.json{}";
+    let office = b"PK\x03\x04\x14\0\0\0\0\0[Content_Types].xml";
+    let mut tar = vec![0; 512];
+    tar[..6].copy_from_slice(b"a.json");
+    tar[257..262].copy_from_slice(b"ustar");
+    let html = "<p>".to_owned() + CONTEXT;
+    let korquad = json!({"data": [{"title": "F", "context": html, "raw_html": html, "qas": [
+        {"id": "1", "question": "Who?", "answer": {"text": "Ida Krag", "answer_start": 3, "html_answer_text": "Ida Krag"}}]}]});
+    let natural = json!({"example_id": 1, "document_text": CONTEXT, "question_text": "Who?", "annotations": [], "long_answer_candidates": []});
+    let hotpot = json!([{"_id": "1", "question": "Who?", "answer": "Ida Krag", "supporting_facts": [["F", 0]], "context": [["F", [CONTEXT]]]}]);
+    let lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n";
+    for (bytes, name) in [
+        (&zip[..], "a zip archive"),
+        (office, "a spreadsheet or another office document"),
+        (&tar, "a tar archive"),
+        (b"7z\xbc\xaf\x27\x1c\0\0", "a 7z archive"),
+        (b"BZh91AY", "compressed with bzip2"),
+        (b"\xfd7zXZ\0\0\0", "compressed with xz"),
+        (b"\x28\xb5\x2f\xfd\0\0", "compressed with zstd"),
+        (b"ARROW1\0\0", "an Arrow file (Feather)"),
+        (b"\xff\xff\xff\xff\x10\0\0\0", "an Arrow stream"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "an old Excel or Word file"),
+        (b"\x80\x04\x95\0", "a Python pickle"),
+        (b"%PDF-1.7", "a PDF document"),
+        (lfs.as_bytes(), "a Git LFS pointer"),
+        (b"\n<!DOCTYPE html><html></html>", "an HTML page"),
+        (b"<?xml version=\"1.0\"?><data/>", "XML"),
+        (korquad.to_string().as_bytes(), "KorQuAD 2.0"),
+        (natural.to_string().as_bytes(), "Natural Questions"),
+        (hotpot.to_string().as_bytes(), "HotpotQA"),
+        (
+            b"{\"error\": \"not found\"}",
+            "an error message of a server",
+        ),
+    ] {
+        for (file, bytes) in [("f.json", bytes.to_vec()), ("f.json.gz", gzip(bytes))] {
+            let message = read_error(file, &bytes);
+            assert!(message.contains(&format!("this is {name}")), "{message}");
+            assert!(!message.contains("complete?"), "{message}");
+        }
+    }
+    let message = read_error("f.json", b"{'data': []}");
+    assert!(
+        message.contains("a Python literal; write the file with json.dumps"),
+        "{message}"
+    );
+}
+
+#[test]
+fn paragraphs_without_questions_are_passed_over() {
+    let text = json!({"data": [
+        {"title": "a", "paragraphs": [{"context": CONTEXT}]},
+        {"title": "b", "paragraphs": [paragraph(&answers()), {"context": CONTEXT, "qas": []}]},
+        {"context": CONTEXT},
+    ]});
+    assert_read("f.json", text.to_string(), "q1");
+}
+
+fn bad_answers() -> String {
+    let one = |text: &str, start: i64| json!({"answers": [{"text": text, "answer_start": start}]});
+    document(&[
+        one("Ida Krag", 30),
+        one("ida krag", 32),
+        one("Ida\u{a0}Krag", 32),
+        one("Sando\u{338}", 13),
+        one("Ida &#75;rag", 32),
+        one("Ole Bull", 32),
+        one("Ole Bull", 500),
+        json!({"answers": [{"text": "1911", "answer_start": 44}, {"text": "in the year", "answer_start": -1}]}),
+    ])
+}
+
+#[test]
+fn bad_answers_are_kept_left_out_or_repaired() {
+    let text = bad_answers();
+    let read = |on_bad_answer| {
+        let options = ReadOptions {
+            on_bad_answer,
+            ..ReadOptions::default()
+        };
+        read_with("f.json", text.as_bytes(), &options)
+    };
+    let kept = read(OnBadAnswer::Keep).unwrap();
+    assert_eq!(kept.len(), 9);
+    let flaws = &kept.flaws;
+    assert_eq!((flaws.unlocated_answers, flaws.unlocated_questions), (8, 7));
+    let kinds: Vec<_> = flaws
+        .counts
+        .iter()
+        .map(|(kind, count)| (*kind, *count))
+        .collect();
+    use FlawKind::*;
+    assert_eq!(
+        kinds,
+        [
+            (StartWrong, 1),
+            (OtherCase, 1),
+            (OtherSpace, 1),
+            (HtmlEntities, 1),
+            (Absent, 2),
+            (OutsideContext, 2),
+        ]
+    );
+    let first = flaws.of(StartWrong).next().unwrap();
+    assert_eq!(
+        (&*first.id, first.nearest_start, first.distance),
+        ("q0", Some(32), Some(2))
+    );
+    assert_eq!(first.found.as_deref(), Some("y Ida Kr"));
+    assert!(
+        flaws
+            .first
+            .iter()
+            .all(|flaw| flaw.place.contains("data[0].paragraphs[0]"))
+    );
+
+    let error = read(OnBadAnswer::Error).unwrap_err().to_string();
+    assert!(
+        error.contains("question \"q0\"") && error.contains("6 more questions"),
+        "{error}"
+    );
+
+    let skipped = read(OnBadAnswer::Skip).unwrap();
+    assert_eq!((skipped.len(), skipped.flaws.skipped_questions), (2, 7));
+    assert_eq!(skipped.examples[1].answers().len(), 2);
+    assert_eq!(skipped.examples[1].first_located().unwrap().text, "1911");
+
+    let repaired = read(OnBadAnswer::Repair).unwrap();
+    let flaws = &repaired.flaws;
+    assert_eq!(
+        (
+            repaired.len(),
+            flaws.repaired_answers,
+            flaws.skipped_questions
+        ),
+        (6, 4, 3)
+    );
+    for example in &repaired.examples {
+        let answer = example.first_located().unwrap();
+        assert_eq!(
+            example.slice(answer.char_range().unwrap()),
+            Some(&*answer.text)
+        );
+    }
+    // A repaired file has no flaw.
+    let folder = test_support::temp_dir();
+    for name in ["fixed.json", "fixed.jsonl"] {
+        let path = folder.path().join(name);
+        repaired.write(&path).unwrap();
+        let again = Dataset::read_with(&[path], &strict()).unwrap();
+        assert!(
+            again.flaws.is_empty() && again.len() == 6,
+            "{:?}",
+            again.flaws
+        );
+        assert_eq!(again.examples[..5], repaired.examples[..5]);
+    }
+}
+
+#[test]
+fn a_whole_file_is_looked_through() {
+    let mut rows: Vec<Value> = (0..30)
+        .map(|_| row(&json!([{"text": "x", "answer_start": 1}])))
+        .collect();
+    for (number, row) in rows.iter_mut().enumerate() {
+        row["id"] = json!(format!("q{}", number % 25));
+    }
+    rows.push(json!({"id": "blank", "context": " ", "question": "Who?"}));
+    rows.push(json!({"id": "mute", "context": CONTEXT, "question": ""}));
+    rows.push(json!({"id": "both", "context": CONTEXT, "question": "?", "is_impossible": true, "answers": answers()}));
+    let text = Value::from(rows).to_string();
+    let options = ReadOptions {
+        keep_going: true,
+        ..ReadOptions::default()
+    };
+    let dataset = read_with("f.json", text.as_bytes(), &options).unwrap();
+    use FlawKind::*;
+    let count = |kind| dataset.flaws.counts[&kind];
+    assert_eq!(
+        (count(Absent), count(DuplicateId), count(Contradiction)),
+        (25, 5, 1)
+    );
+    assert_eq!((count(EmptyContext), count(EmptyQuestion)), (1, 1));
+    assert_eq!(dataset.flaws.of(Absent).count(), 10);
+    assert_eq!((dataset.len(), dataset.flaws.skipped_questions), (26, 7));
+}
+
+#[test]
+fn folders_and_shards_are_read_in_order() {
+    let folder = test_support::temp_dir();
+    let path = |name: &str| folder.path().join(name);
+    let write = |name: &str, id: &str| {
+        let text = row(&answers()).to_string().replace("q1", id);
+        std::fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+        std::fs::write(path(name), text).unwrap();
+    };
+    let ids = |path: &Path| {
+        Dataset::read(path).map(|d| d.examples.iter().map(|e| e.id.clone()).collect::<Vec<_>>())
+    };
+    for number in [9, 10, 0] {
+        write(&format!("parts/part-{number}.jsonl"), &format!("p{number}"));
+    }
+    write("parts/dataset_info.json", "info");
+    std::fs::write(path("parts/README.md"), "# Ferries").unwrap();
+    assert_eq!(ids(&path("parts")).unwrap(), ["p0", "p9", "p10"]);
+    for (split, number) in [("train", 0), ("train", 1), ("validation", 0)] {
+        let count = if split == "train" { 2 } else { 1 };
+        write(
+            &format!("hub/data/{split}-0000{number}-of-0000{count}.jsonl"),
+            &format!("{split}{number}"),
+        );
+    }
+    let message = ids(&path("hub")).unwrap_err().to_string();
+    assert!(
+        message.contains("the splits train, validation; name one"),
+        "{message}"
+    );
+    assert_eq!(ids(&path("hub/train")).unwrap(), ["train0", "train1"]);
+    assert_eq!(ids(&path("hub/data/validation")).unwrap(), ["validation0"]);
+    std::fs::remove_file(path("hub/data/train-00000-of-00002.jsonl")).unwrap();
+    let message = ids(&path("hub/train")).unwrap_err().to_string();
+    assert!(
+        message.contains("shard 0 of the 2 of train is missing"),
+        "{message}"
+    );
+    std::fs::create_dir(path("empty")).unwrap();
+    assert!(
+        ids(&path("empty"))
+            .unwrap_err()
+            .to_string()
+            .contains("without data files")
+    );
+    std::fs::write(path("empty/data-00000-of-00001.arrow"), "x").unwrap();
+    let message = ids(&path("empty")).unwrap_err().to_string();
+    assert!(message.contains("a folder of Arrow files"), "{message}");
+}
+
+#[test]
+fn ids_can_be_made_unique_by_file() {
+    let folder = test_support::temp_dir();
+    let paths = ["ferry.de.json", "ferry.en.json.gz"].map(|name| folder.path().join(name));
+    let text = row(&answers()).to_string();
+    std::fs::write(&paths[0], &text).unwrap();
+    std::fs::write(&paths[1], gzip(text.as_bytes())).unwrap();
+    let message = Dataset::read_all(&paths).unwrap_err().to_string();
+    assert!(
+        message.contains("ferry.de.json: question 1") && message.contains("unique_ids"),
+        "{message}"
+    );
+    let options = ReadOptions {
+        unique_ids: true,
+        ..ReadOptions::default()
+    };
+    let dataset = Dataset::read_with(&paths, &options).unwrap();
+    let ids: Vec<_> = dataset.examples.iter().map(|e| e.id.as_str()).collect();
+    assert_eq!(ids, ["ferry.de:q1", "ferry.en:q1"]);
+    // One file keeps its ids.
+    assert_eq!(
+        Dataset::read_with(&paths[..1], &options).unwrap().examples[0].id,
+        "q1"
+    );
+}
+
+#[test]
+fn windows_may_be_labelled_with_any_answer() {
+    let context = format!("the cat ate {}the baker ate", "bread ".repeat(40));
+    let start = context.len() - "the baker ate".len();
+    let answers =
+        [("the cat", 0), ("the baker", start)].map(|(text, start)| squad_data::GoldAnswer {
+            text: text.to_owned(),
+            start: Some(start),
+        });
+    let example =
+        squad_data::Example::new("q", "who ate?", context.as_str()).with_answers(answers.to_vec());
+    let examples = [example];
+    let labels = |label_answer| {
+        let options = FeatureOptions {
+            label_answer,
+            ..short()
+        };
+        let features = make_features(&examples, &small_tokenizer(), &options).unwrap();
+        let texts: Vec<Option<String>> = features
+            .iter()
+            .map(|f| {
+                f.has_answer().then(|| {
+                    examples[0]
+                        .slice(f.char_span(f.start_position, f.end_position).unwrap())
+                        .unwrap()
+                        .to_owned()
+                })
+            })
+            .collect();
+        (texts, reach(&examples, &features, 1))
+    };
+    let (first, reached) = labels(LabelAnswer::First);
+    assert_eq!(first[0].as_deref(), Some("the cat"));
+    assert!(first[1..].iter().all(Option::is_none));
+    assert_eq!(
+        (reached.unlabelled_answers, reached.too_long_answers),
+        (1, 1)
+    );
+    assert_eq!(reached.first_unlabelled[0].text, "the baker");
+    let (any, reached) = labels(LabelAnswer::Any);
+    assert_eq!(any[0].as_deref(), Some("the cat"));
+    assert_eq!(any.last().unwrap().as_deref(), Some("the baker"));
+    assert_eq!(reached.unlabelled_answers, 0);
+}
+
+#[test]
+fn long_questions_are_an_error_cut_or_left_out() {
+    let example = |id: &str, question: &str| {
+        squad_data::Example::new(id, question, "the cat ate the bread ".repeat(10))
+    };
+    let examples = [
+        example("short", "who ate?"),
+        example("long", &"who ate ".repeat(40)),
+    ];
+    let features = |long_questions, max_query_length| {
+        let options = FeatureOptions {
+            long_questions,
+            max_query_length,
+            ..short()
+        };
+        make_features(&examples, &small_tokenizer(), &options)
+    };
+    let message = features(LongQuestions::Error, None)
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("\"long\": 80 tokens"), "{message}");
+    let cut = features(LongQuestions::Truncate, None).unwrap();
+    let of_long: Vec<_> = cut.iter().filter(|f| f.example_index == 1).collect();
+    assert!(
+        of_long
+            .iter()
+            .all(|f| f.len() <= 40 && f.context.len() <= 11)
+    );
+    let tokens: usize = of_long.last().unwrap().offsets.last().unwrap().1 as usize;
+    assert_eq!(tokens, examples[1].context.trim_end().len());
+    let cut = features(LongQuestions::Truncate, Some(8)).unwrap();
+    assert!(
+        cut.iter()
+            .filter(|f| f.example_index == 1)
+            .all(|f| f.context.start == 10)
+    );
+    let skipped = features(LongQuestions::Skip, None).unwrap();
+    assert!(!skipped.is_empty() && skipped.iter().all(|f| f.example_index == 0));
+}

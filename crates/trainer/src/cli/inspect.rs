@@ -1,0 +1,161 @@
+use std::path::Path;
+
+use serde_json::{Value, json};
+use squad_data::{
+    Dataset, Feature, Flaws, LongQuestions, OnBadAnswer, QaTokenizer, ReadOptions, make_features,
+};
+use trainer::{Error, print_result};
+
+use super::args::Inspect;
+use super::{file_error, notice, print_object};
+
+/// Questions that are listed one by one.
+const MAX_LISTED: usize = 10;
+
+/// Reads the whole file and prints what is in it, what is wrong in it, and what a model cannot reach.
+pub(super) fn run(args: &Inspect) -> Result<(), Error> {
+    let options = args.features.config().options();
+    options.validate()?;
+    let tokenizer = args.tokenizer.as_deref().map(QaTokenizer::from_file);
+    let tokenizer = tokenizer.transpose()?;
+    for warning in tokenizer.iter().flat_map(QaTokenizer::warnings) {
+        notice(&format!("warning: {warning}"));
+    }
+    let read = |on_bad_answer| {
+        let options = ReadOptions {
+            on_bad_answer,
+            unique_ids: args.unique_ids,
+            keep_going: true,
+        };
+        Dataset::read_with_size(&args.dataset, &options)
+    };
+    let (dataset, text_bytes) = read(OnBadAnswer::Keep)?;
+    let mut report = json!({});
+    let mut lines = flaw_lines(&dataset.flaws);
+    match &tokenizer {
+        Some(tokenizer) => add_features(args, &dataset, tokenizer, &mut report, &mut lines)?,
+        None => add_counts(&dataset, &mut report),
+    }
+    report["unlabelled"] = dataset.num_unlabelled().into();
+    report["text_bytes"] = text_bytes.into();
+    report["peak_memory_bytes"] = trainer::peak_memory_bytes().into();
+    report["flaws"] = json!(dataset.flaws);
+    if let Some(other) = &args.against {
+        add_overlap(&dataset, other, &mut report, &mut lines)?;
+    }
+    if let Some(out) = &args.fix {
+        drop(dataset);
+        let (fixed, _) = read(OnBadAnswer::Repair)?;
+        fix(fixed, out, &mut report)?;
+    }
+    if !args.json {
+        let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        print_result(&lines)?;
+    }
+    print_object(&report, args.json)
+}
+
+/// A line for each kind of flaw, with the first ones below it.
+fn flaw_lines(flaws: &Flaws) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (kind, count) in &flaws.counts {
+        lines.push(format!("{count} x {}:", kind.description()));
+        lines.extend(flaws.of(*kind).map(|flaw| format!("  {flaw}")));
+    }
+    lines
+}
+
+fn add_counts(dataset: &Dataset, report: &mut Value) {
+    let examples = &dataset.examples;
+    let answerable = examples.iter().filter(|e| !e.answers().is_empty()).count();
+    let unanswerable = examples.iter().filter(|e| e.is_impossible()).count();
+    report["questions"] = examples.len().into();
+    report["answerable"] = answerable.into();
+    report["unanswerable"] = unanswerable.into();
+}
+
+/// Counts features and lists what their labels lose and what no model reaches.
+fn add_features(
+    args: &Inspect,
+    dataset: &Dataset,
+    tokenizer: &QaTokenizer,
+    report: &mut Value,
+    lines: &mut Vec<String>,
+) -> Result<(), Error> {
+    let mut options = args.features.config().options();
+    if options.long_questions == LongQuestions::Error {
+        options.long_questions = LongQuestions::Skip;
+    }
+    let examples = &dataset.examples;
+    let features = make_features(examples, tokenizer, &options)?;
+    let stats = squad_data::inspect(examples, &features);
+    let reach = squad_data::reach(examples, &features, args.max_answer_length);
+    let mut has_features = vec![false; examples.len()];
+    features
+        .iter()
+        .for_each(|f| has_features[f.example_index] = true);
+    let long = examples.iter().zip(has_features).filter(|(_, has)| !has);
+    let long: Vec<&str> = long.map(|(example, _)| example.id.as_str()).collect();
+    let feature_bytes: usize = features.iter().map(Feature::memory_bytes).sum();
+    for lost in &stats.lost {
+        lines.push(format!("answer lost: {}", json!(lost)));
+    }
+    for answer in &reach.first_too_long {
+        lines.push(format!(
+            "answer longer than max_answer_length: {}",
+            json!(answer)
+        ));
+    }
+    for answer in &reach.first_unlabelled {
+        lines.push(format!(
+            "answer in a feature labelled \"no answer\": {}",
+            json!(answer)
+        ));
+    }
+    for id in long.iter().take(MAX_LISTED) {
+        lines.push(format!("question too long: {id:?}"));
+    }
+    *report = json!(stats);
+    report["feature_bytes"] = feature_bytes.into();
+    report["long_questions"] = long.len().into();
+    report["first_long_questions"] = json!(long[..long.len().min(MAX_LISTED)]);
+    report["reach"] = json!(reach);
+    Ok(())
+}
+
+fn add_overlap(
+    dataset: &Dataset,
+    other: &Path,
+    report: &mut Value,
+    lines: &mut Vec<String>,
+) -> Result<(), Error> {
+    let overlap = squad_data::overlap(dataset, &Dataset::read(other)?);
+    for shared in &overlap.first {
+        lines.push(format!("context in both: {}", json!(shared)));
+    }
+    report["overlap"] = json!(overlap);
+    Ok(())
+}
+
+fn fix(fixed: Dataset, out: &Path, report: &mut Value) -> Result<(), Error> {
+    if fixed.is_empty() {
+        return Err(file_error(out, "no question can be repaired"));
+    }
+    fixed.write(out)?;
+    let flaws = &fixed.flaws;
+    let dropped = flaws.unlocated_answers;
+    report["fixed"] = json!({
+        "questions": fixed.len(),
+        "skipped_questions": flaws.skipped_questions,
+        "repaired_answers": flaws.repaired_answers,
+        "dropped_answers": dropped,
+    });
+    notice(&format!(
+        "{}: {} questions; {} answers repaired, {dropped} dropped, {} questions left out",
+        out.display(),
+        fixed.len(),
+        flaws.repaired_answers,
+        flaws.skipped_questions
+    ));
+    Ok(())
+}
