@@ -88,7 +88,7 @@ impl BertConfig {
         path: &Path,
         guess: &dyn Fn() -> Result<Option<Architecture>, Error>,
     ) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+        let text = atomic_fs::read_text(path)?;
         let wrong = |message| Error::Config {
             path: path.into(),
             message,

@@ -49,9 +49,6 @@ fn add_timings(
     let features = questions.features.len();
     let added = json!({
         "questions": questions.dataset.len(),
-        "skipped_questions": questions.dataset.flaws.skipped_questions,
-        "repaired_answers": questions.dataset.flaws.repaired_answers,
-        "unlocated_answers": questions.dataset.flaws.unlocated_answers,
         "features": features,
         "tokenization_seconds": tokenization_seconds,
         "inference_seconds": timings.inference_seconds,
@@ -60,5 +57,15 @@ fn add_timings(
     });
     if let (Value::Object(metrics), Value::Object(added)) = (&mut evaluation.metrics, added) {
         metrics.extend(added);
+        let flaws = &questions.dataset.flaws;
+        for (name, count) in [
+            ("skipped_questions", flaws.skipped_questions),
+            ("repaired_answers", flaws.repaired_answers),
+            ("unlocated_answers", flaws.unlocated_answers),
+        ] {
+            if count > 0 {
+                metrics.insert(name.into(), count.into());
+            }
+        }
     }
 }

@@ -21,14 +21,12 @@ pub(super) fn run(args: &Inspect) -> Result<(), Error> {
     for warning in tokenizer.iter().flat_map(QaTokenizer::warnings) {
         notice(&format!("warning: {warning}"));
     }
-    let read = |on_bad_answer| {
-        let options = ReadOptions {
-            on_bad_answer,
-            unique_ids: args.unique_ids,
-            keep_going: true,
-        };
-        Dataset::read_with_size(&args.dataset, &options)
+    let read_options = |on_bad_answer| ReadOptions {
+        on_bad_answer,
+        unique_ids: args.unique_ids,
+        keep_going: true,
     };
+    let read = |on_bad_answer| Dataset::read_with_size(&args.dataset, &read_options(on_bad_answer));
     let (dataset, text_bytes) = read(OnBadAnswer::Keep)?;
     let mut report = json!({});
     let mut lines = flaw_lines(&dataset.flaws);
@@ -41,7 +39,8 @@ pub(super) fn run(args: &Inspect) -> Result<(), Error> {
     report["peak_memory_bytes"] = trainer::peak_memory_bytes().into();
     report["flaws"] = json!(dataset.flaws);
     if let Some(other) = &args.against {
-        add_overlap(&dataset, other, &mut report, &mut lines)?;
+        let (other, _) = Dataset::read_with_size(&[other], &read_options(OnBadAnswer::Keep))?;
+        add_overlap(&dataset, &other, &mut report, &mut lines);
     }
     if let Some(out) = &args.fix {
         drop(dataset);
@@ -123,18 +122,12 @@ fn add_features(
     Ok(())
 }
 
-fn add_overlap(
-    dataset: &Dataset,
-    other: &Path,
-    report: &mut Value,
-    lines: &mut Vec<String>,
-) -> Result<(), Error> {
-    let overlap = squad_data::overlap(dataset, &Dataset::read(other)?);
+fn add_overlap(dataset: &Dataset, other: &Dataset, report: &mut Value, lines: &mut Vec<String>) {
+    let overlap = squad_data::overlap(dataset, other);
     for shared in &overlap.first {
         lines.push(format!("context in both: {}", json!(shared)));
     }
     report["overlap"] = json!(overlap);
-    Ok(())
 }
 
 fn fix(fixed: Dataset, out: &Path, report: &mut Value) -> Result<(), Error> {
