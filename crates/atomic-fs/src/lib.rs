@@ -6,7 +6,7 @@
 //! killed process leaves one behind, which [`remove_leftovers`] removes.
 
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{File, ReadDir};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -180,10 +180,36 @@ pub fn temporary_folder(parent: impl AsRef<Path>) -> Result<TempDir, Error> {
     made.map_err(|e| error(parent, e))
 }
 
+/// Removes a folder in one step: a process that is killed meanwhile leaves a temporary folder, not
+/// half of this one.
+///
+/// # Errors
+/// If it cannot be removed.
+pub fn remove_folder(folder: impl AsRef<Path>) -> Result<(), Error> {
+    let folder = folder.as_ref();
+    let staging = temporary_folder(parent(folder))?;
+    std::fs::rename(folder, staging.path().join("old"))
+        .and_then(|()| staging.close())
+        .map_err(|e| error(folder, e))
+}
+
+/// The names in a folder that are Unicode, in no order.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn names(folder: impl AsRef<Path>) -> Result<Vec<String>, Error> {
+    let folder = folder.as_ref();
+    let names = entries(folder).and_then(|entries| {
+        let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));
+        names.filter_map(io::Result::transpose).collect()
+    });
+    names.map_err(|e| error(folder, e))
+}
+
 /// Removes the temporary files and folders that killed processes have left in `folder`. Nobody may
 /// write there meanwhile. What cannot be removed stays.
 pub fn remove_leftovers(folder: impl AsRef<Path>) {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let entries = entries(folder.as_ref()).into_iter().flatten().flatten();
     for entry in entries {
         let name = entry.file_name();
         if !name
@@ -246,8 +272,18 @@ fn parent(path: &Path) -> &Path {
     parent.unwrap_or(Path::new("."))
 }
 
+/// The entries of a folder. Some file systems interrupt the call, which `read_dir` does not repeat.
+fn entries(folder: &Path) -> io::Result<ReadDir> {
+    loop {
+        match std::fs::read_dir(folder) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 fn sync_tree(folder: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
+    for entry in entries(folder)? {
         let path = entry?.path();
         if path.is_dir() {
             sync_tree(&path)?;
@@ -380,6 +416,19 @@ mod tests {
         std::fs::write(path.join("file"), "").unwrap();
         let message = create_folder(path.join("file/d")).unwrap_err().to_string();
         assert!(message.starts_with(path.to_str().unwrap()), "{message}");
+    }
+
+    #[test]
+    fn a_folder_is_removed_with_all_that_is_in_it() {
+        let parent = temp_dir();
+        let folder = parent.path().join("folder");
+        replace_folder(&folder, |new| write_file(new.join("file"), "")).unwrap();
+        assert_eq!(names(&parent).unwrap(), ["folder"]);
+        remove_folder(&folder).unwrap();
+        assert!(names(&parent).unwrap().is_empty());
+        let message = remove_folder(&folder).unwrap_err().to_string();
+        assert!(message.contains("/folder: "), "{message}");
+        names(&folder).unwrap_err();
     }
 
     #[test]

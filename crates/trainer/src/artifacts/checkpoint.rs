@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use bert_qa::{BertForQuestionAnswering, ModelAssets};
 use burn::tensor::Device;
@@ -68,6 +68,19 @@ impl Contents {
     fn digest(&self) -> String {
         text_digest(&serde_json::to_string(self).expect("a state is plain JSON"))
     }
+
+    /// Whether a run can go on from here, and reads only files of the checkpoint.
+    fn check(&self) -> Result<(), String> {
+        let is_plain = |part| matches!(part, Component::Normal(_));
+        let outside = self
+            .files
+            .keys()
+            .find(|file| !Path::new(file).components().all(is_plain));
+        match outside {
+            Some(file) => Err(format!("{file:?} is no file of a checkpoint")),
+            None => self.run.check(),
+        }
+    }
 }
 
 impl Checkpoints {
@@ -120,7 +133,7 @@ impl Checkpoints {
     /// The latest checkpoint that is not damaged, and the damaged ones after it.
     pub(crate) fn latest(&self) -> Result<(Checkpoint, Vec<Damaged>), Error> {
         let mut damaged = Vec::new();
-        for name in self.names().into_iter().rev() {
+        for name in self.names()?.into_iter().rev() {
             match Checkpoint::read(&self.folder.join(&name)) {
                 Ok(checkpoint) => return Ok((checkpoint, damaged)),
                 Err(why) => damaged.push(Damaged { name, why }),
@@ -150,25 +163,25 @@ impl Checkpoints {
 
     /// Removes the oldest of the checkpoints up to the one that was just written.
     fn prune(&self, newest: &str) {
-        let mut names = self.names();
+        let mut names = self.names().unwrap_or_default();
         names.retain(|name| position(name) <= position(newest));
         for name in &names[..names.len().saturating_sub(self.keep)] {
             let path = self.folder.join(name);
-            if let Err(e) = std::fs::remove_dir_all(&path) {
-                tracing::warn!("{}: cannot remove this old checkpoint: {e}", path.display());
+            if let Err(e) = atomic_fs::remove_folder(&path) {
+                tracing::warn!("an old checkpoint cannot be removed: {e}");
             }
         }
     }
 
     /// Names of the checkpoints, in the order of writing.
-    fn names(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(&self.folder).into_iter().flatten();
-        let mut names: Vec<String> = entries
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| position(name).is_some())
-            .collect();
+    fn names(&self) -> Result<Vec<String>, Error> {
+        if !self.folder.exists() {
+            return Ok(Vec::new());
+        }
+        let names = atomic_fs::names(&self.folder)?.into_iter();
+        let mut names: Vec<String> = names.filter(|name| position(name).is_some()).collect();
         names.sort_by_key(|name| position(name));
-        names
+        Ok(names)
     }
 }
 
@@ -223,7 +236,7 @@ impl Checkpoint {
         if file.contents.digest() != file.sha256 {
             return Err(damaged("checksum mismatch".into()));
         }
-        file.contents.run.check().map_err(damaged)?;
+        file.contents.check().map_err(damaged)?;
         Ok(file.contents)
     }
 
@@ -274,10 +287,28 @@ impl Checkpoint {
     }
 }
 
-/// Reads the `state.json` of a checkpoint's folder; for the fuzz targets.
+/// Reads the contents of a `state.json`, whatever its checksum; for the fuzz targets.
 ///
 /// # Errors
-/// If it cannot be read.
-pub fn check_run_state(folder: &Path) -> Result<(), Error> {
-    Checkpoint::contents(folder).map(drop)
+/// If they cannot be read.
+pub fn check_run_state(text: &[u8]) -> Result<(), String> {
+    let file: StateFile = serde_json::from_slice(text).map_err(|e| e.to_string())?;
+    file.contents.check()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_names_no_file_outside_its_folder() {
+        let seed = test_support::workspace_path("crates/fuzz-targets/seeds/run_state/state.json");
+        let text = std::fs::read_to_string(seed).unwrap();
+        assert_eq!(check_run_state(text.as_bytes()), Ok(()));
+        for file in ["/dev/zero", "../model.safetensors"] {
+            let text = text.replace("optimizer.safetensors", file);
+            let error = check_run_state(text.as_bytes()).unwrap_err();
+            assert!(error.contains(file), "{error}");
+        }
+    }
 }

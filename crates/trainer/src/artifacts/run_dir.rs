@@ -256,9 +256,8 @@ fn not_writable(path: &Path, error: std::io::Error) -> Error {
 
 /// Checks that a folder is writable, with a temporary file.
 pub(crate) fn check_writable(folder: &Path) -> std::io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(b"can this be written?")?;
-    file.close()
+    // Without a name where the system can: a killed process leaves nothing.
+    tempfile::tempfile_in(folder)?.write_all(b"can this be written?")
 }
 
 #[cfg(test)]
