@@ -6,7 +6,7 @@
 //! killed process leaves one behind, which [`remove_leftovers`] removes.
 
 use std::ffi::OsStr;
-use std::fs::{File, ReadDir};
+use std::fs::{DirEntry, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -199,18 +199,15 @@ pub fn remove_folder(folder: impl AsRef<Path>) -> Result<(), Error> {
 /// If the folder cannot be read.
 pub fn names(folder: impl AsRef<Path>) -> Result<Vec<String>, Error> {
     let folder = folder.as_ref();
-    let names = entries(folder).and_then(|entries| {
-        let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));
-        names.filter_map(io::Result::transpose).collect()
-    });
-    names.map_err(|e| error(folder, e))
+    let entries = entries(folder).map_err(|e| error(folder, e))?;
+    let names = entries.iter().map(|entry| entry.file_name().into_string());
+    Ok(names.flatten().collect())
 }
 
 /// Removes the temporary files and folders that killed processes have left in `folder`. Nobody may
 /// write there meanwhile. What cannot be removed stays.
 pub fn remove_leftovers(folder: impl AsRef<Path>) {
-    let entries = entries(folder.as_ref()).into_iter().flatten().flatten();
-    for entry in entries {
+    for entry in entries(folder.as_ref()).unwrap_or_default() {
         let name = entry.file_name();
         if !name
             .as_encoded_bytes()
@@ -272,10 +269,18 @@ fn parent(path: &Path) -> &Path {
     parent.unwrap_or(Path::new("."))
 }
 
-/// The entries of a folder. Some file systems interrupt the call, which `read_dir` does not repeat.
-fn entries(folder: &Path) -> io::Result<ReadDir> {
+/// The entries of a folder, in no order. Some file systems interrupt the calls, which `read_dir` does not repeat.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
+    uninterrupted(|| std::fs::read_dir(folder)?.collect())
+}
+
+/// Repeats what a signal interrupted.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
-        match std::fs::read_dir(folder) {
+        match call() {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }
@@ -284,7 +289,7 @@ fn entries(folder: &Path) -> io::Result<ReadDir> {
 
 fn sync_tree(folder: &Path) -> io::Result<()> {
     for entry in entries(folder)? {
-        let path = entry?.path();
+        let path = entry.path();
         if path.is_dir() {
             sync_tree(&path)?;
         } else {

@@ -71,7 +71,7 @@ impl Contents {
 
     /// Whether a run can go on from here, and reads only files of the checkpoint.
     fn check(&self) -> Result<(), String> {
-        let is_plain = |part| matches!(part, Component::Normal(_));
+        let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
         let outside = self
             .files
             .keys()

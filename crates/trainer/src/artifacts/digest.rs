@@ -15,8 +15,7 @@ pub(crate) fn file_digests(folder: &Path) -> Result<BTreeMap<String, String>, Er
 }
 
 fn add(folder: &Path, prefix: &str, digests: &mut BTreeMap<String, String>) -> Result<(), Error> {
-    for entry in std::fs::read_dir(folder).map_err(|e| Error::file(folder, e))? {
-        let entry = entry.map_err(|e| Error::file(folder, e))?;
+    for entry in atomic_fs::entries(folder).map_err(|e| Error::file(folder, e))? {
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
         let path = entry.path();
         if path.is_dir() {

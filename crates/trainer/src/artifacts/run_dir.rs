@@ -165,9 +165,10 @@ impl RunDir {
 
 impl Drop for RunDir {
     fn drop(&mut self) {
-        let names = |entries: std::fs::ReadDir| entries.flatten().map(|entry| entry.file_name());
-        let is_empty = std::fs::read_dir(&self.path)
-            .is_ok_and(|e| names(e).all(|name| name == LOCK || name == OWNER));
+        let is_ours =
+            |entry: &std::fs::DirEntry| [LOCK, OWNER].iter().any(|name| entry.file_name() == *name);
+        let is_empty =
+            atomic_fs::entries(&self.path).is_ok_and(|entries| entries.iter().all(is_ours));
         // An error while dropping cannot be reported.
         if let Lock::Owner(path) = &self.lock {
             let _ = std::fs::remove_file(path);

@@ -81,8 +81,7 @@ fn write(folder: &Path, points: &Receiver<Point>) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     check_writable(folder)?;
     // A killed process may have written points after its last checkpoint, so a resumed run writes all points again.
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
+    for entry in atomic_fs::entries(folder)? {
         if entry.file_name().to_string_lossy().contains("tfevents") {
             std::fs::remove_file(entry.path())?;
         }
