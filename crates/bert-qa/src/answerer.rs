@@ -54,6 +54,10 @@ pub struct QuestionAnswerer {
     device: Device,
 }
 
+/// Makes answers of questions, their features and the features' logits.
+type AnswerChunk<'a, A> =
+    dyn Fn(&[Example], &[Feature], &[SpanLogits<'_>]) -> Result<Vec<A>, squad_data::Error> + 'a;
+
 impl QuestionAnswerer {
     /// An answerer on the model's `device`, which has no autodiff.
     pub fn new(
@@ -240,15 +244,7 @@ impl QuestionAnswerer {
     }
 
     /// Features and logits of some questions at a time, and what `answer` makes of them.
-    fn in_chunks<A>(
-        &self,
-        examples: &[Example],
-        answer: &dyn Fn(
-            &[Example],
-            &[Feature],
-            &[SpanLogits<'_>],
-        ) -> Result<Vec<A>, squad_data::Error>,
-    ) -> Result<Vec<A>, Error> {
+    fn in_chunks<A>(&self, examples: &[Example], answer: &AnswerChunk<A>) -> Result<Vec<A>, Error> {
         examples.iter().try_for_each(not_empty)?;
         self.check_positions()?;
         let mut answers = Vec::with_capacity(examples.len());

@@ -154,7 +154,7 @@ fn gelu_tanh(x: f32) -> f32 {
 #[inline(always)]
 fn tanh_weight(x: f32) -> (f32, f32) {
     // Twice the factors of `u`: (1 + tanh(u)) / 2 is the logistic function of 2 u.
-    const LINEAR: f32 = 1.595_769_1;
+    const LINEAR: f32 = 1.595_769_2;
     const CUBIC: f32 = LINEAR * 0.044_715;
     let square = x * x;
     let weight = 1.0 / (1.0 + exp(-x * square.mul_add(CUBIC, LINEAR)));

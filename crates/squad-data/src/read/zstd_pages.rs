@@ -225,16 +225,22 @@ impl Header {
         let mut thrift = Thrift { rest: bytes };
         let (mut kind, mut uncompressed, mut compressed) = (None, None, None);
         let mut page: Vec<(i16, i64)> = Vec::new();
-        thrift.fields(&mut |thrift, id, of| match (id, of) {
-            (1, INT) => Some(kind = Some(thrift.number()?)),
-            (2, INT) => Some(uncompressed = Some(thrift.number()?)),
-            (3, INT) => Some(compressed = Some(thrift.number()?)),
-            (5 | 7 | 8, STRUCT) => thrift.fields(&mut |thrift, id, of| match of {
-                INT => Some(page.push((id, thrift.number()?))),
-                TRUE | FALSE => Some(page.push((id, i64::from(of == TRUE)))),
-                _ => thrift.skip(of, 0),
-            }),
-            _ => thrift.skip(of, 0),
+        thrift.fields(&mut |thrift, id, of| {
+            match (id, of) {
+                (1, INT) => kind = Some(thrift.number()?),
+                (2, INT) => uncompressed = Some(thrift.number()?),
+                (3, INT) => compressed = Some(thrift.number()?),
+                (5 | 7 | 8, STRUCT) => thrift.fields(&mut |thrift, id, of| {
+                    match of {
+                        INT => page.push((id, thrift.number()?)),
+                        TRUE | FALSE => page.push((id, i64::from(of == TRUE))),
+                        _ => thrift.skip(of, 0)?,
+                    }
+                    Some(())
+                })?,
+                _ => thrift.skip(of, 0)?,
+            }
+            Some(())
         })?;
         let size = |number: Option<i64>| usize::try_from(i32::try_from(number?).ok()?).ok();
         let field = |id: i16| page.iter().find(|(found, _)| *found == id).map(|(_, n)| *n);
