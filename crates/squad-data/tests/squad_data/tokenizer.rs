@@ -152,7 +152,7 @@ fn write(folder: &Path, name: &str, text: &str) {
     std::fs::write(folder.join(name), text).unwrap();
 }
 
-/// The options of `tokenizer_config.json` win over `tokenizer.json`, are told, and are in the saved file.
+/// The options of `tokenizer_config.json` win over `tokenizer.json`, are warnings, and are in the saved file.
 #[test]
 fn contradicting_options_are_followed_and_told() {
     let json = std::fs::read_to_string(fixture("tokenizer.json")).unwrap();
@@ -165,8 +165,8 @@ fn contradicting_options_are_followed_and_told() {
             tokenizer.warnings().to_vec(),
         )
     };
-    let (lower, told) = ids("Bread");
-    assert_eq!(told, [""; 0]);
+    let (lower, warnings) = ids("Bread");
+    assert_eq!(warnings, [""; 0]);
     for agrees in [r#"{"do_lower_case": true, "strip_accents": null}"#, "{}"] {
         write(folder.path(), "tokenizer_config.json", agrees);
         assert_eq!(ids("Bread"), (lower.clone(), Vec::new()));
@@ -181,12 +181,12 @@ fn contradicting_options_are_followed_and_told() {
         "tokenizer_config.json",
         r#"{"do_lower_case": false}"#,
     );
-    let (cased, told) = ids("Bread");
+    let (cased, warnings) = ids("Bread");
     assert_ne!(cased, lower);
-    assert_eq!(told.len(), 1);
+    assert_eq!(warnings.len(), 1);
     assert!(
-        told[0].contains("do_lower_case is false, the tokenizer has true"),
-        "{told:?}"
+        warnings[0].contains("do_lower_case is false, the tokenizer has true"),
+        "{warnings:?}"
     );
     let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
     let saved = test_support::temp_dir();
