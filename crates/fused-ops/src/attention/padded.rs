@@ -82,7 +82,8 @@ fn attention(args: &Attention, qkv: &Tensor, table: Option<&Tensor>) -> Tensor {
     let scores = scores.masked_fill(&hidden, f64::NEG_INFINITY);
     let mut probabilities = scores.softmax(-1, qkv.kind());
     if let Some(dropout) = &args.dropout {
-        probabilities *= dropout_factors(dropout, &probabilities);
+        // Not in place: the backward pass of softmax needs its output.
+        probabilities = &probabilities * dropout_factors(dropout, &probabilities);
     }
     probabilities
         .matmul(&value)
