@@ -69,22 +69,6 @@ fn warn_about_metric(dataset: &Dataset, metric: Metric) {
     }
 }
 
-/// The questions whose gold answers are known.
-fn scorable(dataset: Dataset) -> Result<Dataset, Error> {
-    let unlabelled = dataset.num_unlabelled();
-    let (all, path) = (dataset.len(), dataset.name.clone());
-    if unlabelled == all {
-        let message = "no question has a gold answer, so there is nothing to score";
-        return Err(file_error(path.as_ref(), message));
-    }
-    if unlabelled > 0 {
-        notice(&format!(
-            "warning: {path}: {unlabelled} of {all} questions have no gold answer and are not scored"
-        ));
-    }
-    Ok(dataset.labelled())
-}
-
 fn or_none(text: &str) -> &str {
     if text.is_empty() { "(no answer)" } else { text }
 }

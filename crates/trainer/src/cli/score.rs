@@ -2,18 +2,18 @@ use std::collections::{HashMap, HashSet};
 
 use qa_metrics::{DEFAULT_NA_PROB_THRESH, NaProbs};
 use serde_json::json;
-use squad_data::{Dataset, NoAnswerProbabilities, PredictedAnswers};
-use trainer::Error;
+use squad_data::{Dataset, NoAnswerProbabilities, OnBadAnswer, PredictedAnswers};
+use trainer::{Error, read_scorable};
 
 use super::args::Score;
-use super::{notice, print_object, scorable, warn_about_metric};
+use super::{notice, print_object, warn_about_metric};
 
 pub(super) fn run(args: &Score) -> Result<(), Error> {
     if args.na_prob_thresh.is_some_and(f64::is_nan) {
         let message = "na_prob_thresh is NaN: must be a number";
         return Err(Error::Config(vec![message.into()]));
     }
-    let dataset = scorable(Dataset::read(&args.dataset)?)?;
+    let dataset = read_scorable(&[&args.dataset], OnBadAnswer::Keep)?;
     let predicted = PredictedAnswers::read(&args.predictions)?;
     let mut duplicates = predicted.num_duplicates;
     let na_probs = match &args.na_probs {

@@ -93,7 +93,7 @@ fn run_to_its_end(trainer: Trainer<'_>, rank: usize) -> Result<ExitCode, Error> 
 const STOPPED: u8 = 75;
 
 /// SIGINT, SIGTERM, SIGUSR1 and SIGHUP stop the run; a second SIGINT (Ctrl-C) ends the process at once. The others do
-/// not: schedulers send them twice. A SIGHUP that `nohup` has told the process to ignore stays ignored.
+/// not: schedulers send them twice. A SIGHUP that `nohup` makes the process ignore stays ignored.
 #[cfg(unix)]
 fn stop_on_signals(stop: &StopFlag) -> Result<(), Error> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};

@@ -8,7 +8,7 @@ use crate::resume::SETTINGS;
 use crate::support::Sandbox;
 
 /// Trains until a step and returns the folder of the checkpoint, relative to the sandbox.
-fn stopped(sandbox: &Sandbox, run: &str, settings: &[&str], at: u32) -> String {
+pub(crate) fn stopped(sandbox: &Sandbox, run: &str, settings: &[&str], at: u32) -> String {
     let trainer = Trainer::new(sandbox.config(settings)).unwrap();
     let stop = trainer.stop_flag();
     let outcome = trainer
@@ -131,9 +131,11 @@ fn a_changed_evaluation_set_is_told() {
     let allowed = sandbox.command(&["--resume=run", "--allow-config-changes"]);
     assert_eq!(allowed.code, Some(0), "{allowed:?}");
     let warning = "warning: ";
-    let told = allowed.stderr.lines().filter(|l| l.starts_with(warning));
+    let warnings = allowed.stderr.lines().filter(|l| l.starts_with(warning));
     assert!(
-        told.into_iter().any(|line| line.contains("evaluation set")),
+        warnings
+            .into_iter()
+            .any(|line| line.contains("evaluation set")),
         "{allowed:?}"
     );
 }

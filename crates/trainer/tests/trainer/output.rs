@@ -63,14 +63,14 @@ fn results_that_cannot_be_written_are_one_line_and_exit_2() {
         let mut command = trainer(&sandbox, &arguments);
         let output = command.stdout(full()).stderr(Stdio::piped());
         let output = output.spawn().unwrap().wait_with_output().unwrap();
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{arguments:?} {told}");
-        let last = told.lines().last().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?} {stderr}");
+        let last = stderr.lines().last().unwrap();
         assert!(
             last.starts_with("error: standard output: No space left"),
-            "{arguments:?} {told}"
+            "{arguments:?} {stderr}"
         );
-        assert!(!told.contains("panicked"), "{told}");
+        assert!(!stderr.contains("panicked"), "{stderr}");
     }
 }
 
@@ -82,10 +82,10 @@ fn a_closed_pipe_is_quiet() {
         let mut command = trainer(&sandbox, &arguments);
         let output = command.stdout(closed()).stderr(Stdio::piped());
         let output = output.spawn().unwrap().wait_with_output().unwrap();
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{arguments:?} {told}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?} {stderr}");
         let wrong = ["panicked", "error", "pipe"];
-        assert!(!wrong.iter().any(|word| told.contains(word)), "{told}");
+        assert!(!wrong.iter().any(|word| stderr.contains(word)), "{stderr}");
     }
 }
 

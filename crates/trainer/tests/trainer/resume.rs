@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 use trainer::{Error, Observer, Outcome, StepReport, StopFlag, Trainer};
 
+use crate::checkpoints::stopped;
 use crate::support::{Finished, Sandbox, wait_for};
 
 /// Two epochs of five batches in three steps each: accumulation with a tail, dropout, everything
@@ -247,24 +248,10 @@ fn a_damaged_checkpoint_is_skipped_for_the_one_before() {
     assert_eq!(before.1, after.1);
 }
 
-fn stopped(sandbox: &Sandbox, run: &str, at: u32) {
-    let trainer = Trainer::new(sandbox.config(SETTINGS)).unwrap();
-    let stop = trainer.stop_flag();
-    let outcome = trainer
-        .run_dir(sandbox.path(run))
-        .on_step(|step| {
-            if step.step == at {
-                stop.stop();
-            }
-        })
-        .fit();
-    assert!(outcome.unwrap().finished().is_none());
-}
-
 #[test]
 fn changed_settings_are_listed() {
     let sandbox = Sandbox::new();
-    stopped(&sandbox, "run", 1);
+    stopped(&sandbox, "run", SETTINGS, 1);
     let resume = |more: &[&str]| sandbox.command(&[&["--resume=run"], more].concat());
     let changes = ["train.learning_rate=2e-3", "eval.max_eval_samples=2"];
     let refused = resume(&changes);
@@ -290,7 +277,7 @@ fn a_run_that_cannot_be_resumed_is_one_line() {
     std::fs::create_dir(sandbox.path("empty")).unwrap();
     resume("empty").mistake(&["empty", "holds no run", "config.toml"]);
     // Stopped before its first checkpoint.
-    stopped(&sandbox, "run", 2);
+    stopped(&sandbox, "run", SETTINGS, 2);
     std::fs::rename(sandbox.path("run/checkpoints"), sandbox.path("kept")).unwrap();
     resume("run").mistake(&["run/checkpoints", "no checkpoint"]);
     std::fs::rename(sandbox.path("kept"), sandbox.path("run/checkpoints")).unwrap();

@@ -54,7 +54,7 @@ fn faults(arguments: &[String]) -> Result<bool, String> {
     let mut failed = Vec::new();
     for seed in first..first + schedules {
         match bench.schedule(seed) {
-            Ok(told) => print_line(&format!("{seed}: {told}")),
+            Ok(outcomes) => print_line(&format!("{seed}: {outcomes}")),
             Err(message) => {
                 print_line(&format!("{seed}: FAILED: {message}"));
                 failed.push(seed.to_string());
@@ -212,7 +212,7 @@ impl Bench {
     fn schedule(&self, seed: u64) -> Result<String, String> {
         let mut random = Random::new(seed);
         let run = self.folder.join(format!("run-{seed}"));
-        let mut told = Vec::new();
+        let mut outcomes = Vec::new();
         for round in 0..random.below(3) + 1 {
             let words = if folder::newest_checkpoint(&run).is_some() {
                 self.resume(&run)
@@ -225,8 +225,8 @@ impl Bench {
             }
             let fault = Fault::draw(&mut random, &self.calls, self.mpi);
             let (ended, newest) = fault.run(self, &words, &run)?;
-            told.push(format!("{fault} -> {}", ended.code));
-            let context = || format!("{}: {}", told.join("; "), last_lines(&ended.errors));
+            outcomes.push(format!("{fault} -> {}", ended.code));
+            let context = || format!("{}: {}", outcomes.join("; "), last_lines(&ended.errors));
             if !fault.allows(ended.code) || ended.errors.contains("panicked") {
                 return Err(context());
             }
@@ -245,19 +245,19 @@ impl Bench {
             if ended.code != 0 {
                 return Err(format!(
                     "{}; not resumed ({}): {}",
-                    told.join("; "),
+                    outcomes.join("; "),
                     ended.code,
                     last_lines(&ended.errors)
                 ));
             }
         }
         let result =
-            folder::read(&run).map_err(|message| format!("{}: {message}", told.join("; ")))?;
+            folder::read(&run).map_err(|message| format!("{}: {message}", outcomes.join("; ")))?;
         self.whole
             .compare(&result)
-            .map_err(|message| format!("{}: {message}", told.join("; ")))?;
+            .map_err(|message| format!("{}: {message}", outcomes.join("; ")))?;
         let _ = std::fs::remove_dir_all(&run);
-        Ok(told.join("; "))
+        Ok(outcomes.join("; "))
     }
 }
 
