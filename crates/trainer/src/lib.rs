@@ -29,6 +29,8 @@ mod fetch;
 mod logging;
 mod optim;
 mod predict;
+#[cfg(feature = "serve")]
+mod serve;
 mod train;
 
 #[doc(hidden)]
@@ -59,8 +61,18 @@ pub use optim::adamw::Optimizer;
 pub use optim::lr_scheduler::Schedule;
 #[doc(hidden)]
 pub use optim::state_file::check_optimizer_state;
-pub use predict::{DatasetShard, PredictDataset, PredictedDataset, PredictionFormat, Predictor};
+pub use predict::{
+    DatasetShard, PredictDataset, PredictedDataset, PredictionFormat, Predictor, answer_object,
+    best_answers,
+};
+#[cfg(feature = "serve")]
+pub use serve::{ServeLimits, Server};
 pub use train::Trainer;
 pub use train::context::StopFlag;
 pub use train::outcome::{Outcome, Stopped, Trained};
 pub use train::state::Best;
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -5,6 +5,8 @@ use bert_qa::{Precision, autocast};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use qa_metrics::Metric;
 use squad_data::{LabelAnswer, LongQuestions, OnBadAnswer, StrideKind};
+#[cfg(feature = "serve")]
+use trainer::ServeLimits;
 use trainer::{AnswerConfig, DatasetShard, Error, FeatureConfig};
 
 /// Fine-tune BERT-family encoders for extractive question answering, evaluate them and answer questions.
@@ -27,6 +29,9 @@ pub(super) enum Command {
     Score(Score),
     /// Answer one question about a text, or the questions of a file
     Predict(Predict),
+    /// Open a page on this machine to ask a model questions, with JSON at the same address
+    #[cfg(feature = "serve")]
+    Serve(Serve),
     /// Count the questions, features and labels of a dataset
     Inspect(Inspect),
     /// Download a dataset or a model and print its path
@@ -160,6 +165,41 @@ pub(super) struct Predict {
     pub(super) json: bool,
 }
 
+#[cfg(feature = "serve")]
+#[derive(Args)]
+pub(super) struct Serve {
+    /// Model folder, or a name as in model.source
+    #[arg(long)]
+    pub(super) model: String,
+    /// Address and port; port 0 is any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(super) listen: std::net::SocketAddr,
+    /// Listen on an address that other machines can reach. There is no password and no encryption
+    #[arg(long)]
+    pub(super) allow_remote: bool,
+    /// Print the best span even if "no answer" has a higher score
+    #[arg(long, conflicts_with = "null_score_diff_threshold")]
+    pub(super) must_answer: bool,
+    /// Maximum size of a request's body
+    #[arg(long, value_name = "BYTES", default_value_t = ServeLimits::default().max_body_bytes)]
+    pub(super) max_body_bytes: usize,
+    /// Maximum number of questions in a request
+    #[arg(long, value_name = "N", default_value_t = ServeLimits::default().max_questions)]
+    pub(super) max_questions: usize,
+    /// Maximum number of requests that wait for the model
+    #[arg(long, value_name = "N", default_value_t = ServeLimits::default().max_queue)]
+    pub(super) max_queue: usize,
+    /// Maximum number of requests per second from one address; 0: no limit
+    #[arg(long, value_name = "N", default_value_t = ServeLimits::default().max_rate)]
+    pub(super) max_rate: u32,
+    #[command(flatten)]
+    pub(super) features: FeatureArgs,
+    #[command(flatten)]
+    pub(super) answers: AnswerArgs,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 pub(super) enum Format {
     /// An object from ids to answers
@@ -227,7 +267,7 @@ pub(super) struct FetchDataset {
     /// separated by spaces
     #[arg(long, value_name = "URL")]
     pub(super) mirror: Vec<String>,
-    /// Another list of files, in the format of datasets/manifest.toml
+    /// Another list of files, in the format of crates/trainer/src/fetch/manifest.toml
     #[arg(long, value_name = "FILE")]
     pub(super) manifest: Option<PathBuf>,
 }

@@ -7,6 +7,9 @@ mod predict;
 mod predict_dataset;
 mod report;
 mod score;
+#[cfg(feature = "serve")]
+mod serve;
+mod signals;
 mod train;
 
 use std::path::Path;
@@ -34,6 +37,8 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Evaluate(args)) => evaluate::run(&args),
         Some(Command::Score(args)) => score::run(&args),
         Some(Command::Predict(args)) => predict::run(args),
+        #[cfg(feature = "serve")]
+        Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Fetch(args)) => fetch::run(args.what),
         Some(Command::Report(args)) => report::run(&args),

@@ -1,11 +1,9 @@
-use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
 
 use bert_qa::{Pretrained, QuestionAnswerer};
-use serde_json::{Value, json};
-use squad_data::{Prediction, SpanAnswer};
-use trainer::Error;
+use squad_data::SpanAnswer;
+use trainer::{Error, answer_object, best_answers};
 
 use super::args::Predict;
 use super::{file_error, load, or_none, predict_dataset, read_text};
@@ -40,11 +38,13 @@ fn predict(args: Predict) -> Result<(), Error> {
     let feature_options = feature_config.options();
     let answerer = QuestionAnswerer::new(model, assets.tokenizer, feature_options, options, device);
     let prediction = answerer.answer(&question, &context)?;
-    let answers = ranked(&prediction, top_k);
     if args.json {
-        return trainer::print_result(&format!("{}\n", object(&prediction, &answers)));
+        return trainer::print_result(&format!("{}\n", answer_object(&prediction, top_k)));
     }
-    let lines: String = answers.iter().map(|span| line(span)).collect();
+    let lines: String = best_answers(&prediction, top_k)
+        .into_iter()
+        .map(line)
+        .collect();
     trainer::print_result(&lines)
 }
 
@@ -54,45 +54,6 @@ fn read_standard_input() -> Result<String, Error> {
         Ok(_) => Ok(atomic_fs::without_bom(&text).to_owned()),
         Err(e) => Err(file_error(Path::new("standard input"), e)),
     }
-}
-
-/// The chosen answer, then the others, best first. A span of two features is one answer: the better one.
-fn ranked(prediction: &Prediction, count: usize) -> Vec<&SpanAnswer> {
-    let decided = if prediction.text.is_empty() {
-        prediction.n_best.iter().find(|span| span.chars.is_empty())
-    } else {
-        prediction.best_span.as_ref()
-    };
-    let mut seen = HashSet::new();
-    let all = decided.into_iter().chain(&prediction.n_best);
-    all.filter(|span| seen.insert(span.chars.clone()))
-        .take(count)
-        .collect()
-}
-
-fn object(prediction: &Prediction, answers: &[&SpanAnswer]) -> Value {
-    let decided = answers.first();
-    let entries: Vec<_> = answers.iter().map(|span| entry(span)).collect();
-    json!({
-        "answer": prediction.text,
-        "score": decided.map(|span| span.score),
-        "probability": decided.map(|span| span.probability),
-        "offsets": decided.map(|span| [span.chars.start, span.chars.end]),
-        "null_score": prediction.null_score,
-        "null_odds": prediction.null_odds,
-        "answers": entries,
-    })
-}
-
-fn entry(span: &SpanAnswer) -> Value {
-    json!({
-        "text": span.text,
-        "score": span.score,
-        "probability": span.probability,
-        "start_logit": span.start_logit,
-        "end_logit": span.end_logit,
-        "offsets": [span.chars.start, span.chars.end],
-    })
 }
 
 fn line(span: &SpanAnswer) -> String {

@@ -1,14 +1,14 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-#[cfg(unix)]
-use std::sync::atomic::AtomicBool;
 
-use trainer::{Config, DistributedConfig, Error, Outcome, RunDir, StopFlag, Trained, Trainer};
+use qa_metrics::{max_exact_match, max_f1};
+use squad_data::Example;
+use trainer::{Config, DistributedConfig, Error, Outcome, RunDir, Trained, Trainer};
 
 use super::args::Train;
 use super::log::Log;
-use super::{finish, notice, or_none};
+use super::{finish, notice, or_none, signals};
 
 /// Trains until the end or a signal. Exit code 75: stopped, with a checkpoint to resume from.
 pub(super) fn run(args: Train, log: &Log) -> ExitCode {
@@ -62,7 +62,7 @@ fn prepare(args: Train, config_file: &Path, config: Config) -> Result<Trainer<'s
             }
         },
     };
-    stop_on_signals(&trainer.stop_flag())?;
+    signals::stop_on_signals(&trainer.stop_flag())?;
     Ok(trainer)
 }
 
@@ -92,62 +92,24 @@ fn run_to_its_end(trainer: Trainer<'_>, rank: usize) -> Result<ExitCode, Error> 
 /// The exit code for "resume me" (`EX_TEMPFAIL` of sysexits.h).
 const STOPPED: u8 = 75;
 
-/// SIGINT, SIGTERM, SIGUSR1 and SIGHUP stop the run; a second SIGINT (Ctrl-C) ends the process at once. The others do
-/// not: schedulers send them twice. A SIGHUP that `nohup` makes the process ignore stays ignored.
-#[cfg(unix)]
-fn stop_on_signals(stop: &StopFlag) -> Result<(), Error> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
-    use signal_hook::flag::{register, register_conditional_shutdown};
-    let interrupted = Arc::new(AtomicBool::new(false));
-    // The order matters: the first SIGINT must find its flag not set.
-    let handlers = register_conditional_shutdown(SIGINT, 128 + SIGINT, interrupted.clone())
-        .and_then(|_| register(SIGINT, interrupted))
-        .and_then(|_| register(SIGINT, stop.shared()))
-        .and_then(|_| register(SIGTERM, stop.shared()))
-        .and_then(|_| register(SIGUSR1, stop.shared()))
-        .and_then(|id| {
-            if is_ignored(SIGHUP) {
-                Ok(id)
-            } else {
-                register(SIGHUP, stop.shared())
-            }
-        });
-    match handlers {
-        Ok(_) => Ok(()),
-        Err(e) => Err(Error::Device(format!("cannot handle signals: {e}"))),
-    }
-}
-
-/// Whether the process was started with a signal ignored; `false` outside Linux.
-#[cfg(unix)]
-fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    ignored.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
-}
-
-#[cfg(not(unix))]
-fn stop_on_signals(_: &StopFlag) -> Result<(), Error> {
-    Ok(())
-}
-
 /// Three answers, the metrics and the next commands.
 fn summary(trained: &Trained) -> String {
     let examples = &trained.eval.dataset.examples;
-    let mut lines = vec![
-        String::new(),
-        "Three of the evaluation set's questions:".into(),
-    ];
-    // One from each third, so that their contexts differ.
-    for index in (0..3).map(|third| third * examples.len() / 3) {
+    let shown = examples.len().min(3);
+    let title = if shown < examples.len() {
+        "Three of the evaluation set's questions:"
+    } else {
+        "The evaluation set's questions:"
+    };
+    let mut lines = vec![String::new(), title.into()];
+    // From as many parts of the set, so that their contexts differ.
+    for index in (0..shown).map(|part| part * examples.len() / shown) {
         let (example, prediction) = (&examples[index], &trained.predictions[index]);
-        let gold = example.answers().first().map_or("", |answer| &answer.text);
         lines.push(format!("  Q: {}", example.question.trim()));
         lines.push(format!(
-            "  A: {}   (gold: {})",
+            "  A: {}   ({})",
             or_none(&prediction.text),
-            or_none(gold)
+            verdict(example, &prediction.text)
         ));
     }
     let metrics = &trained.metrics;
@@ -167,10 +129,54 @@ fn summary(trained: &Trained) -> String {
         ),
         format!("  cargo run -p trainer -- evaluate --model {model} --dataset FILE"),
     ]);
+    #[cfg(feature = "serve")]
+    lines.push(format!("  cargo run -p trainer -- serve --model {model}"));
     #[cfg(feature = "tensorboard")]
     lines.push(format!(
         "  tensorboard --logdir {}",
         trained.run_dir.join(run_log::TENSORBOARD_DIR).display()
     ));
     lines.join("\n") + "\n"
+}
+
+/// Whether an answer is right by the official metric, and what would have been.
+fn verdict(example: &Example, answer: &str) -> String {
+    let gold: Vec<&str> = example
+        .answers()
+        .iter()
+        .map(|gold| gold.text.as_str())
+        .collect();
+    if max_exact_match(answer, &gold) {
+        return "right".into();
+    }
+    let part = if max_f1(answer, &gold) > 0.0 {
+        "partly right"
+    } else {
+        "wrong"
+    };
+    format!("{part}: {}", or_none(gold.first().unwrap_or(&"")))
+}
+
+#[cfg(test)]
+mod tests {
+    use squad_data::{Gold, GoldAnswer};
+
+    use super::*;
+
+    #[test]
+    fn a_verdict_is_that_of_the_official_metric() {
+        let mut example = Example::new("q", "Who?", "The old Ane Holm did.");
+        example.gold = Gold::Unanswerable;
+        assert_eq!(verdict(&example, ""), "right");
+        assert_eq!(verdict(&example, "Ane"), "wrong: (no answer)");
+        let answer = |text: &str| GoldAnswer {
+            text: text.into(),
+            start: example.context.find(text),
+        };
+        example.gold = Gold::Answers([answer("Ane Holm"), answer("Holm")].into());
+        assert_eq!(verdict(&example, "the Holm"), "right");
+        assert_eq!(verdict(&example, "old Ane"), "partly right: Ane Holm");
+        assert_eq!(verdict(&example, "did"), "wrong: Ane Holm");
+        assert_eq!(verdict(&example, ""), "wrong: Ane Holm");
+    }
 }

@@ -1,5 +1,6 @@
 //! Answers files of any number of questions, in chunks.
 
+mod answer_object;
 mod journal;
 mod lines;
 mod record;
@@ -15,6 +16,7 @@ use squad_data::{AnswerOptions, Dataset, Example, Prediction, SpanLogits, extrac
 
 use crate::Error;
 use crate::config::{AnswerConfig, FeatureConfig};
+pub use answer_object::{answer_object, best_answers};
 use journal::Journal;
 
 pub(crate) use record::NBestEntry;

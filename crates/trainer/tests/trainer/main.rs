@@ -42,6 +42,8 @@ mod reproducible;
 mod resume;
 mod run;
 mod scoring;
+#[cfg(feature = "serve")]
+mod serve;
 mod support;
 mod tensorboard;
 mod tiny_model;
