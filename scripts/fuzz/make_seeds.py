@@ -98,7 +98,7 @@ def run_files():
         {"epoch_end": 1, "step": 72, "epoch/train_loss": 3.2},
     ]
     write("metrics_log", "three.jsonl", "\n".join(map(json.dumps, lines)) + '\n{"step":')
-    link("manifest", "datasets/manifest.toml")
+    link("manifest", "crates/trainer/src/fetch/manifest.toml")
 
 
 def models():

@@ -319,6 +319,11 @@ fn error(path: &Path, source: io::Error) -> Error {
     }
 }
 
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(test)]
 mod tests {
     use test_support::{files_below, temp_dir};

@@ -59,3 +59,8 @@ pub use squad_data::{
     AnswerOptions, Error as DataError, Example, FeatureOptions, PipelineAnswer, PipelineOptions,
     Prediction, SpanAnswer,
 };
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -66,3 +66,8 @@ impl From<atomic_fs::Error> for Error {
         }
     }
 }
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

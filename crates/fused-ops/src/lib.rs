@@ -68,3 +68,8 @@ pub mod reference {
     pub use crate::span_loss::reference as span_loss;
     pub use crate::sum_of_squares::reference as sum_of_squares;
 }
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

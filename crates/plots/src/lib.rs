@@ -17,3 +17,8 @@ pub use heat_map::heat_map;
 pub use lines::{Lines, Look, Series};
 pub use palette::{COLOURS, GRID, INK, hex};
 pub use svg::Svg;
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -56,3 +56,8 @@ pub use nccl::{DeviceBuffer, DeviceType, NcclGroup};
 pub use pending::Pending;
 pub use shard_range::ShardRange;
 pub use single_process::SingleProcess;
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -58,6 +58,11 @@ pub fn write_report<E: Display>(
     Ok(path)
 }
 
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(test)]
 mod tests {
     /// The style sheet gives each colour of the charts another one on a dark page.

@@ -29,3 +29,8 @@ pub use files::{
 };
 pub use reader::{Records, read_records};
 pub use record::{Record, RecordKind};
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -70,3 +70,8 @@ pub use overlap::{Overlap, SharedContext, overlap};
 #[cfg(feature = "parquet")]
 pub use read::PARQUET_THREAD;
 pub use read::{Flaw, FlawKind, Flaws, OnBadAnswer, ReadOptions};
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

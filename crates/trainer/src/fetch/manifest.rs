@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::Error;
 
-/// The datasets that can be fetched; `datasets/manifest.toml` as a value.
+/// The datasets that can be fetched, `manifest.toml` as a value.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -44,8 +44,8 @@ impl Manifest {
     /// assert!(names.contains(&"dev-v1.1.json".to_owned()));
     /// ```
     pub fn official() -> Self {
-        let text = include_str!("../../../../datasets/manifest.toml");
-        Self::parse(Path::new("datasets/manifest.toml"), text)
+        let text = include_str!("manifest.toml");
+        Self::parse(Path::new("manifest.toml"), text)
             .expect("a test reads the manifest that is compiled in")
     }
 

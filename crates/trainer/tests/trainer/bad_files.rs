@@ -183,7 +183,8 @@ fn a_byte_order_mark_is_read_everywhere() {
         mark(name);
     }
     sandbox.write("context.txt", "\u{feff}Bo ran.");
-    let manifest = std::fs::read_to_string(workspace("datasets/manifest.toml")).unwrap();
+    let manifest =
+        std::fs::read_to_string(workspace("crates/trainer/src/fetch/manifest.toml")).unwrap();
     sandbox.write("manifest.toml", &format!("\u{feff}{manifest}"));
     for (arguments, code) in [
         ("report run", 0),

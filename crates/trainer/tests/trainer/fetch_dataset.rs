@@ -135,7 +135,8 @@ fn mistakes_are_told_before_anything_is_asked() {
     }
     // Reserved for names that do not exist: no waiting, whether there is a network or not.
     let nowhere = ["dev-v1.1.json", "--manifest=nowhere.toml"];
-    let text = std::fs::read_to_string(workspace("datasets/manifest.toml")).unwrap();
+    let text =
+        std::fs::read_to_string(workspace("crates/trainer/src/fetch/manifest.toml")).unwrap();
     sandbox.write(
         "nowhere.toml",
         &text.replace("rajpurkar.github.io", "nowhere.invalid"),

