@@ -1,6 +1,7 @@
 //! The workspace's own chores: `cargo xtask check`, `tidy`, `fuzz`, `faults`, `soak` and `notebooks`.
 
 mod arguments;
+#[cfg(unix)]
 mod faults;
 mod features;
 mod fuzz;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     let complaints = match arguments.first().map(String::as_str) {
         Some("check") => features::complaints(),
         Some("tidy") => tidy::complaints(),
+        #[cfg(unix)]
         Some("faults") => return faults::run(&arguments[1..]),
         Some("fuzz") => return fuzz::run(&arguments[1..]),
         Some("soak") => return soak::run(&arguments[1..]),

@@ -59,10 +59,17 @@ const MANIFEST: [&str; 4] = [
     "\n[lints]\nworkspace = true\n",
 ];
 
+/// The page of error messages.
+const TROUBLESHOOTING: &str = "docs/troubleshooting.md";
+
 pub(crate) fn complaints() -> Vec<String> {
     let mut complaints = Vec::new();
+    let mut sources = Vec::new();
     walk(&root(), Path::new("crates"), &mut |path, text| {
         if path.ends_with(".rs") {
+            if path.contains("/src/") && !path.contains("crates/xtask/") {
+                sources.push(literals(text));
+            }
             complaints.extend(source(path, text));
         } else if let Some(folder) = path.strip_suffix("/Cargo.toml") {
             let name = folder.rsplit('/').next().unwrap_or_default();
@@ -73,6 +80,8 @@ pub(crate) fn complaints() -> Vec<String> {
         }
     });
     complaints.extend(notebooks::complaints());
+    let page = std::fs::read_to_string(root().join(TROUBLESHOOTING)).expect("the page is there");
+    complaints.extend(messages(&page, &sources));
     let squad_data = |features: &str| {
         let edges = "--edges=normal,build";
         let arguments =
@@ -121,6 +130,48 @@ fn source(path: &str, text: &str) -> Vec<String> {
                 ));
             }
         }
+    }
+    complaints
+}
+
+/// A source in which a text is written as it is printed: without escapes and continued lines.
+fn literals(source: &str) -> String {
+    let mut text = String::new();
+    for line in source.lines() {
+        match line.strip_suffix('\\') {
+            Some(start) => text += start.trim_start(),
+            None => {
+                text += line.trim_start();
+                text.push('\n');
+            }
+        }
+    }
+    text.replace("\\\"", "\"")
+        .replace("{{", "{")
+        .replace("}}", "}")
+}
+
+/// Checks that the first column of a page's tables quotes messages of the program; `…` stands for any text.
+fn messages(page: &str, sources: &[String]) -> Vec<String> {
+    let rows = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+    let quoted: Vec<_> = rows.map(|(message, _)| message).collect();
+    let is_there = |message: &str| {
+        let mut parts = message.split('…').map(str::trim);
+        sources
+            .iter()
+            .any(|source| parts.clone().all(|part| source.contains(part)))
+            && parts.any(|part| part.contains(char::is_alphabetic))
+    };
+    let unknown = quoted.iter().filter(|message| !is_there(message));
+    let mut complaints: Vec<_> = unknown
+        .map(|message| format!("{TROUBLESHOOTING}: no source has the message `{message}`"))
+        .collect();
+    if quoted.is_empty() {
+        complaints.push(format!(
+            "{TROUBLESHOOTING}: no message found: is the check blind?"
+        ));
     }
     complaints
 }
@@ -182,6 +233,22 @@ mod tests {
         ] {
             assert_eq!(source(path, text).len(), complaints, "{path}: {text}");
         }
+    }
+
+    #[test]
+    fn messages_are_found_in_the_sources() {
+        let sources = [literals(
+            "f(\n    \"no {file} in \\\n     \\\"{folder}\\\": use {{}}\",\n)",
+        )];
+        let check = |page: &str| messages(page, &sources).len();
+        assert_eq!(
+            check("| `no … in \"…\": use {}` | do it |"),
+            0,
+            "{sources:?}"
+        );
+        assert_eq!(check("| `no … at all` | do it |\n| `no … in` | this |"), 1);
+        assert_eq!(check("| `… …` | says nothing |"), 1);
+        assert_eq!(check("| message | what to do |"), 1);
     }
 
     #[test]

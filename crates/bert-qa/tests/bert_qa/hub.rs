@@ -104,6 +104,7 @@ fn the_cache_has_the_layout_of_hugging_faces() {
 
 /// What `huggingface_hub` fetched is found here.
 #[test]
+#[cfg(unix)]
 fn a_cache_filled_by_python_is_used() {
     let cache = temp_dir();
     let repo = cache.path().join("models--owner--tiny");
