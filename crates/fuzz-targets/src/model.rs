@@ -36,17 +36,61 @@ pub(crate) fn config(bytes: &[u8]) {
 
 pub(crate) fn tokenizer(bytes: &[u8]) {
     if let Ok(tokenizer) = QaTokenizer::from_bytes("tokenizer.json", bytes) {
-        for text in [
-            "",
-            "What do bees collect?",
-            "Zürich: 東京 \u{1F41D}\u{0301}…",
-        ] {
-            let Ok(encoding) = tokenizer.encode(text) else {
-                continue;
-            };
-            drop(encoding);
+        use_tokenizer(&tokenizer);
+    }
+}
+
+/// Tokenizes, saves and reads again.
+fn use_tokenizer(tokenizer: &QaTokenizer) {
+    const TEXTS: [&str; 4] = [
+        "",
+        "What do bees collect?",
+        "Zürich: 東京 \u{1F41D}\u{0301}…",
+        " \u{a0}\t[SEP]<s>##a\u{0}",
+    ];
+    let encode = |tokenizer: &QaTokenizer| TEXTS.map(|text| tokenizer.encode(text).ok());
+    let encodings = encode(tokenizer);
+    for (text, encoding) in TEXTS.iter().zip(&encodings) {
+        let ends = encoding.iter().flat_map(|encoding| &encoding.offsets);
+        let length = text.chars().count();
+        for &(start, end) in ends {
+            assert!(
+                start <= end && end as usize <= length,
+                "{text:?}: {start}..{end}"
+            );
         }
     }
+    let path = sandbox::path("saved-tokenizer.json");
+    tokenizer
+        .save(&path)
+        .expect("a temporary file can be written");
+    let saved = QaTokenizer::from_file(&path).expect("what is written can be read");
+    assert_eq!(encode(&saved), encodings);
+}
+
+/// A folder with these files, as far as the input has parts, which a byte 0xff separates.
+fn tokenizer_folder(name: &str, files: &[&str], bytes: &[u8]) {
+    let parts = bytes.split(|byte| *byte == 0xff);
+    let files: Vec<(&str, &[u8])> = files.iter().copied().zip(parts).collect();
+    let folder = sandbox::folder(name, &files);
+    if let Ok(tokenizer) = QaTokenizer::from_file(&folder) {
+        use_tokenizer(&tokenizer);
+    }
+    sandbox::remove(&folder);
+}
+
+pub(crate) fn vocab_txt(bytes: &[u8]) {
+    let files = [
+        "vocab.txt",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+    ];
+    tokenizer_folder("vocab-txt", &files, bytes);
+}
+
+pub(crate) fn bpe(bytes: &[u8]) {
+    let files = ["vocab.json", "merges.txt", "tokenizer_config.json"];
+    tokenizer_folder("bpe", &files, bytes);
 }
 
 pub(crate) fn tokenizer_config(bytes: &[u8]) {

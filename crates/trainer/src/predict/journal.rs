@@ -153,6 +153,19 @@ impl Journal {
     }
 }
 
+/// Goes on from a file of answers so far, whose records are `lines`; for the fuzz targets.
+///
+/// # Errors
+/// If a record cannot be used.
+#[doc(hidden)]
+pub fn check_prediction_journal(out: &Path, lines: &[u8]) -> Result<(), Error> {
+    let path = beside(out, "partial");
+    let text = [b"null\n", lines].concat();
+    std::fs::write(&path, text).map_err(|error| Error::file(&path, error))?;
+    let journal = Journal::open(out, &Value::Null, 1)?;
+    journal.finish(PredictionFormat::Squad, true)
+}
+
 /// `OUT` with another ending: `answers.json` and `nbest.json` make `answers.nbest.json`.
 fn beside(out: &Path, ending: &str) -> PathBuf {
     if ending == "partial" {

@@ -41,20 +41,8 @@ impl Predictor {
         let options = self.options(true);
         let mut writer = RecordWriter::new(out, format.layout(), true);
         let mut count = 0;
-        for number in 0.. {
-            let Some(line) = next_line(&mut lines, number)? else {
-                break;
-            };
-            let line = if number == 0 {
-                line.trim_start_matches('\u{feff}')
-            } else {
-                &line
-            };
-            if line.trim().is_empty() {
-                continue;
-            }
-            let example = example(line, number)?;
-            for prediction in self.predict(&[example], &options)? {
+        for example in examples(&mut lines) {
+            for prediction in self.predict(&[example?], &options)? {
                 writer
                     .write(&Record::new(&prediction))
                     .and_then(|()| writer.flush())
@@ -65,6 +53,38 @@ impl Predictor {
         writer.finish().map_err(standard_output)?;
         Ok(count)
     }
+}
+
+/// The question of each line that is not blank.
+fn examples(lines: &mut impl BufRead) -> impl Iterator<Item = Result<Example, Error>> {
+    (0..)
+        .map_while(|number| next_example(lines, number).transpose())
+        .filter_map(Result::transpose)
+}
+
+/// The next line's question; the inner option is empty for a blank line.
+fn next_example(lines: &mut impl BufRead, number: usize) -> Result<Option<Option<Example>>, Error> {
+    let Some(line) = next_line(lines, number)? else {
+        return Ok(None);
+    };
+    let line = if number == 0 {
+        atomic_fs::without_bom(&line)
+    } else {
+        &line
+    };
+    if line.trim().is_empty() {
+        return Ok(Some(None));
+    }
+    example(line, number).map(|example| Some(Some(example)))
+}
+
+/// Reads questions as [`Predictor::predict_lines`] does; for the fuzz targets.
+///
+/// # Errors
+/// If a line has no question.
+#[doc(hidden)]
+pub fn check_question_lines(mut lines: impl BufRead) -> Result<usize, Error> {
+    examples(&mut lines).try_fold(0, |count, example| example.map(|_| count + 1))
 }
 
 /// The next line, which memory must hold.

@@ -18,6 +18,8 @@ use crate::Error;
 use crate::config::{AnswerConfig, FeatureConfig};
 pub use answer_object::{answer_object, best_answers};
 use journal::Journal;
+pub use journal::check_prediction_journal;
+pub use lines::check_question_lines;
 
 pub(crate) use record::NBestEntry;
 pub use record::PredictionFormat;
