@@ -1,7 +1,9 @@
 """Writes crates/squad-data/tests/fixtures/hub.parquet and plain.parquet: the first questions of datasets/sample/dev.json in
 the columns that the Hub's SQuAD data sets have, with Snappy and without compression; and polars.parquet (zstd, a list of
 structs), pages2.parquet (zstd, pages of the second version, large strings, no dictionary) and nested.parquet (zstd, a paragraph
-with its questions in each row).
+with its questions in each row). In crates/trainer/tests/fixtures, bombs of a few kilobytes: page-bomb.parquet (brotli, one
+context of 700 MB), dictionary-bomb.parquet (a million rows with one context of 1,000 characters) and list-bomb.parquet (a row
+with a million answers of 1,000 characters).
 
     python scripts/reference/make_parquet_fixture.py
     python scripts/reference/make_parquet_fixture.py SQUAD.json OUT.parquet [snappy|none]   converts any SQuAD file
@@ -9,6 +11,7 @@ with its questions in each row).
 Last run with pyarrow 26.0.1 and polars 2.1.0.
 """
 
+import hashlib
 import json
 import pathlib
 import sys
@@ -72,6 +75,31 @@ def paragraphs(rows):
     return [{"title": title, "context": context, "qas": qas} for (title, context), qas in grouped.items()]
 
 
+def same(values, number):
+    """A column of `number` equal values, which are stored once."""
+    return pyarrow.DictionaryArray.from_arrays(pyarrow.repeat(pyarrow.scalar(0, pyarrow.int32()), number), values)
+
+
+def bombs(folder):
+    def save(columns, name, compression):
+        path = folder / name
+        pyarrow.parquet.write_table(
+            pyarrow.table(columns), path, compression=compression, write_statistics=False, store_schema=False
+        )
+        print(path, path.stat().st_size, "bytes")
+
+    long, number = "a" * 1000, 1_000_000
+    save({"id": ["q"], "context": ["a" * 700_000_000], "question": ["?"]}, "page-bomb.parquet", "brotli")
+    rows = {"context": same([long], number), "question": same(["?"], number)}
+    save(rows, "dictionary-bomb.parquet", "zstd")
+    texts = pyarrow.ListArray.from_arrays([0, number], same([long], number))
+    starts = pyarrow.ListArray.from_arrays([0, number], pyarrow.repeat(pyarrow.scalar(0, pyarrow.int32()), number))
+    answers = pyarrow.StructArray.from_arrays([texts, starts], ["text", "answer_start"])
+    # A reader may expect a file's length to grow with the number of values.
+    title = "".join(hashlib.sha256(bytes([line])).hexdigest() for line in range(250))
+    save({"id": ["q"], "title": [title + title[::-1]], "context": [long], "question": ["?"], "answers": answers}, "list-bomb.parquet", "zstd")
+
+
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         write(list(rows(sys.argv[1])), sys.argv[2], (sys.argv + ["snappy"])[3])
@@ -91,3 +119,4 @@ if __name__ == "__main__":
         )
         nested = pyarrow.Table.from_pylist(paragraphs(first))
         pyarrow.parquet.write_table(nested, fixtures / "nested.parquet", compression="zstd")
+        bombs(ROOT / "crates/trainer/tests/fixtures")

@@ -1,5 +1,7 @@
 //! Finds a model folder's tokenizer, and makes a `tokenizer.json` where there are only vocabulary files.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
@@ -80,14 +82,18 @@ pub(super) fn read(path: &Path) -> Result<Found, Error> {
 
 fn read_text(path: &Path) -> Result<String, Error> {
     let read = |error| Error::read(path, error);
-    let length = std::fs::metadata(path).map_err(read)?.len();
-    if length > MAX_BYTES {
+    let mut bytes = Vec::new();
+    // Devices and pipes do not say how long they are.
+    let file = File::open(path).map_err(read)?;
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(read)?;
+    if bytes.len() as u64 > MAX_BYTES {
         return Err(Error::Tokenizer {
             file: path.display().to_string(),
-            problem: format!("{length} bytes are too many for a tokenizer: at most {MAX_BYTES}"),
+            problem: format!("too long for a tokenizer: at most {MAX_BYTES} bytes"),
         });
     }
-    let bytes = std::fs::read(path).map_err(read)?;
     let text = String::from_utf8(bytes).map_err(|_| Error::Tokenizer {
         file: path.display().to_string(),
         problem: "not UTF-8, so it is no tokenizer; download it again".to_owned(),
@@ -125,7 +131,9 @@ fn read_config(folder: &Path) -> Result<Map<String, Value>, Error> {
         }
     }
     // Only to know the class of a tokenizer that does not name it; the model's reader checks this file.
-    let model = read_text(&folder.join("config.json")).unwrap_or_default();
+    let path = folder.join("config.json");
+    let model = path.is_file().then(|| read_text(&path));
+    let model = model.and_then(Result::ok).unwrap_or_default();
     let model: Value = serde_json::from_str(&model).unwrap_or_default();
     if let Some(kind) = model["model_type"].as_str() {
         config.insert("model_type".to_owned(), kind.into());

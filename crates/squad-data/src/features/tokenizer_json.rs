@@ -3,6 +3,8 @@
 //! That crate trusts the file: some damaged files make it panic, some small ones make texts grow without bound. Only
 //! what encoders use is let through.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use crate::features::charsmap;
@@ -97,6 +99,11 @@ fn check_model(model: &Value) -> Result<(), String> {
     if empty {
         return Err("model.vocab is empty".to_owned());
     }
+    if let Some([first, second]) = vocab.as_object().and_then(with_one_id) {
+        return Err(format!(
+            "model.vocab gives {first:?} and {second:?} the same id: one of them would be lost when it is saved"
+        ));
+    }
     let dropout = model["dropout"].as_f64().unwrap_or(0.0);
     if dropout != 0.0 {
         return Err(format!(
@@ -111,6 +118,15 @@ fn check_model(model: &Value) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// Two entries of a vocabulary that have one id.
+fn with_one_id(vocab: &Map<String, Value>) -> Option<[&str; 2]> {
+    let mut tokens = HashMap::with_capacity(vocab.len());
+    vocab.iter().find_map(|(token, id)| {
+        let other = tokens.insert(id.as_u64()?, token);
+        other.map(|other| [other.as_str(), token])
+    })
 }
 
 /// Added tokens with an empty text mean nothing; the rest must be texts.
@@ -350,6 +366,11 @@ mod tests {
                 "model",
                 json!({"type": "Foo", "vocab": {"a": 1}}),
                 "model.type \"Foo\"",
+            ),
+            (
+                "model",
+                json!({"type": "WordPiece", "vocab": {"a": 1, "b": 2, "c": 1}}),
+                "gives \"a\" and \"c\" the same id",
             ),
             (
                 "model",

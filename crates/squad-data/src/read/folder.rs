@@ -137,11 +137,8 @@ fn data_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let failed = |error| Error::read(folder, error);
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        all.push(entry.map_err(failed)?.path());
-    }
+    let entries = atomic_fs::entries(folder).map_err(|error| Error::read(folder, error))?;
+    let mut all: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).collect();
     all.sort();
     Ok(all)
 }

@@ -12,11 +12,11 @@ mod locate;
 mod options;
 #[cfg(feature = "parquet")]
 mod parquet;
+#[cfg(feature = "parquet")]
+mod parquet_pages;
 mod raw;
 mod text;
 mod utf16;
-#[cfg(feature = "parquet-codecs")]
-mod zstd_pages;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;

@@ -7,13 +7,11 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-#[cfg(feature = "parquet-codecs")]
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-#[cfg(feature = "parquet-codecs")]
-use parquet::basic::Compression;
 use parquet::basic::{ConvertedType, Encoding, Repetition, Type as Physical};
 use parquet::bloom_filter::Sbbf;
 use parquet::column::page::{Page, PageMetadata, PageReader};
@@ -29,9 +27,8 @@ use crate::error::{Error, one_line, quote};
 use crate::memory::check_text_size;
 use crate::read::builder::{ExampleBuilder, Location};
 use crate::read::foreign::Foreign;
+use crate::read::parquet_pages::{LargestRow, Pages, longest_entry};
 use crate::read::raw::RawItem;
-#[cfg(feature = "parquet-codecs")]
-use crate::read::zstd_pages::ZstdPages;
 
 /// Name of the thread that decodes a Parquet file.
 ///
@@ -90,7 +87,6 @@ fn damaged(problem: &dyn std::fmt::Display) -> String {
 /// Sends the rows of a file. An error is a message.
 fn decode(file: File, rows: &SyncSender<RawItem>) -> Result<u64, String> {
     let file_length = file.metadata().map_or(0, |metadata| metadata.len());
-    #[cfg(feature = "parquet-codecs")]
     let pages = Arc::new(file.try_clone().map_err(|error| error.to_string())?);
     let reader = SerializedFileReader::new(file).map_err(|error| damaged(&error))?;
     let metadata = reader.metadata();
@@ -112,8 +108,8 @@ fn decode(file: File, rows: &SyncSender<RawItem>) -> Result<u64, String> {
             group,
             // More than any file has: a row takes at least a byte, an answer at least an eighth of one.
             max_values: file_length.saturating_mul(64),
-            #[cfg(feature = "parquet-codecs")]
             file: Arc::clone(&pages),
+            bytes: Arc::default(),
         };
         let iterator = RowIter::from_row_group(Some(columns.clone()), &group);
         for row in iterator.map_err(|error| damaged(&error))? {
@@ -378,22 +374,19 @@ struct CheckedGroup<'a> {
     group: Box<dyn RowGroupReader + 'a>,
     /// The maximum number of values that a page may claim to have.
     max_values: u64,
-    #[cfg(feature = "parquet-codecs")]
     file: Arc<File>,
+    /// What the largest pages and rows of all columns may take together.
+    bytes: Arc<AtomicU64>,
 }
 
 impl CheckedGroup<'_> {
-    #[cfg(feature = "parquet-codecs")]
     fn pages(&self, column: usize) -> parquet::errors::Result<Box<dyn PageReader>> {
         let chunk = self.group.metadata().column(column);
-        if let Compression::ZSTD(_) = chunk.compression() {
-            return Ok(Box::new(ZstdPages::new(Arc::clone(&self.file), chunk)?));
+        let pages = Pages::new(Arc::clone(&self.file), chunk)?;
+        if pages.decompresses() {
+            return Ok(Box::new(pages));
         }
-        self.group.get_column_page_reader(column)
-    }
-
-    #[cfg(not(feature = "parquet-codecs"))]
-    fn pages(&self, column: usize) -> parquet::errors::Result<Box<dyn PageReader>> {
+        pages.check()?;
         self.group.get_column_page_reader(column)
     }
 }
@@ -411,9 +404,15 @@ impl RowGroupReader for CheckedGroup<'_> {
         &self,
         column: usize,
     ) -> parquet::errors::Result<Box<dyn PageReader>> {
+        let descriptor = self.group.metadata().column(column).column_descr();
         Ok(Box::new(CheckedPages {
             pages: self.pages(column)?,
             max_values: self.max_values,
+            max_level: descriptor.max_rep_level(),
+            row: LargestRow::default(),
+            dictionary: [0, 0],
+            largest: 0,
+            bytes: Arc::clone(&self.bytes),
         }))
     }
 
@@ -429,9 +428,38 @@ impl RowGroupReader for CheckedGroup<'_> {
 struct CheckedPages {
     pages: Box<dyn PageReader>,
     max_values: u64,
+    /// The column's maximum repetition level.
+    max_level: i16,
+    row: LargestRow,
+    /// Bytes of the dictionary and of its longest entry.
+    dictionary: [u64; 2],
+    /// What this column adds to `bytes`.
+    largest: u64,
+    bytes: Arc<AtomicU64>,
 }
 
 impl CheckedPages {
+    /// Checks that the columns' pages and a row made of them fit into memory. A few bytes of a page may stand for many values
+    /// of a row, each of them a long text of the dictionary.
+    fn check_memory(&mut self, page: &Page) -> Result<(), String> {
+        /// A decoded value without its text.
+        const VALUE: u64 = 64;
+        let bytes = page.buffer().len() as u64;
+        if let Page::DictionaryPage { buf, .. } = page {
+            self.dictionary = [bytes, longest_entry(buf)];
+        }
+        let [dictionary, longest] = self.dictionary;
+        let row = self.row.add(page, self.max_level);
+        let needed = (dictionary + bytes).saturating_add(row.saturating_mul(longest + VALUE));
+        if needed <= self.largest {
+            return Ok(());
+        }
+        let more = needed - self.largest;
+        self.largest = needed;
+        let others = self.bytes.fetch_add(more, Ordering::Relaxed);
+        check_text_size(others.saturating_add(more))
+    }
+
     fn check(&self, page: &Page) -> parquet::errors::Result<()> {
         let values = u64::from(page.num_values());
         let fits = match page {
@@ -469,7 +497,10 @@ impl Iterator for CheckedPages {
 impl PageReader for CheckedPages {
     fn get_next_page(&mut self) -> parquet::errors::Result<Option<Page>> {
         let page = self.pages.get_next_page()?;
-        page.as_ref().map_or(Ok(()), |page| self.check(page))?;
+        if let Some(page) = &page {
+            self.check(page)?;
+            self.check_memory(page).map_err(ParquetError::General)?;
+        }
         Ok(page)
     }
 

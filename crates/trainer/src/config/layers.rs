@@ -15,16 +15,14 @@ impl Config {
             let message = format!("{}: give --config a TOML file (see configs/)", e.source);
             Error::file(file, message)
         })?;
-        let table: Table = text.parse().map_err(|e: toml::de::Error| {
-            let line = e
-                .span()
-                .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            Error::file(
-                file,
-                format!("line {line}: {}", e.message().replace('\n', " ")),
-            )
-        })?;
+        let table = parse(file, &text)?;
         Self::layered(&[(file.display().to_string(), table)], settings)
+    }
+
+    /// As [`Config::resolve`], from a text that messages call `name`.
+    pub(crate) fn from_toml(name: &str, text: &str) -> Result<Self, Error> {
+        let table = parse(name.as_ref(), text)?;
+        Self::layered(&[(name.to_owned(), table)], &[])
     }
 
     /// As [`Config::resolve`], from tables, each with a name for complaints.
@@ -42,14 +40,14 @@ impl Config {
             }
         }
         // Values of another type are complaints and not merged, so the merged table parses.
-        match merged.try_into::<Self>() {
+        match serde_path_to_error::deserialize::<_, Self>(merged) {
             Ok(config) => {
                 complaints.extend(config.complaints());
                 if complaints.is_empty() {
                     return Ok(config);
                 }
             }
-            Err(error) => complaints.push(error.message().to_owned()),
+            Err(error) => complaints.push(format!("{}: {}", error.path(), error.inner().message())),
         }
         Err(Error::Config(complaints))
     }
@@ -58,6 +56,18 @@ impl Config {
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a configuration can be written as TOML")
     }
+}
+
+fn parse(file: &Path, text: &str) -> Result<Table, Error> {
+    text.parse().map_err(|e: toml::de::Error| {
+        let line = e
+            .span()
+            .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+        Error::file(
+            file,
+            format!("line {line}: {}", e.message().replace('\n', " ")),
+        )
+    })
 }
 
 /// Copies the values of `table` into `merged` where `known` has the key with the same type.
@@ -93,9 +103,9 @@ fn overlay(
                 merged.insert(key.clone(), value.clone());
             }
             (Some(known), value) => complaints.push(format!(
-                "{name}: {path} must be a {}, not a {}",
-                known.type_str(),
-                value.type_str()
+                "{name}: {path} must be {}, not {}",
+                with_article(known.type_str()),
+                with_article(value.type_str())
             )),
             (None, _) => {
                 // Compares the end of a key too: `epochs` is nearest to `num_train_epochs`.
@@ -115,6 +125,15 @@ fn overlay(
             }
         }
     }
+}
+
+fn with_article(kind: &str) -> String {
+    let article = if kind.starts_with(['a', 'i']) {
+        "an"
+    } else {
+        "a"
+    };
+    format!("{article} {kind}")
 }
 
 /// `section.key=value` as a nested table. A value that is not TOML is a string, and a string for a list is its items
@@ -195,7 +214,7 @@ mod tests {
         let complaints = resolve(text, &settings).unwrap_err();
         for part in [
             "c.toml: unknown key train.epoch (did you mean train.num_train_epochs?)",
-            "train.per_device_train_batch_size must be a integer",
+            "train.per_device_train_batch_size must be an integer, not a string",
             "unknown key other",
             "train.learning_rate must be positive",
             "nonsense",
@@ -217,6 +236,13 @@ mod tests {
             let hint = format!("unknown key train.{key} (did you mean train.{nearest}?)");
             assert!(complaints.contains(&hint), "{complaints}");
         }
+    }
+
+    #[test]
+    fn a_number_that_is_too_large_names_its_key() {
+        let complaints = resolve("", &["eval.every_steps=9223372036854775807"]).unwrap_err();
+        assert!(complaints.starts_with("eval.every_steps: "), "{complaints}");
+        assert!(complaints.contains("9223372036854775807"), "{complaints}");
     }
 
     #[test]

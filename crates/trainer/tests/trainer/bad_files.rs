@@ -149,6 +149,23 @@ fn a_small_file_that_unpacks_to_much_is_refused() {
     finished.mistake(&["bomb.json.gz", "244.1 MiB", "memory"]);
 }
 
+/// As above: a page that is compressed, and texts that are stored once for many rows or for many answers of one row.
+#[test]
+#[cfg(all(target_os = "linux", feature = "parquet"))]
+fn a_small_parquet_file_that_unpacks_to_much_is_refused() {
+    let sandbox = Sandbox::new();
+    for name in ["page-bomb", "dictionary-bomb", "list-bomb"] {
+        let fixture = format!("crates/trainer/tests/fixtures/{name}.parquet");
+        let fixture = crate::support::workspace(&fixture);
+        assert!(fixture.metadata().unwrap().len() < 50_000, "{name}");
+        let script = "ulimit -v 1000000; exec \"$0\" inspect --dataset=\"$1\" --tokenizer=encoder";
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_trainer")]);
+        let finished = sandbox.finish(command.arg(&fixture));
+        finished.mistake(&[name, "244.1 MiB", "memory"]);
+    }
+}
+
 /// Editors of some systems put it before every text file.
 #[test]
 fn a_byte_order_mark_is_read_everywhere() {

@@ -1,25 +1,36 @@
-//! Pages of Parquet files that are compressed with zstd, the codec that polars writes.
+//! Pages of Parquet files, whose sizes are checked before memory is reserved for them.
 //!
-//! The `parquet` crate decompresses zstd through a C library, whose build changes that of Burn's dependencies. So this module reads
-//! the pages itself: it parses their headers (Thrift's compact protocol) and decompresses them with `ruzstd`. The layout
-//! is that of <https://github.com/apache/parquet-format>.
+//! A page that is compressed with gzip, brotli or zstd may be a thousand and more times as long as it says, and the `parquet`
+//! crate decompresses it whole. It decompresses zstd through a C library, too, whose build changes that of Burn's
+//! dependencies. So this module reads such pages itself: it parses their headers (Thrift's compact protocol) and
+//! decompresses as much as they state. Of other pages it checks the headers. The layout is that of
+//! <https://github.com/apache/parquet-format>.
 
 use std::fs::File;
+#[cfg(feature = "parquet-codecs")]
 use std::io::Read;
 use std::sync::Arc;
 
-use parquet::basic::Encoding;
+use parquet::basic::{Compression, Encoding};
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::ChunkReader;
 
+use crate::memory::check_text_size;
+
 /// Bytes of a file that are read at once to find a page's header, which may hold statistics.
 const HEADER_BYTES: usize = 1 << 12;
 
+/// No byte of Snappy or LZ4 stands for more.
+const MAX_RATIO: usize = 256;
+/// Bytes that any page may have.
+const SMALL: usize = 1 << 16;
+
 /// The pages of one column in one row group.
-pub(super) struct ZstdPages {
+pub(super) struct Pages {
     file: Arc<File>,
+    codec: Compression,
     next: u64,
     end: u64,
     /// Values that are still to come, as the file states.
@@ -27,7 +38,7 @@ pub(super) struct ZstdPages {
     header: Option<Header>,
 }
 
-impl ZstdPages {
+impl Pages {
     pub(super) fn new(file: Arc<File>, column: &ColumnChunkMetaData) -> Result<Self> {
         let start = column
             .dictionary_page_offset()
@@ -38,11 +49,38 @@ impl ZstdPages {
         let (next, length) = range.ok_or_else(|| wrong("a column has a negative place"))?;
         Ok(Self {
             file,
+            codec: column.compression(),
             next,
             end: next.saturating_add(length),
             values_left: column.num_values(),
             header: None,
         })
+    }
+
+    /// Whether this module decompresses the pages.
+    pub(super) fn decompresses(&self) -> bool {
+        cfg!(feature = "parquet-codecs")
+            && matches!(
+                self.codec,
+                Compression::GZIP(_) | Compression::BROTLI(_) | Compression::ZSTD(_)
+            )
+    }
+
+    /// Checks the sizes that the headers state, for a reader that believes them.
+    pub(super) fn check(mut self) -> Result<()> {
+        // That reader goes on to the end of the column.
+        self.values_left = i64::MAX;
+        while let Some(header) = self.header()? {
+            let most = header.compressed_size.saturating_mul(MAX_RATIO);
+            if header.uncompressed_size > most.saturating_add(SMALL) {
+                return Err(wrong("a page states a size that it cannot have"));
+            }
+            if let Some(header) = self.header.take() {
+                self.pass(&header);
+            }
+            self.values_left = i64::MAX;
+        }
+        Ok(())
     }
 
     /// The header of the next page; `None` behind the last one.
@@ -65,14 +103,16 @@ impl ZstdPages {
         Ok(self.header.as_ref())
     }
 
-    fn skip(&mut self, header: &Header) {
+    fn pass(&mut self, header: &Header) {
         self.next += header.compressed_size as u64;
-        if header.kind != PageKind::Dictionary {
+        if matches!(header.kind, PageKind::Data | PageKind::DataV2) {
             self.values_left -= i64::from(header.num_values);
         }
     }
 
-    fn page(&mut self, header: &Header) -> Result<Page> {
+    /// `None` for a page that is none of values.
+    fn page(&mut self, header: &Header) -> Result<Option<Page>> {
+        check_text_size(header.uncompressed_size as u64).map_err(|problem| wrong(&problem))?;
         let fits = self.next + header.compressed_size as u64 <= self.end;
         if !fits {
             return Err(wrong("a page is longer than its column"));
@@ -90,7 +130,7 @@ impl ZstdPages {
         };
         let mut buffer = levels_bytes.to_vec();
         if header.is_compressed && !values.is_empty() {
-            decompress(values, header.uncompressed_size, &mut buffer)?;
+            decompress(self.codec, values, header.uncompressed_size, &mut buffer)?;
         } else {
             buffer.extend_from_slice(values);
         }
@@ -98,7 +138,8 @@ impl ZstdPages {
             return Err(wrong("a page has another size than it states"));
         }
         let encoding = encoding(header.encoding)?;
-        Ok(match header.kind {
+        Ok(Some(match header.kind {
+            PageKind::Index => return Ok(None),
             PageKind::Dictionary => Page::DictionaryPage {
                 buf: buffer.into(),
                 num_values: header.num_values,
@@ -124,18 +165,44 @@ impl ZstdPages {
                 is_compressed: header.is_compressed,
                 statistics: None,
             },
-        })
+        }))
     }
 }
 
 /// Appends the decompressed values. The output is never longer than `size` and one byte.
-fn decompress(values: &[u8], size: usize, out: &mut Vec<u8>) -> Result<()> {
-    let damaged = |error: &dyn std::fmt::Display| wrong(&format!("zstd: {error}"));
-    let decoder = ruzstd::decoding::StreamingDecoder::new(values).map_err(|e| damaged(&e))?;
+#[cfg(feature = "parquet-codecs")]
+fn decompress(codec: Compression, values: &[u8], size: usize, out: &mut Vec<u8>) -> Result<()> {
+    let name = match codec {
+        Compression::GZIP(_) => "gzip",
+        Compression::BROTLI(_) => "brotli",
+        _ => "zstd",
+    };
+    let damaged = |error: &dyn std::fmt::Display| wrong(&format!("{name}: {error}"));
+    let decoder: Box<dyn Read> = match codec {
+        Compression::GZIP(_) => Box::new(flate2::read::MultiGzDecoder::new(values)),
+        Compression::BROTLI(_) => Box::new(brotli_decompressor::Decompressor::new(
+            values,
+            BROTLI_BUFFER,
+        )),
+        _ => {
+            let decoder = ruzstd::decoding::StreamingDecoder::new(values);
+            Box::new(decoder.map_err(|e| damaged(&e))?)
+        }
+    };
     let left = size.saturating_sub(out.len()).saturating_add(1);
     let mut decoder = decoder.take(left as u64);
     decoder.read_to_end(out).map_err(|e| damaged(&e))?;
     Ok(())
+}
+
+#[cfg(feature = "parquet-codecs")]
+const BROTLI_BUFFER: usize = 1 << 12;
+
+#[cfg(not(feature = "parquet-codecs"))]
+fn decompress(codec: Compression, _: &[u8], _: usize, _: &mut Vec<u8>) -> Result<()> {
+    Err(wrong(&format!(
+        "{codec} needs the feature `parquet-codecs`"
+    )))
 }
 
 fn encoding(number: i64) -> Result<Encoding> {
@@ -156,7 +223,7 @@ fn wrong(problem: &str) -> ParquetError {
     ParquetError::General(problem.to_owned())
 }
 
-impl Iterator for ZstdPages {
+impl Iterator for Pages {
     type Item = Result<Page>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -164,17 +231,19 @@ impl Iterator for ZstdPages {
     }
 }
 
-impl PageReader for ZstdPages {
+impl PageReader for Pages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
-        if self.header()?.is_none() {
-            return Ok(None);
+        while self.header()?.is_some() {
+            let Some(header) = self.header.take() else {
+                return Ok(None);
+            };
+            let page = self.page(&header)?;
+            self.pass(&header);
+            if page.is_some() {
+                return Ok(page);
+            }
         }
-        let Some(header) = self.header.take() else {
-            return Ok(None);
-        };
-        let page = self.page(&header)?;
-        self.skip(&header);
-        Ok(Some(page))
+        Ok(None)
     }
 
     fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
@@ -191,7 +260,7 @@ impl PageReader for ZstdPages {
     fn skip_next_page(&mut self) -> Result<()> {
         self.header()?;
         if let Some(header) = self.header.take() {
-            self.skip(&header);
+            self.pass(&header);
         }
         Ok(())
     }
@@ -200,6 +269,8 @@ impl PageReader for ZstdPages {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PageKind {
     Data,
+    /// It has no values, and no reader.
+    Index,
     Dictionary,
     DataV2,
 }
@@ -248,6 +319,7 @@ impl Header {
         let length = |id: i16| size(Some(field(id).unwrap_or(0)));
         let kind = match kind? {
             0 => PageKind::Data,
+            1 => PageKind::Index,
             2 => PageKind::Dictionary,
             3 => PageKind::DataV2,
             _ => return None,
@@ -257,10 +329,10 @@ impl Header {
             kind,
             uncompressed_size: size(uncompressed)?,
             compressed_size: size(compressed)?,
-            num_values: u32::try_from(field(1)?).ok()?,
+            num_values: count(1)?,
             num_nulls: if is_v2 { count(2)? } else { 0 },
             num_rows: if is_v2 { count(3)? } else { 0 },
-            encoding: field(if is_v2 { 4 } else { 2 })?,
+            encoding: field(if is_v2 { 4 } else { 2 }).unwrap_or(0),
             def_levels_length: if is_v2 { length(5)? } else { 0 },
             rep_levels_length: if is_v2 { length(6)? } else { 0 },
             is_compressed: !is_v2 || field(7) != Some(0),
@@ -361,5 +433,163 @@ impl Thrift<'_> {
     fn take(&mut self, count: usize) -> Option<()> {
         self.rest = self.rest.get(count..)?;
         Some(())
+    }
+}
+
+/// The number of values of the largest row, as the repetition levels of a column's pages tell: a value with level 0 begins
+/// a row. A row may go on in the next page.
+#[derive(Debug, Default)]
+pub(super) struct LargestRow {
+    current: u64,
+    largest: u64,
+}
+
+impl LargestRow {
+    /// Adds a page; returns the largest row so far.
+    pub(super) fn add(&mut self, page: &Page, max_level: i16) -> u64 {
+        let values = u64::from(page.num_values());
+        let levels = match page {
+            _ if max_level == 0 => return 1,
+            Page::DictionaryPage { .. } => return self.largest,
+            Page::DataPage { buf, .. } => {
+                let length = buf
+                    .first_chunk()
+                    .map_or(0, |length| u32::from_le_bytes(*length));
+                buf.get(4..)
+                    .map(|rest| &rest[..rest.len().min(length as usize)])
+            }
+            Page::DataPageV2 {
+                buf,
+                rep_levels_byte_len,
+                ..
+            } => buf.get(..*rep_levels_byte_len as usize),
+        };
+        self.add_levels(levels.unwrap_or_default(), max_level, values);
+        self.largest
+    }
+
+    /// Adds levels in Parquet's hybrid of runs and packed bits. What is not there counts as one row.
+    fn add_levels(&mut self, levels: &[u8], max_level: i16, values: u64) {
+        let bits = 16 - (max_level as u16).leading_zeros() as usize;
+        let mut thrift = Thrift { rest: levels };
+        let mut left = values;
+        while left > 0 {
+            let Some(head) = thrift.unsigned() else {
+                break;
+            };
+            if head & 1 == 0 {
+                let mut level = 0_u16;
+                for shift in (0..bits).step_by(8) {
+                    level |= u16::from(thrift.byte().unwrap_or(1)) << shift;
+                }
+                let count = (head >> 1).min(left);
+                self.add_run(level == 0, count);
+                left -= count;
+                if count == 0 {
+                    break;
+                }
+                continue;
+            }
+            let count = (head >> 1).saturating_mul(8).min(left);
+            let length = usize::try_from((head >> 1).saturating_mul(bits as u64));
+            let packed = thrift.rest;
+            let length = length.unwrap_or(usize::MAX).min(packed.len());
+            thrift.rest = &packed[length..];
+            let count = count.min((length * 8 / bits) as u64);
+            for value in 0..count as usize {
+                let is_zero = (value * bits..(value + 1) * bits)
+                    .all(|bit| packed[bit / 8] >> (bit % 8) & 1 == 0);
+                self.add_run(is_zero, 1);
+            }
+            left -= count;
+            if count == 0 {
+                break;
+            }
+        }
+        self.add_run(false, left);
+    }
+
+    fn add_run(&mut self, begins_rows: bool, count: u64) {
+        if count == 0 {
+            return;
+        }
+        self.current = if begins_rows { 1 } else { self.current + count };
+        self.largest = self.largest.max(self.current);
+    }
+}
+
+/// The longest text of a dictionary page.
+pub(super) fn longest_entry(mut dictionary: &[u8]) -> u64 {
+    let mut longest = 0;
+    while let Some((length, rest)) = dictionary.split_first_chunk() {
+        let length = u32::from_le_bytes(*length);
+        let Some(rest) = rest.get(length as usize..) else {
+            break;
+        };
+        longest = longest.max(length);
+        dictionary = rest;
+    }
+    longest.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_row_is_counted_over_runs_bits_and_pages() {
+        let largest = |pages: &[(&[u8], u64)], max_level| {
+            let mut rows = LargestRow::default();
+            for (levels, values) in pages {
+                rows.add_levels(levels, max_level, *values);
+            }
+            rows.largest
+        };
+        // A run of five rows of one value.
+        assert_eq!(largest(&[(&[10, 0], 5)], 1), 1);
+        // A value that begins a row, and a run of a million more.
+        let run = [2, 0, 0x80, 0x89, 0x7a, 1];
+        assert_eq!(largest(&[(&run, 1_000_001)], 1), 1_000_001);
+        // The same, but the page has fewer values.
+        assert_eq!(largest(&[(&run, 10)], 1), 10);
+        // Eight bits: rows of 3, 1 and 4 values; and of two bits each.
+        assert_eq!(largest(&[(&[3, 0b1110_0110], 8)], 1), 4);
+        assert_eq!(largest(&[(&[3, 0b0001_0100, 0b1001_0000], 8)], 2), 3);
+        // The second page goes on with the row of the first.
+        assert_eq!(largest(&[(&[3, 0b1110_0110], 8), (&[4, 1, 4, 0], 4)], 1), 6);
+        // Cut off.
+        assert_eq!(largest(&[(&[], 7)], 1), 7);
+        assert_eq!(largest(&[(&[0xff, 0xff], 7)], 1), 7);
+    }
+
+    #[test]
+    fn the_longest_entry_of_a_dictionary_is_found() {
+        assert_eq!(longest_entry(b"\x01\0\0\0a\x03\0\0\0abc\0\0\0\0"), 3);
+        assert_eq!(longest_entry(b"\x02\0\0\0ab\xff\xff\xff\xffrest"), 2);
+        assert_eq!(longest_entry(b""), 0);
+    }
+
+    #[test]
+    #[cfg(feature = "parquet-codecs")]
+    fn pages_are_decompressed_up_to_the_size_they_state() {
+        use std::io::Write;
+        let zeros = vec![0; 1 << 22];
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(&zeros).unwrap();
+        let gzip = gzip.finish().unwrap();
+        let zstd =
+            ruzstd::encoding::compress_to_vec(&*zeros, ruzstd::encoding::CompressionLevel::Fastest);
+        for (codec, bytes) in [
+            (Compression::GZIP(Default::default()), gzip),
+            (Compression::ZSTD(Default::default()), zstd),
+        ] {
+            assert!(bytes.len() < zeros.len() / 100);
+            for size in [1000, zeros.len()] {
+                let mut out = Vec::new();
+                decompress(codec, &bytes, size, &mut out).unwrap();
+                assert_eq!(out.len(), zeros.len().min(size + 1));
+                assert!(out.capacity() <= 2 * size + 64, "{}", out.capacity());
+            }
+        }
     }
 }
