@@ -7,7 +7,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{DirEntry, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use tempfile::{Builder, TempDir};
@@ -27,11 +27,12 @@ pub struct Error {
 
 /// Writes `contents` to the file `path`, replacing a file that is there.
 ///
-/// The permissions are those of any new file: 0666 without the bits of the umask.
+/// The permissions are those of any new file: 0666 without the bits of the umask. A symbolic link is
+/// followed.
 ///
 /// # Errors
-/// If the folder of `path` does not exist, or the file cannot be written. An older file is then
-/// unchanged.
+/// If the folder of `path` does not exist, the file cannot be written, or a device or a pipe has this
+/// name. An older file is then unchanged.
 ///
 /// ```
 /// let folder = tempfile::tempdir()?;
@@ -64,25 +65,79 @@ pub fn write_file_with(
 ) -> Result<(), Error> {
     let path = path.as_ref();
     let write = || {
-        let mut file = builder(0o666).tempfile_in(parent(path))?;
+        let place = place(path)?;
+        let mut file = builder(0o666).tempfile_in(parent(&place))?;
         write(file.as_file_mut())?;
         file.as_file().sync_all()?;
-        file.persist(path).map_err(|e| e.error)?;
-        sync_entries(parent(path))
+        file.persist(&place).map_err(|e| e.error)?;
+        sync_entries(parent(&place))
     };
     write().map_err(|e| error(path, e))
+}
+
+/// The longest text in bytes that [`read_text`] and [`read_text_from`] read: devices and pipes have no end.
+pub const MAX_TEXT: u64 = 1 << 30;
+
+/// Where the file of a name is or will be: behind links. A device or a pipe would be replaced by a file.
+fn place(path: &Path) -> io::Result<PathBuf> {
+    const MAX_LINKS: usize = 40;
+    let is_special = |found: std::fs::Metadata| !found.is_file() && !found.is_dir();
+    if std::fs::metadata(path).is_ok_and(is_special) {
+        let message = "is a device or a pipe; name a file";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    let mut place = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        match std::fs::read_link(&place) {
+            Ok(to) => place = parent(&place).join(to),
+            Err(_) => return Ok(place),
+        }
+    }
+    Err(io::Error::other("too many symbolic links"))
 }
 
 /// Reads a text file without its byte order mark, which editors of some systems put before UTF-8.
 ///
 /// # Errors
-/// If the file cannot be read or is not UTF-8.
+/// If the file cannot be read, is longer than [`MAX_TEXT`] or is not UTF-8.
 pub fn read_text(path: impl AsRef<Path>) -> Result<String, Error> {
     let path = path.as_ref();
-    let mut text = std::fs::read_to_string(path).map_err(|e| error(path, e))?;
+    File::open(path)
+        .and_then(read_text_from)
+        .map_err(|e| error(path, e))
+}
+
+/// As [`read_text`], from an open file or another source.
+///
+/// # Errors
+/// As [`read_text`].
+pub fn read_text_from(source: impl io::Read) -> io::Result<String> {
+    read_at_most(source, MAX_TEXT)
+}
+
+fn read_at_most(source: impl io::Read, limit: u64) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    let read = source.take(limit + 1).read_to_end(&mut bytes)?;
+    if read as u64 > limit {
+        let message = format!("is longer than {limit} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    let invalid = |_| io::Error::new(io::ErrorKind::InvalidData, "is not UTF-8");
+    let mut text = String::from_utf8(bytes).map_err(invalid)?;
     let mark = text.len() - without_bom(&text).len();
     text.drain(..mark);
     Ok(text)
+}
+
+/// Brings the contents of a file to the disk that another handle has written.
+///
+/// # Errors
+/// If that fails.
+pub fn sync_file(path: impl AsRef<Path>) -> Result<(), Error> {
+    let path = path.as_ref();
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|e| error(path, e))
 }
 
 /// A text without the byte order mark at its beginning.
@@ -97,8 +152,8 @@ pub fn without_bom(text: &str) -> &str {
 /// If `from` cannot be brought to the disk or renamed.
 pub fn rename_file(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), Error> {
     let (from, to) = (from.as_ref(), to.as_ref());
-    File::open(from)
-        .and_then(|file| file.sync_all())
+    sync_file(from)
+        .map_err(|e| e.source)
         .and_then(|()| std::fs::rename(from, to))
         .and_then(|()| sync_entries(parent(to)))
         .map_err(|e| error(to, e))
@@ -364,6 +419,14 @@ mod tests {
     }
 
     #[test]
+    fn a_text_without_an_end_is_not_read() {
+        assert_eq!(read_at_most(&b"\xef\xbb\xbfabc"[..], 6).unwrap(), "abc");
+        let error = read_at_most(io::repeat(b'a'), 6).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(error.to_string(), "is longer than 6 bytes");
+    }
+
+    #[test]
     fn rename_file_replaces_a_file() {
         let folder = temp_dir();
         let [from, to] = ["from", "to"].map(|name| folder.path().join(name));
@@ -389,6 +452,38 @@ mod tests {
         );
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
         write_file(folder.path().join("missing/file"), "").unwrap_err();
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn write_file_follows_links_and_keeps_devices() {
+        use std::os::unix::fs::symlink;
+        let folder = temp_dir();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir(path("other")).unwrap();
+        symlink("other/file", path("link")).unwrap();
+        symlink(path("link"), path("link to it")).unwrap();
+        for name in ["link", "link to it"] {
+            write_file(path(name), name).unwrap();
+            assert_eq!(text(path("other/file")), name);
+            assert!(path(name).is_symlink());
+        }
+        symlink("loop", path("loop")).unwrap();
+        write_file(path("loop"), "").unwrap_err();
+        symlink("/dev/null", path("null")).unwrap();
+        for device in [path("null"), "/dev/null".into()] {
+            let message = write_file(device, "text").unwrap_err().to_string();
+            assert!(
+                message.ends_with("null: is a device or a pipe; name a file"),
+                "{message}"
+            );
+        }
+        std::fs::File::options()
+            .write(true)
+            .open("/dev/null")
+            .unwrap();
+        assert_eq!(std::fs::metadata("/dev/null").unwrap().len(), 0);
+        assert_eq!(files_below(&folder).len(), 5);
     }
 
     #[test]

@@ -75,10 +75,11 @@ pub enum Error {
 }
 
 impl Error {
-    /// The exit code of the command line: 2 for a mistake of the user, 1 for a failed run.
+    /// The exit code of the command line: 2 for a mistake of the user, 1 for a failed run. A run whose loss, gradient, weights
+    /// or figures are not finite has failed.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Diverged { .. } => 1,
+            Self::Diverged { .. } | Self::Model(bert_qa::Error::NotFinite { .. }) => 1,
             Self::Group(process_group::Error::Launch(_) | process_group::Error::Unequal { .. }) => {
                 2
             }

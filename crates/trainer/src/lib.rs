@@ -55,7 +55,7 @@ pub use error::Error;
 pub use eval::{Evaluation, Timings, evaluate, evaluate_logits, metric_warning, score};
 pub use fetch::{DatasetFile, FetchOptions, Manifest, fetch_file};
 pub use logging::observer::{EpochReport, EvaluationReport, Observer, RunStart, StepReport};
-pub use logging::output::{LogWriter, escape_controls, print_log, print_result};
+pub use logging::output::{LogWriter, ResultWriter, escape_controls, print_log, print_result};
 pub use logging::progress::Progress;
 pub use optim::adamw::Optimizer;
 pub use optim::lr_scheduler::Schedule;

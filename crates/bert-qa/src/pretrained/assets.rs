@@ -74,7 +74,9 @@ impl ModelAssets {
                 config.type_vocab_size
             )));
         }
-        let tokenizer_config = atomic_fs::read_text(folder.join(TOKENIZER_CONFIG)).ok();
+        let path = folder.join(TOKENIZER_CONFIG);
+        let tokenizer_config = path.is_file().then(|| atomic_fs::read_text(&path));
+        let tokenizer_config = tokenizer_config.and_then(Result::ok);
         Ok(Self {
             config,
             tokenizer,

@@ -186,9 +186,10 @@ impl CheckpointFiles {
 
 /// The only file of the folder that may be a checkpoint of PyTorch or a safetensors file of another name.
 fn only_checkpoint(folder: &Path) -> Result<PathBuf, Error> {
-    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
+    let entries = atomic_fs::entries(folder).map_err(|e| Error::io(folder, e))?;
     let mut found: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
+        .iter()
+        .map(std::fs::DirEntry::path)
         .filter(|path| {
             let extension = path.extension().unwrap_or_default().to_string_lossy();
             let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::artifacts::digest::{file_digests, sha256, text_digest};
+use crate::config::Config;
 use crate::data::DataDigests;
 use crate::optim::adamw::{Moments, Optimizer};
 use crate::optim::state_file;
@@ -31,6 +32,8 @@ pub(crate) struct Checkpoints {
 pub(crate) struct Checkpoint {
     folder: PathBuf,
     pub(crate) state: RunState,
+    /// The configuration of the run that wrote it.
+    pub(crate) config: Config,
     data: DataDigests,
 }
 
@@ -56,13 +59,15 @@ struct StateFile {
 #[serde(deny_unknown_fields)]
 struct Contents {
     run: RunState,
+    /// The configuration as TOML, all defaults written out. That of the run's folder may be edited.
+    config: String,
     /// A resumed run must have the same sets.
     data: DataDigests,
     /// SHA-256 of each file of the checkpoint but this one.
     files: BTreeMap<String, String>,
 }
 
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 impl Contents {
     fn digest(&self) -> String {
@@ -81,6 +86,11 @@ impl Contents {
             None => self.run.check(),
         }
     }
+
+    fn config(&self) -> Result<Config, String> {
+        let config = Config::from_toml("its configuration", &self.config);
+        config.map_err(|error| error.to_string().replace('\n', "; "))
+    }
 }
 
 impl Checkpoints {
@@ -96,6 +106,7 @@ impl Checkpoints {
     pub(crate) fn write(
         &self,
         state: &RunState,
+        config: &Config,
         data: &DataDigests,
         assets: &ModelAssets,
         model: &BertForQuestionAnswering,
@@ -104,7 +115,9 @@ impl Checkpoints {
         let name = name(state);
         let path = self.folder.join(&name);
         let is_same = |found: Checkpoint| {
-            found.data == *data && found.state.evaluated_step == state.evaluated_step
+            found.data == *data
+                && found.config == *config
+                && found.state.evaluated_step == state.evaluated_step
         };
         if Checkpoint::read(&path).is_ok_and(is_same) {
             // A resumed run stopped again before its first step.
@@ -115,6 +128,7 @@ impl Checkpoints {
             state_file::write(moments, &new.join(OPTIMIZER))?;
             let contents = Contents {
                 run: state.clone(),
+                config: config.to_toml(),
                 data: data.clone(),
                 files: file_digests(new)?,
             };
@@ -205,16 +219,19 @@ impl Checkpoint {
                 return Err(Error::file(&path, "is damaged: checksum mismatch"));
             }
         }
+        let config = contents.config();
+        let config = config.map_err(|why| damaged(&folder.join(STATE), why))?;
         Ok(Self {
             folder: folder.into(),
             state: contents.run,
+            config,
             data: contents.data,
         })
     }
 
     fn contents(folder: &Path) -> Result<Contents, Error> {
         let path = folder.join(STATE);
-        let damaged = |why: String| Error::file(&path, format!("is damaged: {why}"));
+        let damaged = |why: String| damaged(&path, why);
         let text = std::fs::read_to_string(&path).map_err(|e| Error::file(&path, e))?;
         #[derive(Deserialize)]
         struct Format {
@@ -287,13 +304,18 @@ impl Checkpoint {
     }
 }
 
+fn damaged(path: &Path, why: String) -> Error {
+    Error::file(path, format!("is damaged: {why}"))
+}
+
 /// Reads the contents of a `state.json`, whatever its checksum; for the fuzz targets.
 ///
 /// # Errors
 /// If they cannot be read.
 pub fn check_run_state(text: &[u8]) -> Result<(), String> {
     let file: StateFile = serde_json::from_slice(text).map_err(|e| e.to_string())?;
-    file.contents.check()
+    file.contents.check()?;
+    file.contents.config().map(drop)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use squad_data::{
 use trainer::{Error, print_result};
 
 use super::args::Inspect;
-use super::{file_error, notice, print_object};
+use super::{check_output, check_twice, file_error, notice, print_object};
 
 /// Questions that are listed one by one.
 const MAX_LISTED: usize = 10;
@@ -16,6 +16,10 @@ const MAX_LISTED: usize = 10;
 pub(super) fn run(args: &Inspect) -> Result<(), Error> {
     let options = args.features.config().options();
     options.validate()?;
+    if let Some(out) = &args.fix {
+        check_output(out, &args.dataset)?;
+        args.dataset.iter().try_for_each(|file| check_twice(file))?;
+    }
     let tokenizer = args.tokenizer.as_deref().map(QaTokenizer::from_file);
     let tokenizer = tokenizer.transpose()?;
     for warning in tokenizer.iter().flat_map(QaTokenizer::warnings) {

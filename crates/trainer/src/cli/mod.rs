@@ -34,11 +34,16 @@ pub(crate) fn run() -> ExitCode {
     let result = match cli.command {
         None => return train::run(cli.train, &log),
         Some(Command::Train(args)) => return train::run(args, &log),
-        Some(Command::Evaluate(args)) => evaluate::run(&args),
+        Some(Command::Evaluate(args)) => {
+            evaluate::run(&args).map_err(|error| of_model(error, &args.model))
+        }
         Some(Command::Score(args)) => score::run(&args),
-        Some(Command::Predict(args)) => predict::run(args),
         #[cfg(feature = "serve")]
         Some(Command::Serve(args)) => serve::run(&args),
+        Some(Command::Predict(args)) => {
+            let model = args.model.clone();
+            predict::run(args).map_err(|error| of_model(error, &model))
+        }
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Fetch(args)) => fetch::run(args.what),
         Some(Command::Report(args)) => report::run(&args),
@@ -55,6 +60,14 @@ fn usage(message: &clap::Error) -> ExitCode {
         return ExitCode::from(2);
     }
     finish(trainer::print_result(&text).map(|()| ExitCode::SUCCESS))
+}
+
+/// What is not finite here is in the model that the user gave, which no run has trained just now.
+fn of_model(error: Error, model: &str) -> Error {
+    match error {
+        Error::Model(bert_qa::Error::NotFinite { what }) => file_error(Path::new(model), what),
+        error => error,
+    }
 }
 
 fn finish(result: Result<ExitCode, Error>) -> ExitCode {
@@ -137,6 +150,34 @@ fn add_figures(prefix: &str, value: &serde_json::Value, lines: &mut String) {
             *lines += &format!("{prefix}{key}: {value}\n");
         }
     }
+}
+
+/// Checks, before the work, that a file can be written and overwrites none of its inputs.
+fn check_output(out: &Path, inputs: &[impl AsRef<Path>]) -> Result<(), Error> {
+    if is_special(out) {
+        return Err(file_error(out, "is a device or a pipe; name a file"));
+    }
+    let place = out.canonicalize().ok();
+    for input in inputs.iter().map(AsRef::as_ref) {
+        if place.is_some() && input.canonicalize().ok() == place {
+            return Err(file_error(out, "is the dataset itself: name another file"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a dataset can be read twice.
+fn check_twice(dataset: &Path) -> Result<(), Error> {
+    if is_special(dataset) {
+        let message = "is a pipe or a device, and has to be read twice: write it to a file";
+        return Err(file_error(dataset, message));
+    }
+    Ok(())
+}
+
+fn is_special(path: &Path) -> bool {
+    let found = path.metadata();
+    found.is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
 fn read_text(path: &Path) -> Result<String, Error> {

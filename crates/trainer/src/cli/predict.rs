@@ -1,4 +1,3 @@
-use std::io::Read;
 use std::path::Path;
 
 use bert_qa::{Pretrained, QuestionAnswerer};
@@ -49,11 +48,8 @@ fn predict(args: Predict) -> Result<(), Error> {
 }
 
 fn read_standard_input() -> Result<String, Error> {
-    let mut text = String::new();
-    match std::io::stdin().read_to_string(&mut text) {
-        Ok(_) => Ok(atomic_fs::without_bom(&text).to_owned()),
-        Err(e) => Err(file_error(Path::new("standard input"), e)),
-    }
+    let text = atomic_fs::read_text_from(std::io::stdin());
+    text.map_err(|e| file_error(Path::new("standard input"), e))
 }
 
 fn line(span: &SpanAnswer) -> String {

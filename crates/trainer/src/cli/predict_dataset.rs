@@ -3,10 +3,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
-use trainer::{DatasetShard, Error, PredictDataset, PredictionFormat, Predictor};
+use trainer::{DatasetShard, Error, PredictDataset, PredictionFormat, Predictor, ResultWriter};
 
 use super::args::{Format, Predict};
-use super::{load, notice, print_object};
+use super::{check_output, check_twice, load, notice, print_object};
 
 pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
     if args.json && args.out.is_none() {
@@ -19,6 +19,12 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
         return Err(Error::Config(vec![message.to_owned()]));
     }
     let format = format(args);
+    if !is_standard_input {
+        check_twice(dataset)?;
+    }
+    if let Some(out) = &args.out {
+        check_output(out, &[dataset])?;
+    }
     let answers = args.answers.config()?;
     let features = args.features.config();
     let (pretrained, device) = load(&args.model, &args.device, &features)?;
@@ -31,7 +37,7 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
         device,
     };
     if is_standard_input {
-        let (input, output) = (std::io::stdin().lock(), std::io::stdout().lock());
+        let (input, output) = (std::io::stdin().lock(), ResultWriter::new());
         return predictor.predict_lines(input, output, format).map(drop);
     }
     let what = PredictDataset {

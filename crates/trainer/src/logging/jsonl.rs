@@ -22,6 +22,9 @@ impl JsonlLogger {
     pub(crate) fn create(path: &Path) -> Result<Self, Error> {
         let file = OpenOptions::new().create(true).append(true).open(path);
         let file = file.map_err(|e| Error::file(path, e))?;
+        if let Some(folder) = path.parent() {
+            atomic_fs::sync_folder(folder)?;
+        }
         Ok(Self {
             path: path.into(),
             file,

@@ -1,7 +1,7 @@
 //! Everything that is printed. The workspace denies printing macros: they panic where a stream cannot be written.
 
 use std::borrow::Cow;
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, StdoutLock, Write};
 
 use crate::Error;
 
@@ -10,17 +10,45 @@ use crate::Error;
 /// # Errors
 /// If standard output cannot be written.
 pub fn print_result(text: &str) -> Result<(), Error> {
-    let mut out = std::io::stdout().lock();
-    let text = if out.is_terminal() {
-        escape_controls(text)
-    } else {
-        text.into()
-    };
+    let mut out = ResultWriter::new();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => {
             Err(Error::file("standard output".as_ref(), e))
         }
         _ => Ok(()),
+    }
+}
+
+/// Standard output for results that come one after the other. On a terminal it escapes control characters; a text must come
+/// in whole characters.
+#[derive(Debug)]
+pub struct ResultWriter {
+    out: StdoutLock<'static>,
+    is_terminal: bool,
+}
+
+impl ResultWriter {
+    /// Locks standard output.
+    #[expect(clippy::new_without_default, reason = "it locks")]
+    pub fn new() -> Self {
+        let out = std::io::stdout().lock();
+        let is_terminal = out.is_terminal();
+        Self { out, is_terminal }
+    }
+}
+
+impl Write for ResultWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if !self.is_terminal {
+            return self.out.write(bytes);
+        }
+        let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
+        self.out.write_all(escape_controls(&text).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
     }
 }
 

@@ -1,4 +1,4 @@
-use std::io::{BufRead, Read, Write};
+use std::io::{BufRead, ErrorKind, Read, Write};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -27,7 +27,7 @@ impl Predictor {
     ///
     /// # Errors
     /// If a line is no such object, its question cannot be answered, or the format is not one of lines. Lines before it are
-    /// answered.
+    /// answered. That nobody reads the answers any more is the end, and no error.
     pub fn predict_lines(
         &self,
         mut lines: impl BufRead,
@@ -43,15 +43,18 @@ impl Predictor {
         let mut count = 0;
         for example in examples(&mut lines) {
             for prediction in self.predict(&[example?], &options)? {
-                writer
-                    .write(&Record::new(&prediction))
-                    .and_then(|()| writer.flush())
-                    .map_err(standard_output)?;
+                let written = writer.write(&Record::new(&prediction));
+                match written.and_then(|()| writer.flush()) {
+                    Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(count),
+                    written => written.map_err(standard_output)?,
+                }
             }
             count += 1;
         }
-        writer.finish().map_err(standard_output)?;
-        Ok(count)
+        match writer.finish() {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(standard_output(error)),
+            _ => Ok(count),
+        }
     }
 }
 

@@ -6,6 +6,8 @@ mod lines;
 mod record;
 mod shard;
 
+use std::cell::Cell;
+use std::io::{self, BufWriter, ErrorKind};
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +19,7 @@ use squad_data::{AnswerOptions, Dataset, Example, Prediction, SpanLogits, extrac
 use crate::Error;
 use crate::config::{AnswerConfig, FeatureConfig};
 pub use answer_object::{answer_object, best_answers};
+use crate::logging::output::ResultWriter;
 use journal::Journal;
 pub use journal::check_prediction_journal;
 pub use lines::check_question_lines;
@@ -95,17 +98,27 @@ impl Predictor {
             resumed: 0,
         };
         let Some(out) = &what.out else {
-            let output = std::io::BufWriter::new(std::io::stdout().lock());
+            let output = BufWriter::new(ResultWriter::new());
             let mut writer = RecordWriter::new(output, what.format.layout(), what.shard.is_first());
+            // Nobody reads the answers any more.
+            let is_closed = Cell::new(false);
+            let failed = |error: io::Error| {
+                is_closed.set(error.kind() == ErrorKind::BrokenPipe);
+                standard_output(error)
+            };
             let mut write = |records: &[Record]| {
                 records.iter().try_for_each(|record| writer.write(record))?;
                 writer.flush()
             };
-            self.answer(what, questions, &options, progress, &mut |records| {
-                write(records).map_err(standard_output)
-            })?;
-            writer.finish().map_err(standard_output)?;
-            return Ok(answered);
+            let written = self
+                .answer(what, questions, &options, progress, &mut |records| {
+                    write(records).map_err(failed)
+                })
+                .and_then(|()| writer.finish().map(drop).map_err(failed));
+            return match written {
+                Err(_) if is_closed.get() => Ok(answered),
+                written => written.map(|()| answered),
+            };
         };
         let settings = self.settings(what, &found, &questions);
         let mut journal = Journal::open(out, &settings, CHUNK)?;
@@ -249,6 +262,6 @@ fn id_at(path: &Path, wanted: usize) -> Result<Option<String>, Error> {
     Ok(id)
 }
 
-fn standard_output(error: std::io::Error) -> Error {
+fn standard_output(error: io::Error) -> Error {
     Error::file(Path::new("standard output"), error)
 }

@@ -6,6 +6,7 @@ use crate::Error;
 use crate::artifacts::checkpoint::Checkpoints;
 use crate::artifacts::digest::folder_digest;
 use crate::artifacts::run_dir::RunDir;
+use crate::config::Config;
 use crate::data::DataDigests;
 use crate::optim::adamw::Moments;
 use crate::train::context::RunContext;
@@ -14,6 +15,7 @@ use crate::train::state::RunState;
 /// Writes models and checkpoints into the run folder.
 pub(crate) struct Checkpointer<'a> {
     run_dir: &'a RunDir,
+    config: &'a Config,
     assets: &'a ModelAssets,
     checkpoints: Checkpoints,
     data: DataDigests,
@@ -25,6 +27,7 @@ impl<'a> Checkpointer<'a> {
         let save_total_limit = run.config.checkpoints.save_total_limit;
         run.run_dir.as_ref().map(|run_dir| Self {
             run_dir,
+            config: &run.config,
             assets: &run.assets,
             checkpoints: Checkpoints::new(run_dir.path(), save_total_limit),
             data,
@@ -52,7 +55,7 @@ impl<'a> Checkpointer<'a> {
         Ok(self.assets.save(model, &self.run_dir.join(name))?)
     }
 
-    /// Writes a checkpoint and returns its folder.
+    /// Writes a checkpoint and returns its folder. The records of the run up to it are on the disk before.
     pub(crate) fn save_checkpoint(
         &self,
         state: &RunState,
@@ -60,7 +63,12 @@ impl<'a> Checkpointer<'a> {
         moments: &Moments,
     ) -> Result<PathBuf, Error> {
         self.run_dir.still_there()?;
-        let (data, assets) = (&self.data, self.assets);
-        self.checkpoints.write(state, data, assets, model, moments)
+        let log = self.run_dir.join(run_log::METRICS_LOG);
+        if log.exists() {
+            atomic_fs::sync_file(log)?;
+        }
+        let (config, data, assets) = (self.config, &self.data, self.assets);
+        let checkpoints = &self.checkpoints;
+        checkpoints.write(state, config, data, assets, model, moments)
     }
 }

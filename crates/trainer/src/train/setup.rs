@@ -140,18 +140,17 @@ impl RunOptions {
             }
         };
         let run_dir = is_main.then(|| RunDir::resume(path)).transpose()?;
-        self.check_config_changes(path)?;
         let checkpoints = Checkpoints::new(path, self.config.checkpoints.save_total_limit);
         let (checkpoint, damaged) = checkpoints.latest()?;
+        self.check_config_changes(path, &checkpoint.config)?;
         if is_main {
             checkpoints.set_aside(damaged);
         }
         Ok((run_dir, Some(checkpoint)))
     }
 
-    /// Checks that the run in a folder may continue with this configuration.
-    fn check_config_changes(&self, run_dir: &Path) -> Result<(), Error> {
-        let before = Config::resolve(&RunDir::config_in(run_dir)?, &[])?;
+    /// Checks that the run in a folder may continue with this configuration; `before` is that of its checkpoint.
+    fn check_config_changes(&self, run_dir: &Path, before: &Config) -> Result<(), Error> {
         let differences = before.differences(&self.config);
         if !self.allow_config_changes && !differences.is_empty() {
             let mut lines = vec![format!(

@@ -15,6 +15,7 @@ mod command_line;
 mod configs;
 mod devices;
 mod distributed;
+mod durability;
 mod evaluate;
 mod faults;
 mod feature_options;

@@ -23,7 +23,7 @@ fn weights_that_are_not_finite_are_never_saved() {
             "train.warmup_ratio=0",
         ];
         let finished = sandbox.command(&[&arguments, settings].concat());
-        assert_eq!(finished.code, Some(2), "{finished:?}");
+        assert_eq!(finished.code, Some(1), "{finished:?}");
         let last = finished.stderr.lines().last().unwrap();
         assert!(
             last.starts_with("error: ") && last.contains("learning rate"),
@@ -64,7 +64,7 @@ fn logits_that_are_not_finite_are_an_error_with_the_questions() {
     ];
     for json in [&[][..], &["--json"]] {
         let finished = sandbox.command(&[&evaluate, json].concat());
-        finished.mistake(&["logits are not finite", id.unwrap()]);
+        finished.mistake(&["error: run/model: ", "logits are not finite", id.unwrap()]);
     }
     assert_eq!(sandbox.files("out"), [""; 0]);
     let predict = [
@@ -75,7 +75,7 @@ fn logits_that_are_not_finite_are_an_error_with_the_questions() {
     ];
     for json in [&[][..], &["--json"]] {
         let finished = sandbox.command(&[&predict, json].concat());
-        finished.mistake(&["logits are not finite", "question"]);
+        finished.mistake(&["error: run/model: ", "logits are not finite", "question"]);
     }
 }
 

@@ -36,8 +36,14 @@ fn commands() -> (Sandbox, Vec<Vec<&'static str>>) {
     let score = ["--dataset=dev.json", "--predictions=predictions.json"];
     let predict = ["--model=encoder", "--question=What?", "--context=This."];
     let evaluate = ["--model=encoder", "--dataset=dev.json"];
-    let inspect = ["--dataset=dev.json", "--tokenizer=encoder"];
     let with = |name, rest: &[&'static str]| [&[name], rest].concat();
+    let predict_all = |format| {
+        with(
+            "predict",
+            &["--model=encoder", "--dataset=dev.json", format],
+        )
+    };
+    let inspect = ["--dataset=dev.json", "--tokenizer=encoder"];
     let commands = vec![
         vec!["--help"],
         vec!["--version"],
@@ -47,6 +53,10 @@ fn commands() -> (Sandbox, Vec<Vec<&'static str>>) {
         [&with("score", &score)[..], &["--json"]].concat(),
         with("predict", &predict),
         [&with("predict", &predict)[..], &["--json"]].concat(),
+        predict_all("--format=jsonl"),
+        predict_all("--format=csv"),
+        predict_all("--format=squad"),
+        predict_all("--format=evaluate"),
         with("evaluate", &evaluate),
         with("inspect", &inspect),
         vec!["report", "run"],

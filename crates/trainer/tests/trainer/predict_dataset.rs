@@ -33,6 +33,59 @@ fn write_rows(sandbox: &Sandbox, name: &str, count: usize) {
 }
 
 #[test]
+#[cfg(unix)]
+fn what_must_not_be_overwritten_or_cannot_be_read_twice_is_refused_at_once() {
+    use std::os::unix::fs::symlink;
+    let sandbox = Sandbox::new();
+    let before = sandbox.text("dev.json");
+    symlink("dev.json", sandbox.path("link.json")).unwrap();
+    symlink("/dev/null", sandbox.path("null.json")).unwrap();
+    for out in ["dev.json", "link.json"] {
+        let out = format!("--out={out}");
+        let arguments = ["predict", "--model=encoder", "--dataset=dev.json", &out];
+        sandbox
+            .command(&arguments)
+            .mistake(&["is the dataset itself"]);
+    }
+    let fix = ["inspect", "--dataset=link.json", "--fix=dev.json"];
+    sandbox
+        .command(&fix)
+        .mistake(&["dev.json: is the dataset itself"]);
+    assert_eq!(sandbox.text("dev.json"), before);
+    for arguments in [
+        &[
+            "predict",
+            "--model=encoder",
+            "--dataset=dev.json",
+            "--out=null.json",
+        ][..],
+        &["inspect", "--dataset=dev.json", "--fix=null.json"],
+    ] {
+        sandbox
+            .command(arguments)
+            .mistake(&["null.json: is a device or a pipe"]);
+    }
+    for arguments in [
+        &["predict", "--model=encoder", "--dataset=/dev/stdin"][..],
+        &["inspect", "--dataset=/dev/stdin", "--fix=out.json"],
+    ] {
+        let child = sandbox.start_with_input(arguments);
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains("has to be read twice"), "{stderr}");
+    }
+    assert_eq!(
+        sandbox
+            .files(".")
+            .iter()
+            .filter(|name| name.contains("partial"))
+            .count(),
+        0
+    );
+}
+
+#[test]
 fn predictions_n_best_and_null_odds_are_those_of_evaluate() {
     let sandbox = Sandbox::new();
     for dataset in ["--dataset=dev.json", "--dataset=eight.json"] {

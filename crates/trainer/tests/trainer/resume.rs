@@ -271,6 +271,28 @@ fn changed_settings_are_listed() {
 }
 
 #[test]
+fn an_edited_configuration_is_a_change() {
+    let sandbox = Sandbox::new();
+    stopped(&sandbox, "run", SETTINGS, 1);
+    let config = sandbox.text("run/config.toml");
+    let edited = config.replace("learning_rate = 0.001", "learning_rate = 0.5");
+    assert_ne!(edited, config);
+    sandbox.write("run/config.toml", &edited);
+    let refused = sandbox.command(&["--resume=run"]);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    for part in ["--allow-config-changes", "learning_rate: 0.001 -> 0.5"] {
+        assert!(refused.stderr.contains(part), "{refused:?}");
+    }
+    assert_eq!(sandbox.text("run/config.toml"), edited);
+    let allowed = sandbox.command(&["--resume=run", "--allow-config-changes"]);
+    assert_eq!(allowed.code, Some(0), "{allowed:?}");
+    assert!(
+        allowed.stderr.contains("changed: train.learning_rate"),
+        "{allowed:?}"
+    );
+}
+
+#[test]
 fn a_run_that_cannot_be_resumed_is_one_line() {
     let sandbox = Sandbox::new();
     let resume = |run: &str| -> Finished { sandbox.command(&["--resume", run]) };
