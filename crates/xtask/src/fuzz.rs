@@ -139,8 +139,15 @@ fn build() -> Result<PathBuf, String> {
 /// Runs one target and prints its figures; whether it found something.
 fn run_target(fuzzer: &Path, target: &str, seconds: u32, folder: &Path) -> Result<bool, String> {
     let error = |e: std::io::Error| e.to_string();
-    let [corpus, findings, temporary] =
-        ["corpus", "findings", "tmp"].map(|name| folder.join(name).join(target));
+    let [corpus, findings] = ["corpus", "findings"].map(|name| folder.join(name).join(target));
+    // Each input is a file: in memory where the system has such a folder.
+    let memory = Path::new("/dev/shm");
+    let temporary = if memory.is_dir() {
+        memory.join(format!("squad-burn-fuzz-{}", std::process::id()))
+    } else {
+        folder.join("tmp")
+    };
+    let temporary = temporary.join(target);
     // A process that was killed left its files.
     let _ = std::fs::remove_dir_all(&temporary);
     for folder in [&corpus, &findings, &temporary] {
@@ -166,6 +173,8 @@ fn run_target(fuzzer: &Path, target: &str, seconds: u32, folder: &Path) -> Resul
         .stderr(log);
     let status = command.status().map_err(error)?;
     let _ = std::fs::remove_dir_all(&temporary);
+    // It is empty after the last target.
+    let _ = temporary.parent().map(std::fs::remove_dir);
     let log = String::from_utf8_lossy(&std::fs::read(&log_path).map_err(error)?).into_owned();
     let stat = |name: &str| {
         let value = log.lines().rev().find_map(|line| line.strip_prefix(name));

@@ -12,6 +12,7 @@ mod ndarray {
     mod adamw;
     mod attention;
     mod attention_terms;
+    mod autocast;
     mod dropout;
     mod embedding;
     mod geglu;

@@ -24,6 +24,22 @@ const WRITES: [&str; 13] = [
     "unlinkat",
 ];
 
+/// Other calls, at which a run may be killed too.
+const OTHERS: [&str; 12] = [
+    "read",
+    "pread64",
+    "close",
+    "statx",
+    "newfstatat",
+    "getdents64",
+    "lseek",
+    "flock",
+    "mmap",
+    "munmap",
+    "futex",
+    "clone3",
+];
+
 /// How often an undisturbed run makes each of them.
 #[derive(Default)]
 pub(super) struct Calls(Vec<(&'static str, u64)>);
@@ -60,7 +76,7 @@ impl Calls {
                 "-f",
                 "-qqq",
                 "-e",
-                &format!("trace={}", WRITES.join(",")),
+                &format!("trace={},{}", WRITES.join(","), OTHERS.join(",")),
                 "-o",
             ])
             .arg(trace)
@@ -79,7 +95,8 @@ impl Calls {
         for line in text.lines() {
             let (thread, rest) = line.split_once(' ').unwrap_or_default();
             let name = rest.trim_start().split('(').next().unwrap_or_default();
-            if let Some(call) = WRITES.iter().copied().find(|call| *call == name) {
+            let mut known = WRITES.iter().chain(&OTHERS).copied();
+            if let Some(call) = known.find(|call| *call == name) {
                 *counts.entry((thread, call)).or_default() += 1;
             }
         }
@@ -109,8 +126,12 @@ impl Fault {
             };
         }
         match random.below(12) {
-            0..=4 => {
+            0..=3 => {
                 let (call, at) = calls.draw(random, &WRITES);
+                Self::Kill { call, at }
+            }
+            4 => {
+                let (call, at) = calls.draw(random, &OTHERS);
                 Self::Kill { call, at }
             }
             5 | 6 => {
