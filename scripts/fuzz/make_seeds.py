@@ -206,6 +206,15 @@ def models():
     write("safetensors_index", "one.json", json.dumps(index))
 
 
+def serve():
+    body = json.dumps({"context": CONTEXT, "questions": ["What?", "東京?"], "top_k": 2})
+    head = ["POST / HTTP/1.1", "Host: localhost:8000", "Content-Type: application/json; charset=utf-8"]
+    lines = [*head, f"Content-Length: {len(body.encode())}", "Expect: 100-continue", "Connection: keep-alive", "", body]
+    write("serve_request", "post", "\r\n".join(lines))
+    write("serve_request", "get", "GET /info?x=1 HTTP/1.0\r\nhost: [::1]\r\n\r\n")
+    write("serve_request", "chunked", "\r\n".join([*head, "Transfer-Encoding: chunked", "", "3\r\nabc\r\n0\r\n\r\n"]))
+
+
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
@@ -302,3 +311,4 @@ run_files()
 models()
 hub()
 wheel()
+serve()

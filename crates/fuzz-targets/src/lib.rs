@@ -26,6 +26,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("metrics", dataset::metrics),
     ("question_lines", run::question_lines),
     ("prediction_journal", run::prediction_journal),
+    ("serve_request", run::serve_request),
     ("config_toml", run::config_toml),
     ("config_settings", run::config_settings),
     ("run_state", run::run_state),

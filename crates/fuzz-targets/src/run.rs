@@ -64,6 +64,11 @@ pub(crate) fn question_lines(bytes: &[u8]) {
     let _ = trainer::check_question_lines(bytes);
 }
 
+/// A request to `trainer serve`.
+pub(crate) fn serve_request(bytes: &[u8]) {
+    let _ = trainer::check_serve_request(bytes);
+}
+
 /// What an earlier `predict --dataset` has left.
 pub(crate) fn prediction_journal(bytes: &[u8]) {
     let folder = sandbox::folder("journal", &[]);

@@ -65,10 +65,13 @@ pub use predict::{
     DatasetShard, PredictDataset, PredictedDataset, PredictionFormat, Predictor, answer_object,
     best_answers,
 };
-#[cfg(feature = "serve")]
-pub use serve::{ServeLimits, Server};
 #[doc(hidden)]
 pub use predict::{check_prediction_journal, check_question_lines};
+#[cfg(feature = "serve")]
+#[doc(hidden)]
+pub use serve::check_serve_request;
+#[cfg(feature = "serve")]
+pub use serve::{ServeLimits, Server};
 pub use train::Trainer;
 pub use train::context::StopFlag;
 pub use train::outcome::{Outcome, Stopped, Trained};

@@ -18,8 +18,8 @@ use squad_data::{AnswerOptions, Dataset, Example, Prediction, SpanLogits, extrac
 
 use crate::Error;
 use crate::config::{AnswerConfig, FeatureConfig};
-pub use answer_object::{answer_object, best_answers};
 use crate::logging::output::ResultWriter;
+pub use answer_object::{answer_object, best_answers};
 use journal::Journal;
 pub use journal::check_prediction_journal;
 pub use lines::check_question_lines;

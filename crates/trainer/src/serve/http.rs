@@ -309,6 +309,18 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
 }
 
+/// The body of a request that is in memory, or the status of the refusal.
+pub(super) fn body(bytes: &[u8]) -> Result<&[u8], u16> {
+    match parse_head(bytes) {
+        Ok(Some(head)) => {
+            let rest = &bytes[head.length..];
+            Ok(&rest[..rest.len().min(head.body_length)])
+        }
+        Ok(None) | Err(NoRequest::Gone) => Err(400),
+        Err(NoRequest::Refused(response)) => Err(response.status),
+    }
+}
+
 /// `None` if the head is not whole.
 fn parse_head(bytes: &[u8]) -> Result<Option<Head>, NoRequest> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];

@@ -146,6 +146,18 @@ impl Server {
     }
 }
 
+/// Reads a request as a connection does; for the fuzz targets.
+///
+/// # Errors
+/// The status of the refusal.
+#[doc(hidden)]
+pub fn check_serve_request(bytes: &[u8]) -> Result<(), u16> {
+    let limits = ServeLimits::default();
+    let body = http::body(bytes)?;
+    let questions = Questions::parse(body, limits.max_questions, MAX_CHARACTERS);
+    questions.map(drop).map_err(|(status, _)| status)
+}
+
 /// What `/info` says.
 fn info(model: &str, limits: &ServeLimits) -> Value {
     json!({
