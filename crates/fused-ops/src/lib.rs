@@ -18,6 +18,7 @@
 mod cu_seqlens;
 mod philox;
 mod precision;
+mod upload;
 
 #[cfg(kernels)]
 mod kernels;
@@ -38,11 +39,13 @@ mod sum_of_squares;
 #[cfg(all(test, kernels))]
 mod tests;
 
-pub use adamw::{AdamW, adamw_step};
+pub use adamw::{AdamW, AdamWTensors, GradientScale, adamw_step, adamw_step_group};
 pub use attention::{
     AttentionTerms, RelativeBuckets, RelativeKind, RelativeTerm, RotaryEmbedding, attention,
     attention_probabilities, attention_qkv_packed, attention_with_terms,
 };
+#[cfg(feature = "tch")]
+pub use backend::libtorch::run_operations_of_gpu;
 pub use cu_seqlens::CuSeqlens;
 pub use dropout::dropout;
 pub use embedding::embedding;
@@ -52,7 +55,8 @@ pub use norm::dropout_add_layer_norm;
 pub use philox::{Dropout, DropoutKey};
 pub use precision::{Precision, autocast, has_bf16_tensors};
 pub use span_loss::{pad_span_logits, span_loss};
-pub use sum_of_squares::sum_of_squares;
+pub use sum_of_squares::{sum_of_squares, total_sum_of_squares};
+pub use upload::{runs_asynchronously, upload_ints};
 
 /// The operations from Burn primitives, for tests and benchmarks that compare.
 pub mod reference {

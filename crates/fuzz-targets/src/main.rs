@@ -13,7 +13,7 @@ static TARGET: LazyLock<Target> = LazyLock::new(|| {
         print(panic);
         std::process::abort();
     }));
-    trainer::quiet_reader_panics();
+    trainer::quiet_handled_panics();
     let name = std::env::var("FUZZ_TARGET").unwrap_or_default();
     fuzz_targets::find(&name).unwrap_or_else(|message| {
         eprintln!("FUZZ_TARGET: {message}");

@@ -245,6 +245,7 @@ mod tests {
             features: 8,
             tokens: 900,
             seconds: 2.0,
+            device_memory: None,
         }
     }
 

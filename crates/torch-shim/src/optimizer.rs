@@ -12,13 +12,19 @@ unsafe extern "C" {
         gradients: *const *mut C_tensor,
         exp_avg: *const *mut C_tensor,
         exp_avg_sq: *const *mut C_tensor,
-        steps: *const *mut C_tensor,
+        step: *const C_tensor,
         learning_rate: f64,
         beta1: f64,
         beta2: f64,
         weight_decay: f64,
         eps: f64,
         grad_scale: *const C_tensor,
+        found_inf: *const C_tensor,
+    ) -> *mut c_char;
+    fn shim_foreach_norm(
+        out: *mut *mut C_tensor,
+        count: usize,
+        tensors: *const *const C_tensor,
     ) -> *mut c_char;
 }
 
@@ -37,37 +43,73 @@ pub struct FusedAdamW {
     pub eps: f64,
 }
 
-/// `at::_fused_adamw_` on one parameter, in place. It first divides the gradient by `grad_scale` and writes it back.
+/// A parameter with its gradient and moments, all of one shape.
+#[derive(Debug)]
+pub struct AdamWTensors {
+    /// The parameter.
+    pub parameter: Tensor,
+    /// Its gradient.
+    pub gradient: Tensor,
+    /// Its first moment.
+    pub exp_avg: Tensor,
+    /// Its second moment.
+    pub exp_avg_sq: Tensor,
+}
+
+/// `at::_fused_adamw_` on parameters of one device, in place. It first divides the gradients by `grad_scale` and writes
+/// them back; where `found_inf` is 1, it changes nothing else.
 ///
-/// `step`, an `f32` scalar, is the number of this step. All tensors are on one device.
+/// `step` is the number of this step. It, `grad_scale` and `found_inf` are `f32` scalars on the device.
 ///
 /// # Errors
 /// Those of libtorch, if shapes, types or devices do not fit.
 pub fn fused_adamw(
-    parameter: &mut Tensor,
-    gradient: &mut Tensor,
-    [exp_avg, exp_avg_sq]: [&mut Tensor; 2],
-    step: &mut Tensor,
-    grad_scale: &Tensor,
+    tensors: &mut [AdamWTensors],
+    step: &Tensor,
+    [grad_scale, found_inf]: [&Tensor; 2],
     adamw: &FusedAdamW,
 ) -> Result<(), TchError> {
-    let [parameter, gradient, exp_avg, exp_avg_sq, step] =
-        [parameter, gradient, exp_avg, exp_avg_sq, step].map(Tensor::as_mut_ptr);
-    // SAFETY: live tensors in lists of one, which the call does not keep.
+    let mut list = |of: fn(&mut AdamWTensors) -> &mut Tensor| -> Vec<_> {
+        tensors.iter_mut().map(|all| of(all).as_mut_ptr()).collect()
+    };
+    let parameters = list(|all| &mut all.parameter);
+    let gradients = list(|all| &mut all.gradient);
+    let exp_avg = list(|all| &mut all.exp_avg);
+    let exp_avg_sq = list(|all| &mut all.exp_avg_sq);
+    // SAFETY: live tensors in lists of equal length, which the call does not keep.
     check(unsafe {
         shim_fused_adamw(
-            1,
-            &raw const parameter,
-            &raw const gradient,
-            &raw const exp_avg,
-            &raw const exp_avg_sq,
-            &raw const step,
+            parameters.len(),
+            parameters.as_ptr(),
+            gradients.as_ptr(),
+            exp_avg.as_ptr(),
+            exp_avg_sq.as_ptr(),
+            step.as_ptr(),
             adamw.learning_rate,
             adamw.beta1,
             adamw.beta2,
             adamw.weight_decay,
             adamw.eps,
             grad_scale.as_ptr(),
+            found_inf.as_ptr(),
         )
     })
+}
+
+/// `at::_foreach_norm`: the 2-norm of each tensor, `[tensors]`. All tensors are on one device.
+///
+/// # Errors
+/// Those of libtorch, such as for no tensor at all.
+pub fn foreach_norm(tensors: &[&Tensor]) -> Result<Tensor, TchError> {
+    let pointers: Vec<_> = tensors.iter().map(|tensor| tensor.as_ptr()).collect();
+    let mut out = std::ptr::null_mut();
+    // SAFETY: live tensors, which the call does not keep; on success the result is a new tensor, which the caller owns.
+    unsafe {
+        check(shim_foreach_norm(
+            &raw mut out,
+            pointers.len(),
+            pointers.as_ptr(),
+        ))?;
+        Ok(Tensor::from_ptr(out))
+    }
 }

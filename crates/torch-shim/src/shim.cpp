@@ -11,16 +11,26 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_efficient_attention_forward.h>
 #include <ATen/ops/_flash_attention_forward.h>
+#include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/native_layer_norm_backward.h>
+#include <ATen/ops/stack.h>
+#include <ATen/record_function.h>
+#include <c10/core/AllocatorConfig.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/Event.h>
 #include <c10/core/Stream.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <omp.h>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <map>
+#include <mutex>
 
 #ifdef SHIM_CUDA
-// From c10/cuda/CUDAFunctions.h and CUDAStream.h, which include headers of a CUDA toolkit.
+// From c10/cuda/CUDAFunctions.h, CUDAStream.h and CUDAAllocatorConfig.h, which include headers of a CUDA toolkit.
 namespace c10::cuda {
 DeviceIndex device_count_ensure_non_zero();
 class CUDAStream {
@@ -31,6 +41,9 @@ class CUDAStream {
   Stream stream_;
 };
 CUDAStream getCurrentCUDAStream(DeviceIndex device);
+namespace CUDACachingAllocator {
+void setAllocatorSettings(const std::string& settings);
+}
 }  // namespace c10::cuda
 #endif
 
@@ -74,6 +87,51 @@ std::vector<at::Tensor> list(at::Tensor* const* tensors, size_t count) {
   all.reserve(count);
   for (size_t i = 0; i < count; i++) all.push_back(*tensors[i]);
   return all;
+}
+
+// An operation's number of launches on a GPU is taken as one if it computes or copies: views and allocations launch nothing,
+// compositions launch what they call, and what a GPU has one kernel for is not taken apart.
+std::mutex counts_mutex;
+std::map<std::string, size_t> counts;
+at::CallbackHandle counting;
+thread_local std::vector<bool> open_operations;  // Whether a part of it was counted.
+thread_local size_t open_kernels = 0;
+
+bool has_kernel(const char* name) {
+  for (const char* kernel : {"aten::native_dropout", "aten::native_layer_norm", "aten::_foreach", "aten::_fused", "aten::addmm",
+                             "aten::embedding_dense_backward", "aten::_log_softmax", "aten::_softmax"})
+    if (strncmp(name, kernel, strlen(kernel)) == 0) return true;
+  return false;
+}
+
+bool launches_nothing(const std::string& name) {
+  for (const char* view : {"view", "_unsafe_view", "as_strided", "narrow", "slice", "select", "t", "transpose", "permute", "unsqueeze",
+                           "squeeze", "expand", "expand_as", "reshape", "_reshape_alias", "alias", "detach", "contiguous", "to", "empty",
+                           "empty_like", "empty_strided", "new_empty", "resize_", "split", "numpy_T", "lift_fresh", "is_pinned", "chunk",
+                           "flatten", "unbind", "item", "broadcast_to", "set_data", "resolve_conj", "resolve_neg", "result_type", "view_as"})
+    if (name == std::string("aten::") + view) return true;
+  return false;
+}
+
+std::unique_ptr<at::ObserverContext> begin_operation(const at::RecordFunction& function) {
+  open_operations.push_back(false);
+  if (has_kernel(function.name())) open_kernels++;
+  return nullptr;
+}
+
+void end_operation(const at::RecordFunction& function, at::ObserverContext*) {
+  if (open_operations.empty()) return;  // It began before the callback.
+  const bool has_counted_part = open_operations.back();
+  open_operations.pop_back();
+  const bool is_kernel = has_kernel(function.name());
+  if (is_kernel) open_kernels--;
+  if (open_kernels > 0) return;
+  const bool counted = is_kernel || (!has_counted_part && !launches_nothing(function.name()));
+  if (counted) {
+    const std::lock_guard<std::mutex> lock(counts_mutex);
+    counts[function.name()]++;
+  }
+  if ((counted || has_counted_part) && !open_operations.empty()) open_operations.back() = true;
 }
 
 }  // namespace
@@ -169,14 +227,88 @@ char* shim_layer_norm_backward(at::Tensor** out, const at::Tensor* grad, const a
   });
 }
 
-// One AdamW step over parameters of one device, in place; `grad_scale` divides the gradients first, `steps` count it.
+// One AdamW step over parameters of one device, in place: number `step`. `grad_scale` divides the gradients first; nothing changes
+// where `found_inf` is 1.
 char* shim_fused_adamw(size_t count, at::Tensor* const* parameters, at::Tensor* const* gradients, at::Tensor* const* exp_avg,
-                       at::Tensor* const* exp_avg_sq, at::Tensor* const* steps, double learning_rate, double beta1, double beta2,
-                       double weight_decay, double eps, const at::Tensor* grad_scale) {
+                       at::Tensor* const* exp_avg_sq, const at::Tensor* step, double learning_rate, double beta1, double beta2,
+                       double weight_decay, double eps, const at::Tensor* grad_scale, const at::Tensor* found_inf) {
   return caught([=] {
     at::_fused_adamw_(list(parameters, count), list(gradients, count), list(exp_avg, count), list(exp_avg_sq, count), {},
-                      list(steps, count), learning_rate, beta1, beta2, weight_decay, eps, /*amsgrad=*/false, /*maximize=*/false,
-                      *grad_scale);
+                      std::vector<at::Tensor>(count, *step), learning_rate, beta1, beta2, weight_decay, eps, /*amsgrad=*/false,
+                      /*maximize=*/false, *grad_scale, *found_inf);
   });
+}
+
+// The norm of each tensor, [count].
+char* shim_foreach_norm(at::Tensor** out, size_t count, at::Tensor* const* tensors) {
+  return caught([=] { give(out, at::stack(at::_foreach_norm(list(tensors, count), 2))); });
+}
+
+// Lets the allocator of GPUs' memory grow its segments: lengths change from batch to batch, which leaves holes in fixed ones. A
+// setting of the user wins. Called before the first allocation.
+char* shim_use_expandable_segments() {
+  return caught([] {
+    if (getenv("PYTORCH_ALLOC_CONF") != nullptr || getenv("PYTORCH_CUDA_ALLOC_CONF") != nullptr) return;
+    const std::string settings("expandable_segments:True");
+#if TORCH_VERSION_MINOR >= 10
+    c10::CachingAllocator::setAllocatorSettings(settings);
+#elif defined(SHIM_CUDA)
+    c10::cuda::CUDACachingAllocator::setAllocatorSettings(settings);
+#endif
+  });
+}
+
+// Bytes that libtorch's allocator has given out on a GPU: now and at most.
+char* shim_device_memory(int64_t device, int64_t* current, int64_t* peak) {
+  return caught([=] {
+    constexpr auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    const auto stats = c10::getDeviceAllocator(c10::DeviceType::CUDA)->getDeviceStats(static_cast<c10::DeviceIndex>(device));
+    *current = stats.allocated_bytes[all].current;
+    *peak = stats.allocated_bytes[all].peak;
+  });
+}
+
+// A copy of a host tensor on a device. To a GPU it goes through pinned memory, and the host does not wait.
+char* shim_upload(at::Tensor** out, const at::Tensor* host, int64_t gpu) {
+  return caught([=] {
+    const c10::Device device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(gpu));
+    give(out, host->pin_memory().to(device, /*non_blocking=*/true));
+  });
+}
+
+// Starts to copy a tensor to pinned host memory. `event` marks the end of the copy.
+char* shim_start_download(at::Tensor** out, c10::Event** event, const at::Tensor* tensor) {
+  return caught([=] {
+    auto host = at::empty_like(*tensor, tensor->options().device(at::kCPU).pinned_memory(true));
+    host.copy_(*tensor, /*non_blocking=*/true);
+    auto copied = std::make_unique<c10::Event>(tensor->device().type());
+    copied->record(c10::impl::VirtualGuardImpl(tensor->device().type()).getStream(tensor->device()));
+    *event = copied.release();
+    give(out, std::move(host));
+  });
+}
+
+char* shim_synchronize_event(const c10::Event* event) {
+  return caught([=] { event->synchronize(); });
+}
+
+void shim_free_event(c10::Event* event) { delete event; }
+
+// Counts the operations that launch kernels, by name, until shim_end_count.
+char* shim_begin_count() {
+  return caught([] {
+    counts.clear();
+    counting = at::addGlobalCallback(
+        at::RecordFunctionCallback(begin_operation, end_operation).scopes({at::RecordScope::FUNCTION}));
+  });
+}
+
+// Lines of a name and a number, for the caller to free.
+char* shim_end_count() {
+  at::removeCallback(counting);
+  const std::lock_guard<std::mutex> lock(counts_mutex);
+  std::string lines;
+  for (const auto& [name, count] : counts) lines += name + " " + std::to_string(count) + "\n";
+  return message(lines.c_str());
 }
 }

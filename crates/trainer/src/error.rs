@@ -38,6 +38,11 @@ pub enum Error {
     /// This build or this computer does not have a device, or the device cannot do what is asked.
     #[error("{0}")]
     Device(String),
+    /// The memory of the device does not suffice.
+    #[error(
+        "{0}: lower train.per_device_train_batch_size (and raise train.gradient_accumulation_steps) or features.max_seq_length"
+    )]
+    OutOfMemory(String),
     /// The loss or the gradient is NaN or infinite. The model is not updated.
     #[error(
         "the {what} became {value} in step {step}: try a lower train.learning_rate; questions of the step: {}",

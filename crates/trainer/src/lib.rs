@@ -44,10 +44,10 @@ pub use config::{
     Strategy, TrainConfig,
 };
 pub use data::{FeaturizedDataset, read_eval_questions, read_questions, read_scorable};
-pub use device::process::quiet_reader_panics;
-pub use device::process::{keep_freed_memory, peak_memory_bytes};
+pub use device::process::{keep_freed_memory, peak_memory_bytes, quiet_handled_panics};
 pub use device::{
-    DeviceInfo, absent_devices, available, device, devices, warn_without_gpu, with_threads,
+    DeviceInfo, DeviceMemory, absent_devices, available, device, devices, warn_without_gpu,
+    with_threads,
 };
 pub use distributed::{check_all_ranks, connect};
 pub use download::{DownloadEvent, DownloadOptions};

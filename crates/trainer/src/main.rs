@@ -6,6 +6,6 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     trainer::keep_freed_memory();
-    trainer::quiet_reader_panics();
+    trainer::quiet_handled_panics();
     cli::run()
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
 use fused_ops::CuSeqlens;
 use squad_data::PackedBatch;
 
@@ -29,15 +29,13 @@ pub struct PackedInput {
 impl PackedInput {
     /// Copies a batch to `device`.
     pub fn new(batch: &PackedBatch, device: &Device) -> Self {
-        let ids = |values: &[u32]| {
-            let values: Vec<i64> = values.iter().map(|id| i64::from(*id)).collect();
-            let shape = [values.len()];
-            Tensor::from_data(TensorData::new(values, shape), device)
-        };
+        let ids = [&batch.input_ids, &batch.token_type_ids, &batch.position_ids];
+        let ids = ids.map(|ids| ids.iter().map(|id| i64::from(*id)));
+        let [input_ids, token_type_ids, position_ids] = fused_ops::upload_ints(ids, device);
         Self {
-            input_ids: ids(&batch.input_ids),
-            token_type_ids: ids(&batch.token_type_ids),
-            position_ids: ids(&batch.position_ids),
+            input_ids,
+            token_type_ids,
+            position_ids,
             cu_seqlens: CuSeqlens::new(&batch.lengths),
             start_positions: batch.start_positions.as_slice().into(),
             end_positions: batch.end_positions.as_slice().into(),

@@ -1,3 +1,5 @@
+use burn::tensor::Tensor;
+
 /// The constants of one AdamW step (Loshchilov & Hutter 2019; PyTorch's `torch.optim.AdamW`).
 #[derive(Clone, Copy, Debug)]
 pub struct AdamW {
@@ -15,6 +17,29 @@ pub struct AdamW {
     pub step: u32,
     /// Multiplies the gradient first: the factor of global-norm clipping.
     pub gradient_scale: f64,
+}
+
+/// The scale of gradients as numbers on their device, which the host need not know.
+#[derive(Clone, Debug)]
+pub struct GradientScale {
+    /// `[1]`: gradients are divided by it.
+    pub divisor: Tensor<1>,
+    /// `[1]`: 1 if a gradient is NaN or infinite, so that the step changes nothing, else 0.
+    pub found_inf: Tensor<1>,
+}
+
+impl GradientScale {
+    /// The constants of a step with this scale; `None` if it changes nothing.
+    pub(super) fn to_host(&self, adamw: &AdamW) -> Option<AdamW> {
+        if self.found_inf.clone().into_scalar::<f32>() != 0.0 {
+            return None;
+        }
+        let divisor = f64::from(self.divisor.clone().into_scalar::<f32>());
+        Some(AdamW {
+            gradient_scale: 1.0 / divisor,
+            ..*adamw
+        })
+    }
 }
 
 impl AdamW {

@@ -10,7 +10,48 @@ mod update;
 
 use burn::tensor::Tensor;
 
-pub use constants::AdamW;
+pub use constants::{AdamW, GradientScale};
+
+/// A parameter with its gradient and moments, `[elements]` each, on one device without autodiff.
+#[derive(Clone, Debug)]
+pub struct AdamWTensors {
+    /// The parameter.
+    pub parameter: Tensor<1>,
+    /// Its gradient.
+    pub grad: Tensor<1>,
+    /// Its first moment.
+    pub exp_avg: Tensor<1>,
+    /// Its second moment.
+    pub exp_avg_sq: Tensor<1>,
+}
+
+/// [`adamw_step`] of all parameters of a group; on a GPU in one operation. Returns each new parameter with its moments.
+///
+/// `scale` replaces `adamw.gradient_scale` where it is given: then the host does not wait for the gradient's norm.
+pub fn adamw_step_group(
+    group: Vec<AdamWTensors>,
+    adamw: &AdamW,
+    scale: Option<&GradientScale>,
+) -> Vec<(Tensor<1>, (Tensor<1>, Tensor<1>))> {
+    #[cfg(feature = "tch")]
+    if let Some(first) = group.first()
+        && crate::backend::has_operations_of_gpu(&first.parameter)
+    {
+        return libtorch::step_group(group, adamw, scale);
+    }
+    let Some(adamw) = scale.map_or(Some(*adamw), |scale| scale.to_host(adamw)) else {
+        let unchanged = |tensors: AdamWTensors| {
+            let moments = (tensors.exp_avg, tensors.exp_avg_sq);
+            (tensors.parameter, moments)
+        };
+        return group.into_iter().map(unchanged).collect();
+    };
+    let step = |tensors: AdamWTensors| {
+        let moments = (tensors.exp_avg, tensors.exp_avg_sq);
+        adamw_step(tensors.parameter, tensors.grad, moments, &adamw)
+    };
+    group.into_iter().map(step).collect()
+}
 
 /// One AdamW step of one parameter. Returns the new parameter and moments.
 ///

@@ -2,12 +2,12 @@
 //! such terms. The backward pass computes the forward pass again and lets libtorch differentiate it.
 
 use burn::backend::libtorch::TchTensor;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::kernel::Attention;
 use super::relative::Relative;
 use super::terms::{RelativeKind, RotaryEmbedding};
-use crate::backend::libtorch::dropout_factors;
+use crate::backend::libtorch::{upload_slice, with_seed};
 
 /// Saves the inputs.
 pub(super) fn forward(
@@ -49,16 +49,12 @@ fn attention(args: &Attention, qkv: &Tensor, table: Option<&Tensor>) -> Tensor {
     let (tokens, columns) = qkv.size2().expect("a matrix");
     let (hidden_size, heads) = (columns / 3, args.num_heads as i64);
     let head_size = hidden_size / heads;
-    let lengths: Vec<i64> = args
-        .cu_seqlens
-        .ranges()
-        .map(|range| range.len() as i64)
-        .collect();
-    let positions = Tensor::arange(max as i64, (Kind::Int64, device));
-    // `[features, max]`: whether a position holds a token.
-    let real = positions.lt_tensor(&Tensor::from_slice(&lengths).to_device(device).unsqueeze(1));
-    let places = real.flatten(0, -1).nonzero().squeeze_dim(1);
+    let places = args.cu_seqlens.places_on(device).tensor;
     let shape = [features as i64, max as i64, 3, heads, head_size];
+    // `[features, 1, 1, max]`: whether a position holds no token.
+    let padding = Tensor::ones([shape[0] * shape[1]], (Kind::Bool, device))
+        .index_fill(0, &places, 0i64)
+        .view([shape[0], 1, 1, shape[1]]);
     let padded = Tensor::zeros([shape[0] * shape[1], columns], (qkv.kind(), device))
         .index_copy(0, &places, qkv)
         .view(shape)
@@ -72,8 +68,9 @@ fn attention(args: &Attention, qkv: &Tensor, table: Option<&Tensor>) -> Tensor {
     if let Some((relative, table)) = args.relative.zip(table) {
         scores += scaled(relative, table, [&query, &key], scale);
     }
-    let mut hidden = real.logical_not().view([shape[0], 1, 1, shape[1]]);
+    let mut hidden = padding;
     if let Some(window) = args.window {
+        let positions = Tensor::arange(shape[1], (Kind::Int64, device));
         let distance = (positions.unsqueeze(0) - positions.unsqueeze(1)).abs();
         hidden = hidden.logical_or(&distance.gt(window as i64));
         // A query of the padding whose window has no token takes all keys: softmax needs one.
@@ -82,8 +79,9 @@ fn attention(args: &Attention, qkv: &Tensor, table: Option<&Tensor>) -> Tensor {
     let scores = scores.masked_fill(&hidden, f64::NEG_INFINITY);
     let mut probabilities = scores.softmax(-1, qkv.kind());
     if let Some(dropout) = &args.dropout {
-        // Not in place: the backward pass of softmax needs its output.
-        probabilities = &probabilities * dropout_factors(dropout, &probabilities);
+        probabilities = with_seed(dropout, || {
+            probabilities.native_dropout(dropout.prob(), true).0
+        });
     }
     probabilities
         .matmul(&value)
@@ -98,7 +96,7 @@ fn rotate(rows: &Tensor, rotary: RotaryEmbedding) -> Tensor {
     let (max, head_size) = (rows.size()[2], rows.size()[3]);
     let tables = rotary.cos_sin(max as usize, head_size as usize);
     let [cos, sin] = tables.map(|values| {
-        let table = Tensor::from_slice(&values).to_device(rows.device());
+        let table = upload_slice(&values, rows.device());
         table.view([max, head_size / 2]).to_kind(rows.kind())
     });
     let [x, y] = [0, 1].map(|part| rows.narrow(-1, part * head_size / 2, head_size / 2));
@@ -114,17 +112,15 @@ fn scaled(relative: Relative, table: &Tensor, [query, key]: [&Tensor; 2], scale:
         .into_iter()
         .map(|row| row as i64)
         .collect();
-    let offsets = Tensor::arange(max, (Kind::Int64, Device::Cpu));
+    let offsets = Tensor::arange(max, (Kind::Int64, query.device()));
     let offsets = offsets.unsqueeze(0) - offsets.unsqueeze(1) + (max - 1);
-    let rows = Tensor::from_slice(&by_offset)
-        .take(&offsets)
-        .to_device(query.device());
+    let rows = upload_slice(&by_offset, query.device()).take(&offsets);
     let RelativeKind::Disentangled { p2c, c2p } = relative.kind else {
         let bias = table.index_select(0, &rows.flatten(0, -1));
         let bias = bias.view([max, max, heads]).permute([2, 0, 1]);
         return bias.to_kind(query.kind());
     };
-    let rows = rows.expand(query.matmul(&key.transpose(-2, -1)).size(), true);
+    let rows = rows.expand([query.size()[0], heads, max, max], true);
     let part = |index: i64| {
         let columns = table.narrow(1, index * heads * head_size, heads * head_size);
         columns

@@ -1,11 +1,12 @@
 //! Attention from Burn primitives: pads the features and masks the keys of the padding.
 
 use burn::tensor::activation::softmax;
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Tensor, TensorData};
 
 use super::terms::{AttentionTerms, RelativeKind, RelativeTerm, RotaryEmbedding};
-use crate::cu_seqlens::{CuSeqlens, int_tensor};
+use crate::cu_seqlens::CuSeqlens;
 use crate::philox::{Dropout, attention_row};
+use crate::upload::upload_ints;
 
 /// [`attention`](super::attention) from Burn primitives.
 pub fn reference(
@@ -139,8 +140,9 @@ fn unscaled(term: &RelativeTerm, query: Tensor<4>, key: Tensor<4>, scale: f64) -
     let device = query.device();
     let by_offset = term.buckets.rows_by_offset(max);
     let by_offset = &by_offset;
-    let rows = (0..max).flat_map(|i| (0..max).map(move |j| by_offset[max - 1 + j - i]));
-    let rows: Tensor<1, Int> = int_tensor(rows, &device);
+    let rows = (0..max).flat_map(|i| (0..max).map(move |j| by_offset[max - 1 + j - i] as i64));
+    let rows: Vec<i64> = rows.collect();
+    let [rows] = upload_ints([rows.into_iter()], &device);
     let RelativeKind::Disentangled { p2c, c2p } = term.kind else {
         let bias = term.table.clone().select(0, rows);
         return bias.reshape([1, max, max, heads]).permute([0, 3, 1, 2]) * scale;

@@ -31,6 +31,23 @@ pub(crate) fn has_bf16_tensors(device: &Device) -> bool {
     }
 }
 
+/// Whether libtorch's operations for a GPU take the tensor.
+#[cfg(feature = "tch")]
+pub(crate) fn has_operations_of_gpu<const D: usize>(tensor: &Tensor<D>) -> bool {
+    device_has_operations_of_gpu(&tensor.device())
+}
+
+/// Whether libtorch's operations for a GPU run on the device.
+pub(crate) fn device_has_operations_of_gpu(device: &Device) -> bool {
+    match device.clone().without_autodiff().as_dispatch() {
+        #[cfg(feature = "tch")]
+        DispatchDevice::LibTorch(device) => super::libtorch::has_operations_of_gpu(device),
+        #[allow(unreachable_patterns)]
+        // Without `tch`, or if another crate of the build enables more of Burn's backends.
+        _ => false,
+    }
+}
+
 /// A function of one tensor.
 pub(crate) fn apply1<const D: usize, const R: usize>(
     a: Tensor<D>,

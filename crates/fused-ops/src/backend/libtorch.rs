@@ -3,14 +3,17 @@
 //! `bf16` is mixed precision: weights stay `f32` and are rounded for a matmul; gradients of weights are `f32`.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use burn::backend::libtorch::{LibTorchDevice, TchTensor};
-use burn::backend::{DispatchTensorKind, LibTorch};
-use burn::tensor::{DType, Int};
+use burn::backend::{DispatchDevice, DispatchTensorKind, LibTorch};
+use burn::tensor::{Bool, DType, Int};
 use tch::{Device, Kind, Tensor};
 
 use super::function::{Function, Kernels, Update};
 use super::host::HostMemory;
+use crate::cu_seqlens::CuSeqlens;
 use crate::kernels::bf16;
 use crate::kernels::parallel::for_each;
 use crate::philox::Dropout;
@@ -19,6 +22,15 @@ use crate::philox::Dropout;
 pub(super) fn is_supported(device: &LibTorchDevice, dtype: DType) -> bool {
     matches!(device, LibTorchDevice::Cpu | LibTorchDevice::Cuda(_))
         && matches!(dtype, DType::F32 | DType::BF16)
+}
+
+/// Whether the operations for a GPU run on the device.
+pub(super) fn has_operations_of_gpu(device: &LibTorchDevice) -> bool {
+    match device {
+        LibTorchDevice::Cuda(_) => true,
+        LibTorchDevice::Cpu => OPERATIONS_OF_GPU.load(Ordering::Relaxed),
+        _ => false,
+    }
 }
 
 impl Kernels for LibTorch {
@@ -80,8 +92,58 @@ impl HostMemory for LibTorch {
     }
 }
 
+static OPERATIONS_OF_GPU: AtomicBool = AtomicBool::new(false);
+
+/// Whether libtorch's CPU device runs the operations that a GPU gets instead of this crate's kernels, for the whole process:
+/// for tests, and to count the operations of a step. Attention stays with this crate's kernel, because libtorch's have no
+/// form for the CPU.
+pub fn run_operations_of_gpu(enabled: bool) {
+    OPERATIONS_OF_GPU.store(enabled, Ordering::Relaxed);
+}
+
+/// Whether this crate's kernels take the tensor.
 pub(crate) fn on_cpu(tensor: &TchTensor) -> bool {
+    is_in_host_memory(tensor) && !OPERATIONS_OF_GPU.load(Ordering::Relaxed)
+}
+
+pub(crate) fn is_in_host_memory(tensor: &TchTensor) -> bool {
     tensor.tensor.device() == Device::Cpu
+}
+
+/// The tensor itself if nothing else holds its memory, else a copy.
+pub(crate) fn into_owned(tensor: TchTensor) -> Tensor {
+    if tensor.can_mut() && tensor.tensor.is_contiguous() {
+        return tensor.tensor;
+    }
+    let mut copy = tensor.tensor.empty_like();
+    copy.copy_(&tensor.tensor);
+    copy
+}
+
+/// A vector on a device that runs the operations of a GPU; `None` for other devices.
+pub(crate) fn upload(
+    values: &[i64],
+    device: &burn::tensor::Device,
+) -> Option<burn::tensor::Tensor<1, Int>> {
+    let device = device.clone().without_autodiff();
+    let DispatchDevice::LibTorch(device) = device.as_dispatch() else {
+        return None;
+    };
+    if !has_operations_of_gpu(device) {
+        return None;
+    }
+    let values = TchTensor::new(upload_slice(values, (*device).into()));
+    Some(burn::tensor::Tensor::from_primitive::<LibTorch>(values))
+}
+
+/// libtorch's tensor in a tensor of Burn's LibTorch backend without autodiff.
+pub(crate) fn float_primitive<const D: usize>(tensor: burn::tensor::Tensor<D>) -> TchTensor {
+    let primitive = tensor.try_into_primitive::<LibTorch>();
+    primitive.expect("the caller has checked the backend")
+}
+
+pub(crate) fn float_tensor<const D: usize>(tensor: Tensor) -> burn::tensor::Tensor<D> {
+    burn::tensor::Tensor::from_primitive::<LibTorch>(TchTensor::new(tensor))
 }
 
 /// libtorch's tensor in a tensor of Burn's LibTorch backend.
@@ -94,16 +156,77 @@ pub(crate) fn int_primitive<const D: usize>(tensor: &burn::tensor::Tensor<D, Int
     }
 }
 
-/// Seeds libtorch's generator from the key of a mask, so that forward and backward pass draw the same mask, and a resumed
-/// run the masks of an uninterrupted one.
-pub(crate) fn seed(dropout: &Dropout) {
-    tch::manual_seed(dropout.seed() as i64);
+/// Numbers copied once to the first GPU that needs them.
+#[derive(Debug, Default)]
+struct OnGpu(OnceLock<TchTensor>);
+
+impl OnGpu {
+    /// The copy of the numbers of `make` on `device`.
+    fn get<T: tch::kind::Element>(&self, device: Device, make: impl Fn() -> Vec<T>) -> TchTensor {
+        let upload = || TchTensor::new(upload_slice(&make(), device));
+        let shared = self.0.get_or_init(upload);
+        if shared.tensor.device() == device {
+            shared.clone()
+        } else {
+            upload()
+        }
+    }
 }
 
-/// Dropout factors for a tensor, from libtorch's generator: 0, or the scale of a kept element.
-pub(crate) fn dropout_factors(dropout: &Dropout, like: &Tensor) -> Tensor {
-    seed(dropout);
-    like.ones_like().native_dropout(dropout.prob(), true).0
+/// The numbers of [`CuSeqlens`] on a GPU.
+#[derive(Debug, Default)]
+pub(crate) struct CuSeqlensOnGpu {
+    offsets: OnGpu,
+    places: OnGpu,
+}
+
+impl CuSeqlens {
+    /// [`offsets`](Self::offsets) on a device, as `i32`.
+    pub(crate) fn offsets_on(&self, device: Device) -> TchTensor {
+        let offsets = || self.offsets().iter().map(|offset| *offset as i32).collect();
+        self.on_gpu().offsets.get(device, offsets)
+    }
+
+    /// [`places`](Self::places) on a device.
+    pub(crate) fn places_on(&self, device: Device) -> TchTensor {
+        let places = || self.places().map(|place| place as i64).collect();
+        self.on_gpu().places.get(device, places)
+    }
+}
+
+/// A vector on a device. The host does not wait for the copy.
+pub(crate) fn upload_slice<T: tch::kind::Element>(values: &[T], device: Device) -> Tensor {
+    let values = torch_shim::upload(&Tensor::from_slice(values), device);
+    values.expect("the device has room for them")
+}
+
+/// As [`int_primitive`], of a bool tensor.
+pub(crate) fn bool_primitive<const D: usize>(tensor: &burn::tensor::Tensor<D, Bool>) -> TchTensor {
+    match tensor.clone().into_dispatch().kind {
+        DispatchTensorKind::LibTorch(tensor) => tensor.bool(),
+        #[allow(unreachable_patterns)]
+        // As above.
+        other => panic!("a bool tensor on another backend than the float tensor: {other:?}"),
+    }
+}
+
+/// Draws from libtorch's generator, seeded from the key of a mask: a forward pass that is computed again draws the same mask,
+/// and a resumed run draws the masks of an uninterrupted one. The process has one generator, so one thread at a time draws.
+pub(crate) fn with_seed<T>(dropout: &Dropout, draw: impl FnOnce() -> T) -> T {
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+    tch::manual_seed(dropout.seed() as i64);
+    draw()
+}
+
+/// Dropout with libtorch's masks: the output, and the mask of kept elements for the backward pass.
+pub(crate) fn native_dropout(dropout: &Dropout, input: &Tensor) -> (Tensor, Tensor) {
+    with_seed(dropout, || input.native_dropout(dropout.prob(), true))
+}
+
+/// The gradient of the input of [`native_dropout`].
+pub(crate) fn native_dropout_backward(dropout: &Dropout, grad: &Tensor, mask: &Tensor) -> Tensor {
+    Tensor::native_dropout_backward(grad, mask, f64::from(dropout.scale()))
 }
 
 /// As `f32`, without a copy if the tensor has that type.

@@ -34,11 +34,11 @@ impl Function<1> for Dropout {
         [input]: [&TchTensor; 1],
         _save: bool,
     ) -> (TchTensor, Vec<TchTensor>) {
-        (super::libtorch::dropout(self, input), Vec::new())
+        super::libtorch::forward(self, input)
     }
 
     #[cfg(feature = "tch")]
-    fn backward_libtorch(&self, _saved: &[TchTensor], grad: TchTensor) -> [TchTensor; 1] {
-        [super::libtorch::dropout(self, &grad)]
+    fn backward_libtorch(&self, saved: &[TchTensor], grad: TchTensor) -> [TchTensor; 1] {
+        [super::libtorch::backward(self, saved, &grad)]
     }
 }

@@ -23,12 +23,17 @@ pub(super) fn forward(
     activation: Activation,
     save: bool,
 ) -> (TchTensor, Vec<TchTensor>) {
-    let [input, weight, _] = inputs;
-    let (output, pre_activation) = if on_cpu(input) {
-        forward_on_cpu(inputs, activation, save)
-    } else {
-        forward_on_gpu(inputs, activation, save)
-    };
+    let [input, weight, bias] = inputs;
+    if !on_cpu(input) {
+        // Cast once for both passes.
+        let kind = input.tensor.kind();
+        let [weight, bias] = [weight, bias].map(|tensor| cast(tensor, kind));
+        let (output, pre_activation) = forward_on_gpu([input, &weight, &bias], activation, save);
+        let mut saved = vec![input.clone(), weight];
+        saved.extend(pre_activation);
+        return (output, saved);
+    }
+    let (output, pre_activation) = forward_on_cpu(inputs, activation, save);
     let mut saved = vec![input.clone(), weight.clone()];
     saved.extend(pre_activation);
     (output, saved)
@@ -51,14 +56,12 @@ pub(super) fn backward(
     }
 }
 
-/// The output and, for an activation with `save`, what comes before it.
+/// The output and, for an activation with `save`, what comes before it. All inputs have one type.
 fn forward_on_gpu(
     [input, weight, bias]: [&TchTensor; 3],
     activation: Activation,
     save: bool,
 ) -> (TchTensor, Option<TchTensor>) {
-    let kind = input.tensor.kind();
-    let [weight, bias] = [weight, bias].map(|tensor| cast(tensor, kind));
     let output = bias.tensor.addmm(&input.tensor, &weight.tensor);
     match approximation(activation) {
         None => (TchTensor::new(output), None),
@@ -78,6 +81,7 @@ fn approximation(activation: Activation) -> Option<&'static str> {
     }
 }
 
+/// Input and weight have one type; the gradients of weight and bias are `f32`.
 fn backward_on_gpu(
     input: &TchTensor,
     weight: &TchTensor,
@@ -89,7 +93,7 @@ fn backward_on_gpu(
         Some((approximation, x)) => x.tensor.gelu_backward(&grad.tensor, approximation),
         None => grad.tensor,
     };
-    let grad_input = grad.mm(&cast(weight, input.tensor.kind()).tensor.tr());
+    let grad_input = grad.mm(&weight.tensor.tr());
     let grad_weight = input.tensor.tr().mm(&grad).to_kind(Kind::Float);
     let grad_bias = grad.sum_dim_intlist(0, false, Kind::Float);
     [grad_input, grad_weight, grad_bias].map(TchTensor::new)
@@ -296,9 +300,10 @@ mod tests {
         let bias = numbers(3.0, &[130]);
         let grad = cast(&numbers(4.0, &[200, 130]), kind);
         let inputs = [&input, &weight, &bias];
-        let (output, pre) = forward_on_gpu(inputs, activation, true);
+        let [rounded, bias_rounded] = [&weight, &bias].map(|tensor| cast(tensor, kind));
+        let (output, pre) = forward_on_gpu([&input, &rounded, &bias_rounded], activation, true);
         let before = pre.as_ref().map(|tensor| (activation, tensor));
-        let gradients = backward_on_gpu(&input, &weight, before, grad.clone());
+        let gradients = backward_on_gpu(&input, &rounded, before, grad.clone());
         let on_gpu = [vec![output], gradients.into()].concat();
         let (output, pre) = forward_on_cpu(inputs, activation, true);
         let before = pre.as_ref().map(|tensor| (activation, tensor));

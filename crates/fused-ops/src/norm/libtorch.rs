@@ -6,7 +6,7 @@ use tch::Kind;
 
 use super::kernel::LayerNorm;
 use crate::backend::Function;
-use crate::backend::libtorch::{cast, dropout_factors, on_cpu, to_f32};
+use crate::backend::libtorch::{cast, native_dropout, native_dropout_backward, on_cpu, to_f32};
 
 pub(super) fn forward(args: &LayerNorm, inputs: [&TchTensor; 4]) -> (TchTensor, Vec<TchTensor>) {
     if !on_cpu(inputs[0]) {
@@ -29,41 +29,54 @@ pub(super) fn backward(args: &LayerNorm, saved: &[TchTensor], grad: &TchTensor) 
     [grad_input, grad_residual, grad_gamma, grad_beta]
 }
 
-/// Saves gamma and, in `f32`, the sum that is normalized, its means and its inverse standard deviations.
+/// In the type of the input, with statistics in `f32`. Saves gamma in that type, the sum that is normalized, its means, its
+/// inverse standard deviations and, with dropout, the mask.
 fn forward_on_gpu(args: &LayerNorm, inputs: [&TchTensor; 4]) -> (TchTensor, Vec<TchTensor>) {
-    let saved_gamma = inputs[2].clone();
-    let [input, residual, gamma, beta] = inputs.map(|tensor| &tensor.tensor);
-    let sum = match &args.dropout {
-        Some(dropout) => residual + input * dropout_factors(dropout, input),
-        None => residual + input,
+    let [input, residual, gamma, beta] = inputs;
+    let kind = input.tensor.kind();
+    let [gamma, beta] = [gamma, beta].map(|weight| cast(weight, kind));
+    let (sum, mask) = match &args.dropout {
+        Some(dropout) => {
+            let (mut dropped, mask) = native_dropout(dropout, &input.tensor);
+            (dropped.g_add_(&residual.tensor), Some(mask))
+        }
+        None => (&residual.tensor + &input.tensor, None),
     };
-    let sum = sum.to_kind(Kind::Float);
-    let (output, mean, inverse_std) =
-        sum.native_layer_norm(gamma.size(), Some(gamma), Some(beta), f64::from(args.eps));
-    let output = TchTensor::new(output.to_kind(input.kind()));
-    let mut saved = vec![saved_gamma];
+    let (output, mean, inverse_std) = sum.native_layer_norm(
+        gamma.tensor.size(),
+        Some(&gamma.tensor),
+        Some(&beta.tensor),
+        f64::from(args.eps),
+    );
+    let mut saved = vec![gamma];
     saved.extend([sum, mean, inverse_std].map(TchTensor::new));
-    (output, saved)
+    saved.extend(mask.map(TchTensor::new));
+    (TchTensor::new(output), saved)
 }
 
 fn backward_on_gpu(args: &LayerNorm, saved: &[TchTensor], grad: &TchTensor) -> [TchTensor; 4] {
-    let [gamma, sum, mean, inverse_std] = saved else {
-        unreachable!("`forward_on_gpu` saves four tensors");
+    let [gamma, sum, mean, inverse_std, mask @ ..] = saved else {
+        unreachable!("`forward_on_gpu` saves four tensors or five");
     };
-    let kind = grad.tensor.kind();
     let [grad_sum, grad_gamma, grad_beta] = torch_shim::layer_norm_backward(
-        &grad.tensor.to_kind(Kind::Float),
+        &grad.tensor,
         &sum.tensor,
         [&mean.tensor, &inverse_std.tensor],
         &gamma.tensor,
     )
     .expect("the gradient has the output's shape");
-    let grad_residual = grad_sum.to_kind(kind);
-    let grad_input = match &args.dropout {
-        Some(dropout) => &grad_residual * dropout_factors(dropout, &grad_residual),
-        None => grad_residual.shallow_clone(),
+    let grad_residual = TchTensor::new(grad_sum);
+    let grad_input = match (&args.dropout, mask) {
+        (Some(dropout), [mask]) => {
+            let grad = native_dropout_backward(dropout, &grad_residual.tensor, &mask.tensor);
+            TchTensor::new(grad)
+        }
+        // A handle that shares the memory, not a second owner.
+        _ => grad_residual.clone(),
     };
-    [grad_input, grad_residual, grad_gamma, grad_beta].map(TchTensor::new)
+    let [grad_gamma, grad_beta] =
+        [grad_gamma, grad_beta].map(|grad| TchTensor::new(grad.to_kind(Kind::Float)));
+    [grad_input, grad_residual, grad_gamma, grad_beta]
 }
 
 /// libtorch's operations for a GPU, on CPU tensors.
@@ -123,7 +136,6 @@ mod tests {
         [kept, grad_input.tensor.ne(0.0)]
     }
 
-    /// One test, because libtorch has one generator for the process.
     #[test]
     fn libtorch_dropout_depends_on_its_key_and_is_the_same_in_the_backward_pass() {
         let [forward, backward] = masks(1);
@@ -134,5 +146,47 @@ mod tests {
         assert!((dropped - 0.1).abs() < 0.01, "{dropped}");
         assert_eq!(masks(1)[0], forward);
         assert_ne!(masks(2)[0], forward);
+    }
+
+    /// Without dropout input and residual have one gradient: two handles of one memory, which nothing may change in place.
+    #[test]
+    fn equal_gradients_have_no_owner() {
+        let args = LayerNorm {
+            eps: 1e-12,
+            dropout: None,
+        };
+        let (_, saved) = forward_on_gpu(&args, inputs().each_ref());
+        let [grad_input, grad_residual, grad_gamma, _] =
+            backward_on_gpu(&args, &saved, &numbers(5.0, &SHAPE));
+        assert!(!grad_input.can_mut() && !grad_residual.can_mut());
+        assert!(grad_gamma.can_mut());
+    }
+
+    /// Statistics are `f32`; weights have the input's type, their gradients are `f32`.
+    #[test]
+    fn libtorch_in_bf16_equals_f32_up_to_rounding() {
+        let args = LayerNorm {
+            eps: 1e-12,
+            dropout: None,
+        };
+        let run = |kind: Kind| {
+            let [input, residual, gamma, beta] = inputs();
+            let [input, residual] = [input, residual].map(|tensor| cast(&tensor, kind));
+            let inputs = [&input, &residual, &gamma, &beta];
+            let (output, saved) = forward_on_gpu(&args, inputs);
+            let grad = cast(&numbers(5.0, &SHAPE), kind);
+            let gradients = backward_on_gpu(&args, &saved, &grad);
+            [vec![output], gradients.into()].concat()
+        };
+        let half = run(Kind::BFloat16);
+        let kinds = half.iter().map(|tensor| tensor.tensor.kind());
+        let bf16 = Kind::BFloat16;
+        assert!(kinds.eq([bf16, bf16, bf16, Kind::Float, Kind::Float]));
+        // `bf16` has 8 bits; the gradients of gamma and beta sum 200 numbers near 1, which nearly cancel.
+        let limits = [2e-2, 2e-2, 2e-2, 1e-1, 1e-1];
+        for ((half, single), limit) in half.iter().zip(run(Kind::Float)).zip(limits) {
+            let distance = distance(&half.tensor, &single.tensor);
+            assert!(distance > 1e-5 && distance < limit, "{distance}");
+        }
     }
 }

@@ -36,11 +36,11 @@ impl Function<1> for SpanLoss {
         [logits]: [&TchTensor; 1],
         _save: bool,
     ) -> (TchTensor, Vec<TchTensor>) {
-        (super::libtorch::forward(self, logits), vec![logits.clone()])
+        super::libtorch::forward(self, logits)
     }
 
     #[cfg(feature = "tch")]
     fn backward_libtorch(&self, saved: &[TchTensor], grad: TchTensor) -> [TchTensor; 1] {
-        [super::libtorch::backward(self, &saved[0], &grad)]
+        [super::libtorch::backward(self, saved, &grad)]
     }
 }

@@ -1,5 +1,8 @@
 use std::sync::Arc;
 
+#[cfg(feature = "tch")]
+use burn::tensor::Device;
+
 use crate::cu_seqlens::CuSeqlens;
 
 /// Span loss arguments other than the logits.
@@ -10,6 +13,9 @@ pub(crate) struct SpanLoss {
     pub(crate) start_positions: Arc<[usize]>,
     /// Of each feature, counted from its first token.
     pub(crate) end_positions: Arc<[usize]>,
+    /// The device of the logits, without autodiff.
+    #[cfg(feature = "tch")]
+    pub(crate) device: Device,
 }
 
 /// The start or the end logits of one feature: every second number.

@@ -9,7 +9,8 @@ mod libtorch;
 
 use burn::tensor::{Tensor, activation::log_softmax};
 
-use crate::cu_seqlens::{CuSeqlens, int_tensor};
+use crate::cu_seqlens::CuSeqlens;
+use crate::upload::upload_ints;
 
 /// The span loss of extractive question answering (Devlin et al. 2018, section 4.2), summed over
 /// features: the mean of the cross-entropies of the start and of the end position.
@@ -43,6 +44,8 @@ pub fn span_loss(
             cu_seqlens: cu_seqlens.clone(),
             start_positions: start_positions.into(),
             end_positions: end_positions.into(),
+            #[cfg(feature = "tch")]
+            device: logits.device().without_autodiff(),
         };
         return crate::backend::apply1(logits, args);
     }
@@ -58,12 +61,19 @@ pub fn reference(
 ) -> Tensor<1> {
     let (features, device) = (cu_seqlens.len(), logits.device());
     let padded = pad_span_logits(logits, cu_seqlens);
-    let targets = start_positions
-        .iter()
-        .zip(end_positions)
-        .flat_map(|(start, end)| [*start, *end]);
-    let targets = int_tensor(targets, &device).reshape([features, 2, 1]);
+    let [targets] = upload_ints([targets(start_positions, end_positions)], &device);
+    let targets = targets.reshape([features, 2, 1]);
     log_softmax(padded, 2).gather(2, targets).sum() / -2.0
+}
+
+/// Start and end position of each feature.
+fn targets(starts: &[usize], ends: &[usize]) -> impl ExactSizeIterator<Item = i64> {
+    let pairs = starts
+        .iter()
+        .zip(ends)
+        .flat_map(|(start, end)| [*start, *end]);
+    let targets: Vec<_> = pairs.map(|position| position as i64).collect();
+    targets.into_iter()
 }
 
 /// Span logits in padded form: `[tokens, 2]` to `[features, 2, max_seqlen]`, with `f32::MIN` at padding so that softmax and

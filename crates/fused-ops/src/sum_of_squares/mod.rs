@@ -18,6 +18,19 @@ pub fn sum_of_squares<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
     reference(tensor)
 }
 
+/// The sum of the squares of all elements of all tensors, `[1]`; on a GPU in one operation. `None` without tensors. All are
+/// on one device without autodiff.
+pub fn total_sum_of_squares(tensors: Vec<Tensor<1>>) -> Option<Tensor<1>> {
+    #[cfg(feature = "tch")]
+    if let Some(first) = tensors.first()
+        && crate::backend::has_operations_of_gpu(first)
+    {
+        return Some(libtorch::total(tensors));
+    }
+    let squares = tensors.into_iter().map(sum_of_squares);
+    squares.reduce(|sum, squares| sum + squares)
+}
+
 /// [`sum_of_squares`] from Burn primitives.
 pub fn reference<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
     tensor.square().sum()

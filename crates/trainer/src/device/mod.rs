@@ -1,7 +1,9 @@
 //! Devices by name. The only file that names Burn's backends.
 #![allow(deprecated)] // Burn marks NdArray and LibTorch as superseded; they are what we run on.
 
+mod out_of_memory;
 pub(crate) mod process;
+pub(crate) mod readback;
 
 use bert_qa::Precision;
 use burn::tensor::Device;
@@ -30,6 +32,31 @@ impl DeviceInfo {
     pub(crate) fn gpu(&self) -> Option<usize> {
         self.name.strip_prefix("cuda:")?.parse().ok()
     }
+
+    /// The memory that tensors use on a GPU.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn memory(&self) -> Option<DeviceMemory> {
+        let memory = torch_shim::device_memory(self.gpu()?).ok()?;
+        Some(DeviceMemory {
+            current: memory.current,
+            peak: memory.peak,
+        })
+    }
+
+    /// Only GPUs have memory of their own.
+    #[cfg(not(feature = "cuda"))]
+    pub(crate) fn memory(&self) -> Option<DeviceMemory> {
+        None
+    }
+}
+
+/// Bytes of a GPU's memory that tensors use, by libtorch's allocator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceMemory {
+    /// Now.
+    pub current: u64,
+    /// At most since the process began.
+    pub peak: u64,
 }
 
 /// The devices of this build on this computer, the best first.
@@ -129,7 +156,10 @@ pub(crate) fn device_of_rank(name: &str, local_rank: usize) -> Result<(DeviceInf
         #[cfg(feature = "libtorch")]
         "libtorch" => Device::libtorch(),
         #[cfg(feature = "cuda")]
-        _ => Device::libtorch_cuda(info.gpu().unwrap_or(0)),
+        _ => {
+            torch_shim::use_expandable_segments().map_err(Error::device)?;
+            Device::libtorch_cuda(info.gpu().unwrap_or(0))
+        }
         #[cfg(not(feature = "cuda"))]
         other => unreachable!("`devices` lists only what is handled here, not {other}"),
     };
@@ -198,7 +228,7 @@ pub(crate) const MAX_THREADS: usize = 1024;
 /// Runs `work` on a thread pool of its own; 0 threads means one for each core.
 ///
 /// # Errors
-/// If there are more than 1024 threads, or they cannot be started.
+/// If there are more than 1024 threads, they cannot be started, or the device's memory does not suffice.
 pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
     let threads = match threads {
         0 => process::cores(),
@@ -214,10 +244,10 @@ pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) ->
         .stack_size(8 << 20)
         .build()
         .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
-    Ok(pool.install(|| {
+    pool.install(|| {
         keep_to_one_pool();
-        work()
-    }))
+        out_of_memory::catch(work)
+    })
 }
 
 /// Turns off libtorch's own thread pool: `fused-ops` divides its work among the threads of the caller's pool, and the two

@@ -18,8 +18,9 @@ pub fn keep_freed_memory() {
     }
 }
 
-/// Keeps panics of the readers of foreign files off standard error: they are returned as errors.
-pub fn quiet_reader_panics() {
+/// Keeps panics that are returned as errors off standard error: those of the readers of foreign files, and those for lack of
+/// memory.
+pub fn quiet_handled_panics() {
     const READERS: &[&str] = &[
         squad_data::TOKENIZER_THREAD,
         #[cfg(feature = "parquet")]
@@ -28,7 +29,8 @@ pub fn quiet_reader_panics() {
 
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if !(std::thread::current().name()).is_some_and(|name| READERS.contains(&name)) {
+        let is_reader = (std::thread::current().name()).is_some_and(|name| READERS.contains(&name));
+        if !is_reader && super::out_of_memory::reason(info.payload()).is_none() {
             previous(info);
         }
     }));

@@ -10,6 +10,7 @@ use super::layerwise;
 use super::units::{Unit, lowest_trained, slice, units};
 use crate::Error;
 use crate::optim::adamw::Moments;
+use crate::optim::gradients::{GradNorm, StepScale};
 use crate::optim::parameters;
 use crate::train::engine::{Engine, Pass, SingleProcessEngine};
 
@@ -47,7 +48,7 @@ impl DdpEngine {
     }
 
     /// Starts the buckets that are complete after the backward pass of `stage`.
-    fn start_buckets(&mut self, stage: usize) -> Result<(), Error> {
+    pub(super) fn start_buckets(&mut self, stage: usize) -> Result<(), Error> {
         let next = &self.buckets[self.started.len()..];
         let is_complete = |&(unit, _): &(usize, usize)| self.units[unit].stages.start >= stage;
         let complete = next
@@ -119,7 +120,7 @@ impl Engine for DdpEngine {
         Ok(pass)
     }
 
-    fn reduce(&mut self) -> Result<f32, Error> {
+    fn reduce(&mut self) -> Result<GradNorm, Error> {
         for (bucket, pending) in self.buckets.iter().zip(self.started.drain(..)) {
             let flat = pending.wait()?;
             let mut start = 0;
@@ -132,11 +133,11 @@ impl Engine for DdpEngine {
             }
         }
         self.collectives.synchronize()?;
-        self.local.reduce()
+        Ok(GradNorm::Host(self.local.reduce()?.to_host()))
     }
 
-    fn step(&mut self, gradient_scale: f64, learning_rate: f64) -> Result<(), Error> {
-        self.local.step(gradient_scale, learning_rate)
+    fn step(&mut self, scale: StepScale, learning_rate: f64) -> Result<(), Error> {
+        self.local.step(scale, learning_rate)
     }
 
     fn model(&mut self, wanted: bool) -> Result<Option<BertForQuestionAnswering>, Error> {

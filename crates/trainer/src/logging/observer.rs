@@ -2,6 +2,7 @@ use run_log::{Record, RecordKind};
 use serde_json::Value;
 
 use crate::Error;
+use crate::device::DeviceMemory;
 use crate::train::state::Best;
 
 /// The start of the training loop.
@@ -38,6 +39,8 @@ pub struct StepReport {
     pub tokens: usize,
     /// Duration in seconds.
     pub seconds: f64,
+    /// The memory that tensors use on a GPU.
+    pub device_memory: Option<DeviceMemory>,
 }
 
 /// The report of one evaluation.
@@ -88,7 +91,16 @@ impl StepReport {
             ),
             ("train/tokens_per_second", self.tokens as f64 / self.seconds),
         ];
-        scalars.map(|(name, value)| (name.to_owned(), value)).into()
+        let memory = self.device_memory.into_iter().flat_map(|memory| {
+            [
+                ("train/device_memory_bytes", memory.current as f64),
+                ("train/device_peak_memory_bytes", memory.peak as f64),
+            ]
+        });
+        let scalars = scalars.into_iter().chain(memory);
+        scalars
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
     }
 
     /// The report as a line of `metrics.jsonl`.

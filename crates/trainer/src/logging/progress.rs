@@ -1,6 +1,7 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::Error;
+use crate::device::DeviceMemory;
 use crate::logging::observer::{EpochReport, EvaluationReport, Observer, RunStart, StepReport};
 use crate::logging::output::{escape_controls, print_log};
 use crate::train::state::Smoothed;
@@ -16,6 +17,7 @@ pub struct Progress {
     /// Smoothed over about 50 steps.
     features_per_second: Smoothed,
     rate: f64,
+    device_memory: Option<DeviceMemory>,
 }
 
 impl Progress {
@@ -30,6 +32,7 @@ impl Progress {
             loss: 0.0,
             features_per_second: Smoothed::default(),
             rate: 0.0,
+            device_memory: None,
         }
     }
 
@@ -42,8 +45,12 @@ impl Progress {
     }
 
     fn message(&self, epoch: u32) -> String {
+        let memory = self.device_memory.map_or(String::new(), |memory| {
+            let gib = memory.peak as f64 / f64::from(1 << 30);
+            format!(", peak {gib:.2} GiB on the device")
+        });
         format!(
-            "epoch {epoch}/{}, loss {:.3}, {:.1} features/s",
+            "epoch {epoch}/{}, loss {:.3}, {:.1} features/s{memory}",
             self.epochs, self.loss, self.rate
         )
     }
@@ -81,6 +88,7 @@ impl Observer for Progress {
 
     fn step(&mut self, report: &StepReport) -> Result<(), Error> {
         self.loss = report.smoothed_loss;
+        self.device_memory = report.device_memory;
         let rate = report.features as f64 / report.seconds;
         self.rate = self.features_per_second.add(rate);
         self.bar.set_message(self.message(report.epoch));

@@ -2,10 +2,10 @@ use std::collections::HashMap;
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{Gradients, Tensor};
-use fused_ops::{AdamW, adamw_step};
+use fused_ops::{AdamW, AdamWTensors, GradientScale, adamw_step_group};
 
 use crate::config::TrainConfig;
-use crate::optim::gradients::{ParameterGradients, gradient_scale};
+use crate::optim::gradients::{ParameterGradients, StepScale, gradient_scale};
 use crate::optim::parameters::{ParameterGroup, parameter_groups};
 
 /// AdamW (Loshchilov & Hutter 2019, <https://arxiv.org/abs/1711.05101>) with a weight decay and a learning-rate scale
@@ -17,6 +17,8 @@ pub struct Optimizer {
     adamw: AdamW,
     max_grad_norm: f64,
     groups: HashMap<ParamId, ParameterGroup>,
+    /// Replaces the gradient scale of `adamw` if it is on the device.
+    scale: Option<GradientScale>,
     pub(crate) moments: Moments,
 }
 
@@ -40,6 +42,7 @@ impl Optimizer {
             adamw,
             max_grad_norm: config.max_grad_norm,
             groups: parameter_groups(model, config),
+            scale: None,
             moments: HashMap::new(),
         }
     }
@@ -64,66 +67,129 @@ impl Optimizer {
     ) -> (M, f32) {
         let mut sums = ParameterGradients::default();
         sums.add(&model, gradients);
-        let norm = sums.norm(&model);
-        self.begin(gradient_scale(norm, 1, self.max_grad_norm), learning_rate);
+        let norm = sums.norm(&model).to_host();
+        let scale = gradient_scale(norm, 1, self.max_grad_norm);
+        self.begin(StepScale::Host(scale), learning_rate);
         (self.update_all(model, sums), norm)
     }
 
-    /// Begins a step: every gradient is multiplied by `gradient_scale` as it is used.
-    pub(crate) fn begin(&mut self, gradient_scale: f64, learning_rate: f64) {
+    /// Begins a step: every gradient is multiplied by `scale` as it is used.
+    pub(crate) fn begin(&mut self, scale: StepScale, learning_rate: f64) {
         self.adamw.step += 1;
         self.adamw.learning_rate = learning_rate;
-        self.adamw.gradient_scale = gradient_scale;
+        self.scale = None;
+        match scale {
+            StepScale::Host(scale) => self.adamw.gradient_scale = scale,
+            StepScale::Device(scale) => self.scale = Some(scale),
+        }
     }
 
     /// Updates every parameter that has a gradient, in a step that has begun.
     pub(crate) fn update_all<M: Module>(&mut self, model: M, gradients: ParameterGradients) -> M {
-        model.map(&mut Update {
-            optimizer: self,
+        let mut take = Take {
             gradients,
-        })
+            updates: Vec::new(),
+        };
+        let model = model.map(&mut take);
+        let updated = self.update(take.updates).into_iter();
+        model.map(&mut Put(updated.collect()))
     }
 
-    /// Updates a parameter or a part of it, `[elements]`, in a step that has begun.
-    pub(crate) fn update(
-        &mut self,
-        id: ParamId,
-        parameter: Tensor<1>,
-        gradient: Tensor<1>,
-    ) -> Tensor<1> {
-        let group = &self.groups[&id];
+    /// Updates parameters or parts of them, in a step that has begun: those of a parameter group together. Returns each id
+    /// with the new values, `[elements]`, in the same order.
+    pub(crate) fn update(&mut self, updates: Vec<Update>) -> Vec<(ParamId, Tensor<1>)> {
+        let mut groups: Vec<(AdamW, Vec<usize>, Vec<AdamWTensors>)> = Vec::new();
+        let ids: Vec<_> = updates.iter().map(|update| update.id).collect();
+        for (index, update) in updates.into_iter().enumerate() {
+            let (adamw, tensors) = self.prepare(update);
+            let is_same = |other: &AdamW| {
+                other.weight_decay == adamw.weight_decay
+                    && other.learning_rate == adamw.learning_rate
+            };
+            match groups.iter_mut().find(|(other, ..)| is_same(other)) {
+                Some((_, indices, all)) => {
+                    indices.push(index);
+                    all.push(tensors);
+                }
+                None => groups.push((adamw, vec![index], vec![tensors])),
+            }
+        }
+        let mut updated: Vec<_> = ids.iter().map(|_| None).collect();
+        for (adamw, indices, tensors) in groups {
+            let results = adamw_step_group(tensors, &adamw, self.scale.as_ref());
+            for (index, (parameter, moments)) in indices.into_iter().zip(results) {
+                let name = self.groups[&ids[index]].name.clone();
+                self.moments.insert(name, moments);
+                updated[index] = Some(parameter);
+            }
+        }
+        let updated = updated.into_iter().flatten();
+        ids.into_iter().zip(updated).collect()
+    }
+
+    /// The constants and tensors of one update. The first step begins with moments of zero.
+    fn prepare(&mut self, update: Update) -> (AdamW, AdamWTensors) {
+        let group = &self.groups[&update.id];
         let adamw = AdamW {
             weight_decay: group.weight_decay,
             learning_rate: self.adamw.learning_rate * group.lr_scale,
             ..self.adamw
         };
-        let saved = self.moments.remove_entry(&group.name);
-        let (name, moments) = saved.unwrap_or_else(|| {
-            let zeros = || parameter.zeros_like();
-            (group.name.clone(), (zeros(), zeros()))
-        });
-        let (parameter, moments) = adamw_step(parameter, gradient, moments, &adamw);
-        self.moments.insert(name, moments);
-        parameter
+        let zeros = || update.parameter.zeros_like();
+        let moments = self.moments.remove(&group.name);
+        let (exp_avg, exp_avg_sq) = moments.unwrap_or_else(|| (zeros(), zeros()));
+        let tensors = AdamWTensors {
+            exp_avg,
+            exp_avg_sq,
+            parameter: update.parameter,
+            grad: update.gradient,
+        };
+        (adamw, tensors)
     }
 }
 
-/// Updates the parameters of a model.
-struct Update<'a> {
-    optimizer: &'a mut Optimizer,
-    gradients: ParameterGradients,
+/// A parameter or a part of it with its gradient, `[elements]` each, without autodiff.
+#[derive(Debug)]
+pub(crate) struct Update {
+    pub(crate) id: ParamId,
+    pub(crate) parameter: Tensor<1>,
+    pub(crate) gradient: Tensor<1>,
 }
 
-impl ModuleMapper for Update<'_> {
+/// Takes the parameters that have a gradient out of a model, so that nothing else holds them while they change.
+struct Take {
+    gradients: ParameterGradients,
+    updates: Vec<Update>,
+}
+
+impl ModuleMapper for Take {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, tensor, mapper) = param.consume();
         let Some(gradient) = self.gradients.take(id) else {
             return Param::from_mapped_value(id, tensor, mapper);
         };
-        let shape = tensor.shape();
-        let parameter = tensor.inner().reshape([shape.num_elements()]);
-        let parameter = self.optimizer.update(id, parameter, gradient);
-        let parameter = Tensor::from_inner(parameter.reshape(shape)).require_grad();
+        let (shape, tensor) = (tensor.shape(), tensor.inner());
+        // One element that keeps the shape for `Put`.
+        let place = Tensor::<1>::empty([1], &tensor.device()).expand(shape.clone());
+        self.updates.push(Update {
+            id,
+            parameter: tensor.reshape([shape.num_elements()]),
+            gradient,
+        });
+        Param::from_mapped_value(id, place, mapper)
+    }
+}
+
+/// Puts parameters back.
+struct Put(HashMap<ParamId, Tensor<1>>);
+
+impl ModuleMapper for Put {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = param.consume();
+        let Some(parameter) = self.0.remove(&id) else {
+            return Param::from_mapped_value(id, tensor, mapper);
+        };
+        let parameter = Tensor::from_inner(parameter.reshape(tensor.shape())).require_grad();
         Param::from_mapped_value(id, parameter, mapper)
     }
 }

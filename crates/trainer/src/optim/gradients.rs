@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Gradients, Tensor};
+use fused_ops::GradientScale;
 
 /// Sums over the features of one optimizer step, of all micro-batches and ranks. Here, and nowhere else, sums become
 /// means.
@@ -28,6 +29,52 @@ impl StepSums {
     /// The factor that makes clipped means of the summed gradients.
     pub(crate) fn gradient_scale(&self, max_grad_norm: f64) -> f64 {
         gradient_scale(self.grad_norm, self.features, max_grad_norm)
+    }
+}
+
+/// The global norm of summed gradients.
+#[derive(Debug)]
+pub(crate) enum GradNorm {
+    Host(f32),
+    /// `[1]`: on the device, where the host need not wait for it.
+    Device(Tensor<1>),
+}
+
+impl GradNorm {
+    /// Waits for the number.
+    pub(crate) fn to_host(&self) -> f32 {
+        match self {
+            Self::Host(norm) => *norm,
+            Self::Device(norm) => norm.clone().into_scalar::<f32>(),
+        }
+    }
+}
+
+/// The factor of the gradients in a step.
+#[derive(Debug)]
+pub(crate) enum StepScale {
+    Host(f64),
+    Device(GradientScale),
+}
+
+/// [`StepSums::gradient_scale`] on the device; `loss` and `norm` are sums, `[1]`. A loss or norm that is NaN or infinite
+/// cancels the step.
+pub(crate) fn gradient_scale_on_device(
+    loss: Tensor<1>,
+    norm: Tensor<1>,
+    features: usize,
+    max_grad_norm: f64,
+) -> GradientScale {
+    let found_inf = ((loss + norm.clone()) * 0.0).is_nan().float();
+    let factor = if max_grad_norm > 0.0 {
+        let mean = norm / features as f64;
+        ((mean + 1e-6).recip() * max_grad_norm).clamp_max(1.0)
+    } else {
+        norm.ones_like()
+    };
+    GradientScale {
+        divisor: factor.recip() * features as f64,
+        found_inf,
     }
 }
 
@@ -62,16 +109,21 @@ impl ParameterGradients {
         });
     }
 
-    /// The global norm over all parameters: one number is read from the device.
-    pub(crate) fn norm<M: Module>(&self, model: &M) -> f32 {
+    /// The global norm over all parameters.
+    pub(crate) fn norm<M: Module>(&self, model: &M) -> GradNorm {
         // In the model's order, not the map's, which differs from run to run.
-        let mut squares = SumOfSquares {
+        let mut all = InOrder {
             gradients: self,
-            sum: None,
+            found: Vec::new(),
         };
-        model.visit(&mut squares);
-        let squared = squares.sum.map_or(0.0, |sum| sum.into_scalar::<f32>());
-        squared.sqrt()
+        model.visit(&mut all);
+        match fused_ops::total_sum_of_squares(all.found) {
+            Some(sum) if fused_ops::runs_asynchronously(&sum.device()) => {
+                GradNorm::Device(sum.sqrt())
+            }
+            Some(sum) => GradNorm::Host(sum.into_scalar::<f32>().sqrt()),
+            None => GradNorm::Host(0.0),
+        }
     }
 
     /// Sets the gradient of one parameter, flat.
@@ -106,21 +158,16 @@ impl ModuleVisitor for Add<'_> {
     }
 }
 
-/// Sums the squares of all gradients on the device.
-struct SumOfSquares<'a> {
+/// Lists all gradients in the model's order.
+struct InOrder<'a> {
     gradients: &'a ParameterGradients,
-    sum: Option<Tensor<1>>,
+    found: Vec<Tensor<1>>,
 }
 
-impl ModuleVisitor for SumOfSquares<'_> {
+impl ModuleVisitor for InOrder<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = self.gradients.by_parameter.get(&param.id) {
-            let squares = fused_ops::sum_of_squares(gradient.clone());
-            self.sum = Some(match self.sum.take() {
-                Some(sum) => sum + squares,
-                None => squares,
-            });
-        }
+        let gradient = self.gradients.by_parameter.get(&param.id);
+        self.found.extend(gradient.cloned());
     }
 }
 
@@ -133,6 +180,30 @@ mod tests {
         assert_eq!(clip_factor(0.5, 1.0), 1.0);
         assert!((clip_factor(4.0, 1.0) - 0.25).abs() < 1e-6);
         assert_eq!(clip_factor(4.0, 0.0), 1.0);
+    }
+
+    #[test]
+    #[cfg(feature = "cpu")]
+    fn the_scale_on_the_device_is_that_on_the_host() {
+        let (_, device) = crate::device::device("ndarray").unwrap();
+        let number = |value: f32| Tensor::<1>::from_floats([value], &device);
+        let read = |number: Tensor<1>| number.into_scalar::<f32>();
+        for (norm, max_grad_norm) in [(4.0, 1.0), (16.0, 1.0), (16.0, 0.0), (0.0, 1.0)] {
+            let scale = gradient_scale_on_device(number(2.0), number(norm), 8, max_grad_norm);
+            let expected = gradient_scale(norm, 8, max_grad_norm);
+            let ours = 1.0 / f64::from(read(scale.divisor));
+            // A few roundings in f32.
+            assert!((ours / expected - 1.0).abs() < 1e-6, "{ours} {expected}");
+            assert_eq!(read(scale.found_inf), 0.0);
+        }
+        for (loss, norm) in [
+            (f32::NAN, 1.0),
+            (1.0, f32::INFINITY),
+            (f32::INFINITY, f32::NAN),
+        ] {
+            let scale = gradient_scale_on_device(number(loss), number(norm), 8, 1.0);
+            assert_eq!(read(scale.found_inf), 1.0, "{loss} {norm}");
+        }
     }
 
     #[test]

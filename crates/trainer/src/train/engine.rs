@@ -7,7 +7,7 @@ use squad_data::PackedBatch;
 
 use crate::Error;
 use crate::optim::adamw::{Moments, Optimizer};
-use crate::optim::gradients::ParameterGradients;
+use crate::optim::gradients::{GradNorm, ParameterGradients, StepScale};
 
 /// The invariant behind `expect`.
 const MODEL: &str = "the model is taken only while it is updated";
@@ -35,11 +35,12 @@ pub(crate) trait Engine {
         is_last: bool,
     ) -> Result<Option<Pass>, Error>;
 
-    /// Sums the gradients over the ranks. Returns their global norm, which is the same on all ranks.
-    fn reduce(&mut self) -> Result<f32, Error>;
+    /// Sums the gradients over the ranks. Returns their global norm, which is the same on all ranks. A single process
+    /// leaves it on the device where the host would wait for it.
+    fn reduce(&mut self) -> Result<GradNorm, Error>;
 
-    /// Makes one optimizer step with the reduced gradients, each multiplied by `gradient_scale`.
-    fn step(&mut self, gradient_scale: f64, learning_rate: f64) -> Result<(), Error>;
+    /// Makes one optimizer step with the reduced gradients, each multiplied by `scale`.
+    fn step(&mut self, scale: StepScale, learning_rate: f64) -> Result<(), Error>;
 
     /// The whole model without autodiff, on ranks where it is `wanted`.
     fn model(&mut self, wanted: bool) -> Result<Option<BertForQuestionAnswering>, Error>;
@@ -105,14 +106,14 @@ impl Engine for SingleProcessEngine {
         }))
     }
 
-    fn reduce(&mut self) -> Result<f32, Error> {
+    fn reduce(&mut self) -> Result<GradNorm, Error> {
         Ok(self.gradients.norm(self.module()))
     }
 
-    fn step(&mut self, gradient_scale: f64, learning_rate: f64) -> Result<(), Error> {
+    fn step(&mut self, scale: StepScale, learning_rate: f64) -> Result<(), Error> {
         let model = self.model.take().expect(MODEL);
         let gradients = std::mem::take(&mut self.gradients);
-        self.optimizer.begin(gradient_scale, learning_rate);
+        self.optimizer.begin(scale, learning_rate);
         self.model = Some(self.optimizer.update_all(model, gradients));
         Ok(())
     }

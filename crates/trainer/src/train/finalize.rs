@@ -127,6 +127,7 @@ fn metrics(run: &RunContext, result: &TrainResult, evaluation: &Evaluation) -> V
         "communication_seconds": result.communication.map(|time| time.as_secs_f64()),
         "seconds": state.elapsed_seconds + run.started.elapsed().as_secs_f64(),
         "peak_memory_bytes": process::peak_memory_bytes(),
+        "device_peak_memory_bytes": run.info.memory().map(|memory| memory.peak),
         "device": run.info.name,
         "processes": run.ranks.world_size(),
         "threads": rayon::current_num_threads(),

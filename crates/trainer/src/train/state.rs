@@ -1,5 +1,5 @@
 use bert_qa::PackedInput;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use fused_ops::pad_span_logits;
 use qa_metrics::{SpanMetrics, TokenSpans};
 use serde::{Deserialize, Serialize};
@@ -123,11 +123,10 @@ impl RunState {
     }
 
     /// Counts a step.
-    pub(crate) fn add_step(&mut self, step: &StepBatches, sums: &StepSums, seconds: f64) {
+    pub(crate) fn add_step(&mut self, step: &StepBatches) {
         self.step += 1;
         self.sampler = step.position.clone();
-        self.features += sums.features as u64;
-        self.training_seconds += seconds;
+        self.features += step.features.len() as u64;
     }
 
     /// Whether the next batch is the first of its epoch.
@@ -249,15 +248,10 @@ impl EpochTotals {
         let padded = pad_span_logits(logits, &input.cu_seqlens);
         let best = padded.argmax(2).squeeze_dim::<2>(2);
         let side = |side: usize| best.clone().narrow(1, side, 1).squeeze_dim::<1>(1);
-        let positions = |positions: &[usize]| {
-            let positions: Vec<i64> = positions.iter().map(|p| *p as i64).collect();
-            let shape = [positions.len()];
-            Tensor::<1, Int>::from_data(TensorData::new(positions, shape), &device)
-        };
-        let gold = TokenSpans {
-            start: positions(&input.start_positions),
-            end: positions(&input.end_positions),
-        };
+        let gold = [&input.start_positions, &input.end_positions];
+        let gold = gold.map(|positions| positions.iter().map(|position| *position as i64));
+        let [start, end] = fused_ops::upload_ints(gold, &device);
+        let gold = TokenSpans { start, end };
         self.spans.update(
             TokenSpans {
                 start: side(0),

@@ -5,9 +5,28 @@ use squad_data::PackedBatch;
 
 use super::train_loop::TrainLoop;
 use crate::Error;
+use crate::device::readback::Readback;
 use crate::logging::observer::{Observer, StepReport};
-use crate::optim::gradients::StepSums;
+use crate::optim::gradients::{GradNorm, StepScale, StepSums, gradient_scale_on_device};
 use crate::train::prefetcher::StepBatches;
+
+/// What the report of a step needs besides its sums.
+pub(crate) struct StepDone {
+    step: u32,
+    epoch: u32,
+    learning_rate: f64,
+    /// Of all ranks.
+    tokens: usize,
+    /// Of all ranks.
+    features: Vec<usize>,
+    started: Instant,
+}
+
+/// Loss and gradient norm of a step.
+enum Numbers {
+    Read(StepSums),
+    OnTheirWay(Readback),
+}
 
 impl TrainLoop<'_> {
     /// One optimizer step: forward, loss and backward of each micro-batch; reduce, check, clip and update.
@@ -18,40 +37,117 @@ impl TrainLoop<'_> {
     ) -> Result<(), Error> {
         let number = self.state.step + 1;
         tracing::debug!("step {number}: features {}", self.names(&step.features));
-        let started = Instant::now();
-        let learning_rate = self.plan.lr(self.state.step);
+        let mut done = StepDone {
+            step: number,
+            epoch: 0,
+            learning_rate: self.plan.lr(self.state.step),
+            tokens: step.batches.iter().map(PackedBatch::num_tokens).sum(),
+            features: step.features.clone(),
+            started: Instant::now(),
+        };
         let own_loss = self.accumulate(&step.batches)?;
         let grad_norm = self.engine.reduce()?;
-        let own_tokens: usize = step.batches.iter().map(PackedBatch::num_tokens).sum();
-        let own = [f64::from(own_loss), own_tokens as f64];
-        let [loss, tokens] = self.run.ranks.sum(own)?;
-        let sums = StepSums {
-            loss,
-            grad_norm,
-            features: step.features.len(),
+        let numbers = match (own_loss, grad_norm) {
+            (Some(loss), GradNorm::Device(norm)) => self.step_on_device(&done, loss, norm)?,
+            (own_loss, grad_norm) => {
+                let own_loss = own_loss.map_or(0.0, |sum| sum.into_scalar::<f32>());
+                let own = [f64::from(own_loss), done.tokens as f64];
+                let [loss, tokens] = self.run.ranks.sum(own)?;
+                done.tokens = tokens as usize;
+                let sums = StepSums {
+                    loss,
+                    grad_norm: grad_norm.to_host(),
+                    features: done.features.len(),
+                };
+                let own = step.batches.iter().flat_map(|batch| &batch.feature_indices);
+                self.check_finite(&done, own.copied(), &sums, own_loss)?;
+                let scale = sums.gradient_scale(self.run.config.train.max_grad_norm);
+                let scale = StepScale::Host(scale);
+                self.engine.step(scale, done.learning_rate)?;
+                Numbers::Read(sums)
+            }
         };
-        self.check_finite(step, &sums, own_loss)?;
-        let gradient_scale = sums.gradient_scale(self.run.config.train.max_grad_norm);
-        self.engine.step(gradient_scale, learning_rate)?;
-        let seconds = started.elapsed().as_secs_f64();
+        self.state.add_step(step);
+        done.epoch = self.state.epoch();
+        match numbers {
+            Numbers::Read(sums) => self.report_step(done, sums, observer),
+            Numbers::OnTheirWay(readback) => {
+                let before = self.pending.replace((done, readback));
+                self.report_pending(before, observer)
+            }
+        }
+    }
+
+    /// The optimizer step without waiting for loss and norm, sums of `[1]`: the host reads them when the next step is on its
+    /// way. If one is NaN or infinite, the step changes nothing.
+    fn step_on_device(
+        &mut self,
+        done: &StepDone,
+        loss: Tensor<1>,
+        norm: Tensor<1>,
+    ) -> Result<Numbers, Error> {
+        let readback = Readback::start(Tensor::cat(vec![loss.clone(), norm.clone()], 0))?;
+        let max_grad_norm = self.run.config.train.max_grad_norm;
+        let scale = gradient_scale_on_device(loss, norm, done.features.len(), max_grad_norm);
+        let scale = StepScale::Device(scale);
+        self.engine.step(scale, done.learning_rate)?;
+        Ok(Numbers::OnTheirWay(readback))
+    }
+
+    /// Reports the last step, if its numbers are still on their way. Called before anything that depends on them.
+    pub(super) fn flush(&mut self, observer: &mut dyn Observer) -> Result<(), Error> {
+        let pending = self.pending.take();
+        self.report_pending(pending, observer)
+    }
+
+    fn report_pending(
+        &mut self,
+        pending: Option<(StepDone, Readback)>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        let Some((mut done, readback)) = pending else {
+            return Ok(());
+        };
+        let [loss, grad_norm] = readback.wait()?;
+        let sums = StepSums {
+            loss: f64::from(loss),
+            grad_norm,
+            features: done.features.len(),
+        };
+        self.check_finite(&done, done.features.iter().copied(), &sums, loss)?;
+        // The device began this step when the one before had ended.
+        done.started = done.started.max(self.last_read.unwrap_or(done.started));
+        self.last_read = Some(Instant::now());
+        self.report_step(done, sums, observer)
+    }
+
+    fn report_step(
+        &mut self,
+        done: StepDone,
+        sums: StepSums,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        let seconds = done.started.elapsed().as_secs_f64();
         self.totals.add_step(&sums, seconds);
-        self.state.add_step(step, &sums, seconds);
-        self.verify_params()?;
+        self.state.training_seconds += seconds;
+        self.verify_params(done.step)?;
         observer.step(&StepReport {
-            step: self.state.step,
-            epoch: self.state.epoch(),
+            step: done.step,
+            epoch: done.epoch,
             loss: sums.mean_loss(),
             smoothed_loss: self.state.smoothed.add(f64::from(sums.mean_loss())),
             grad_norm: sums.mean_grad_norm(),
-            learning_rate,
+            learning_rate: done.learning_rate,
             features: sums.features,
-            tokens: tokens as usize,
+            tokens: done.tokens,
             seconds,
+            device_memory: self.run.info.memory(),
         })
     }
 
-    /// Forward, loss and backward of this rank's part of each micro-batch. Returns the loss summed over its features.
-    fn accumulate(&mut self, batches: &[PackedBatch]) -> Result<f32, Error> {
+    /// Forward, loss and backward of this rank's part of each micro-batch. Returns the loss summed over its features, `[1]`;
+    /// `None` without features.
+    fn accumulate(&mut self, batches: &[PackedBatch]) -> Result<Option<Tensor<1>>, Error> {
         let mut loss_sum: Option<Tensor<1>> = None;
         for (micro_batch, batch) in batches.iter().enumerate() {
             let dropout = self.run.dropout_seed(self.state.step, micro_batch);
@@ -64,24 +160,23 @@ impl TrainLoop<'_> {
                 });
             }
         }
-        Ok(loss_sum.map_or(0.0, |sum| sum.into_scalar::<f32>()))
+        Ok(loss_sum)
     }
 
-    /// Stops the run on all ranks before a NaN or infinite value gets into the model.
+    /// Stops the run on all ranks before a NaN or infinite value gets into the model. `own` are this rank's features.
     fn check_finite(
         &self,
-        step: &StepBatches,
+        done: &StepDone,
+        own: impl Iterator<Item = usize>,
         sums: &StepSums,
         own_loss: f32,
     ) -> Result<(), Error> {
         let (loss, grad_norm) = (sums.mean_loss(), sums.mean_grad_norm());
-        let (what, value, features, is_cause) = if !loss.is_finite() {
-            let own = step.batches.iter().flat_map(|batch| &batch.feature_indices);
-            let own = own.copied().collect();
-            ("loss", loss, own, !own_loss.is_finite())
+        let (what, value, features, is_cause): (_, _, Vec<usize>, _) = if !loss.is_finite() {
+            ("loss", loss, own.collect(), !own_loss.is_finite())
         } else if !grad_norm.is_finite() {
             let is_main = self.run.ranks.is_main();
-            ("gradient's norm", grad_norm, step.features.clone(), is_main)
+            ("gradient's norm", grad_norm, done.features.clone(), is_main)
         } else {
             return Ok(());
         };
@@ -92,16 +187,15 @@ impl TrainLoop<'_> {
         let error = Error::Diverged {
             what,
             value,
-            step: self.state.step + 1,
+            step: done.step,
             questions: features.into_iter().map(question).collect(),
         };
         Err(self.run.ranks.shared_error(error, is_cause))
     }
 
     /// Checks that all ranks have the same parameters, if the configuration asks for it after this step.
-    fn verify_params(&self) -> Result<(), Error> {
+    fn verify_params(&self, step: u32) -> Result<(), Error> {
         let every = self.run.config.distributed.verify_params_every_steps;
-        let step = self.state.step;
         if every == 0 || !step.is_multiple_of(every) {
             return Ok(());
         }

@@ -6,8 +6,10 @@ use bert_qa::BertForQuestionAnswering;
 
 use super::checkpointer::Checkpointer;
 use super::prefetcher::{Prefetcher, StepBatches};
+use super::step::StepDone;
 use crate::Error;
 use crate::data::FeaturizedDataset;
+use crate::device::readback::Readback;
 use crate::eval::{Evaluation, evaluate_logits};
 use crate::logging::observer::{EpochReport, EvaluationReport, Observer, RunStart};
 use crate::train::context::RunContext;
@@ -28,6 +30,10 @@ pub(crate) struct TrainLoop<'a> {
     pub(crate) totals: EpochTotals,
     /// The last evaluation of this process.
     pub(crate) evaluation: Option<(EvaluationReport, Evaluation)>,
+    /// The last step, if the host has not yet read its numbers from the device.
+    pub(crate) pending: Option<(StepDone, Readback)>,
+    /// When it last read such numbers.
+    pub(crate) last_read: Option<Instant>,
 }
 
 /// What the loop returns.
@@ -73,17 +79,21 @@ impl TrainLoop<'_> {
                 self.train_step(&step, observer)?;
             }
             if self.plan.evaluation_is_due(&self.state) {
+                self.flush(observer)?;
                 self.evaluate(observer)?;
             }
             if self.plan.epoch_end_is_due(&self.state) {
+                self.flush(observer)?;
                 self.end_epoch(observer)?;
                 prefetcher = None;
             }
             stopped = self.run.should_stop()? && !self.plan.is_finished(&self.state);
             if stopped || self.plan.checkpoint_is_due(&self.state) {
+                self.flush(observer)?;
                 checkpoint = self.checkpoint()?;
             }
         }
+        self.flush(observer)?;
         self.into_result(stopped, checkpoint)
     }
 

@@ -144,6 +144,8 @@ impl<'a> Trainer<'a> {
             totals: EpochTotals::restore(&setup.state.totals, &run),
             state: setup.state,
             evaluation: None,
+            pending: None,
+            last_read: None,
         };
         let result = autocast(run.precision, || train_loop.run(&mut observers))?;
         drop(observers);

@@ -28,6 +28,8 @@ mod mistakes;
 #[cfg(feature = "mpi")]
 mod mpi;
 mod not_finite;
+#[cfg(feature = "libtorch")]
+mod operations;
 mod optimization;
 mod optimizer;
 mod output;

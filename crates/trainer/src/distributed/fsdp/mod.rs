@@ -15,8 +15,8 @@ use super::layerwise::{self, CheckpointedLayers};
 use super::units::{num_stages, slice};
 use crate::Error;
 use crate::config::ShardingStrategy;
-use crate::optim::adamw::{Moments, Optimizer};
-use crate::optim::gradients::ParameterGradients;
+use crate::optim::adamw::{Moments, Optimizer, Update};
+use crate::optim::gradients::{GradNorm, ParameterGradients, StepScale};
 use crate::optim::parameters;
 use crate::train::engine::{Engine, Pass};
 
@@ -123,6 +123,7 @@ impl FsdpEngine {
             }
         }
         let (mut pass, mut gradients) = (None, ParameterGradients::default());
+        let mut in_flight = InFlight::default();
         for stage in (lowest..=head).rev() {
             for unit in self.shards.ending_at(stage) {
                 let flat = prefetch.gather(&self.shards)?;
@@ -142,11 +143,11 @@ impl FsdpEngine {
                 }
                 if self.shards.units[unit].is_trained {
                     let gradients = self.shards.units[unit].take_gradients(&mut gradients);
-                    let shard = self.shards.start_reduce(unit, gradients)?.wait()?;
-                    self.shards.own[unit].add_gradient(&shard);
+                    in_flight.start_reduce(unit, gradients, &mut self.shards)?;
                 }
             }
         }
+        in_flight.complete(&mut self.shards)?;
         Ok(pass)
     }
 
@@ -165,38 +166,68 @@ impl FsdpEngine {
             }
             return Ok(None);
         }
-        // One reduce-scatter is in flight while the next stage is computed; more would need more memory.
-        let mut in_flight: Option<(usize, PendingTensor)> = None;
+        let mut in_flight = InFlight::default();
         let mut gradients = ParameterGradients::default();
         let (input, lowest) = (PackedInput::new(batch, &self.device), shards.lowest);
         let pass = layerwise::backward(model, lowest, &input, dropout, &mut |stage, new| {
             gradients.add(model, new);
             for unit in shards.completed_at(stage) {
-                if let Some((unit, pending)) = in_flight.take() {
-                    shards.own[unit].add_gradient(&pending.wait()?);
-                }
                 if shards.units[unit].is_trained {
                     let gradients = shards.units[unit].take_gradients(&mut gradients);
-                    in_flight = Some((unit, shards.start_reduce(unit, gradients)?));
+                    in_flight.start_reduce(unit, gradients, shards)?;
                 }
             }
             Ok(())
         })?;
-        if let Some((unit, pending)) = in_flight {
-            shards.own[unit].add_gradient(&pending.wait()?);
-        }
+        in_flight.complete(shards)?;
         Ok(Some(pass))
     }
 
-    /// Updates this rank's shard of a unit. `whole` are the unit's values where the shard has none.
-    fn update(&mut self, unit: usize, whole: &[Tensor<1>]) {
-        for segment in &mut self.shards.own[unit].segments {
-            let in_whole = || slice(&whole[segment.parameter], &segment.range);
-            let values = segment.values.take().unwrap_or_else(in_whole);
-            let gradient = segment.gradient.take().expect("reduced before the step");
-            let updated = self.optimizer.update(segment.id, values, gradient);
-            segment.values = Some(updated);
+    /// Updates this rank's shards of units. `whole` are the values of the only unit where the shards have none.
+    fn update(&mut self, units: &[usize], whole: &[Tensor<1>]) {
+        let mut updates = Vec::new();
+        for unit in units {
+            for segment in &mut self.shards.own[*unit].segments {
+                let in_whole = || slice(&whole[segment.parameter], &segment.range);
+                updates.push(Update {
+                    id: segment.id,
+                    parameter: segment.values.take().unwrap_or_else(in_whole),
+                    gradient: segment.gradient.take().expect("reduced before the step"),
+                });
+            }
         }
+        let mut updated = self.optimizer.update(updates).into_iter();
+        for unit in units {
+            for segment in &mut self.shards.own[*unit].segments {
+                segment.values = updated.next().map(|(_, values)| values);
+            }
+        }
+    }
+}
+
+/// The reduce-scatter of a unit, in flight while the next unit is computed; more would need more memory.
+#[derive(Default)]
+struct InFlight(Option<(usize, PendingTensor)>);
+
+impl InFlight {
+    /// Completes the unit before, and starts to reduce the gradients of this one.
+    fn start_reduce(
+        &mut self,
+        unit: usize,
+        gradients: Vec<Option<Tensor<1>>>,
+        shards: &mut Shards,
+    ) -> Result<(), Error> {
+        self.complete(shards)?;
+        self.0 = Some((unit, shards.start_reduce(unit, gradients)?));
+        Ok(())
+    }
+
+    /// Adds the sums to the gradients of this rank's shard.
+    fn complete(&mut self, shards: &mut Shards) -> Result<(), Error> {
+        if let Some((unit, pending)) = self.0.take() {
+            shards.own[unit].add_gradient(&pending.wait()?);
+        }
+        Ok(())
     }
 }
 
@@ -237,26 +268,25 @@ impl Engine for FsdpEngine {
         }
     }
 
-    fn reduce(&mut self) -> Result<f32, Error> {
+    fn reduce(&mut self) -> Result<GradNorm, Error> {
         self.shards.collectives.synchronize()?;
         let segments = self.shards.own.iter().flat_map(|shard| &shard.segments);
         let gradients = segments.filter_map(|segment| segment.gradient.clone());
-        let squares = gradients.map(fused_ops::sum_of_squares);
-        let own = squares.reduce(|sum, squares| sum + squares);
+        let own = fused_ops::total_sum_of_squares(gradients.collect());
         let own = own.map_or(0.0, |sum| sum.into_scalar::<f32>());
         let squared = self.group.sum(&[f64::from(own)])?[0];
-        Ok(squared.sqrt() as f32)
+        Ok(GradNorm::Host(squared.sqrt() as f32))
     }
 
-    fn step(&mut self, gradient_scale: f64, learning_rate: f64) -> Result<(), Error> {
-        self.optimizer.begin(gradient_scale, learning_rate);
+    fn step(&mut self, scale: StepScale, learning_rate: f64) -> Result<(), Error> {
+        self.optimizer.begin(scale, learning_rate);
+        if self.sharding == ShardingStrategy::FullShard {
+            self.update(&self.shards.trained(), &[]);
+            return Ok(());
+        }
         for unit in self.shards.trained() {
-            if self.sharding == ShardingStrategy::FullShard {
-                self.update(unit, &[]);
-                continue;
-            }
             let whole = self.shards.units[unit].values(self.module());
-            self.update(unit, &whole);
+            self.update(&[unit], &whole);
             let flat = self.shards.gather(unit)?;
             self.load(unit, &flat, true);
             for segment in &mut self.shards.own[unit].segments {

@@ -1,0 +1,68 @@
+//! Burn panics where libtorch has no memory left. Here that panic becomes an error.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use crate::Error;
+
+/// How libtorch says that the memory of a GPU or of the computer does not suffice, and where the useful part ends.
+const MESSAGES: [(&str, &str); 2] = [
+    ("CUDA out of memory", " is free"),
+    ("DefaultCPUAllocator: can't allocate memory", " bytes"),
+];
+
+/// Runs `work`. A panic for lack of memory becomes an error; others go on.
+pub(super) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).or_else(|payload| match reason(&*payload) {
+        Some(reason) => Err(Error::OutOfMemory(reason)),
+        None => resume_unwind(payload),
+    })
+}
+
+/// What libtorch says, if a panic is for lack of memory.
+pub(super) fn reason(payload: &(dyn Any + Send)) -> Option<String> {
+    let message = payload.downcast_ref::<String>().map(String::as_str);
+    let message = message.or_else(|| payload.downcast_ref::<&str>().copied())?;
+    let found = |(begin, end): &(&str, &'static str)| Some((message.find(begin)?, *end));
+    let (start, end) = MESSAGES.iter().find_map(found)?;
+    let message = &message[start..];
+    let line = match message.find(end) {
+        Some(at) => &message[..at + end.len()],
+        None => message.split(['\n', '\\']).next().unwrap_or(message),
+    };
+    Some(line.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As an error of the tch crate.
+    #[derive(Debug)]
+    struct Torch(#[allow(dead_code)] &'static str);
+
+    #[test]
+    fn panics_for_lack_of_memory_become_one_line() {
+        let of_gpu = "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 79.10 GiB of which \
+                      5.75 MiB is free. Including non-PyTorch memory, this process has 79.09 GiB memory in use.\nException raised";
+        let error = catch(|| Err::<(), _>(Torch(of_gpu)).unwrap()).unwrap_err();
+        let line = error.to_string();
+        assert!(line.starts_with("CUDA out of memory. Tried to allocate 20.00 MiB."));
+        assert!(
+            line.contains("5.75 MiB is free: lower train.per_device_train_batch_size"),
+            "{line}"
+        );
+        assert_eq!((line.lines().count(), error.exit_code()), (1, 2));
+        let of_host = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you \
+                       tried to allocate 8000000 bytes. Error code 12 (Cannot allocate memory)";
+        let error = catch(|| -> () { panic!("{of_host}") }).unwrap_err();
+        let line = error.to_string();
+        assert!(line.contains("allocate 8000000 bytes: lower"), "{line}");
+    }
+
+    #[test]
+    #[should_panic(expected = "something else")]
+    fn other_panics_go_on() {
+        let _ = catch(|| -> () { panic!("something else") });
+    }
+}
