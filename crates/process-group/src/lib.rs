@@ -51,6 +51,8 @@ pub use group::{Collective, Collectives, ProcessGroup, Timeouts};
 pub use launch::{connect, has_mpirun, is_launched, mpirun};
 #[cfg(feature = "mpi")]
 pub use mpi::MpiGroup;
+#[cfg(all(feature = "nccl", feature = "tch"))]
+pub use nccl::EnqueuedTensor;
 #[cfg(feature = "nccl")]
 pub use nccl::{DeviceBuffer, DeviceType, NcclGroup};
 pub use pending::Pending;

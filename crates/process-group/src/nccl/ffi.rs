@@ -16,6 +16,7 @@ const ID: usize = 128;
 const SUM: c_int = 0;
 const IN_PROGRESS: c_int = 7;
 const DISABLE_TIMING: c_uint = 2;
+const NON_BLOCKING: c_uint = 1;
 const NOT_READY: c_int = 600;
 
 unsafe extern "C" {
@@ -62,6 +63,9 @@ unsafe extern "C" {
     ) -> c_int;
 
     fn cudaSetDevice(device: c_int) -> c_int;
+    fn cudaStreamCreateWithFlags(stream: *mut *mut c_void, flags: c_uint) -> c_int;
+    fn cudaStreamWaitEvent(stream: *mut c_void, event: *mut c_void, flags: c_uint) -> c_int;
+    fn cudaStreamDestroy(stream: *mut c_void) -> c_int;
     fn cudaEventCreateWithFlags(event: *mut *mut c_void, flags: c_uint) -> c_int;
     fn cudaEventRecord(event: *mut c_void, stream: *mut c_void) -> c_int;
     fn cudaEventQuery(event: *mut c_void) -> c_int;
@@ -174,16 +178,37 @@ unsafe impl Sync for Event {}
 impl Event {
     /// Marks the end of the work that is on the buffer's stream now.
     pub(super) fn after(buffer: &DeviceBuffer) -> Result<Self, Error> {
+        // SAFETY: the stream lives by the safety contract of `DeviceBuffer::new`.
+        unsafe { Self::on(buffer.stream) }
+    }
+
+    /// Marks the end of the work that is on a stream now.
+    ///
+    /// # Safety
+    /// `stream` is a live stream of the thread's current device, or null for the default one.
+    pub(super) unsafe fn on(stream: *mut c_void) -> Result<Self, Error> {
         let mut event = ptr::null_mut();
         // SAFETY: the pointer points to a live variable.
         let code = unsafe { cudaEventCreateWithFlags(&mut event, DISABLE_TIMING) };
         cuda("cudaEventCreateWithFlags", code)?;
         let event = Self(event);
-        // SAFETY: a live event, and a stream that lives by the safety contract of `DeviceBuffer::new`.
+        // SAFETY: a live event, and a live stream by the contract above.
         cuda("cudaEventRecord", unsafe {
-            cudaEventRecord(event.0, buffer.stream)
+            cudaEventRecord(event.0, stream)
         })?;
         Ok(event)
+    }
+
+    /// Lets later work on a stream wait for this event. The host does not wait.
+    ///
+    /// # Safety
+    /// As [`on`](Self::on).
+    #[cfg_attr(not(feature = "tch"), allow(dead_code))]
+    pub(super) unsafe fn block(&self, stream: *mut c_void) -> Result<(), Error> {
+        // SAFETY: a live event, and a live stream by the contract above.
+        cuda("cudaStreamWaitEvent", unsafe {
+            cudaStreamWaitEvent(stream, self.0, 0)
+        })
     }
 
     /// Whether the stream has passed the event.
@@ -200,6 +225,39 @@ impl Drop for Event {
     fn drop(&mut self) {
         // SAFETY: a live event that is not used again.
         unsafe { cudaEventDestroy(self.0) };
+    }
+}
+
+/// A CUDA stream of its own, beside the default one.
+#[cfg_attr(not(feature = "tch"), allow(dead_code))]
+pub(super) struct OwnStream(*mut c_void);
+
+// SAFETY: CUDA streams may be used from any thread, by several at once.
+unsafe impl Send for OwnStream {}
+// SAFETY: as above.
+unsafe impl Sync for OwnStream {}
+
+#[cfg_attr(not(feature = "tch"), allow(dead_code))]
+impl OwnStream {
+    /// On the thread's current device.
+    pub(super) fn new() -> Result<Self, Error> {
+        let mut stream = ptr::null_mut();
+        // SAFETY: the pointer points to a live variable.
+        let code = unsafe { cudaStreamCreateWithFlags(&mut stream, NON_BLOCKING) };
+        cuda("cudaStreamCreateWithFlags", code)?;
+        Ok(Self(stream))
+    }
+
+    /// The `cudaStream_t`.
+    pub(super) fn as_ptr(&self) -> *mut c_void {
+        self.0
+    }
+}
+
+impl Drop for OwnStream {
+    fn drop(&mut self) {
+        // SAFETY: a live stream that is not used again. CUDA frees it when its work has ended.
+        unsafe { cudaStreamDestroy(self.0) };
     }
 }
 

@@ -4,6 +4,8 @@ mod buffer;
 mod ffi;
 mod shared;
 #[cfg(feature = "tch")]
+mod streams;
+#[cfg(feature = "tch")]
 mod tensor;
 mod watchdog;
 
@@ -14,15 +16,17 @@ use std::time::{Duration, Instant};
 pub use self::buffer::{DeviceBuffer, DeviceType};
 use self::ffi::{Communicator, Event, UniqueId, set_device};
 use self::shared::{Enqueued, Shared};
+#[cfg(feature = "tch")]
+pub use self::tensor::EnqueuedTensor;
 use self::watchdog::Watchdog;
 use crate::error::join_ranks;
 use crate::{Collective, Collectives, Error, Pending, ProcessGroup, Timeouts};
 
 /// Collectives in place on the memory of one GPU per rank.
 ///
-/// They run on the stream of their buffer, for tensors (feature `tch`) on libtorch's current stream. Work that is enqueued
-/// there later sees the result without the host waiting. [`Pending::wait`] and [`synchronize`](Self::synchronize) make the
-/// host wait.
+/// They run on the stream of their buffer: work that is enqueued there later sees the result without the host waiting. Those
+/// of tensors (feature `tch`) run on a stream of the group's own, beside libtorch's, until `EnqueuedTensor::join`.
+/// [`Pending::wait`] and [`synchronize`](Self::synchronize) make the host wait.
 ///
 /// The host group detects lost ranks. Then waiting kernels are aborted, waiting calls fail, and a program that hangs
 /// inside CUDA is ended. Unlike the host group, NCCL does not compare what ranks call: different lengths fail after
@@ -36,6 +40,9 @@ pub struct NcclGroup {
     shared: Arc<Shared>,
     host: Arc<dyn ProcessGroup>,
     _watchdog: Watchdog,
+    /// Of the collectives on tensors.
+    #[cfg(feature = "tch")]
+    stream: ffi::OwnStream,
 }
 
 impl NcclGroup {
@@ -74,6 +81,8 @@ impl NcclGroup {
             shared,
             host,
             _watchdog: watchdog,
+            #[cfg(feature = "tch")]
+            stream: ffi::OwnStream::new()?,
         })
     }
 

@@ -15,8 +15,8 @@ pub(crate) trait TensorCollectives {
     /// Starts to sum the tensors of all ranks, `[shard_len * ranks]` on each, to this rank's shard, `[shard_len]`.
     fn start_reduce_scatter(&self, tensor: Tensor<1>) -> Result<PendingTensor, Error>;
 
-    /// Waits until all collectives have ended on all ranks. On a GPU, later kernels may use a result before that, but the
-    /// host must synchronize before it reads a value that depends on one: here it learns of lost ranks.
+    /// Waits until all collectives have ended on all ranks. On a GPU, kernels may use a result after
+    /// [`PendingTensor::wait`], but the host must synchronize before it reads a value that depends on one: here it learns of lost ranks.
     fn synchronize(&self) -> Result<(), Error>;
 
     /// How long this rank has waited for collectives so far; `None` if they run asynchronously on the device.
@@ -32,12 +32,7 @@ impl PendingTensor {
         Self(Box::new(wait))
     }
 
-    /// A collective on the stream of its tensor: later kernels see the result.
-    #[cfg(feature = "nccl")]
-    pub(crate) fn ready(tensor: Tensor<1>) -> Self {
-        Self(Box::new(|| Ok(tensor)))
-    }
-
+    /// The result. On a GPU later kernels wait for it, and the host does not.
     pub(crate) fn wait(self) -> Result<Tensor<1>, Error> {
         (self.0)()
     }

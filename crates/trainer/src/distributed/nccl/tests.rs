@@ -1,3 +1,5 @@
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use burn::module::{Module, ModuleVisitor, Param};
@@ -11,21 +13,26 @@ use super::*;
 use crate::config::{ShardingStrategy, TrainConfig};
 use crate::device::device;
 use crate::optim::adamw::Optimizer;
-use crate::optim::gradients::gradient_scale;
+use crate::optim::gradients::{StepScale, gradient_scale};
 use crate::train::engine::{Engine, SingleProcessEngine};
 
 /// A group whose ranks all bring the same tensors, in any memory.
 struct EqualRanks {
     rank: usize,
     world_size: usize,
+    /// What the host called, in order.
+    log: Log,
 }
+
+type Log = Rc<RefCell<Vec<String>>>;
 
 impl Stream for EqualRanks {
     fn enqueue(
         &self,
         collective: Collective,
         mut tensor: tch::Tensor,
-    ) -> Result<tch::Tensor, process_group::Error> {
+    ) -> Result<Join, process_group::Error> {
+        self.log.borrow_mut().push(format!("start {collective}"));
         let own = ShardRange::of(tensor.numel(), self.rank, self.world_size).range;
         let shard = |tensor: &tch::Tensor| tensor.narrow(0, own.start as i64, own.len() as i64);
         match collective {
@@ -40,20 +47,30 @@ impl Stream for EqualRanks {
                 let _ = tensor.g_mul_scalar_(self.world_size as i64);
             }
         }
-        Ok(match collective {
+        let result = match collective {
             Collective::ReduceScatter => shard(&tensor),
             _ => tensor,
-        })
+        };
+        let log = Rc::clone(&self.log);
+        Ok(Box::new(move || {
+            log.borrow_mut().push(format!("join {collective}"));
+            Ok(result)
+        }))
     }
 
     fn synchronize(&self) -> Result<(), process_group::Error> {
+        self.log.borrow_mut().push("synchronize".into());
         Ok(())
     }
 }
 
 fn equal_ranks(rank: usize, world_size: usize, compress: bool) -> NcclCollectives<EqualRanks> {
     NcclCollectives {
-        stream: EqualRanks { rank, world_size },
+        stream: EqualRanks {
+            rank,
+            world_size,
+            log: Log::default(),
+        },
         rank,
         world_size,
         compress,
@@ -115,10 +132,10 @@ fn train(mut engine: Box<dyn Engine>) -> [Vec<f32>; 2] {
     let before = parameters(&mut engine);
     for _ in 0..3 {
         engine.backward(&batch(), None, true).unwrap();
-        let norm = engine.reduce().unwrap();
+        let norm = engine.reduce().unwrap().to_host();
         let max_grad_norm = TrainConfig::default().max_grad_norm;
         let scale = gradient_scale(norm, 3, max_grad_norm);
-        engine.step(scale, 1e-3).unwrap();
+        engine.step(StepScale::Host(scale), 1e-3).unwrap();
     }
     [parameters(&mut engine), before]
 }
@@ -199,6 +216,84 @@ fn engines_equal_a_single_process_on_the_cpu() {
     engines_equal_a_single_process(&device, [1e-6, 1e-4], |compress| {
         Arc::new(equal_ranks(0, 1, compress))
     });
+}
+
+/// A model and its optimizer, and the collectives of one rank with their log.
+fn logged() -> (SingleProcessEngine, Arc<dyn TensorCollectives>, Log) {
+    let device = device("libtorch").unwrap().1.autodiff();
+    let model = model("tiny-bert", &device);
+    let optimizer = Optimizer::new(&TrainConfig::default(), &model);
+    let collectives = equal_ranks(0, 1, false);
+    let log = Rc::clone(&collectives.stream.log);
+    let engine = SingleProcessEngine::new(model, optimizer, device);
+    (engine, Arc::new(collectives), log)
+}
+
+#[test]
+fn ddp_starts_its_buckets_in_the_backward_pass_and_joins_them_after_it() {
+    let (local, collectives, log) = logged();
+    let mut engine = DdpEngine::new(local, 2e3, collectives);
+    engine.backward(&batch(), None, false).unwrap();
+    assert!(log.take().is_empty(), "not in the last micro-batch");
+    engine.backward(&batch(), None, true).unwrap();
+    let started = log.take();
+    assert!(started.len() > 3, "{started:?}");
+    assert!(started.iter().all(|call| call == "start all-reduce"));
+    engine.reduce().unwrap();
+    let mut joined = log.take();
+    assert_eq!(joined.pop().as_deref(), Some("synchronize"));
+    assert_eq!(joined, vec!["join all-reduce"; started.len()]);
+}
+
+#[test]
+fn ddp_starts_a_bucket_as_soon_as_its_stage_is_done() {
+    let (local, collectives, log) = logged();
+    let mut engine = DdpEngine::new(local, 1.0, collectives);
+    // The head is stage 3, and has a weight and a bias.
+    for (stage, started) in [(3, 2), (2, 16), (1, 16), (0, 5)] {
+        engine.start_buckets(stage).unwrap();
+        assert_eq!(log.take().len(), started, "stage {stage}");
+    }
+}
+
+/// One unit is gathered and one reduced while another is computed. The computation stands between `start` and the next
+/// `join`.
+#[test]
+fn fsdp_gathers_the_next_unit_and_reduces_the_last_while_one_is_computed() {
+    let (local, collectives, log) = logged();
+    let optimizer = Optimizer::new(&TrainConfig::default(), local.module());
+    let (model, device) = (local.module().clone(), local.device.clone());
+    let full_shard = ShardingStrategy::FullShard;
+    let group = Arc::new(SingleProcess);
+    let mut engine = FsdpEngine::new(model, optimizer, device, full_shard, group, collectives);
+    engine.backward(&batch(), None, true).unwrap();
+    let forward = ["join all-gather", "start all-gather"].repeat(3);
+    let head = [
+        "join all-gather",
+        "start all-gather",
+        "start reduce-scatter",
+    ];
+    let layer = [
+        "join all-gather",
+        "start all-gather",
+        "join reduce-scatter",
+        "start reduce-scatter",
+    ];
+    let embeddings = [
+        "join all-gather",
+        "join reduce-scatter",
+        "start reduce-scatter",
+        "join reduce-scatter",
+    ];
+    let expected: [&[&str]; 6] = [
+        &["start all-gather"],
+        &*forward,
+        &head,
+        &layer,
+        &layer,
+        &embeddings,
+    ];
+    assert_eq!(log.take(), expected.concat());
 }
 
 /// One GPU allows one rank: NCCL between several ranks is not tested here.
