@@ -24,6 +24,10 @@ def arguments():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--float32-matmul-precision", choices=["highest", "high", "medium"], default="highest")
     parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--steps", type=int, default=0, help="batches; 0: all")
+    parser.add_argument("--warmup-steps", type=int, default=0, help="batches that are not timed")
+    parser.add_argument("--compile", action="store_true")
     return parser.parse_args()
 
 
@@ -40,6 +44,7 @@ torch.set_num_threads(args.threads or os.cpu_count())
 if args.float32_matmul_precision != "highest":  # the default; to ask for it warns
     torch.set_float32_matmul_precision(args.float32_matmul_precision)
 
+DEVICE = torch.device(args.device)
 LENGTH = args.max_seq_length if args.padding == "padded" else None
 
 
@@ -50,7 +55,31 @@ def make_batches(features):
     else:
         order = torch.randperm(len(features)).tolist()
     chosen = [order[first:first + args.batch_size] for first in range(0, len(order), args.batch_size)]
-    return [[features[index] for index in batch] for batch in chosen]
+    return [[features[index] for index in batch] for batch in chosen[:args.steps or None]]
+
+
+def on_device(inputs):
+    return {name: tensor.to(DEVICE, non_blocking=True) for name, tensor in inputs.items()}
+
+
+class Timer:
+    """Times the batches after those of the warm-up."""
+
+    def __init__(self):
+        self.count, self.started = 0, time.perf_counter()
+
+    def batch_begins(self):
+        if self.count == args.warmup_steps:
+            self.started = self.now()
+        self.count += 1
+
+    def now(self):
+        if DEVICE.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def seconds(self):
+        return self.now() - self.started
 
 
 def make_model():
@@ -61,12 +90,14 @@ def make_model():
     return transformers.AutoModelForQuestionAnswering.from_config(config)
 
 
-def train(model, batches):
+def train(model, batches, timer):
+    run = torch.compile(model, dynamic=True) if args.compile else model
     optimizer, schedule = make_optimizer(model, 3e-5, 0.01, len(batches) // 10, len(batches))
     model.train()
     for batch in batches:
-        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
-            loss = model(**tensors(batch, model, LENGTH), **labels(batch)).loss
+        timer.batch_begins()
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=args.bf16):
+            loss = run(**on_device(tensors(batch, model, LENGTH) | labels(batch))).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -75,11 +106,12 @@ def train(model, batches):
     return loss.item()
 
 
-def answer(model, batches):
+def answer(model, batches, timer):
     model.eval()
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+    with torch.no_grad(), torch.autocast(DEVICE.type, torch.bfloat16, enabled=args.bf16):
         for batch in batches:
-            output = model(**tensors(batch, model, LENGTH))
+            timer.batch_begins()
+            output = model(**on_device(tensors(batch, model, LENGTH)))
     return (output.start_logits.abs().max() + output.end_logits.abs().max()).item()
 
 
@@ -133,14 +165,16 @@ def main():
     if args.what == "limits":
         result |= limits([len(feature["input_ids"]) for feature in features])
     else:
-        batches, model = make_batches(features), make_model()
+        batches, model = make_batches(features), make_model().to(DEVICE)
         work = {"train": train, "answer": answer}[args.what]
-        started = time.perf_counter()
-        number = work(model, batches)
-        seconds = time.perf_counter() - started
-        count = sum(len(batch) for batch in batches)
+        timer = Timer()
+        number = work(model, batches, timer)
+        seconds = timer.seconds()
+        count = sum(len(batch) for batch in batches[args.warmup_steps:])
         result |= {"features": count, "seconds": seconds, "features_per_second": count / seconds,
                    "last_loss" if args.what == "train" else "largest_logits": number, "peak_memory_bytes": peak_memory_bytes()}
+        if DEVICE.type == "cuda":
+            result["device_peak_memory_bytes"] = torch.cuda.max_memory_allocated()
     print(json.dumps(result))
 
 
