@@ -11,7 +11,7 @@ use squad_data::{Dataset, PackedBatch};
 use trainer::{Config, FeaturizedDataset, Optimizer};
 
 use crate::support::Sandbox;
-use crate::tiny_model::TinyModel;
+use test_support::TinyModel;
 
 /// Values of all parameters, and of their gradients, by Hugging Face's names.
 #[derive(Default)]

@@ -49,4 +49,3 @@ mod scoring;
 mod serve;
 mod support;
 mod tensorboard;
-mod tiny_model;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::mistakes::train;
 use crate::support::{Finished, Sandbox};
-use crate::tiny_model::TinyModel;
+use test_support::TinyModel;
 
 #[test]
 fn a_bad_model_folder_is_one_line() {

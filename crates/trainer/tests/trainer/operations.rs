@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use trainer::Trainer;
 
 use crate::support::Sandbox;
-use crate::tiny_model::TinyModel;
+use test_support::TinyModel;
 
 const CHILD: &str = "SQUAD_BURN_TEST_CHILD";
 

@@ -7,7 +7,7 @@ use safetensors::SafeTensors;
 use trainer::{Error, Trainer};
 
 use crate::support::Sandbox;
-use crate::tiny_model::TinyModel;
+use test_support::TinyModel;
 
 type Weights = BTreeMap<String, Vec<f32>>;
 

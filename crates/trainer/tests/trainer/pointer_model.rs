@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::tiny_model::TinyModel;
+use test_support::TinyModel;
 
 /// The word that an answer begins with.
 pub(crate) const START: &str = "quagga";
@@ -17,7 +17,9 @@ const WIDTH: usize = 32;
 /// So the span from the one word to the other beats "no answer" by 2.34, and any other loses by
 /// 1.66 or more.
 pub(crate) fn write(folder: &Path) {
-    TinyModel::default().write(folder, &format!("{START} {END}"));
+    TinyModel::default()
+        .write(folder, &format!("{START} {END}"))
+        .unwrap();
     let read = |name: &str| -> Value {
         serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap()
     };

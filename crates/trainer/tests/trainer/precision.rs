@@ -147,7 +147,7 @@ mod libtorch {
     /// move them by some 1e-3, the 24 of `f32` by 1e-6.
     #[test]
     fn each_run_has_its_configured_precision() {
-        let sandbox = Sandbox::with_model(&crate::tiny_model::TinyModel {
+        let sandbox = Sandbox::with_model(&test_support::TinyModel {
             hidden_size: 128,
             ..Default::default()
         });

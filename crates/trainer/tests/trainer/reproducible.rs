@@ -76,7 +76,7 @@ fn ticks(process: u32) -> BTreeMap<OsString, u64> {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_run_uses_the_configured_number_of_threads() {
-    let model = crate::tiny_model::TinyModel {
+    let model = test_support::TinyModel {
         hidden_size: 256,
         num_hidden_layers: 2,
         ..Default::default()

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use trainer::{Config, Trained, Trainer};
 
-use crate::tiny_model::TinyModel;
+use test_support::TinyModel;
 
 /// A path in the workspace.
 pub(crate) fn workspace(path: &str) -> PathBuf {
@@ -32,7 +32,7 @@ impl Sandbox {
             folder: tempfile::tempdir().unwrap(),
         };
         let texts = std::fs::read_to_string(workspace("datasets/sample/train.json")).unwrap();
-        model.write(&sandbox.path("encoder"), &texts);
+        model.write(&sandbox.path("encoder"), &texts).unwrap();
         let answerable = |question: &Value| question["answers"] != json!([]);
         sandbox.slice("train.json", "train.json", 24, |_| true);
         sandbox.slice("dev.json", "dev.json", 8, |_| true);

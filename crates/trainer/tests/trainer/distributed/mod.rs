@@ -14,7 +14,7 @@ use trainer::{Config, Error, Outcome, Trainer};
 
 use self::thread_group::ThreadGroup;
 use crate::support::Sandbox;
-use crate::tiny_model::TinyModel;
+use test_support::TinyModel;
 
 /// Twenty steps without dropout. With AdamW's usual epsilon of 1e-8, rounding in a gradient near zero moves its parameter by
 /// as much as the learning rate, so that runs could not be compared.

@@ -64,7 +64,7 @@ fn a_stopped_rank_is_named_and_the_run_can_be_resumed() {
 /// The rank has more memory than a small batch needs and less than a large one does.
 #[test]
 fn a_rank_without_memory_ends_all_and_the_run_can_be_resumed() {
-    let model = crate::tiny_model::TinyModel {
+    let model = test_support::TinyModel {
         hidden_size: 256,
         num_hidden_layers: 4,
         ..Default::default()

@@ -1,19 +1,20 @@
-//! A model folder in Hugging Face layout, made from nothing: random weights, and a vocabulary of
-//! the sample's words.
-
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-/// What is in the folder; [`TinyModel::default`] is a working encoder without a span head.
+/// A model folder in Hugging Face layout, made from nothing: BERT with random weights and without a
+/// span head, and a vocabulary of the words of given texts.
 #[derive(Clone, Debug)]
-pub(crate) struct TinyModel {
-    pub(crate) num_hidden_layers: usize,
-    pub(crate) hidden_size: usize,
-    pub(crate) max_position_embeddings: usize,
+pub struct TinyModel {
+    /// Layers.
+    pub num_hidden_layers: usize,
+    /// Width of hidden states; the feed-forward layer has twice as much.
+    pub hidden_size: usize,
+    /// The longest window in tokens.
+    pub max_position_embeddings: usize,
     /// Rows of the word embedding fewer than the tokenizer has tokens.
-    pub(crate) missing_rows: usize,
+    pub missing_rows: usize,
 }
 
 impl Default for TinyModel {
@@ -29,15 +30,23 @@ impl Default for TinyModel {
 
 impl TinyModel {
     /// Writes `config.json`, `tokenizer.json` and `model.safetensors` for `texts`.
-    pub(crate) fn write(&self, folder: &Path, texts: &str) {
-        std::fs::create_dir_all(folder).unwrap();
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn write(&self, folder: &Path, texts: &str) -> std::io::Result<()> {
         let vocabulary = vocabulary(texts);
-        let config = self.config(vocabulary.len() - self.missing_rows);
-        std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
-        let tokenizer = tokenizer(&vocabulary).to_string();
-        std::fs::write(folder.join("tokenizer.json"), tokenizer).unwrap();
-        let weights = self.weights(vocabulary.len() - self.missing_rows);
-        std::fs::write(folder.join("model.safetensors"), weights).unwrap();
+        let vocab_size = vocabulary.len() - self.missing_rows;
+        std::fs::create_dir_all(folder)?;
+        let write = |name: &str, content: &[u8]| std::fs::write(folder.join(name), content);
+        write(
+            "config.json",
+            self.config(vocab_size).to_string().as_bytes(),
+        )?;
+        write(
+            "tokenizer.json",
+            tokenizer(&vocabulary).to_string().as_bytes(),
+        )?;
+        write("model.safetensors", &self.weights(vocab_size))
     }
 
     fn config(&self, vocab_size: usize) -> Value {
