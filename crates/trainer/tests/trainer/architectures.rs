@@ -21,6 +21,19 @@ fn architectures() -> Vec<Value> {
         json!({"model_type": "albert", "embedding_size": 16, "num_hidden_layers": 3}),
         json!({"model_type": "albert", "embedding_size": 32, "num_hidden_layers": 4,
                "num_hidden_groups": 2, "hidden_dropout_prob": 0.1}),
+        json!({"model_type": "mpnet", "max_position_embeddings": 386, "layer_norm_eps": 1e-5}),
+        // Version 2: projections of positions of their own, a row for each distance.
+        json!({"model_type": "deberta-v2", "relative_attention": true,
+               "pos_att_type": ["p2c", "c2p"], "share_att_key": false, "max_relative_positions": 24,
+               "position_biased_input": true, "type_vocab_size": 2}),
+        // Version 3: shared projections, rows for buckets of distances, no positions in the input.
+        json!({"model_type": "deberta-v2", "relative_attention": true,
+               "pos_att_type": "p2c|c2p", "share_att_key": true, "max_relative_positions": -1,
+               "position_buckets": 16, "norm_rel_ebd": "layer_norm",
+               "position_biased_input": false, "type_vocab_size": 0}),
+        json!({"model_type": "modernbert", "num_hidden_layers": 4, "local_attention": 16,
+               "embedding_dropout": 0.1, "attention_dropout": 0.1, "mlp_dropout": 0.1,
+               "classifier_dropout": 0.1, "pad_token_id": 0}),
     ]
 }
 
