@@ -209,6 +209,11 @@ fn added_token(id: &Value, content: &str, lstrip: bool) -> Value {
         "normalized": false, "special": true})
 }
 
+/// Not the same as [`char::is_uppercase`]: "ℝ" is a capital letter and has no small one.
+fn is_changed_by_lowercasing(letter: char) -> bool {
+    !letter.to_lowercase().eq([letter])
+}
+
 /// A built `tokenizer.json`, and a warning.
 type Built = Result<(Value, Option<String>), String>;
 
@@ -258,7 +263,7 @@ fn word_piece(text: &str, config: &Map<String, Value>) -> Built {
     let mut is_cased = vocab.keys().filter(|token| !token.starts_with(['[', '<']));
     let warning = (lowercase
         && !config.contains_key("do_lower_case")
-        && is_cased.any(|token| token.chars().any(char::is_uppercase)))
+        && is_cased.any(|token| token.chars().any(is_changed_by_lowercasing)))
     .then(|| {
         format!(
             "texts are lowercased, as transformers does without {TOKENIZER_CONFIG}, but the vocabulary has capital \

@@ -1,8 +1,10 @@
 //! Loading and saving `tokenizer.json`.
 
 use std::path::Path;
+use std::process::Command;
 
-use squad_data::{PairTemplate, QaTokenizer};
+use serde::Deserialize;
+use squad_data::{Example, FeatureOptions, PairTemplate, QaTokenizer, make_features};
 
 use crate::common::{fixture, small_tokenizer};
 
@@ -242,6 +244,14 @@ fn a_vocabulary_alone_becomes_berts_tokenizer() {
     let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
     assert_eq!(tokenizer.pair_template().num_special_tokens(), 4);
     assert!(tokenizer.warnings()[0].contains("capital letters"));
+    // Negative control: "ℝ" is a capital letter that lowercasing leaves as it is.
+    write(
+        folder.path(),
+        "vocab.txt",
+        "<s>\n<pad>\n</s>\n[UNK]\nbread\nℝ\n##ℂ\n<mask>\n",
+    );
+    let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+    assert_eq!(tokenizer.warnings(), [""; 0]);
 }
 
 /// `vocab.json` with `merges.txt` gives RoBERTa's tokenizer.
@@ -266,4 +276,65 @@ fn a_vocabulary_with_merges_becomes_robertas_tokenizer() {
         .unwrap_err()
         .to_string();
     assert!(message.contains("vocab.json: "), "{message}");
+}
+
+/// A pair as transformers tokenizes it.
+#[derive(Deserialize)]
+struct ExpectedPair {
+    /// With the special tokens.
+    ids: Vec<u32>,
+    /// Of each token.
+    question: Vec<(u32, u32)>,
+    context: Vec<(u32, u32)>,
+}
+
+/// Real pairs in seven languages, by every tokenizer that packages carry.
+#[test]
+#[ignore = "needs ../shared/data, pip, and Python with transformers: $REFERENCE_PYTHON or python3"]
+fn every_tokenizer_equals_transformers() {
+    let folder = test_support::temp_dir();
+    let script = test_support::workspace_path("scripts/reference/make_tokenizer_pairs.py");
+    let python = std::env::var("REFERENCE_PYTHON").unwrap_or_else(|_| "python3".into());
+    let output = Command::new(python)
+        .arg(script)
+        .arg(folder.path())
+        .arg(test_support::shared_data(""))
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+
+    let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    let pairs: Vec<(String, String)> = serde_json::from_slice(&read("pairs.json")).unwrap();
+    assert!(pairs.len() >= 2000);
+    let pair = |(question, context): &(String, String)| Example::new("", &**question, &**context);
+    let examples: Vec<Example> = pairs.iter().map(pair).collect();
+    let options = FeatureOptions {
+        max_seq_length: 100_000,
+        ..FeatureOptions::default()
+    };
+    let entries = std::fs::read_dir(folder.path()).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+    names.retain(|name| name != "pairs.json");
+    assert!(names.len() >= 14, "{names:?}");
+    for name in names {
+        let name = name.to_str().unwrap();
+        let tokenizer = QaTokenizer::from_file(&folder.path().join(name)).unwrap();
+        let expected = read(&format!("{name}/expected.json"));
+        let expected: Vec<ExpectedPair> = serde_json::from_slice(&expected).unwrap();
+        let features = make_features(&examples, &tokenizer, &options).unwrap();
+        assert_eq!((features.len(), expected.len()), (pairs.len(), pairs.len()));
+        let all = std::iter::zip(&features, &expected);
+        for ((feature, expected), (question, context)) in all.zip(&pairs) {
+            let at = format!("{name}: {question:?} {context:?}");
+            assert_eq!(feature.input_ids, expected.ids, "{at}");
+            assert_eq!(feature.offsets, expected.context, "{at}");
+            let encoding = tokenizer.encode(question).unwrap();
+            assert_eq!(encoding.offsets, expected.question, "{at}");
+        }
+        // Negative control: the next pair.
+        let next = std::iter::zip(&features, &expected[1..]);
+        let same = next.filter(|(ours, next)| ours.input_ids == next.ids);
+        assert!(same.count() < pairs.len() / 10, "{name}");
+    }
 }
