@@ -146,14 +146,19 @@ impl CheckpointFiles {
 
     /// The number of rows of the word embedding, if the files have one.
     pub(super) fn word_embedding_rows(&self) -> Result<Option<usize>, Error> {
-        let name = "embeddings.word_embeddings.weight";
         let tensors = self.open()?;
-        let embedding = tensors.iter().find(|(_, tensor)| {
-            let rest = tensor.name.strip_suffix(name);
+        let is_embedding = |name: &str| {
+            let names = ["word_embeddings", "tok_embeddings"];
+            let rest = names
+                .iter()
+                .find_map(|kind| name.strip_suffix(&format!("embeddings.{kind}.weight")));
             rest.is_some_and(|rest| {
                 rest.is_empty() || (rest.ends_with('.') && rest.matches('.').count() == 1)
             })
-        });
+        };
+        let embedding = tensors
+            .iter()
+            .find(|(_, tensor)| is_embedding(&tensor.name));
         Ok(embedding.and_then(|(_, tensor)| tensor.shape.to_vec().first().copied()))
     }
 
@@ -284,8 +289,14 @@ fn open(path: &Path) -> Result<Vec<Tensor>, Error> {
     }
     check_pickle(path)?;
     let reader = PytorchReader::new(path).map_err(|e| error(e.to_string()))?;
-    let tensors = reader.into_tensors().into_values();
-    Ok(tensors.map(bridge::from_pytorch).collect())
+    let tensors = reader.into_tensors();
+    if tensors.is_empty() {
+        return Err(Error::Weights {
+            path: path.into(),
+            message: "holds no tensor with a name: save weights with torch.save(model.state_dict(), FILE)".into(),
+        });
+    }
+    Ok(tensors.into_values().map(bridge::from_pytorch).collect())
 }
 
 /// Refuses a pickle that would take far more memory than the file has bytes: an archive may compress

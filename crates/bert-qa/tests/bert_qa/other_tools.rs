@@ -1,10 +1,13 @@
 //! Checkpoints that other tools wrote, and configurations that lack what Hugging Face's have.
 
+use std::path::PathBuf;
+use std::process::Command;
+
 use bert_qa::Pretrained;
 use test_support::TempDir;
 
 use crate::common::{
-    Value, by_name, copy_of, cpu, read_tensors, rename_tensor, rewrite_weights, tiny,
+    Value, by_name, copy_of, cpu, fixture, read_tensors, rename_tensor, rewrite_weights, tiny,
 };
 
 fn prefixed(prefix: &str) -> TempDir {
@@ -137,4 +140,57 @@ fn farms_folder_is_read() {
     std::fs::rename(at("config.json"), at("language_model_config.json")).unwrap();
     let loaded = Pretrained::load(folder.path(), 0, &cpu()).unwrap();
     assert_eq!(by_name(&loaded.model, Value), by_name(&tiny().model, Value));
+}
+
+/// Made by the tools themselves where that is possible, else by their saving code.
+#[test]
+#[ignore = "needs pip, and Python with torch and transformers: $REFERENCE_PYTHON or python3"]
+fn checkpoints_of_other_tools_load() {
+    let folder = test_support::temp_dir();
+    let script = test_support::workspace_path("scripts/reference/make_checkpoints.py");
+    let python = std::env::var("REFERENCE_PYTHON").unwrap_or_else(|_| "python3".into());
+    let output = Command::new(python)
+        .arg(script)
+        .args([folder.path(), &fixture("tiny-bert")])
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+
+    let folders = |kind: &str| {
+        let entries = std::fs::read_dir(folder.path().join(kind)).unwrap();
+        let paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths
+    };
+    let expected = read_tensors(&folder.path().join("expected.safetensors"));
+    let usable = folders("usable");
+    assert_eq!(usable.len(), 13);
+    for path in usable {
+        let loaded = Pretrained::load(&path, 0, &cpu());
+        let loaded = loaded.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(loaded.report.missing, [""; 0], "{path:?}");
+        assert_eq!(by_name(&loaded.model, Value), expected, "{path:?}");
+    }
+    for (name, parts) in [
+        ("no-tensors", &["model.pt", "no tensor", "state_dict()"][..]),
+        (
+            "gpt2",
+            &[
+                "pytorch_model.bin",
+                "no tensor \"bert.",
+                "transformer.h.0.attn.c_attn.weight",
+            ],
+        ),
+        (
+            "two-models",
+            &["model.pt", "no tensor \"bert.", "student.bert."],
+        ),
+    ] {
+        let path = folder.path().join("unusable").join(name);
+        let message = Pretrained::load(&path, 0, &cpu()).unwrap_err().to_string();
+        assert!(!message.contains('\n'), "{message}");
+        for part in parts {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+    }
 }
