@@ -45,7 +45,8 @@ mod tests {
     fn panics_for_lack_of_memory_become_one_line() {
         let of_gpu = "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 79.10 GiB of which \
                       5.75 MiB is free. Including non-PyTorch memory, this process has 79.09 GiB memory in use.\nException raised";
-        let error = catch(|| Err::<(), _>(Torch(of_gpu)).unwrap()).unwrap_err();
+        let failed = || -> Result<(), Torch> { Err(Torch(of_gpu)) };
+        let error = catch(|| failed().unwrap()).unwrap_err();
         let line = error.to_string();
         assert!(line.starts_with("CUDA out of memory. Tried to allocate 20.00 MiB."));
         assert!(
