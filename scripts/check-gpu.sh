@@ -124,7 +124,7 @@ precision() { # NAME LIMIT SETTING...
 
 # A GPU adds in any order, so equal runs differ a little.
 resume() {
-    local whole=(--run-dir "$scratch/whole" run.device="$device" model.source="$scratch/minilm" model.init=random train.num_train_epochs=2
+    local whole=(--run-dir "$scratch/whole" run.device="$device" model.source="$scratch/minilm" model.init=random train.max_steps=30
         eval.max_eval_samples=8 checkpoints.every_steps=5)
     "$trainer" "${whole[@]}" >"$scratch/whole.log" 2>&1
     whole[1]=$scratch/stopped
@@ -172,7 +172,7 @@ timing() { # BATCH_SIZE PRECISION
 # transformers with SDPA and fused AdamW on the same questions.
 peer() { # BATCH_SIZE PRECISION PADDING [--compile]
     local steps=(--steps 80 --warmup-steps 40 --device cuda)
-    on_gpu || steps=(--steps 4 --warmup-steps 2)
+    on_gpu || steps=(--steps 2 --warmup-steps 1)
     timeout 180 "$python" benchmarks/transformers_baseline.py train "$scratch/timed" "$questions" --batch-size "$1" --padding "$3" \
         "${steps[@]}" ${peer_settings[$2]} "${@:4}" >"$scratch/peer.json" 2>"$scratch/peer.log" ||
         { tail -n 1 "$scratch/peer.log" && return 1; }
@@ -182,7 +182,7 @@ import json, sys
 path, who, name, rates = sys.argv[1:]
 result = json.loads(open(path).read().splitlines()[-1])
 rate, memory = result["features_per_second"], result.get("device_peak_memory_bytes", 0)
-print(f"{rate:.1f} features/s; peak memory of the device {memory / 2**30:.2f} GiB")
+print(f"{rate:.1f} features/s" + (f"; peak memory of the device {memory / 2**30:.2f} GiB" if memory else ""))
 print(who, name, rate, memory, file=open(rates, "a"))
 PYTHON
 }
