@@ -28,7 +28,7 @@ const ARROWS: [(&str, &str); 16] = [
     ),
     (
         "fuzz-targets",
-        "trainer bert-qa squad-data qa-metrics run-log",
+        "trainer bert-qa squad-data qa-metrics run-log report",
     ),
     ("xtask", "atomic-fs plots test-support"),
 ];
