@@ -80,7 +80,7 @@ impl Optimizer {
         self.scale = None;
         match scale {
             StepScale::Host(scale) => self.adamw.gradient_scale = scale,
-            StepScale::Device(scale) => self.scale = Some(scale),
+            StepScale::Device(scale) => self.scale = Some(*scale),
         }
     }
 

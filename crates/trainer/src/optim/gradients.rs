@@ -55,7 +55,7 @@ impl GradNorm {
 #[allow(clippy::large_enum_variant)] // One in a step.
 pub(crate) enum StepScale {
     Host(f64),
-    Device(GradientScale),
+    Device(Box<GradientScale>),
 }
 
 /// [`StepSums::gradient_scale`] on the device; `loss` and `norm` are sums, `[1]`. A loss or norm that is NaN or infinite

@@ -89,7 +89,7 @@ impl TrainLoop<'_> {
         let readback = Readback::start(Tensor::cat(vec![loss.clone(), norm.clone()], 0))?;
         let max_grad_norm = self.run.config.train.max_grad_norm;
         let scale = gradient_scale_on_device(loss, norm, done.features.len(), max_grad_norm);
-        let scale = StepScale::Device(scale);
+        let scale = StepScale::Device(Box::new(scale));
         self.engine.step(scale, done.learning_rate)?;
         Ok(Numbers::OnTheirWay(readback))
     }

@@ -2,6 +2,7 @@
 //! The switch is one for the process, so these tests run in a process of their own.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use trainer::Trainer;
 
@@ -19,7 +20,7 @@ fn in_own_process(test: &str) -> bool {
     child.args(["--exact", test, "--include-ignored", "--nocapture"]);
     let output = child.env(CHILD, "1").output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    print!("{text}");
+    std::io::stdout().write_all(&output.stdout).unwrap();
     assert!(
         output.status.success() && text.contains("1 passed"),
         "{output:?}"
