@@ -5,7 +5,7 @@
 //! failure sees the old content or the new one. An error removes the temporary file or folder; a
 //! killed process leaves one behind, which [`remove_leftovers`] removes.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{DirEntry, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -66,7 +66,7 @@ pub fn write_file_with(
     let path = path.as_ref();
     let write = || {
         let place = place(path)?;
-        let mut file = builder(0o666).tempfile_in(parent(&place))?;
+        let mut file = builder(&prefix(&place), 0o666).tempfile_in(parent(&place))?;
         write(file.as_file_mut())?;
         file.as_file().sync_all()?;
         file.persist(&place).map_err(|e| e.error)?;
@@ -231,7 +231,7 @@ pub fn sync_folder(path: impl AsRef<Path>) -> Result<(), Error> {
 /// If it cannot be made.
 pub fn temporary_folder(parent: impl AsRef<Path>) -> Result<TempDir, Error> {
     let parent = parent.as_ref();
-    let made = builder(0o777).tempdir_in(parent);
+    let made = builder(TEMPORARY_PREFIX.as_ref(), 0o777).tempdir_in(parent);
     made.map_err(|e| error(parent, e))
 }
 
@@ -262,12 +262,42 @@ pub fn names(folder: impl AsRef<Path>) -> Result<Vec<String>, Error> {
 /// Removes the temporary files and folders that killed processes have left in `folder`. Nobody may
 /// write there meanwhile. What cannot be removed stays.
 pub fn remove_leftovers(folder: impl AsRef<Path>) {
-    for entry in entries(folder.as_ref()).unwrap_or_default() {
+    remove_temporary(folder.as_ref(), TEMPORARY_PREFIX.as_ref(), |_| true);
+}
+
+/// Removes the temporary files that killed processes have left when they wrote the file `path`. Nobody
+/// may write it meanwhile. What cannot be removed stays.
+pub fn remove_leftovers_of(path: impl AsRef<Path>) {
+    let Ok(place) = place(path.as_ref()) else {
+        return;
+    };
+    let prefix = prefix(&place);
+    if prefix != TEMPORARY_PREFIX {
+        // Behind a dash is another file's name.
+        remove_temporary(parent(&place), &prefix, |random| !random.contains(&b'-'));
+    }
+}
+
+/// How the name of the temporary file begins that becomes the file `path`.
+fn prefix(path: &Path) -> OsString {
+    // The whole name may be too long for a file system.
+    const MAX_NAME: usize = 200;
+    let mut prefix = OsString::from(TEMPORARY_PREFIX);
+    let name = path.file_name().filter(|name| name.len() <= MAX_NAME);
+    if let Some(name) = name {
+        prefix.push(name);
+        prefix.push("-");
+    }
+    prefix
+}
+
+fn remove_temporary(folder: &Path, prefix: &OsStr, is_wanted: impl Fn(&[u8]) -> bool) {
+    for entry in entries(folder).unwrap_or_default() {
         let name = entry.file_name();
-        if !name
+        let rest = name
             .as_encoded_bytes()
-            .starts_with(TEMPORARY_PREFIX.as_bytes())
-        {
+            .strip_prefix(prefix.as_encoded_bytes());
+        if !rest.is_some_and(&is_wanted) {
             continue;
         }
         let path = entry.path();
@@ -309,9 +339,9 @@ fn exchange(_: &Path, _: &Path) -> io::Result<()> {
 
 /// Temporary files and folders that others may read as far as the umask allows; the default of
 /// `tempfile` is the owner alone.
-fn builder(mode: u32) -> Builder<'static, 'static> {
+fn builder(prefix: &OsStr, mode: u32) -> Builder<'_, '_> {
     let mut builder = Builder::new();
-    builder.prefix(OsStr::new(TEMPORARY_PREFIX));
+    builder.prefix(prefix);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
     #[cfg(not(unix))]
@@ -508,6 +538,33 @@ mod tests {
         assert_eq!(files_below(&folder), [".hidden", "file"]);
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
         remove_leftovers(folder.path().join("missing"));
+    }
+
+    #[test]
+    fn leftovers_of_a_file_are_those_of_its_name() {
+        let folder = temp_dir();
+        let path = folder.path().join("file");
+        let failed = write_file_with(&path, |_| {
+            // As a process that is killed here leaves them.
+            let names = names(&folder).unwrap();
+            assert!(names[0].starts_with(".writing-file-"), "{names:?}");
+            std::fs::copy(
+                folder.path().join(&names[0]),
+                folder.path().join(".writing-file-x"),
+            )?;
+            std::fs::write(folder.path().join(".writing-file-2-x"), "")?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        failed.unwrap_err();
+        assert_eq!(
+            files_below(&folder),
+            [".writing-file-2-x", ".writing-file-x"]
+        );
+        remove_leftovers_of(&path);
+        assert_eq!(files_below(&folder), [".writing-file-2-x"]);
+        let long = folder.path().join("n".repeat(250));
+        write_file(&long, "").unwrap();
+        assert!(long.is_file());
     }
 
     #[test]

@@ -36,6 +36,13 @@ impl Journal {
         if file.try_lock().is_err() {
             return Err(Error::file(&path, "another process is writing this file"));
         }
+        for name in [
+            out.to_owned(),
+            beside(out, "nbest.json"),
+            beside(out, "null_odds.json"),
+        ] {
+            atomic_fs::remove_leftovers_of(name);
+        }
         let mut journal = Self {
             out: out.into(),
             path: path.clone(),
@@ -70,12 +77,13 @@ impl Journal {
             if !line.ends_with(b"\n") {
                 break;
             }
+            // A power failure may damage any line.
+            let Ok(record) = serde_json::from_slice::<Record>(&line) else {
+                break;
+            };
             position += line.len() as u64;
             count += 1;
             if count % chunk == 0 {
-                let Ok(record) = serde_json::from_slice::<Record>(&line) else {
-                    break;
-                };
                 (kept, end, last_id) = (count, position, Some(record.id));
             }
         }

@@ -328,6 +328,18 @@ fn a_part_that_is_killed_goes_on_where_it_stopped() {
     assert_eq!(sandbox.text("out.jsonl"), sandbox.text("whole.jsonl"));
     assert!(!sandbox.path("out.jsonl.partial").exists());
 
+    // Nothing from a damaged line on is used. What a process left that was killed at its end is removed.
+    sandbox.write(".writing-out.jsonl-x", "half");
+    let (end, _) = partial.match_indices('\n').nth(CHUNK + 7).unwrap();
+    let damaged = format!("{}\0\0\0{}", &partial[..end - 40], &partial[end - 37..]);
+    sandbox.write("out.jsonl.partial", &damaged);
+    let finished = sandbox.command(&arguments);
+    done(&finished);
+    let kept = format!("{CHUNK} answers are of an earlier run");
+    assert!(finished.stderr.contains(&kept), "{finished:?}");
+    assert!(!sandbox.path(".writing-out.jsonl-x").exists());
+    assert_eq!(sandbox.text("out.jsonl"), sandbox.text("whole.jsonl"));
+
     // The file has other questions now.
     sandbox.write("out.jsonl.partial", &partial);
     let rows = sandbox
