@@ -1,6 +1,4 @@
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Device;
@@ -24,7 +22,11 @@ struct EqualRanks {
     log: Log,
 }
 
-type Log = Rc<RefCell<Vec<String>>>;
+type Log = Arc<Mutex<Vec<String>>>;
+
+fn take(log: &Log) -> Vec<String> {
+    std::mem::take(&mut log.lock().unwrap())
+}
 
 impl Stream for EqualRanks {
     fn enqueue(
@@ -32,7 +34,7 @@ impl Stream for EqualRanks {
         collective: Collective,
         mut tensor: tch::Tensor,
     ) -> Result<Join, process_group::Error> {
-        self.log.borrow_mut().push(format!("start {collective}"));
+        self.log.lock().unwrap().push(format!("start {collective}"));
         let own = ShardRange::of(tensor.numel(), self.rank, self.world_size).range;
         let shard = |tensor: &tch::Tensor| tensor.narrow(0, own.start as i64, own.len() as i64);
         match collective {
@@ -51,15 +53,15 @@ impl Stream for EqualRanks {
             Collective::ReduceScatter => shard(&tensor),
             _ => tensor,
         };
-        let log = Rc::clone(&self.log);
+        let log = Arc::clone(&self.log);
         Ok(Box::new(move || {
-            log.borrow_mut().push(format!("join {collective}"));
+            log.lock().unwrap().push(format!("join {collective}"));
             Ok(result)
         }))
     }
 
     fn synchronize(&self) -> Result<(), process_group::Error> {
-        self.log.borrow_mut().push("synchronize".into());
+        self.log.lock().unwrap().push("synchronize".into());
         Ok(())
     }
 }
@@ -224,7 +226,7 @@ fn logged() -> (SingleProcessEngine, Arc<dyn TensorCollectives>, Log) {
     let model = model("tiny-bert", &device);
     let optimizer = Optimizer::new(&TrainConfig::default(), &model);
     let collectives = equal_ranks(0, 1, false);
-    let log = Rc::clone(&collectives.stream.log);
+    let log = Arc::clone(&collectives.stream.log);
     let engine = SingleProcessEngine::new(model, optimizer, device);
     (engine, Arc::new(collectives), log)
 }
@@ -234,13 +236,13 @@ fn ddp_starts_its_buckets_in_the_backward_pass_and_joins_them_after_it() {
     let (local, collectives, log) = logged();
     let mut engine = DdpEngine::new(local, 2e3, collectives);
     engine.backward(&batch(), None, false).unwrap();
-    assert!(log.take().is_empty(), "not in the last micro-batch");
+    assert!(take(&log).is_empty(), "not in the last micro-batch");
     engine.backward(&batch(), None, true).unwrap();
-    let started = log.take();
+    let started = take(&log);
     assert!(started.len() > 3, "{started:?}");
     assert!(started.iter().all(|call| call == "start all-reduce"));
     engine.reduce().unwrap();
-    let mut joined = log.take();
+    let mut joined = take(&log);
     assert_eq!(joined.pop().as_deref(), Some("synchronize"));
     assert_eq!(joined, vec!["join all-reduce"; started.len()]);
 }
@@ -252,7 +254,7 @@ fn ddp_starts_a_bucket_as_soon_as_its_stage_is_done() {
     // The head is stage 3, and has a weight and a bias.
     for (stage, started) in [(3, 2), (2, 16), (1, 16), (0, 5)] {
         engine.start_buckets(stage).unwrap();
-        assert_eq!(log.take().len(), started, "stage {stage}");
+        assert_eq!(take(&log).len(), started, "stage {stage}");
     }
 }
 
@@ -293,7 +295,7 @@ fn fsdp_gathers_the_next_unit_and_reduces_the_last_while_one_is_computed() {
         &layer,
         &embeddings,
     ];
-    assert_eq!(log.take(), expected.concat());
+    assert_eq!(take(&log), expected.concat());
 }
 
 /// One GPU allows one rank: NCCL between several ranks is not tested here.
