@@ -7,7 +7,8 @@ use std::env::var_os;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(kernels)");
-    if var_os("CARGO_FEATURE_NDARRAY").is_some() || var_os("CARGO_FEATURE_TCH").is_some() {
+    let backends = ["NDARRAY", "FLEX", "TCH"].map(|name| format!("CARGO_FEATURE_{name}"));
+    if backends.iter().any(|name| var_os(name).is_some()) {
         println!("cargo::rustc-cfg=kernels");
     }
     if let Ok(folder) = std::env::var("DEP_TCH_LIBTORCH_LIB") {

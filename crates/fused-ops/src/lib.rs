@@ -5,7 +5,7 @@
 //! features begin and end, which [`CuSeqlens`] holds.
 //!
 //! Each operation has a [`mod@reference`] form made of Burn primitives, which runs on any backend and which the kernels are
-//! tested against. With the features `ndarray` and `tch`, tensors on Burn's NdArray and LibTorch backends take kernels,
+//! tested against. With the features `ndarray`, `flex` and `tch`, tensors on those backends of Burn take kernels,
 //! forward and backward.
 //!
 //! A dropout mask is a function of a [`DropoutKey`] and an element's position, without hidden state: see [`Dropout`].

@@ -49,7 +49,7 @@ pub fn has_bf16_tensors(device: &Device) -> bool {
     }
 }
 
-/// Runs `work` with matmuls in `precision`, on the NdArray backend, as PyTorch's `torch.autocast`.
+/// Runs `work` with matmuls in `precision`, on the NdArray and Flex backends, as PyTorch's `torch.autocast`.
 ///
 /// An operation takes the precision of its forward pass, and its backward pass has the same. Parameters, activations and
 /// gradients stay `f32` tensors. Holds on this thread alone.

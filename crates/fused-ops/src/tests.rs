@@ -96,6 +96,12 @@ fn ndarray_kernels_write_every_element() {
     check_all_operations(&Device::ndarray().autodiff());
 }
 
+#[cfg(feature = "flex")]
+#[test]
+fn flex_kernels_write_every_element() {
+    check_all_operations(&Device::flex().autodiff());
+}
+
 #[cfg(feature = "tch")]
 #[test]
 fn libtorch_kernels_write_every_element() {

@@ -6,11 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::cargo_tree;
 
 /// Pairs of commands that must share one build.
-const PAIRS: [[&str; 2]; 3] = [
+const PAIRS: [[&str; 2]; 4] = [
     ["run -p trainer --features cpu", "test --workspace"],
     [
         "run -p trainer --features libtorch",
         "test --workspace --features libtorch",
+    ],
+    [
+        "run -p trainer --features flex",
+        "test --workspace --features flex",
     ],
     // `cuda` is a feature of `trainer` alone and uses the Burn of `libtorch`.
     [

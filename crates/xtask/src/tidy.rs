@@ -36,7 +36,7 @@ const ARROWS: [(&str, &str); 16] = [
 /// Words that code may have in some places only.
 const WORDS: [(&str, &str); 2] = [
     (
-        "NdArray LibTorch Device::ndarray Device::libtorch Device::libtorch_cuda burn_ndarray burn_tch tch torch_shim torch_sys",
+        "NdArray Flex LibTorch Device::ndarray Device::flex Device::libtorch Device::libtorch_cuda burn_ndarray burn_tch tch torch_shim torch_sys",
         "crates/trainer/src/device/ crates/trainer/src/distributed/nccl crates/process-group/src/nccl/tensor.rs \
          crates/fused-ops/src/backend/ /libtorch.rs crates/fused-ops/src/attention/padded.rs crates/torch-shim/ /tests/ /tests.rs /benches/",
     ),

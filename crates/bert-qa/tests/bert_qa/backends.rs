@@ -12,6 +12,10 @@ macro_rules! on_every_backend {
     ($($test:ident),+ $(,)?) => {
         on_every_backend! { @on ndarray_kernels { $($test)+ } }
         on_every_backend! { @on ndarray_primitives { $($test)+ } }
+        #[cfg(feature = "flex")]
+        on_every_backend! { @on flex_kernels { $($test)+ } }
+        #[cfg(feature = "flex")]
+        on_every_backend! { @on flex_primitives { $($test)+ } }
         #[cfg(feature = "tch")]
         on_every_backend! { @on libtorch_kernels { $($test)+ } }
         #[cfg(feature = "tch")]
@@ -73,6 +77,24 @@ pub(crate) fn ndarray_primitives() -> Backend {
         dtype: DType::F64,
         // The fixtures are rounded to `f32`.
         tolerance: 1e-6,
+    }
+}
+
+/// As [`ndarray_kernels`], on flex.
+#[cfg(feature = "flex")]
+pub(crate) fn flex_kernels() -> Backend {
+    Backend {
+        device: Device::flex(),
+        ..ndarray_kernels()
+    }
+}
+
+/// As [`ndarray_primitives`], on flex.
+#[cfg(feature = "flex")]
+pub(crate) fn flex_primitives() -> Backend {
+    Backend {
+        device: Device::flex(),
+        ..ndarray_primitives()
     }
 }
 

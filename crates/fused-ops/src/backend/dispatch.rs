@@ -12,6 +12,8 @@ pub(crate) fn is_supported<const D: usize>(tensor: &Tensor<D>) -> bool {
     match device.as_dispatch() {
         #[cfg(feature = "ndarray")]
         DispatchDevice::NdArray(_) => tensor.dtype() == DType::F32,
+        #[cfg(feature = "flex")]
+        DispatchDevice::Flex(_) => tensor.dtype() == DType::F32,
         #[cfg(feature = "tch")]
         DispatchDevice::LibTorch(device) => super::libtorch::is_supported(device, tensor.dtype()),
         #[allow(unreachable_patterns)]

@@ -7,7 +7,7 @@ use burn::backend::{Backend, backend_extension};
 use super::function::{Function, Kernels, Update};
 
 /// Applies a [`Function`] of one to four tensors.
-#[backend_extension(NdArray: cfg(feature = "ndarray"), LibTorch: cfg(feature = "tch"), Autodiff)]
+#[backend_extension(NdArray: cfg(feature = "ndarray"), Flex: cfg(feature = "flex"), LibTorch: cfg(feature = "tch"), Autodiff)]
 pub(crate) trait FunctionBackend: Backend {
     fn apply1<F: Function<1>>(a: FloatTensor<Self>, function: F) -> FloatTensor<Self>;
 
@@ -34,7 +34,7 @@ pub(crate) trait FunctionBackend: Backend {
 }
 
 /// Applies an [`Update`] to tensors without autodiff.
-#[backend_extension(NdArray: cfg(feature = "ndarray"), LibTorch: cfg(feature = "tch"))]
+#[backend_extension(NdArray: cfg(feature = "ndarray"), Flex: cfg(feature = "flex"), LibTorch: cfg(feature = "tch"))]
 pub(crate) trait UpdateBackend: Backend {
     fn update<U: Update>(
         a: FloatTensor<Self>,

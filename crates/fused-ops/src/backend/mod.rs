@@ -4,6 +4,8 @@
 mod autodiff;
 mod dispatch;
 mod extension;
+#[cfg(feature = "flex")]
+mod flex;
 mod function;
 mod host;
 #[cfg(feature = "tch")]

@@ -10,5 +10,5 @@ pub(crate) mod packed_gemm;
 pub(crate) mod parallel;
 pub(crate) mod reduce;
 pub(crate) mod simd;
-#[cfg(feature = "ndarray")]
+#[cfg(any(feature = "ndarray", feature = "flex"))]
 pub(crate) mod uninit;

@@ -1,5 +1,5 @@
 //! The kernels against the reference forms, in value and in gradient, on each backend that this build has kernels for:
-//! NdArray by default; LibTorch, on the CPU and on a GPU, with the feature `tch`.
+//! NdArray by default; Flex with the feature `flex`; LibTorch, on the CPU and on a GPU, with the feature `tch`.
 #![allow(clippy::duplicate_mod)] // The same test files run on every backend.
 #![allow(deprecated)] // Burn marks both backends as superseded.
 
@@ -24,6 +24,37 @@ mod ndarray {
 
     fn device() -> burn::tensor::Device {
         burn::tensor::Device::ndarray()
+    }
+
+    #[test]
+    fn backward_uses_the_mask_of_the_forward_pass() {
+        masks::check_backward_uses_the_mask_of_the_forward_pass();
+    }
+
+    #[test]
+    fn attention_drops_the_share_asked_for() {
+        masks::check_attention_drops_the_share_asked_for();
+    }
+}
+
+#[cfg(feature = "flex")]
+#[path = "."]
+mod flex {
+    mod adamw;
+    mod attention;
+    mod attention_terms;
+    mod autocast;
+    mod dropout;
+    mod embedding;
+    mod geglu;
+    mod linear;
+    mod masks;
+    mod norm;
+    mod span_loss;
+    mod support;
+
+    fn device() -> burn::tensor::Device {
+        burn::tensor::Device::flex()
     }
 
     #[test]

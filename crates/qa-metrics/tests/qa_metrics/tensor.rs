@@ -9,6 +9,8 @@ use qa_metrics::{SpanMetrics, TokenSpans, span_exact_match, span_f1, span_sums};
 fn devices() -> Vec<Device> {
     vec![
         Device::default(),
+        #[cfg(feature = "flex")]
+        Device::flex(),
         #[cfg(feature = "tch")]
         Device::libtorch(),
     ]

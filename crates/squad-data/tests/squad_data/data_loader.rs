@@ -11,6 +11,8 @@ use crate::answers::{examples, features};
 fn devices() -> Vec<Device> {
     vec![
         Device::ndarray(),
+        #[cfg(feature = "flex")]
+        Device::flex(),
         #[cfg(feature = "tch")]
         Device::libtorch(),
     ]

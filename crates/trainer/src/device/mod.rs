@@ -68,6 +68,10 @@ pub fn devices() -> Vec<DeviceInfo> {
             format!("Burn on libtorch with this project's kernels, {cores} CPU cores");
         devices.push(DeviceInfo::new("libtorch", description));
     }
+    if cfg!(feature = "flex") {
+        let description = format!("Burn on flex with this project's kernels, {cores} CPU cores");
+        devices.push(DeviceInfo::new("flex", description));
+    }
     if cfg!(feature = "cpu") {
         let description = format!("Burn on ndarray with this project's kernels, {cores} CPU cores");
         devices.push(DeviceInfo::new("ndarray", description));
@@ -107,6 +111,7 @@ pub fn absent_devices() -> Vec<DeviceInfo> {
     };
     let backends = [
         lacks("libtorch", "libtorch", cfg!(feature = "libtorch")),
+        lacks("flex", "flex", cfg!(feature = "flex")),
         lacks("ndarray", "cpu", cfg!(feature = "cpu")),
     ];
     gpu.into_iter()
@@ -153,6 +158,8 @@ pub(crate) fn device_of_rank(name: &str, local_rank: usize) -> Result<(DeviceInf
     let device = match info.name.as_str() {
         #[cfg(feature = "cpu")]
         "ndarray" => Device::ndarray(),
+        #[cfg(feature = "flex")]
+        "flex" => Device::flex(),
         #[cfg(feature = "libtorch")]
         "libtorch" => Device::libtorch(),
         #[cfg(feature = "cuda")]
@@ -186,11 +193,12 @@ fn why_not(name: &str, devices: &[DeviceInfo]) -> String {
 /// # Errors
 /// If the device does not support it.
 pub(crate) fn set_precision(info: &DeviceInfo, run: &RunConfig) -> Result<Precision, Error> {
-    if info.name == "ndarray" {
+    if matches!(info.name.as_str(), "ndarray" | "flex") {
         return match run.float32_matmul_precision {
-            Float32MatmulPrecision::High => Err(Error::Device(
-                "run.float32_matmul_precision = \"high\" needs a GPU: device ndarray has \"highest\" and \"medium\"".into(),
-            )),
+            Float32MatmulPrecision::High => Err(Error::Device(format!(
+                "run.float32_matmul_precision = \"high\" needs a GPU: device {} has \"highest\" and \"medium\"",
+                info.name
+            ))),
             Float32MatmulPrecision::Medium => Ok(available(Precision::Bf16)),
             Float32MatmulPrecision::Highest if run.bf16 => Ok(available(Precision::Bf16)),
             Float32MatmulPrecision::Highest => Ok(Precision::F32),

@@ -12,8 +12,9 @@ fn names(list: &Value) -> Vec<&str> {
 }
 
 /// Whether this test was built for a device, GPUs left out.
-const COMPILED: [(&str, bool); 2] = [
+const COMPILED: [(&str, bool); 3] = [
     ("libtorch", cfg!(feature = "libtorch")),
+    ("flex", cfg!(feature = "flex")),
     ("ndarray", cfg!(feature = "cpu")),
 ];
 

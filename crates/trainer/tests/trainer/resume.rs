@@ -1,5 +1,5 @@
 //! Resumed runs equal uninterrupted ones, bit for bit: on the best device of this build, which is ndarray in
-//! `cargo test --workspace` and libtorch with its feature. Runs that cannot be resumed are errors.
+//! `cargo test --workspace`, and flex or libtorch with their features. Runs that cannot be resumed are errors.
 
 use std::process::Command;
 
