@@ -13,7 +13,7 @@ use crate::hub::{ModelSource, model_cache};
 use crate::logits::{check_finite_logits, predict_logits};
 use crate::model::BertForQuestionAnswering;
 use crate::pretrained::Pretrained;
-use crate::{Precision, autocast};
+use crate::{Precision, WeightCache, autocast};
 
 /// The default of [`FeatureOptions::max_seq_length`].
 const MAX_SEQ_LENGTH: usize = 384;
@@ -51,6 +51,7 @@ pub struct QuestionAnswerer {
     answers: AnswerOptions,
     top_k: Option<usize>,
     precision: Precision,
+    weights: WeightCache,
     device: Device,
 }
 
@@ -74,6 +75,7 @@ impl QuestionAnswerer {
             answers,
             top_k: None,
             precision: Precision::F32,
+            weights: WeightCache::default(),
             device,
         }
     }
@@ -128,8 +130,8 @@ impl QuestionAnswerer {
         self
     }
 
-    /// Sets the precision of matmuls; `f32` by default. A processor without instructions for it stays in `f32`: ask
-    /// [`Precision::is_available`].
+    /// Sets the precision of matmuls; `f32` by default. Weights are converted at the first question and kept. A processor
+    /// without instructions for it stays in `f32`: ask [`Precision::is_available`].
     #[must_use]
     pub fn with_precision(mut self, precision: Precision) -> Self {
         self.model = self.model.with_precision(precision, &self.device);
@@ -251,7 +253,8 @@ impl QuestionAnswerer {
         for examples in examples.chunks(QUESTIONS_PER_CHUNK) {
             let features = make_features(examples, &self.tokenizer, &self.features)?;
             let logits = autocast(self.precision, || {
-                predict_logits(&self.model, &features, &self.device, &mut |_| {})
+                self.weights
+                    .scope(|| predict_logits(&self.model, &features, &self.device, &mut |_| {}))
             });
             let spans: Vec<_> = logits
                 .iter()

@@ -55,7 +55,7 @@ pub use pretrained::{
 };
 
 // Types of `fused-ops` in the interface of the model.
-pub use fused_ops::{Precision, autocast};
+pub use fused_ops::{Precision, WeightCache, autocast};
 // Types of `squad-data` in the interface of `QuestionAnswerer`.
 pub use squad_data::{
     AnswerOptions, Error as DataError, Example, FeatureOptions, PipelineAnswer, PipelineOptions,

@@ -3,6 +3,7 @@ use std::convert::Infallible;
 use burn::tensor::Device;
 use squad_data::{Example, Feature, PackedBatch, batches_by_tokens};
 
+use crate::WeightCache;
 use crate::error::Error;
 use crate::model::{BertForQuestionAnswering, PackedInput};
 
@@ -12,7 +13,8 @@ const TOKENS_PER_BATCH: usize = 4096;
 
 /// Start and end logits of every feature, without dropout, in the order of `features`.
 ///
-/// Calls `progress` after each batch with the number of features done.
+/// Calls `progress` after each batch with the number of features done. Weights that `autocast`'s precision packs are kept in
+/// the caller's [`WeightCache`], or else for this call.
 pub fn predict_logits(
     model: &BertForQuestionAnswering,
     features: &[Feature],
@@ -45,6 +47,7 @@ pub fn try_predict_logits<E>(
     device: &Device,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<[Vec<f32>; 2]>, E> {
+    let weights = WeightCache::current().unwrap_or_default();
     let mut logits = vec![[Vec::new(), Vec::new()]; indices.len()];
     let lengths: Vec<usize> = indices.iter().map(|&index| features[index].len()).collect();
     let mut done = 0;
@@ -54,7 +57,8 @@ pub fn try_predict_logits<E>(
             .map(|&position| indices[position])
             .collect();
         let batch = PackedBatch::new(features, &batch);
-        let output = model.forward(&PackedInput::new(&batch, device), None);
+        let input = PackedInput::new(&batch, device);
+        let output = weights.scope(|| model.forward(&input, None));
         // `[tokens, 2]` in row-major order: start, end, start, end, …
         let values: Vec<f32> = output.into_data().iter::<f32>().collect();
         let (pairs, _) = values.as_chunks();

@@ -10,7 +10,7 @@
 //!
 //! A dropout mask is a function of a [`DropoutKey`] and an element's position, without hidden state: see [`Dropout`].
 //!
-//! Modules from the bottom up: plain types (`cu_seqlens`, `philox`, `precision`), what kernels share (`kernels`), the tie to Burn
+//! Modules from the bottom up: plain types (`cu_seqlens`, `philox`, `precision`, `weight_cache`), what kernels share (`kernels`), the tie to Burn
 //! (`backend`), then a folder for each operation.
 #![deny(missing_docs)]
 #![allow(deprecated)] // Burn marks NdArray and LibTorch as superseded.
@@ -35,6 +35,7 @@ mod linear;
 mod norm;
 mod span_loss;
 mod sum_of_squares;
+mod weight_cache;
 
 #[cfg(all(test, kernels))]
 mod tests;
@@ -57,6 +58,7 @@ pub use precision::{Precision, autocast, has_bf16_tensors};
 pub use span_loss::{pad_span_logits, span_loss};
 pub use sum_of_squares::{sum_of_squares, total_sum_of_squares};
 pub use upload::{runs_asynchronously, upload_ints};
+pub use weight_cache::WeightCache;
 
 /// The operations from Burn primitives, for tests and benchmarks that compare.
 pub mod reference {

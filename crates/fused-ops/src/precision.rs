@@ -2,14 +2,18 @@ use std::cell::Cell;
 
 use burn::tensor::Device;
 
-/// How matmuls of `f32` tensors in host memory are computed. Sums are `f32` in each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How matmuls of `f32` tensors in host memory are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// Both matrices in `f32`.
     #[default]
     F32,
-    /// Both matrices rounded to `bf16`, with the processor's own instructions (AVX512-BF16).
+    /// Both matrices rounded to `bf16` and sums in `f32`, with the processor's own instructions (AVX512-BF16).
     Bf16,
+    /// For inference. Linear layers in `int8`: weights quantised per output channel, activations per token, sums in `i32`
+    /// (AVX512-VNNI, AVX-VNNI or AVX2). Layers with few outputs, and whatever is differentiated, stay in `f32`; the matmuls
+    /// of attention are in `bf16` where the processor has it.
+    Int8,
 }
 
 thread_local! {
@@ -23,8 +27,10 @@ impl Precision {
             Self::F32 => true,
             #[cfg(all(kernels, target_arch = "x86_64"))]
             Self::Bf16 => crate::kernels::packed_gemm::is_available(),
+            #[cfg(all(kernels, target_arch = "x86_64"))]
+            Self::Int8 => crate::kernels::int8_gemm::Instructions::best().is_some(),
             #[cfg(not(all(kernels, target_arch = "x86_64")))]
-            Self::Bf16 => false,
+            Self::Bf16 | Self::Int8 => false,
         }
     }
 
@@ -51,7 +57,8 @@ pub fn has_bf16_tensors(device: &Device) -> bool {
 
 /// Runs `work` with matmuls in `precision`, on the NdArray and Flex backends, as PyTorch's `torch.autocast`.
 ///
-/// An operation takes the precision of its forward pass, and its backward pass has the same. Parameters, activations and
+/// An operation takes the precision of its forward pass, and its backward pass has the same. A [`WeightCache`] saves packing
+/// weights for every pass. Parameters, activations and
 /// gradients stay `f32` tensors. Holds on this thread alone.
 pub fn autocast<R>(precision: Precision, work: impl FnOnce() -> R) -> R {
     /// Restores the precision also when `work` panics.

@@ -100,7 +100,7 @@ pub(crate) struct Target<'a> {
     pub(super) row_stride: usize,
     lifetime: PhantomData<&'a mut [f32]>,
     len: usize,
-    accumulate: bool,
+    pub(super) accumulate: bool,
 }
 
 impl<'a> Target<'a> {
@@ -152,15 +152,16 @@ pub(crate) enum Threads {
 
 /// # Panics
 /// If the inner dimensions differ or the result reaches outside the target.
-pub(super) fn assert_shapes(target: &Target<'_>, left: &Matrix<'_>, right: &Matrix<'_>) {
-    assert_eq!(left.columns, right.rows, "inner dimensions");
+pub(super) fn assert_shapes(target: &Target<'_>, left: &Matrix<'_>, [rows, columns]: [usize; 2]) {
+    assert_eq!(left.columns, rows, "inner dimensions");
     assert!(
-        fits(target.len, left.rows, right.columns, target.row_stride),
+        fits(target.len, left.rows, columns, target.row_stride),
         "matmul outside its target"
     );
 }
 
-/// [`gemm`] in a precision; in `f32` where the processor lacks the instructions or the target accumulates.
+/// [`gemm`] in a precision; in `f32` where the processor lacks the instructions, and in place of `int8`, which has weights
+/// alone.
 pub(crate) fn gemm_in(
     precision: Precision,
     target: Target<'_>,
@@ -170,8 +171,8 @@ pub(crate) fn gemm_in(
 ) {
     match precision {
         #[cfg(target_arch = "x86_64")]
-        Precision::Bf16 if super::packed_gemm::is_available() && !target.accumulate => {
-            super::packed_gemm::gemm_bf16(target, left, right, threads);
+        Precision::Bf16 if super::packed_gemm::is_available() => {
+            super::packed_gemm::gemm_bf16(target, left, right, threads, None);
         }
         _ => gemm(target, left, right, threads),
     }
@@ -182,7 +183,7 @@ pub(crate) fn gemm_in(
 /// # Panics
 /// If the inner dimensions differ or the result reaches outside the target.
 pub(crate) fn gemm(target: Target<'_>, left: Matrix<'_>, right: Matrix<'_>, threads: Threads) {
-    assert_shapes(&target, &left, &right);
+    assert_shapes(&target, &left, [right.rows, right.columns]);
     let parallelism = match threads {
         Threads::One => Parallelism::None,
         Threads::All => Parallelism::Rayon(0),

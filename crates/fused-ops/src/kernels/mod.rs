@@ -4,11 +4,15 @@
 #[cfg(feature = "tch")]
 pub(crate) mod bf16;
 pub(crate) mod gemm;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod int8_gemm;
 pub(crate) mod math;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod packed_gemm;
 pub(crate) mod parallel;
 pub(crate) mod reduce;
 pub(crate) mod simd;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod tasks;
 #[cfg(any(feature = "ndarray", feature = "flex"))]
 pub(crate) mod uninit;

@@ -12,9 +12,11 @@
 
 use std::arch::x86_64::*;
 use std::cell::Cell;
+use std::ops::Range;
 
 use super::gemm::{Matrix, Target, Threads, assert_shapes};
 use super::parallel::for_each;
+use super::tasks::{Epilogue, TASK_ROWS, Tasks};
 
 /// Rows of a tile: the part of the result that the registers hold.
 const ROWS: usize = 12;
@@ -22,8 +24,6 @@ const ROWS: usize = 12;
 const COLUMNS: usize = 2 * LANES;
 /// Groups in a block of the inner dimension.
 const DEPTH: usize = 192;
-/// Rows of a task, a multiple of `ROWS` and of `LANES`.
-const TASK_ROWS: usize = 96;
 /// Groups in a vector.
 const LANES: usize = 16;
 
@@ -71,69 +71,130 @@ impl<T> Shared<T> {
     }
 }
 
-/// `target = left · right`, both rounded to `bf16`.
+/// A right matrix packed once for many matmuls.
+pub(crate) struct PackedMatrix {
+    groups: Vec<u32>,
+    rows: usize,
+    columns: usize,
+}
+
+impl PackedMatrix {
+    /// # Panics
+    /// If the processor lacks the instructions.
+    pub(crate) fn new(matrix: Matrix<'_>) -> Self {
+        let mut groups = vec![0; packed_len(&matrix)];
+        pack(&matrix, &mut groups, Threads::All);
+        Self {
+            groups,
+            rows: matrix.rows,
+            columns: matrix.columns,
+        }
+    }
+}
+
+/// `target = left · right`, or `target += left · right` if the target accumulates, both matrices rounded to `bf16`.
 ///
 /// # Panics
 /// If the processor lacks the instructions, the inner dimensions differ or the result reaches outside the target.
-pub(crate) fn gemm_bf16(target: Target<'_>, left: Matrix<'_>, right: Matrix<'_>, threads: Threads) {
+pub(crate) fn gemm_bf16(
+    target: Target<'_>,
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    threads: Threads,
+    epilogue: Option<Epilogue<'_>>,
+) {
+    assert_shapes(&target, &left, [right.rows, right.columns]);
+    with_buffer(&RIGHT, packed_len(&right), |groups| {
+        pack(&right, groups, threads);
+        multiply(target, left, groups, right.columns, threads, epilogue);
+    });
+}
+
+/// [`gemm_bf16`] on all threads, with a matrix that is packed already.
+pub(crate) fn gemm_bf16_packed(
+    target: Target<'_>,
+    left: Matrix<'_>,
+    right: &PackedMatrix,
+    epilogue: Option<Epilogue<'_>>,
+) {
+    assert_shapes(&target, &left, [right.rows, right.columns]);
+    let (groups, columns) = (&right.groups, right.columns);
+    multiply(target, left, groups, columns, Threads::All, epilogue);
+}
+
+fn packed_len(matrix: &Matrix<'_>) -> usize {
+    matrix.rows.div_ceil(2 * DEPTH) * matrix.columns.div_ceil(COLUMNS) * DEPTH * COLUMNS
+}
+
+/// Packs a right matrix as `[block of k, panel, group, column]`.
+fn pack(matrix: &Matrix<'_>, groups: &mut [u32], threads: Threads) {
     assert!(is_available(), "a processor with AVX512-BF16");
-    assert_shapes(&target, &left, &right);
-    let (rows, columns, depth) = (left.rows, right.columns, left.columns);
-    if depth == 0 {
-        // SAFETY: the shapes are checked, and `target` borrows these elements exclusively.
-        (0..rows).for_each(|row| unsafe {
-            let row = target.data.add(row * target.row_stride);
-            std::slice::from_raw_parts_mut(row, columns).fill(0.0);
-        });
-        return;
-    }
-    let blocks = depth.div_ceil(2 * DEPTH);
-    let panels = columns.div_ceil(COLUMNS);
-    let row_tasks = rows.div_ceil(TASK_ROWS);
-    let run = |tasks: usize, task: &(dyn Fn(usize) + Sync)| match threads {
-        Threads::One => (0..tasks).for_each(task),
-        Threads::All => for_each(tasks, || (), |(), index| task(index)),
+    assert_eq!(groups.len(), packed_len(matrix), "the packed matrix");
+    let panels = matrix.columns.div_ceil(COLUMNS);
+    let packed = Shared(groups.as_mut_ptr());
+    let task = |index: usize| {
+        // SAFETY: block and panel lie inside the matrix, and each task writes a panel of its own.
+        unsafe {
+            let target = packed.get().add(index * DEPTH * COLUMNS);
+            pack_panel(matrix, index / panels, index % panels, target);
+        }
     };
-    with_buffer(&RIGHT, blocks * panels * DEPTH * COLUMNS, |buffer| {
-        let packed = Shared(buffer.as_mut_ptr());
-        run(blocks * panels, &|index| {
-            let (block, panel) = (index / panels, index % panels);
-            // SAFETY: `block` and `panel` lie inside the matrix, and each task writes a panel of its own.
+    let panels = groups.len() / (DEPTH * COLUMNS);
+    match threads {
+        Threads::One => (0..panels).for_each(task),
+        Threads::All => for_each(panels, || (), |(), index| task(index)),
+    }
+}
+
+/// The matmul with a packed right matrix.
+fn multiply(
+    target: Target<'_>,
+    left: Matrix<'_>,
+    right: &[u32],
+    columns: usize,
+    threads: Threads,
+    epilogue: Option<Epilogue<'_>>,
+) {
+    assert!(is_available(), "a processor with AVX512-BF16");
+    let blocks = left.columns.div_ceil(2 * DEPTH);
+    let panels = columns.div_ceil(COLUMNS);
+    assert_eq!(right.len(), blocks * panels * DEPTH * COLUMNS);
+    let (output, accumulate) = (Shared(target.data), target.accumulate);
+    let tasks = Tasks::new(left.rows, panels, threads);
+    tasks.run(threads, |rows, panels_of_task| {
+        let columns_of_task =
+            panels_of_task.start * COLUMNS..columns.min(panels_of_task.end * COLUMNS);
+        let task = RowTask {
+            left: &left,
+            first_row: rows.start,
+            rows: rows.len(),
+            panels: panels_of_task,
+            num_panels: panels,
+            columns,
+            accumulate,
+        };
+        // SAFETY: the result's elements lie inside the target, and each task has rows or columns of its own. Without an
+        // inner dimension nothing else writes them.
+        let row_of_task = |row: usize| unsafe {
+            let data = output
+                .get()
+                .add(row * target.row_stride + columns_of_task.start);
+            std::slice::from_raw_parts_mut(data, columns_of_task.len())
+        };
+        if blocks == 0 && !accumulate {
+            rows.clone().for_each(|row| row_of_task(row).fill(0.0));
+        }
+        with_buffer(&LEFT, blocks * TASK_ROWS * DEPTH, |buffer| {
+            // SAFETY: the panels are packed, the instructions are there, and the rest as above.
             unsafe {
-                let target = packed.get().add(index * DEPTH * COLUMNS);
-                pack_panel(&right, block, panel, target);
+                task.pack(blocks, buffer.as_mut_ptr());
+                let output = output.get().add(rows.start * target.row_stride);
+                task.multiply(buffer.as_ptr(), right.as_ptr(), output, target.row_stride);
             }
         });
-        // Where there are few rows, tasks share them and divide the columns.
-        let splits = match threads {
-            Threads::One => 1,
-            Threads::All => (4 * rayon::current_num_threads())
-                .div_ceil(row_tasks.max(1))
-                .min(panels),
-        };
-        let panels_per_task = panels.div_ceil(splits.max(1));
-        let output = Shared(target.data);
-        run(row_tasks * splits, &|index| {
-            let first_row = index % row_tasks * TASK_ROWS;
-            let first_panel = index / row_tasks * panels_per_task;
-            let task = RowTask {
-                left: &left,
-                first_row,
-                rows: TASK_ROWS.min(rows - first_row),
-                panels: first_panel..(first_panel + panels_per_task).min(panels),
-                num_panels: panels,
-                columns,
-            };
-            with_buffer(&LEFT, blocks * TASK_ROWS * DEPTH, |buffer| {
-                // SAFETY: the panels are packed, the instructions are there, the result's elements lie inside the target,
-                // and each task writes rows or columns of its own.
-                unsafe {
-                    task.pack(blocks, buffer.as_mut_ptr());
-                    let output = output.get().add(first_row * target.row_stride);
-                    task.multiply(buffer.as_ptr(), packed.get(), output, target.row_stride);
-                }
-            });
-        });
+        if let Some(epilogue) = epilogue {
+            rows.for_each(|row| epilogue(row, columns_of_task.clone(), row_of_task(row)));
+        }
     });
 }
 
@@ -142,11 +203,13 @@ struct RowTask<'a> {
     left: &'a Matrix<'a>,
     first_row: usize,
     rows: usize,
-    panels: std::ops::Range<usize>,
+    panels: Range<usize>,
     /// Panels of the whole right matrix.
     num_panels: usize,
     /// Columns of the whole right matrix.
     columns: usize,
+    /// Adds to the target.
+    accumulate: bool,
 }
 
 impl RowTask<'_> {
@@ -207,7 +270,7 @@ impl RowTask<'_> {
                                 stride,
                                 rows: (self.rows - row).min(ROWS),
                                 columns: (self.columns - panel * COLUMNS).min(COLUMNS),
-                                accumulate: block > 0,
+                                accumulate: block > 0 || self.accumulate,
                             },
                         );
                     }
@@ -435,7 +498,7 @@ mod tests {
             let mut result = vec![7.0; rows * (columns + 3)];
             let target = Target::new(&mut result, columns + 3);
             if is_bf16 {
-                gemm_bf16(target, left, right, threads);
+                gemm_bf16(target, left, right, threads, None);
             } else {
                 gemm(target, left, right, threads);
             }

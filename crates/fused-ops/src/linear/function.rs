@@ -3,7 +3,7 @@ use burn::backend::libtorch::TchTensor;
 use burn::backend::tensor::FloatTensor;
 
 use super::activation::Activation;
-use super::kernel::{self, Linear};
+use super::kernel::{self, Linear, Weight};
 use crate::backend::{Function, HostMemory, fill};
 use crate::kernels::reduce::column_sums;
 
@@ -14,20 +14,27 @@ impl Function<3> for Linear {
         [input, weight, bias]: [&FloatTensor<B>; 3],
         save: bool,
     ) -> (FloatTensor<B>, Vec<FloatTensor<B>>) {
-        let shape = [B::dims(input)[0], B::dims(weight)[1]];
+        let dims = B::dims(weight);
+        let shape = [B::dims(input)[0], dims[1]];
         let operands = [input, weight, bias].map(B::values);
-        let operands = operands.each_ref().map(|values| &values[..]);
+        let [inputs, weights, biases] = operands.each_ref().map(|values| &values[..]);
         let mut saved = vec![input.clone(), weight.clone()];
         if save && self.activation != Activation::Identity {
             let [output, pre_activation] =
                 fill::<B, 2>([&shape, &shape], |[output, pre_activation]| {
-                    kernel::forward(operands, self, output, Some(pre_activation));
+                    let weight = Weight::Plain(weights);
+                    kernel::forward(inputs, weight, biases, self, output, Some(pre_activation));
                 });
             saved.push(pre_activation);
             return (output, saved);
         }
+        let packed = if save {
+            Weight::Plain(weights)
+        } else {
+            Weight::new(self, weight, &operands[1], dims)
+        };
         let [output] = fill::<B, 1>([&shape], |[output]| {
-            kernel::forward(operands, self, output, None);
+            kernel::forward(inputs, packed, biases, self, output, None);
         });
         (output, saved)
     }

@@ -1,66 +1,153 @@
+use std::any::Any;
+use std::borrow::Cow;
+#[cfg(target_arch = "x86_64")]
+use std::ops::Range;
+#[cfg(target_arch = "x86_64")]
+use std::sync::Arc;
+
 use pulp::Arch;
 
 use super::activation::Activation;
 use crate::kernels::gemm::{Matrix, Target, Threads, gemm_in};
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::int8_gemm::{Instructions, QuantizedMatrix, gemm_int8};
 use crate::kernels::math::{exp, normal};
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::packed_gemm::{PackedMatrix, gemm_bf16_packed};
 use crate::kernels::parallel::{CHUNK, ROWS_PER_TASK, for_each_chunk};
 use crate::kernels::reduce::add_to;
 use crate::kernels::simd::vectorized;
 use crate::precision::Precision;
+use crate::weight_cache::WeightCache;
 
 /// Linear layer arguments other than tensors.
 #[derive(Clone, Debug)]
 pub(super) struct Linear {
     pub(super) activation: Activation,
     pub(super) precision: Precision,
+    pub(super) weights: Option<WeightCache>,
 }
 
 impl Linear {
-    /// In the precision of [`autocast`](crate::autocast).
+    /// In the precision of [`autocast`](crate::autocast), with the weights of [`WeightCache::scope`].
     pub(super) fn new(activation: Activation) -> Self {
         Self {
             activation,
             precision: Precision::current(),
+            weights: WeightCache::current(),
         }
+    }
+}
+
+/// The right matrix of a linear layer's matmul.
+pub(super) enum Weight<'a> {
+    Plain(&'a [f32]),
+    #[cfg(target_arch = "x86_64")]
+    Bf16(Arc<PackedMatrix>),
+    #[cfg(target_arch = "x86_64")]
+    Int8(Instructions, Arc<QuantizedMatrix>),
+}
+
+/// Outputs of the smallest layer in `int8`: below, quantising costs more than it saves, and those are logits.
+#[cfg(target_arch = "x86_64")]
+const INT8_OUTPUTS: usize = 32;
+
+impl<'a> Weight<'a> {
+    /// `[inputs, outputs]` in `values`, the elements of `tensor`, for a pass without gradients.
+    pub(super) fn new(
+        args: &Linear,
+        tensor: &(impl Any + Send + Clone),
+        values: &'a Cow<'_, [f32]>,
+        [inputs, outputs]: [usize; 2],
+    ) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let matrix = || Matrix::new(values, inputs, outputs, outputs);
+            match (args.precision, &args.weights) {
+                (Precision::Bf16, Some(cache)) if args.precision.is_available() => {
+                    let pack = || PackedMatrix::new(matrix());
+                    return Self::Bf16(cache.get(tensor, values, args.precision, pack));
+                }
+                (Precision::Int8, cache) if outputs >= INT8_OUTPUTS => {
+                    if let Some(instructions) = Instructions::best() {
+                        let pack = || QuantizedMatrix::new(matrix());
+                        let packed = match cache {
+                            Some(cache) => cache.get(tensor, values, args.precision, pack),
+                            None => Arc::new(pack()),
+                        };
+                        return Self::Int8(instructions, packed);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let _ = (args, tensor, inputs, outputs);
+        Self::Plain(values)
     }
 }
 
 /// Fills `output`, `[rows, out]`, with `activation(input [rows, in] · weight [in, out] + bias)`, and `pre_activation`, if
 /// given, with what the activation is applied to.
 pub(super) fn forward(
-    [input, weight, bias]: [&[f32]; 3],
+    input: &[f32],
+    weight: Weight<'_>,
+    bias: &[f32],
     args: &Linear,
     output: &mut [f32],
     pre_activation: Option<&mut [f32]>,
 ) {
-    let (outputs, inputs) = (bias.len(), weight.len() / bias.len().max(1));
+    let outputs = bias.len();
     let rows = output.len() / outputs.max(1);
+    let inputs = input.len() / rows.max(1);
     let block = ROWS_PER_TASK * outputs.max(1);
-    let matmul = |target: &mut [f32]| {
+    let left = Matrix::new(input, rows, inputs, inputs);
+    let plain = |target: &mut [f32], weight| {
         gemm_in(
             args.precision,
             Target::new(target, outputs),
-            Matrix::new(input, rows, inputs, inputs),
+            left,
             Matrix::new(weight, inputs, outputs, outputs),
             Threads::All,
         );
     };
-    let Some(pre_activation) = pre_activation else {
-        matmul(output);
-        return for_each_chunk(
-            [(output, block)],
-            || (),
-            |(), _, [output]| bias_activation(output, bias, args.activation, None),
-        );
-    };
-    matmul(pre_activation);
-    for_each_chunk(
-        [(pre_activation, block), (output, block)],
-        || (),
-        |(), _, [pre_activation, output]| {
-            bias_activation(pre_activation, bias, args.activation, Some(output));
-        },
-    );
+    match (weight, pre_activation) {
+        (Weight::Plain(weight), None) => {
+            plain(output, weight);
+            for_each_chunk(
+                [(output, block)],
+                || (),
+                |(), _, [output]| bias_activation(output, bias, args.activation, None),
+            );
+        }
+        (Weight::Plain(weight), Some(pre_activation)) => {
+            plain(pre_activation, weight);
+            for_each_chunk(
+                [(pre_activation, block), (output, block)],
+                || (),
+                |(), _, [pre_activation, output]| {
+                    bias_activation(pre_activation, bias, args.activation, Some(output));
+                },
+            );
+        }
+        #[cfg(target_arch = "x86_64")]
+        (weight, pre_activation) => {
+            assert!(
+                pre_activation.is_none(),
+                "packed weights have no backward pass"
+            );
+            let target = Target::new(output, outputs);
+            let epilogue = |_: usize, columns: Range<usize>, sums: &mut [f32]| {
+                bias_activation(sums, &bias[columns], args.activation, None);
+            };
+            match weight {
+                Weight::Bf16(weight) => gemm_bf16_packed(target, left, &weight, Some(&epilogue)),
+                Weight::Int8(instructions, weight) => {
+                    gemm_int8(instructions, target, left, &weight, Some(&epilogue));
+                }
+                Weight::Plain(_) => unreachable!("matched above"),
+            }
+        }
+    }
 }
 
 /// Fills the gradients of input and weight from that of `input · weight + bias`, `[rows, outputs]`.

@@ -438,6 +438,7 @@ pub(super) struct DeviceArgs {
 enum PrecisionArg {
     F32,
     Bf16,
+    Int8,
 }
 
 impl DeviceArgs {
@@ -445,6 +446,7 @@ impl DeviceArgs {
         match self.precision {
             PrecisionArg::F32 => Precision::F32,
             PrecisionArg::Bf16 => Precision::Bf16,
+            PrecisionArg::Int8 => Precision::Int8,
         }
     }
 

@@ -15,7 +15,7 @@ mod train;
 use std::path::Path;
 use std::process::ExitCode;
 
-use bert_qa::Pretrained;
+use bert_qa::{Precision, Pretrained};
 use burn::tensor::Device;
 use clap::Parser;
 use qa_metrics::Metric;
@@ -99,6 +99,12 @@ fn load(
     let precision = device.precision();
     let (info, device) = trainer::device(&device.device)?;
     trainer::warn_without_gpu(&info);
+    if precision == Precision::Int8 && info.name != "ndarray" {
+        return Err(Error::Device(format!(
+            "--precision int8 is for --device ndarray, not {}: take bf16 or f32 there",
+            info.name
+        )));
+    }
     features.options().validate()?;
     let folder = trainer::model_folder(model, &notice)?;
     let mut pretrained = Pretrained::load(&folder, 0, &device)?;

@@ -34,6 +34,7 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
         features,
         answers,
         must_answer: args.must_answer,
+        weights: bert_qa::WeightCache::default(),
         device,
     };
     if is_standard_input {

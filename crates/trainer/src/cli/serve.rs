@@ -22,7 +22,8 @@ fn serve(args: &Serve) -> Result<(), Error> {
     let (loaded, device) = load(&args.model, &args.device, &features)?;
     let Pretrained { model, assets, .. } = loaded;
     let answerer =
-        QuestionAnswerer::new(model, assets.tokenizer, features.options(), answers, device);
+        QuestionAnswerer::new(model, assets.tokenizer, features.options(), answers, device)
+            .with_precision(args.device.precision());
     let stop = StopFlag::default();
     signals::stop_on_signals(&stop)?;
     notice("serving a page to ask questions; Ctrl-C stops it:");

@@ -226,7 +226,11 @@ pub fn available(precision: Precision) -> Precision {
     if precision.is_available() {
         return precision;
     }
-    tracing::warn!("this processor has no AVX512-BF16: matmuls stay in f32");
+    let missing = match precision {
+        Precision::Int8 => "neither AVX-VNNI nor AVX2",
+        _ => "no AVX512-BF16",
+    };
+    tracing::warn!("this processor has {missing}: matmuls stay in f32");
     Precision::F32
 }
 

@@ -11,7 +11,7 @@ use std::io::{self, BufWriter, ErrorKind};
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
-use bert_qa::{Pretrained, predict_logits};
+use bert_qa::{Pretrained, WeightCache, predict_logits};
 use burn::tensor::Device;
 use serde_json::json;
 use squad_data::{AnswerOptions, Dataset, Example, Prediction, SpanLogits, extract_answers};
@@ -48,6 +48,8 @@ pub struct Predictor {
     pub must_answer: bool,
     /// The model's device.
     pub device: Device,
+    /// Weights packed for the precision of `autocast`.
+    pub weights: WeightCache,
 }
 
 /// What [`Predictor::predict_dataset`] answers, and where the answers go.
@@ -197,7 +199,9 @@ impl Predictor {
         let Pretrained { model, assets, .. } = &self.pretrained;
         let features =
             squad_data::make_features(examples, &assets.tokenizer, &self.features.options())?;
-        let logits = predict_logits(model, &features, &self.device, &mut |_| {});
+        let logits = self
+            .weights
+            .scope(|| predict_logits(model, &features, &self.device, &mut |_| {}));
         let spans: Vec<_> = logits
             .iter()
             .map(|[start, end]| SpanLogits { start, end })
