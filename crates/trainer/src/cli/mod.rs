@@ -99,9 +99,9 @@ fn load(
     let precision = device.precision();
     let (info, device) = trainer::device(&device.device)?;
     trainer::warn_without_gpu(&info);
-    if precision == Precision::Int8 && info.name != "ndarray" {
+    if precision == Precision::Int8 && !matches!(info.name.as_str(), "ndarray" | "flex") {
         return Err(Error::Device(format!(
-            "--precision int8 is for --device ndarray, not {}: take bf16 or f32 there",
+            "--precision int8 is for --device ndarray or flex, not {}: take bf16 or f32 there",
             info.name
         )));
     }
