@@ -21,6 +21,10 @@ use crate::{cmrc, korquad, mlqa};
 /// | `cmrc` | text without case and CMRC's list of marks | the longest common run of Han characters and NLTK's words between them |
 /// | `drcd` | as `cmrc`, with which DRCD is scored | as `cmrc` |
 ///
+/// Scores equal those of the official scripts to the last digit, with one exception: a Python knows the characters of its
+/// own version of Unicode, this crate those of the newest. Answers with a character that is younger than the Python may
+/// have other scores there.
+///
 /// ```
 /// use qa_metrics::{Metric, MlqaLanguage};
 ///
@@ -101,6 +105,10 @@ impl Metric {
     pub fn for_unspaced<'a>(answers: impl IntoIterator<Item = &'a str>) -> Vec<Self> {
         let (mut with_letters, mut chinese, mut others) = (0_usize, 0, 0);
         for answer in answers {
+            if answer.is_ascii() {
+                with_letters += usize::from(answer.bytes().any(|c| c.is_ascii_alphabetic()));
+                continue;
+            }
             if answer.contains(is_unspaced) {
                 others += 1;
             } else if answer.contains(is_ideograph) {
