@@ -9,7 +9,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::{Map, Value};
 
 use crate::error::{Error, one_line, quote};
-use crate::read::{Position, TextReader};
+use crate::read::{Position, RecordColumns, read_records};
 
 /// The answers of a file of predictions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,13 +32,15 @@ pub struct NoAnswerProbabilities {
 }
 
 impl PredictedAnswers {
-    /// Reads a file of predictions: JSON or JSON Lines, with or without gzip.
+    /// Reads a file of predictions: JSON or JSON Lines, CSV or TSV (feature `csv`), Parquet (feature `parquet`), with or
+    /// without gzip.
     ///
     /// The answers are
     ///
     /// - an object from ids to answers;
     /// - objects with an id (`id`, `question_id`, `query_id` or `qid`) and an answer, in a list or one on each line, as
     ///   `evaluate` takes them, with `no_answer_probability` where they have it;
+    /// - the rows of a table, with the same names as columns;
     /// - FARM's and Haystack's objects with lists of `predictions` and of `answers`.
     ///
     /// An answer is a text; a number, read as its digits; `null`, "no answer"; an object with `prediction_text`,
@@ -101,7 +103,9 @@ impl PredictedAnswers {
     }
 
     fn add_probability(&mut self, id: &str, fields: &Map<String, Value>) -> Result<(), String> {
-        if let Some(value) = fields.get(NO_ANSWER_PROBABILITY) {
+        // An empty cell of a table.
+        let is_blank = |value: &&Value| value.as_str().is_some_and(|cell| cell.trim().is_empty());
+        if let Some(value) = fields.get(NO_ANSWER_PROBABILITY).filter(|v| !is_blank(v)) {
             let value = number(value).ok_or_else(|| {
                 of_id(
                     id,
@@ -163,9 +167,21 @@ const TEXT_KEYS: [&str; 4] = ["prediction_text", "prediction", "answer", "text"]
 const SCORE_KEYS: [&str; 2] = ["probability", "score"];
 const NO_ANSWER_PROBABILITY: &str = "no_answer_probability";
 
+/// The columns of a table.
+const COLUMNS: RecordColumns = RecordColumns {
+    is_wanted: |name| {
+        ID_KEYS.contains(&name) || TEXT_KEYS.contains(&name) || name == NO_ANSWER_PROBABILITY
+    },
+    is_header: |names| {
+        let has = |key: &str| names.iter().any(|name| name == key);
+        ID_KEYS.into_iter().any(has)
+            && (TEXT_KEYS.into_iter().any(has) || has(NO_ANSWER_PROBABILITY))
+    },
+};
+
 /// The expected forms, for messages.
-const ANSWERS: &str = r#"{"ID": "ANSWER", …}, or objects {"id": "ID", "prediction_text": "ANSWER"} in a list or one on each line"#;
-const PROBABILITIES: &str = r#"{"ID": 0.25, …}, or objects {"id": "ID", "no_answer_probability": 0.25} in a list or one on each line"#;
+const ANSWERS: &str = r#"{"ID": "ANSWER", …}, or objects {"id": "ID", "prediction_text": "ANSWER"} in a list or one on each line, or a table with these columns"#;
+const PROBABILITIES: &str = r#"{"ID": 0.25, …}, or objects {"id": "ID", "no_answer_probability": 0.25} in a list or one on each line, or a table with these columns"#;
 
 /// An entry of a file.
 enum Item {
@@ -179,19 +195,20 @@ type Sink<'a> = dyn FnMut(Item) -> Result<(), String> + 'a;
 
 /// Reads a file's entries one after the other, so that memory does not hold the whole file.
 fn read_items(path: &Path, expected: &'static str, sink: &mut Sink<'_>) -> Result<(), Error> {
-    let mut text = TextReader::open(path)?;
-    let wrong = |text: &TextReader<'_>, place: Option<(usize, usize)>, problem: String| {
-        Error::Predictions {
-            file: text.name().to_owned(),
-            place: place.map_or_else(String::new, |(line, column)| {
-                format!("line {line}, column {column}: ")
-            }),
-            problem,
-            expected,
-        }
+    let wrong = |place: String, problem: String| Error::Predictions {
+        file: path.display().to_string(),
+        place,
+        problem,
+        expected,
+    };
+    let text = read_records(path, &COLUMNS, &mut |row, fields| {
+        sink(Item::Record(fields)).map_err(|problem| wrong(format!("row {row}: "), problem))
+    })?;
+    let Some(mut text) = text else {
+        return Ok(());
     };
     if !text.skip_space()? {
-        return Err(wrong(&text, None, "the file is empty".to_owned()));
+        return Err(wrong(String::new(), "the file is empty".to_owned()));
     }
     loop {
         let start = text.position();
@@ -204,9 +221,9 @@ fn read_items(path: &Path, expected: &'static str, sink: &mut Sink<'_>) -> Resul
         if let Err(error) = items.deserialize(&mut json) {
             let cause = text.take_fault();
             let error = cause.unwrap_or_else(|| {
+                let (line, column) = place(start, &error);
                 wrong(
-                    &text,
-                    Some(place(start, &error)),
+                    format!("line {line}, column {column}: "),
                     fault.unwrap_or_else(|| problem(&error)),
                 )
             });

@@ -1,15 +1,18 @@
 //! The checks that all forms share: what files say goes in, examples come out.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::dataset::Dataset;
 use crate::error::{Error, quote};
 use crate::example::{Example, Gold, GoldAnswer};
 use crate::read::flaw::{Flaw, FlawKind, Flaws};
-use crate::read::foreign::MAX_NAMES;
+use crate::read::foreign::{Foreign, MAX_NAMES};
 use crate::read::locate::{Locator, Mismatch, Occurrence};
 use crate::read::options::{OnBadAnswer, ReadOptions};
 use crate::read::raw::{Context, RawAnswer, RawAnswers, RawItem, RawQuestion};
@@ -77,15 +80,20 @@ pub(super) struct ExampleBuilder<'a> {
     /// The first example of each file.
     files: Vec<(usize, String)>,
     dataset: Dataset,
-    /// Index of each id's example.
-    ids: HashMap<String, usize>,
+    /// Index of the example of each id, by the id's hash: the ids themselves are in the examples. Ids of one hash take the
+    /// next free numbers.
+    ids: HashMap<u64, usize>,
+    hasher: RandomState,
     /// Every distinct title and context.
     texts: HashSet<Arc<str>>,
+    no_title: Arc<str>,
     set: FileSet,
     /// Receives the examples instead of a dataset.
     sink: Option<&'a mut ExampleSink<'a>>,
     /// Number of examples that the sink received.
     num_given: usize,
+    /// Bytes of text that are in memory, for the reader.
+    pub(super) text_bytes: Rc<Cell<u64>>,
     /// Whether the sink wants no more.
     pub(super) is_stopped: bool,
     /// The first question of which no answer has a place, and the number of such questions.
@@ -110,6 +118,8 @@ struct Paragraph<'a> {
     title: Arc<str>,
     context: Arc<str>,
     locator: &'a Locator<'a>,
+    /// A form that is known and not read, if its fields are here.
+    foreign: Option<Foreign>,
 }
 
 impl<'a> ExampleBuilder<'a> {
@@ -122,10 +132,13 @@ impl<'a> ExampleBuilder<'a> {
             files: Vec::new(),
             dataset: Dataset::default(),
             ids: HashMap::new(),
+            hasher: RandomState::new(),
             texts: HashSet::new(),
+            no_title: Arc::default(),
             set: FileSet::default(),
             sink: None,
             num_given: 0,
+            text_bytes: Rc::default(),
             is_stopped: false,
             bad: None,
             fault: None,
@@ -136,6 +149,12 @@ impl<'a> ExampleBuilder<'a> {
     pub(super) fn with_sink(mut self, sink: &'a mut ExampleSink<'a>) -> Self {
         self.sink = Some(sink);
         self
+    }
+
+    /// Whether examples are forgotten as soon as they are made.
+    #[cfg(feature = "parquet")]
+    pub(super) fn has_sink(&self) -> bool {
+        self.sink.is_some()
     }
 
     /// Empties the builder into the sink, if it has one. The error stops the reader; `is_stopped` tells it from others.
@@ -155,6 +174,7 @@ impl<'a> ExampleBuilder<'a> {
         }
         self.ids.clear();
         self.texts.clear();
+        self.text_bytes.set(0);
         Ok(())
     }
 
@@ -221,22 +241,53 @@ impl<'a> ExampleBuilder<'a> {
     }
 
     fn questions(&mut self, location: Location, item: RawItem) -> Result<(), Error> {
-        let title = self.shared(item.title.clone().unwrap_or_default());
         let Some(paragraphs) = item.paragraphs else {
+            let title = self.shared(item.title.clone().unwrap_or_default());
             return self.paragraph(Place(location, None), &title, item);
         };
+        let first = self.len();
         for (number, paragraph) in paragraphs.into_iter().enumerate() {
-            let place = Place(location, Some(number));
-            if let Some(nested) = paragraph.paragraphs {
-                let problem = format!(
-                    "{} paragraphs inside a paragraph; expected `context` and `qas`",
-                    nested.len()
-                );
-                return Err(self.wrong_paragraph(place, &problem));
-            }
-            self.paragraph(place, &title, paragraph)?;
+            self.paragraph_of_article(location, number, paragraph)?;
         }
+        self.set_title(first, item.title);
         Ok(())
+    }
+
+    /// Number of examples that wait in the builder.
+    pub(super) fn len(&self) -> usize {
+        self.dataset.len()
+    }
+
+    /// Adds the questions of a paragraph of an article, which [`ExampleBuilder::end_article`] gives their title.
+    pub(super) fn paragraph_of_article(
+        &mut self,
+        location: Location,
+        number: usize,
+        paragraph: RawItem,
+    ) -> Result<(), Error> {
+        let place = Place(location, Some(number));
+        if let Some(nested) = paragraph.paragraphs {
+            let problem = format!(
+                "{} paragraphs inside a paragraph; expected `context` and `qas`",
+                nested.len()
+            );
+            return Err(self.wrong_paragraph(place, &problem));
+        }
+        let title = Arc::clone(&self.no_title);
+        self.paragraph(place, &title, paragraph)
+    }
+
+    /// An article ends, whose first example is this.
+    pub(super) fn end_article(&mut self, first: usize, title: Option<String>) -> Result<(), Error> {
+        self.set_title(first, title);
+        self.give()
+    }
+
+    fn set_title(&mut self, first: usize, title: Option<String>) {
+        let title = self.shared(title.unwrap_or_default());
+        for example in &mut self.dataset.examples[first..] {
+            example.title = Arc::clone(&title);
+        }
     }
 
     fn paragraph(&mut self, place: Place, title: &Arc<str>, item: RawItem) -> Result<(), Error> {
@@ -253,10 +304,12 @@ impl<'a> ExampleBuilder<'a> {
             question,
             qas,
             foreign,
+            foreign_inside,
             unknown,
             is_header,
             ..
         } = item;
+        let foreign = foreign.or(foreign_inside);
         let questions = match (qas, question.question.is_some()) {
             (Some(questions), _) => questions,
             (None, true) => vec![question],
@@ -316,6 +369,7 @@ impl<'a> ExampleBuilder<'a> {
             title: title.clone(),
             context,
             locator: &locator,
+            foreign,
         };
         for question in questions {
             self.question(&paragraph, question)?;
@@ -339,8 +393,13 @@ impl<'a> ExampleBuilder<'a> {
                 id
             }
         };
-        let id = format!("{}{id}", self.id_prefix);
-        if let Some(first) = self.ids.get(&id) {
+        let id = if self.id_prefix.is_empty() {
+            id
+        } else {
+            format!("{}{id}", self.id_prefix)
+        };
+        let (key, first) = self.find(&id);
+        if let Some(first) = first {
             if self.options.keep_going {
                 self.skip(
                     Flaw::of_question(FlawKind::DuplicateId, self.at(place), id),
@@ -349,12 +408,22 @@ impl<'a> ExampleBuilder<'a> {
                 return Ok(());
             }
             return Err(Error::DuplicateId {
-                first: self.question_at(*first),
+                first: self.question_at(first),
                 second: self.at(place),
                 id,
             });
         }
-        let question = raw.question.unwrap_or_default();
+        let question = match raw.question {
+            Some(Context::Text(question)) => question,
+            Some(Context::Other) => {
+                let problem = "the question is not a text but a list or an object";
+                return Err(raw.foreign.or(paragraph.foreign).map_or_else(
+                    || self.wrong_question(place, id, problem),
+                    |foreign| Error::foreign(&self.file, &foreign),
+                ));
+            }
+            None => String::new(),
+        };
         if question.trim().is_empty() {
             if self.options.keep_going {
                 self.skip(
@@ -390,7 +459,7 @@ impl<'a> ExampleBuilder<'a> {
             self.dataset.flaws.skipped_questions += 1;
             return Ok(());
         };
-        self.ids.insert(id.clone(), self.dataset.len());
+        self.ids.insert(key, self.dataset.len());
         self.dataset.examples.push(Example {
             id,
             title: paragraph.title.clone(),
@@ -399,6 +468,18 @@ impl<'a> ExampleBuilder<'a> {
             gold,
         });
         Ok(())
+    }
+
+    /// The key of an id in `ids`, and its example if it has one.
+    fn find(&self, id: &str) -> (u64, Option<usize>) {
+        let mut key = self.hasher.hash_one(id);
+        while let Some(&example) = self.ids.get(&key) {
+            if self.dataset.examples[example].id == id {
+                return (key, Some(example));
+            }
+            key = key.wrapping_add(1);
+        }
+        (key, None)
     }
 
     /// What is known about a question's answer; `None` if the question is to be left out.

@@ -5,48 +5,46 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, one_line, quote};
 use crate::read::builder::{ExampleBuilder, Location};
-use crate::read::raw::RawItem;
+use crate::read::foreign::Foreign;
+use crate::read::literal;
+use crate::read::raw::{Field, RawItem};
 use crate::read::text::TextReader;
 
 /// What may stand between cells.
 const DELIMITERS: [u8; 4] = *b",\t;|";
 
-/// Columns that are read; the others are passed over.
-const COLUMNS: [&str; 12] = [
-    "id",
-    "qid",
-    "title",
-    "context",
-    "question",
-    "answers",
-    "answer",
-    "answer_text",
-    "answer_start",
-    "is_impossible",
-    "answers.text",
-    "answers.answer_start",
-];
-
 /// The delimiter of a text that begins like this, if its first line is the header of a table of questions.
 pub(super) fn delimiter(head: &str) -> Option<u8> {
-    let columns = |delimiter: u8| -> Vec<String> {
-        let mut reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(delimiter)
-            .from_reader(head.as_bytes());
-        let mut first = StringRecord::new();
-        match reader.read_record(&mut first) {
-            Ok(true) => first.iter().map(column).collect(),
-            _ => Vec::new(),
-        }
-    };
     DELIMITERS.into_iter().find(|&delimiter| {
-        let columns = columns(delimiter);
-        ["question", "context"]
+        let fields: Vec<_> = first_row(head, delimiter)
             .iter()
-            .all(|name| columns.iter().any(|column| column == name))
+            .filter_map(|name| Field::of_column(name))
+            .collect();
+        let has = |field: Field| fields.contains(&field);
+        has(Field::Question) && (has(Field::Context) || has(Field::Text))
     })
+}
+
+/// The form that alone has one of the columns of a text that begins like this.
+pub(super) fn foreign(head: &str) -> Option<Foreign> {
+    let rows = DELIMITERS.map(|delimiter| first_row(head, delimiter));
+    rows.iter()
+        .flatten()
+        .find_map(|name| Foreign::of_field(name))
+}
+
+/// The columns' names, if this is between them.
+fn first_row(head: &str, delimiter: u8) -> Vec<String> {
+    let mut reader = ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .from_reader(head.as_bytes());
+    let mut first = StringRecord::new();
+    match reader.read_record(&mut first) {
+        Ok(true) => first.iter().map(column).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// A column's name: in any case, with white space around it.
@@ -76,20 +74,19 @@ fn rows(
     builder: &mut ExampleBuilder<'_>,
 ) -> Result<(), Error> {
     let header = reader.headers().map_err(|error| csv_error(file, &error))?;
-    let columns: Vec<Option<String>> = header
+    let columns: Vec<Option<(String, Field)>> = header
         .iter()
-        .map(|name| Some(column(name)).filter(|name| COLUMNS.contains(&name.as_str())))
+        .map(|name| {
+            let name = column(name);
+            let field = Field::of_column(&name)?;
+            Some((name, field))
+        })
         .collect();
-    for name in COLUMNS {
-        if columns
-            .iter()
-            .flatten()
-            .filter(|column| *column == name)
-            .count()
-            > 1
+    for (number, known) in columns.iter().enumerate() {
+        if let Some((name, _)) = known
+            && columns[..number].contains(known)
         {
-            let problem = format!("two columns `{name}`; drop one");
-            return Err(wrong(file, 0, problem));
+            return Err(wrong(file, 0, format!("two columns `{name}`; drop one")));
         }
     }
     let mut record = StringRecord::new();
@@ -98,10 +95,16 @@ fn rows(
         .map_err(|error| csv_error(file, &error))?
     {
         let row_number = record.position().map_or(0, CsvPosition::record) as usize;
-        let cells = columns.iter().zip(&record);
-        let row: Map<String, Value> = cells
-            .filter_map(|(name, cell)| Some((name.clone()?, Value::String(cell.to_owned()))))
-            .collect();
+        let mut row = Map::new();
+        for (column, text) in columns.iter().zip(&record) {
+            let Some((name, field)) = column else {
+                continue;
+            };
+            let cell = cell(*field, text).map_err(|problem| {
+                wrong(file, row_number, format!("column `{name}`: {problem}"))
+            })?;
+            row.insert(name.clone(), cell);
+        }
         let item = serde_path_to_error::deserialize(Value::Object(row)).map_err(|error| {
             let column = one_line(error.path());
             wrong(
@@ -114,6 +117,55 @@ fn rows(
         builder.item(Location::Row(row_number), item)?;
     }
     Ok(())
+}
+
+/// Gives each row of a table, with its number from 1, to `each`, if the first line has columns that `is_header` takes.
+pub(super) fn records(
+    text: &mut TextReader<'_>,
+    is_header: fn(&[String]) -> bool,
+    each: &mut dyn FnMut(usize, Map<String, Value>) -> Result<(), Error>,
+) -> Result<bool, Error> {
+    let head = text.peek()?;
+    let found = DELIMITERS
+        .into_iter()
+        .find(|&delimiter| is_header(&first_row(head, delimiter)));
+    let Some(delimiter) = found else {
+        return Ok(false);
+    };
+    let file = text.name().to_owned();
+    let mut reader = ReaderBuilder::new()
+        .delimiter(delimiter)
+        .trim(Trim::None)
+        .from_reader(&mut *text);
+    let mut read = || -> Result<(), Error> {
+        let header = reader.headers().map_err(|error| csv_error(&file, &error))?;
+        let columns: Vec<String> = header.iter().map(column).collect();
+        let mut record = StringRecord::new();
+        while reader
+            .read_record(&mut record)
+            .map_err(|error| csv_error(&file, &error))?
+        {
+            let number = record.position().map_or(0, CsvPosition::record) as usize;
+            let cells = columns.iter().zip(&record);
+            let cells = cells.map(|(name, cell)| (name.clone(), Value::from(cell)));
+            each(number, cells.collect())?;
+        }
+        Ok(())
+    };
+    let read = read();
+    drop(reader);
+    read.map_err(|error| text.take_fault().unwrap_or(error))?;
+    Ok(true)
+}
+
+fn cell(field: Field, text: &str) -> Result<Value, String> {
+    if !field.is_nested() {
+        return Ok(Value::String(text.to_owned()));
+    }
+    if text.trim().is_empty() {
+        return Ok(Value::Null);
+    }
+    literal::parse(text.trim())
 }
 
 fn wrong(file: &str, row: usize, problem: String) -> Error {

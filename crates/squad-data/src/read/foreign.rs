@@ -45,6 +45,18 @@ const TYDI_QA: Foreign = foreign(
     "TyDi QA's primary tasks, whose contexts are whole articles in bytes",
     "use its gold passage task, which is in SQuAD's form",
 );
+const DUREADER: Foreign = foreign(
+    "DuReader's own form, whose contexts are search results",
+    "use DuReader Robust, which is in SQuAD's form, or convert it to rows with id, context, question and answers",
+);
+const SUBJ_QA: Foreign = foreign(
+    "SubjQA's own table, whose contexts are reviews",
+    "use its rows on the Hugging Face Hub, or name the columns review, q_review_id and human_ans_spans context, id and answer",
+);
+const BIO_ASQ: Foreign = foreign(
+    "BioASQ, whose contexts are snippets of many articles",
+    "use its MRQA version, or convert it to rows with id, context, question and answers",
+);
 const ERROR_MESSAGE: Foreign = foreign(
     "an error message of a server",
     "download the file again and look at the address",
@@ -59,14 +71,18 @@ impl Foreign {
             | "document_text"
             | "document_tokens"
             | "long_answer_candidates"
-            | "question_text" => NATURAL_QUESTIONS,
+            | "question_text"
+            | "html" => NATURAL_QUESTIONS,
             "EntityPages" | "SearchResults" | "QuestionSource" => TRIVIA_QA,
             "supporting_facts" => HOTPOT_QA,
-            "story" => COQA,
+            "story" | "input_text" | "span_text" => COQA,
             "storyId" | "story_id" => NEWS_QA,
             "qa_pairs" => DROP,
             "wellFormedAnswers" | "passages" => MS_MARCO,
             "document_plaintext" | "passage_answer_candidates" => TYDI_QA,
+            "fake_answers" | "fact_or_opinion" | "segmented_question" => DUREADER,
+            "human_ans_spans" | "human_ans_indices" => SUBJ_QA,
+            "exact_answer" => BIO_ASQ,
             "error" => ERROR_MESSAGE,
             _ => return None,
         })

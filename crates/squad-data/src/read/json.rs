@@ -11,7 +11,7 @@ use serde_path_to_error::Track;
 
 use crate::error::{Error, one_line};
 use crate::read::builder::{ExampleBuilder, Location};
-use crate::read::raw::{ItemFields, RawItem};
+use crate::read::raw::{ITEM, ItemFields, RawItem, list_for_item};
 use crate::read::text::{Position, TextReader};
 
 /// Reads one document, or lines, and gives the questions to the builder. Returns the document's version.
@@ -108,7 +108,12 @@ fn json_error(
     if error.is_eof() {
         problem.push_str("; is the download complete?");
     } else if let Some(advice) = python(text.last()) {
-        problem = format!("{advice}, at {path}");
+        let path = if path == "?" {
+            String::new()
+        } else {
+            format!(", at {path}")
+        };
+        problem = format!("{advice}{path}");
     }
     Error::Json {
         file,
@@ -228,14 +233,111 @@ impl<'de> Visitor<'de> for Elements<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         for number in 0.. {
-            let Some(item) = list.next_element::<RawItem>()? else {
-                break;
+            let element = Element {
+                builder: &mut *self.0,
+                location: self.1(number),
             };
-            if let Err(fault) = self.0.item(self.1(number), item) {
-                self.0.fault = Some(fault);
-                return Err(de::Error::custom("an element is wrong"));
+            if list.next_element_seed(element)?.is_none() {
+                break;
             }
         }
         Ok(())
     }
+}
+
+/// Reads an element of a list and gives it to the builder: an article paragraph by paragraph, anything else as a whole.
+struct Element<'b, 'f> {
+    builder: &'b mut ExampleBuilder<'f>,
+    location: Location,
+}
+
+impl<'de> DeserializeSeed<'de> for Element<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Element<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(ITEM)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self { builder, location } = self;
+        let first = builder.len();
+        let mut has_paragraphs = false;
+        let fields = ItemFields::read(&mut map, &mut |map: &mut A| {
+            let paragraphs = Paragraphs {
+                builder: &mut *builder,
+                location,
+            };
+            has_paragraphs |= map.next_value_seed(paragraphs)?;
+            Ok(())
+        })?;
+        let item = fields.finish();
+        let read = if has_paragraphs {
+            builder.end_article(first, item.title)
+        } else {
+            builder.item(location, item)
+        };
+        stop_at(builder, read)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+        Err(list_for_item())
+    }
+}
+
+/// Reads the paragraphs of an article; whether there are any.
+struct Paragraphs<'b, 'f> {
+    builder: &'b mut ExampleBuilder<'f>,
+    location: Location,
+}
+
+impl<'de> DeserializeSeed<'de> for Paragraphs<'_, '_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<bool, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Paragraphs<'_, '_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of paragraphs")
+    }
+
+    fn visit_unit<E>(self) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
+        for number in 0.. {
+            let Some(paragraph) = list.next_element::<RawItem>()? else {
+                break;
+            };
+            let read = self
+                .builder
+                .paragraph_of_article(self.location, number, paragraph);
+            stop_at(self.builder, read)?;
+        }
+        Ok(true)
+    }
+}
+
+/// Stops the deserializer for an error of the builder.
+fn stop_at<E: de::Error>(
+    builder: &mut ExampleBuilder<'_>,
+    read: Result<(), Error>,
+) -> Result<(), E> {
+    read.map_err(|fault| {
+        builder.fault = Some(fault);
+        E::custom("an element is wrong")
+    })
 }

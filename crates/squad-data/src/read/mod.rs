@@ -1,6 +1,8 @@
 //! Files to examples.
 
 mod builder;
+#[cfg(feature = "parquet")]
+mod checked_pages;
 #[cfg(feature = "csv")]
 mod csv;
 mod flaw;
@@ -19,8 +21,11 @@ mod text;
 mod utf16;
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
 
 use self::builder::ExampleBuilder;
 pub use self::flaw::{Flaw, FlawKind, Flaws};
@@ -156,6 +161,42 @@ impl Dataset {
         builder.end_set(&path.display().to_string(), None)
     }
 
+    /// [`Dataset::for_each`] of a stream, such as standard input: any form but Parquet. Messages call it `name`.
+    ///
+    /// Each question of JSON Lines or CSV is given as soon as its line is read. An empty stream has no questions.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::read`], from the place where reading stops.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    ///
+    /// let lines = r#"{"question": "Who?", "text": "Ane Holm"}"#;
+    /// let mut contexts = Vec::new();
+    /// squad_data::Dataset::for_each_of("standard input", lines.as_bytes(), &mut |example| {
+    ///     contexts.push(example.context.to_string());
+    ///     ControlFlow::Continue(())
+    /// })?;
+    /// assert_eq!(contexts, ["Ane Holm"]);
+    /// # Ok::<(), squad_data::Error>(())
+    /// ```
+    pub fn for_each_of(
+        name: &str,
+        source: impl Read,
+        each: &mut dyn FnMut(Example) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let mut builder = ExampleBuilder::new(ReadOptions::default()).with_sink(each);
+        builder.begin_file(name, String::new());
+        let mut text = text::stream(name, source)?;
+        match read_text(&mut text, &mut builder) {
+            Err(error) if !builder.is_stopped && !matches!(error, Error::Empty { .. }) => {
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Reads JSON, JSON Lines or CSV from memory. Messages call it `name`.
     ///
     /// # Errors
@@ -203,6 +244,53 @@ fn read_file(
     }
 }
 
+/// The columns of a table of records.
+pub(crate) struct RecordColumns {
+    /// Whether a column is read.
+    #[cfg_attr(not(feature = "parquet"), expect(dead_code))]
+    pub(crate) is_wanted: fn(&str) -> bool,
+    /// Whether a first line of these cells is the header of such a table.
+    #[cfg_attr(not(feature = "csv"), expect(dead_code))]
+    pub(crate) is_header: fn(&[String]) -> bool,
+}
+
+/// Gives each row of a CSV or Parquet file, with its number from 1, to `each`. Returns the text of any other file.
+#[cfg_attr(
+    not(any(feature = "csv", feature = "parquet")),
+    expect(unused_variables)
+)]
+pub(crate) fn read_records(
+    path: &Path,
+    columns: &RecordColumns,
+    each: &mut dyn FnMut(usize, Map<String, Value>) -> Result<(), Error>,
+) -> Result<Option<TextReader<'static>>, Error> {
+    let mut text = match text::open(path)? {
+        DataFile::Text(text) => *text,
+        #[cfg(feature = "parquet")]
+        DataFile::Parquet(file) => {
+            let name = path.display().to_string();
+            parquet::records(file, &name, columns.is_wanted, each)?;
+            return Ok(None);
+        }
+        #[cfg(not(feature = "parquet"))]
+        DataFile::Parquet(_) => {
+            let name = path.display().to_string();
+            return Err(Error::without_feature(&name, "Parquet", "parquet"));
+        }
+    };
+    if text.peek()?.trim_start().starts_with(['{', '[']) {
+        return Ok(Some(text));
+    }
+    #[cfg(feature = "csv")]
+    {
+        let read = csv::records(&mut text, columns.is_header, each);
+        if read.map_err(|error| text.cause(error))? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(text))
+}
+
 fn read_text(
     text: &mut TextReader<'_>,
     builder: &mut ExampleBuilder<'_>,
@@ -215,6 +303,7 @@ fn read_content(
     text: &mut TextReader<'_>,
     builder: &mut ExampleBuilder<'_>,
 ) -> Result<Option<String>, Error> {
+    builder.text_bytes = text.unused();
     // A table may begin with an empty cell before a tab.
     let is_blank = text.peek()?.trim_start().is_empty();
     if is_blank && !text.skip_space()? {
@@ -262,6 +351,10 @@ fn no_table(
     text: &mut TextReader<'_>,
     builder: &mut ExampleBuilder<'_>,
 ) -> Result<Option<String>, Error> {
+    #[cfg(feature = "csv")]
+    if let Some(foreign) = csv::foreign(text.peek()?) {
+        return Err(Error::foreign(text.name(), &foreign));
+    }
     let name = text.name().to_lowercase();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
     if [".csv", ".tsv", ".txt"]

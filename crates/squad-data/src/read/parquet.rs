@@ -8,27 +8,24 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
-use parquet::basic::{ConvertedType, Encoding, Repetition, Type as Physical};
-use parquet::bloom_filter::Sbbf;
-use parquet::column::page::{Page, PageMetadata, PageReader};
+use parquet::basic::{ConvertedType, Repetition, Type as Physical};
+use parquet::data_type::Decimal;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::RowGroupMetaData;
-use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
-use parquet::record::{Field, Row};
+use parquet::record::{Field as Cell, Row};
 use parquet::schema::types::Type;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::error::{Error, one_line, quote};
 use crate::memory::check_text_size;
 use crate::read::builder::{ExampleBuilder, Location};
+use crate::read::checked_pages::CheckedGroup;
 use crate::read::foreign::Foreign;
-use crate::read::parquet_pages::{LargestRow, Pages, longest_entry};
-use crate::read::raw::RawItem;
+use crate::read::raw::{Field, RawItem};
 
 /// Name of the thread that decodes a Parquet file.
 ///
@@ -45,6 +42,66 @@ const MAX_QUEUED_ROWS: usize = 64;
 ///
 /// Returns the uncompressed size in bytes of the columns that were read, as the file states it.
 pub(super) fn read(file: File, name: &str, builder: &mut ExampleBuilder<'_>) -> Result<u64, Error> {
+    let shape = Shape {
+        columns: &columns,
+        row: raw_row,
+        keeps_rows: !builder.has_sink(),
+    };
+    rows(file, name, &shape, &mut |number, row| {
+        builder.item(Location::Row(number), row)
+    })
+}
+
+/// Gives each row of a file, with its number from 1, to `each`: the columns that `is_wanted`.
+pub(super) fn records(
+    file: File,
+    name: &str,
+    is_wanted: fn(&str) -> bool,
+    each: &mut dyn FnMut(usize, Map<String, Value>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let columns = |schema: &Type| {
+        let wanted = schema.get_fields().iter();
+        let wanted: Vec<_> = wanted
+            .filter(|column| is_wanted(column.name()))
+            .cloned()
+            .collect();
+        if wanted.is_empty() {
+            let names = schema.get_fields().iter().map(|column| column.name());
+            let names: Vec<&str> = names.collect();
+            return Err(format!(
+                "no column of predictions, only {}",
+                quote(&names.join(", "))
+            ));
+        }
+        let mut wanted_columns = wanted.iter();
+        wanted_columns.try_for_each(|column| check_shape(column, column.name(), 0))?;
+        projection(schema, wanted)
+    };
+    let shape = Shape {
+        columns: &columns,
+        row: fields,
+        keeps_rows: true,
+    };
+    rows(file, name, &shape, each).map(drop)
+}
+
+/// What is read of a file.
+struct Shape<'a, T> {
+    /// The columns, of those of the file. An error says what is wrong with them.
+    columns: &'a (dyn Fn(&Type) -> Result<Type, String> + Sync),
+    /// What a row becomes.
+    row: fn(Row) -> Result<T, String>,
+    /// Whether memory holds the texts of all rows in the end.
+    keeps_rows: bool,
+}
+
+/// Gives each row with its number, from 1, to `each`. Returns the uncompressed size in bytes of the columns.
+fn rows<T: Send>(
+    file: File,
+    name: &str,
+    shape: &Shape<'_, T>,
+    each: &mut dyn FnMut(usize, T) -> Result<(), Error>,
+) -> Result<u64, Error> {
     let wrong = |problem: String| Error::Parquet {
         file: name.to_owned(),
         problem,
@@ -55,11 +112,14 @@ pub(super) fn read(file: File, name: &str, builder: &mut ExampleBuilder<'_>) -> 
         let decoder = thread::Builder::new()
             .name(PARQUET_THREAD.to_owned())
             .stack_size(stack_size)
-            .spawn_scoped(scope, move || decode(file, &sender))
+            .spawn_scoped(scope, move || decode(file, shape, &sender))
             .map_err(|error| wrong(format!("cannot start a thread to read it: {error}")))?;
-        let built = build(rows, builder);
+        // An error drops the receiver, which stops the decoder.
+        let mut numbered = (1..).zip(rows);
+        let given = numbered.try_for_each(|(number, row)| each(number, row));
+        drop(numbered);
         let decoded = decoder.join();
-        built?;
+        given?;
         match decoded {
             Ok(decoded) => decoded.map_err(wrong),
             Err(_) => Err(wrong(damaged(
@@ -67,14 +127,6 @@ pub(super) fn read(file: File, name: &str, builder: &mut ExampleBuilder<'_>) -> 
             ))),
         }
     })
-}
-
-fn build(rows: Receiver<RawItem>, builder: &mut ExampleBuilder<'_>) -> Result<(), Error> {
-    for (row, number) in rows.into_iter().zip(1..) {
-        // An error drops the receiver, which stops the decoder.
-        builder.item(Location::Row(number), row)?;
-    }
-    Ok(())
 }
 
 fn damaged(problem: &dyn std::fmt::Display) -> String {
@@ -85,12 +137,12 @@ fn damaged(problem: &dyn std::fmt::Display) -> String {
 }
 
 /// Sends the rows of a file. An error is a message.
-fn decode(file: File, rows: &SyncSender<RawItem>) -> Result<u64, String> {
+fn decode<T>(file: File, shape: &Shape<'_, T>, rows: &SyncSender<T>) -> Result<u64, String> {
     let file_length = file.metadata().map_or(0, |metadata| metadata.len());
     let pages = Arc::new(file.try_clone().map_err(|error| error.to_string())?);
     let reader = SerializedFileReader::new(file).map_err(|error| damaged(&error))?;
     let metadata = reader.metadata();
-    let columns = columns(metadata.file_metadata().schema())?;
+    let columns = (shape.columns)(metadata.file_metadata().schema())?;
     let stated: i128 = (0..reader.num_row_groups())
         .map(|group| i128::from(metadata.row_group(group).num_rows()))
         .sum();
@@ -116,9 +168,10 @@ fn decode(file: File, rows: &SyncSender<RawItem>) -> Result<u64, String> {
             number += 1;
             let row = row.map_err(|error| in_row(number, &error))?;
             let fields = row.get_column_iter();
-            text_bytes += fields.map(|(_, field)| text_size(field)).sum::<u64>();
+            let row_bytes: u64 = fields.map(|(_, field)| text_size(field)).sum();
+            text_bytes = row_bytes + if shape.keeps_rows { text_bytes } else { 0 };
             check_text_size(text_bytes)?;
-            let row = raw_row(row).map_err(|problem| format!("row {number}: {problem}"))?;
+            let row = (shape.row)(row).map_err(|problem| format!("row {number}: {problem}"))?;
             if rows.send(row).is_err() {
                 return Ok(bytes);
             }
@@ -138,58 +191,75 @@ fn in_row(number: usize, error: &ParquetError) -> String {
 
 /// The values of a row, as a JSON file would have them.
 fn raw_row(row: Row) -> Result<RawItem, String> {
-    let row = object(row)?;
+    let row = fields(row).map(Value::Object)?;
     serde_path_to_error::deserialize(row).map_err(|error| {
         let column = one_line(error.path());
         format!("column `{column}`: {}", one_line(error.inner()))
     })
 }
 
-fn object(row: Row) -> Result<Value, String> {
+fn fields(row: Row) -> Result<Map<String, Value>, String> {
     let columns = row.into_columns().into_iter();
     let fields = columns.map(|(name, field)| {
         let field = value(field).map_err(|problem| format!("column `{name}`: {problem}"))?;
         Ok((name, field))
     });
-    fields.collect::<Result<_, String>>().map(Value::Object)
+    fields.collect()
 }
 
-fn value(field: Field) -> Result<Value, String> {
+fn value(field: Cell) -> Result<Value, String> {
     Ok(match field {
-        Field::Null => Value::Null,
-        Field::Bool(value) => value.into(),
-        Field::Byte(number) => number.into(),
-        Field::Short(number) => number.into(),
-        Field::Int(number) => number.into(),
-        Field::Long(number) => number.into(),
-        Field::UByte(number) => number.into(),
-        Field::UShort(number) => number.into(),
-        Field::UInt(number) => number.into(),
-        Field::ULong(number) => number.into(),
+        Cell::Null => Value::Null,
+        Cell::Bool(value) => value.into(),
+        Cell::Byte(number) => number.into(),
+        Cell::Short(number) => number.into(),
+        Cell::Int(number) => number.into(),
+        Cell::Long(number) => number.into(),
+        Cell::UByte(number) => number.into(),
+        Cell::UShort(number) => number.into(),
+        Cell::UInt(number) => number.into(),
+        Cell::ULong(number) => number.into(),
         // JSON has no NaN: it becomes null.
-        Field::Float(number) => f64::from(number).into(),
-        Field::Double(number) => number.into(),
-        Field::Str(text) => text.into(),
-        Field::Bytes(bytes) => String::from_utf8(bytes.data().to_vec())
+        Cell::Float(number) => f64::from(number).into(),
+        Cell::Double(number) => number.into(),
+        Cell::Str(text) => text.into(),
+        Cell::Bytes(bytes) => String::from_utf8(bytes.data().to_vec())
             .map_err(|_| "bytes that are not UTF-8".to_owned())?
             .into(),
-        Field::Group(row) => object(row)?,
-        Field::ListInternal(list) => {
+        Cell::Group(row) => Value::Object(fields(row)?),
+        Cell::ListInternal(list) => {
             let elements = list.elements().iter().cloned().map(value);
             Value::Array(elements.collect::<Result<_, _>>()?)
         }
-        // A date, a decimal: no column of ours has it.
+        Cell::Decimal(number) => whole_decimal(&number).map_or(Value::Null, Value::from),
+        // A date: no column of ours has it.
         _ => Value::Null,
     })
 }
 
+/// A decimal number as a whole one, if it is one.
+fn whole_decimal(number: &Decimal) -> Option<i64> {
+    // From the highest byte, in two's complement.
+    let mut value = 0i128;
+    for (at, &byte) in number.data().iter().take(16).enumerate() {
+        let byte = if at == 0 {
+            i128::from(byte.cast_signed())
+        } else {
+            i128::from(byte)
+        };
+        value = value << 8 | byte;
+    }
+    let unit = 10i128.checked_pow(u32::try_from(number.scale()).ok()?)?;
+    (value % unit == 0).then(|| i64::try_from(value / unit).ok())?
+}
+
 /// The bytes of all texts in a field: a dictionary may give one long text to many rows.
-fn text_size(field: &Field) -> u64 {
+fn text_size(field: &Cell) -> u64 {
     match field {
-        Field::Str(text) => text.len() as u64,
-        Field::Bytes(bytes) => bytes.len() as u64,
-        Field::ListInternal(list) => list.elements().iter().map(text_size).sum(),
-        Field::Group(row) => row
+        Cell::Str(text) => text.len() as u64,
+        Cell::Bytes(bytes) => bytes.len() as u64,
+        Cell::ListInternal(list) => list.elements().iter().map(text_size).sum(),
+        Cell::Group(row) => row
             .get_column_iter()
             .map(|(_, field)| text_size(field))
             .sum(),
@@ -223,23 +293,6 @@ fn stack_size(mut file: &File) -> Result<usize, String> {
     }
 }
 
-/// Columns that are read.
-const COLUMNS: [&str; 13] = [
-    "id",
-    "qid",
-    "title",
-    "context",
-    "question",
-    "answers",
-    "answer",
-    "answer_text",
-    "answer_start",
-    "is_impossible",
-    "detected_answers",
-    "qas",
-    "paragraphs",
-];
-
 /// Levels of structs and lists in a column: articles with paragraphs with questions with answers have 8.
 const MAX_DEPTH: usize = 12;
 
@@ -252,13 +305,15 @@ fn columns(schema: &Type) -> Result<Type, String> {
     if let Some(foreign) = foreign.filter(Foreign::is_decisive) {
         return Err(foreign.problem());
     }
-    let has = |name: &str| fields.iter().any(|field| field.name() == name);
-    if !(has("paragraphs") || has("context") && (has("question") || has("qas"))) {
+    let known = |column: &Type| Field::of_column(column.name());
+    let has = |field: Field| fields.iter().any(|column| known(column) == Some(field));
+    let has_context = has(Field::Context) || has(Field::Text) && has(Field::Question);
+    if !(has(Field::Paragraphs) || has_context && (has(Field::Question) || has(Field::Qas))) {
         if let Some(foreign) = foreign {
             return Err(foreign.problem());
         }
         let names: Vec<&str> = fields.iter().map(|field| field.name()).collect();
-        let missing = if has("context") {
+        let missing = if has(Field::Context) {
             "question"
         } else {
             "context"
@@ -268,24 +323,33 @@ fn columns(schema: &Type) -> Result<Type, String> {
             quote(&names.join(", "))
         ));
     }
-    let mut columns = Vec::new();
-    for name in COLUMNS {
-        let mut found = fields.iter().filter(|field| field.name() == name);
-        if let Some(column) = found.next() {
-            if found.next().is_some() {
-                return Err(format!("two columns `{name}`; drop one"));
-            }
-            check_shape(column, name, 0)?;
-            let is_text = ["title", "context", "question"].contains(&name);
-            if is_text && !column.is_primitive() {
-                return Err(foreign.map_or_else(
-                    || format!("column `{name}` is nested, expected a string"),
-                    |foreign| foreign.problem(),
-                ));
-            }
-            columns.push(column.clone());
+    let mut columns: Vec<Arc<Type>> = Vec::new();
+    for column in fields {
+        let (name, Some(field)) = (column.name(), known(column)) else {
+            continue;
+        };
+        if columns.iter().any(|other| other.name() == name) {
+            return Err(format!("two columns `{name}`; drop one"));
         }
+        // Of no meaning, so it may have any type.
+        if field == Field::Text && has(Field::Context) && !has(Field::AnswerStart) {
+            continue;
+        }
+        check_shape(column, name, 0)?;
+        let is_text = matches!(field, Field::Title | Field::Context | Field::Question);
+        if is_text && !column.is_primitive() {
+            return Err(foreign.map_or_else(
+                || format!("column `{name}` is nested, expected a string"),
+                |foreign| foreign.problem(),
+            ));
+        }
+        columns.push(column.clone());
     }
+    projection(schema, columns)
+}
+
+/// A schema of some columns of another.
+fn projection(schema: &Type, columns: Vec<Arc<Type>>) -> Result<Type, String> {
     Type::group_type_builder(schema.name())
         .with_fields(columns)
         .build()
@@ -367,152 +431,4 @@ fn is_list(column: &Type) -> bool {
 fn is_repeated(column: &Type) -> bool {
     let info = column.get_basic_info();
     info.has_repetition() && info.repetition() == Repetition::REPEATED
-}
-
-/// A row group whose pages are checked before they are decoded.
-struct CheckedGroup<'a> {
-    group: Box<dyn RowGroupReader + 'a>,
-    /// The maximum number of values that a page may claim to have.
-    max_values: u64,
-    file: Arc<File>,
-    /// What the largest pages and rows of all columns may take together.
-    bytes: Arc<AtomicU64>,
-}
-
-impl CheckedGroup<'_> {
-    fn pages(&self, column: usize) -> parquet::errors::Result<Box<dyn PageReader>> {
-        let chunk = self.group.metadata().column(column);
-        let pages = Pages::new(Arc::clone(&self.file), chunk)?;
-        if pages.decompresses() {
-            return Ok(Box::new(pages));
-        }
-        pages.check()?;
-        self.group.get_column_page_reader(column)
-    }
-}
-
-impl RowGroupReader for CheckedGroup<'_> {
-    fn metadata(&self) -> &RowGroupMetaData {
-        self.group.metadata()
-    }
-
-    fn num_columns(&self) -> usize {
-        self.group.num_columns()
-    }
-
-    fn get_column_page_reader(
-        &self,
-        column: usize,
-    ) -> parquet::errors::Result<Box<dyn PageReader>> {
-        let descriptor = self.group.metadata().column(column).column_descr();
-        Ok(Box::new(CheckedPages {
-            pages: self.pages(column)?,
-            max_values: self.max_values,
-            max_level: descriptor.max_rep_level(),
-            row: LargestRow::default(),
-            dictionary: [0, 0],
-            largest: 0,
-            bytes: Arc::clone(&self.bytes),
-        }))
-    }
-
-    fn get_column_bloom_filter(&self, column: usize) -> Option<&Sbbf> {
-        self.group.get_column_bloom_filter(column)
-    }
-
-    fn get_row_iter(&self, projection: Option<Type>) -> parquet::errors::Result<RowIter<'_>> {
-        RowIter::from_row_group(projection, self)
-    }
-}
-
-struct CheckedPages {
-    pages: Box<dyn PageReader>,
-    max_values: u64,
-    /// The column's maximum repetition level.
-    max_level: i16,
-    row: LargestRow,
-    /// Bytes of the dictionary and of its longest entry.
-    dictionary: [u64; 2],
-    /// What this column adds to `bytes`.
-    largest: u64,
-    bytes: Arc<AtomicU64>,
-}
-
-impl CheckedPages {
-    /// Checks that the columns' pages and a row made of them fit into memory. A few bytes of a page may stand for many values
-    /// of a row, each of them a long text of the dictionary.
-    fn check_memory(&mut self, page: &Page) -> Result<(), String> {
-        /// A decoded value without its text.
-        const VALUE: u64 = 64;
-        let bytes = page.buffer().len() as u64;
-        if let Page::DictionaryPage { buf, .. } = page {
-            self.dictionary = [bytes, longest_entry(buf)];
-        }
-        let [dictionary, longest] = self.dictionary;
-        let row = self.row.add(page, self.max_level);
-        let needed = (dictionary + bytes).saturating_add(row.saturating_mul(longest + VALUE));
-        if needed <= self.largest {
-            return Ok(());
-        }
-        let more = needed - self.largest;
-        self.largest = needed;
-        let others = self.bytes.fetch_add(more, Ordering::Relaxed);
-        check_text_size(others.saturating_add(more))
-    }
-
-    fn check(&self, page: &Page) -> parquet::errors::Result<()> {
-        let values = u64::from(page.num_values());
-        let fits = match page {
-            // A string or an integer takes at least four bytes.
-            Page::DictionaryPage { buf, .. } => values <= buf.len() as u64 / 4,
-            _ => values <= self.max_values,
-        };
-        if !fits {
-            return Err(ParquetError::General(format!(
-                "a page claims to have {values} values, more than it can hold"
-            )));
-        }
-        match page.encoding() {
-            Encoding::PLAIN
-            | Encoding::PLAIN_DICTIONARY
-            | Encoding::RLE_DICTIONARY
-            | Encoding::RLE
-            | Encoding::DELTA_BINARY_PACKED => Ok(()),
-            // The encodings for strings reserve memory for as many values as the page claims to have.
-            other => Err(ParquetError::General(format!(
-                "the encoding {other} is not read; write the file with the plain or the dictionary encoding"
-            ))),
-        }
-    }
-}
-
-impl Iterator for CheckedPages {
-    type Item = parquet::errors::Result<Page>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.get_next_page().transpose()
-    }
-}
-
-impl PageReader for CheckedPages {
-    fn get_next_page(&mut self) -> parquet::errors::Result<Option<Page>> {
-        let page = self.pages.get_next_page()?;
-        if let Some(page) = &page {
-            self.check(page)?;
-            self.check_memory(page).map_err(ParquetError::General)?;
-        }
-        Ok(page)
-    }
-
-    fn peek_next_page(&mut self) -> parquet::errors::Result<Option<PageMetadata>> {
-        self.pages.peek_next_page()
-    }
-
-    fn skip_next_page(&mut self) -> parquet::errors::Result<()> {
-        self.pages.skip_next_page()
-    }
-
-    fn at_record_boundary(&mut self) -> parquet::errors::Result<bool> {
-        self.pages.at_record_boundary()
-    }
 }

@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 use crate::read::foreign::{Foreign, MAX_NAMES};
 use crate::read::literal;
@@ -25,11 +27,13 @@ pub(super) struct RawItem {
     pub(super) is_header: bool,
     /// A form that is known and not read.
     pub(super) foreign: Option<Foreign>,
+    /// The form that a field inside an unknown field belongs to.
+    pub(super) foreign_inside: Option<Foreign>,
     /// The first names of unknown fields, for messages.
     pub(super) unknown: Vec<String>,
 }
 
-/// A context, or something else of that name.
+/// A context or a question, or something else of that name.
 pub(super) enum Context {
     Text(String),
     Other,
@@ -39,7 +43,7 @@ pub(super) enum Context {
 #[derive(Default)]
 pub(super) struct RawQuestion {
     pub(super) id: Option<String>,
-    pub(super) question: Option<String>,
+    pub(super) question: Option<Context>,
     pub(super) answers: RawAnswers,
     pub(super) is_impossible: Option<bool>,
     /// MRQA: where the answers stand in the context. `answers` are then the texts that count as right.
@@ -71,16 +75,15 @@ pub(super) struct RawAnswer {
 }
 
 /// An answer of MRQA: a text and its places, as inclusive ranges of characters.
-#[derive(serde::Deserialize)]
-#[serde(expecting = "a detected answer: an object with `text` and `char_spans`")]
+#[derive(Debug, PartialEq)]
 pub(super) struct Detected {
     pub(super) text: String,
-    #[serde(default)]
     pub(super) char_spans: Vec<(i64, i64)>,
 }
 
-/// A field of a [`RawItem`] or a [`RawQuestion`].
-enum Key {
+/// A field that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Field {
     Id,
     Qid,
     Title,
@@ -89,48 +92,88 @@ enum Key {
     Answers,
     AnswerText,
     AnswerStart,
+    Text,
     IsImpossible,
     DetectedAnswers,
     Qas,
     Paragraphs,
     Header,
+}
+
+impl Field {
+    /// The field of this name: the one list of names, for JSON, CSV and Parquet.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            // CMRC 2018 has `query_id`, `query_text` and `context_text` in its own form.
+            "id" | "query_id" => Self::Id,
+            "qid" => Self::Qid,
+            "title" => Self::Title,
+            "context" | "context_text" => Self::Context,
+            "question" | "query_text" => Self::Question,
+            "answers" => Self::Answers,
+            "answer" | "answer_text" | "answers.text" => Self::AnswerText,
+            "answer_start" | "answers.answer_start" => Self::AnswerStart,
+            "text" => Self::Text,
+            "is_impossible" => Self::IsImpossible,
+            "detected_answers" => Self::DetectedAnswers,
+            "qas" => Self::Qas,
+            "paragraphs" => Self::Paragraphs,
+            "header" => Self::Header,
+            _ => return None,
+        })
+    }
+
+    /// The field of a table's column of this name.
+    #[cfg(any(feature = "csv", feature = "parquet"))]
+    pub(super) fn of_column(name: &str) -> Option<Self> {
+        Self::of(name).filter(|field| *field != Self::Header)
+    }
+
+    /// Whether a cell of a table holds the field as JSON or as a Python literal and never as a plain text.
+    #[cfg(feature = "csv")]
+    pub(super) fn is_nested(self) -> bool {
+        matches!(self, Self::DetectedAnswers | Self::Qas | Self::Paragraphs)
+    }
+}
+
+/// The name of a field of a [`RawItem`] or a [`RawQuestion`].
+enum Key {
+    Field(Field),
     Foreign(Foreign),
+    /// The name, if it is asked for and short.
     Unknown(Option<String>),
 }
 
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct KeyVisitor;
-        impl Visitor<'_> for KeyVisitor {
-            type Value = Key;
+/// Reads a [`Key`].
+#[derive(Clone, Copy)]
+struct KeySeed {
+    keep_unknown: bool,
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a field")
-            }
+impl<'de> DeserializeSeed<'de> for KeySeed {
+    type Value = Key;
 
-            fn visit_str<E>(self, name: &str) -> Result<Key, E> {
-                Ok(match name {
-                    "id" => Key::Id,
-                    "qid" => Key::Qid,
-                    "title" => Key::Title,
-                    "context" => Key::Context,
-                    "question" => Key::Question,
-                    "answers" => Key::Answers,
-                    "answer" | "answer_text" | "answers.text" => Key::AnswerText,
-                    "answer_start" | "answers.answer_start" => Key::AnswerStart,
-                    "is_impossible" => Key::IsImpossible,
-                    "detected_answers" => Key::DetectedAnswers,
-                    "qas" => Key::Qas,
-                    "paragraphs" => Key::Paragraphs,
-                    "header" => Key::Header,
-                    name => match Foreign::of_field(name) {
-                        Some(foreign) => Key::Foreign(foreign),
-                        None => Key::Unknown((name.len() <= 40).then(|| name.to_owned())),
-                    },
-                })
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Key, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KeySeed {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a field")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Key, E> {
+        Ok(match (Field::of(name), Foreign::of_field(name)) {
+            (Some(field), _) => Key::Field(field),
+            (None, Some(foreign)) => Key::Foreign(foreign),
+            (None, None) => {
+                let is_kept = self.keep_unknown && name.len() <= 40;
+                Key::Unknown(is_kept.then(|| name.to_owned()))
             }
-        }
-        from.deserialize_str(KeyVisitor)
+        })
     }
 }
 
@@ -139,15 +182,19 @@ impl<'de> Deserialize<'de> for Key {
 struct FlatAnswer {
     answers: Option<RawAnswers>,
     starts: Option<Starts>,
+    /// The field `text`: the context of a row that has no other, else the answers beside `answer_start`.
+    text: Option<serde_json::Value>,
 }
 
 impl FlatAnswer {
-    /// Joins the two fields, unless there are `answers`.
+    /// Joins the fields, unless there are `answers`.
     fn join(self, answers: &mut RawAnswers) {
         if !matches!(answers, RawAnswers::Missing | RawAnswers::Null) {
             return;
         }
-        match (self.answers, self.starts) {
+        let text = self.text.filter(|_| self.starts.is_some());
+        let texts = || RawAnswers::deserialize(text?).ok();
+        match (self.answers.or_else(texts), self.starts) {
             (Some(RawAnswers::Given(mut texts)), Some(starts)) => {
                 let starts = starts.0;
                 // An object has its own start.
@@ -177,23 +224,21 @@ impl RawQuestion {
     /// Takes a field of a question; `false` if it is none.
     fn field<'de, A: MapAccess<'de>>(
         &mut self,
-        key: &Key,
+        field: Field,
         flat: &mut FlatAnswer,
         map: &mut A,
     ) -> Result<bool, A::Error> {
-        match key {
+        match field {
             // MRQA has both; its predictions are keyed by `qid`.
-            Key::Qid => self.id = map.next_value::<Scalar>()?.0.or(self.id.take()),
-            Key::Id => self.id = self.id.take().or(map.next_value::<Scalar>()?.0),
-            Key::Question => match map.next_value()? {
-                Context::Text(text) => self.question = Some(text),
-                Context::Other => return Err(de::Error::custom("the question is not a text")),
-            },
-            Key::Answers => self.answers = map.next_value()?,
-            Key::AnswerText => flat.answers = Some(map.next_value()?),
-            Key::AnswerStart => flat.starts = Some(map.next_value()?),
-            Key::IsImpossible => self.is_impossible = map.next_value::<Flag>()?.0,
-            Key::DetectedAnswers => self.detected = map.next_value()?,
+            Field::Qid => self.id = map.next_value::<Scalar>()?.0.or(self.id.take()),
+            Field::Id => self.id = self.id.take().or(map.next_value::<Scalar>()?.0),
+            Field::Question => self.question = Some(map.next_value()?),
+            Field::Answers => self.answers = map.next_value()?,
+            Field::AnswerText => flat.answers = Some(map.next_value()?),
+            Field::AnswerStart => flat.starts = Some(map.next_value()?),
+            Field::Text => flat.text = Some(map.next_value()?),
+            Field::IsImpossible => self.is_impossible = map.next_value::<Flag>()?.0,
+            Field::DetectedAnswers => self.detected = map.next_value::<DetectedAnswers>()?.0,
             _ => return Ok(false),
         }
         Ok(true)
@@ -213,20 +258,130 @@ impl<'de> Deserialize<'de> for RawQuestion {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawQuestion, A::Error> {
                 let mut question = RawQuestion::default();
                 let mut flat = FlatAnswer::default();
-                while let Some(key) = map.next_key::<Key>()? {
-                    if question.field(&key, &mut flat, &mut map)? {
-                        continue;
+                while let Some(key) = map.next_key_seed(FIELD_KEY)? {
+                    let is_taken = match key {
+                        Key::Field(field) => {
+                            let taken = question.field(field, &mut flat, &mut map);
+                            taken.map_err(|error| named(error, question.foreign))?
+                        }
+                        Key::Foreign(foreign) => {
+                            question.foreign.get_or_insert(foreign);
+                            false
+                        }
+                        Key::Unknown(_) => false,
+                    };
+                    if !is_taken {
+                        map.next_value::<IgnoredAny>()?;
                     }
-                    if let Key::Foreign(foreign) = key {
-                        question.foreign = Some(foreign);
-                    }
-                    map.next_value::<IgnoredAny>()?;
                 }
                 flat.join(&mut question.answers);
                 Ok(question)
             }
         }
         from.deserialize_map(QuestionVisitor)
+    }
+}
+
+/// For fields of a question or an answer.
+const FIELD_KEY: KeySeed = KeySeed {
+    keep_unknown: false,
+};
+
+/// Names of unknown fields of an item are for messages.
+const ITEM_KEY: KeySeed = KeySeed { keep_unknown: true };
+
+/// What to do about a file with a list for each column in place of an object for each row.
+const BY_COLUMN: &str =
+    "write each row as an object, for example with to_json(path, orient=\"records\", lines=True)";
+
+/// What stands in a list of a file, for messages.
+pub(super) const ITEM: &str = "an article, a paragraph or a row: an object with `paragraphs`, or with `context` and `qas` or `question`";
+
+/// The error for a list in the place of an item.
+pub(super) fn list_for_item<E: de::Error>() -> E {
+    E::custom(format_args!("a list instead of a row; {BY_COLUMN}"))
+}
+
+/// An error in a file of a form that is known and not read: the form is the cause.
+fn named<E: de::Error>(error: E, foreign: Option<Foreign>) -> E {
+    foreign.map_or(error, |foreign| E::custom(foreign.problem()))
+}
+
+/// The form that alone has one of the names in a value: in an object, in an object in it, or in a list of these.
+struct ForeignInside(Option<Foreign>);
+
+/// Levels of objects and lists in which names are looked at.
+const FOREIGN_LEVELS: usize = 3;
+
+impl<'de> Deserialize<'de> for ForeignInside {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        ForeignSeed(FOREIGN_LEVELS).deserialize(from).map(Self)
+    }
+}
+
+/// Looks for foreign names on this many levels.
+#[derive(Clone, Copy)]
+struct ForeignSeed(usize);
+
+impl<'de> DeserializeSeed<'de> for ForeignSeed {
+    type Value = Option<Foreign>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Option<Foreign>, D::Error> {
+        if self.0 == 0 {
+            return IgnoredAny::deserialize(from).map(|_| None);
+        }
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ForeignSeed {
+    type Value = Option<Foreign>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(key) = map.next_key_seed(ITEM_KEY)? {
+            if let Key::Foreign(foreign) = key {
+                found = found.or(Some(foreign));
+            }
+            found = found.or(map.next_value_seed(Self(self.0 - 1))?);
+        }
+        Ok(found)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(inside) = list.next_element_seed(Self(self.0 - 1))? {
+            found = found.or(inside);
+        }
+        Ok(found)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
     }
 }
 
@@ -238,6 +393,22 @@ pub(super) struct ItemFields {
 }
 
 impl ItemFields {
+    /// Reads the fields of an object. The value of `paragraphs` goes to `on_paragraphs`, if there is one.
+    pub(super) fn read<'de, A: MapAccess<'de>>(
+        map: &mut A,
+        on_paragraphs: &mut dyn FnMut(&mut A) -> Result<(), A::Error>,
+    ) -> Result<Self, A::Error> {
+        let mut fields = Self::default();
+        while let Some(key) = map.next_key_seed(ITEM_KEY)? {
+            if matches!(key, Key::Field(Field::Paragraphs)) {
+                on_paragraphs(map)?;
+            } else {
+                fields.value(key, map)?;
+            }
+        }
+        Ok(fields)
+    }
+
     /// Whether no field of an item has come yet.
     pub(super) fn is_empty(&self) -> bool {
         let RawItem {
@@ -261,33 +432,47 @@ impl ItemFields {
         name: &str,
         map: &mut A,
     ) -> Result<(), A::Error> {
-        let name = de::value::StrDeserializer::<A::Error>::new(name);
-        self.value(Key::deserialize(name)?, map)
+        self.value(ITEM_KEY.visit_str(name)?, map)
     }
 
     fn value<'de, A: MapAccess<'de>>(&mut self, key: Key, map: &mut A) -> Result<(), A::Error> {
-        let item = &mut self.item;
-        if item.question.field(&key, &mut self.flat, map)? {
-            return Ok(());
-        }
         match key {
-            Key::Title => item.title = map.next_value::<Scalar>()?.0,
-            Key::Context => item.context = Some(map.next_value()?),
-            Key::Qas => item.qas = map.next_value()?,
-            Key::Paragraphs => item.paragraphs = map.next_value()?,
-            Key::Header => {
-                map.next_value::<IgnoredAny>()?;
-                item.is_header = true;
+            Key::Field(field) => {
+                let taken = self.field(field, map);
+                return taken.map_err(|error| named(error, self.item.foreign));
             }
             Key::Foreign(foreign) => {
                 map.next_value::<IgnoredAny>()?;
-                item.foreign = Some(foreign);
+                let known = self.item.foreign.get_or_insert(foreign);
+                if foreign.is_decisive() {
+                    *known = foreign;
+                }
             }
             Key::Unknown(name) => {
-                map.next_value::<IgnoredAny>()?;
+                let ForeignInside(foreign) = map.next_value()?;
+                let item = &mut self.item;
+                item.foreign_inside = item.foreign_inside.or(foreign);
                 if item.unknown.len() < MAX_NAMES {
                     item.unknown.extend(name);
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn field<'de, A: MapAccess<'de>>(&mut self, field: Field, map: &mut A) -> Result<(), A::Error> {
+        let item = &mut self.item;
+        if item.question.field(field, &mut self.flat, map)? {
+            return Ok(());
+        }
+        match field {
+            Field::Title => item.title = map.next_value::<Scalar>()?.0,
+            Field::Context => item.context = Some(map.next_value()?),
+            Field::Qas => item.qas = map.next_value()?,
+            Field::Paragraphs => item.paragraphs = map.next_value()?,
+            Field::Header => {
+                map.next_value::<IgnoredAny>()?;
+                item.is_header = true;
             }
             // Fields of a question.
             _ => {}
@@ -296,6 +481,12 @@ impl ItemFields {
     }
 
     pub(super) fn finish(mut self) -> RawItem {
+        if self.item.context.is_none()
+            && self.item.question.question.is_some()
+            && let Some(serde_json::Value::String(text)) = self.flat.text.take_if(|t| t.is_string())
+        {
+            self.item.context = Some(Context::Text(text));
+        }
         self.flat.join(&mut self.item.question.answers);
         self.item
     }
@@ -308,20 +499,22 @@ impl<'de> Deserialize<'de> for RawItem {
             type Value = RawItem;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(
-                    "an article, a paragraph or a row: an object with `paragraphs`, or with `context` and `qas` or `question`",
-                )
+                f.write_str(ITEM)
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawItem, A::Error> {
                 let mut fields = ItemFields::default();
-                while let Some(key) = map.next_key::<Key>()? {
+                while let Some(key) = map.next_key_seed(ITEM_KEY)? {
                     fields.value(key, &mut map)?;
                 }
                 Ok(fields.finish())
             }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<RawItem, A::Error> {
+                Err(list_for_item())
+            }
         }
-        from.deserialize_map(ItemVisitor)
+        from.deserialize_any(ItemVisitor)
     }
 }
 
@@ -367,7 +560,7 @@ struct Scalar(Option<String>);
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct ScalarVisitor;
-        impl Visitor<'_> for ScalarVisitor {
+        impl<'de> Visitor<'de> for ScalarVisitor {
             type Value = Scalar;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -401,6 +594,20 @@ impl<'de> Deserialize<'de> for Scalar {
             fn visit_unit<E>(self) -> Result<Scalar, E> {
                 Ok(Scalar(None))
             }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Scalar, A::Error> {
+                Err(by_column("a list"))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Scalar, A::Error> {
+                Err(by_column("an object"))
+            }
+        }
+
+        fn by_column<E: de::Error>(found: &str) -> E {
+            E::custom(format_args!(
+                "{found} instead of a text or a number; if the file goes by columns, {BY_COLUMN}"
+            ))
         }
         from.deserialize_any(ScalarVisitor)
     }
@@ -634,11 +841,15 @@ impl<'de> Deserialize<'de> for RawAnswers {
 
 /// `{"text": …, "answer_start": …}` with lists or single values.
 fn pair_of_lists<'de, A: MapAccess<'de>>(mut map: A) -> Result<RawAnswers, A::Error> {
-    let (mut texts, mut starts) = (None, None);
-    while let Some(key) = map.next_key::<String>()? {
-        match key.as_str() {
-            "text" => texts = Some(map.next_value::<RawAnswers>()?),
-            "answer_start" => starts = Some(map.next_value::<Starts>()?),
+    let (mut texts, mut starts, mut foreign) = (None, None, None);
+    while let Some(key) = map.next_key_seed(FIELD_KEY)? {
+        match key {
+            Key::Field(Field::Text) => texts = Some(map.next_value::<RawAnswers>()?),
+            Key::Field(Field::AnswerStart) => starts = Some(map.next_value::<Starts>()?),
+            Key::Foreign(found) => {
+                map.next_value::<IgnoredAny>()?;
+                foreign = Some(found);
+            }
             _ => drop(map.next_value::<IgnoredAny>()?),
         }
     }
@@ -646,11 +857,10 @@ fn pair_of_lists<'de, A: MapAccess<'de>>(mut map: A) -> Result<RawAnswers, A::Er
         (Some(RawAnswers::Given(texts)), starts) => (texts, starts),
         // A text that is null: no answer.
         (Some(_), _) => return Ok(RawAnswers::Given(Vec::new())),
-        (None, Some(_)) => return Err(de::Error::missing_field("text")),
+        (None, Some(_)) => return Err(named(de::Error::missing_field("text"), foreign)),
         (None, None) => {
-            return Err(de::Error::custom(
-                "no `text` and no `answer_start` in `answers`",
-            ));
+            let error = de::Error::custom("no `text` and no `answer_start` in `answers`");
+            return Err(named(error, foreign));
         }
     };
     let Some(Starts(starts)) = starts else {
@@ -681,20 +891,27 @@ impl<'de> Deserialize<'de> for RawAnswer {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawAnswer, A::Error> {
                 let mut answer = RawAnswer::default();
                 let mut has_text = false;
-                while let Some(key) = map.next_key::<AnswerKey>()? {
+                let mut foreign = None;
+                while let Some(key) = map.next_key_seed(FIELD_KEY)? {
                     match key {
-                        AnswerKey::Text => {
+                        Key::Field(Field::Text) => {
                             answer.text = map.next_value::<Scalar>()?.0.unwrap_or_default();
                             has_text = true;
                         }
-                        AnswerKey::AnswerStart => answer.start = map.next_value::<Start>()?.0,
-                        AnswerKey::Other => drop(map.next_value::<IgnoredAny>()?),
+                        Key::Field(Field::AnswerStart) => {
+                            answer.start = map.next_value::<Start>()?.0;
+                        }
+                        Key::Foreign(found) => {
+                            map.next_value::<IgnoredAny>()?;
+                            foreign = Some(found);
+                        }
+                        _ => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
                 if has_text {
                     Ok(answer)
                 } else {
-                    Err(de::Error::missing_field("text"))
+                    Err(named(de::Error::missing_field("text"), foreign))
                 }
             }
 
@@ -717,13 +934,85 @@ impl<'de> Deserialize<'de> for RawAnswer {
     }
 }
 
-#[derive(serde::Deserialize)]
-#[serde(field_identifier, rename_all = "snake_case")]
-enum AnswerKey {
-    Text,
-    AnswerStart,
-    #[serde(other)]
-    Other,
+/// MRQA's `detected_answers`: a list of objects, or with the Hub's rows an object of lists.
+struct DetectedAnswers(Option<Vec<Detected>>);
+
+impl<'de> Deserialize<'de> for DetectedAnswers {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        struct One {
+            text: String,
+            #[serde(default)]
+            char_spans: Spans,
+        }
+
+        #[derive(serde::Deserialize)]
+        struct Lists {
+            text: Vec<String>,
+            #[serde(default)]
+            char_spans: Vec<Spans>,
+        }
+
+        struct DetectedVisitor;
+        impl<'de> Visitor<'de> for DetectedVisitor {
+            type Value = DetectedAnswers;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("detected answers: a list of objects with `text` and `char_spans`")
+            }
+
+            fn visit_unit<E>(self) -> Result<DetectedAnswers, E> {
+                Ok(DetectedAnswers(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut all = Vec::new();
+                while let Some(One { text, char_spans }) = list.next_element()? {
+                    let char_spans = char_spans.0;
+                    all.push(Detected { text, char_spans });
+                }
+                Ok(DetectedAnswers(Some(all)))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let Lists { text, char_spans } =
+                    Lists::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                let spans = char_spans.into_iter().map(|spans| spans.0);
+                let spans = spans.chain(std::iter::repeat_with(Vec::new));
+                let all = text.into_iter().zip(spans);
+                let all = all.map(|(text, char_spans)| Detected { text, char_spans });
+                Ok(DetectedAnswers(Some(all.collect())))
+            }
+        }
+        from.deserialize_any(DetectedVisitor)
+    }
+}
+
+/// Ranges as `[[0, 7]]`, or with the Hub's rows as `{"start": [0], "end": [7]}` or `[{"start": 0, "end": 7}]`.
+#[derive(Default)]
+struct Spans(Vec<(i64, i64)>);
+
+impl<'de> Deserialize<'de> for Spans {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged, expecting = "`char_spans`: a list of pairs of characters")]
+        enum Any {
+            Pairs(Vec<(i64, i64)>),
+            Objects(Vec<Object>),
+            Lists { start: Vec<i64>, end: Vec<i64> },
+        }
+
+        #[derive(serde::Deserialize)]
+        struct Object {
+            start: i64,
+            end: i64,
+        }
+        Ok(Self(match Any::deserialize(from)? {
+            Any::Pairs(pairs) => pairs,
+            Any::Objects(objects) => objects.iter().map(|o| (o.start, o.end)).collect(),
+            Any::Lists { start, end } => start.into_iter().zip(end).collect(),
+        }))
+    }
 }
 
 /// Whether a cell stands for no value, as pandas and Python write it.

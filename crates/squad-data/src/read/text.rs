@@ -1,8 +1,10 @@
 //! Opens a data file, recognizes its content, and reads its text: decompressed, as UTF-8, with positions.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::Path;
+use std::rc::Rc;
 
 use flate2::read::MultiGzDecoder;
 
@@ -44,20 +46,48 @@ pub(super) fn open(path: &Path) -> Result<DataFile, Error> {
         return Ok(DataFile::Parquet(file));
     }
     let name = path.display().to_string();
-    let bytes = Cursor::new(head).chain(file);
     if !is_gzip && !named("gz") {
-        let text = TextReader::new(name, Box::new(bytes), None)?;
+        let text = TextReader::new(name, &head, Box::new(file), None)?;
         return Ok(DataFile::Text(Box::new(text)));
     }
-    let mut unpacked = MultiGzDecoder::new(bytes);
+    let mut unpacked = MultiGzDecoder::new(Cursor::new(head).chain(file));
     let head = self::head(&mut unpacked, HEAD).map_err(|error| gzip_error(&name, error))?;
     if head.starts_with(PARQUET) {
         let mut bytes = Cursor::new(head).chain(unpacked);
         return unpack(&mut bytes, &name).map(DataFile::Parquet);
     }
-    let bytes = Cursor::new(head).chain(unpacked);
-    let text = TextReader::new(name, Box::new(bytes), Some("gzip"))?;
+    let text = TextReader::new(name, &head, Box::new(unpacked), Some("gzip"))?;
     Ok(DataFile::Text(Box::new(text)))
+}
+
+/// Reads a stream as its text comes: it never waits for more than one line. gzip is unpacked.
+pub(super) fn stream<'a>(name: &str, mut source: impl Read + 'a) -> Result<TextReader<'a>, Error> {
+    /// Enough for any byte order mark.
+    const LEAST: usize = 4;
+    let failed = |error| Error::read(Path::new(name), error);
+    let mut start = vec![0; HEAD];
+    let mut length = 0;
+    while length < LEAST {
+        match source.read(&mut start[length..]) {
+            Ok(0) => break,
+            Ok(count) => length += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    start.truncate(length);
+    if start.starts_with(PARQUET) {
+        return Err(Error::Parquet {
+            file: name.to_owned(),
+            problem: "Parquet needs a file; name the file itself".to_owned(),
+        });
+    }
+    if !start.starts_with(GZIP) {
+        return TextReader::new(name.to_owned(), &start, Box::new(source), None);
+    }
+    let mut unpacked = MultiGzDecoder::new(Cursor::new(start).chain(source));
+    let start = head(&mut unpacked, HEAD).map_err(|error| gzip_error(name, error))?;
+    TextReader::new(name.to_owned(), &start, Box::new(unpacked), Some("gzip"))
 }
 
 /// A file without a name, with random access, that holds these bytes.
@@ -97,18 +127,28 @@ pub(crate) struct Position {
 
 impl Position {
     fn pass(&mut self, text: &[u8]) {
-        let line = match text.iter().rposition(|&byte| byte == b'\n') {
-            Some(end) => {
-                self.lines += text.iter().filter(|&&byte| byte == b'\n').count();
-                (self.bytes, self.chars) = (0, 0);
-                &text[end + 1..]
-            }
-            None => text,
-        };
+        // Counting is faster than looking for the last one, of which a document may have none.
+        let lines = count(text, |byte| byte == b'\n');
+        let mut line = text;
+        if lines > 0 {
+            self.lines += lines;
+            (self.bytes, self.chars) = (0, 0);
+            line = text.rsplit(|&byte| byte == b'\n').next().unwrap_or(text);
+        }
         self.bytes += line.len();
         // Continuation bytes of a character begin with the bits 10.
-        self.chars += line.iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
+        self.chars += count(line, |byte| byte & 0xc0 != 0x80);
     }
+}
+
+/// The number of bytes that are wanted. Sums of a byte each, without checks for overflow, use whole vectors of the processor.
+fn count(text: &[u8], is_wanted: impl Fn(u8) -> bool) -> usize {
+    const PART: usize = 128;
+    let sum = |part: &[u8]| {
+        let wanted = part.iter().map(|&byte| u8::from(is_wanted(byte)));
+        usize::from(wanted.fold(0, u8::wrapping_add))
+    };
+    text.chunks(PART).map(sum).sum()
 }
 
 /// Reads UTF-8 text in chunks and skips a byte order mark at its start.
@@ -129,30 +169,20 @@ pub(crate) struct TextReader<'a> {
     position: Position,
     counted: usize,
     length: u64,
+    /// Bytes of which questions are still to be made.
+    unused: Rc<Cell<u64>>,
     fault: Option<Error>,
 }
 
-impl TextReader<'static> {
-    /// Opens a text file, also one with gzip.
-    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        match open(path)? {
-            DataFile::Text(text) => Ok(*text),
-            DataFile::Parquet(_) => Err(Error::Parquet {
-                file: path.display().to_string(),
-                problem: "a Parquet file; expected JSON or JSON Lines".to_owned(),
-            }),
-        }
-    }
-}
-
 impl<'a> TextReader<'a> {
+    /// Reads a text that begins with `start`.
     fn new(
         name: String,
+        start: &[u8],
         mut source: Box<dyn Read + 'a>,
         compression: Option<&'static str>,
     ) -> Result<Self, Error> {
-        let start = head(&mut source, HEAD).map_err(|e| read_error(&name, compression, e))?;
-        if let Some(foreign) = Foreign::of_bytes(&start) {
+        if let Some(foreign) = Foreign::of_bytes(start) {
             return Err(Error::foreign(&name, &foreign));
         }
         if start.starts_with(&[0xff, 0xfe, 0, 0]) || start.starts_with(&[0, 0, 0xfe, 0xff]) {
@@ -160,10 +190,10 @@ impl<'a> TextReader<'a> {
                 "UTF-32; convert the file to UTF-8, for example with iconv -f UTF-32 -t UTF-8";
             return Err(Error::encoding(&name, Position::default(), problem));
         }
-        let order = ByteOrder::of(&start);
+        let order = ByteOrder::of(start);
         let start = start
             .strip_prefix(BYTE_ORDER_MARK)
-            .unwrap_or(&start)
+            .unwrap_or(start)
             .to_vec();
         source = Box::new(Cursor::new(start).chain(source));
         if let Some(order) = order {
@@ -180,6 +210,7 @@ impl<'a> TextReader<'a> {
             position: Position::default(),
             counted: 0,
             length: 0,
+            unused: Rc::default(),
             fault: None,
         })
     }
@@ -201,12 +232,18 @@ impl<'a> TextReader<'a> {
 
     /// Reads text in memory. Messages call it `name`.
     pub(super) fn from_bytes(name: &str, bytes: &'a [u8]) -> Result<Self, Error> {
-        Self::new(name.to_owned(), Box::new(bytes), None)
+        let (start, rest) = bytes.split_at(bytes.len().min(HEAD));
+        Self::new(name.to_owned(), start, Box::new(rest), None)
     }
 
     /// The name that messages use.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The number of bytes that memory may hold something of; whoever forgets what was made of them sets it to 0.
+    pub(super) fn unused(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.unused)
     }
 
     /// Bytes read so far, after decompression.
@@ -277,7 +314,8 @@ impl<'a> TextReader<'a> {
                 Ok(count) => {
                     self.end += count;
                     self.length += count as u64;
-                    check_text_size(self.length).map_err(|problem| Error::TooLarge {
+                    self.unused.set(self.unused.get() + count as u64);
+                    check_text_size(self.unused.get()).map_err(|problem| Error::TooLarge {
                         file: self.name.clone(),
                         problem,
                     })?;
@@ -350,8 +388,23 @@ fn read_error(name: &str, compression: Option<&'static str>, error: io::Error) -
 }
 
 impl Read for TextReader<'_> {
-    #[inline]
+    // `serde_json` asks for one byte at a time.
+    #[inline(always)]
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if let [byte] = out
+            && self.next < self.valid
+        {
+            *byte = self.buffer[self.next];
+            self.next += 1;
+            return Ok(1);
+        }
+        self.read_chunk(out)
+    }
+}
+
+impl TextReader<'_> {
+    #[inline(never)]
+    fn read_chunk(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.next == self.valid {
             match self.fill() {
                 Ok(true) => {}
@@ -361,12 +414,6 @@ impl Read for TextReader<'_> {
                     return Err(io::Error::other("the text cannot be read on"));
                 }
             }
-        }
-        // `serde_json` asks for one byte at a time.
-        if let [byte] = out {
-            *byte = self.buffer[self.next];
-            self.next += 1;
-            return Ok(1);
         }
         let count = out.len().min(self.valid - self.next);
         out[..count].copy_from_slice(&self.buffer[self.next..self.next + count]);

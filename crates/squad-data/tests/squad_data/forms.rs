@@ -10,7 +10,7 @@ use serde_json::json;
 use squad_data::{Dataset, Example, ReadOptions};
 
 use crate::common::{fixture, read, read_error};
-use crate::parquet_writer::{HUB, columns, file};
+use crate::parquet_writer::{HUB, columns, file, second_version};
 
 /// The sample's dev set: 120 questions, 30 of them without an answer.
 fn sample() -> (PathBuf, Dataset) {
@@ -190,5 +190,8 @@ fn parquet_gives_equal_examples() {
             assert!(read.examples == sample.examples, "{name}");
             assert_shared(&read.examples);
         }
+        let second = second_version(HUB, &[columns(first), columns(second)], compression);
+        let read = read("second.parquet", &second).unwrap();
+        assert!(read.examples == sample.examples);
     }
 }

@@ -18,7 +18,7 @@ use squad_data::{
 use crate::common::{fixture, read, short, small_tokenizer};
 use crate::forms::{gzip, rows};
 use crate::json_errors::GOOD;
-use crate::parquet_writer::{Column, HUB, Values, columns, file};
+use crate::parquet_writer::{Column, HUB, Values, columns, file, second_version};
 
 static TOKENIZER: LazyLock<QaTokenizer> = LazyLock::new(small_tokenizer);
 static ROWS: LazyLock<String> = LazyLock::new(|| {
@@ -279,7 +279,15 @@ fn good_parquet(compression: Compression) -> Vec<u8> {
     file(HUB, &[columns(first), columns(second)], compression)
 }
 
-static FILES: LazyLock<[Vec<u8>; 10]> = LazyLock::new(|| {
+fn good_second_version(compression: Compression) -> Vec<u8> {
+    let examples = Dataset::from_json("good.json", GOOD.as_bytes())
+        .unwrap()
+        .examples;
+    let (first, second) = examples.split_at(1);
+    second_version(HUB, &[columns(first), columns(second)], compression)
+}
+
+static FILES: LazyLock<[Vec<u8>; 12]> = LazyLock::new(|| {
     silence_decoder();
     let pyarrow = |name| std::fs::read(fixture(name)).unwrap();
     [
@@ -293,13 +301,15 @@ static FILES: LazyLock<[Vec<u8>; 10]> = LazyLock::new(|| {
         good_parquet(Compression::GZIP(GzipLevel::default())),
         good_parquet(Compression::BROTLI(BrotliLevel::default())),
         good_parquet(Compression::LZ4_RAW),
+        good_second_version(Compression::UNCOMPRESSED),
+        good_second_version(Compression::SNAPPY),
     ]
 });
 
 #[test]
 fn damaged_parquet() {
     let mut runner = TestRunner::new(config(1000));
-    let run = runner.run(&(0..10usize, edits()), |(which, edits)| {
+    let run = runner.run(&(0..12usize, edits()), |(which, edits)| {
         check(read("f.parquet", &damaged(&FILES[which], edits)))
     });
     run.unwrap();

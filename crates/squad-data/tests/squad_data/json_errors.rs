@@ -223,9 +223,12 @@ fn deep_nesting_does_not_overflow_the_stack() {
 fn row_fields_of_another_type() {
     for (field, value, expected) in [
         ("context", json!(true), "at context: invalid type: boolean"),
-        ("question", json!([]), "the question is not a text"),
         ("title", json!(true), "at title: invalid type"),
-        ("id", json!({}), "at id: invalid type: map"),
+        (
+            "id",
+            json!({}),
+            "at id: an object instead of a text or a number",
+        ),
         ("answers", json!(true), "at answers: invalid type: boolean"),
         (
             "is_impossible",
@@ -247,6 +250,14 @@ fn row_fields_of_another_type() {
         assert_error(&text, expected);
         assert_error(text, "f.json: line 3, column ");
     }
+}
+
+#[test]
+fn a_question_that_is_no_text() {
+    assert_error(
+        rows_with("question", json!([])),
+        "f.json: line 3: question \"q1\": the question is not a text",
+    );
 }
 
 #[test]

@@ -110,6 +110,49 @@ fn mrqa_is_read() {
 }
 
 #[test]
+fn mrqa_is_read_as_the_rows_of_the_hub() {
+    for spans in [
+        json!([{"start": [32], "end": [39]}]),
+        json!([[{"start": 32, "end": 39}]]),
+        json!([[[32, 39]]]),
+    ] {
+        let row = json!({"subset": "Ferries", "qid": "m1", "context": CONTEXT, "question": "Who built it?",
+            "answers": ["Ida Krag"], "detected_answers": {"text": ["Ida Krag"], "char_spans": spans}});
+        assert_read("f.jsonl", row.to_string(), "m1");
+    }
+    let python = "{'text': array(['Ida Krag'], dtype=object), 'char_spans': array([{'start': array([32]), 'end': array([39])}], dtype=object)}";
+    let table = format!(
+        "qid\tcontext\tquestion\tanswers\tdetected_answers\nm1\t{CONTEXT}\tWho?\t['Ida Krag']\t\"{python}\"\n"
+    );
+    assert_read("f.tsv", table, "m1");
+}
+
+#[test]
+fn cmrc_is_read_in_its_own_form() {
+    let article = json!([{"context_id": "DEV_0", "context_text": CONTEXT, "title": "Ferry", "qas": [
+        {"query_id": "DEV_0_QUERY_0", "query_text": "Who?", "answers": ["Ida Krag", "Ida Krag"]}]}]);
+    let examples = examples("cmrc.json", article.to_string());
+    assert_eq!((examples.len(), &*examples[0].id), (1, "DEV_0_QUERY_0"));
+    assert_eq!(examples[0].answers()[1].start, Some(32));
+}
+
+#[test]
+fn a_column_of_text_is_the_context_or_the_answer() {
+    let row = json!({"id": "q1", "text": CONTEXT, "question": "Who?", "answer": "Ida Krag"});
+    assert_read("f.jsonl", row.to_string(), "q1");
+    let row = json!({"id": "q1", "context": CONTEXT, "question": "Who?", "text": ["Ida Krag"], "answer_start": [32]});
+    assert_read("f.jsonl", row.to_string(), "q1");
+    // Of no meaning here.
+    let row = json!({"id": "q1", "context": CONTEXT, "question": "Who?", "text": {"x": 1}, "answers": answers()});
+    assert_read("f.jsonl", row.to_string(), "q1");
+    assert_read(
+        "f.csv",
+        format!("id,text,question,answer\nq1,{CONTEXT},Who?,Ida Krag\n"),
+        "q1",
+    );
+}
+
+#[test]
 fn numbers_are_read_however_they_are_written() {
     for start in [
         json!(32),
@@ -277,6 +320,8 @@ fn tables_are_read() {
             "['Ida Krag'],[32]",
         ),
         ("id,context,question,answer,x", "Ida Krag,"),
+        ("id,context,question,text,answer_start", "Ida Krag,32"),
+        ("query_id,context_text,query_text,answer,x", "Ida Krag,"),
     ] {
         assert_read(
             "f.csv",
@@ -388,6 +433,15 @@ fn forms_that_are_not_read_are_named() {
         {"id": "1", "question": "Who?", "answer": {"text": "Ida Krag", "answer_start": 3, "html_answer_text": "Ida Krag"}}]}]});
     let natural = json!({"example_id": 1, "document_text": CONTEXT, "question_text": "Who?", "annotations": [], "long_answer_candidates": []});
     let hotpot = json!([{"_id": "1", "question": "Who?", "answer": "Ida Krag", "supporting_facts": [["F", 0]], "context": [["F", [CONTEXT]]]}]);
+    let natural_hub = json!({"id": "1", "document": {"title": "F", "html": html}, "question": {"text": "who", "tokens": []}});
+    let coqa = json!({"version": "1.0", "data": [{"source": "x", "id": "1", "story": CONTEXT, "questions": [{"input_text": "Who?"}],
+        "answers": [{"span_start": 0, "input_text": "Ida Krag"}]}]});
+    let drop =
+        json!({"nfl_1": {"passage": CONTEXT, "qa_pairs": [{"question": "Who?", "answer": {}}]}});
+    let trivia = json!({"Data": [{"Question": "Who?", "QuestionId": "1", "EntityPages": []}], "Domain": "Web"});
+    let tydi = json!({"annotations": [{}], "document_plaintext": CONTEXT, "question_text": "Who?", "example_id": 1});
+    let news = json!({"data": [{"storyId": "x", "text": CONTEXT, "questions": [{"q": "Who?"}]}], "version": "1"});
+    let dureader = json!({"documents": [{"paragraphs": [CONTEXT]}], "answers": ["Ida Krag"], "question": "Who?", "fact_or_opinion": "FACT"});
     let lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n";
     for (bytes, name) in [
         (&zip[..], "a zip archive"),
@@ -408,6 +462,21 @@ fn forms_that_are_not_read_are_named() {
         (korquad.to_string().as_bytes(), "KorQuAD 2.0"),
         (natural.to_string().as_bytes(), "Natural Questions"),
         (hotpot.to_string().as_bytes(), "HotpotQA"),
+        (natural_hub.to_string().as_bytes(), "Natural Questions"),
+        (coqa.to_string().as_bytes(), "CoQA"),
+        (drop.to_string().as_bytes(), "DROP"),
+        (trivia.to_string().as_bytes(), "TriviaQA"),
+        (tydi.to_string().as_bytes(), "TyDi QA's primary tasks"),
+        (news.to_string().as_bytes(), "NewsQA"),
+        (dureader.to_string().as_bytes(), "DuReader's own form"),
+        (
+            b"story_id,question,answer_char_ranges\nx,Who?,0:3\n",
+            "NewsQA",
+        ),
+        (
+            b"q_review_id,question,review,human_ans_spans\nx,Who?,r,a\n",
+            "SubjQA's own table",
+        ),
         (
             b"{\"error\": \"not found\"}",
             "an error message of a server",
@@ -418,6 +487,15 @@ fn forms_that_are_not_read_are_named() {
             assert!(message.contains(&format!("this is {name}")), "{message}");
             assert!(!message.contains("complete?"), "{message}");
         }
+    }
+    for by_column in [
+        json!({"id": {"0": "q1"}, "context": {"0": CONTEXT}, "question": {"0": "Who?"}}),
+        json!({"id": ["q1"], "context": [CONTEXT], "question": ["Who?"]}),
+        json!({"columns": ["id", "context"], "index": [0], "data": [["q1", CONTEXT]]}),
+        json!([["q1", CONTEXT, "Who?"]]),
+    ] {
+        let message = read_error("f.json", by_column.to_string().as_bytes());
+        assert!(message.contains("orient=\"records\""), "{message}");
     }
     let message = read_error("f.json", b"{'data': []}");
     assert!(

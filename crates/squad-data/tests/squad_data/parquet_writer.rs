@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use parquet::basic::Compression;
+use parquet::basic::{Compression, Encoding};
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::ColumnPath;
 use squad_data::Example;
 
 /// The columns of the Hub's datasets. Every level may be null, as pyarrow writes it.
@@ -95,10 +96,30 @@ pub(crate) fn columns(examples: &[Example]) -> Vec<Column> {
 
 /// A file with one row group for each of `groups`.
 pub(crate) fn file(schema: &str, groups: &[Vec<Column>], compression: Compression) -> Vec<u8> {
-    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let properties = WriterProperties::builder().set_compression(compression);
+    file_with(schema, groups, properties)
+}
+
+/// A file with the encodings and the pages of Parquet's second version.
+pub(crate) fn second_version(
+    schema: &str,
+    groups: &[Vec<Column>],
+    compression: Compression,
+) -> Vec<u8> {
+    let column = |path: &[&str]| ColumnPath::new(path.iter().map(|&part| part.into()).collect());
+    let lengths = Encoding::DELTA_LENGTH_BYTE_ARRAY;
     let properties = WriterProperties::builder()
         .set_compression(compression)
-        .build();
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_dictionary_enabled(false)
+        .set_column_encoding(column(&["title"]), lengths)
+        .set_column_encoding(column(&["answers", "text", "list", "element"]), lengths);
+    file_with(schema, groups, properties)
+}
+
+fn file_with(schema: &str, groups: &[Vec<Column>], properties: WriterPropertiesBuilder) -> Vec<u8> {
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let properties = properties.build();
     let mut bytes = Vec::new();
     let mut writer = SerializedFileWriter::new(&mut bytes, schema, Arc::new(properties)).unwrap();
     for columns in groups {

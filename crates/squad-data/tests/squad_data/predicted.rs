@@ -8,6 +8,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use squad_data::{Error, NoAnswerProbabilities, PredictedAnswers};
 
+use crate::parquet_writer::{Column, Values, file};
+
 fn with_file<T>(bytes: &[u8], read: impl Fn(&Path) -> T) -> T {
     let folder = test_support::temp_dir();
     let path = folder.path().join("predictions");
@@ -48,12 +50,25 @@ fn every_form_gives_the_same_answers() {
         r#"{"7": [["Bo", 0.1], ["Bo Lund", 0.7]], "8": [["1902", 0.9]], "9": [["", 1]]}"#,
         r#"[{"task": "qa", "predictions": [{"id": "7", "answers": [{"answer": "Bo Lund", "score": 2}, {"answer": "Bo", "score": 1}]}, {"question_id": "8", "answers": [{"answer": "1902"}]}]}, {"predictions": [{"id": "9", "answers": [{"answer": "no_answer"}]}]}]"#,
         r#"{"7": ["Bo Lund"], "8": [1902], "9": [null]}"#,
+        // Tables.
+        "id,prediction_text\r\n7,Bo Lund\r\n8,1902\r\n9,\r\n",
+        "question\tquestion_id\tanswer\nWho?\t7\tBo Lund\nWhen?\t8\t1902\nWhy?\t9\t\n",
+        "\u{feff};ID;Prediction;no_answer_probability\n0;7;Bo Lund;\n1;8;1902;\n2;9;;\n",
     ] {
         let read = read(text).unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(read.texts, expected, "{text}");
         assert_eq!(read.num_duplicates, 0, "{text}");
         assert_eq!(read.no_answer_probabilities, [], "{text}");
     }
+    let schema = "message predictions { optional int64 id; optional binary prediction_text (UTF8); optional int32 x; }";
+    let columns = vec![
+        Column::flat(Values::Int64(vec![7, 8, 9])),
+        Column::texts(["Bo Lund", "1902", ""]),
+        Column::flat(Values::Int32(vec![1, 2, 3])),
+    ];
+    let parquet = file(schema, &[columns], parquet::basic::Compression::SNAPPY);
+    let read = with_file(&parquet, PredictedAnswers::read).unwrap();
+    assert_eq!(read.texts, expected);
 }
 
 #[test]
@@ -88,6 +103,7 @@ fn no_answer_probabilities_keep_their_order() {
         r#"{"8": "0.75", "7": {"no_answer_probability": 0.25}}"#,
         r#"[{"id": 8, "no_answer_probability": 0.75}, {"id": "7", "no_answer_probability": 0.25}]"#,
         "{\"id\": 8, \"no_answer_probability\": 0.75}\n{\"id\": 7, \"no_answer_probability\": 0.25}",
+        "id,prediction_text,no_answer_probability\n8,x,0.75\n7,,0.25\n",
     ] {
         assert_eq!(probabilities(text).unwrap().values, expected, "{text}");
     }
@@ -122,6 +138,11 @@ fn what_is_ambiguous_or_no_prediction_is_an_error_that_shows_the_expected_form()
             &["\"data\""],
         ),
         ("", &["empty"]),
+        ("7,Bo\n", &["line 1"]),
+        (
+            "id,answer,text\n7,Bo,Lund\n",
+            &["row 1", "\"7\"", "answer and text are different"],
+        ),
         ("{\"7\": \"Bo\"", &["line 1", "ends too early"]),
         (
             "{\"7\": \"Bo\",\n \"8\": NaN}",

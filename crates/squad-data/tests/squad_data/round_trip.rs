@@ -7,7 +7,7 @@ use squad_data::{Dataset, Example, Gold, GoldAnswer};
 
 use crate::common::read;
 use crate::forms::{gzip, rows};
-use crate::parquet_writer::{HUB, columns, file};
+use crate::parquet_writer::{HUB, columns, file, second_version};
 
 /// Characters that forms quote, escape or take for their own.
 fn text(length: std::ops::Range<usize>) -> impl Strategy<Value = String> {
@@ -134,6 +134,58 @@ fn mrqa(examples: &[Example]) -> String {
     lines.join("\n")
 }
 
+/// MRQA as the rows of the Hub.
+fn mrqa_rows(examples: &[Example]) -> String {
+    let row = |example: &Example| {
+        let spans = example.answers().iter().map(|answer| {
+            let range = answer.char_range().unwrap();
+            json!({"start": [range.start], "end": [range.end - 1]})
+        });
+        let texts: Vec<&str> = example.answers().iter().map(|a| a.text.as_str()).collect();
+        let detected = json!({"text": texts, "char_spans": spans.collect::<Vec<_>>()});
+        json!({"subset": "random", "qid": example.id, "context": *example.context, "question": example.question,
+            "answers": texts, "detected_answers": detected})
+        .to_string()
+    };
+    examples.iter().map(row).collect::<Vec<_>>().join("\n")
+}
+
+/// One answer at most to each question, in the columns `text` and `answer_start`.
+fn flat_table(examples: &[Example]) -> (Vec<u8>, Vec<Example>) {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let header = ["id", "context", "question", "text", "answer_start"];
+    writer.write_record(header).unwrap();
+    let mut expected = without_titles(examples);
+    for example in &mut expected {
+        let mut answers = example.answers().to_vec();
+        answers.truncate(1);
+        // A cell is trimmed of nothing, but one that looks like a list or like no value is not a text.
+        answers.retain(|a| {
+            !a.text.trim().starts_with(['[', '{']) && a.text.trim().chars().count() > 4
+        });
+        let text = answers.first().map_or("", |answer| &answer.text);
+        let start = answers
+            .first()
+            .map_or(String::new(), |a| a.start.unwrap().to_string());
+        let cells = [
+            &example.id,
+            &*example.context,
+            &example.question,
+            text,
+            &start,
+        ];
+        writer.write_record(cells).unwrap();
+        *example = Example {
+            gold: Gold::Unanswerable,
+            ..example.clone()
+        };
+        if !answers.is_empty() {
+            example.gold = Gold::Answers(answers);
+        }
+    }
+    (writer.into_inner().unwrap(), expected)
+}
+
 fn utf16(text: &str, to_bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
     format!("\u{feff}{text}")
         .encode_utf16()
@@ -190,6 +242,7 @@ proptest! {
         ] {
             let bytes = file(HUB, &[columns(&examples)], compression);
             files.push(("packed.parquet.gz", gzip(&bytes)));
+            files.push(("second.parquet", second_version(HUB, &[columns(&examples)], compression)));
             files.push(("columns.parquet", bytes));
         }
         for (name, bytes) in files {
@@ -199,10 +252,34 @@ proptest! {
         }
         let paragraphs: Vec<Value> = examples.iter().map(paragraph).collect();
         let expected = without_titles(&examples);
-        for (name, text) in [("paragraphs.json", Value::from(paragraphs).to_string()), ("mrqa.jsonl", mrqa(&examples))] {
+        for (name, text) in [("paragraphs.json", Value::from(paragraphs).to_string()), ("mrqa.jsonl", mrqa(&examples)), ("hub.jsonl", mrqa_rows(&examples))] {
             let read = read(name, text.as_bytes()).map_err(|error| TestCaseError::fail(format!("{name}: {error}")))?;
             prop_assert!(read.examples == expected, "{}: {:?}", name, read.examples);
         }
+    }
+
+    #[test]
+    fn tables_of_single_answers_and_shards_are_read_back(examples in examples()) {
+        let (table, expected) = flat_table(&examples);
+        if expected.iter().any(|example| !example.answers().is_empty()) {
+            prop_assert_eq!(&read("flat.csv", &table).unwrap().examples, &expected);
+        }
+        let folder = test_support::temp_dir();
+        let (first, second) = examples.split_at(examples.len() / 2 + 1);
+        for (number, part) in [first, second].into_iter().enumerate() {
+            let path = folder.path().join(format!("train-0000{number}-of-00002.parquet"));
+            let groups: Vec<_> = part.chunks(2).map(columns).collect();
+            std::fs::write(path, file(HUB, &groups, Compression::SNAPPY)).unwrap();
+        }
+        let shards = Dataset::read(&folder.path().join("train")).unwrap();
+        prop_assert_eq!(&shards.examples, &examples);
+        let mut streamed = Vec::new();
+        Dataset::for_each(&folder.path().join("train"), &mut |example| {
+            streamed.push(example);
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+        prop_assert_eq!(&streamed, &examples);
     }
 
     #[test]

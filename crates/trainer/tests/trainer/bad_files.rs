@@ -249,11 +249,7 @@ fn rows_and_gzip() {
     let parts = ["rows.jsonl", "line 3", "\"q2\"", "answer_start 1"];
     evaluate(&sandbox, "rows.jsonl", lines.as_bytes()).mistake(&parts);
     let lines = format!("{good}\n{}\n", wrong.replace("\"Who?\"", "[]"));
-    let parts = [
-        "rows.jsonl",
-        "line 2, column ",
-        "the question is not a text",
-    ];
+    let parts = ["rows.jsonl", "line 2: ", "the question is not a text"];
     inspect(&sandbox, "rows.jsonl", lines.as_bytes()).mistake(&parts);
     let cut = &packed[..packed.len() - 3];
     inspect(&sandbox, "cut.gz", cut).mistake(&["cut.gz", "gzip", "stops in the middle"]);

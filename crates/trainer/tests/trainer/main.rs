@@ -23,6 +23,7 @@ mod fetch_dataset;
 mod fetch_model;
 mod gradients;
 mod memory;
+mod memory_of_forms;
 mod mistaken_folders;
 mod mistakes;
 #[cfg(feature = "mpi")]
