@@ -97,15 +97,16 @@ pub(super) struct Evaluate {
 
 #[derive(Args)]
 pub(super) struct Score {
-    /// SQuAD file
+    /// File or folder of questions, in any form that datasets/README.md lists
     #[arg(long)]
     pub(super) dataset: PathBuf,
-    /// JSON or JSON Lines: question ids to answers, evaluate's list, n-best lists, or those of other tools
+    /// Question ids to answers, evaluate's list, n-best lists, or those of other tools: JSON, JSON Lines, CSV, TSV or
+    /// Parquet
     #[arg(long)]
     pub(super) predictions: PathBuf,
     #[command(flatten)]
     pub(super) metric: MetricArgs,
-    /// JSON or JSON Lines: question ids to the odds of no answer
+    /// Question ids to the odds of no answer, in the same forms
     #[arg(long)]
     pub(super) na_probs: Option<PathBuf>,
     /// Questions with higher odds count as not answered [default: 1]
@@ -138,8 +139,8 @@ pub(super) struct Predict {
     pub(super) features: FeatureArgs,
     #[command(flatten)]
     pub(super) answers: AnswerArgs,
-    /// File of questions in any form that evaluate takes, answers not needed; - is standard input, with an object of
-    /// question and context on each line
+    /// File of questions in any form that evaluate takes, answers not needed; - is standard input, in any of these forms
+    /// but Parquet, of which each line is answered as it comes
     #[arg(long, value_name = "FILE")]
     #[arg(conflicts_with_all = ["question", "context", "context_file", "top_k"])]
     pub(super) dataset: Option<PathBuf>,

@@ -96,6 +96,18 @@ fn load(
     device: &DeviceArgs,
     features: &FeatureConfig,
 ) -> Result<(Pretrained, Device), Error> {
+    features.options().validate()?;
+    let folder = trainer::model_folder(model, &notice)?;
+    load_folder(model, &folder, device, features)
+}
+
+/// Loads the model in a folder; messages call it `model`.
+fn load_folder(
+    model: &str,
+    folder: &Path,
+    device: &DeviceArgs,
+    features: &FeatureConfig,
+) -> Result<(Pretrained, Device), Error> {
     let precision = device.precision();
     let (info, device) = trainer::device(&device.device)?;
     trainer::warn_without_gpu(&info);
@@ -105,9 +117,7 @@ fn load(
             info.name
         )));
     }
-    features.options().validate()?;
-    let folder = trainer::model_folder(model, &notice)?;
-    let mut pretrained = Pretrained::load(&folder, 0, &device)?;
+    let mut pretrained = Pretrained::load(folder, 0, &device)?;
     for warning in pretrained.assets.tokenizer.warnings() {
         notice(&format!("warning: {warning}"));
     }

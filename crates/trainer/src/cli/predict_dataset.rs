@@ -6,7 +6,7 @@ use serde_json::json;
 use trainer::{DatasetShard, Error, PredictDataset, PredictionFormat, Predictor, ResultWriter};
 
 use super::args::{Format, Predict};
-use super::{check_output, check_twice, load, notice, print_object};
+use super::{check_output, check_twice, load_folder, notice, print_object};
 
 pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
     if args.json && args.out.is_none() {
@@ -27,9 +27,15 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
     }
     let answers = args.answers.config()?;
     let features = args.features.config();
-    let (pretrained, device) = load(&args.model, &args.device, &features)?;
+    features.options().validate()?;
+    let folder = trainer::model_folder(&args.model, &notice)?;
+    let (pretrained, device) = load_folder(&args.model, &folder, &args.device, &features)?;
+    let digest = match &args.out {
+        Some(_) => trainer::model_digest(&folder)?,
+        None => String::new(),
+    };
     let predictor = Predictor {
-        source: format!("{} in {:?}", args.model, args.device.precision()),
+        digest: format!("{digest} in {:?}", args.device.precision()),
         pretrained,
         features,
         answers,

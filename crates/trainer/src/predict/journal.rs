@@ -15,7 +15,6 @@ pub(super) struct Journal {
     path: PathBuf,
     file: File,
     len: usize,
-    last_id: Option<String>,
 }
 
 impl Journal {
@@ -48,7 +47,6 @@ impl Journal {
             path: path.clone(),
             file,
             len: 0,
-            last_id: None,
         };
         journal.resume(settings, chunk)?;
         Ok(journal)
@@ -69,7 +67,7 @@ impl Journal {
             // New, or cut off in its first line.
             end = 0;
         }
-        let (mut kept, mut last_id) = (0, None);
+        let mut kept = 0;
         let (mut count, mut position) = (0, end);
         while end > 0 {
             line.clear();
@@ -78,16 +76,16 @@ impl Journal {
                 break;
             }
             // A power failure may damage any line.
-            let Ok(record) = serde_json::from_slice::<Record>(&line) else {
+            if serde_json::from_slice::<Record>(&line).is_err() {
                 break;
-            };
+            }
             position += line.len() as u64;
             count += 1;
             if count % chunk == 0 {
-                (kept, end, last_id) = (count, position, Some(record.id));
+                (kept, end) = (count, position);
             }
         }
-        (self.len, self.last_id) = (kept, last_id);
+        self.len = kept;
         self.file.set_len(end).map_err(failed)?;
         self.file.seek(SeekFrom::End(0)).map_err(failed)?;
         if end == 0 {
@@ -99,21 +97,6 @@ impl Journal {
     /// Number of records that are kept.
     pub(super) fn len(&self) -> usize {
         self.len
-    }
-
-    /// Checks that the dataset still has the last record's question at its place.
-    pub(super) fn check_last_id(
-        &self,
-        id_at: impl FnOnce(usize) -> Result<Option<String>, Error>,
-    ) -> Result<(), Error> {
-        let Some(last) = &self.last_id else {
-            return Ok(());
-        };
-        if id_at(self.len - 1)?.as_ref() == Some(last) {
-            return Ok(());
-        }
-        let message = "its answers are to other questions than the dataset has now: remove it";
-        Err(Error::file(&self.path, message))
     }
 
     /// Adds a chunk's records.

@@ -7,6 +7,8 @@ mod record;
 mod shard;
 
 use std::cell::Cell;
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind};
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use std::path::{Path, PathBuf};
 use bert_qa::{Pretrained, WeightCache, predict_logits};
 use burn::tensor::Device;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use squad_data::{AnswerOptions, Dataset, Example, Prediction, SpanLogits, extract_answers};
 
 use crate::Error;
@@ -36,8 +39,8 @@ const CHUNK: usize = 256;
 /// A model that answers, and how.
 #[derive(Debug)]
 pub struct Predictor {
-    /// The model and its precision, to recognize a run that goes on.
-    pub source: String,
+    /// A digest of the model and its precision, to recognize a run that goes on: [`model_digest`].
+    pub digest: String,
     /// The model with its tokenizer.
     pub pretrained: Pretrained,
     /// How contexts are cut into features.
@@ -122,13 +125,12 @@ impl Predictor {
                 written => written.map(|()| answered),
             };
         };
-        let settings = self.settings(what, &found, &questions);
+        let settings = self.settings(&found, &questions);
         let mut journal = Journal::open(out, &settings, CHUNK)?;
         answered.resumed = journal.len();
         let rest = questions.start + journal.len()..questions.end;
         progress(journal.len(), questions.len());
         let done = journal.len();
-        journal.check_last_id(|last| id_at(&what.dataset, questions.start + last))?;
         let total = questions.len();
         self.answer(
             what,
@@ -210,16 +212,10 @@ impl Predictor {
     }
 
     /// What a run must share with the one that it continues.
-    fn settings(
-        &self,
-        what: &PredictDataset,
-        found: &Found,
-        questions: &Range<usize>,
-    ) -> serde_json::Value {
+    fn settings(&self, found: &Found, questions: &Range<usize>) -> serde_json::Value {
         json!({
-            "model": self.source,
-            "dataset": what.dataset,
-            "dataset_questions": found.questions,
+            "model": self.digest,
+            "dataset": found.digest,
             "from": questions.start,
             "to": questions.end,
             "features": self.features,
@@ -234,36 +230,56 @@ struct Found {
     questions: usize,
     /// Whether a question may have no answer: one has none, or it is not known whether it has.
     has_unanswerable: bool,
+    /// SHA-256 of ids, questions and contexts.
+    digest: String,
 }
 
 impl Found {
     /// Reads the whole file, so that what is wrong with it shows before the first answer.
     fn in_dataset(path: &Path) -> Result<Self, Error> {
-        let mut found = Self {
-            questions: 0,
-            has_unanswerable: false,
-        };
+        let (mut questions, mut has_unanswerable) = (0, false);
+        let mut hasher = Sha256::new();
         Dataset::for_each(path, &mut |example| {
-            found.questions += 1;
-            found.has_unanswerable |= example.answers().is_empty();
+            questions += 1;
+            has_unanswerable |= example.answers().is_empty();
+            for text in [&*example.id, &example.question, &example.context] {
+                hasher.update((text.len() as u64).to_le_bytes());
+                hasher.update(text);
+            }
             ControlFlow::Continue(())
         })?;
-        Ok(found)
+        Ok(Self {
+            questions,
+            has_unanswerable,
+            digest: format!("{:x}", hasher.finalize()),
+        })
     }
 }
 
-/// The id of a file's question.
-fn id_at(path: &Path, wanted: usize) -> Result<Option<String>, Error> {
-    let (mut index, mut id) = (0, None);
-    Dataset::for_each(path, &mut |example| {
-        if index == wanted {
-            id = Some(example.id);
-            return ControlFlow::Break(());
-        }
-        index += 1;
-        ControlFlow::Continue(())
-    })?;
-    Ok(id)
+/// SHA-256 of the files in a model folder, as hexadecimal digits: weights, configuration, tokenizer.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn model_digest(folder: &Path) -> Result<String, Error> {
+    let failed = |error| Error::file(folder, error);
+    let entries = std::fs::read_dir(folder).map_err(failed)?;
+    let paths: Result<Vec<_>, _> = entries.map(|entry| Ok(entry?.path())).collect();
+    let mut paths = paths.map_err(failed)?;
+    // A model card is no part of the model.
+    let is_part = |path: &PathBuf| path.is_file() && path.extension() != Some(OsStr::new("md"));
+    paths.retain(is_part);
+    paths.sort();
+    let mut hasher = Sha256::new();
+    for path in &paths {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        hasher.update((name.len() as u64).to_le_bytes());
+        hasher.update(name);
+        let failed = |error| Error::file(path, error);
+        let mut file = File::open(path).map_err(failed)?;
+        hasher.update(file.metadata().map_err(failed)?.len().to_le_bytes());
+        std::io::copy(&mut file, &mut hasher).map_err(failed)?;
+    }
+    Ok(format!("{:x}", hasher.finalize()))
 }
 
 fn standard_output(error: io::Error) -> Error {

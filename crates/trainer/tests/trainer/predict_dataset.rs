@@ -348,7 +348,16 @@ fn a_part_that_is_killed_goes_on_where_it_stopped() {
     sandbox.write("rows.jsonl", &rows);
     sandbox
         .command(&arguments)
-        .mistake(&["out.jsonl.partial", "other questions"]);
+        .mistake(&["out.jsonl.partial", "another dataset"]);
+
+    // Another model in the same folder.
+    let rows = rows.replace("\"id\":\"r", "\"id\":\"q");
+    sandbox.write("rows.jsonl", &rows);
+    let config = sandbox.text("encoder/config.json");
+    sandbox.write("encoder/config.json", &(config + " "));
+    sandbox
+        .command(&arguments)
+        .mistake(&["out.jsonl.partial", "another model"]);
 }
 
 #[test]
@@ -358,9 +367,10 @@ fn questions_from_standard_input_are_answered_line_by_line() {
     let mut child = sandbox.start_with_input(&["predict", "--model=pointer", "--dataset=-"]);
     let mut input = child.stdin.take().unwrap();
     let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
-    for (number, id) in [(1, None), (2, Some("second")), (3, None)] {
+    for (number, id) in [(0, None), (1, Some("second")), (2, None), (3, None)] {
+        let context = if number == 3 { "text" } else { "context" };
         let mut question =
-            json!({"question": "What?", "context": format!("The quagga {number} zanzibar.")});
+            json!({"question": "What?", context: format!("The quagga {number} zanzibar.")});
         if let Some(id) = id {
             question["id"] = json!(id);
         }
@@ -376,6 +386,21 @@ fn questions_from_standard_input_are_answered_line_by_line() {
             id.map_or_else(|| number.to_string(), str::to_owned)
         );
         assert_eq!(answer["offsets"][0], 4);
+    }
+    // A row of a data set, with its answers, and a paragraph with two questions.
+    writeln!(
+        input,
+        "{}",
+        json!({"id": "row", "title": "Q", "context": "quagga a zanzibar", "question": "?",
+        "answers": {"text": ["a"], "answer_start": [7]}})
+    )
+    .unwrap();
+    writeln!(input, "{}", json!({"context": "quagga b zanzibar", "qas": [{"id": 5, "question": "?"}, {"question": "?"}]}))
+        .unwrap();
+    for (id, text) in [("row", "a"), ("5", "b"), ("6", "b")] {
+        let answer: Value = serde_json::from_str(&answers.next().unwrap().unwrap()).unwrap();
+        assert_eq!(answer["id"], id);
+        assert_eq!(answer["prediction_text"], format!("quagga {text} zanzibar"));
     }
     writeln!(input, "\n{{\"question\": \"What?\"}}").unwrap();
     drop(input);
@@ -411,6 +436,24 @@ fn questions_from_standard_input_are_answered_line_by_line() {
         &["--format=csv"],
     );
     assert!(table.stdout.contains("\r\n7,quagga zanzibar,"), "{table:?}");
+    let of_csv = of_text("question,context\n?,quagga c zanzibar\n", &[]);
+    assert!(of_csv.stdout.contains("quagga c zanzibar"), "{of_csv:?}");
+    let wrong = of_text(
+        "{\"question\": \"?\", \"context\": \"x\"}\n{\"question\": \"?\"}\n",
+        &[],
+    );
+    assert_eq!(
+        (wrong.code, wrong.stdout.lines().count()),
+        (Some(2), 1),
+        "{wrong:?}"
+    );
+    assert!(
+        wrong
+            .stderr
+            .contains("standard input: line 2: no `context`"),
+        "{wrong:?}"
+    );
+    assert_eq!(of_text("", &[]).code, Some(0));
 }
 
 #[test]
