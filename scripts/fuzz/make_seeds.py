@@ -113,6 +113,12 @@ def forms(document):
     ]
     mrqa = [{"header": {"dataset": "Bees", "split": "dev"}}, {"id": "", "context": CONTEXT, "qas": qas}]
     write("dataset_json_lines", "mrqa.jsonl", "\n".join(map(json.dumps, mrqa)))
+    hub = {"qid": "m1", "context": CONTEXT, "question": "What?", "answers": ["nectar"],
+           "detected_answers": {"text": ["nectar"], "char_spans": [{"start": [13], "end": [18]}]}}
+    write("dataset_json_lines", "mrqa-rows.jsonl", json.dumps(hub) + "\n")
+    cmrc = {"context_text": CONTEXT, "title": "Bees", "qas": [{"query_id": "c1", "query_text": "What?", "answers": ["nectar"]}]}
+    write("dataset_json", "cmrc.json", json.dumps([cmrc]))
+    write("dataset_json", "foreign.json", json.dumps({"a": {"passage": CONTEXT, "qa_pairs": [{"question": "What?"}]}}))
     write("dataset_gzip", "mrqa.jsonl.gz", gzip.compress("\n".join(map(json.dumps, mrqa)).encode(), mtime=0))
     lists = "\"{'text': ['nectar'], 'answer_start': array([13], dtype=int32)}\""
     write("dataset_csv", "lists.csv", f'id,title,context,question,answers\r\nq1,Bees,"{CONTEXT}","What ""is"" it?",{lists}\r\n')
@@ -136,6 +142,9 @@ def predictions():
     farm = {"predictions": [{"question_id": "q1", "answers": [{"answer": "no_answer", "score": 9.5, "context": None}]}]}
     write("predictions", "farm.json", json.dumps([farm, {"task": "qa", "predictions": []}]))
     write("predictions", "pipeline.json", json.dumps({"q1": {"score": 0.5, "start": 3, "end": 9, "answer": "nectar"}}))
+    table = "id,prediction_text,no_answer_probability\r\nq1,\"nectar, sweet\",0.25\r\n2,,\r\n"
+    write("predictions", "table.csv", table)
+    write("na_probs", "table.tsv", table.replace(",", "\t"))
     write("na_probs", "odds.json", json.dumps({"q1": -3.5, "q2": 1e-3, "q3": 1, "q4": "0.5"}))
     write("na_probs", "lines.jsonl", "\n".join(map(json.dumps, records)))
     lines = [
@@ -144,6 +153,9 @@ def predictions():
         {"id": 3, "question": " 東京?", "context": "\ud83d\ude00", "answers": None},
     ]
     write("question_lines", "three.jsonl", "\ufeff" + "\n\n".join(map(json.dumps, lines)) + "\n")
+    paragraph = {"context": CONTEXT, "qas": [{"id": "q1", "question": "What?", "answers": [{"text": "nectar", "answer_start": 13}]}]}
+    write("question_lines", "mixed.jsonl", json.dumps(paragraph) + "\n" + json.dumps({"question": "What?", "text": CONTEXT}))
+    write("question_lines", "table.csv", f"question,context\nWhat?,{CONTEXT}\n")
     write("metrics", "english", "The Eiffel-Tower, a tower!\neiffel tower\n\nan  apple\u3000pie…\n3.5 Million. Dr. Who's won't")
     write("metrics", "scripts", "《红楼梦》是1871年a Novel。\n红楼梦\n‘서울’(수도)\n서울시\nดอกไม้\nder Mühle\nक्या\nال كتاب\nmột con mèo")
 

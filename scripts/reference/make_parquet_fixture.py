@@ -1,6 +1,6 @@
 """Writes crates/squad-data/tests/fixtures/hub.parquet and plain.parquet: the first questions of datasets/sample/dev.json in
 the columns that the Hub's SQuAD data sets have, with Snappy and without compression; and polars.parquet (zstd, a list of
-structs), pages2.parquet (zstd, pages of the second version, large strings, no dictionary) and nested.parquet (zstd, a paragraph
+structs), pages2.parquet (zstd, pages of the second version, large strings, no dictionary), delta.parquet (delta encodings) and nested.parquet (zstd, a paragraph
 with its questions in each row). In crates/trainer/tests/fixtures, bombs of a few kilobytes: page-bomb.parquet (brotli, one
 context of 700 MB), dictionary-bomb.parquet (a million rows with one context of 1,000 characters) and list-bomb.parquet (a row
 with a million answers of 1,000 characters).
@@ -75,6 +75,22 @@ def paragraphs(rows):
     return [{"title": title, "context": context, "qas": qas} for (title, context), qas in grouped.items()]
 
 
+def delta(rows, path):
+    starts, texts = "answers.answer_start.list.element", "answers.text.list.element"
+    pyarrow.parquet.write_table(
+        pyarrow.Table.from_pylist(rows, schema=SCHEMA),
+        path,
+        use_dictionary=False,
+        column_encoding={
+            "id": "DELTA_BYTE_ARRAY",
+            "context": "DELTA_BYTE_ARRAY",
+            "question": "DELTA_LENGTH_BYTE_ARRAY",
+            texts: "DELTA_LENGTH_BYTE_ARRAY",
+            starts: "DELTA_BINARY_PACKED",
+        },
+    )
+
+
 def same(values, number):
     """A column of `number` equal values, which are stored once."""
     return pyarrow.DictionaryArray.from_arrays(pyarrow.repeat(pyarrow.scalar(0, pyarrow.int32()), number), values)
@@ -117,6 +133,7 @@ if __name__ == "__main__":
             data_page_version="2.0",
             use_dictionary=False,
         )
+        delta(first, fixtures / "delta.parquet")
         nested = pyarrow.Table.from_pylist(paragraphs(first))
         pyarrow.parquet.write_table(nested, fixtures / "nested.parquet", compression="zstd")
         bombs(ROOT / "crates/trainer/tests/fixtures")

@@ -166,6 +166,7 @@ fn files_of_pyarrow_are_read() {
         "plain.parquet",
         "polars.parquet",
         "pages2.parquet",
+        "delta.parquet",
         "nested.parquet",
     ] {
         let read = Dataset::read(&fixture(name)).unwrap();

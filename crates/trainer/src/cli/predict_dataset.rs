@@ -63,10 +63,17 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
     if done.resumed > 0 {
         notice(&format!("{} answers are of an earlier run", done.resumed));
     }
+    if done.too_long > 0 {
+        notice(&format!(
+            "warning: {} questions are too long and have an empty answer",
+            done.too_long
+        ));
+    }
     if args.json {
         let summary = json!({
             "questions": done.questions,
             "resumed": done.resumed,
+            "too_long": done.too_long,
             "seconds": started.elapsed().as_secs_f64(),
             "peak_memory_bytes": trainer::peak_memory_bytes(),
         });

@@ -3,7 +3,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use squad_data::{
-    Dataset, Feature, Gold, OnBadAnswer, QaTokenizer, ReadOptions, make_features_with_progress,
+    Dataset, Example, Feature, Gold, OnBadAnswer, QaTokenizer, ReadOptions,
+    make_features_with_progress,
 };
 
 use crate::Error;
@@ -62,26 +63,40 @@ impl FeaturizedDataset {
 
 /// Drops the questions without features; returns their number.
 fn drop_skipped(dataset: &mut Dataset, features: &mut [Feature]) -> usize {
-    let mut has_features = vec![false; dataset.len()];
-    for feature in features.iter() {
+    let has_features = has_features(dataset.len(), features);
+    let skipped = has_features.iter().filter(|has| !**has).count();
+    if skipped > 0 {
+        drop_without_features(&mut dataset.examples, features, &has_features);
+    }
+    skipped
+}
+
+/// For each of `count` questions whether it has a feature.
+pub(crate) fn has_features(count: usize, features: &[Feature]) -> Vec<bool> {
+    let mut has_features = vec![false; count];
+    for feature in features {
         has_features[feature.example_index] = true;
     }
-    let skipped = has_features.iter().filter(|has| !**has).count();
-    if skipped == 0 {
-        return 0;
-    }
+    has_features
+}
+
+/// Drops the questions without features; the features point to the questions that are left.
+pub(crate) fn drop_without_features(
+    examples: &mut Vec<Example>,
+    features: &mut [Feature],
+    has_features: &[bool],
+) {
     let mut new_index = Vec::with_capacity(has_features.len());
     let mut count = 0;
-    for &has in &has_features {
+    for &has in has_features {
         new_index.push(count);
         count += usize::from(has);
     }
     for feature in features {
         feature.example_index = new_index[feature.example_index];
     }
-    let mut keep = has_features.into_iter();
-    dataset.examples.retain(|_| keep.next().unwrap_or(false));
-    skipped
+    let mut keep = has_features.iter().copied();
+    examples.retain(|_| keep.next().unwrap_or(false));
 }
 
 /// Reads the training set and the evaluation set of a configuration.

@@ -61,7 +61,11 @@ impl Journal {
         if line.ends_with(b"\n") {
             let before: Value = serde_json::from_slice(&line).unwrap_or_default();
             if before != *settings {
-                return Err(Error::file(&self.path, other_settings(&before, settings)));
+                if !reader.fill_buf().map_err(failed)?.is_empty() {
+                    return Err(Error::file(&self.path, other_settings(&before, settings)));
+                }
+                // Without answers there is nothing to lose.
+                end = 0;
             }
         } else {
             // New, or cut off in its first line.

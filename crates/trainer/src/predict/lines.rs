@@ -3,7 +3,7 @@ use std::ops::ControlFlow;
 
 use squad_data::{Dataset, Example};
 
-use super::record::{PredictionFormat, Record, RecordWriter};
+use super::record::{PredictionFormat, RecordWriter};
 use super::{Predictor, standard_output};
 use crate::Error;
 
@@ -28,8 +28,8 @@ impl Predictor {
         let mut writer = RecordWriter::new(out, format.layout(), true);
         let mut count = 0;
         for_each_question(questions, &mut |example| {
-            for prediction in self.predict(&[example], &options)? {
-                let written = writer.write(&Record::new(&prediction));
+            for record in self.predict(&[example], &options)? {
+                let written = writer.write(&record);
                 if is_closed(written.and_then(|()| writer.flush()))? {
                     return Ok(ControlFlow::Break(()));
                 }

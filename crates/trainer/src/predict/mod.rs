@@ -6,6 +6,7 @@ mod lines;
 mod record;
 mod shard;
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -17,11 +18,11 @@ use bert_qa::{Pretrained, WeightCache, predict_logits};
 use burn::tensor::Device;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use squad_data::{AnswerOptions, Dataset, Example, Prediction, SpanLogits, extract_answers};
+use squad_data::{AnswerOptions, Dataset, Example, SpanLogits, extract_answers};
 
-use crate::Error;
 use crate::config::{AnswerConfig, FeatureConfig};
 use crate::logging::output::ResultWriter;
+use crate::{Error, data};
 pub use answer_object::{answer_object, best_answers};
 use journal::Journal;
 pub use journal::check_prediction_journal;
@@ -75,6 +76,8 @@ pub struct PredictedDataset {
     pub questions: usize,
     /// Number of these that an earlier run had answered.
     pub resumed: usize,
+    /// Number of these that this run gave an empty answer because they are too long, under `long_questions = "skip"`.
+    pub too_long: usize,
 }
 
 impl Predictor {
@@ -101,7 +104,9 @@ impl Predictor {
         let mut answered = PredictedDataset {
             questions: questions.len(),
             resumed: 0,
+            too_long: 0,
         };
+        let mut too_long = 0;
         let Some(out) = &what.out else {
             let output = BufWriter::new(ResultWriter::new());
             let mut writer = RecordWriter::new(output, what.format.layout(), what.shard.is_first());
@@ -117,9 +122,11 @@ impl Predictor {
             };
             let written = self
                 .answer(what, questions, &options, progress, &mut |records| {
+                    too_long += num_too_long(records);
                     write(records).map_err(failed)
                 })
                 .and_then(|()| writer.finish().map(drop).map_err(failed));
+            answered.too_long = too_long;
             return match written {
                 Err(_) if is_closed.get() => Ok(answered),
                 written => written.map(|()| answered),
@@ -137,8 +144,12 @@ impl Predictor {
             rest,
             &options,
             &mut |count, _| progress(done + count, total),
-            &mut |records| journal.append(records),
+            &mut |records| {
+                too_long += num_too_long(records);
+                journal.append(records)
+            },
         )?;
+        answered.too_long = too_long;
         journal.finish(what.format, what.shard.is_first())?;
         Ok(answered)
     }
@@ -162,8 +173,7 @@ impl Predictor {
         let mut chunk = Vec::with_capacity(CHUNK);
         let mut outcome = Ok(());
         let mut answer_chunk = |chunk: &mut Vec<Example>| -> Result<(), Error> {
-            let predictions = self.predict(chunk, options)?;
-            let records: Vec<Record> = predictions.iter().map(Record::new).collect();
+            let records = self.predict(chunk, options)?;
             write(&records)?;
             done += chunk.len();
             chunk.clear();
@@ -192,23 +202,33 @@ impl Predictor {
         }
     }
 
-    /// The predictions of questions, in their order.
-    pub(crate) fn predict(
-        &self,
-        examples: &[Example],
-        options: &AnswerOptions,
-    ) -> Result<Vec<Prediction>, Error> {
+    /// The answers to questions, in their order. A question that `long_questions` leaves out has an empty one.
+    fn predict(&self, examples: &[Example], options: &AnswerOptions) -> Result<Vec<Record>, Error> {
         let Pretrained { model, assets, .. } = &self.pretrained;
-        let features =
+        let mut features =
             squad_data::make_features(examples, &assets.tokenizer, &self.features.options())?;
-        let logits = self
-            .weights
-            .scope(|| predict_logits(model, &features, &self.device, &mut |_| {}));
-        let spans: Vec<_> = logits
-            .iter()
-            .map(|[start, end]| SpanLogits { start, end })
-            .collect();
-        Ok(extract_answers(examples, &features, &spans, options)?)
+        let has_features = data::has_features(examples.len(), &features);
+        let mut answerable = Cow::Borrowed(examples);
+        if has_features.contains(&false) {
+            data::drop_without_features(answerable.to_mut(), &mut features, &has_features);
+        }
+        let mut predictions = Vec::new();
+        if !features.is_empty() {
+            let logits = self
+                .weights
+                .scope(|| predict_logits(model, &features, &self.device, &mut |_| {}));
+            let spans: Vec<_> = logits
+                .iter()
+                .map(|[start, end]| SpanLogits { start, end })
+                .collect();
+            predictions = extract_answers(&answerable, &features, &spans, options)?;
+        }
+        let mut predictions = predictions.iter();
+        let records = examples.iter().zip(has_features).map(|(example, has)| {
+            let prediction = has.then(|| predictions.next()).flatten();
+            prediction.map_or_else(|| Record::too_long(&example.id), Record::new)
+        });
+        Ok(records.collect())
     }
 
     /// What a run must share with the one that it continues.
@@ -223,6 +243,10 @@ impl Predictor {
             "must_answer": self.must_answer,
         })
     }
+}
+
+fn num_too_long(records: &[Record]) -> usize {
+    records.iter().filter(|record| record.is_too_long()).count()
 }
 
 /// What a file of questions holds.

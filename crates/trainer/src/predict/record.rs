@@ -96,6 +96,25 @@ impl Record {
     }
 }
 
+impl Record {
+    /// The empty answer to a question that leaves no room for its context.
+    pub(super) fn too_long(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            prediction_text: String::new(),
+            probability: None,
+            offsets: None,
+            no_answer_probability: 1.0,
+            null_odds: None,
+            n_best: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_too_long(&self) -> bool {
+        self.n_best.is_empty()
+    }
+}
+
 /// How a file is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {

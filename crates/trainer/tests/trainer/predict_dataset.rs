@@ -457,6 +457,53 @@ fn questions_from_standard_input_are_answered_line_by_line() {
 }
 
 #[test]
+fn a_question_that_is_too_long_has_an_empty_answer() {
+    let sandbox = Sandbox::new();
+    pointer_model::write(&sandbox.path("pointer"));
+    let long = "what ".repeat(600);
+    let row = |id: &str, question: &str| {
+        json!({"id": id, "question": question, "context": "The quagga a zanzibar."}).to_string()
+    };
+    let rows = [row("a", "What?"), row("long", &long), row("b", "What?")];
+    sandbox.write("rows.jsonl", &rows.join("\n"));
+    sandbox.write("long.jsonl", &rows[1]);
+    let predict = |dataset: &str, long_questions: &str| {
+        let dataset = format!("--dataset={dataset}");
+        let long_questions = format!("--long-questions={long_questions}");
+        sandbox.command(&[
+            "predict",
+            "--model=pointer",
+            &dataset,
+            &long_questions,
+            "--out=x.jsonl",
+            "--json",
+        ])
+    };
+    predict("rows.jsonl", "error").mistake(&["\"long\""]);
+    for (dataset, ids) in [
+        ("rows.jsonl", &["a", "long", "b"][..]),
+        ("long.jsonl", &["long"]),
+    ] {
+        let finished = predict(dataset, "skip");
+        assert!(
+            finished.stderr.contains("1 questions are too long"),
+            "{finished:?}"
+        );
+        assert_eq!(finished.json()["too_long"], 1);
+        let records = sandbox.json_lines("x.jsonl");
+        let found: Vec<&str> = records.iter().map(|r| r["id"].as_str().unwrap()).collect();
+        assert_eq!(found, ids);
+        for record in &records {
+            let is_long = record["id"] == "long";
+            let text = if is_long { "" } else { "quagga a zanzibar" };
+            assert_eq!(record["prediction_text"], text);
+            assert_eq!(record["n_best"].as_array().unwrap().is_empty(), is_long);
+        }
+    }
+    assert_eq!(predict("rows.jsonl", "truncate").json()["too_long"], 0);
+}
+
+#[test]
 fn a_file_with_a_fault_leaves_nothing() {
     let sandbox = Sandbox::new();
     write_rows(&sandbox, "rows.jsonl", 3);
