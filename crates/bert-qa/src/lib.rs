@@ -31,6 +31,11 @@
 //! trained.
 #![deny(missing_docs)]
 
+/// Compiles the examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/from-transformers.md")]
+struct FromTransformers;
+
 mod answerer;
 mod error;
 mod hub;
@@ -51,7 +56,7 @@ pub use model::{
     EncoderLayer, ModelUnit, PackedInput, PredictionHead, span_loss,
 };
 pub use pretrained::{
-    CardData, CardFile, LoadReport, ModelAssets, ModelCard, Pretrained, hugging_face_name,
+    CardData, CardFile, LoadReport, ModelAssets, ModelCard, Pretrained, QaConfig, hugging_face_name,
 };
 
 // Types of `fused-ops` in the interface of the model.

@@ -9,7 +9,7 @@ use crate::model::{BertForQuestionAnswering, PackedInput};
 
 /// Tokens per forward pass: enough to keep every core busy, and few enough that hidden states need
 /// less memory than the weights.
-const TOKENS_PER_BATCH: usize = 4096;
+pub(crate) const TOKENS_PER_BATCH: usize = 4096;
 
 /// Start and end logits of every feature, without dropout, in the order of `features`.
 ///
@@ -32,6 +32,21 @@ pub fn predict_logits(
     }
 }
 
+/// As [`predict_logits`], in batches of at most `max_tokens` tokens; a longer feature is a batch of its own.
+pub(crate) fn predict_logits_in_batches(
+    model: &BertForQuestionAnswering,
+    features: &[Feature],
+    max_tokens: usize,
+    device: &Device,
+) -> Vec<[Vec<f32>; 2]> {
+    let indices: Vec<usize> = (0..features.len()).collect();
+    let done = &mut |_| Ok::<(), Infallible>(());
+    match in_batches(model, features, &indices, max_tokens, device, done) {
+        Ok(logits) => logits,
+        Err(never) => match never {},
+    }
+}
+
 /// As [`predict_logits`], for `features[i]` for each `i` of `indices`, in that order. Stops when
 /// `progress` returns an error.
 ///
@@ -47,11 +62,22 @@ pub fn try_predict_logits<E>(
     device: &Device,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<[Vec<f32>; 2]>, E> {
+    in_batches(model, features, indices, TOKENS_PER_BATCH, device, progress)
+}
+
+fn in_batches<E>(
+    model: &BertForQuestionAnswering,
+    features: &[Feature],
+    indices: &[usize],
+    max_tokens: usize,
+    device: &Device,
+    progress: &mut dyn FnMut(usize) -> Result<(), E>,
+) -> Result<Vec<[Vec<f32>; 2]>, E> {
     let weights = WeightCache::current().unwrap_or_default();
     let mut logits = vec![[Vec::new(), Vec::new()]; indices.len()];
     let lengths: Vec<usize> = indices.iter().map(|&index| features[index].len()).collect();
     let mut done = 0;
-    for positions in batches_by_tokens(&lengths, TOKENS_PER_BATCH) {
+    for positions in batches_by_tokens(&lengths, max_tokens) {
         let batch: Vec<usize> = positions
             .iter()
             .map(|&position| indices[position])

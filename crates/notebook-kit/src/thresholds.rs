@@ -136,6 +136,7 @@ mod tests {
         Prediction {
             id: id.into(),
             text: text.into(),
+            probability: 1.0,
             best_span: Some(span.clone()),
             n_best: vec![span],
             null_score: null_odds,

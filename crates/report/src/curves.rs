@@ -8,8 +8,8 @@ use crate::format::{decimals, figure};
 use crate::run::{Run, exact};
 
 /// The colours of the palette that the style sheet knows for light and dark pages.
-const BLUE: usize = 0;
-const ORANGE: usize = 1;
+pub(crate) const BLUE: usize = 0;
+pub(crate) const ORANGE: usize = 1;
 
 /// Every chart that has a point.
 pub(crate) fn section(run: &Run) -> Markup {
@@ -42,7 +42,7 @@ pub(crate) fn section(run: &Run) -> Markup {
     }
 }
 
-fn draw(chart: &Lines) -> Markup {
+pub(crate) fn draw(chart: &Lines) -> Markup {
     let names: Vec<_> = chart.series().map(|series| series.name.as_str()).collect();
     let label = format!(
         "{}, by {}: {}",

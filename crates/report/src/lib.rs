@@ -6,6 +6,7 @@
 
 mod answered;
 mod answers_section;
+mod calibration;
 mod curves;
 mod error;
 mod excerpt;

@@ -6,7 +6,7 @@ use toml::{Table, Value};
 use crate::answered::{Answered, Answers};
 use crate::format::{NONE, count, decimals, duration};
 use crate::run::Run;
-use crate::{RunConfig, answers_section, curves};
+use crate::{RunConfig, answers_section, calibration, curves};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -24,11 +24,12 @@ pub(crate) fn page(run: &Run, answers: &Answers) -> String {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                header { (heading(run, &name)) (headline(run, answers)) (navigation(answers)) }
+                header { (heading(run, &name)) (headline(run, answers)) (navigation(run, answers)) }
                 main {
                     (curves::section(run))
                     (curves::epochs(run))
                     (eval_sections(answers))
+                    (calibration::section(run))
                     (scores(run))
                     (configuration(&run.config))
                     (environment(run))
@@ -91,7 +92,7 @@ fn headline(run: &Run, answers: &Answers) -> Markup {
     }
 }
 
-fn navigation(answers: &Answers) -> Markup {
+fn navigation(run: &Run, answers: &Answers) -> Markup {
     let eval = match answers {
         Answers::Scored(_) => &[
             ("errors", "Errors"),
@@ -103,6 +104,7 @@ fn navigation(answers: &Answers) -> Markup {
     let places = [("curves", "Curves"), ("epochs", "Epochs")]
         .iter()
         .chain(eval)
+        .chain(run.calibration().map(|_| &("confidence", "Confidence")))
         .chain(&[
             ("scores", "Scores"),
             ("configuration", "Configuration"),
@@ -190,7 +192,7 @@ fn settings(config: &Table) -> impl Iterator<Item = (&str, &str, &Value)> {
 /// What `metrics.json` says about the machine and the run, besides the scores.
 fn environment(run: &Run) -> Markup {
     let recorded = run.metrics.as_ref().and_then(|m| m.as_object());
-    let shown_above = ["eval", "train_loss", "steps", "best"];
+    let shown_above = ["eval", "train_loss", "steps", "best", "calibration"];
     let mut lines = Vec::new();
     for (key, value) in recorded.into_iter().flatten() {
         match value.as_object() {

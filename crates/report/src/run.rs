@@ -72,6 +72,12 @@ impl Run {
         self.metrics.as_ref()?.get(key)?.as_f64()
     }
 
+    /// What was fitted after training.
+    pub(crate) fn calibration(&self) -> Option<&Value> {
+        let fitted = self.metrics.as_ref()?.get("calibration")?;
+        (!fitted.is_null()).then_some(fitted)
+    }
+
     /// The scores of the last evaluation by the official keys.
     pub(crate) fn scores(&self) -> Vec<(String, f64)> {
         if let Some(metrics) = &self.metrics {

@@ -5,6 +5,7 @@ use squad_data::QaTokenizer;
 
 use super::checkpoint_files::{CheckpointFiles, WEIGHTS};
 use super::model_card::ModelCard;
+use super::qa_config::{QA_CONFIG, QaConfig};
 use super::weights;
 use crate::error::Error;
 use crate::model::{BertConfig, BertForQuestionAnswering};
@@ -22,14 +23,15 @@ const VOCABULARIES: [&str; 2] = ["vocab.txt", "vocab.json"];
 pub(crate) const MAKE_TOKENIZER: &str =
     ": make it with transformers, AutoTokenizer.from_pretrained(FROM).save_pretrained(FOLDER)";
 
-/// The files of a model folder besides the weights: configuration and tokenizer. Training does not
-/// change them.
+/// The files of a model folder besides the weights: configuration, tokenizer and how the model answers.
 #[derive(Clone, Debug)]
 pub struct ModelAssets {
     /// `config.json`.
     pub config: BertConfig,
     /// `tokenizer.json`.
     pub tokenizer: QaTokenizer,
+    /// `qa_config.json`, if the folder has one.
+    pub qa_config: Option<QaConfig>,
     /// `tokenizer_config.json`, if the folder has one.
     tokenizer_config: Option<String>,
 }
@@ -77,16 +79,18 @@ impl ModelAssets {
         let path = folder.join(TOKENIZER_CONFIG);
         let tokenizer_config = path.is_file().then(|| atomic_fs::read_text(&path));
         let tokenizer_config = tokenizer_config.and_then(Result::ok);
+        let qa_config = QaConfig::read(folder, config.max_seq_length())?;
         Ok(Self {
             config,
             tokenizer,
+            qa_config,
             tokenizer_config,
         })
     }
 
     /// Saves a model folder that [`Pretrained::load`](super::load::Pretrained::load) and
-    /// transformers' `from_pretrained` read: weights, configuration and tokenizer. Equal models give
-    /// equal bytes.
+    /// transformers' `from_pretrained` read: weights, configuration and tokenizer, and `qa_config.json` if
+    /// there is a [`QaConfig`]. Equal models give equal bytes.
     ///
     /// The folder is replaced as a whole: its files are written to a temporary folder beside it,
     /// which is then renamed.
@@ -114,11 +118,20 @@ impl ModelAssets {
         })
     }
 
+    /// [`ModelAssets::qa_config`], or what is used without one.
+    pub fn qa_config_or_default(&self) -> QaConfig {
+        let known = self.qa_config.clone();
+        known.unwrap_or_else(|| QaConfig::new(self.config.max_seq_length()))
+    }
+
     fn write(&self, model: &BertForQuestionAnswering, folder: &Path) -> Result<(), Error> {
         let config = folder.join(CONFIG);
         write(&config, &self.config.to_json())?;
         write(&folder.join(TOKENIZER_CONFIG), &self.tokenizer_config())?;
         self.tokenizer.save(&folder.join(TOKENIZER))?;
+        if let Some(qa_config) = &self.qa_config {
+            write(&folder.join(QA_CONFIG), &qa_config.to_json()?)?;
+        }
         let weights = folder.join(WEIGHTS[0]);
         weights::save(model, &weights)?;
         // Burn writes through a private temporary file. Give the weights the permissions of the

@@ -7,6 +7,7 @@ mod finite;
 mod load;
 mod model_card;
 mod names;
+mod qa_config;
 mod safetensors_file;
 mod weights;
 
@@ -14,6 +15,7 @@ pub use assets::ModelAssets;
 pub use load::Pretrained;
 pub use model_card::{CardData, CardFile, ModelCard};
 pub use names::hugging_face_name;
+pub use qa_config::QaConfig;
 pub use weights::LoadReport;
 
 pub(crate) use assets::{CONFIG, MAKE_TOKENIZER, TOKENIZER, TOKENIZER_CONFIG};

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use bert_qa::{
-    AnswerOptions, Error, Example, FeatureOptions, Prediction, Pretrained, QuestionAnswerer,
+    AnswerOptions, Error, Example, FeatureOptions, Prediction, Pretrained, QaConfig,
+    QuestionAnswerer,
 };
 use squad_data::make_features;
 
@@ -164,9 +165,9 @@ fn from_pretrained_loads_a_folder_with_default_options() {
     let load = |device| QuestionAnswerer::from_pretrained(folder.to_str().unwrap(), &device);
     let context = CONTEXT.repeat(10);
     let prediction = load(cpu()).unwrap().answer(QUESTION, &context).unwrap();
-    // The tiny model has 40 positions: features of that length, with a third of it as stride.
+    // The tiny model has 40 positions: features of that length, of which neighbours share half.
     let by_hand = FeatureOptions {
-        doc_stride: MAX_LENGTH / 3,
+        doc_stride: MAX_LENGTH / 2,
         ..windows()
     };
     let expected = answerer(by_hand).answer(QUESTION, &context).unwrap();
@@ -218,4 +219,64 @@ fn max_seq_length_above_the_models_positions_is_an_error() {
     for context in [CONTEXT, &CONTEXT.repeat(10)] {
         assert_is_refused(longer.clone(), QUESTION, context, "max_seq_length = 41");
     }
+}
+
+#[test]
+fn the_token_budget_changes_no_answer() {
+    let contexts: Vec<_> = (1..9).map(|times| CONTEXT.repeat(times)).collect();
+    let pairs: Vec<_> = contexts.iter().map(|text| (QUESTION, &**text)).collect();
+    let plain = answerer(windows()).answer_batch(&pairs).unwrap();
+    for budget in [0, 1, 100, usize::MAX] {
+        let answerer = answerer(windows()).with_max_tokens_per_batch(budget);
+        for (plain, other) in plain.iter().zip(answerer.answer_batch(&pairs).unwrap()) {
+            assert_eq!(plain.text, other.text);
+            let [plain, other] = [plain, &other].map(|p| p.best_span.clone().unwrap());
+            // As in `answer_all_keeps_the_order_and_equals_single_answers`.
+            assert!((plain.score - other.score).abs() < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn a_folder_says_how_its_model_answers() {
+    let Pretrained {
+        model, mut assets, ..
+    } = tiny();
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("model");
+    assets.qa_config = Some(QaConfig {
+        max_seq_length: MAX_LENGTH,
+        doc_stride: 8,
+        n_best_size: 3,
+        allow_no_answer: true,
+        null_score_diff_threshold: -100.0,
+        temperature: 2.5,
+        ..QaConfig::new(MAX_LENGTH)
+    });
+    assets.save(&model, &folder).unwrap();
+    let loaded = Pretrained::load(&folder, 0, &cpu()).unwrap();
+    assert_eq!(loaded.assets.qa_config, assets.qa_config);
+    let source = folder.to_str().unwrap();
+    let context = CONTEXT.repeat(6);
+    let of_folder = QuestionAnswerer::from_pretrained(source, &cpu()).unwrap();
+    let found = of_folder.answer(QUESTION, &context).unwrap();
+    // Its threshold lies below any odds.
+    assert_eq!(found.text, "");
+    let answers = assets.qa_config.clone().unwrap().answer_options();
+    let by_hand = answerer(windows()).with_answer_options(answers);
+    assert_eq!(by_hand.answer(QUESTION, &context).unwrap(), found);
+    // The control.
+    assert_ne!(
+        answerer(windows()).answer(QUESTION, &context).unwrap(),
+        found
+    );
+
+    std::fs::write(folder.join("qa_config.json"), "{\"temperature\": -1}").unwrap();
+    let error = QuestionAnswerer::from_pretrained(source, &cpu())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("qa_config.json") && error.contains("temperature"),
+        "{error}"
+    );
 }

@@ -54,6 +54,7 @@ const INT8_OUTPUTS: usize = 32;
 
 impl<'a> Weight<'a> {
     /// `[inputs, outputs]` in `values`, the elements of `tensor`, for a pass without gradients.
+    #[expect(clippy::ptr_arg, reason = "a copy is not cached")]
     pub(super) fn new(
         args: &Linear,
         tensor: &(impl Any + Send + Clone),

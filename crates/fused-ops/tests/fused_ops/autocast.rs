@@ -1,7 +1,7 @@
-//! Matmuls rounded to `bf16` on ndarray, in value and gradient.
+//! Matmuls rounded to `bf16` on ndarray, in value and gradient, and cached weights.
 
-use burn::tensor::Tensor;
-use fused_ops::{Activation, Precision, autocast, linear};
+use burn::tensor::{Device, Tensor};
+use fused_ops::{Activation, Precision, WeightCache, autocast, linear};
 
 use super::support::{Outcome, matrix, outcome, vector};
 
@@ -32,4 +32,36 @@ fn linear_in_bf16_equals_f32_up_to_rounding() {
         let shows = rounded.distances(&exact)[0] > 1e-5;
         assert_eq!(shows, Precision::Bf16.is_available(), "{shape:?}");
     }
+}
+
+/// A weight changed after it was cached must not be taken for the old one, wherever its memory is.
+#[test]
+fn a_cached_weight_is_that_of_its_tensor() {
+    for precision in [Precision::Bf16, Precision::Int8] {
+        if precision.is_available() {
+            cached_weights_in(precision);
+        }
+    }
+}
+
+fn cached_weights_in(precision: Precision) {
+    let device = Device::ndarray();
+    let cache = WeightCache::default();
+    let product = |weight: &Tensor<2>| {
+        let input = Tensor::<2>::ones([3, 16], &device);
+        let bias = Tensor::<1>::zeros([64], &device);
+        let work = || linear(input, weight.clone(), bias, Activation::Identity);
+        let output = autocast(precision, || cache.scope(work));
+        output.into_data().iter::<f32>().next().unwrap()
+    };
+    let mut weight = Tensor::<2>::ones([16, 64], &device);
+    for step in 0..20 {
+        let expected = 16.0 + 16.0 * step as f32;
+        for _ in 0..2 {
+            assert!((product(&weight) / expected - 1.0).abs() < 1e-4);
+        }
+        weight = weight + 1.0;
+    }
+    assert_eq!(format!("{cache:?}"), "WeightCache(20 weights)");
+    assert!(WeightCache::current().is_none());
 }

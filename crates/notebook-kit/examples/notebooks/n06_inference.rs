@@ -22,7 +22,7 @@ pub fn cells() -> Result<(), Box<dyn std::error::Error>> {
         let asked = ["When was the bridge built?", "How long is it?", "What destroyed the arches?"];
         let predictions = answerer.answer_batch(&asked.map(|question| (question, text)))?;
         let rows = asked.iter().zip(&predictions).map(|(question, prediction)| {
-            let probability = prediction.n_best[0].probability;
+            let probability = prediction.probability;
             [question.to_string(), prediction.text.clone(), format!("{probability:.2}")]
         });
         Table::new(&["question", "answer", "probability"]).rows(rows)

@@ -1,5 +1,6 @@
 //! Options and results of the answer search.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use serde::Serialize;
@@ -15,6 +16,9 @@ pub struct SpanLogits<'a> {
     pub end: &'a [f32],
 }
 
+/// More spans would need gigabytes for a long text.
+const MAX_N_BEST: usize = 10_000;
+
 /// Options of the answer search. The defaults are those of Hugging Face's `run_qa.py`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnswerOptions {
@@ -27,6 +31,8 @@ pub struct AnswerOptions {
     /// Whether a question may have no answer, as in SQuAD 2.0. Default `false`. See
     /// [`crate::Dataset::has_unanswerable`].
     pub allow_no_answer: bool,
+    /// Scores are divided by this in probabilities. It changes no answer. Default 1.
+    pub temperature: f32,
 }
 
 impl Default for AnswerOptions {
@@ -36,6 +42,7 @@ impl Default for AnswerOptions {
             max_answer_length: 30,
             null_score_diff_threshold: 0.0,
             allow_no_answer: false,
+            temperature: 1.0,
         }
     }
 }
@@ -45,14 +52,23 @@ impl AnswerOptions {
     ///
     /// # Errors
     ///
-    /// `n_best_size` or `max_answer_length` is 0, or the threshold is NaN.
+    /// `n_best_size` or `max_answer_length` is 0, `n_best_size` is more than 10000, the threshold is NaN, or the temperature
+    /// is not a positive number.
     pub fn validate(&self) -> Result<(), Error> {
         let (option, value, problem) = if self.n_best_size == 0 {
             ("n_best_size", "0", "at least one span must be kept")
+        } else if self.n_best_size > MAX_N_BEST {
+            (
+                "n_best_size",
+                "too large",
+                "at most 10000 spans can be kept",
+            )
         } else if self.max_answer_length == 0 {
             ("max_answer_length", "0", "an answer has at least one token")
         } else if self.null_score_diff_threshold.is_nan() {
             ("null_score_diff_threshold", "NaN", "must be a number")
+        } else if !(self.temperature > 0.0 && self.temperature.is_finite()) {
+            ("temperature", "out of range", "must be a number above 0")
         } else {
             return Ok(());
         };
@@ -77,8 +93,27 @@ pub struct SpanAnswer {
     pub start_logit: f32,
     /// End logit of its last token.
     pub end_logit: f32,
-    /// Softmax of `score` over the question's `n_best`.
+    /// Softmax over the question's `n_best` of `score` divided by [`AnswerOptions::temperature`]; the score of "no answer"
+    /// is lowered by [`AnswerOptions::null_score_diff_threshold`] before, so that the most probable entry is the answer.
     pub probability: f32,
+}
+
+impl SpanAnswer {
+    /// Whether this entry is "no answer".
+    pub fn is_no_answer(&self) -> bool {
+        self.chars.is_empty()
+    }
+
+    /// The score; that of "no answer" is lowered by the threshold.
+    fn lowered_score(&self, threshold: f32) -> f64 {
+        lowered(self.score, &self.chars, threshold)
+    }
+}
+
+/// A span's score; that of "no answer", whose range is empty, is lowered by the threshold.
+pub(super) fn lowered(score: f32, chars: &Range<usize>, threshold: f32) -> f64 {
+    let lower = if chars.is_empty() { threshold } else { 0.0 };
+    f64::from(score) - f64::from(lower)
 }
 
 /// The answer to one question.
@@ -88,6 +123,9 @@ pub struct Prediction {
     pub id: String,
     /// The answer; empty for "no answer", and if there is no valid span.
     pub text: String,
+    /// Probability of the answer, as [`SpanAnswer::probability`], but over the distinct spans of `n_best`; 0 if there is
+    /// neither a span nor "no answer". With a fitted temperature it is the share of such answers that are right.
+    pub probability: f32,
     /// The best span, even if `text` is "no answer"; `None` if there is no valid span.
     pub best_span: Option<SpanAnswer>,
     /// At most `n_best_size` spans, best first.
@@ -106,5 +144,44 @@ impl Prediction {
     /// The best span's text, even if `text` is "no answer"; empty if there is no valid span.
     pub fn best_text(&self) -> &str {
         self.best_span.as_ref().map_or("", |span| &span.text)
+    }
+
+    /// The entry of `n_best` that is the answer at a threshold of the null odds. Without "no answer" in the list, the best
+    /// span.
+    pub fn answer_at(&self, threshold: f32) -> Option<&SpanAnswer> {
+        let best = self.best_span.as_ref();
+        let null = self.n_best.iter().find(|span| span.is_no_answer());
+        null.filter(|_| best.is_none() || self.null_odds > threshold)
+            .or(best)
+    }
+
+    pub(super) fn set_probability(&mut self, options: &AnswerOptions) {
+        let margins = self.margins(options.null_score_diff_threshold);
+        let temperature = f64::from(options.temperature);
+        let weights = margins.iter().map(|margin| (margin / temperature).exp());
+        let total: f64 = weights.sum();
+        self.probability = if total > 0.0 { 1.0 / total } else { 0.0 } as f32;
+    }
+
+    /// For each distinct span of `n_best` its score less that of the answer at `threshold`, by which the score of "no
+    /// answer" is lowered. The answer's own is 0.
+    ///
+    /// The answer's probability is 1 over the sum of `exp(margin / temperature)`.
+    pub fn margins(&self, threshold: f32) -> Vec<f64> {
+        let Some(answer) = self.answer_at(threshold) else {
+            return Vec::new();
+        };
+        let mut seen = HashSet::new();
+        let spans = self.n_best.iter().chain([answer]);
+        let distinct = spans.filter(|span| seen.insert(&span.chars));
+        distinct
+            .map(|span| {
+                if span.chars == answer.chars {
+                    0.0
+                } else {
+                    span.lowered_score(threshold) - answer.lowered_score(threshold)
+                }
+            })
+            .collect()
     }
 }

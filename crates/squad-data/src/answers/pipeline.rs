@@ -1,6 +1,8 @@
 //! Answers as transformers' question-answering pipeline gave them.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -12,6 +14,9 @@ use crate::chars::CharIndex;
 use crate::error::Error;
 use crate::example::Example;
 use crate::features::Feature;
+
+/// More answers would need gigabytes for a long text.
+const MAX_TOP_K: usize = 10_000;
 
 /// Options of transformers' question-answering pipeline (4.57), with its names and defaults.
 ///
@@ -36,6 +41,32 @@ impl Default for PipelineOptions {
             max_answer_len: 15,
             handle_impossible_answer: false,
             align_to_words: true,
+        }
+    }
+}
+
+impl PipelineOptions {
+    /// Checks the options.
+    ///
+    /// # Errors
+    ///
+    /// `top_k` or `max_answer_len` is 0, or `top_k` is more than 10000.
+    pub fn validate(&self) -> Result<(), Error> {
+        let wrong = |option, value: usize, problem: &str| {
+            Err(Error::Option {
+                option,
+                value: value.to_string(),
+                problem: problem.to_owned(),
+            })
+        };
+        if self.top_k == 0 {
+            wrong("top_k", 0, "must be at least 1")
+        } else if self.top_k > MAX_TOP_K {
+            wrong("top_k", self.top_k, "must be at most 10000")
+        } else if self.max_answer_len == 0 {
+            wrong("max_answer_len", 0, "must be at least 1")
+        } else {
+            Ok(())
         }
     }
 }
@@ -65,25 +96,14 @@ pub struct PipelineAnswer {
 ///
 /// # Errors
 ///
-/// `top_k` or `max_answer_len` is 0, features, logits and examples do not belong together, or an example has no feature.
+/// The options cannot work, features, logits and examples do not belong together, or an example has no feature.
 pub fn pipeline_answers(
     examples: &[Example],
     features: &[Feature],
     logits: &[SpanLogits<'_>],
     options: &PipelineOptions,
 ) -> Result<Vec<Vec<PipelineAnswer>>, Error> {
-    for (option, value) in [
-        ("top_k", options.top_k),
-        ("max_answer_len", options.max_answer_len),
-    ] {
-        if value == 0 {
-            return Err(Error::Option {
-                option,
-                value: "0".to_owned(),
-                problem: "must be at least 1".to_owned(),
-            });
-        }
-    }
+    options.validate()?;
     let scored = group_by_example(examples, features, logits)?;
     let answers: Vec<_> = examples
         .par_iter()
@@ -104,7 +124,8 @@ fn answer_one(
         options.top_k
     };
     let index = CharIndex::new(&example.context);
-    let mut answers: Vec<(String, PipelineAnswer)> = Vec::new();
+    let mut answers: Vec<PipelineAnswer> = Vec::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
     let mut null_score = f32::INFINITY;
     for (feature, logits) in features {
         let start = probabilities(logits.start, &feature.context);
@@ -121,22 +142,20 @@ fn answer_one(
                     example.id
                 ),
             })?;
-            let key = text.to_lowercase();
-            match answers.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, answer)) => answer.score += span.score,
-                None => answers.push((
-                    key,
-                    PipelineAnswer {
+            match known.entry(text.to_lowercase()) {
+                Entry::Occupied(entry) => answers[*entry.get()].score += span.score,
+                Entry::Vacant(entry) => {
+                    entry.insert(answers.len());
+                    answers.push(PipelineAnswer {
                         score: span.score,
                         start: chars.start,
                         end: chars.end,
                         answer: text.to_owned(),
-                    },
-                )),
+                    });
+                }
             }
         }
     }
-    let mut answers: Vec<_> = answers.into_iter().map(|(_, answer)| answer).collect();
     if options.handle_impossible_answer && null_score.is_finite() {
         answers.push(PipelineAnswer {
             score: null_score,

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::answers::options::{AnswerOptions, Prediction, SpanAnswer, SpanLogits};
+use crate::answers::options::{AnswerOptions, Prediction, SpanAnswer, SpanLogits, lowered};
 use crate::chars::CharIndex;
 use crate::error::Error;
 use crate::example::Example;
@@ -138,6 +138,9 @@ fn extract_one(
     let mut candidates = Vec::new();
     for (index, (feature, logits)) in features.iter().enumerate() {
         add_spans(index, feature, logits, options, &mut candidates);
+        if candidates.len() > options.n_best_size.saturating_mul(16) {
+            keep_best(&mut candidates, options.n_best_size);
+        }
     }
     keep_best(&mut candidates, options.n_best_size);
     let has_span = !candidates.is_empty();
@@ -155,7 +158,7 @@ fn extract_one(
         }
     }
 
-    let n_best = with_text(example, &candidates)?;
+    let n_best = with_text(example, &candidates, options)?;
     let best_span = n_best.get(best_rank).filter(|_| has_span).cloned();
     let null_odds = best_span
         .as_ref()
@@ -166,14 +169,17 @@ fn extract_one(
         .filter(|_| !decline)
         .map(|best| best.text.clone())
         .unwrap_or_default();
-    Ok(Prediction {
+    let mut prediction = Prediction {
         id: example.id.clone(),
         text,
+        probability: 0.0,
         best_span,
         n_best,
         null_score,
         null_odds,
-    })
+    };
+    prediction.set_probability(options);
+    Ok(prediction)
 }
 
 /// Adds the valid spans of feature `index`.
@@ -251,24 +257,30 @@ fn null_candidate(features: &[ScoredFeature<'_>]) -> Option<Candidate> {
 }
 
 /// Cuts the candidates' texts out of the context and gives them their probabilities.
-fn with_text(example: &Example, candidates: &[Candidate]) -> Result<Vec<SpanAnswer>, Error> {
+fn with_text(
+    example: &Example,
+    candidates: &[Candidate],
+    options: &AnswerOptions,
+) -> Result<Vec<SpanAnswer>, Error> {
     let index = CharIndex::new(&example.context);
+    let score = |candidate: &Candidate| {
+        let threshold = options.null_score_diff_threshold;
+        lowered(candidate.score, &candidate.chars, threshold)
+    };
     let highest = candidates
         .iter()
-        .map(|candidate| candidate.score)
-        .fold(f32::NEG_INFINITY, f32::max);
+        .map(score)
+        .fold(f64::NEG_INFINITY, f64::max);
     // An infinite score minus itself is NaN, so the highest score has weight 1 by definition.
-    let weight = |score: f32| {
+    let weight = |candidate: &Candidate| {
+        let score = score(candidate);
         if score == highest {
             1.0
         } else {
-            f64::from(score - highest).exp()
+            ((score - highest) / f64::from(options.temperature)).exp()
         }
     };
-    let total: f64 = candidates
-        .iter()
-        .map(|candidate| weight(candidate.score))
-        .sum();
+    let total: f64 = candidates.iter().map(weight).sum();
     let answer = |candidate: &Candidate| {
         let text = index.slice(candidate.chars.clone()).ok_or_else(|| Error::Inconsistent {
             problem: format!("question {:?}: offsets of a feature are outside the context, so it was made from another text", example.id),
@@ -279,7 +291,7 @@ fn with_text(example: &Example, candidates: &[Candidate]) -> Result<Vec<SpanAnsw
             score: candidate.score,
             start_logit: candidate.start_logit,
             end_logit: candidate.end_logit,
-            probability: (weight(candidate.score) / total) as f32,
+            probability: (weight(candidate) / total) as f32,
         })
     };
     candidates.iter().map(answer).collect()

@@ -50,7 +50,12 @@ pub struct QaTokenizer {
     name: String,
     template: Arc<PairTemplate>,
     vocab_size: usize,
+    /// Whether a text may be cut before white space and its pieces tokenized one after the other.
+    has_pieces: bool,
 }
+
+/// The tokenizers library needs some 300 bytes for each byte of a text, which is then cut into pieces of about this size.
+const BYTES_PER_PIECE: usize = 1 << 16;
 
 /// A tokenized text, without special tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,6 +118,7 @@ impl QaTokenizer {
         } = TokenizerJson::check(json)?;
         let options = options_of(&encoder["normalizer"]);
         let special_tokens = special_tokens(&encoder);
+        let has_pieces = has_pieces(&encoder);
         let template = PairTemplate::from_post_processor(&post_processor)?;
         let tokenizer = build(encoder)?;
         let unknown = template
@@ -133,6 +139,7 @@ impl QaTokenizer {
             name: name.to_owned(),
             template: Arc::new(template),
             vocab_size,
+            has_pieces,
         })
     }
 
@@ -190,6 +197,27 @@ impl QaTokenizer {
     ///
     /// The vocabulary cannot express a word and has no unknown token.
     pub fn encode(&self, text: &str) -> Result<Encoding, Error> {
+        if !self.has_pieces || text.len() <= BYTES_PER_PIECE {
+            return self.encode_piece(text);
+        }
+        let mut whole = Encoding::default();
+        let mut before = 0;
+        for piece in pieces(text, BYTES_PER_PIECE) {
+            let encoding = self.encode_piece(piece)?;
+            let shift = |(start, end): (u32, u32)| {
+                (start.saturating_add(before), end.saturating_add(before))
+            };
+            whole.ids.extend(encoding.ids);
+            whole
+                .offsets
+                .extend(encoding.offsets.into_iter().map(shift));
+            whole.word_starts.extend(encoding.word_starts);
+            before = before.saturating_add(saturating_u32(piece.chars().count()));
+        }
+        Ok(whole)
+    }
+
+    fn encode_piece(&self, text: &str) -> Result<Encoding, Error> {
         let encoding = self
             .tokenizer
             .encode_char_offsets(text, false)
@@ -244,6 +272,35 @@ impl QaTokenizer {
     }
 }
 
+/// Whether white space separates words whatever stands around it: so it is with BERT's normalizer and pre-tokenizer, unless
+/// an added token has white space in it.
+fn has_pieces(json: &Value) -> bool {
+    let is = |part: &str, kind: &str| json[part]["type"] == kind;
+    let added = json["added_tokens"].as_array();
+    let mut added = added.into_iter().flatten();
+    is("normalizer", "BertNormalizer")
+        && is("pre_tokenizer", "BertPreTokenizer")
+        && added.all(|token| {
+            let content = token["content"].as_str();
+            content.is_some_and(|content| !content.contains(char::is_whitespace))
+        })
+}
+
+/// Cuts a text before white space, where that is possible, into pieces of about `bytes`.
+fn pieces(text: &str, bytes: usize) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let from = rest.ceil_char_boundary(bytes.min(rest.len()));
+        // ASCII alone: whatever the normalizer makes of other white space, a line without any is one piece.
+        let cut = rest[from..]
+            .find([' ', '\n'])
+            .map_or(rest.len(), |at| from + at);
+        let (piece, others) = rest.split_at(cut);
+        rest = others;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
 /// The unknown, padding and mask tokens of a `tokenizer.json`.
 fn special_tokens(json: &Value) -> Vec<(&'static str, String)> {
     let unknown = json["model"]["unk_token"].as_str();
@@ -287,4 +344,44 @@ impl std::fmt::Debug for QaTokenizer {
 /// Offsets fit: [`crate::Dataset`] rejects contexts of 4 GiB, and no feature reaches that far into other texts.
 fn saturating_u32(position: usize) -> u32 {
     u32::try_from(position).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokenizer() -> QaTokenizer {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tokenizer.json");
+        QaTokenizer::from_file(&folder).unwrap()
+    }
+
+    #[test]
+    fn pieces_are_the_text_and_begin_at_white_space() {
+        let text = "the café\n🙂 ate 漢字 ".repeat(50);
+        for bytes in [1, 7, 64, 10_000] {
+            let found: Vec<&str> = pieces(&text, bytes).collect();
+            assert_eq!(found.concat(), text);
+            let begin = |piece: &&str| piece.starts_with([' ', '\n']);
+            assert!(found[1..].iter().all(begin), "{found:?}");
+        }
+        assert_eq!(pieces("", 4).count(), 0);
+        assert_eq!(pieces(&"x".repeat(99), 4).count(), 1);
+    }
+
+    #[test]
+    fn a_long_text_is_tokenized_as_its_pieces_together() {
+        let tokenizer = tokenizer();
+        assert!(tokenizer.has_pieces);
+        let text =
+            "Zoë’s café, 1,250 chairs; (old) bread\r\n\t and 漢字 e\u{301} in\u{a0}it [MASK] . "
+                .repeat(4000);
+        assert!(text.len() > 4 * BYTES_PER_PIECE);
+        let whole = tokenizer.encode_piece(&text).unwrap();
+        assert_eq!(tokenizer.encode(&text).unwrap(), whole);
+        // The control: a cut inside a word makes other tokens.
+        let cut = text.find("bread").unwrap() + 2;
+        let [first, second] =
+            [&text[..cut], &text[cut..]].map(|t| tokenizer.encode_piece(t).unwrap());
+        assert_ne!([first.ids, second.ids].concat(), whole.ids);
+    }
 }

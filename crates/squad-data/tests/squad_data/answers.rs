@@ -287,3 +287,60 @@ fn inputs_that_do_not_belong_together_are_rejected() {
         assert!(message(&examples, &features, &spans, &wrong).contains(" = "));
     }
 }
+
+#[test]
+fn temperature_and_threshold_change_probabilities_and_no_scores() {
+    let examples = examples();
+    let features = features(&examples);
+    let logits = random_logits(&features, 5);
+    let get = |temperature, threshold| {
+        let options = AnswerOptions {
+            temperature,
+            null_score_diff_threshold: threshold,
+            allow_no_answer: true,
+            ..AnswerOptions::default()
+        };
+        extract(&examples, &features, &logits, &options)
+    };
+    for threshold in [0.0, -3.0, 4.0] {
+        let (sharp, plain, flat) = (
+            get(0.5, threshold),
+            get(1.0, threshold),
+            get(8.0, threshold),
+        );
+        for ((sharp, plain), flat) in sharp.iter().zip(&plain).zip(&flat) {
+            let scores =
+                |p: &Prediction| p.n_best.iter().map(|span| span.score).collect::<Vec<_>>();
+            assert_eq!((&plain.text, scores(plain)), (&flat.text, scores(flat)));
+            // The answer is the most probable entry, at any temperature above 0.
+            for prediction in [sharp, plain, flat] {
+                let answer = prediction.answer_at(threshold).unwrap();
+                assert_eq!(answer.text, prediction.text);
+                let most = prediction.n_best.iter().map(|span| span.probability);
+                assert_eq!(answer.probability, most.fold(0.0, f32::max));
+                assert!(prediction.probability >= answer.probability);
+                let margins = prediction.margins(threshold);
+                assert!(margins.iter().all(|margin| *margin <= 0.0), "{margins:?}");
+            }
+            assert!(
+                sharp.probability >= plain.probability && plain.probability >= flat.probability
+            );
+            let margins = plain.margins(threshold);
+            let total: f64 = margins.iter().map(|margin| margin.exp()).sum();
+            assert!((f64::from(plain.probability) * total - 1.0).abs() < 1e-6);
+        }
+    }
+    for temperature in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+        let options = AnswerOptions {
+            temperature,
+            ..AnswerOptions::default()
+        };
+        assert!(
+            options
+                .validate()
+                .unwrap_err()
+                .to_string()
+                .contains("temperature")
+        );
+    }
+}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use bert_qa::{Precision, autocast};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use qa_metrics::Metric;
-use squad_data::{LabelAnswer, LongQuestions, OnBadAnswer, StrideKind};
+use squad_data::{LabelAnswer, LongQuestions, OnBadAnswer, PipelineOptions, StrideKind};
 #[cfg(feature = "serve")]
 use trainer::ServeLimits;
 use trainer::{AnswerConfig, DatasetShard, Error, FeatureConfig};
@@ -142,7 +142,7 @@ pub(super) struct Predict {
     /// File of questions in any form that evaluate takes, answers not needed; - is standard input, in any of these forms
     /// but Parquet, of which each line is answered as it comes
     #[arg(long, value_name = "FILE")]
-    #[arg(conflicts_with_all = ["question", "context", "context_file", "top_k"])]
+    #[arg(conflicts_with_all = ["question", "context", "context_file"])]
     pub(super) dataset: Option<PathBuf>,
     /// File for the answers to --dataset; squad adds FILE's .nbest.json and .null_odds.json [default: standard output]
     #[arg(long, value_name = "FILE", requires = "dataset")]
@@ -156,9 +156,11 @@ pub(super) struct Predict {
     /// Print the best span even if "no answer" has a higher score
     #[arg(long, conflicts_with = "null_score_diff_threshold")]
     pub(super) must_answer: bool,
-    /// Number of answers to print
-    #[arg(long, value_name = "K", default_value = "1")]
-    pub(super) top_k: NonZeroUsize,
+    /// Number of answers to print [default: 1]; with --dataset needs --pipeline
+    #[arg(long, value_name = "K")]
+    pub(super) top_k: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub(super) pipeline: PipelineArgs,
     #[command(flatten)]
     pub(super) device: DeviceArgs,
     /// Print one JSON object on standard output
@@ -199,6 +201,37 @@ pub(super) struct Serve {
     pub(super) answers: AnswerArgs,
     #[command(flatten)]
     pub(super) device: DeviceArgs,
+}
+
+/// The options of transformers' question-answering pipeline.
+#[derive(Args)]
+pub(super) struct PipelineArgs {
+    /// Answer as transformers' question-answering pipeline does; with --dataset an object of id and answers on each line
+    #[arg(long)]
+    #[arg(conflicts_with_all = ["must_answer", "null_score_diff_threshold", "n_best_size", "max_answer_length",
+        "temperature", "format", "shard"])]
+    pub(super) pipeline: bool,
+    /// Maximum length of an answer in tokens [default: 15]
+    #[arg(long, value_name = "N", requires = "pipeline")]
+    max_answer_len: Option<usize>,
+    /// List "no answer" among the answers
+    #[arg(long, requires = "pipeline")]
+    handle_impossible_answer: bool,
+    /// Let answers begin and end inside words
+    #[arg(long, requires = "pipeline")]
+    no_align_to_words: bool,
+}
+
+impl PipelineArgs {
+    pub(super) fn options(&self, top_k: usize) -> PipelineOptions {
+        let default = PipelineOptions::default();
+        PipelineOptions {
+            top_k,
+            max_answer_len: self.max_answer_len.unwrap_or(default.max_answer_len),
+            handle_impossible_answer: self.handle_impossible_answer,
+            align_to_words: !self.no_align_to_words,
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -292,18 +325,18 @@ pub(super) struct Devices {
 /// How contexts are cut into features.
 #[derive(Args)]
 pub(super) struct FeatureArgs {
-    /// Maximum length of a feature in tokens
-    #[arg(long, default_value_t = FeatureConfig::default().max_seq_length)]
-    max_seq_length: usize,
-    /// Overlap or step of consecutive features in tokens
-    #[arg(long, default_value_t = FeatureConfig::default().doc_stride)]
-    doc_stride: usize,
-    /// What --doc-stride counts
-    #[arg(long, value_enum, default_value_t = Stride::Overlap)]
-    stride: Stride,
-    /// Maximum length of a question in tokens; 0: no limit
-    #[arg(long, default_value_t = FeatureConfig::default().max_query_length)]
-    max_query_length: usize,
+    /// Maximum length of a feature in tokens [default: the model's, else 384 or what it holds]
+    #[arg(long, value_name = "N")]
+    pub(super) max_seq_length: Option<usize>,
+    /// Overlap or step of consecutive features in tokens [default: the model's, else 128]
+    #[arg(long, value_name = "N")]
+    doc_stride: Option<usize>,
+    /// What --doc-stride counts [default: the model's, else overlap]
+    #[arg(long, value_enum)]
+    stride: Option<Stride>,
+    /// Maximum length of a question in tokens; 0: no limit [default: the model's, else 0]
+    #[arg(long, value_name = "N")]
+    max_query_length: Option<usize>,
     /// What happens to a longer question, or one that leaves no room for the context
     #[arg(long, value_enum, default_value_t = LongQuestionsArg::Error)]
     long_questions: LongQuestionsArg,
@@ -363,15 +396,17 @@ enum Stride {
 }
 
 impl FeatureArgs {
-    pub(super) fn config(&self) -> FeatureConfig {
+    /// What is given, over what the model does by default.
+    pub(super) fn over(&self, model: FeatureConfig) -> FeatureConfig {
         FeatureConfig {
-            max_seq_length: self.max_seq_length,
-            doc_stride: self.doc_stride,
+            max_seq_length: self.max_seq_length.unwrap_or(model.max_seq_length),
+            doc_stride: self.doc_stride.unwrap_or(model.doc_stride),
             stride: match self.stride {
-                Stride::Overlap => StrideKind::Overlap,
-                Stride::Step => StrideKind::Step,
+                Some(Stride::Overlap) => StrideKind::Overlap,
+                Some(Stride::Step) => StrideKind::Step,
+                None => model.stride,
             },
-            max_query_length: self.max_query_length,
+            max_query_length: self.max_query_length.unwrap_or(model.max_query_length),
             long_questions: match self.long_questions {
                 LongQuestionsArg::Error => LongQuestions::Error,
                 LongQuestionsArg::Truncate => LongQuestions::Truncate,
@@ -388,28 +423,36 @@ impl FeatureArgs {
 /// How answers are extracted.
 #[derive(Args)]
 pub(super) struct AnswerArgs {
-    /// Number of start and of end positions combined in each feature, and of spans kept
-    #[arg(long, value_name = "N", default_value_t = AnswerConfig::default().n_best_size)]
-    n_best_size: usize,
-    /// Maximum length of an answer in tokens
-    #[arg(long, value_name = "N", default_value_t = AnswerConfig::default().max_answer_length)]
-    max_answer_length: usize,
-    /// Answer nothing if the null score exceeds the best span's by more than this
+    /// Number of start and of end positions combined in each feature, and of spans kept [default: the model's, else 20]
+    #[arg(long, value_name = "N")]
+    n_best_size: Option<usize>,
+    /// Maximum length of an answer in tokens [default: the model's, else 30]
+    #[arg(long, value_name = "N")]
+    max_answer_length: Option<usize>,
+    /// Answer nothing if the null score exceeds the best span's by more than this [default: the model's, else 0]
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
-    #[arg(default_value_t = AnswerConfig::default().null_score_diff_threshold)]
-    null_score_diff_threshold: f32,
+    pub(super) null_score_diff_threshold: Option<f32>,
+    /// Scores are divided by this in probabilities [default: the model's, else 1]
+    #[arg(long, value_name = "T")]
+    temperature: Option<f32>,
 }
 
 impl AnswerArgs {
-    /// The options, validated.
-    pub(super) fn config(&self) -> Result<AnswerConfig, squad_data::Error> {
-        let config = AnswerConfig {
-            n_best_size: self.n_best_size,
-            max_answer_length: self.max_answer_length,
-            null_score_diff_threshold: self.null_score_diff_threshold,
-        };
-        config.options(true).validate()?;
-        Ok(config)
+    /// What is given, over what the model does by default.
+    pub(super) fn over(&self, model: AnswerConfig) -> AnswerConfig {
+        AnswerConfig {
+            n_best_size: self.n_best_size.unwrap_or(model.n_best_size),
+            max_answer_length: self.max_answer_length.unwrap_or(model.max_answer_length),
+            null_score_diff_threshold: self
+                .null_score_diff_threshold
+                .unwrap_or(model.null_score_diff_threshold),
+            temperature: self.temperature.unwrap_or(model.temperature),
+        }
+    }
+
+    /// Checks what is given, before a model is loaded.
+    pub(super) fn check(&self) -> Result<(), squad_data::Error> {
+        self.over(AnswerConfig::default()).options(true).validate()
     }
 }
 

@@ -5,25 +5,29 @@ use serde_json::{Value, json};
 use trainer::{Error, Evaluation, FeaturizedDataset, read_scorable};
 
 use super::args::Evaluate;
-use super::{load, print_object, warn_about_metric};
+use super::{Loaded, load, print_object, warn_about_metric};
 
 pub(super) fn run(args: &Evaluate) -> Result<(), Error> {
     args.device.run(|| evaluate(args))
 }
 
 fn evaluate(args: &Evaluate) -> Result<(), Error> {
-    let answers = args.answers.config()?;
+    args.answers.check()?;
     let mut dataset = read_scorable(&[&args.dataset], args.on_bad_answer.into())?;
     if let Some(count) = args.max_eval_samples {
         dataset = dataset.take(count.get());
     }
     let metric = args.metric.metric;
     warn_about_metric(&dataset, metric);
-    let feature_config = args.features.config();
-    let (loaded, device) = load(&args.model, &args.device, &feature_config)?;
-    let Pretrained { model, assets, .. } = loaded;
+    let Loaded {
+        pretrained: Pretrained { model, assets, .. },
+        device,
+        features,
+        answers,
+        ..
+    } = load(&args.model, &args.device, &args.features, &args.answers)?;
     let started = Instant::now();
-    let questions = FeaturizedDataset::new(dataset, &assets.tokenizer, &feature_config)?;
+    let questions = FeaturizedDataset::new(dataset, &assets.tokenizer, &features)?;
     let tokenization_seconds = started.elapsed().as_secs_f64();
     if let Some(out) = &args.out {
         Evaluation::check_folder(out)?;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use squad_data::{
     Dataset, Feature, Flaws, LongQuestions, OnBadAnswer, QaTokenizer, ReadOptions, make_features,
 };
-use trainer::{Error, print_result};
+use trainer::{Error, FeatureConfig, print_result};
 
 use super::args::Inspect;
 use super::{check_output, check_twice, file_error, notice, print_object};
@@ -14,7 +14,7 @@ const MAX_LISTED: usize = 10;
 
 /// Reads the whole file and prints what is in it, what is wrong in it, and what a model cannot reach.
 pub(super) fn run(args: &Inspect) -> Result<(), Error> {
-    let options = args.features.config().options();
+    let options = args.features.over(FeatureConfig::default()).options();
     options.validate()?;
     if let Some(out) = &args.fix {
         check_output(out, &args.dataset)?;
@@ -85,7 +85,7 @@ fn add_features(
     report: &mut Value,
     lines: &mut Vec<String>,
 ) -> Result<(), Error> {
-    let mut options = args.features.config().options();
+    let mut options = args.features.over(FeatureConfig::default()).options();
     if options.long_questions == LongQuestions::Error {
         options.long_questions = LongQuestions::Skip;
     }

@@ -3,6 +3,7 @@ mod evaluate;
 mod fetch;
 mod inspect;
 mod log;
+mod pipeline;
 mod predict;
 mod predict_dataset;
 mod report;
@@ -12,18 +13,18 @@ mod serve;
 mod signals;
 mod train;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use bert_qa::{Precision, Pretrained};
+use bert_qa::{AnswerOptions, Precision, Pretrained, QuestionAnswerer};
 use burn::tensor::Device;
 use clap::Parser;
 use qa_metrics::Metric;
 use serde_json::json;
 use squad_data::Dataset;
-use trainer::{Error, FeatureConfig, print_result};
+use trainer::{AnswerConfig, Error, FeatureConfig, print_result};
 
-use args::{Cli, Command, DeviceArgs, Devices};
+use args::{AnswerArgs, Cli, Command, DeviceArgs, Devices, FeatureArgs};
 
 pub(crate) fn run() -> ExitCode {
     let log = log::to_standard_error();
@@ -91,24 +92,40 @@ fn or_none(text: &str) -> &str {
     if text.is_empty() { "(no answer)" } else { text }
 }
 
+/// A model and how it answers: what the arguments say, else the model's `qa_config.json`.
+struct Loaded {
+    folder: PathBuf,
+    pretrained: Pretrained,
+    device: Device,
+    features: FeatureConfig,
+    answers: AnswerConfig,
+    /// Whether a question about one text may get no answer.
+    has_no_answer: bool,
+    precision: Precision,
+}
+
+impl Loaded {
+    /// How a question about one text is answered.
+    fn options(&self, must_answer: bool) -> AnswerOptions {
+        self.answers.options(self.has_no_answer && !must_answer)
+    }
+
+    fn answerer(self, options: AnswerOptions) -> QuestionAnswerer {
+        let Pretrained { model, assets, .. } = self.pretrained;
+        let features = self.features.options();
+        QuestionAnswerer::new(model, assets.tokenizer, features, options, self.device)
+            .with_precision(self.precision)
+    }
+}
+
 fn load(
     model: &str,
     device: &DeviceArgs,
-    features: &FeatureConfig,
-) -> Result<(Pretrained, Device), Error> {
-    features.options().validate()?;
-    let folder = trainer::model_folder(model, &notice)?;
-    load_folder(model, &folder, device, features)
-}
-
-/// Loads the model in a folder; messages call it `model`.
-fn load_folder(
-    model: &str,
-    folder: &Path,
-    device: &DeviceArgs,
-    features: &FeatureConfig,
-) -> Result<(Pretrained, Device), Error> {
+    features: &FeatureArgs,
+    answers: &AnswerArgs,
+) -> Result<Loaded, Error> {
     let precision = device.precision();
+    answers.check()?;
     let (info, device) = trainer::device(&device.device)?;
     trainer::warn_without_gpu(&info);
     if precision == Precision::Int8 && !matches!(info.name.as_str(), "ndarray" | "flex") {
@@ -117,18 +134,42 @@ fn load_folder(
             info.name
         )));
     }
-    let mut pretrained = Pretrained::load(folder, 0, &device)?;
+    let folder = trainer::model_folder(model, &notice)?;
+    let mut pretrained = Pretrained::load(&folder, 0, &device)?;
     for warning in pretrained.assets.tokenizer.warnings() {
         notice(&format!("warning: {warning}"));
     }
-    features.check_positions(&pretrained.assets.config)?;
+    let default = pretrained.assets.qa_config_or_default();
+    let config = features.over((&default).into());
+    config.options().validate()?;
+    config.check_positions(&pretrained.assets.config)?;
+    let answer_config = answers.over((&default).into());
+    let is_short = default.max_seq_length < FeatureConfig::default().max_seq_length;
+    if pretrained.assets.qa_config.is_none() && features.max_seq_length.is_none() && is_short {
+        notice(&format!(
+            "the model holds {} tokens: max_seq_length {}, doc_stride {}",
+            default.max_seq_length, config.max_seq_length, config.doc_stride
+        ));
+    }
     if !pretrained.report.missing.is_empty() {
         notice(&format!(
             "warning: {model} has no trained span head: its answers are random"
         ));
     }
     pretrained.model = pretrained.model.with_precision(precision, &device);
-    Ok((pretrained, device))
+    // A model that was evaluated on answerable questions alone always answers, unless a threshold is given.
+    let known = pretrained.assets.qa_config.as_ref();
+    let has_no_answer = known.is_none_or(|config| config.allow_no_answer)
+        || answers.null_score_diff_threshold.is_some();
+    Ok(Loaded {
+        folder,
+        pretrained,
+        device,
+        features: config,
+        answers: answer_config,
+        has_no_answer,
+        precision,
+    })
 }
 
 fn devices(args: &Devices) -> Result<(), Error> {

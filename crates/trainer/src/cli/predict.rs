@@ -1,11 +1,11 @@
+use std::num::NonZeroUsize;
 use std::path::Path;
 
-use bert_qa::{Pretrained, QuestionAnswerer};
 use squad_data::SpanAnswer;
 use trainer::{Error, answer_object, best_answers};
 
 use super::args::Predict;
-use super::{file_error, load, or_none, predict_dataset, read_text};
+use super::{file_error, load, or_none, pipeline, predict_dataset, read_text};
 
 pub(super) fn run(args: Predict) -> Result<(), Error> {
     let device = args.device.clone();
@@ -13,12 +13,14 @@ pub(super) fn run(args: Predict) -> Result<(), Error> {
 }
 
 fn predict(args: Predict) -> Result<(), Error> {
-    if let Some(dataset) = &args.dataset {
-        return predict_dataset::run(&args, dataset);
+    match &args.dataset {
+        Some(dataset) if args.pipeline.pipeline => return pipeline::dataset(&args, dataset),
+        Some(dataset) => return predict_dataset::run(&args, dataset),
+        None => {}
     }
-    let question = args.question.unwrap_or_default();
-    let context = match (args.context, args.context_file.as_deref()) {
-        (Some(context), _) => context,
+    let question = args.question.clone().unwrap_or_default();
+    let context = match (&args.context, args.context_file.as_deref()) {
+        (Some(context), _) => context.clone(),
         (None, Some(path)) if path == Path::new("-") => read_standard_input()?,
         (None, Some(path)) => read_text(path)?,
         (None, None) => unreachable!("clap asks for one of the two"),
@@ -28,14 +30,14 @@ fn predict(args: Predict) -> Result<(), Error> {
             return Err(Error::Config(vec![format!("the {what} is empty")]));
         }
     }
-    let top_k = args.top_k.get();
-    let mut options = args.answers.config()?.options(!args.must_answer);
+    if args.pipeline.pipeline {
+        return pipeline::question(&args, &question, &context);
+    }
+    let top_k = args.top_k.map_or(1, NonZeroUsize::get);
+    let loaded = load(&args.model, &args.device, &args.features, &args.answers)?;
+    let mut options = loaded.options(args.must_answer);
     options.n_best_size = options.n_best_size.max(top_k);
-    let feature_config = args.features.config();
-    let (loaded, device) = load(&args.model, &args.device, &feature_config)?;
-    let Pretrained { model, assets, .. } = loaded;
-    let feature_options = feature_config.options();
-    let answerer = QuestionAnswerer::new(model, assets.tokenizer, feature_options, options, device);
+    let answerer = loaded.answerer(options);
     let prediction = answerer.answer(&question, &context)?;
     if args.json {
         return trainer::print_result(&format!("{}\n", answer_object(&prediction, top_k)));

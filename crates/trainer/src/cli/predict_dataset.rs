@@ -6,9 +6,13 @@ use serde_json::json;
 use trainer::{DatasetShard, Error, PredictDataset, PredictionFormat, Predictor, ResultWriter};
 
 use super::args::{Format, Predict};
-use super::{check_output, check_twice, load_folder, notice, print_object};
+use super::{Loaded, check_output, check_twice, load, notice, print_object};
 
 pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
+    if args.top_k.is_some() {
+        let message = "--top-k with --dataset needs --pipeline; --n-best-size sets the length of n-best lists";
+        return Err(Error::Config(vec![message.to_owned()]));
+    }
     if args.json && args.out.is_none() {
         let message = "--json needs --out: without it the answers go to standard output";
         return Err(Error::Config(vec![message.to_owned()]));
@@ -25,11 +29,14 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
     if let Some(out) = &args.out {
         check_output(out, &[dataset])?;
     }
-    let answers = args.answers.config()?;
-    let features = args.features.config();
-    features.options().validate()?;
-    let folder = trainer::model_folder(&args.model, &notice)?;
-    let (pretrained, device) = load_folder(&args.model, &folder, &args.device, &features)?;
+    let Loaded {
+        pretrained,
+        device,
+        features,
+        answers,
+        folder,
+        ..
+    } = load(&args.model, &args.device, &args.features, &args.answers)?;
     let digest = match &args.out {
         Some(_) => trainer::model_digest(&folder)?,
         None => String::new(),

@@ -1,4 +1,3 @@
-use bert_qa::{Pretrained, QuestionAnswerer};
 use trainer::{Error, ServeLimits, Server, StopFlag};
 
 use super::args::Serve;
@@ -16,14 +15,11 @@ fn serve(args: &Serve) -> Result<(), Error> {
         max_queue: args.max_queue,
         max_rate: args.max_rate,
     };
-    let answers = args.answers.config()?.options(!args.must_answer);
+    args.answers.check()?;
     let server = Server::bind(args.listen, args.allow_remote, limits)?;
-    let features = args.features.config();
-    let (loaded, device) = load(&args.model, &args.device, &features)?;
-    let Pretrained { model, assets, .. } = loaded;
-    let answerer =
-        QuestionAnswerer::new(model, assets.tokenizer, features.options(), answers, device)
-            .with_precision(args.device.precision());
+    let loaded = load(&args.model, &args.device, &args.features, &args.answers)?;
+    let options = loaded.options(args.must_answer);
+    let answerer = loaded.answerer(options);
     let stop = StopFlag::default();
     signals::stop_on_signals(&stop)?;
     notice("serving a page to ask questions; Ctrl-C stops it:");

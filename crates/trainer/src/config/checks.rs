@@ -97,6 +97,14 @@ impl Config {
                 "answers.max_answer_length must be at least 1",
             ),
             (
+                answers.n_best_size > 10_000,
+                "answers.n_best_size must be at most 10000",
+            ),
+            (
+                !(answers.temperature > 0.0 && answers.temperature.is_finite()),
+                "answers.temperature must be positive",
+            ),
+            (
                 answers.null_score_diff_threshold.is_nan(),
                 "answers.null_score_diff_threshold is not a number",
             ),

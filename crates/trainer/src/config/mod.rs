@@ -3,7 +3,7 @@ mod distributed;
 mod layers;
 mod train;
 
-use bert_qa::BertConfig;
+use bert_qa::{BertConfig, QaConfig};
 use serde::de::{Error as _, IntoDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 use squad_data::{LabelAnswer, LongQuestions, StrideKind};
@@ -90,6 +90,8 @@ pub struct AnswerConfig {
     pub max_answer_length: usize,
     /// SQuAD 2.0: answer nothing if the null score exceeds the best span's score by more than this.
     pub null_score_diff_threshold: f32,
+    /// Scores are divided by this in probabilities. It changes no answer.
+    pub temperature: f32,
 }
 
 /// `[run]`: device, threads and precision.
@@ -148,6 +150,7 @@ impl Default for AnswerConfig {
             n_best_size: 20,
             max_answer_length: 30,
             null_score_diff_threshold: 0.0,
+            temperature: 1.0,
         }
     }
 }
@@ -159,6 +162,47 @@ impl Default for RunConfig {
             threads: 0,
             float32_matmul_precision: Float32MatmulPrecision::Highest,
             bf16: false,
+        }
+    }
+}
+
+impl Config {
+    /// How a model that was trained with this configuration answers by default.
+    pub(crate) fn qa_config(&self, allow_no_answer: bool) -> QaConfig {
+        let (features, answers) = (&self.features, &self.answers);
+        QaConfig {
+            max_seq_length: features.max_seq_length,
+            doc_stride: features.doc_stride,
+            stride: features.stride,
+            max_query_length: features.max_query_length,
+            n_best_size: answers.n_best_size,
+            max_answer_length: answers.max_answer_length,
+            allow_no_answer,
+            null_score_diff_threshold: answers.null_score_diff_threshold,
+            temperature: answers.temperature,
+        }
+    }
+}
+
+impl From<&QaConfig> for FeatureConfig {
+    fn from(config: &QaConfig) -> Self {
+        Self {
+            max_seq_length: config.max_seq_length,
+            doc_stride: config.doc_stride,
+            stride: config.stride,
+            max_query_length: config.max_query_length,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&QaConfig> for AnswerConfig {
+    fn from(config: &QaConfig) -> Self {
+        Self {
+            n_best_size: config.n_best_size,
+            max_answer_length: config.max_answer_length,
+            null_score_diff_threshold: config.null_score_diff_threshold,
+            temperature: config.temperature,
         }
     }
 }
@@ -202,6 +246,7 @@ impl AnswerConfig {
             max_answer_length: self.max_answer_length,
             null_score_diff_threshold: self.null_score_diff_threshold,
             allow_no_answer,
+            temperature: self.temperature,
         }
     }
 }

@@ -1,3 +1,4 @@
+pub(crate) mod calibration;
 pub(crate) mod feature_scores;
 pub(crate) mod prediction_files;
 

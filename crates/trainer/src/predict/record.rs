@@ -35,7 +35,7 @@ impl PredictionFormat {
 pub(super) struct Record {
     pub(super) id: String,
     pub(super) prediction_text: String,
-    /// Probability of the answer among the n-best entries.
+    /// Probability of the answer among the distinct n-best entries.
     probability: Option<f32>,
     /// Range of the answer in characters of the context.
     offsets: Option<[usize; 2]>,
@@ -78,7 +78,7 @@ impl NBestEntry {
 
 impl Record {
     pub(super) fn new(prediction: &Prediction) -> Self {
-        let null = prediction.n_best.iter().find(|span| span.chars.is_empty());
+        let null = prediction.n_best.iter().find(|span| span.is_no_answer());
         let chosen = if prediction.text.is_empty() {
             null
         } else {
@@ -87,7 +87,7 @@ impl Record {
         Self {
             id: prediction.id.clone(),
             prediction_text: prediction.text.clone(),
-            probability: chosen.map(|span| span.probability),
+            probability: chosen.map(|_| prediction.probability),
             offsets: chosen.map(|span| [span.chars.start, span.chars.end]),
             no_answer_probability: null.map_or(0.0, |span| span.probability),
             null_odds: Some(f64::from(prediction.null_odds)).filter(|odds| !odds.is_nan()),

@@ -10,6 +10,7 @@ use crate::artifacts::model_card::{self, VERSIONS};
 use crate::artifacts::run_dir::RunDir;
 use crate::data::FeaturizedDataset;
 use crate::device::process;
+use crate::eval::calibration::calibrate;
 use crate::eval::{Evaluation, evaluate};
 use crate::train::context::RunContext;
 use crate::train::outcome::{Outcome, Stopped, Trained};
@@ -74,9 +75,18 @@ fn save(
     };
     let model_folder = run_dir.join(run_log::MODEL_DIR);
     card.scores = model_card::scores(&evaluation.metrics);
-    run.assets.save_with_card(&model, &model_folder, &card)?;
+    let threshold = run.config.answers.null_score_diff_threshold;
+    let metric = run.config.eval.metric;
+    let calibration = calibrate(&eval.dataset, &evaluation.predictions, threshold, metric);
+    let mut assets = run.assets.clone();
+    if let (Some(answers), Some(fitted)) = (&mut assets.qa_config, &calibration) {
+        answers.temperature = fitted.temperature;
+        answers.null_score_diff_threshold = fitted.null_score_diff_threshold;
+    }
+    assets.save_with_card(&model, &model_folder, &card)?;
     evaluation.write(&run_dir.join(run_log::EVAL_DIR))?;
     let mut metrics = metrics(run, &result, &evaluation);
+    metrics["calibration"] = json!(calibration);
     metrics["data"] = json!({
         "train": counts(train_flaws),
         "eval": counts(&eval.dataset.flaws),

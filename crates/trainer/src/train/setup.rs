@@ -204,7 +204,7 @@ impl Loaded {
         };
         let Pretrained {
             model,
-            assets,
+            mut assets,
             report,
         } = load(folder, config.train.seed, &device.clone().autodiff())?;
         config.features.check_positions(&assets.config)?;
@@ -216,6 +216,7 @@ impl Loaded {
         let train = FeaturizedDataset::with_progress(train, &assets.tokenizer, features, progress)?;
         let progress = &mut |finished| observer.tokenizing(before + finished, all);
         let eval = FeaturizedDataset::with_progress(eval, &assets.tokenizer, features, progress)?;
+        assets.qa_config = Some(config.qa_config(eval.dataset.has_unanswerable()));
         let data = DataDigests::new(&train, &eval);
         let mut optimizer = Optimizer::new(&config.train, &model);
         let mut plan = Plan::new(config, &train.features, ranks.shard()?)?;

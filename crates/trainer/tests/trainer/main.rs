@@ -40,6 +40,7 @@ mod postprocessing;
 mod precision;
 mod predict;
 mod predict_dataset;
+mod qa_config;
 mod real_data;
 mod report;
 mod reproducible;

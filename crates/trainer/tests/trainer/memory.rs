@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::pointer_model;
 use crate::real_data::shared;
 use crate::support::Sandbox;
 
@@ -59,4 +60,42 @@ fn inspecting_a_dev_set_needs_less_than_twice_its_text_and_features() {
         grown > features / 2,
         "{grown} bytes cannot hold {features} of features"
     );
+}
+
+/// The features of a text are a few times as large as it is, and tokenizing takes pieces.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_contract_of_a_million_characters_needs_little_memory() {
+    let sandbox = Sandbox::new();
+    pointer_model::write(&sandbox.path("pointer"));
+    let clause = "The parties agree that the seller delivers in the year; the buyer pays. ";
+    let dataset = |name: &str, characters: usize| {
+        let mut contract = clause.repeat(characters / clause.len());
+        contract.push_str("The quagga of zanzibar is excluded.");
+        let question = r#"{"id": "q", "question": "What is excluded?", "context": "#;
+        sandbox.write(name, &format!("{question}{}}}\n", Value::from(contract)));
+    };
+    dataset("short.jsonl", 1000);
+    dataset("contract.jsonl", 1_000_000);
+    let peak = |name: &str| {
+        let out = format!("{name}.out");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+        command.env("RAYON_NUM_THREADS", "2");
+        command.args([
+            "predict",
+            "--json",
+            "--model=pointer",
+            "--dataset",
+            name,
+            "--out",
+            &out,
+        ]);
+        let peak = bytes(&sandbox.finish(&mut command).json(), "peak_memory_bytes");
+        let answer = &sandbox.json_lines(&out)[0];
+        assert_eq!(answer["prediction_text"], "quagga of zanzibar");
+        peak
+    };
+    let (short, long) = (peak("short.jsonl"), peak("contract.jsonl"));
+    let grown = long.saturating_sub(short);
+    assert!(grown < 100 << 20, "{grown} bytes more than {short}");
 }

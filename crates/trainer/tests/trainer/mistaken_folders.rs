@@ -83,7 +83,13 @@ fn model_files_that_do_not_match_are_one_line() {
         ..TinyModel::default()
     };
     let short = Sandbox::with_model(&short);
-    let evaluated = short.command(&["evaluate", "--model=encoder", "--dataset=dev.json"]);
+    let arguments = [
+        "evaluate",
+        "--model=encoder",
+        "--dataset=dev.json",
+        "--max-seq-length=384",
+    ];
+    let evaluated = short.command(&arguments);
     evaluated.mistake(&["max_seq_length 384", "100 positions"]);
 }
 
