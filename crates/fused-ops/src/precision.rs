@@ -57,7 +57,7 @@ pub fn has_bf16_tensors(device: &Device) -> bool {
 
 /// Runs `work` with matmuls in `precision`, on the NdArray and Flex backends, as PyTorch's `torch.autocast`.
 ///
-/// An operation takes the precision of its forward pass, and its backward pass has the same. A [`WeightCache`] saves packing
+/// An operation takes the precision of its forward pass, and its backward pass has the same. A [`WeightCache`](crate::WeightCache) saves packing
 /// weights for every pass. Parameters, activations and
 /// gradients stay `f32` tensors. Holds on this thread alone.
 pub fn autocast<R>(precision: Precision, work: impl FnOnce() -> R) -> R {
