@@ -84,7 +84,7 @@ fn every_file_of_a_checkpoint_is_checked() {
     let sandbox = Sandbox::new();
     let checkpoint = stopped(&sandbox, "run", SETTINGS, 2);
     let files = sandbox.files(&checkpoint);
-    assert_eq!(files.len(), 6, "{files:?}");
+    assert_eq!(files.len(), 7, "{files:?}");
     for name in files {
         let path = sandbox.path(&checkpoint).join(&name);
         let whole = std::fs::read(&path).unwrap();
