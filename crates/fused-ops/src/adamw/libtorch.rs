@@ -96,33 +96,34 @@ mod tests {
     use super::*;
     use crate::backend::libtorch::testing::{assert_close, distance, numbers};
 
+    const CONSTANTS: AdamW = AdamW {
+        learning_rate: 1e-2,
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-8,
+        weight_decay: 0.01,
+        step: 3,
+        gradient_scale: 0.5,
+    };
+
     #[test]
     fn libtorch_equals_the_kernel_and_leaves_shared_tensors_unchanged() {
         let tensors = || {
             let [parameter, exp_avg, root] = [1.0, 2.0, 3.0].map(|seed| numbers(seed, &[40_001]));
             [parameter, exp_avg, TchTensor::new(root.tensor.square())]
         };
-        let constants = AdamW {
-            learning_rate: 1e-2,
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 1e-8,
-            weight_decay: 0.01,
-            step: 3,
-            gradient_scale: 0.5,
-        };
         let grad = numbers(4.0, &[40_001]);
         let shared = tensors();
-        let ours = step_on_gpu(&constants, shared.clone(), grad.clone());
+        let ours = step_on_gpu(&CONSTANTS, shared.clone(), grad.clone());
         assert_close(&shared, &tensors(), 1e-30);
         let original = numbers(4.0, &[40_001]);
         assert_close(std::slice::from_ref(&grad), &[original], 1e-30);
-        let expected = constants.update::<LibTorch>(tensors(), grad.clone());
+        let expected = CONSTANTS.update::<LibTorch>(tensors(), grad.clone());
         // Updates are large where the second moment is small.
         assert_close(&ours, &expected, 1e-5);
         let unscaled = AdamW {
             gradient_scale: 1.0,
-            ..constants
+            ..CONSTANTS
         };
         let other = step_on_gpu(&unscaled, tensors(), grad.clone());
         assert!(distance(&other[1].tensor, &ours[1].tensor) > 1e-2);
@@ -131,15 +132,6 @@ mod tests {
     /// Two parameters at once, with the scale on the device; where it says so, nothing changes.
     #[test]
     fn a_group_equals_its_parameters_one_by_one() {
-        let constants = AdamW {
-            learning_rate: 1e-2,
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 1e-8,
-            weight_decay: 0.01,
-            step: 3,
-            gradient_scale: 0.5,
-        };
         let of = |seed: f64, len: i64| {
             [seed, seed + 0.3, seed + 0.6, seed + 0.9].map(|seed| numbers(seed, &[len]))
         };
@@ -158,10 +150,10 @@ mod tests {
             divisor: number(2.0),
             found_inf: number(found_inf),
         };
-        let ours = step_group(group(), &constants, Some(&scale(0.0)));
+        let ours = step_group(group(), &CONSTANTS, Some(&scale(0.0)));
         let expected = group()
             .into_iter()
-            .map(|s| crate::adamw_step(s.parameter, s.grad, (s.exp_avg, s.exp_avg_sq), &constants));
+            .map(|s| crate::adamw_step(s.parameter, s.grad, (s.exp_avg, s.exp_avg_sq), &CONSTANTS));
         for ((ours, moments), (expected, expected_moments)) in ours.iter().zip(expected) {
             let pairs = [
                 (ours, &expected),
@@ -173,7 +165,7 @@ mod tests {
                 assert_close(&[ours], &[expected], 1e-5);
             }
         }
-        let unchanged = step_group(group(), &constants, Some(&scale(1.0)));
+        let unchanged = step_group(group(), &CONSTANTS, Some(&scale(1.0)));
         for ((parameter, _), before) in unchanged.into_iter().zip(group()) {
             assert_eq!(
                 float_primitive(parameter).tensor,

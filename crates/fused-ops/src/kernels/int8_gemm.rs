@@ -19,7 +19,7 @@ use rayon::prelude::*;
 
 use super::gemm::{Matrix, Target, Threads, assert_shapes};
 use super::simd::vectorized;
-use super::tasks::{Epilogue, TASK_ROWS, Tasks};
+use super::tasks::{Epilogue, SharedTarget, TASK_ROWS, Tasks, with_buffer};
 
 /// Columns of a panel: two vectors of AVX-512.
 const COLUMNS: usize = 32;
@@ -169,83 +169,64 @@ pub(crate) fn gemm_int8(
     assert!(left.column_stride == 1 && !target.accumulate);
     let depth = right.rows.div_ceil(4);
     let panels = right.columns.div_ceil(COLUMNS);
-    let output = SharedTarget(&target);
-    Tasks::new(left.rows, panels, Threads::All).run(Threads::All, |rows, panels| {
-        let mut buffer = LEFT.take();
-        if buffer.len() < TASK_ROWS * depth * 4 {
-            buffer.resize(TASK_ROWS * depth * 4, 0);
-        }
-        let mut quantizations = [Quantization::default(); TASK_ROWS];
-        vectorized(
-            Arch::new(),
-            #[inline(always)]
-            || {
-                let targets = buffer.chunks_exact_mut((depth * 4).max(1));
-                for ((row, target), quantization) in
-                    rows.clone().zip(targets).zip(&mut quantizations)
-                {
-                    // SAFETY: the row lies inside the matrix, and its elements are contiguous.
-                    let row = unsafe { std::slice::from_raw_parts(left.at(row, 0), left.columns) };
-                    *quantization = quantize_row(row, target);
-                }
-            },
-        );
+    let output = SharedTarget::new(&target);
+    Tasks::new(left.rows, panels, Threads::All).run(|rows, panels| {
         let columns = panels.start * COLUMNS..right.columns.min(panels.end * COLUMNS);
-        for panel in panels {
-            let mut sums = [0i32; TASK_ROWS * COLUMNS];
-            let weights = &right.groups[panel * depth * COLUMNS..(panel + 1) * depth * COLUMNS];
-            // SAFETY: the instructions are there, and `buffer` has room for all rows of a task.
-            unsafe { multiply_panel(instructions, rows.len(), depth, &buffer, weights, &mut sums) };
-            let columns = panel * COLUMNS..right.columns.min((panel + 1) * COLUMNS);
-            let (scales, offsets) = (&right.scales[columns.clone()], &right.sums[columns.clone()]);
+        with_buffer(&LEFT, TASK_ROWS * depth * 4, |buffer| {
+            let mut quantizations = [Quantization::default(); TASK_ROWS];
             vectorized(
                 Arch::new(),
                 #[inline(always)]
                 || {
-                    for (index, row) in rows.clone().enumerate() {
-                        // SAFETY: the task's own part of the target.
-                        let output = unsafe { output.row(row, columns.clone()) };
-                        let (sums, Quantization { scale, zero }) =
-                            (&sums[index * COLUMNS..], quantizations[index]);
-                        let weights = scales.iter().zip(offsets);
-                        for ((out, sum), (of_column, offset)) in
-                            output.iter_mut().zip(sums).zip(weights)
-                        {
-                            *out = scale * of_column * (sum - zero * offset) as f32;
-                        }
+                    let targets = buffer.chunks_exact_mut((depth * 4).max(1));
+                    for ((row, target), quantization) in
+                        rows.clone().zip(targets).zip(&mut quantizations)
+                    {
+                        // SAFETY: the row lies inside the matrix, and its elements are contiguous.
+                        let row =
+                            unsafe { std::slice::from_raw_parts(left.at(row, 0), left.columns) };
+                        *quantization = quantize_row(row, target);
                     }
                 },
             );
-        }
-        LEFT.set(buffer);
+            for panel in panels {
+                let mut sums = [0i32; TASK_ROWS * COLUMNS];
+                let weights = &right.groups[panel * depth * COLUMNS..(panel + 1) * depth * COLUMNS];
+                // SAFETY: the instructions are there, and `buffer` has room for all rows of a task.
+                unsafe {
+                    multiply_panel(instructions, rows.len(), depth, buffer, weights, &mut sums);
+                }
+                let columns = panel * COLUMNS..right.columns.min((panel + 1) * COLUMNS);
+                let (scales, offsets) =
+                    (&right.scales[columns.clone()], &right.sums[columns.clone()]);
+                vectorized(
+                    Arch::new(),
+                    #[inline(always)]
+                    || {
+                        for (index, row) in rows.clone().enumerate() {
+                            // SAFETY: the task's own part of the target.
+                            let output = unsafe { output.row(row, columns.clone()) };
+                            let (sums, Quantization { scale, zero }) =
+                                (&sums[index * COLUMNS..], quantizations[index]);
+                            let weights = scales.iter().zip(offsets);
+                            for ((out, sum), (of_column, offset)) in
+                                output.iter_mut().zip(sums).zip(weights)
+                            {
+                                *out = scale * of_column * (sum - zero * offset) as f32;
+                            }
+                        }
+                    },
+                );
+            }
+        });
         if let Some(epilogue) = epilogue {
             for row in rows {
                 // SAFETY: as above.
-                epilogue(row, columns.clone(), unsafe {
-                    output.row(row, columns.clone())
-                });
+                let output = unsafe { output.row(row, columns.clone()) };
+                epilogue(row, columns.clone(), output);
             }
         }
     });
-}
-
-/// The target, shared by tasks.
-struct SharedTarget<'a>(&'a Target<'a>);
-
-// SAFETY: every access is unsafe, and its caller guarantees that parts are disjoint.
-unsafe impl Sync for SharedTarget<'_> {}
-
-impl SharedTarget<'_> {
-    /// # Safety
-    /// The columns of the row lie inside the target, and nothing else uses them meanwhile.
-    #[allow(clippy::mut_from_ref)]
-    unsafe fn row(&self, row: usize, columns: std::ops::Range<usize>) -> &mut [f32] {
-        // SAFETY: as the caller guarantees.
-        unsafe {
-            let data = self.0.data.add(row * self.0.row_stride + columns.start);
-            std::slice::from_raw_parts_mut(data, columns.len())
-        }
-    }
 }
 
 /// Fills `sums`, `[rows, COLUMNS]` and what a tile writes behind it, with the product of rows of `left` and a panel.

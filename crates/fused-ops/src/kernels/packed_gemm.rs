@@ -16,7 +16,7 @@ use std::ops::Range;
 
 use super::gemm::{Matrix, Target, Threads, assert_shapes};
 use super::parallel::for_each;
-use super::tasks::{Epilogue, TASK_ROWS, Tasks};
+use super::tasks::{Epilogue, SharedTarget, TASK_ROWS, Tasks, with_buffer};
 
 /// Rows of a tile: the part of the result that the registers hold.
 const ROWS: usize = 12;
@@ -35,38 +35,21 @@ pub(crate) fn is_available() -> bool {
 }
 
 thread_local! {
-    /// The packed right matrix of the last matmul on this thread. New pages would cost as much as packing.
+    /// The packed right matrix of the last matmul on this thread.
     static RIGHT: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
     /// The packed rows of the last task on this thread.
     static LEFT: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
 }
 
-/// Runs `work` with this thread's buffer of at least `len` groups of unspecified contents.
-fn with_buffer<R>(
-    buffer: &'static std::thread::LocalKey<Cell<Vec<u32>>>,
-    len: usize,
-    work: impl FnOnce(&mut [u32]) -> R,
-) -> R {
-    let mut groups = buffer.take();
-    if groups.len() < len {
-        groups.resize(len, 0);
-    }
-    let result = work(&mut groups[..len]);
-    buffer.set(groups);
-    result
-}
-
-/// A pointer that tasks share. Each task reads and writes elements of its own.
+/// Packed groups that tasks share. Each task writes elements of its own.
 #[derive(Clone, Copy)]
-struct Shared<T>(*mut T);
+struct SharedGroups(*mut u32);
 
 // SAFETY: dereferencing is unsafe, and whoever does so guarantees that tasks do not overlap.
-unsafe impl<T> Send for Shared<T> {}
-// SAFETY: as above.
-unsafe impl<T> Sync for Shared<T> {}
+unsafe impl Sync for SharedGroups {}
 
-impl<T> Shared<T> {
-    fn get(&self) -> *mut T {
+impl SharedGroups {
+    fn get(&self) -> *mut u32 {
         self.0
     }
 }
@@ -131,7 +114,7 @@ fn pack(matrix: &Matrix<'_>, groups: &mut [u32], threads: Threads) {
     assert!(is_available(), "a processor with AVX512-BF16");
     assert_eq!(groups.len(), packed_len(matrix), "the packed matrix");
     let panels = matrix.columns.div_ceil(COLUMNS);
-    let packed = Shared(groups.as_mut_ptr());
+    let packed = SharedGroups(groups.as_mut_ptr());
     let task = |index: usize| {
         // SAFETY: block and panel lie inside the matrix, and each task writes a panel of its own.
         unsafe {
@@ -159,9 +142,8 @@ fn multiply(
     let blocks = left.columns.div_ceil(2 * DEPTH);
     let panels = columns.div_ceil(COLUMNS);
     assert_eq!(right.len(), blocks * panels * DEPTH * COLUMNS);
-    let (output, accumulate) = (Shared(target.data), target.accumulate);
-    let tasks = Tasks::new(left.rows, panels, threads);
-    tasks.run(threads, |rows, panels_of_task| {
+    let (output, accumulate) = (SharedTarget::new(&target), target.accumulate);
+    Tasks::new(left.rows, panels, threads).run(|rows, panels_of_task| {
         let columns_of_task =
             panels_of_task.start * COLUMNS..columns.min(panels_of_task.end * COLUMNS);
         let task = RowTask {
@@ -175,12 +157,7 @@ fn multiply(
         };
         // SAFETY: the result's elements lie inside the target, and each task has rows or columns of its own. Without an
         // inner dimension nothing else writes them.
-        let row_of_task = |row: usize| unsafe {
-            let data = output
-                .get()
-                .add(row * target.row_stride + columns_of_task.start);
-            std::slice::from_raw_parts_mut(data, columns_of_task.len())
-        };
+        let row_of_task = |row: usize| unsafe { output.row(row, columns_of_task.clone()) };
         if blocks == 0 && !accumulate {
             rows.clone().for_each(|row| row_of_task(row).fill(0.0));
         }
@@ -188,8 +165,8 @@ fn multiply(
             // SAFETY: the panels are packed, the instructions are there, and the rest as above.
             unsafe {
                 task.pack(blocks, buffer.as_mut_ptr());
-                let output = output.get().add(rows.start * target.row_stride);
-                task.multiply(buffer.as_ptr(), right.as_ptr(), output, target.row_stride);
+                let first = output.at(rows.start);
+                task.multiply(buffer.as_ptr(), right.as_ptr(), first, target.row_stride);
             }
         });
         if let Some(epilogue) = epilogue {
