@@ -219,20 +219,7 @@ fn saved_models_load_in_transformers() {
     let file = parent.path().join("cases.json");
     let entries: Vec<_> = cases.iter().map(|(entry, _)| entry).collect();
     std::fs::write(&file, serde_json::to_vec(&entries).unwrap()).unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../scripts/reference/check_saved_architectures.py");
-    let python = std::env::var("REFERENCE_PYTHON").unwrap_or_else(|_| "python3".into());
-    let output = std::process::Command::new(python)
-        .arg(script)
-        .arg(&file)
-        .output()
-        .unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(
-        output.status.success(),
-        "{}{}",
-        text(&output.stdout),
-        text(&output.stderr)
-    );
-    assert_eq!(text(&output.stdout).lines().count(), CASES.len());
+    let output =
+        test_support::run_python("scripts/reference/check_saved_architectures.py", [&file]);
+    assert_eq!(output.lines().count(), CASES.len());
 }

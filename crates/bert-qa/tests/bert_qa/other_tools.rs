@@ -1,7 +1,6 @@
 //! Checkpoints that other tools wrote, and configurations that lack what Hugging Face's have.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use bert_qa::Pretrained;
 use test_support::TempDir;
@@ -147,15 +146,8 @@ fn farms_folder_is_read() {
 #[ignore = "needs pip, and Python with torch and transformers: $REFERENCE_PYTHON or python3"]
 fn checkpoints_of_other_tools_load() {
     let folder = test_support::temp_dir();
-    let script = test_support::workspace_path("scripts/reference/make_checkpoints.py");
-    let python = std::env::var("REFERENCE_PYTHON").unwrap_or_else(|_| "python3".into());
-    let output = Command::new(python)
-        .arg(script)
-        .args([folder.path(), &fixture("tiny-bert")])
-        .output()
-        .unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{error}");
+    let script = "scripts/reference/make_checkpoints.py";
+    test_support::run_python(script, [folder.path(), &fixture("tiny-bert")]);
 
     let folders = |kind: &str| {
         let entries = std::fs::read_dir(folder.path().join(kind)).unwrap();

@@ -1,7 +1,6 @@
 //! Loading and saving `tokenizer.json`.
 
 use std::path::Path;
-use std::process::Command;
 
 use serde::Deserialize;
 use squad_data::{Example, FeatureOptions, PairTemplate, QaTokenizer, make_features};
@@ -293,16 +292,9 @@ struct ExpectedPair {
 #[ignore = "needs ../shared/data, pip, and Python with transformers: $REFERENCE_PYTHON or python3"]
 fn every_tokenizer_equals_transformers() {
     let folder = test_support::temp_dir();
-    let script = test_support::workspace_path("scripts/reference/make_tokenizer_pairs.py");
-    let python = std::env::var("REFERENCE_PYTHON").unwrap_or_else(|_| "python3".into());
-    let output = Command::new(python)
-        .arg(script)
-        .arg(folder.path())
-        .arg(test_support::shared_data(""))
-        .output()
-        .unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{error}");
+    let data = test_support::shared_data("");
+    let script = "scripts/reference/make_tokenizer_pairs.py";
+    test_support::run_python(script, [folder.path(), &data]);
 
     let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
     let pairs: Vec<(String, String)> = serde_json::from_slice(&read("pairs.json")).unwrap();

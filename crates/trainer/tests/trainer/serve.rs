@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::pointer_model;
-use crate::support::{Sandbox, workspace};
+use crate::support::Sandbox;
 
 const CONTEXT: &str = "A quagga – of “old” Zanzibar – is 🦓 here.";
 const ANSWER: &str = "quagga – of “old” Zanzibar";
@@ -608,12 +608,6 @@ fn an_address_that_cannot_be_used_is_a_mistake() {
 #[ignore = "needs Chromium, and Playwright in $REFERENCE_PYTHON"]
 fn a_browser_shows_the_answers() {
     let served = Served::new(&[]);
-    let python = std::env::var_os("REFERENCE_PYTHON").unwrap_or("python3".into());
-    let output = Command::new(python)
-        .arg(workspace("scripts/serve/drive_page.py"))
-        .arg(format!("http://{}", served.address))
-        .args([CONTEXT, ANSWER])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
+    let address = format!("http://{}", served.address);
+    test_support::run_python("scripts/serve/drive_page.py", [&*address, CONTEXT, ANSWER]);
 }
