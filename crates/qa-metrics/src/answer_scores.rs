@@ -97,9 +97,7 @@ pub fn f1(prediction: &str, gold: &str) -> f64 {
 /// assert!(!max_exact_match("France", &[]));
 /// ```
 pub fn max_exact_match(prediction: &str, gold: &[&str]) -> bool {
-    let prediction = NormalizedAnswer::new(prediction, Metric::Squad);
-    let gold = gold_answers_v2(gold, Metric::Squad);
-    best(&gold, |gold| prediction.exact(gold)) == 1.0
+    Metric::Squad.max_exact_match(prediction, gold)
 }
 
 /// The highest [`f1`] of a prediction over a question's gold answers. Empty ones count as in [`max_exact_match`].
@@ -111,7 +109,5 @@ pub fn max_exact_match(prediction: &str, gold: &[&str]) -> bool {
 /// assert_eq!(max_f1("", &[]), 1.0);
 /// ```
 pub fn max_f1(prediction: &str, gold: &[&str]) -> f64 {
-    let prediction = NormalizedAnswer::new(prediction, Metric::Squad);
-    let gold = gold_answers_v2(gold, Metric::Squad);
-    best(&gold, |gold| prediction.f1_v2(gold))
+    Metric::Squad.max_f1(prediction, gold)
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::answer_scores::NormalizedAnswer;
+use crate::answer_scores::{NormalizedAnswer, best, gold_answers_v2};
 use crate::error::Error;
 use crate::mlqa::MlqaLanguage;
 use crate::normalize::normalize_answer;
@@ -89,6 +89,18 @@ impl Metric {
     /// ```
     pub fn f1(self, prediction: &str, gold: &str) -> f64 {
         NormalizedAnswer::new(prediction, self).f1_v2(&NormalizedAnswer::new(gold, self))
+    }
+
+    /// Whether a prediction matches any of a question's gold answers; see [`max_exact_match`](crate::max_exact_match).
+    pub fn max_exact_match(self, prediction: &str, gold: &[&str]) -> bool {
+        let prediction = NormalizedAnswer::new(prediction, self);
+        best(&gold_answers_v2(gold, self), |gold| prediction.exact(gold)) == 1.0
+    }
+
+    /// The highest [`Metric::f1`] of a prediction over a question's gold answers; see [`max_f1`](crate::max_f1).
+    pub fn max_f1(self, prediction: &str, gold: &[&str]) -> f64 {
+        let prediction = NormalizedAnswer::new(prediction, self);
+        best(&gold_answers_v2(gold, self), |gold| prediction.f1_v2(gold))
     }
 
     /// Metrics that fit answers for which words between spaces do not: those of Chinese for Han characters, and `korquad`,

@@ -77,8 +77,8 @@ pub(crate) fn calibrate(
     let threshold = if dataset.has_unanswerable() {
         let odds = fit.iter().map(|(example, prediction)| Odds {
             null_odds: prediction.null_odds,
-            f1: f1(metric, prediction.best_text(), example),
-            f1_of_none: f1(metric, "", example),
+            f1: metric.max_f1(prediction.best_text(), &gold(example)),
+            f1_of_none: metric.max_f1("", &gold(example)),
         });
         best_threshold(odds.collect()).unwrap_or(threshold)
     } else {
@@ -88,7 +88,7 @@ pub(crate) fn calibrate(
         let decided = part.iter().filter_map(|(example, prediction)| {
             let answer = prediction.answer_at(threshold)?;
             let margins = prediction.margins(threshold);
-            let is_right = is_exact(metric, &answer.text, example);
+            let is_right = metric.max_exact_match(&answer.text, &gold(example));
             let is_finite = margins.iter().all(|margin| margin.is_finite());
             is_finite.then_some(Decided { margins, is_right })
         });
@@ -97,37 +97,23 @@ pub(crate) fn calibrate(
     let (fit, rest) = (decide(&fit), decide(&rest));
     let temperature = best_temperature(&fit);
     let after = at(&rest, temperature);
-    let reliability = bins(&after);
+    let (reliability_before, reliability) = (bins(&at(&rest, 1.0)), bins(&after));
     Some(Calibration {
         temperature: temperature as f32,
         null_score_diff_threshold: threshold,
         fitted_on: fit.len(),
         measured_on: rest.len(),
-        ece_before: expected_error(&bins(&at(&rest, 1.0))),
+        ece_before: expected_error(&reliability_before),
         ece: expected_error(&reliability),
         reliability,
-        reliability_before: bins(&at(&rest, 1.0)),
+        reliability_before,
         coverage: coverage(&after),
     })
 }
 
-/// The highest F1 of a text with the gold answers; "no answer" is the empty text.
-fn f1(metric: Metric, text: &str, example: &Example) -> f64 {
-    let answers = example.answers();
-    if answers.is_empty() {
-        return metric.f1(text, "");
-    }
-    let each = answers.iter().map(|answer| metric.f1(text, &answer.text));
-    each.fold(0.0, f64::max)
-}
-
-fn is_exact(metric: Metric, text: &str, example: &Example) -> bool {
-    let answers = example.answers();
-    let mut answers = answers.iter().map(|answer| answer.text.as_str());
-    if answers.len() == 0 {
-        return metric.exact_match(text, "");
-    }
-    answers.any(|answer| metric.exact_match(text, answer))
+fn gold(example: &Example) -> Vec<&str> {
+    let answers = example.answers().iter();
+    answers.map(|answer| answer.text.as_str()).collect()
 }
 
 /// Probability and outcome of each answer at a temperature, the most probable first.
