@@ -35,6 +35,7 @@ mod train;
 
 #[doc(hidden)]
 pub use artifacts::checkpoint::check_run_state;
+pub use artifacts::digest::model_digest;
 pub use artifacts::model_folder::model_folder;
 pub use artifacts::run_dir::RunDir;
 pub use bert_qa::model_cache;
@@ -63,7 +64,7 @@ pub use optim::lr_scheduler::Schedule;
 pub use optim::state_file::check_optimizer_state;
 pub use predict::{
     DatasetShard, PredictDataset, PredictedDataset, PredictionFormat, Predictor, answer_object,
-    best_answers, model_digest,
+    best_answers,
 };
 #[doc(hidden)]
 pub use predict::{check_prediction_journal, check_question_lines};

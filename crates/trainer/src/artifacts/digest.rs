@@ -20,7 +20,7 @@ fn add(folder: &Path, prefix: &str, digests: &mut BTreeMap<String, String>) -> R
         let path = entry.path();
         if path.is_dir() {
             add(&path, &format!("{name}/"), digests)?;
-        } else {
+        } else if path.is_file() {
             digests.insert(name, sha256(&path)?);
         }
     }
@@ -29,9 +29,34 @@ fn add(folder: &Path, prefix: &str, digests: &mut BTreeMap<String, String>) -> R
 
 /// SHA-256 over names and contents of all files below a folder.
 pub(crate) fn folder_digest(folder: &Path) -> Result<String, Error> {
-    let digests = file_digests(folder)?;
+    Ok(digest_of(&file_digests(folder)?))
+}
+
+/// SHA-256 of the files in a model folder, as hexadecimal digits: weights, configuration, tokenizer. A model card is no part
+/// of the model.
+///
+/// # Errors
+/// If a file cannot be read.
+pub fn model_digest(folder: &Path) -> Result<String, Error> {
+    let mut digests = file_digests(folder)?;
+    digests.retain(|name, _| !name.ends_with(".md"));
+    Ok(digest_of(&digests))
+}
+
+fn digest_of(digests: &BTreeMap<String, String>) -> String {
     let lines = digests.iter().map(|(name, sha)| format!("{sha}  {name}\n"));
-    Ok(text_digest(&lines.collect::<String>()))
+    text_digest(&lines.collect::<String>())
+}
+
+/// Adds a number to what is hashed.
+pub(crate) fn add_number(hasher: &mut Sha256, number: usize) {
+    hasher.update((number as u64).to_le_bytes());
+}
+
+/// Adds a text with its length, so that no two lists of texts give the same bytes.
+pub(crate) fn add_text(hasher: &mut Sha256, text: &str) {
+    add_number(hasher, text.len());
+    hasher.update(text);
 }
 
 pub(crate) fn text_digest(text: &str) -> String {

@@ -1,6 +1,7 @@
 //! `predict --pipeline`: the answers of transformers' question-answering pipeline.
 
-use std::io::Write;
+use std::cell::Cell;
+use std::io::{self, ErrorKind, Write};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -8,10 +9,10 @@ use std::path::Path;
 use bert_qa::{PipelineAnswer, PipelineOptions, QuestionAnswerer};
 use serde_json::json;
 use squad_data::{Dataset, Example};
-use trainer::{Error, print_result};
+use trainer::{Error, ResultWriter, print_result};
 
 use super::args::Predict;
-use super::{file_error, load, or_none};
+use super::{check_output, file_error, load, or_none};
 
 /// Questions that are answered together.
 const CHUNK: usize = 256;
@@ -40,14 +41,40 @@ pub(super) fn dataset(args: &Predict, dataset: &Path) -> Result<(), Error> {
         let message = "--pipeline with --dataset takes a file, and prints an object on each line without --json";
         return Err(Error::Config(vec![message.to_owned()]));
     }
+    if let Some(out) = &args.out {
+        check_output(out, &[dataset])?;
+    }
     let (answerer, options) = answerer(args)?;
+    let place = args
+        .out
+        .as_deref()
+        .unwrap_or_else(|| Path::new("standard output"));
+    // Nobody reads the answers any more.
+    let is_closed = Cell::new(false);
+    let failed = |error: io::Error| {
+        is_closed.set(error.kind() == ErrorKind::BrokenPipe);
+        file_error(place, error)
+    };
+    // Writes a line for each question of a chunk and empties the chunk.
+    let answer = |chunk: &mut Vec<Example>, out: &mut dyn Write| -> Result<(), Error> {
+        let answers = answerer.pipeline(chunk, &options)?;
+        let objects = chunk.iter().zip(answers);
+        let lines = objects.map(|(example, answers)| {
+            let object = json!({ "id": example.id, "answers": answers });
+            format!("{object}\n")
+        });
+        let written = out.write_all(lines.collect::<String>().as_bytes());
+        written.and_then(|()| out.flush()).map_err(failed)?;
+        chunk.clear();
+        Ok(())
+    };
     let answer_all = |out: &mut dyn Write| {
         let mut chunk = Vec::with_capacity(CHUNK);
         let mut outcome = Ok(());
         Dataset::for_each(dataset, &mut |example| {
             chunk.push(example);
             if chunk.len() == CHUNK {
-                outcome = write(&answerer, &options, &mut chunk, out);
+                outcome = answer(&mut chunk, out);
             }
             match outcome {
                 Ok(()) => ControlFlow::Continue(()),
@@ -55,39 +82,23 @@ pub(super) fn dataset(args: &Predict, dataset: &Path) -> Result<(), Error> {
             }
         })?;
         outcome?;
-        write(&answerer, &options, &mut chunk, out)
+        answer(&mut chunk, out)
     };
     let Some(path) = &args.out else {
-        return answer_all(&mut std::io::BufWriter::new(std::io::stdout().lock()));
+        let written = answer_all(&mut ResultWriter::new());
+        return if is_closed.get() { Ok(()) } else { written };
     };
     let mut outcome = Ok(());
     let written = atomic_fs::write_file_with(path, |file| {
-        outcome = answer_all(&mut std::io::BufWriter::new(file));
+        outcome = answer_all(file);
         // An error leaves no file behind.
         outcome
             .as_ref()
-            .map_err(|_| std::io::Error::other("not answered"))?;
+            .map_err(|_| io::Error::other("not answered"))?;
         Ok(())
     });
     outcome?;
     Ok(written?)
-}
-
-/// Answers the questions of a chunk, writes a line for each and empties the chunk.
-fn write(
-    answerer: &QuestionAnswerer,
-    options: &PipelineOptions,
-    chunk: &mut Vec<Example>,
-    out: &mut dyn Write,
-) -> Result<(), Error> {
-    let answers = answerer.pipeline(chunk, options)?;
-    for (example, answers) in chunk.iter().zip(answers) {
-        let line = json!({ "id": example.id, "answers": answers });
-        writeln!(out, "{line}").map_err(|error| file_error(Path::new("the answers"), error))?;
-    }
-    chunk.clear();
-    out.flush()
-        .map_err(|error| file_error(Path::new("the answers"), error))
 }
 
 fn answerer(args: &Predict) -> Result<(QuestionAnswerer, PipelineOptions), Error> {

@@ -8,6 +8,7 @@ use squad_data::{
 };
 
 use crate::Error;
+use crate::artifacts::digest::{add_number, add_text};
 use crate::config::{Config, FeatureConfig};
 
 /// A dataset with its features.
@@ -258,16 +259,6 @@ impl FeaturizedDataset {
         }
         format!("{:x}", hasher.finalize())
     }
-}
-
-fn add_number(hasher: &mut Sha256, number: usize) {
-    hasher.update((number as u64).to_le_bytes());
-}
-
-/// With its length, so that no two lists of texts give the same bytes.
-fn add_text(hasher: &mut Sha256, text: &str) {
-    add_number(hasher, text.len());
-    hasher.update(text);
 }
 
 fn first(dataset: Dataset, count: usize) -> Dataset {

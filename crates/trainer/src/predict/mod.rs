@@ -8,8 +8,6 @@ mod shard;
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind};
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
@@ -20,6 +18,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use squad_data::{AnswerOptions, Dataset, Example, SpanLogits, extract_answers};
 
+use crate::artifacts::digest::add_text;
 use crate::config::{AnswerConfig, FeatureConfig};
 use crate::logging::output::ResultWriter;
 use crate::{Error, data};
@@ -267,8 +266,7 @@ impl Found {
             questions += 1;
             has_unanswerable |= example.answers().is_empty();
             for text in [&*example.id, &example.question, &example.context] {
-                hasher.update((text.len() as u64).to_le_bytes());
-                hasher.update(text);
+                add_text(&mut hasher, text);
             }
             ControlFlow::Continue(())
         })?;
@@ -278,32 +276,6 @@ impl Found {
             digest: format!("{:x}", hasher.finalize()),
         })
     }
-}
-
-/// SHA-256 of the files in a model folder, as hexadecimal digits: weights, configuration, tokenizer.
-///
-/// # Errors
-/// If the folder cannot be read.
-pub fn model_digest(folder: &Path) -> Result<String, Error> {
-    let failed = |error| Error::file(folder, error);
-    let entries = std::fs::read_dir(folder).map_err(failed)?;
-    let paths: Result<Vec<_>, _> = entries.map(|entry| Ok(entry?.path())).collect();
-    let mut paths = paths.map_err(failed)?;
-    // A model card is no part of the model.
-    let is_part = |path: &PathBuf| path.is_file() && path.extension() != Some(OsStr::new("md"));
-    paths.retain(is_part);
-    paths.sort();
-    let mut hasher = Sha256::new();
-    for path in &paths {
-        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        hasher.update((name.len() as u64).to_le_bytes());
-        hasher.update(name);
-        let failed = |error| Error::file(path, error);
-        let mut file = File::open(path).map_err(failed)?;
-        hasher.update(file.metadata().map_err(failed)?.len().to_le_bytes());
-        std::io::copy(&mut file, &mut hasher).map_err(failed)?;
-    }
-    Ok(format!("{:x}", hasher.finalize()))
 }
 
 fn standard_output(error: io::Error) -> Error {

@@ -57,6 +57,7 @@ fn commands() -> (Sandbox, Vec<Vec<&'static str>>) {
         predict_all("--format=csv"),
         predict_all("--format=squad"),
         predict_all("--format=evaluate"),
+        predict_all("--pipeline"),
         with("evaluate", &evaluate),
         with("inspect", &inspect),
         vec!["report", "run"],
