@@ -41,7 +41,7 @@ parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETT
 parser.add_argument("--max-questions", type=int, default=None)
 parser.add_argument("--called", type=int, default=0, help="questions for which the pipeline itself is called")
 parser.add_argument("--threads", type=int, default=2)
-parser.add_argument("--rounds", type=int, default=0, help="measure the called pipeline and ours, one after the other, so many times")
+parser.add_argument("--rounds", type=int, default=0, help="measure the called pipeline and ours, one after the other, N times", metavar="N")
 args = parser.parse_args()
 torch.set_num_threads(args.threads)
 transformers.logging.set_verbosity_error()

@@ -84,7 +84,7 @@ impl Answers {
         };
         let why = match eval_questions() {
             Ok(mut dataset) => {
-                // The run left out questions that are too long, if it was told to.
+                // Under `long_questions = "skip"` the run left out questions that are too long.
                 let examples = &mut dataset.examples;
                 examples.retain(|example| written.predictions.contains_key(&example.id));
                 match written.score(&dataset) {

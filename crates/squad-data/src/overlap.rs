@@ -10,7 +10,7 @@ use crate::example::Example;
 
 /// Words in a row that are compared.
 const SHINGLE: usize = 8;
-/// One in so many runs of words is kept of a long text, chosen by its hash.
+/// Of the runs of words of a long text one in `SAMPLE` is kept, chosen by its hash.
 const SAMPLE: u64 = 4;
 /// Runs of words up to which all of them are kept.
 const ALL_BELOW: usize = 64;

@@ -277,7 +277,7 @@ fn questions_without_answers_are_to_be_answered() {
     let dataset = read("f.json", text.as_bytes()).unwrap();
     assert_eq!(dataset.num_unlabelled(), 2);
     assert_eq!(dataset.flaws.counts[&FlawKind::AnswerMissing], 1);
-    // Alone it is to be answered, and nothing is wrong.
+    // Alone it is a file of questions to answer, and nothing is wrong.
     let text = json!([{"id": "a", "context": CONTEXT, "question": "?", "is_impossible": false, "answers": []}]);
     let dataset = read("f.json", text.to_string().as_bytes()).unwrap();
     assert!(dataset.num_unlabelled() == 1 && dataset.flaws.is_empty());

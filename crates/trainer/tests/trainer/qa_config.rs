@@ -184,11 +184,11 @@ fn a_model_of_few_positions_has_windows_that_fit() {
     };
     let found = predict(&[]);
     assert_eq!(found.code, Some(0), "{found:?}");
-    let told = found
+    let notices = found
         .stderr
         .lines()
         .filter(|line| line.contains("max_seq_length 100"));
-    assert_eq!(told.count(), 1, "{found:?}");
+    assert_eq!(notices.count(), 1, "{found:?}");
     let given = predict(&["--max-seq-length=64", "--doc-stride=16"]);
     assert!(!given.stderr.contains("max_seq_length"), "{given:?}");
     predict(&["--max-seq-length=101", "--doc-stride=16"]).mistake(&["101", "100 positions"]);
