@@ -39,7 +39,7 @@ const CHUNK: usize = 256;
 /// A model that answers, and how.
 #[derive(Debug)]
 pub struct Predictor {
-    /// A digest of the model and its precision, to recognize a run that goes on: [`model_digest`].
+    /// A digest of the model and its precision, to recognize a run that goes on: [`model_digest`](crate::model_digest).
     pub digest: String,
     /// The model with its tokenizer.
     pub pretrained: Pretrained,
