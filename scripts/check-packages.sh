@@ -12,7 +12,8 @@ target=${CARGO_TARGET_DIR:-target}
 rm -rf "$target/package"
 cargo package --workspace --exclude fuzz-targets --exclude notebook-kit --exclude test-support --exclude xtask --no-verify --allow-dirty --quiet
 
-for package in "$target"/package/*.crate; do tar -xzf "$package" -C "$folder"; done
+# With the time of now: a package's files have one fixed time, by which cargo would take an earlier build for theirs.
+for package in "$target"/package/*.crate; do tar -xmzf "$package" -C "$folder"; done
 {
     printf '[workspace]\nresolver = "3"\nmembers = ["*"]\nexclude = ["target"]\n\n[patch.crates-io]\n'
     for crate in "$folder"/*/; do
