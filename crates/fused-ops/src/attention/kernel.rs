@@ -37,6 +37,23 @@ impl Attention {
         self.rotary.is_none() && self.window.is_none() && self.relative.is_none()
     }
 
+    /// The queries of each block of a feature: all of them without a window, and where it reaches over the whole feature.
+    fn queries_of_block(&self, len: usize) -> usize {
+        match self.window {
+            Some(window) if window < len.saturating_sub(1) => QUERIES,
+            _ => len.max(1),
+        }
+    }
+
+    /// The most elements of a block's scores.
+    fn elements_of_block(&self, len: usize) -> usize {
+        let queries = self.queries_of_block(len).min(len);
+        let reach = self.window.map_or(len, |window| {
+            window.saturating_mul(2).saturating_add(queries)
+        });
+        queries * len.min(reach)
+    }
+
     pub(super) fn scale(&self, head_size: usize) -> f32 {
         let products = self.relative.map_or(1, |term| term.kind.products());
         1.0 / ((products * head_size) as f32).sqrt()
@@ -210,18 +227,15 @@ impl Feature<'_> {
     fn keys(&self, query: usize) -> Range<usize> {
         match self.args.window {
             Some(window) => {
-                query.saturating_sub(window)..self.len.min(query.saturating_add(window) + 1)
+                query.saturating_sub(window)
+                    ..self.len.min(query.saturating_add(window).saturating_add(1))
             }
             None => 0..self.len,
         }
     }
 
-    /// One block without a window, and where it reaches over the whole feature.
     fn blocks(&self) -> impl ExactSizeIterator<Item = Block> {
-        let size = match self.args.window {
-            Some(window) if window + 1 < self.len => QUERIES,
-            _ => self.len.max(1),
-        };
+        let size = self.args.queries_of_block(self.len);
         (0..self.len.div_ceil(size)).map(move |index| {
             let queries = index * size..self.len.min((index + 1) * size);
             let keys = self.keys(queries.start).start..self.keys(queries.end - 1).end;
@@ -293,7 +307,7 @@ struct Shared<'a> {
     rotation: Option<Rotation>,
     table: Option<RelativeTable<'a>>,
     tasks: Vec<Task<'a>>,
-    /// The most elements of a block's scores.
+    /// The most elements of a block's scores in the batch.
     block: usize,
     longest: usize,
 }
@@ -303,12 +317,11 @@ impl<'a> Shared<'a> {
         let longest = args.cu_seqlens.max_seqlen();
         let head_size = hidden_size / args.num_heads;
         let relative = args.relative.zip(table);
-        let block = match args.window {
-            Some(window) if window + 1 < longest => {
-                QUERIES.min(longest) * longest.min(QUERIES.saturating_add(2 * window))
-            }
-            _ => longest * longest,
-        };
+        // Not of the longest alone: one that the window reaches over is a single block, which can have more.
+        let features = (0..args.cu_seqlens.len()).map(|feature| args.cu_seqlens.range(feature));
+        let block = features
+            .map(|range| args.elements_of_block(range.len()))
+            .max();
         Self {
             rotation: args
                 .rotary
@@ -318,7 +331,7 @@ impl<'a> Shared<'a> {
                 RelativeTable::new(relative, table, columns, args.num_heads, longest)
             }),
             tasks: tasks(args, hidden_size),
-            block,
+            block: block.unwrap_or(0),
             longest,
         }
     }

@@ -147,6 +147,19 @@ fn every_term_equals_the_reference() {
     }
 }
 
+/// A feature that the window reaches over whole is one block, with more scores than the blocks of a longer one.
+#[test]
+fn a_feature_may_be_just_shorter_than_the_window() {
+    for (window, lengths) in [(64, [65, 66]), (75, [76, 79]), (300, [301, 350])] {
+        let terms = Terms {
+            window: Some(window),
+            ..Terms::default()
+        };
+        let [ours, expected] = kernels_and_reference(terms, &lengths, [2, 8], 0.1);
+        ours.assert_close(&expected, TOLERANCE);
+    }
+}
+
 /// Negative controls: each term, and each of its numbers, changes output and gradients.
 #[test]
 fn another_term_changes_output_and_gradients() {
