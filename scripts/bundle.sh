@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Packs trainer, tests and data for a machine that has a GPU and a Python with torch, but neither Rust nor a network.
 #   scripts/bundle.sh [FILE]         default: target/bundle.tar.xz
-# There: mkdir check && tar xJf bundle.tar.xz -C check && bash check/run.sh [--python PATH] [--device D] [--model FOLDER] [STAGE...]
+# There: mkdir check && tar xJf bundle.tar.xz -C check && bash check/run.sh [--python PATH] [--device D] [--model FOLDER] [--minutes N] [STAGE...]
 # The machine's torch must be of the version that this script builds against (scripts/install-libtorch.sh --python). With SQUAD_DATA,
 # real questions and a tokenizer go along; TRAINER_MODEL=FOLDER adds a model as model/.
 set -euo pipefail
@@ -65,8 +65,8 @@ PYTHON
 cat >"$folder/run.sh" <<'RUN'
 #!/usr/bin/env bash
 # Runs scripts/check-gpu.sh with the binaries of this bundle and the libtorch of a Python:
-#   bash run.sh [--python PATH] [--device D] [--model FOLDER] [tests|speed|trace|real|configs|all]
-# D is cuda:0 (default), or libtorch for the CPU. Each stage takes less than 10 minutes on an H100, speed as speed-8 and speed-64.
+#   bash run.sh [--python PATH] [--device D] [--model FOLDER] [--minutes N] [tests|speed|trace|real|configs|all]
+# D is cuda:0 (default), or libtorch for the CPU. With --minutes N it ends after N minutes, and the same command goes on from there.
 set -euo pipefail
 python=python3
 [[ ${1:-} != --python ]] || { python=${2:?--python needs a path} && shift 2; }

@@ -1,23 +1,26 @@
 #!/usr/bin/env bash
 # Everything that waits for an NVIDIA GPU. Needs no network. Builds first, except in a bundle of scripts/bundle.sh, whose run.sh calls it.
-#   scripts/check-gpu.sh [--device D] [--model FOLDER] [STAGE...]
-# Stages, each below 10 minutes on an H100; without one, `all`:
+#   scripts/check-gpu.sh [--device D] [--model FOLDER] [--minutes N] [STAGE...]
+# Stages, in this order; without one, `all`:
 #   tests       kernels, parity, masks, AdamW; 20 steps in f32, TF32 and bf16 beside the CPU's losses; kill and resume
 #   speed       features/s of BERT base in each precision, ours and transformers'; speed-8 and speed-64 are its halves, by batch size
 #   trace       busy share of the GPU, launches a step, waits of the host, the longest kernels
 #   real        all-MiniLM-L6-v2 (--model) on 7,783 questions in each precision, with the F1 of the CPU
 #   configs     each configuration a100-* whole, seconds an epoch
 #   nccl        NCCL on one rank; between ranks if there are two GPUs. Not in a bundle
-# `--device libtorch` tries the same on the CPU, with small models. Exit code 0 if all passed, 1 if not, 2 without the device.
+# `--device libtorch` tries the same on the CPU, with small models. Exit code 0 if all passed, 1 if not, 2 without the device, 3 if
+# `--minutes` has left checks out: what lasts longer is ended, and in a bundle the same command goes on where this one ended (`rm -r
+# scratch` begins again). With OUT, a folder, it gets the log, the summary, the rates and the traces.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-device=cuda:0 model=
+device=cuda:0 model= minutes=1440
 while [[ ${1:-} == --* ]]; do
     case $1 in
     --device) device=${2:?--device needs a name} ;;
     --model) model=$(realpath "${2:?--model needs a folder}") ;;
-    *) echo "error: unknown option $1: this script knows --device D and --model FOLDER" >&2 && exit 2 ;;
+    --minutes) minutes=${2:?--minutes needs a number} ;;
+    *) echo "error: unknown option $1: this script knows --device D, --model FOLDER and --minutes N" >&2 && exit 2 ;;
     esac
     shift 2
 done
@@ -28,17 +31,25 @@ for name in $stages; do
     [[ " tests speed-8 speed-64 trace real configs nccl " == *" $name "* ]] ||
         { echo "error: there is no stage $name: tests, speed, speed-8, speed-64, trace, real, configs, nccl, all" >&2 && exit 2; }
 done
+[[ $minutes =~ ^([2-9]|[1-9][0-9]{1,3})$ ]] || { echo "error: --minutes $minutes: 2 to 9999 are possible" >&2 && exit 2; }
 python=${PYTHON:-python3}
 on_gpu() { [[ $device == cuda:* ]]; }
 
+# What this script prints is kept in $OUT as well.
+if [[ -n ${OUT:-} ]]; then
+    mkdir -p "$OUT"
+    exec 3>&1 > >(tee "$OUT/log.txt" >&3) 2>&1
+    logger=$!
+fi
+
 if [[ -n ${BUNDLE:-} ]]; then
     trainer=debug/trainer
-    tests() { debug/"test-$1" "${@:2}"; } # BINARY ARGUMENTS...
+    tests() { limited debug/"test-$1" "${@:2}"; } # BINARY ARGUMENTS...
 else
     scripts/install-libtorch.sh
     cargo build --locked -p trainer --features cuda
     trainer=${CARGO_TARGET_DIR:-target}/debug/trainer
-    tests() { cargo test --locked --workspace --features trainer/cuda --test "$1" -- "${@:2}"; }
+    tests() { limited cargo test --locked --workspace --features trainer/cuda --test "$1" -- "${@:2}"; }
 fi
 "$trainer" devices
 if ! "$trainer" devices --json | grep -q "\"$device\""; then
@@ -47,17 +58,53 @@ if ! "$trainer" devices --json | grep -q "\"$device\""; then
 fi
 if on_gpu && command -v nvidia-smi >/dev/null; then nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader; fi
 
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+# A bundle keeps what runs leave, for a later call.
+if [[ -n ${BUNDLE:-} ]]; then
+    scratch=$PWD/scratch
+    mkdir -p "$scratch"
+else
+    scratch=$(mktemp -d)
+    trap 'rm -rf "$scratch"' EXIT
+fi
+touch "$scratch"/{passed,rates,traces}
 summary=()
 failed=0
+left_out=0
+
+# For programs that a check starts: ends them when the minutes are over.
+limited() { timeout --kill-after=5 $((minutes * 60 > SECONDS ? minutes * 60 - SECONDS : 1)) "$@"; }
 
 check() { # NAME COMMAND...
     local name=$1 start=$SECONDS outcome=ok
     shift
+    if grep -qxF "$device $name" "$scratch/passed"; then
+        summary+=("$(printf '%-7s %4s    %s' ok before "$name")")
+        return
+    fi
+    # None begins in the last minute.
+    if ((SECONDS + 60 > minutes * 60)); then
+        left_out=1
+        summary+=("$(printf '%-7s %4s    %s' LATER "" "$name")")
+        return
+    fi
     echo "== $name"
-    "$@" || { outcome=FAILED && failed=1; }
+    if "$@"; then
+        [[ -z ${BUNDLE:-} ]] || echo "$device $name" >>"$scratch/passed"
+    elif ((SECONDS >= minutes * 60)); then
+        outcome=LATER left_out=1
+    else
+        outcome=FAILED failed=1
+    fi
     summary+=("$(printf '%-7s %4d s  %s' $outcome $((SECONDS - start)) "$name")")
+    save
+}
+
+# So far, in case the machine ends this script.
+save() {
+    [[ -n ${OUT:-} ]] || return 0
+    printf '%s\n' "${summary[@]}" >"$OUT/summary.txt"
+    cp "$scratch/rates" "$OUT/rates.txt"
+    cp "$scratch/traces" "$OUT/traces.txt"
 }
 
 skipped() { summary+=("SKIPPED           $1"); }
@@ -91,7 +138,8 @@ if on_gpu; then shape timed 12 12 768; else shape timed 2 2 128; fi
 train() { # RUN SETTING...
     local run=$1
     shift
-    "$trainer" --run-dir "$scratch/$run" model.init=random eval.max_eval_samples=8 "$@" >"$scratch/$run.log" 2>&1 ||
+    rm -rf "${scratch:?}/$run"
+    limited "$trainer" --run-dir "$scratch/$run" model.init=random eval.max_eval_samples=8 "$@" >"$scratch/$run.log" 2>&1 ||
         { tail -n 3 "$scratch/$run.log" && return 1; }
 }
 
@@ -126,7 +174,8 @@ precision() { # NAME LIMIT SETTING...
 resume() {
     local whole=(--run-dir "$scratch/whole" run.device="$device" model.source="$scratch/minilm" model.init=random train.max_steps=30
         eval.max_eval_samples=8 checkpoints.every_steps=5)
-    "$trainer" "${whole[@]}" >"$scratch/whole.log" 2>&1
+    rm -rf "$scratch"/{whole,stopped}
+    limited "$trainer" "${whole[@]}" >"$scratch/whole.log" 2>&1
     whole[1]=$scratch/stopped
     "$trainer" "${whole[@]}" >"$scratch/stopped.log" 2>&1 &
     local process=$! code=0
@@ -137,7 +186,7 @@ resume() {
     kill -KILL "$process" 2>/dev/null || true
     wait "$process" || code=$?
     [[ $code == 137 ]] || { echo "the run ended before it could be killed: $code" && return 1; }
-    "$trainer" --resume "$scratch/stopped" >"$scratch/resumed.log" 2>&1
+    limited "$trainer" --resume "$scratch/stopped" >"$scratch/resumed.log" 2>&1
     same_losses whole stopped "$(on_gpu && echo 2e-2 || echo 1e-30)"
 }
 
@@ -173,7 +222,7 @@ timing() { # BATCH_SIZE PRECISION
 peer() { # BATCH_SIZE PRECISION PADDING [--compile]
     local steps=(--steps 80 --warmup-steps 40 --device cuda)
     on_gpu || steps=(--steps 2 --warmup-steps 1)
-    timeout 180 "$python" benchmarks/transformers_baseline.py train "$scratch/timed" "$questions" --batch-size "$1" --padding "$3" \
+    limited timeout 180 "$python" benchmarks/transformers_baseline.py train "$scratch/timed" "$questions" --batch-size "$1" --padding "$3" \
         "${steps[@]}" ${peer_settings[$2]} "${@:4}" >"$scratch/peer.json" 2>"$scratch/peer.log" ||
         { tail -n 1 "$scratch/peer.log" && return 1; }
     "$python" - "$scratch/peer.json" "$3${4:+-compiled}" "$1 $2" "$scratch/rates" <<'PYTHON'
@@ -229,7 +278,8 @@ speed() { # BATCH_SIZE
     ratios
 }
 
-# Busy share, launches and waits in the last half second of the steps. AdamW's kernels mark the steps.
+# Busy share, launches and waits in the last half second of the steps, and whether launches would be worth a CUDA graph. AdamW's
+# kernels mark the steps.
 trace() { # PRECISION BATCH_SIZE
     local run=trace-$1-$2 library=$PWD/debug/libcupti_trace.so
     if [[ -z ${BUNDLE:-} ]]; then
@@ -237,15 +287,25 @@ trace() { # PRECISION BATCH_SIZE
         scripts/gpu/build-trace.sh "$(realpath "${LIBTORCH:-.libtorch}")" "$library"
     fi
     CUDA_INJECTION64_PATH=$library TRACE_SECONDS=0.5 TRACE_LAST=FusedAdam timed_steps "$run" "$2" 60 ${settings[$1]} &&
-        sed -n '/^trace: /,$p' "$scratch/$run.log" && rate "$run" "$2 trace-$1" && grep -q '^trace: .* busy ' "$scratch/$run.log" &&
-        "$python" - "$scratch/$run" "$scratch/$run.log" "$2" <<'PYTHON'
+        grep -q '^trace: .* busy ' "$scratch/$run.log" || return 1
+    echo "$1, batches of $2:" >>"$scratch/traces"
+    sed -n '/^trace: /,$p' "$scratch/$run.log" | tee -a "$scratch/traces"
+    "$python" - "$scratch/$run" "$scratch/$run.log" "$2" <<'PYTHON' | tee -a "$scratch/traces"
 import json, re, statistics, sys
 
 lines = [line for line in map(json.loads, open(sys.argv[1] + "/metrics.jsonl")) if "train/loss" in line]
 seconds = float(sys.argv[3]) / statistics.median(line["train/features_per_second"] for line in lines[len(lines) // 2:])
 found = re.search(r"trace: ([\d.]+) ms, busy ([\d.]+) %, (\d+) kernels and copies, (\d+) waits", open(sys.argv[2]).read())
 steps = float(found[1]) / 1e3 / seconds
-print(f"{steps:.1f} steps: {int(found[3]) / steps:.0f} launches and {int(found[4]) / steps:.1f} waits a step")
+busy, launches, waits = float(found[2]), int(found[3]) / steps, int(found[4]) / steps
+print(f"{steps:.1f} steps of {seconds * 1e3:.2f} ms, traced: {launches:.0f} launches and {waits:.1f} waits a step")
+idle = seconds * (1 - busy / 100)
+if busy >= 90:
+    print(f"The GPU is busy {busy:.0f} % of the time: a CUDA graph would gain {idle * 1e3:.2f} ms a step at most. It is not needed.")
+elif waits > 1.5:
+    print(f"The GPU idles {idle * 1e3:.2f} ms a step, and the host waits {waits:.1f} times: mend those waits first.")
+else:
+    print(f"The GPU idles {idle * 1e3:.2f} ms a step, {idle / launches * 1e6:.1f} us for each launch: a CUDA graph of steps of equal shape is worth it.")
 PYTHON
 }
 
@@ -253,8 +313,9 @@ PYTHON
 real() { # PRECISION
     local run=real-$1 source=$model few=()
     [[ -n $source ]] || { source=$scratch/minilm && few=(model.init=random); }
+    rm -rf "${scratch:?}/$run"
     on_gpu || few+=(train.max_train_samples=64 eval.max_eval_samples=32 train.num_train_epochs=1)
-    "$trainer" --run-dir "$scratch/$run" --config configs/minilm-squad1.toml run.device="$device" model.source="$source" \
+    limited "$trainer" --run-dir "$scratch/$run" --config configs/minilm-squad1.toml run.device="$device" model.source="$source" \
         train.files="$questions,$(squad train-v2.0-first10articles.json train.json)" eval.file="$(squad dev-v1.1.json dev.json)" \
         checkpoints.every_epochs=0 ${settings[$1]} "${few[@]}" >"$scratch/$run.log" 2>&1 || { tail -n 3 "$scratch/$run.log" && return 1; }
     "$python" - "$scratch/$run/metrics.json" "${#few[@]}" <<'PYTHON'
@@ -270,8 +331,9 @@ PYTHON
 # Seconds of the reference's epochs on one A100 for a100-single: 49 in f32, 16 in TF32.
 configuration() { # NAME PRECISION
     local run=$1-$2 few=()
+    rm -rf "${scratch:?}/$run"
     on_gpu || few=(train.max_train_samples=32 train.num_train_epochs=1)
-    "$trainer" --run-dir "$scratch/$run" --config "configs/reproductions/$1.toml" run.device="$device" model.source="$scratch/timed" \
+    limited "$trainer" --run-dir "$scratch/$run" --config "configs/reproductions/$1.toml" run.device="$device" model.source="$scratch/timed" \
         model.init=random train.files="$(squad dev-v2.0.json train.json)" ${settings[$2]} "${few[@]}" >"$scratch/$run.log" 2>&1 ||
         { tail -n 3 "$scratch/$run.log" && return 1; }
     "$python" - "$scratch/$run" <<'PYTHON'
@@ -352,4 +414,10 @@ if stage nccl; then nccl; fi
 
 echo
 printf '%s\n' "${summary[@]}"
-exit $failed
+save
+if [[ -n ${OUT:-} ]]; then
+    exec >&3 2>&3
+    wait "$logger"
+fi
+[[ $failed == 0 ]] || exit 1
+[[ $left_out == 0 ]] || exit 3
