@@ -49,8 +49,8 @@ mod read;
 mod write;
 
 pub use answers::{
-    AnswerOptions, NoAnswerProbabilities, PipelineAnswer, PipelineOptions, PredictedAnswers,
-    Prediction, SpanAnswer, SpanLogits, extract_answers, pipeline_answers,
+    AnswerOptions, Margins, NoAnswerProbabilities, PipelineAnswer, PipelineOptions,
+    PredictedAnswers, Prediction, SpanAnswer, SpanLogits, extract_answers, pipeline_answers,
 };
 pub use batching::{
     BatchSampler, BatchSize, PackedBatch, SamplerState, Shard, Shuffle, batches, batches_by_tokens,

@@ -64,7 +64,6 @@ pub use optim::lr_scheduler::Schedule;
 pub use optim::state_file::check_optimizer_state;
 pub use predict::{
     DatasetShard, PredictDataset, PredictedDataset, PredictionFormat, Predictor, answer_object,
-    best_answers,
 };
 #[doc(hidden)]
 pub use predict::{check_prediction_journal, check_question_lines};

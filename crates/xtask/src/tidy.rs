@@ -9,7 +9,7 @@ const ARROWS: [(&str, &str); 16] = [
     ("atomic-fs", ""),
     ("test-support", ""),
     ("qa-metrics", ""),
-    ("squad-data", "atomic-fs"),
+    ("squad-data", "atomic-fs qa-metrics"),
     ("torch-shim", ""),
     ("process-group", "torch-shim"),
     ("fused-ops", "torch-shim"),

@@ -1,6 +1,7 @@
 //! Options and results of the answer search.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use serde::Serialize;
@@ -104,6 +105,11 @@ impl SpanAnswer {
         self.chars.is_empty()
     }
 
+    /// What the official metric compares; `None` for "no answer".
+    fn normalized(&self) -> Option<String> {
+        (!self.is_no_answer()).then(|| qa_metrics::normalize_answer(&self.text))
+    }
+
     /// The score; that of "no answer" is lowered by the threshold.
     fn lowered_score(&self, threshold: f32) -> f64 {
         lowered(self.score, &self.chars, threshold)
@@ -123,8 +129,10 @@ pub struct Prediction {
     pub id: String,
     /// The answer; empty for "no answer", and if there is no valid span.
     pub text: String,
-    /// Probability of the answer, as [`SpanAnswer::probability`], but over the distinct spans of `n_best`; 0 if there is
-    /// neither a span nor "no answer". With a fitted temperature it is the share of such answers that are right.
+    /// Probability of the answer: as [`SpanAnswer::probability`], but over the distinct spans of `n_best`, and of all of
+    /// them whose texts are equal to the answer's once normalized as by the official metric, so that "the mill" and "mill"
+    /// are one. 0 if there is neither a span nor "no answer". With a fitted temperature it is the share of such answers
+    /// that are right.
     pub probability: f32,
     /// The best span, even if `text` is "no answer"; `None` if there is no valid span.
     pub best_span: Option<SpanAnswer>,
@@ -157,31 +165,90 @@ impl Prediction {
 
     pub(super) fn set_probability(&mut self, options: &AnswerOptions) {
         let margins = self.margins(options.null_score_diff_threshold);
-        let temperature = f64::from(options.temperature);
-        let weights = margins.iter().map(|margin| (margin / temperature).exp());
-        let total: f64 = weights.sum();
-        self.probability = if total > 0.0 { 1.0 / total } else { 0.0 } as f32;
+        self.probability = margins.probability(options.temperature.into()) as f32;
     }
 
-    /// For each distinct span of `n_best` its score less that of the answer at `threshold`, by which the score of "no
-    /// answer" is lowered. The answer's own is 0.
-    ///
-    /// The answer's probability is 1 over the sum of `exp(margin / temperature)`.
-    pub fn margins(&self, threshold: f32) -> Vec<f64> {
+    /// The scores of the distinct spans of `n_best` beside that of the answer at `threshold`, by which the score of "no
+    /// answer" is lowered.
+    pub fn margins(&self, threshold: f32) -> Margins {
+        let mut margins = Margins::default();
         let Some(answer) = self.answer_at(threshold) else {
-            return Vec::new();
+            return margins;
         };
+        let text = answer.normalized();
+        let mut seen = HashSet::from([&answer.chars]);
+        margins.same_text.push(0.0);
+        for span in self.n_best.iter().filter(|span| seen.insert(&span.chars)) {
+            let margin = span.lowered_score(threshold) - answer.lowered_score(threshold);
+            if span.normalized() == text {
+                margins.same_text.push(margin);
+            } else {
+                margins.other_text.push(margin);
+            }
+        }
+        margins
+    }
+
+    /// The answer, then the others, best first, at most `top_k`: spans whose texts are equal once normalized are one, with
+    /// the place of the best and the sum of their probabilities. The first one's is [`Prediction::probability`].
+    pub fn answers(&self, top_k: usize) -> Vec<SpanAnswer> {
+        let chosen = if self.text.is_empty() {
+            self.n_best.iter().find(|span| span.is_no_answer())
+        } else {
+            self.best_span.as_ref()
+        };
+        let mut places = HashMap::new();
         let mut seen = HashSet::new();
-        let spans = self.n_best.iter().chain([answer]);
-        let distinct = spans.filter(|span| seen.insert(&span.chars));
-        distinct
-            .map(|span| {
-                if span.chars == answer.chars {
-                    0.0
-                } else {
-                    span.lowered_score(threshold) - answer.lowered_score(threshold)
+        let mut answers: Vec<SpanAnswer> = Vec::new();
+        let spans = chosen.into_iter().chain(&self.n_best);
+        for span in spans.filter(|span| seen.insert(&span.chars)) {
+            match places.entry(span.normalized()) {
+                Entry::Occupied(place) => {
+                    let answer: &mut SpanAnswer = &mut answers[*place.get()];
+                    answer.probability += span.probability;
                 }
-            })
-            .collect()
+                Entry::Vacant(place) => {
+                    place.insert(answers.len());
+                    answers.push(span.clone());
+                }
+            }
+        }
+        if let Some(answer) = answers.first_mut() {
+            answer.probability = self.probability;
+        }
+        answers.truncate(top_k);
+        answers
+    }
+}
+
+/// Scores less that of the answer, one for each distinct span.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Margins {
+    /// Of spans that the official metric takes for the answer: their texts are equal once normalized. The answer's own is 0.
+    pub same_text: Vec<f64>,
+    /// Of all others.
+    pub other_text: Vec<f64>,
+}
+
+impl Margins {
+    /// The answer's probability: the share of `same_text` in the softmax of all margins divided by a temperature; 0 without an
+    /// answer.
+    pub fn probability(&self, temperature: f64) -> f64 {
+        let sum = |margins: &[f64]| -> f64 {
+            let weights = margins.iter().map(|margin| (margin / temperature).exp());
+            weights.sum()
+        };
+        let (same, other) = (sum(&self.same_text), sum(&self.other_text));
+        if same > 0.0 {
+            same / (same + other)
+        } else {
+            0.0
+        }
+    }
+
+    /// Whether every margin is a finite number.
+    pub fn is_finite(&self) -> bool {
+        let all = self.same_text.iter().chain(&self.other_text);
+        all.copied().all(f64::is_finite)
     }
 }

@@ -288,6 +288,37 @@ fn inputs_that_do_not_belong_together_are_rejected() {
     }
 }
 
+/// Exact match takes "the cat", "cat" and "Cat." for one answer.
+#[test]
+fn spans_with_the_same_normalized_text_are_one_answer() {
+    let examples = [Example::new("q", "who?", "the cat met a dog")];
+    let features = features(&examples);
+    let first = features[0].context.start;
+    let mut row = vec![-30.0f32; features[0].len()];
+    let mut ends = row.clone();
+    (row[first], row[first + 1], row[first + 4]) = (2.0, 2.0, 1.0);
+    (ends[first + 1], ends[first + 4]) = (2.0, 1.0);
+    let options = AnswerOptions {
+        max_answer_length: 2,
+        ..AnswerOptions::default()
+    };
+    let prediction = extract(&examples, &features, &vec![(row, ends)], &options).remove(0);
+    assert_eq!(prediction.text, "the cat");
+    // "the cat" and "cat" have a score of 4, "dog" has 2.
+    let same = 1.0 / (1.0 + (-2.0f32).exp() / 2.0);
+    assert!(
+        (prediction.probability - same).abs() < 1e-5,
+        "{prediction:?}"
+    );
+    let answers = prediction.answers(2);
+    let texts: Vec<_> = answers.iter().map(|answer| answer.text.as_str()).collect();
+    assert_eq!(texts, ["the cat", "dog"]);
+    assert!((answers[0].probability + answers[1].probability - 1.0).abs() < 1e-5);
+    // The list of spans stays Hugging Face's.
+    assert_eq!(prediction.n_best[1].text, "cat");
+    assert!((prediction.n_best[0].probability - same / 2.0).abs() < 1e-5);
+}
+
 #[test]
 fn temperature_and_threshold_change_probabilities_and_no_scores() {
     let examples = examples();
@@ -320,14 +351,18 @@ fn temperature_and_threshold_change_probabilities_and_no_scores() {
                 assert_eq!(answer.probability, most.fold(0.0, f32::max));
                 assert!(prediction.probability >= answer.probability);
                 let margins = prediction.margins(threshold);
-                assert!(margins.iter().all(|margin| *margin <= 0.0), "{margins:?}");
+                assert!(margins.same_text.contains(&0.0), "{margins:?}");
+                let all = margins.same_text.iter().chain(&margins.other_text);
+                assert!(all.copied().all(|margin| margin <= 0.0), "{margins:?}");
+                let answers = prediction.answers(usize::MAX);
+                assert_eq!(answers[0].probability, prediction.probability);
+                assert_eq!(answers[0].chars, answer.chars);
             }
             assert!(
                 sharp.probability >= plain.probability && plain.probability >= flat.probability
             );
             let margins = plain.margins(threshold);
-            let total: f64 = margins.iter().map(|margin| margin.exp()).sum();
-            assert!((f64::from(plain.probability) * total - 1.0).abs() < 1e-6);
+            assert!((f64::from(plain.probability) - margins.probability(1.0)).abs() < 1e-6);
         }
     }
     for temperature in [0.0, -1.0, f32::NAN, f32::INFINITY] {

@@ -2,7 +2,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use squad_data::SpanAnswer;
-use trainer::{Error, answer_object, best_answers};
+use trainer::{Error, answer_object};
 
 use super::args::Predict;
 use super::{file_error, load, or_none, pipeline, predict_dataset, read_text};
@@ -42,10 +42,7 @@ fn predict(args: Predict) -> Result<(), Error> {
     if args.json {
         return trainer::print_result(&format!("{}\n", answer_object(&prediction, top_k)));
     }
-    let lines: String = best_answers(&prediction, top_k)
-        .into_iter()
-        .map(line)
-        .collect();
+    let lines: String = prediction.answers(top_k).iter().map(line).collect();
     trainer::print_result(&lines)
 }
 

@@ -3,7 +3,7 @@
 use qa_metrics::Metric;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use squad_data::{Dataset, Example, Gold, Prediction};
+use squad_data::{Dataset, Example, Gold, Margins, Prediction};
 
 /// Fewer questions in one half fit nothing.
 const MIN_QUESTIONS: usize = 100;
@@ -89,7 +89,7 @@ pub(crate) fn calibrate(
             let answer = prediction.answer_at(threshold)?;
             let margins = prediction.margins(threshold);
             let is_right = metric.max_exact_match(&answer.text, &gold(example));
-            let is_finite = margins.iter().all(|margin| margin.is_finite());
+            let is_finite = margins.is_finite();
             is_finite.then_some(Decided { margins, is_right })
         });
         decided.collect()
@@ -120,7 +120,7 @@ fn gold(example: &Example) -> Vec<&str> {
 fn at(answers: &[Decided], temperature: f64) -> Vec<(f64, bool)> {
     let outcomes = answers.iter();
     let mut outcomes: Vec<_> = outcomes
-        .map(|answer| (answer.probability(temperature), answer.is_right))
+        .map(|answer| (answer.margins.probability(temperature), answer.is_right))
         .collect();
     outcomes.sort_by(|a, b| b.0.total_cmp(&a.0));
     outcomes
@@ -157,27 +157,20 @@ fn best_threshold(mut questions: Vec<Odds>) -> Option<f32> {
     Some(best.1)
 }
 
-/// An answer at the threshold: [`Prediction::margins`], and whether it matches exactly.
+/// An answer at the threshold, and whether it matches exactly.
 struct Decided {
-    margins: Vec<f64>,
+    margins: Margins,
     is_right: bool,
-}
-
-impl Decided {
-    fn probability(&self, temperature: f64) -> f64 {
-        let weights = self
-            .margins
-            .iter()
-            .map(|margin| (margin / temperature).exp());
-        1.0 / weights.sum::<f64>().max(1.0)
-    }
 }
 
 /// Golden-section search over the temperature's logarithm.
 fn best_temperature(answers: &[Decided]) -> f64 {
     let loss = |log: f64| -> f64 {
         let terms = answers.iter().map(|answer| {
-            let probability = answer.probability(log.exp()).clamp(1e-9, 1.0 - 1e-9);
+            let probability = answer
+                .margins
+                .probability(log.exp())
+                .clamp(1e-9, 1.0 - 1e-9);
             let of_outcome = if answer.is_right {
                 probability
             } else {
@@ -253,7 +246,10 @@ mod tests {
             let other = temperature * ((1.0 - probability) / probability).ln();
             let matching = (probability * 200.0).round() as usize;
             answers.extend((0..200).map(|index| Decided {
-                margins: vec![0.0, other],
+                margins: Margins {
+                    same_text: vec![0.0],
+                    other_text: vec![other],
+                },
                 is_right: index < matching,
             }));
         }

@@ -22,7 +22,7 @@ use crate::artifacts::digest::add_text;
 use crate::config::{AnswerConfig, FeatureConfig};
 use crate::logging::output::ResultWriter;
 use crate::{Error, data};
-pub use answer_object::{answer_object, best_answers};
+pub use answer_object::answer_object;
 use journal::Journal;
 pub use journal::check_prediction_journal;
 pub use lines::check_question_lines;
