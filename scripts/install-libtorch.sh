@@ -47,6 +47,16 @@ fault() { # FOLDER
     fi
 }
 
+# Makes `.libtorch`. Cargo sees the path of the link alone, so what was built with another libtorch behind it goes.
+link() { # FOLDER
+    local before
+    before=$(readlink .libtorch || true)
+    ln -sfn "$1" .libtorch
+    [[ -n $before && $before != "$1" ]] || return 0
+    cargo clean --quiet -p torch-sys -p torch-shim ||
+        echo "builds with the libtorch before are stale: run \`cargo clean -p torch-sys -p torch-shim\`" >&2
+}
+
 ready() { # FOLDER NAME
     echo "libtorch $(version_of "$1"): $2"
     [[ -e $1/lib/libtorch_cuda.so ]] || echo "It has no CUDA: builds with --features cuda will find no GPU."
@@ -70,7 +80,7 @@ if [[ -n $python ]]; then
     [[ -n $folder ]] || fail "$python has no torch: this project supports ${supported[*]}"
     wrong=$(fault "$folder")
     [[ -z $wrong ]] || fail "$python: $wrong"
-    ln -sfn "$folder" .libtorch
+    link "$folder"
     ready "$folder" "$PWD/.libtorch, which $python has"
     exit
 fi
@@ -109,6 +119,7 @@ install_torch() {
 
 [[ -n $(torch) ]] || install_torch
 # Through the cache, so that the path that builds see is the same whatever Python's version.
-ln -sfn "$(torch)" "$cache/libtorch"
-ln -sfn "$cache/libtorch" .libtorch
-ready "$cache/libtorch" "$PWD/.libtorch"
+installed=$(torch)
+ln -sfn "$installed" "$cache/libtorch-$(version_of "$installed")"
+link "$cache/libtorch-$(version_of "$installed")"
+ready "$installed" "$PWD/.libtorch"

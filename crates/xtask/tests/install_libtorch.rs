@@ -26,7 +26,7 @@ impl Machine {
         .unwrap();
         std::fs::create_dir(machine.path("bin")).unwrap();
         for tool in [
-            "awk", "bash", "cat", "dirname", "ln", "mkdir", "paste", "rm", "sed",
+            "awk", "bash", "cat", "dirname", "ln", "mkdir", "paste", "readlink", "rm", "sed",
         ] {
             let found = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(tool));
             let found = found.iter().find(|path| path.exists()).expect(tool);
@@ -126,6 +126,22 @@ fn an_existing_environment_is_linked_and_a_second_run_changes_nothing() {
         let link = machine.path("workspace/.libtorch").canonicalize().unwrap();
         assert_eq!(link, machine.path(TORCH).canonicalize().unwrap());
     }
+}
+
+#[test]
+fn builds_with_another_libtorch_are_removed() {
+    let machine = Machine::new();
+    let calls = machine.path("calls");
+    machine.program("bin/cargo", &format!("echo \"$@\" >>{}", calls.display()));
+    for minor in [9, 9, 11] {
+        let _ = std::fs::remove_dir_all(machine.path(TORCH));
+        machine.libtorch(TORCH, minor);
+        assert!(machine.install("").status.success());
+        // The links before and after differ only with the version.
+        assert_eq!(calls.exists(), minor == 11);
+    }
+    let calls = std::fs::read_to_string(calls).unwrap();
+    assert_eq!(calls, "clean --quiet -p torch-sys -p torch-shim\n");
 }
 
 #[test]
