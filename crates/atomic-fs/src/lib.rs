@@ -3,14 +3,17 @@
 //! [`write_file`] and [`replace_folder`] write under a temporary name in the same folder, bring the
 //! bytes to the disk (fsync), rename, and fsync the parent folder. A reader, a crash or a power
 //! failure sees the old content or the new one. An error removes the temporary file or folder; a
-//! killed process leaves one behind, which [`remove_leftovers`] removes.
+//! killed process leaves one behind, which the next one that writes there removes.
+//!
+//! A process holds a lock on its temporary file or folder, so that nobody takes it for a leftover.
+//! Where the file system has no locks, only [`remove_leftovers`] removes something.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{DirEntry, File};
+use std::fs::{DirEntry, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use tempfile::{Builder, TempDir};
+use tempfile::{Builder, NamedTempFile, TempDir};
 
 /// How the names of temporary files and folders begin.
 const TEMPORARY_PREFIX: &str = ".writing-";
@@ -66,7 +69,7 @@ pub fn write_file_with(
     let path = path.as_ref();
     let write = || {
         let place = place(path)?;
-        let mut file = builder(&prefix(&place), 0o666).tempfile_in(parent(&place))?;
+        let mut file = temporary_file(&place)?;
         write(file.as_file_mut())?;
         file.as_file().sync_all()?;
         file.persist(&place).map_err(|e| e.error)?;
@@ -188,7 +191,7 @@ pub fn replace_folder<E: From<Error>>(
         return Err(error(folder, io::ErrorKind::NotADirectory.into()).into());
     }
     // A folder around the new one, which holds the old one in the end and is then deleted.
-    let staging = temporary_folder(parent).map_err(|e| error(folder, e.source))?;
+    let staging = temporary_folder(folder)?;
     let new = staging.path().join("new");
     std::fs::create_dir(&new).map_err(|e| error(folder, e))?;
     fill(&new)?;
@@ -225,14 +228,70 @@ pub fn sync_folder(path: impl AsRef<Path>) -> Result<(), Error> {
     sync_entries(path.as_ref()).map_err(|e| error(path.as_ref(), e))
 }
 
-/// A folder in `parent` that is removed on drop, or by [`remove_leftovers`] if this process is killed.
+/// A folder beside `path`, for what becomes that file or folder; its parent must exist. Leftovers of
+/// killed processes that did the same are removed.
 ///
 /// # Errors
 /// If it cannot be made.
-pub fn temporary_folder(parent: impl AsRef<Path>) -> Result<TempDir, Error> {
-    let parent = parent.as_ref();
-    let made = builder(TEMPORARY_PREFIX.as_ref(), 0o777).tempdir_in(parent);
-    made.map_err(|e| error(parent, e))
+pub fn temporary_folder(path: impl AsRef<Path>) -> Result<TemporaryFolder, Error> {
+    let path = path.as_ref();
+    let prefix = prefix(path);
+    remove_leftovers_of(path);
+    let make = || builder(&prefix, 0o777).tempdir_in(parent(path));
+    let lock = |folder: &TempDir| match File::open(folder.path()) {
+        Ok(file) => hold(&file, folder.path()).then_some(Some(file)),
+        // Some systems do not open folders.
+        Err(_) => folder.path().exists().then_some(None),
+    };
+    let (folder, lock) = held(make, lock).map_err(|e| error(path, e))?;
+    Ok(TemporaryFolder {
+        folder,
+        _lock: lock,
+    })
+}
+
+/// A folder that is removed on drop, or by [`temporary_folder`] if this process is killed.
+#[derive(Debug)]
+pub struct TemporaryFolder {
+    folder: TempDir,
+    _lock: Option<File>,
+}
+
+impl TemporaryFolder {
+    /// The folder's path.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// A file beside `place`, for what becomes that file. Leftovers of killed processes are removed.
+fn temporary_file(place: &Path) -> io::Result<NamedTempFile> {
+    let prefix = prefix(place);
+    remove_leftovers_of(place);
+    let make = || builder(&prefix, 0o666).tempfile_in(parent(place));
+    let lock = |file: &NamedTempFile| hold(file.as_file(), file.path()).then_some(());
+    held(make, lock).map(|(file, ())| file)
+}
+
+/// What `make` makes and `lock` locks. Another process may remove it before it is locked: then again.
+fn held<T, L>(
+    make: impl Fn() -> io::Result<T>,
+    lock: impl Fn(&T) -> Option<L>,
+) -> io::Result<(T, L)> {
+    const MAX_TRIES: usize = 100;
+    for _ in 0..MAX_TRIES {
+        let made = make()?;
+        if let Some(lock) = lock(&made) {
+            return Ok((made, lock));
+        }
+    }
+    Err(io::Error::other("a temporary file is removed by others"))
+}
+
+/// Locks a temporary file or folder, where the file system has locks; whether it is this process's and
+/// still there.
+fn hold(file: &File, path: &Path) -> bool {
+    !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) && path.exists()
 }
 
 /// Removes a folder in one step: a process that is killed meanwhile leaves a temporary folder, not
@@ -242,9 +301,9 @@ pub fn temporary_folder(parent: impl AsRef<Path>) -> Result<TempDir, Error> {
 /// If it cannot be removed.
 pub fn remove_folder(folder: impl AsRef<Path>) -> Result<(), Error> {
     let folder = folder.as_ref();
-    let staging = temporary_folder(parent(folder))?;
+    let staging = temporary_folder(folder)?;
     std::fs::rename(folder, staging.path().join("old"))
-        .and_then(|()| staging.close())
+        .and_then(|()| staging.folder.close())
         .map_err(|e| error(folder, e))
 }
 
@@ -262,20 +321,36 @@ pub fn names(folder: impl AsRef<Path>) -> Result<Vec<String>, Error> {
 /// Removes the temporary files and folders that killed processes have left in `folder`. Nobody may
 /// write there meanwhile. What cannot be removed stays.
 pub fn remove_leftovers(folder: impl AsRef<Path>) {
-    remove_temporary(folder.as_ref(), TEMPORARY_PREFIX.as_ref(), |_| true);
+    for (entry, _) in temporary(folder.as_ref(), TEMPORARY_PREFIX.as_ref()) {
+        remove(&entry);
+    }
 }
 
-/// Removes the temporary files that killed processes have left when they wrote the file `path`. Nobody
-/// may write it meanwhile. What cannot be removed stays.
-pub fn remove_leftovers_of(path: impl AsRef<Path>) {
-    let Ok(place) = place(path.as_ref()) else {
+/// Removes what killed processes have left when they wrote the file or folder `path`.
+fn remove_leftovers_of(path: &Path) {
+    let prefix = prefix(path);
+    if prefix == TEMPORARY_PREFIX {
         return;
-    };
-    let prefix = prefix(&place);
-    if prefix != TEMPORARY_PREFIX {
-        // Behind a dash is another file's name.
-        remove_temporary(parent(&place), &prefix, |random| !random.contains(&b'-'));
     }
+    for (entry, random) in temporary(parent(path), &prefix) {
+        // Behind a dash is another file's name.
+        if !random.contains(&b'-') && is_abandoned(&entry) {
+            remove(&entry);
+        }
+    }
+}
+
+/// Whether no living process holds a temporary file or folder, as far as the file system can say.
+fn is_abandoned(entry: &DirEntry) -> bool {
+    let kind = entry.file_type();
+    let open = |options: &mut OpenOptions| options.open(entry.path());
+    let file = match kind {
+        Ok(kind) if kind.is_dir() => open(OpenOptions::new().read(true)),
+        // Network file systems lock only what may be written.
+        Ok(kind) if kind.is_file() => open(OpenOptions::new().read(true).write(true)),
+        _ => return false,
+    };
+    file.is_ok_and(|file| file.try_lock().is_ok())
 }
 
 /// How the name of the temporary file begins that becomes the file `path`.
@@ -291,23 +366,28 @@ fn prefix(path: &Path) -> OsString {
     prefix
 }
 
-fn remove_temporary(folder: &Path, prefix: &OsStr, is_wanted: impl Fn(&[u8]) -> bool) {
+/// The entries whose names begin with `prefix`, each with the rest of its name.
+fn temporary(folder: &Path, prefix: &OsStr) -> Vec<(DirEntry, Vec<u8>)> {
+    let mut found = Vec::new();
     for entry in entries(folder).unwrap_or_default() {
         let name = entry.file_name();
         let rest = name
             .as_encoded_bytes()
             .strip_prefix(prefix.as_encoded_bytes());
-        if !rest.is_some_and(&is_wanted) {
-            continue;
+        if let Some(rest) = rest {
+            found.push((entry, rest.to_vec()));
         }
-        let path = entry.path();
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        let _ = if is_folder {
-            std::fs::remove_dir_all(path)
-        } else {
-            std::fs::remove_file(path)
-        };
     }
+    found
+}
+
+fn remove(entry: &DirEntry) {
+    let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+    let _ = if is_folder {
+        std::fs::remove_dir_all(entry.path())
+    } else {
+        std::fs::remove_file(entry.path())
+    };
 }
 
 /// Renames `new` to `folder`; a folder that was there ends up as `new` or as `old`.
@@ -541,30 +621,45 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_of_a_file_are_those_of_its_name() {
+    fn leftovers_are_those_of_the_name_that_nobody_holds() {
         let folder = temp_dir();
         let path = folder.path().join("file");
-        let failed = write_file_with(&path, |_| {
-            // As a process that is killed here leaves them.
-            let names = names(&folder).unwrap();
-            assert!(names[0].starts_with(".writing-file-"), "{names:?}");
-            std::fs::copy(
-                folder.path().join(&names[0]),
-                folder.path().join(".writing-file-x"),
-            )?;
-            std::fs::write(folder.path().join(".writing-file-2-x"), "")?;
-            Err(io::ErrorKind::StorageFull.into())
-        });
-        failed.unwrap_err();
+        let write = |name: &str| std::fs::write(folder.path().join(name), "").unwrap();
+        // Of another file, and what a process left that was killed.
+        for name in [".writing-file-2-x", ".writing-file-x", ".writing-x"] {
+            write(name);
+        }
+        create_folder(folder.path().join(".writing-file-y/new")).unwrap();
+        write_file_with(&path, |_| {
+            // Another process may not remove this one's.
+            write_file(&path, "second").unwrap();
+            assert_eq!(names(&folder).unwrap().len(), 4);
+            Ok(())
+        })
+        .unwrap();
         assert_eq!(
             files_below(&folder),
-            [".writing-file-2-x", ".writing-file-x"]
+            [".writing-file-2-x", ".writing-x", "file"]
         );
-        remove_leftovers_of(&path);
-        assert_eq!(files_below(&folder), [".writing-file-2-x"]);
+        assert!(!folder.path().join(".writing-file-y").exists());
         let long = folder.path().join("n".repeat(250));
         write_file(&long, "").unwrap();
         assert!(long.is_file());
+    }
+
+    #[test]
+    fn a_folder_that_is_being_written_is_no_leftover() {
+        let parent = temp_dir();
+        let folder = parent.path().join("folder");
+        replace_folder(&folder, |new| {
+            replace_folder(&folder, |other| write_file(other.join("file"), "first"))?;
+            write_file(new.join("file"), "second")
+        })
+        .unwrap();
+        assert_eq!(text(folder.join("file")), "second");
+        create_folder(parent.path().join(".writing-folder-x/old")).unwrap();
+        remove_folder(&folder).unwrap();
+        assert!(names(&parent).unwrap().is_empty());
     }
 
     #[test]

@@ -22,6 +22,10 @@ const RSS_LIMIT_MB: u32 = 1024;
 const TIMEOUT_SECONDS: u32 = 20;
 const MAX_LEN: u32 = 1 << 16;
 
+/// A folder in memory, where the system has one, and how the names of the runs' folders in it begin; a process id follows.
+const MEMORY: &str = "/dev/shm";
+const IN_MEMORY: &str = "squad-burn-fuzz-";
+
 pub(crate) fn run(arguments: &[String]) -> ExitCode {
     crate::exit(fuzz(arguments))
 }
@@ -42,6 +46,7 @@ fn fuzz(arguments: &[String]) -> Result<bool, String> {
         ));
     }
     let folder = target_folder().join("fuzz");
+    remove_leftovers();
     print_line(&format!(
         "{:20} {:>12} {:>8} {:>7} {:>7} {:>8}",
         "target", "executions", "seconds", "edges", "corpus", "peak MiB"
@@ -63,6 +68,17 @@ fn fuzz(arguments: &[String]) -> Result<bool, String> {
         }
     });
     Ok(findings.into_inner().expect("no thread panics") == 0)
+}
+
+/// Removes what runs that were killed have left in memory.
+fn remove_leftovers() {
+    for entry in std::fs::read_dir(MEMORY).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(IN_MEMORY));
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 fn next(queue: &Mutex<std::vec::IntoIter<String>>) -> Option<String> {
@@ -141,9 +157,9 @@ fn run_target(fuzzer: &Path, target: &str, seconds: u32, folder: &Path) -> Resul
     let error = |e: std::io::Error| e.to_string();
     let [corpus, findings] = ["corpus", "findings"].map(|name| folder.join(name).join(target));
     // Each input is a file: in memory where the system has such a folder.
-    let memory = Path::new("/dev/shm");
+    let memory = Path::new(MEMORY);
     let temporary = if memory.is_dir() {
-        memory.join(format!("squad-burn-fuzz-{}", std::process::id()))
+        memory.join(format!("{IN_MEMORY}{}", std::process::id()))
     } else {
         folder.join("tmp")
     };

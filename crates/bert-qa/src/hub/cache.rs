@@ -67,7 +67,7 @@ impl CachedRepo {
         if symlink(&target, &link).is_ok() {
             return Ok(link);
         }
-        let staging = tempfile::tempdir_in(&folder)?;
+        let staging = atomic_fs::temporary_folder(&link).map_err(|e| e.source)?;
         let new = staging.path().join("new");
         symlink(&target, &new).or_else(|_| std::fs::copy(blob, &new).map(|_| ()))?;
         std::fs::rename(&new, &link)?;

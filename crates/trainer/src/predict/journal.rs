@@ -35,13 +35,6 @@ impl Journal {
         if file.try_lock().is_err() {
             return Err(Error::file(&path, "another process is writing this file"));
         }
-        for name in [
-            out.to_owned(),
-            beside(out, "nbest.json"),
-            beside(out, "null_odds.json"),
-        ] {
-            atomic_fs::remove_leftovers_of(name);
-        }
         let mut journal = Self {
             out: out.into(),
             path: path.clone(),
