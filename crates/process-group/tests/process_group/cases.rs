@@ -75,6 +75,8 @@ fn run(case: &str, group: &MpiGroup) -> Result<(), Error> {
                 signal("STOP");
             }
         }
+        "killed while it leaves" => leaves_and_gets(group, "KILL")?,
+        "stopped while it leaves" => leaves_and_gets(group, "STOP")?,
         "leaves late" => {
             group.barrier()?;
             if is_victim {
@@ -142,6 +144,17 @@ fn steps(group: &MpiGroup, is_victim: bool, name: &str) -> Result<(), Error> {
         #[allow(clippy::cast_precision_loss)]
         let expected = group.world_size() as f32;
         assert_eq!(sums, [expected; 100]);
+    }
+    Ok(())
+}
+
+/// Rank 1 leaves, and gets the signal while it waits for rank 0, which leaves later.
+fn leaves_and_gets(group: &MpiGroup, name: &str) -> Result<(), Error> {
+    group.barrier()?;
+    match group.rank() {
+        0 => thread::sleep(Duration::from_secs(4)),
+        1 => shell(&format!("(sleep 2; kill -{name} {}) &", std::process::id())),
+        _ => {}
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cases::TIMEOUTS;
-use crate::launch::{mpirun, single};
+use crate::launch::{Launched, mpirun, single};
 
 /// Four ranks play a case that must fail, print these lines and end soon after `timeout`.
 fn fails(case: &str, lines: &[&str], timeout: Duration) {
@@ -59,6 +59,24 @@ fn ranks_that_leave_notice_a_stopped_rank() {
         "closing the group",
     ];
     fails("stopped while others leave", &lines, TIMEOUTS.heartbeat);
+}
+
+#[test]
+fn a_rank_that_is_lost_while_it_leaves_ends_all() {
+    let lines = ["rank 1", "signal 9 (Killed)"];
+    fails("killed while it leaves", &lines, Duration::ZERO);
+}
+
+/// It has said that it leaves, so it is not missed; but MPI waits for it.
+#[test]
+fn other_ranks_end_when_a_rank_stops_while_it_leaves() {
+    let line = "MPI has not returned from a call for 5 s";
+    let launched = Launched::start(
+        Some(process_group::mpirun(4)),
+        "stopped while it leaves",
+        &[],
+    );
+    launched.wait_for_line(line);
 }
 
 #[test]

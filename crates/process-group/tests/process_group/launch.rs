@@ -72,6 +72,25 @@ impl Launched {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Waits until a rank has printed this, and ends the launcher if it does not end by itself: mpirun of Open MPI 4.1.4
+    /// sometimes misses that its ranks have ended.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn wait_for_line(mut self, line: &str) {
+        while !self.text().contains(line) {
+            let text = self.text();
+            assert!(self.start.elapsed() < DEADLINE, "no {line:?} in\n{text}");
+            thread::sleep(Duration::from_millis(50));
+        }
+        for _ in 0..100 {
+            if self.child.try_wait().expect("a child process").is_some() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     pub(crate) fn end(mut self) -> Ended {
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("a child process") {
