@@ -75,6 +75,9 @@ def datasets():
     write("dataset_json", "escaped.json", "\ufeff" + json.dumps(first, indent=1).replace("\n", "\r\n"))
     write("dataset_json", "rows.json", json.dumps({"data": [row(1, "nectar"), row(2)]}))
     write("dataset_json", "array.json", json.dumps([row(1, "nectar")]))
+    write("dataset_json", "split.json", json.dumps({"train": [row(1, "nectar")], "about": []}))
+    server = {"row_idx": 0, "row": row(1, "nectar"), "truncated_cells": []}
+    write("dataset_json", "server.json", json.dumps({"features": [], "rows": [server], "partial": False}))
     rows = "\n".join(json.dumps(row(number, *texts)) for number, texts in enumerate([["nectar"], [], ["東京"]]))
     write("dataset_json_lines", "rows.jsonl", rows + "\n")
     write("dataset_json_lines", "one.jsonl", json.dumps(first) + "\n")

@@ -9,7 +9,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::{Map, Value};
 
 use crate::error::{Error, one_line, quote};
-use crate::read::{Position, RecordColumns, read_records};
+use crate::read::{Position, RecordColumns, number_text, read_records};
 
 /// The answers of a file of predictions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -353,7 +353,7 @@ fn record_id(fields: &Map<String, Value>) -> Result<String, String> {
     let found = ID_KEYS.iter().find_map(|key| fields.get(*key));
     match found {
         Some(Value::String(id)) => Ok(id.clone()),
-        Some(Value::Number(id)) => Ok(id.to_string()),
+        Some(Value::Number(id)) => number_text(id),
         Some(other) => Err(format!("an id is {}", kind(other))),
         None => Err("an object has no id, so its question is unknown".to_owned()),
     }

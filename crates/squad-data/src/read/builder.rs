@@ -23,8 +23,8 @@ const MAX_TEXT: usize = 200;
 /// A place in a file, for messages.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Location {
-    /// An element of `data`, from 0.
-    Data(usize),
+    /// An element of a document's list of this name, such as `data`, from 0.
+    In(&'static str, usize),
     /// An element of a list at the top level, from 0.
     Element(usize),
     /// Line of a text, from 1.
@@ -39,7 +39,7 @@ pub(super) enum Location {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Data(number) => write!(f, "data[{number}]"),
+            Self::In(list, number) => write!(f, "{list}[{number}]"),
             Self::Element(number) => write!(f, "[{number}]"),
             Self::Line(line) => write!(f, "line {line}"),
             Self::Row(row) => write!(f, "row {row}"),
@@ -57,7 +57,7 @@ impl fmt::Display for Place {
         match (self.0, self.1) {
             (location, None) => location.fmt(f),
             (Location::Document, Some(paragraph)) => write!(f, "paragraphs[{paragraph}]"),
-            (location @ (Location::Data(_) | Location::Element(_)), Some(paragraph)) => {
+            (location @ (Location::In(..) | Location::Element(_)), Some(paragraph)) => {
                 write!(f, "{location}.paragraphs[{paragraph}]")
             }
             (location, Some(paragraph)) => write!(f, "{location}, paragraphs[{paragraph}]"),
@@ -307,14 +307,15 @@ impl<'a> ExampleBuilder<'a> {
             foreign_inside,
             unknown,
             is_header,
+            is_null,
             ..
         } = item;
         let foreign = foreign.or(foreign_inside);
         let questions = match (qas, question.question.is_some()) {
             (Some(questions), _) => questions,
             (None, true) => vec![question],
-            // MRQA's first line, and a paragraph nobody has asked about.
-            (None, false) if is_header && context.is_none() => return Ok(()),
+            // MRQA's first line, an article without paragraphs, and a paragraph nobody has asked about.
+            (None, false) if (is_header || is_null) && context.is_none() => return Ok(()),
             (None, false)
                 if matches!(context, Some(Context::Text(_)))
                     && (place.1.is_some() || question.is_empty()) =>

@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 use crate::error::{Error, one_line, quote};
 use crate::read::builder::{ExampleBuilder, Location};
 use crate::read::foreign::Foreign;
-use crate::read::literal;
 use crate::read::raw::{Field, RawItem};
 use crate::read::text::TextReader;
 
@@ -20,8 +19,7 @@ pub(super) fn delimiter(head: &str) -> Option<u8> {
             .iter()
             .filter_map(|name| Field::of_column(name))
             .collect();
-        let has = |field: Field| fields.contains(&field);
-        has(Field::Question) && (has(Field::Context) || has(Field::Text))
+        Field::make_questions(&fields)
     })
 }
 
@@ -97,13 +95,9 @@ fn rows(
         let row_number = record.position().map_or(0, CsvPosition::record) as usize;
         let mut row = Map::new();
         for (column, text) in columns.iter().zip(&record) {
-            let Some((name, field)) = column else {
-                continue;
-            };
-            let cell = cell(*field, text).map_err(|problem| {
-                wrong(file, row_number, format!("column `{name}`: {problem}"))
-            })?;
-            row.insert(name.clone(), cell);
+            if let Some((name, _)) = column {
+                row.insert(name.clone(), Value::from(text));
+            }
         }
         let item = serde_path_to_error::deserialize(Value::Object(row)).map_err(|error| {
             let column = one_line(error.path());
@@ -156,16 +150,6 @@ pub(super) fn records(
     drop(reader);
     read.map_err(|error| text.take_fault().unwrap_or(error))?;
     Ok(true)
-}
-
-fn cell(field: Field, text: &str) -> Result<Value, String> {
-    if !field.is_nested() {
-        return Ok(Value::String(text.to_owned()));
-    }
-    if text.trim().is_empty() {
-        return Ok(Value::Null);
-    }
-    literal::parse(text.trim())
 }
 
 fn wrong(file: &str, row: usize, problem: String) -> Error {

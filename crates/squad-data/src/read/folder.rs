@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 
 /// Extensions of data files, before `.gz`.
-const EXTENSIONS: [&str; 5] = ["json", "jsonl", "csv", "tsv", "parquet"];
+const EXTENSIONS: [&str; 6] = ["json", "jsonl", "ndjson", "csv", "tsv", "parquet"];
 
 /// Files that the `datasets` library writes beside the data.
 const METADATA: [&str; 6] = [
@@ -19,13 +19,15 @@ const METADATA: [&str; 6] = [
     "metadata.json",
 ];
 
-const SPLITS: [&str; 6] = ["train", "validation", "valid", "dev", "eval", "test"];
+/// Names of splits.
+pub(super) const SPLITS: [&str; 6] = ["train", "validation", "valid", "dev", "eval", "test"];
 
 /// The files that `path` names, in order:
 ///
 /// - a file: itself;
 /// - a folder: its data files, which must be of one split; or those of its only subfolder;
-/// - `FOLDER/NAME` without such a file: the shards `FOLDER/NAME-00000-of-00003.parquet` and so on, also in `FOLDER/data`.
+/// - `FOLDER/NAME` without such a file: the split's files, such as the shards `FOLDER/NAME-00000-of-00003.parquet` or
+///   `FOLDER/NAME.json`, also in `FOLDER/data`.
 pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     if path.is_dir() {
         return of_folder(path);
@@ -44,7 +46,7 @@ pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
         let Ok(mut shards) = data_files(&folder) else {
             continue;
         };
-        shards.retain(|file| shard(file).is_some_and(|shard| shard.split == name));
+        shards.retain(|file| split(file) == Some(name));
         if !shards.is_empty() {
             check_shards(&folder, &shards)?;
             return Ok(shards);
@@ -130,7 +132,8 @@ fn data_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
         EXTENSIONS.contains(&extension)
             && !METADATA.contains(&name.as_str())
             && !name.starts_with('.')
-            && file.is_file()
+            // A link to nothing is an error when it is opened.
+            && (file.is_file() || file.is_symlink() && !file.exists())
     });
     files.sort_by(|a, b| natural_order(&a.to_string_lossy(), &b.to_string_lossy()));
     Ok(files)
@@ -164,20 +167,14 @@ fn shard(file: &Path) -> Option<Shard<'_>> {
     })
 }
 
-/// The split that a file's name begins with.
+/// The split that a file's name says: of a shard, or the first word that names one.
 fn split(file: &Path) -> Option<&str> {
     if let Some(shard) = shard(file) {
         return Some(shard.split);
     }
     let name = file.file_name()?.to_str()?;
-    let is_word_end = |split: &str| {
-        let next = name[split.len()..].chars().next();
-        next.is_none_or(|c| !c.is_alphanumeric())
-    };
-    SPLITS
-        .into_iter()
-        .find(|split| name.starts_with(split) && is_word_end(split))
-        .map(|split| &name[..split.len()])
+    let mut words = name.split(|c: char| !c.is_alphanumeric());
+    words.find(|word| SPLITS.contains(word))
 }
 
 /// Checks that no shard is missing.
@@ -259,6 +256,7 @@ mod tests {
             Some("validation")
         );
         assert_eq!(of("dev.json"), Some("dev"));
+        assert_eq!(of("cmrc2018_train.json.gz"), Some("train"));
         assert_eq!(of("development.json"), None);
         assert_eq!(of("0000.parquet"), None);
     }

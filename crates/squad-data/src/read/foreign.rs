@@ -201,6 +201,11 @@ impl Foreign {
         *self == KORQUAD_2
     }
 
+    /// Whether a field of this form says more than one of the other: TyDi QA shares fields with Natural Questions.
+    pub(super) fn outweighs(&self, other: Self) -> bool {
+        self.is_decisive() || other == NATURAL_QUESTIONS
+    }
+
     pub(crate) fn problem(&self) -> String {
         format!("this is {}, which is not read; {}", self.name, self.advice)
     }

@@ -11,7 +11,8 @@ use serde_path_to_error::Track;
 
 use crate::error::{Error, one_line};
 use crate::read::builder::{ExampleBuilder, Location};
-use crate::read::raw::{ITEM, ItemFields, RawItem, list_for_item};
+use crate::read::folder::SPLITS;
+use crate::read::raw::{ITEM, ItemFields, RawItem, list_for_item, nested};
 use crate::read::text::{Position, TextReader};
 
 /// Reads one document, or lines, and gives the questions to the builder. Returns the document's version.
@@ -34,7 +35,9 @@ pub(super) fn parse(
                     file: text.name().to_owned(),
                     line: lines + 1,
                     column: bytes + 1,
-                    problem: "trailing characters".to_owned(),
+                    problem:
+                        "text behind the end of the document; several documents are several files"
+                            .to_owned(),
                 });
             }
             TopLevel::Document { version } => return Ok(version),
@@ -105,7 +108,12 @@ fn json_error(
             problem,
         };
     }
-    if error.is_eof() {
+    let is_half = |problem: &str| problem.contains("surrogate") || problem.contains("hex escape");
+    if is_half(&problem) && !error.is_eof() {
+        problem.push_str(
+            ": half of a character such as \\ud83d, or no hexadecimal digits behind \\u; correct the text",
+        );
+    } else if error.is_eof() {
         problem.push_str("; is the download complete?");
     } else if let Some(advice) = python(text.last()) {
         let path = if path == "?" {
@@ -180,29 +188,50 @@ impl<'de> Visitor<'de> for TopLevelSeed<'_, '_> {
         if self.only_item {
             return Err(de::Error::invalid_type(de::Unexpected::Seq, &self));
         }
-        Elements(self.builder, Location::Element).visit_seq(list)?;
+        let elements = Elements {
+            builder: self.builder,
+            list: None,
+            is_sure: true,
+        };
+        elements.visit_seq(list)?;
         Ok(TopLevel::Document { version: None })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TopLevel, A::Error> {
         let mut item = ItemFields::default();
         let mut version = serde_json::Value::Null;
-        let mut has_data = false;
+        let mut found: Option<&'static str> = None;
         while let Some(name) = map.next_key::<String>()? {
-            match name.as_str() {
-                "data" if has_data => return Err(de::Error::duplicate_field("data")),
-                "data" if !self.only_item && item.is_empty() => {
-                    map.next_value_seed(Elements(self.builder, Location::Data))?;
-                    has_data = true;
+            let list = list_name(&name).filter(|_| !self.only_item && !item.has_questions());
+            match (found, list) {
+                (None, Some(list)) => {
+                    let elements = Elements {
+                        builder: &mut *self.builder,
+                        list: Some(list),
+                        is_sure: list == "data" && item.is_empty(),
+                    };
+                    if map.next_value_seed(elements)? {
+                        found = Some(list);
+                    } else {
+                        item.note_unknown(list);
+                    }
                 }
-                "version" if !self.only_item => version = map.next_value()?,
+                (Some(first), Some(list)) if list == first => {
+                    return Err(de::Error::duplicate_field(first));
+                }
+                (Some(first), Some(list)) if SPLITS.contains(&first) && SPLITS.contains(&list) => {
+                    return Err(de::Error::custom(format_args!(
+                        "a document with the splits {first} and {list}; write each into a file of its own"
+                    )));
+                }
+                _ if name == "version" && !self.only_item => version = map.next_value()?,
                 // A document may have further fields, whatever their names.
-                _ if has_data => drop(map.next_value::<IgnoredAny>()?),
-                name => item.take(name, &mut map)?,
+                (Some(_), _) => drop(map.next_value::<IgnoredAny>()?),
+                (None, None) => item.take(&name, &mut map)?,
             }
         }
-        if !has_data {
-            return Ok(TopLevel::Item(Box::new(item.finish())));
+        if found.is_none() {
+            return Ok(TopLevel::Item(Box::new(item.finish::<A::Error>()?)));
         }
         let version = match version {
             serde_json::Value::Null => None,
@@ -213,35 +242,91 @@ impl<'de> Visitor<'de> for TopLevelSeed<'_, '_> {
     }
 }
 
-/// Reads the elements of a list and gives them to the builder.
-struct Elements<'b, 'f>(&'b mut ExampleBuilder<'f>, fn(usize) -> Location);
+/// The list of a document that has this name. The Hub's datasets-server answers with `rows`; `DatasetDict` has a list for
+/// each split.
+fn list_name(name: &str) -> Option<&'static str> {
+    let lists = ["data", "rows", "examples"].into_iter().chain(SPLITS);
+    lists.into_iter().find(|list| *list == name)
+}
+
+/// Reads the elements of a list and gives them to the builder; whether it is a list.
+struct Elements<'b, 'f> {
+    builder: &'b mut ExampleBuilder<'f>,
+    /// The list's name.
+    list: Option<&'static str>,
+    /// Whether anything else than a list is an error. Else it is a field of no meaning.
+    is_sure: bool,
+}
+
+impl Elements<'_, '_> {
+    fn no_list<E: de::Error>(&self, found: de::Unexpected<'_>) -> Result<bool, E> {
+        if self.is_sure {
+            Err(E::invalid_type(found, self))
+        } else {
+            Ok(false)
+        }
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for Elements<'_, '_> {
-    type Value = ();
+    type Value = bool;
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        from.deserialize_seq(self)
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<bool, D::Error> {
+        from.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Elements<'_, '_> {
-    type Value = ();
+    type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of articles, paragraphs or rows")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
         for number in 0.. {
             let element = Element {
-                builder: &mut *self.0,
-                location: self.1(number),
+                builder: &mut *self.builder,
+                location: match self.list {
+                    Some(list) => Location::In(list, number),
+                    None => Location::Element(number),
+                },
             };
             if list.next_element_seed(element)?.is_none() {
                 break;
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+        let found = self.no_list(de::Unexpected::Map)?;
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(found)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<bool, E> {
+        self.no_list(de::Unexpected::Bool(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<bool, E> {
+        self.no_list(de::Unexpected::Signed(number))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<bool, E> {
+        self.no_list(de::Unexpected::Unsigned(number))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<bool, E> {
+        self.no_list(de::Unexpected::Float(number))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<bool, E> {
+        self.no_list(de::Unexpected::Str(text))
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<bool, E> {
+        self.no_list(de::Unexpected::Unit)
     }
 }
 
@@ -275,10 +360,11 @@ impl<'de> Visitor<'de> for Element<'_, '_> {
                 builder: &mut *builder,
                 location,
             };
-            has_paragraphs |= map.next_value_seed(paragraphs)?;
-            Ok(())
+            let is_list = map.next_value_seed(paragraphs)?;
+            has_paragraphs |= is_list;
+            Ok(!is_list)
         })?;
-        let item = fields.finish();
+        let item = fields.finish::<A::Error>()?;
         let read = if has_paragraphs {
             builder.end_article(first, item.title)
         } else {
@@ -289,6 +375,11 @@ impl<'de> Visitor<'de> for Element<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<(), A::Error> {
         Err(list_for_item())
+    }
+
+    /// Passes over null.
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 }
 
@@ -317,10 +408,20 @@ impl<'de> Visitor<'de> for Paragraphs<'_, '_> {
         Ok(false)
     }
 
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<bool, E> {
+        let Some(list) = nested::<Vec<serde_json::Value>, E>(text)? else {
+            return Ok(false);
+        };
+        let list = de::value::SeqDeserializer::<_, serde_json::Error>::new(list.into_iter());
+        self.visit_seq(list).map_err(E::custom)
+    }
+
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
         for number in 0.. {
-            let Some(paragraph) = list.next_element::<RawItem>()? else {
-                break;
+            let paragraph = match list.next_element::<Option<RawItem>>()? {
+                Some(Some(paragraph)) => paragraph,
+                Some(None) => continue,
+                None => break,
             };
             let read = self
                 .builder

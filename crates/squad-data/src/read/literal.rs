@@ -1,12 +1,18 @@
 //! A cell of a table that holds a list or an object: JSON, or what Python's `repr` and numpy write.
 //!
 //! pandas writes `{'text': array(['Ane Holm'], dtype=object), 'answer_start': array([33], dtype=int32)}` for the
-//! `answers` of the Hub's datasets, `datasets` writes `{'text': ['Ane Holm'], 'answer_start': [33]}`.
+//! `answers` of the Hub's datasets, `datasets` writes `{'text': ['Ane Holm'], 'answer_start': [33]}`, and DuckDB leaves
+//! out the quotes of plain texts: `{'text': [Ane Holm], 'answer_start': [33]}`.
 
 use serde_json::{Map, Number, Value};
 
 /// Lists and objects inside one another.
 const MAX_DEPTH: usize = 32;
+
+/// Words that are no texts.
+const KEYWORDS: [&str; 10] = [
+    "None", "nan", "NaN", "null", "NULL", "NaT", "True", "true", "False", "false",
+];
 
 /// Reads JSON or a Python literal.
 pub(super) fn parse(text: &str) -> Result<Value, String> {
@@ -61,10 +67,27 @@ impl Parser<'_> {
             Some('[') => self.list("[", "]", depth),
             Some('(') => self.list("(", ")", depth),
             Some('\'' | '"') => self.string().map(Value::String),
-            Some(c) if c.is_ascii_alphabetic() => self.word(depth),
-            Some(_) => self.number(),
+            Some(c) => match self.bare_text(depth) {
+                Some(text) => Ok(Value::String(text)),
+                None if c.is_ascii_alphabetic() => self.word(depth),
+                None => self.number(),
+            },
             None => Err(self.wrong("a value")),
         }
+    }
+
+    /// A text without quotes, in a list or an object.
+    fn bare_text(&mut self, depth: usize) -> Option<String> {
+        let end = self.rest.find([',', ']', '}'])?;
+        let text = self.rest[..end].trim_end();
+        let is_plain = !text.contains(['[', '{', '(', ')', '\'', '"', ':', '=', '\\']);
+        // numpy separates values with white space alone.
+        let is_value = |word: &str| KEYWORDS.contains(&word) || is_number(word);
+        if depth == 0 || !is_plain || text.split_whitespace().all(is_value) {
+            return None;
+        }
+        self.rest = &self.rest[end..];
+        Some(text.to_owned())
     }
 
     fn list(&mut self, open: &str, close: &str, depth: usize) -> Result<Value, String> {
@@ -110,13 +133,13 @@ impl Parser<'_> {
             .find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.');
         let (word, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
         match word {
-            "None" | "nan" | "NaN" | "null" | "NaT" => {
-                self.rest = rest;
-                return Ok(Value::Null);
-            }
             "True" | "true" | "False" | "false" => {
                 self.rest = rest;
                 return Ok(Value::Bool(matches!(word, "True" | "true")));
+            }
+            word if KEYWORDS.contains(&word) => {
+                self.rest = rest;
+                return Ok(Value::Null);
             }
             // Strings with a prefix.
             "u" | "b" | "r" if rest.starts_with(['\'', '"']) => {
@@ -188,6 +211,15 @@ impl Parser<'_> {
     }
 }
 
+/// Whether a word is a number as Python and numpy write it: `33`, `0.5`, `33.`, but not `007` or `1.50`.
+fn is_number(word: &str) -> bool {
+    let digits = word.trim_start_matches(['+', '-']);
+    let has_digits = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    let is_padded = digits.strip_prefix('0').is_some_and(has_digits)
+        || digits.contains('.') && digits.ends_with('0') && digits != "0.0";
+    has_digits(digits) && !is_padded && word.parse::<f64>().is_ok()
+}
+
 /// The text behind a backslash; returns what follows the escape.
 fn escape<'a>(rest: &'a str, text: &mut String) -> Option<&'a str> {
     let c = rest.chars().next()?;
@@ -235,6 +267,7 @@ mod tests {
             "{'text': array(['Ane Holm', \"it's\"],\n      dtype=object), 'answer_start': array([33,  4])}",
             "{'text': ['Ane Holm' \"it's\"], 'answer_start': [33 4]}",
             "{'text': ('Ane Holm', 'it\\'s',), 'answer_start': [np.int64(33), np.int32(4)]}",
+            "{'text': [Ane Holm, 'it\\'s'], 'answer_start': [33, 4]}",
         ] {
             assert_eq!(parse(text), Ok(expected.clone()), "{text}");
         }
@@ -246,6 +279,24 @@ mod tests {
     }
 
     #[test]
+    fn texts_without_quotes() {
+        for (text, expected) in [
+            (
+                "[{'text': 3 May, 'x': NULL}]",
+                json!([{"text": "3 May", "x": null}]),
+            ),
+            (
+                "[007, 1.50, None of them]",
+                json!(["007", "1.50", "None of them"]),
+            ),
+            ("[1911 1938, Ø]", json!([1911, 1938, "Ø"])),
+            ("[33. 0.5 -1]", json!([33.0, 0.5, -1])),
+        ] {
+            assert_eq!(parse(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_literal() {
         for (text, expected) in [
             ("{'text': ['a'", "is missing"),
@@ -253,7 +304,8 @@ mod tests {
             ("['a", "that ends a text"),
             ("array([0, 1, ..., 8, 9])", "shortened the list"),
             ("[1] 2", "the end is missing"),
-            ("{1: os.system}", "a value is missing"),
+            ("{1: os.system()}", "a value is missing"),
+            ("{1: }", "a value is missing"),
             (&"[".repeat(100_000), "nested too deeply"),
             (&"array(".repeat(100_000), "nested too deeply"),
         ] {

@@ -33,6 +33,7 @@ pub(crate) use self::foreign::Foreign;
 pub use self::options::{OnBadAnswer, ReadOptions};
 #[cfg(feature = "parquet")]
 pub use self::parquet::PARQUET_THREAD;
+pub(crate) use self::raw::number_text;
 use self::text::DataFile;
 pub(crate) use self::text::{Position, TextReader};
 use crate::dataset::Dataset;
@@ -278,7 +279,7 @@ pub(crate) fn read_records(
             return Err(Error::without_feature(&name, "Parquet", "parquet"));
         }
     };
-    if text.peek()?.trim_start().starts_with(['{', '[']) {
+    if text::is_json(text.peek()?.as_bytes()) {
         return Ok(Some(text));
     }
     #[cfg(feature = "csv")]
@@ -316,7 +317,7 @@ fn read_content(
     if let Some(foreign) = Foreign::of_text(head) {
         return Err(Error::foreign(text.name(), &foreign));
     }
-    if head.trim_start().starts_with(['{', '[']) {
+    if text::is_json(head.as_bytes()) {
         text.skip_space()?;
         return json::parse(text, builder);
     }
@@ -382,7 +383,9 @@ fn id_prefixes<'a>(files: &[&'a PathBuf]) -> HashMap<&'a PathBuf, String> {
             .unwrap_or(file.as_os_str())
             .to_string_lossy();
         let mut stem: &str = &name;
-        for extension in [".gz", ".json", ".jsonl", ".csv", ".tsv", ".parquet"] {
+        for extension in [
+            ".gz", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet",
+        ] {
             stem = stem.strip_suffix(extension).unwrap_or(stem);
         }
         stem.to_owned()

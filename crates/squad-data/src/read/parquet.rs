@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
-use parquet::basic::{ConvertedType, Repetition, Type as Physical};
+use parquet::basic::{ConvertedType, LogicalType, Repetition, Type as Physical};
 use parquet::data_type::Decimal;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -224,24 +224,30 @@ fn value(field: Cell) -> Result<Value, String> {
         Cell::Double(number) => number.into(),
         Cell::Str(text) => text.into(),
         Cell::Bytes(bytes) => String::from_utf8(bytes.data().to_vec())
-            .map_err(|_| "bytes that are not UTF-8".to_owned())?
+            .map_err(|_| "bytes that are not UTF-8; write the column as text".to_owned())?
             .into(),
         Cell::Group(row) => Value::Object(fields(row)?),
         Cell::ListInternal(list) => {
             let elements = list.elements().iter().cloned().map(value);
             Value::Array(elements.collect::<Result<_, _>>()?)
         }
-        Cell::Decimal(number) => whole_decimal(&number).map_or(Value::Null, Value::from),
-        // A date: no column of ours has it.
-        _ => Value::Null,
+        Cell::Decimal(number) => match whole_decimal(&number) {
+            Some(number) => number.into(),
+            None => Cell::Decimal(number).to_string().into(),
+        },
+        // Half-precision numbers, dates and times.
+        other => other.to_string().into(),
     })
 }
 
 /// A decimal number as a whole one, if it is one.
 fn whole_decimal(number: &Decimal) -> Option<i64> {
+    if number.data().len() > size_of::<i128>() {
+        return None;
+    }
     // From the highest byte, in two's complement.
     let mut value = 0i128;
-    for (at, &byte) in number.data().iter().take(16).enumerate() {
+    for (at, &byte) in number.data().iter().enumerate() {
         let byte = if at == 0 {
             i128::from(byte.cast_signed())
         } else {
@@ -306,9 +312,9 @@ fn columns(schema: &Type) -> Result<Type, String> {
         return Err(foreign.problem());
     }
     let known = |column: &Type| Field::of_column(column.name());
-    let has = |field: Field| fields.iter().any(|column| known(column) == Some(field));
-    let has_context = has(Field::Context) || has(Field::Text) && has(Field::Question);
-    if !(has(Field::Paragraphs) || has_context && (has(Field::Question) || has(Field::Qas))) {
+    let all: Vec<Field> = fields.iter().filter_map(|column| known(column)).collect();
+    let has = |field: Field| all.contains(&field);
+    if !Field::make_questions(&all) {
         if let Some(foreign) = foreign {
             return Err(foreign.problem());
         }
@@ -368,6 +374,8 @@ fn check_shape(column: &Type, name: &str, depth: usize) -> Result<(), String> {
     if column.is_primitive() {
         return if column.get_physical_type() == Physical::INT96 {
             shape("is a timestamp; drop it")
+        } else if column.get_basic_info().logical_type_ref() == Some(&LogicalType::Uuid) {
+            shape("holds UUIDs as bytes; write them as text, in SQL with cast(… as varchar)")
         } else {
             Ok(())
         };

@@ -4,9 +4,11 @@
 //! or a pair of lists. Each type here takes every way that occurs and keeps one.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{
-    self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+    self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess,
+    SeqAccess, Visitor,
 };
 
 use crate::read::foreign::{Foreign, MAX_NAMES};
@@ -25,6 +27,8 @@ pub(super) struct RawItem {
     pub(super) paragraphs: Option<Vec<RawItem>>,
     /// MRQA's first line.
     pub(super) is_header: bool,
+    /// `qas` or `paragraphs` is null.
+    pub(super) is_null: bool,
     /// A form that is known and not read.
     pub(super) foreign: Option<Foreign>,
     /// The form that a field inside an unknown field belongs to.
@@ -98,6 +102,8 @@ pub(super) enum Field {
     Qas,
     Paragraphs,
     Header,
+    Row,
+    TruncatedCells,
 }
 
 impl Field {
@@ -119,20 +125,26 @@ impl Field {
             "qas" => Self::Qas,
             "paragraphs" => Self::Paragraphs,
             "header" => Self::Header,
+            // The Hub's datasets-server wraps its rows.
+            "row" => Self::Row,
+            "truncated_cells" => Self::TruncatedCells,
             _ => return None,
         })
+    }
+
+    /// Whether a table with these columns is one of questions.
+    #[cfg(any(feature = "csv", feature = "parquet"))]
+    pub(super) fn make_questions(columns: &[Self]) -> bool {
+        let has = |field: Self| columns.contains(&field);
+        let has_context = has(Self::Context) || has(Self::Text) && has(Self::Question);
+        has(Self::Paragraphs) || has_context && (has(Self::Question) || has(Self::Qas))
     }
 
     /// The field of a table's column of this name.
     #[cfg(any(feature = "csv", feature = "parquet"))]
     pub(super) fn of_column(name: &str) -> Option<Self> {
-        Self::of(name).filter(|field| *field != Self::Header)
-    }
-
-    /// Whether a cell of a table holds the field as JSON or as a Python literal and never as a plain text.
-    #[cfg(feature = "csv")]
-    pub(super) fn is_nested(self) -> bool {
-        matches!(self, Self::DetectedAnswers | Self::Qas | Self::Paragraphs)
+        Self::of(name)
+            .filter(|field| !matches!(field, Self::Header | Self::Row | Self::TruncatedCells))
     }
 }
 
@@ -390,18 +402,22 @@ impl<'de> Visitor<'de> for ForeignSeed {
 pub(super) struct ItemFields {
     item: RawItem,
     flat: FlatAnswer,
+    /// The row that a row of the datasets-server holds.
+    row: Option<Box<RawItem>>,
+    /// Whether the datasets-server has cut that row's texts.
+    is_cut: bool,
 }
 
 impl ItemFields {
-    /// Reads the fields of an object. The value of `paragraphs` goes to `on_paragraphs`, if there is one.
+    /// Reads the fields of an object. The value of `paragraphs` goes to `on_paragraphs`, which says whether it is null.
     pub(super) fn read<'de, A: MapAccess<'de>>(
         map: &mut A,
-        on_paragraphs: &mut dyn FnMut(&mut A) -> Result<(), A::Error>,
+        on_paragraphs: &mut dyn FnMut(&mut A) -> Result<bool, A::Error>,
     ) -> Result<Self, A::Error> {
         let mut fields = Self::default();
         while let Some(key) = map.next_key_seed(ITEM_KEY)? {
             if matches!(key, Key::Field(Field::Paragraphs)) {
-                on_paragraphs(map)?;
+                fields.item.is_null |= on_paragraphs(map)?;
             } else {
                 fields.value(key, map)?;
             }
@@ -426,6 +442,22 @@ impl ItemFields {
             && question.is_empty()
     }
 
+    /// Whether what has come makes it an article, a paragraph or a row.
+    pub(super) fn has_questions(&self) -> bool {
+        let item = &self.item;
+        item.context.is_some()
+            || item.qas.is_some()
+            || item.paragraphs.is_some()
+            || item.question.question.is_some()
+    }
+
+    /// Keeps the name of an unknown field for messages.
+    pub(super) fn note_unknown(&mut self, name: &str) {
+        if self.item.unknown.len() < MAX_NAMES {
+            self.item.unknown.push(name.to_owned());
+        }
+    }
+
     /// Takes the value of the field `name`.
     pub(super) fn take<'de, A: MapAccess<'de>>(
         &mut self,
@@ -444,7 +476,7 @@ impl ItemFields {
             Key::Foreign(foreign) => {
                 map.next_value::<IgnoredAny>()?;
                 let known = self.item.foreign.get_or_insert(foreign);
-                if foreign.is_decisive() {
+                if foreign.outweighs(*known) {
                     *known = foreign;
                 }
             }
@@ -468,8 +500,25 @@ impl ItemFields {
         match field {
             Field::Title => item.title = map.next_value::<Scalar>()?.0,
             Field::Context => item.context = Some(map.next_value()?),
-            Field::Qas => item.qas = map.next_value()?,
-            Field::Paragraphs => item.paragraphs = map.next_value()?,
+            Field::Qas => {
+                item.qas = map.next_value::<Listed<RawQuestion>>()?.0;
+                item.is_null |= item.qas.is_none();
+            }
+            Field::Paragraphs => {
+                item.paragraphs = map.next_value::<Listed<RawItem>>()?.0;
+                item.is_null |= item.paragraphs.is_none();
+            }
+            Field::Row => {
+                let row: serde_json::Value = map.next_value()?;
+                if row.is_object() {
+                    let row = RawItem::deserialize(row).map_err(<A::Error as de::Error>::custom)?;
+                    self.row = Some(Box::new(row));
+                }
+            }
+            Field::TruncatedCells => {
+                let cells = map.next_value()?;
+                self.is_cut = matches!(cells, serde_json::Value::Array(cells) if !cells.is_empty());
+            }
             Field::Header => {
                 map.next_value::<IgnoredAny>()?;
                 item.is_header = true;
@@ -480,7 +529,19 @@ impl ItemFields {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> RawItem {
+    pub(super) fn finish<E: de::Error>(mut self) -> Result<RawItem, E> {
+        if let Some(row) = self.row
+            && self.item.context.is_none()
+            && self.item.question.question.is_none()
+        {
+            return if self.is_cut {
+                Err(E::custom(
+                    "`truncated_cells`: the server has cut texts of this row; download the dataset's files",
+                ))
+            } else {
+                Ok(*row)
+            };
+        }
         if self.item.context.is_none()
             && self.item.question.question.is_some()
             && let Some(serde_json::Value::String(text)) = self.flat.text.take_if(|t| t.is_string())
@@ -488,7 +549,7 @@ impl ItemFields {
             self.item.context = Some(Context::Text(text));
         }
         self.flat.join(&mut self.item.question.answers);
-        self.item
+        Ok(self.item)
     }
 }
 
@@ -507,7 +568,7 @@ impl<'de> Deserialize<'de> for RawItem {
                 while let Some(key) = map.next_key_seed(ITEM_KEY)? {
                     fields.value(key, &mut map)?;
                 }
-                Ok(fields.finish())
+                fields.finish()
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<RawItem, A::Error> {
@@ -516,6 +577,48 @@ impl<'de> Deserialize<'de> for RawItem {
         }
         from.deserialize_any(ItemVisitor)
     }
+}
+
+/// A list, or a text that holds one, as a cell of a table does; no value for null.
+struct Listed<T>(Option<Vec<T>>);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Listed<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct ListVisitor<T>(PhantomData<T>);
+        impl<'de, T: DeserializeOwned> Visitor<'de> for ListVisitor<T> {
+            type Value = Listed<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Listed<T>, A::Error> {
+                let mut all = Vec::new();
+                while let Some(element) = list.next_element::<Option<T>>()? {
+                    all.extend(element);
+                }
+                Ok(Listed(Some(all)))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Listed<T>, E> {
+                nested(text).map(Listed)
+            }
+
+            fn visit_unit<E>(self) -> Result<Listed<T>, E> {
+                Ok(Listed(None))
+            }
+        }
+        from.deserialize_any(ListVisitor(PhantomData))
+    }
+}
+
+/// The value that a text holds as JSON or as a Python literal; none of a text that stands for no value.
+pub(super) fn nested<T: DeserializeOwned, E: de::Error>(text: &str) -> Result<Option<T>, E> {
+    if is_null(text) {
+        return Ok(None);
+    }
+    let value = literal::parse(text.trim()).map_err(E::custom)?;
+    T::deserialize(value).map(Some).map_err(E::custom)
 }
 
 impl<'de> Deserialize<'de> for Context {
@@ -564,7 +667,7 @@ impl<'de> Deserialize<'de> for Scalar {
             type Value = Scalar;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string or a whole number")
+                f.write_str("a string or a number")
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
@@ -584,10 +687,10 @@ impl<'de> Deserialize<'de> for Scalar {
             }
 
             fn visit_f64<E: de::Error>(self, number: f64) -> Result<Scalar, E> {
-                match whole(number) {
-                    Some(number) => Ok(Scalar(Some(number.to_string()))),
+                match decimal(number) {
+                    Some(text) => Ok(Scalar(Some(text))),
                     None if number.is_nan() => Ok(Scalar(None)),
-                    None => Err(E::invalid_type(de::Unexpected::Float(number), &self)),
+                    None => Err(E::custom(rounded(number))),
                 }
             }
 
@@ -827,7 +930,7 @@ impl<'de> Deserialize<'de> for RawAnswers {
                 if number.is_nan() {
                     Ok(RawAnswers::Null)
                 } else {
-                    Err(E::invalid_type(de::Unexpected::Float(number), &self))
+                    self.visit_str(&python_text(number))
                 }
             }
 
@@ -842,7 +945,9 @@ impl<'de> Deserialize<'de> for RawAnswers {
 /// `{"text": …, "answer_start": …}` with lists or single values.
 fn pair_of_lists<'de, A: MapAccess<'de>>(mut map: A) -> Result<RawAnswers, A::Error> {
     let (mut texts, mut starts, mut foreign) = (None, None, None);
+    let mut is_empty = true;
     while let Some(key) = map.next_key_seed(FIELD_KEY)? {
+        is_empty = false;
         match key {
             Key::Field(Field::Text) => texts = Some(map.next_value::<RawAnswers>()?),
             Key::Field(Field::AnswerStart) => starts = Some(map.next_value::<Starts>()?),
@@ -857,6 +962,8 @@ fn pair_of_lists<'de, A: MapAccess<'de>>(mut map: A) -> Result<RawAnswers, A::Er
         (Some(RawAnswers::Given(texts)), starts) => (texts, starts),
         // A text that is null: no answer.
         (Some(_), _) => return Ok(RawAnswers::Given(Vec::new())),
+        // An object without fields: no answer.
+        (None, None) if is_empty => return Ok(RawAnswers::Given(Vec::new())),
         (None, Some(_)) => return Err(named(de::Error::missing_field("text"), foreign)),
         (None, None) => {
             let error = de::Error::custom("no `text` and no `answer_start` in `answers`");
@@ -929,6 +1036,10 @@ impl<'de> Deserialize<'de> for RawAnswer {
             fn visit_u64<E: de::Error>(self, number: u64) -> Result<RawAnswer, E> {
                 self.visit_str(&number.to_string())
             }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<RawAnswer, E> {
+                self.visit_str(&python_text(number))
+            }
         }
         from.deserialize_any(AnswerVisitor)
     }
@@ -963,6 +1074,10 @@ impl<'de> Deserialize<'de> for DetectedAnswers {
 
             fn visit_unit<E>(self) -> Result<DetectedAnswers, E> {
                 Ok(DetectedAnswers(None))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<DetectedAnswers, E> {
+                Ok(nested::<Self::Value, E>(text)?.unwrap_or(DetectedAnswers(None)))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
@@ -1024,8 +1139,40 @@ fn is_null(text: &str) -> bool {
             .any(|null| text.eq_ignore_ascii_case(null))
 }
 
+/// Beyond 2^53 not every whole number has a floating-point number of its own.
+const MAX_EXACT: f64 = 9.0e15;
+
 /// A floating-point number as a whole number, if it is one.
 fn whole(number: f64) -> Option<i64> {
-    // Beyond 2^53 not every whole number has a floating-point number of its own.
-    (number.fract() == 0.0 && number.abs() < 9.0e15).then_some(number as i64)
+    (number.fract() == 0.0 && number.abs() < MAX_EXACT).then_some(number as i64)
+}
+
+/// A floating-point number as people write it: `262` for 262.0.
+fn decimal(number: f64) -> Option<String> {
+    (number.abs() < MAX_EXACT).then(|| number.to_string())
+}
+
+/// A floating-point number as Python's `str` writes it, for texts that scripts score as such: CMRC 2018's own file has answers
+/// such as 147.0, which its script takes as `147.0`.
+fn python_text(number: f64) -> String {
+    if number.abs() < 1e16 && (number == 0.0 || number.abs() >= 1e-4) {
+        format!("{number:?}")
+    } else {
+        format!("{number:e}")
+    }
+}
+
+/// What is wrong with a number of more digits than a floating-point number has.
+fn rounded(number: f64) -> String {
+    format!(
+        "{number:e} is no longer what was written; write a number of more than 15 digits as a text"
+    )
+}
+
+/// The text of a number that stands for an id or an answer.
+pub(crate) fn number_text(number: &serde_json::Number) -> Result<String, String> {
+    match number.as_f64() {
+        Some(float) if number.is_f64() => decimal(float).ok_or_else(|| rounded(float)),
+        _ => Ok(number.to_string()),
+    }
 }

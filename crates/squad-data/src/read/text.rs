@@ -50,8 +50,22 @@ pub(super) fn open(path: &Path) -> Result<DataFile, Error> {
         let text = TextReader::new(name, &head, Box::new(file), None)?;
         return Ok(DataFile::Text(Box::new(text)));
     }
+    if !is_gzip && is_json(&head) {
+        let problem = "it is not compressed; take .gz from its name".to_owned();
+        return Err(Error::Form {
+            file: name,
+            problem,
+        });
+    }
     let mut unpacked = MultiGzDecoder::new(Cursor::new(head).chain(file));
     let head = self::head(&mut unpacked, HEAD).map_err(|error| gzip_error(&name, error))?;
+    if head.starts_with(GZIP) {
+        let problem = "it is compressed twice; unpack it once".to_owned();
+        return Err(Error::Form {
+            file: name,
+            problem,
+        });
+    }
     if head.starts_with(PARQUET) {
         let mut bytes = Cursor::new(head).chain(unpacked);
         return unpack(&mut bytes, &name).map(DataFile::Parquet);
@@ -277,12 +291,11 @@ impl<'a> TextReader<'a> {
         }
     }
 
-    /// Skips JSON's white space; `false` at the end of the text.
+    /// Skips what may stand before a JSON value; `false` at the end of the text.
     pub(crate) fn skip_space(&mut self) -> Result<bool, Error> {
         loop {
             let rest = &self.buffer[self.next..self.valid];
-            let space = rest.iter().take_while(|byte| b" \t\r\n".contains(byte));
-            let space = space.count();
+            let space = space_before_json(rest);
             let found = space < rest.len();
             self.next += space;
             if found {
@@ -352,6 +365,24 @@ impl<'a> TextReader<'a> {
     fn read_error(&self, error: io::Error) -> Error {
         read_error(&self.name, self.compression, error)
     }
+}
+
+/// The length of what may stand before a JSON value: white space, byte order marks of files that were put together, and the
+/// record separators of RFC 7464.
+fn space_before_json(text: &[u8]) -> usize {
+    let mut length = 0;
+    loop {
+        length += match &text[length..] {
+            [b' ' | b'\t' | b'\r' | b'\n' | 0x1e, ..] => 1,
+            rest if rest.starts_with(BYTE_ORDER_MARK) => BYTE_ORDER_MARK.len(),
+            _ => return length,
+        };
+    }
+}
+
+/// Whether a text begins with a JSON object or list.
+pub(super) fn is_json(head: &[u8]) -> bool {
+    matches!(head[space_before_json(head)..], [b'{' | b'[', ..])
 }
 
 /// What encoding bytes may have that are not UTF-8, and what to do.

@@ -153,7 +153,14 @@ fn damaged_gzip_is_reported_as_damage() {
         assert!(message.starts_with(expected), "{at}: {message}");
     }
     // The name says gzip, the content does not.
-    assert!(read_error("text.json.gz", b"{\"data\": []}").contains("the gzip data is damaged"));
+    let message = read_error("text.json.gz", b" {\"data\": []}");
+    assert!(
+        message.contains("it is not compressed; take .gz from its name"),
+        "{message}"
+    );
+    let message = read_error("twice.json.gz", &gzip(&gzip(b"{}")));
+    assert!(message.contains("it is compressed twice"), "{message}");
+    assert!(read_error("cut.json.gz", b"\0{}").contains("the gzip data is damaged"));
     assert!(read_error("empty.gz", b"").contains("it stops in the middle"));
     assert!(read_error("nothing.gz", &gzip(b"")).contains("the file is empty"));
 }

@@ -89,6 +89,118 @@ fn every_container_is_read() {
 }
 
 #[test]
+fn wrappers_are_read() {
+    let row = row(&answers());
+    let wrapped = json!({"row_idx": 0, "row": row, "truncated_cells": []});
+    for value in [
+        json!({"train": [row]}),
+        json!({"validation": [row], "test": true, "about": [1]}),
+        json!({"examples": [row]}),
+        json!({"features": [{"name": "id", "type": {"dtype": "string"}}], "rows": [wrapped], "num_rows_total": 1}),
+        json!({"id": 7, "title": "Ferries", "data": [row]}),
+        wrapped.clone(),
+        // Fields of these names that mean nothing.
+        json!({"test": true, "row": 3, "data": {"x": 1}, "id": "q1", "context": CONTEXT, "question": "Who?", "answers": answers()}),
+    ] {
+        assert_read("f.json", value.to_string(), "q1");
+    }
+    let mut cut = wrapped;
+    cut["truncated_cells"] = json!(["context"]);
+    for (value, expected) in [
+        (
+            json!({"train": [row], "validation": [row]}),
+            "the splits train and validation; write each into a file of its own",
+        ),
+        (
+            json!({"rows": [cut]}),
+            "rows[0]: `truncated_cells`: the server has cut texts of this row",
+        ),
+        (
+            json!({"train": {"id": ["q1"], "context": [CONTEXT]}}),
+            "but found \"train\"",
+        ),
+        (
+            json!({"data": {"id": ["q1"]}}),
+            "data: invalid type: map, expected a list of articles",
+        ),
+        (
+            json!({"rows": [{"row": {"context": CONTEXT, "id": "q1"}}]}),
+            "rows[0]: no question",
+        ),
+    ] {
+        let message = read_error("f.json", value.to_string().as_bytes());
+        assert!(message.contains(expected), "{expected} is not in {message}");
+    }
+}
+
+#[test]
+fn lists_in_texts_are_read() {
+    let paragraph = paragraph(&answers());
+    let (qas, paragraphs) = (paragraph["qas"].to_string(), json!([paragraph]).to_string());
+    let python =
+        "[{'id': 'q1', 'question': 'Who?', 'answers': [{'text': 'Ida Krag', 'answer_start': 32}]}]";
+    for value in [
+        json!({"context": CONTEXT, "qas": qas}),
+        json!({"context": CONTEXT, "qas": python}),
+        json!({"title": "Ferry", "paragraphs": paragraphs}),
+        json!({"data": [{"title": "Ferry", "paragraphs": paragraphs}]}),
+        row(&answers().to_string().into()),
+    ] {
+        assert_read("f.json", value.to_string(), "q1");
+    }
+    let quoted = qas.replace('"', "\"\"");
+    assert_read(
+        "f.csv",
+        format!("context,qas\n{CONTEXT},\"{quoted}\"\n{CONTEXT},\n"),
+        "q1",
+    );
+    let message = read_error(
+        "f.json",
+        json!({"context": CONTEXT, "qas": "[1"})
+            .to_string()
+            .as_bytes(),
+    );
+    assert!(
+        message.contains("qas: neither JSON nor a Python literal"),
+        "{message}"
+    );
+}
+
+#[test]
+fn nulls_in_lists_are_passed_over() {
+    let question = paragraph(&answers())["qas"][0].clone();
+    for value in [
+        json!([null, row(&answers())]),
+        json!({"data": [null, {"title": null, "paragraphs": null}, paragraph(&answers())]}),
+        json!({"data": [{"title": "F", "paragraphs": [null, {"context": CONTEXT, "qas": null}, paragraph(&answers())]}]}),
+        json!({"context": CONTEXT, "qas": [null, question]}),
+        json!({"context": CONTEXT, "document_id": null, "qas": [question], "paragraphs": null}),
+    ] {
+        assert_read("f.json", value.to_string(), "q1");
+    }
+    let text = json!([row(&answers()), {"context": CONTEXT, "question": "Who?", "answers": {}}]);
+    assert!(examples("f.json", text.to_string())[1].is_impossible());
+}
+
+#[test]
+fn files_that_were_put_together_are_read() {
+    let line = row(&answers()).to_string();
+    let other = line.replace("q1", "q2");
+    for text in [
+        format!("\u{feff}\u{feff}{line}\n\u{feff}{other}\n"),
+        format!("\u{1e}{line}\n\u{1e}{other}\n"),
+    ] {
+        assert_eq!(examples("f.jsonl", &text).len(), 2);
+        assert_eq!(examples("f.jsonl.gz", gzip(text.as_bytes())).len(), 2);
+    }
+    let surrogate = line.replace("Who", "\\ud83d");
+    let message = read_error("f.jsonl", surrogate.as_bytes());
+    assert!(message.contains("half of a character"), "{message}");
+    let pair = line.replace("Who", "\\ud83d\\ude00");
+    assert_read("f.jsonl", pair, "q1");
+}
+
+#[test]
 fn mrqa_is_read() {
     let header = json!({"header": {"dataset": "Ferries", "split": "dev"}});
     let question = json!({
@@ -178,10 +290,30 @@ fn numbers_are_read_however_they_are_written() {
         .collect();
     assert_eq!(ids, [("0", "17"), ("1", "17")]);
     assert_eq!(dataset.flaws.counts[&FlawKind::IdMissing], 2);
+    assert_read("f.json", numbered.replace("262", "1.5"), "1.5");
     // An answer's text may be a number.
-    let year = paragraph(&json!([{"text": 1911, "answer_start": 44}]));
-    let examples = examples("f.json", year.to_string());
-    assert_eq!(examples[0].answers()[0].start, Some(44));
+    for answers in [
+        json!([{"text": 1911, "answer_start": 44}]),
+        json!([{"text": 1911.0, "answer_start": 44}]),
+        json!({"text": [1911], "answer_start": [44]}),
+        json!(1911),
+    ] {
+        let examples = examples("f.json", paragraph(&answers).to_string());
+        assert_eq!(examples[0].answers()[0].start, Some(44));
+    }
+    // CMRC 2018's script scores it as Python writes it.
+    let year = paragraph(&json!(["1911", 1911.0, 4.9]));
+    let texts = self::examples("f.json", year.to_string())[0]
+        .answers()
+        .to_vec();
+    let texts: Vec<_> = texts.iter().map(|a| (&*a.text, a.start)).collect();
+    assert_eq!(texts, [("1911", Some(44)), ("1911.0", None), ("4.9", None)]);
+    let huge = numbered.replace("262", "123456789012345678901234567890");
+    let message = read_error("f.json", huge.as_bytes());
+    assert!(
+        message.contains("write a number of more than 15 digits as a text"),
+        "{message}"
+    );
     let nan = paragraph(&answers()).to_string().replace("32", "NaN");
     let message = read_error("f.json", nan.as_bytes());
     assert!(
@@ -291,7 +423,8 @@ fn tables_are_read() {
     let numpy = "\"{'text': array(['Ida Krag'], dtype=object),\n 'answer_start': array([32], dtype=int32)}\"";
     let json = "\"{\"\"text\"\": [\"\"Ida Krag\"\"], \"\"answer_start\"\": [32]}\"";
     let structs = "\"[{'text': 'Ida Krag', 'answer_start': 32}]\"";
-    for answers in [dict, numpy, json, structs, "Ida Krag"] {
+    let duckdb = "\"{'text': [Ida Krag], 'answer_start': [32]}\"";
+    for answers in [dict, numpy, json, structs, duckdb, "Ida Krag"] {
         for delimiter in [",", ";", "\t", "|"] {
             let lines = [
                 ["id", "title", "context", "question", "answers"],
@@ -439,7 +572,7 @@ fn forms_that_are_not_read_are_named() {
     let drop =
         json!({"nfl_1": {"passage": CONTEXT, "qa_pairs": [{"question": "Who?", "answer": {}}]}});
     let trivia = json!({"Data": [{"Question": "Who?", "QuestionId": "1", "EntityPages": []}], "Domain": "Web"});
-    let tydi = json!({"annotations": [{}], "document_plaintext": CONTEXT, "question_text": "Who?", "example_id": 1});
+    let tydi = json!({"annotations": [{}], "document_html": html, "document_plaintext": CONTEXT, "question_text": "Who?", "example_id": 1});
     let news = json!({"data": [{"storyId": "x", "text": CONTEXT, "questions": [{"q": "Who?"}]}], "version": "1"});
     let dureader = json!({"documents": [{"paragraphs": [CONTEXT]}], "answers": ["Ida Krag"], "question": "Who?", "fact_or_opinion": "FACT"});
     let lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n";
@@ -681,6 +814,33 @@ fn folders_and_shards_are_read_in_order() {
         message.contains("shard 0 of the 2 of train is missing"),
         "{message}"
     );
+    // Files that say their split in another way.
+    for name in [
+        "own/train.json",
+        "own/own-dev.jsonl",
+        "own/extra_train.ndjson",
+    ] {
+        write(name, name);
+    }
+    let message = ids(&path("own")).unwrap_err().to_string();
+    assert!(
+        message.contains("the splits dev, train; name one"),
+        "{message}"
+    );
+    assert_eq!(
+        ids(&path("own/train")).unwrap(),
+        ["own/extra_train.ndjson", "own/train.json"]
+    );
+    assert_eq!(ids(&path("own/dev")).unwrap(), ["own/own-dev.jsonl"]);
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("nowhere", path("parts/part-11.jsonl")).unwrap();
+        let message = ids(&path("parts")).unwrap_err().to_string();
+        assert!(
+            message.contains("part-11.jsonl") && message.contains("No such file"),
+            "{message}"
+        );
+    }
     std::fs::create_dir(path("empty")).unwrap();
     assert!(
         ids(&path("empty"))

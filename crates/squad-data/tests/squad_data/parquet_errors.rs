@@ -93,6 +93,33 @@ fn column_types_are_checked() {
     let read_floats = read("f.parquet", &parquet(&starts, floats)).unwrap();
     assert_eq!(read_floats.examples, examples());
 
+    // Ids and titles that are no texts, but can be written as one.
+    for (kind, id) in [
+        ("int64 id (DECIMAL(18,0))", "18"),
+        ("int64 id (DECIMAL(18,2))", "0.18"),
+        ("int64 id (INTEGER(64,false))", "18"),
+        ("int64 id (TIMESTAMP(MILLIS,true))", "1970-01-01 00:00:00"),
+    ] {
+        let mut numbers = columns(&examples());
+        numbers[0] = Column::flat(Values::Int64((18..24).collect()));
+        let schema = HUB.replace("binary id (UTF8)", kind);
+        let read = read("f.parquet", &parquet(&schema, numbers)).unwrap();
+        assert!(
+            read.examples[0].id.starts_with(id),
+            "{kind}: {}",
+            read.examples[0].id
+        );
+        assert!(read.flaws.is_empty(), "{kind}");
+    }
+
+    let uuids = HUB.replace("binary id (UTF8)", "fixed_len_byte_array(16) id (UUID)");
+    let bytes = file(&uuids, &[], Compression::UNCOMPRESSED);
+    let message = read_error("f.parquet", &bytes);
+    assert!(
+        message.contains("column `id` holds UUIDs as bytes; write them as text"),
+        "{message}"
+    );
+
     // Wider integers, unneeded columns and a missing title are accepted.
     let starts = HUB.replace("int32 element", "int64 element");
     let mut wide = columns(&examples());

@@ -36,6 +36,7 @@ fn every_form_gives_the_same_answers() {
     for text in [
         r#"{"7": "Bo Lund", "8": "1902", "9": ""}"#,
         r#"{"7": "Bo Lund", "8": 1902, "9": null}"#,
+        r#"[{"id": 7.0, "prediction_text": "Bo Lund"}, {"id": 8, "prediction_text": "1902"}, {"id": 9.0, "prediction_text": null}]"#,
         "\u{feff}{\"7\": \"Bo Lund\",\r\n\"8\": \"1902\", \"9\": \"\"}\r\n",
         // evaluate's list; one object on each line; ids as numbers; further fields.
         r#"[{"id": "7", "prediction_text": "Bo Lund"}, {"id": 8, "prediction_text": "1902"}, {"id": "9", "prediction_text": ""}]"#,
