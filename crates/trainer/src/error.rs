@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use crate::device::out_of_memory;
+
 /// An error of this crate. Each message is one line; configuration errors have one line for each complaint.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -40,7 +42,7 @@ pub enum Error {
     Device(String),
     /// The memory of the device does not suffice.
     #[error(
-        "{0}: lower train.per_device_train_batch_size (and raise train.gradient_accumulation_steps) or features.max_seq_length"
+        "{0}: lower train.per_device_train_batch_size (and raise train.gradient_accumulation_steps) in training, or max_seq_length"
     )]
     OutOfMemory(String),
     /// The loss or the gradient is NaN or infinite. The model is not updated.
@@ -105,8 +107,13 @@ impl Error {
         }
     }
 
+    /// From an error of a backend, whose message may go on with a stack trace.
     pub(crate) fn device(error: impl ToString) -> Self {
-        Self::Device(error.to_string())
+        let message = error.to_string();
+        match out_of_memory::reason_in(&message) {
+            Some(reason) => Self::OutOfMemory(reason),
+            None => Self::Device(message.lines().next().unwrap_or_default().to_owned()),
+        }
     }
 
     pub(crate) fn file(path: &Path, message: impl ToString) -> Self {

@@ -1,7 +1,7 @@
 //! Devices by name. The only file that names Burn's backends.
 #![allow(deprecated)] // Burn marks NdArray and LibTorch as superseded; they are what we run on.
 
-mod out_of_memory;
+pub(crate) mod out_of_memory;
 pub(crate) mod process;
 pub(crate) mod readback;
 

@@ -5,9 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::Error;
 
-/// How libtorch says that the memory of a GPU or of the computer does not suffice, and where the useful part ends.
-const MESSAGES: [(&str, &str); 2] = [
+/// How libtorch says that the memory of a GPU or of the computer does not suffice, and where the useful part ends: its allocator
+/// for tensors, the CUDA runtime and driver (pinned memory, the context, the allocator's segments), cuBLAS, and the allocator of
+/// the CPU.
+const MESSAGES: [(&str, &str); 5] = [
     ("CUDA out of memory", " is free"),
+    ("CUDA error: out of memory", "out of memory"),
+    ("CUDA driver error: out of memory", "out of memory"),
+    ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED", "ALLOC_FAILED"),
     ("DefaultCPUAllocator: can't allocate memory", " bytes"),
 ];
 
@@ -22,7 +27,11 @@ pub(super) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Error> {
 /// What libtorch says, if a panic is for lack of memory.
 pub(super) fn reason(payload: &(dyn Any + Send)) -> Option<String> {
     let message = payload.downcast_ref::<String>().map(String::as_str);
-    let message = message.or_else(|| payload.downcast_ref::<&str>().copied())?;
+    reason_in(message.or_else(|| payload.downcast_ref::<&str>().copied())?)
+}
+
+/// What libtorch says, if a message is of lack of memory.
+pub(crate) fn reason_in(message: &str) -> Option<String> {
     let found = |(begin, end): &(&str, &'static str)| Some((message.find(begin)?, *end));
     let (start, end) = MESSAGES.iter().find_map(found)?;
     let message = &message[start..];
@@ -54,11 +63,45 @@ mod tests {
             "{line}"
         );
         assert_eq!((line.lines().count(), error.exit_code()), (1, 2));
+        for (message, line) in [
+            (
+                "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported at some other API call",
+                "CUDA error: out of memory: ",
+            ),
+            (
+                "CUDA driver error: out of memory\nException raised from map at CUDACachingAllocator.cpp:400",
+                "CUDA driver error: out of memory: ",
+            ),
+            (
+                "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+                "CUDA error: CUBLAS_STATUS_ALLOC_FAILED: ",
+            ),
+            (
+                "CUDA out of memory. Tried to allocate more than 1EB memory.\nException raised",
+                "CUDA out of memory. Tried to allocate more than 1EB memory.: ",
+            ),
+        ] {
+            let error = catch(|| -> () { panic!("{message}") }).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().starts_with(line), "{error}");
+            // Functions that return libtorch's error say the same.
+            assert_eq!(Error::device(message).to_string(), error.to_string());
+        }
         let of_host = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you \
                        tried to allocate 8000000 bytes. Error code 12 (Cannot allocate memory)";
         let error = catch(|| -> () { panic!("{of_host}") }).unwrap_err();
         let line = error.to_string();
         assert!(line.contains("allocate 8000000 bytes: lower"), "{line}");
+    }
+
+    #[test]
+    fn other_errors_of_a_device_are_one_line() {
+        let error =
+            Error::device("CUDA error: an illegal memory access was encountered\nException raised");
+        assert_eq!(
+            error.to_string(),
+            "CUDA error: an illegal memory access was encountered"
+        );
     }
 
     #[test]

@@ -7,6 +7,8 @@ use serde_json::Value;
 use crate::pointer_model;
 use crate::real_data::shared;
 use crate::support::Sandbox;
+#[cfg(feature = "libtorch")]
+use test_support::TinyModel;
 
 /// On two threads: what a thread needs for itself is not what is measured here.
 fn inspect(sandbox: &Sandbox, dataset: &str, tokenizer: &str) -> Value {
@@ -60,6 +62,58 @@ fn inspecting_a_dev_set_needs_less_than_twice_its_text_and_features() {
         grown > features / 2,
         "{grown} bytes cannot hold {features} of features"
     );
+}
+
+/// libtorch has no memory for the activations of a large batch: the limit is what a small batch needs and 128 MiB.
+#[test]
+#[cfg(all(target_os = "linux", feature = "libtorch"))]
+fn a_batch_that_memory_cannot_hold_is_one_line_and_exit_2() {
+    let sandbox = Sandbox::with_model(&TinyModel {
+        num_hidden_layers: 6,
+        hidden_size: 256,
+        ..TinyModel::default()
+    });
+    let arguments = |run: &str, batch: usize| {
+        [
+            "--config=config.toml".to_owned(),
+            format!("--run-dir={run}"),
+            format!("train.per_device_train_batch_size={batch}"),
+            "train.max_steps=1".to_owned(),
+            "eval.max_eval_samples=1".to_owned(),
+            "--device=libtorch".to_owned(),
+        ]
+    };
+    let small = arguments("small", 1);
+    let small: Vec<_> = small.iter().map(String::as_str).collect();
+    let mut child = sandbox.start(&small);
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak_kib = 0;
+    while child.try_wait().unwrap().is_none() {
+        let status = std::fs::read_to_string(&status).unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmPeak:"));
+        let kib = peak.and_then(|peak| peak.split_whitespace().next()?.parse().ok());
+        peak_kib = kib.unwrap_or(0).max(peak_kib);
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    assert!(child.wait().unwrap().success() && peak_kib > 0);
+    let limited = |batch: usize| {
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -v {}; exec \"$0\" \"$@\"", peak_kib + (128 << 10));
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_trainer")]);
+        sandbox.finish(command.args(arguments(&format!("run-{batch}"), batch)))
+    };
+    // Negative control: the small batch fits.
+    assert_eq!(limited(1).code, Some(0));
+    let finished = limited(24);
+    let last = finished.stderr.lines().last().unwrap_or_default();
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    assert!(
+        last.starts_with(
+            "error: DefaultCPUAllocator: can't allocate memory: you tried to allocate "
+        ) && last.contains(" bytes: lower train.per_device_train_batch_size"),
+        "{finished:?}"
+    );
+    assert!(!finished.stderr.contains("panicked"), "{finished:?}");
 }
 
 /// The features of a text are a few times as large as it is, and tokenizing takes pieces.
