@@ -4,15 +4,17 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use burn::tensor::{Device, Tensor};
 
 use crate::precision::Precision;
 
 /// Weights of linear layers in the order and type in which the kernels of a [`Precision`] read them, kept from one pass to
 /// the next; as the cache of PyTorch's `torch.autocast`.
 ///
-/// For inference: a cached weight stays in memory, also after an optimizer step has put another in its place. Clones share
-/// their weights.
+/// A cached weight stays in memory, also after an optimizer step has put another in its place: training takes a new cache for
+/// each step. Clones share their weights.
 #[derive(Clone, Default)]
 pub struct WeightCache(Arc<Mutex<Weights>>);
 
@@ -22,8 +24,8 @@ type Weights = HashMap<Key, Entry>;
 type Key = (usize, usize, Precision);
 
 struct Entry {
-    /// The weight itself: while something else holds its memory, no tensor is written there, in place or anew.
-    _weight: Box<dyn Any + Send>,
+    /// The weights themselves: while something else holds their memory, no tensor is written there, in place or anew.
+    _weights: Box<dyn Any + Send>,
     packed: Arc<dyn Any + Send + Sync>,
 }
 
@@ -32,6 +34,25 @@ thread_local! {
 }
 
 impl WeightCache {
+    /// A cache for the passes of one training step, on a device where it saves casting a weight for each micro-batch: on
+    /// libtorch. `bf16` are the `f32` weights that the passes take in `bf16`, `[elements]` each, without autodiff.
+    pub fn for_step(device: &Device, bf16: Vec<Tensor<1>>) -> Option<Self> {
+        if !crate::precision::has_bf16_tensors(device) {
+            return None;
+        }
+        let cache = Self::default();
+        #[cfg(feature = "tch")]
+        {
+            let weights = bf16
+                .into_iter()
+                .map(crate::backend::libtorch::float_primitive);
+            crate::backend::libtorch::keep_in_bf16(&cache, weights.collect());
+        }
+        #[cfg(not(feature = "tch"))]
+        let _ = bf16;
+        Some(cache)
+    }
+
     /// Runs `work` with this cache. Holds on this thread alone.
     pub fn scope<R>(&self, work: impl FnOnce() -> R) -> R {
         /// Restores the cache also when `work` panics.
@@ -67,19 +88,39 @@ impl WeightCache {
             return Arc::new(pack());
         };
         let key = (elements.as_ptr().addr(), elements.len(), precision);
-        let mut weights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = weights.entry(key).or_insert_with(|| Entry {
-            _weight: Box::new(weight.clone()),
-            packed: Arc::new(pack()),
+        self.entry(key, || weight.clone(), pack)
+    }
+
+    /// What `pack` made for this key, now or before. `hold` returns the weights at its address, which stay in memory.
+    #[cfg(kernels)]
+    pub(crate) fn entry<W: Any + Send, T: Any + Send + Sync>(
+        &self,
+        key: Key,
+        hold: impl FnOnce() -> W,
+        pack: impl FnOnce() -> T,
+    ) -> Arc<T> {
+        let found = self.lock().get(&key).map(|entry| entry.packed.clone());
+        // Without the lock: rayon's threads may begin other work that needs it.
+        let packed = found.unwrap_or_else(|| {
+            let packed: Arc<dyn Any + Send + Sync> = Arc::new(pack());
+            let entry = Entry {
+                _weights: Box::new(hold()),
+                packed: packed.clone(),
+            };
+            self.lock().insert(key, entry);
+            packed
         });
-        let packed = entry.packed.clone().downcast();
+        let packed = packed.downcast();
         packed.expect("a precision has one type of packed weights")
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Weights> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for WeightCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let weights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        write!(f, "WeightCache({} weights)", weights.len())
+        write!(f, "WeightCache({} weights)", self.lock().len())
     }
 }

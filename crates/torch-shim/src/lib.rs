@@ -10,6 +10,7 @@ mod count;
 mod cuda;
 mod error;
 mod layer_norm;
+mod matmul;
 mod memory;
 mod optimizer;
 mod precision;
@@ -20,11 +21,12 @@ pub use attention::{AttentionOutput, efficient_attention, flash_attention};
 pub use count::count_operations;
 pub use cuda::{cuda_problem, current_stream};
 pub use layer_norm::layer_norm_backward;
+pub use matmul::mm_f32;
 pub use memory::{DeviceMemory, device_memory, use_expandable_segments};
 pub use optimizer::{AdamWTensors, FusedAdamW, foreach_norm, fused_adamw};
 pub use precision::{MatmulPrecision, float32_matmul_precision, set_float32_matmul_precision};
 pub use threads::single_threaded;
-pub use transfer::{Download, upload};
+pub use transfer::{Download, foreach_copy, upload};
 
 #[cfg(all(test, target_os = "linux"))] // Reads /proc.
 mod tests {

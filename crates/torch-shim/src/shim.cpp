@@ -11,9 +11,11 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_efficient_attention_forward.h>
 #include <ATen/ops/_flash_attention_forward.h>
+#include <ATen/ops/_foreach_copy.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/native_layer_norm_backward.h>
 #include <ATen/ops/stack.h>
 #include <ATen/record_function.h>
@@ -242,6 +244,19 @@ char* shim_fused_adamw(size_t count, at::Tensor* const* parameters, at::Tensor* 
 // The norm of each tensor, [count].
 char* shim_foreach_norm(at::Tensor** out, size_t count, at::Tensor* const* tensors) {
   return caught([=] { give(out, at::stack(at::_foreach_norm(list(tensors, count), 2))); });
+}
+
+// Copies each source to its target, which may have another type. On a GPU all at once, if each pair has equal strides.
+char* shim_foreach_copy(size_t count, at::Tensor* const* targets, at::Tensor* const* sources) {
+  return caught([=] { at::_foreach_copy_(list(targets, count), list(sources, count)); });
+}
+
+// The product in f32. On a GPU the matmul writes it; elsewhere it is converted.
+char* shim_mm_f32(at::Tensor** out, const at::Tensor* left, const at::Tensor* right) {
+  return caught([=] {
+    const bool is_half = left->scalar_type() != at::kFloat;
+    give(out, is_half && left->is_cuda() ? at::mm(*left, *right, at::kFloat) : at::mm(*left, *right).to(at::kFloat));
+  });
 }
 
 // Lets the allocator of GPUs' memory grow its segments: lengths change from batch to batch, which leaves holes in fixed ones. A

@@ -1,4 +1,4 @@
-//! Copies between host and GPU for which the host does not wait.
+//! Copies between host and GPU for which the host does not wait, and copies of many tensors at once.
 
 use std::ffi::{c_char, c_void};
 
@@ -8,6 +8,11 @@ use torch_sys::C_tensor;
 use crate::error::check;
 
 unsafe extern "C" {
+    fn shim_foreach_copy(
+        count: usize,
+        targets: *const *const C_tensor,
+        sources: *const *const C_tensor,
+    ) -> *mut c_char;
     fn shim_upload(out: *mut *mut C_tensor, host: *const C_tensor, gpu: i64) -> *mut c_char;
     fn shim_start_download(
         out: *mut *mut C_tensor,
@@ -32,6 +37,23 @@ pub fn upload(host: &Tensor, device: Device) -> Result<Tensor, TchError> {
         check(shim_upload(&raw mut out, host.as_ptr(), gpu as i64))?;
         Ok(Tensor::from_ptr(out))
     }
+}
+
+/// `at::_foreach_copy_`: writes each source to the target at its place, converted to the target's type. On a GPU this is one
+/// operation, if all targets have one type, all sources have one type, and the strides of each pair are equal.
+///
+/// # Errors
+/// Those of libtorch, if shapes or devices do not fit.
+///
+/// # Panics
+/// If the lists are not equally long.
+pub fn foreach_copy(targets: &[&Tensor], sources: &[&Tensor]) -> Result<(), TchError> {
+    assert_eq!(targets.len(), sources.len(), "targets and sources");
+    let pointers =
+        |tensors: &[&Tensor]| -> Vec<_> { tensors.iter().map(|tensor| tensor.as_ptr()).collect() };
+    let (targets, sources) = (pointers(targets), pointers(sources));
+    // SAFETY: live tensors in lists of equal length, which the call does not keep.
+    check(unsafe { shim_foreach_copy(targets.len(), targets.as_ptr(), sources.as_ptr()) })
 }
 
 /// A copy of a tensor to host memory, which runs while the host and later kernels go on.
@@ -96,6 +118,22 @@ unsafe impl Send for Event {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn copies_of_many_tensors_have_the_types_of_their_targets() {
+        let sources = [
+            Tensor::from_slice(&[1.5f32, -2.0]),
+            Tensor::from_slice(&[0.25f32]),
+        ];
+        let targets = sources
+            .each_ref()
+            .map(|source| source.empty_like().to_kind(tch::Kind::BFloat16));
+        foreach_copy(&targets.each_ref(), &sources.each_ref()).unwrap();
+        for (target, source) in targets.iter().zip(&sources) {
+            assert_eq!(target, &source.to_kind(tch::Kind::BFloat16));
+        }
+        foreach_copy(&[&targets[0]], &[&sources[1]]).unwrap_err();
+    }
 
     #[test]
     fn a_tensor_in_host_memory_comes_back_unchanged_by_later_writes() {

@@ -1,7 +1,7 @@
-use burn::module::Module;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::{Device, FloatDType, Tensor};
-use fused_ops::{Activation, Precision, has_bf16_tensors};
+use fused_ops::{Activation, Precision, WeightCache, has_bf16_tensors};
 
 use super::architecture::{Architecture, Encoder};
 use super::config::BertConfig;
@@ -105,6 +105,16 @@ impl BertForQuestionAnswering {
         Self { bf16, ..self }
     }
 
+    /// What saves the passes of one training step casting a weight more than once, in [`WeightCache::scope`]. `None` on
+    /// backends without `bf16` tensors.
+    pub fn weight_cache(&self, device: &Device) -> Option<WeightCache> {
+        let mut weights = CastWeights::default();
+        if self.bf16 {
+            self.visit(&mut weights);
+        }
+        WeightCache::for_step(device, weights.found)
+    }
+
     /// The encoder's architecture.
     pub fn architecture(&self) -> Architecture {
         self.encoder.architecture()
@@ -171,5 +181,29 @@ impl BertForQuestionAnswering {
             .layers()
             .fold(embedded, |hidden, layer| layer.forward(hidden, input, seed));
         self.head(hidden, seed)
+    }
+}
+
+/// Lists the weights that mixed precision casts, without autodiff: all but embeddings.
+#[derive(Default)]
+struct CastWeights {
+    in_embedding: bool,
+    found: Vec<Tensor<1>>,
+}
+
+impl ModuleVisitor for CastWeights {
+    fn enter_module(&mut self, _name: &str, container_type: &str) {
+        self.in_embedding = container_type == "Struct:Embedding";
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.in_embedding = false;
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !self.in_embedding {
+            let weight = param.val().inner();
+            self.found.push(weight.reshape([-1]));
+        }
     }
 }

@@ -3,7 +3,7 @@ use burn::nn::{Embedding, LayerNorm, Linear};
 use burn::tensor::Tensor;
 use fused_ops::{
     Activation, AttentionTerms, Dropout, RelativeKind, RelativeTerm, attention_probabilities,
-    attention_with_terms, geglu,
+    attention_with_terms, geglu, linear_side_by_side,
 };
 
 use super::config::BertConfig;
@@ -87,12 +87,7 @@ impl BertSelfAttention {
         }
         let weight = projections.map(|projection| projection.weight.val());
         let bias = projections.map(bias);
-        fused_ops::linear(
-            hidden,
-            Tensor::cat(weight.into(), 1),
-            Tensor::cat(bias.into(), 0),
-            Activation::Identity,
-        )
+        linear_side_by_side(hidden, weight, bias)
     }
 }
 

@@ -70,11 +70,11 @@ pub(crate) fn apply2(a: Tensor<2>, b: Tensor<2>, function: impl Function<2>) -> 
     ))
 }
 
-/// A function of two matrices and a vector.
-pub(crate) fn apply3(
+/// A function of two matrices, and a third or a vector.
+pub(crate) fn apply3<const D: usize>(
     a: Tensor<2>,
     b: Tensor<2>,
-    c: Tensor<1>,
+    c: Tensor<D>,
     function: impl Function<3>,
 ) -> Tensor<2> {
     Tensor::from_dispatch(<Dispatch as FunctionBackend>::apply3(

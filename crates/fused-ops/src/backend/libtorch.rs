@@ -17,6 +17,8 @@ use crate::cu_seqlens::CuSeqlens;
 use crate::kernels::bf16;
 use crate::kernels::parallel::for_each;
 use crate::philox::Dropout;
+use crate::precision::Precision;
+use crate::weight_cache::WeightCache;
 
 /// `f32` and `bf16` on the CPU and on NVIDIA's GPUs.
 pub(super) fn is_supported(device: &LibTorchDevice, dtype: DType) -> bool {
@@ -271,6 +273,64 @@ pub(crate) fn cast(tensor: &TchTensor, kind: Kind) -> TchTensor {
         },
     );
     TchTensor::new(to)
+}
+
+/// [`cast`] of a weight: what the cache of [`WeightCache::scope`] has of it, if there is one.
+pub(crate) fn cast_weight(weight: &TchTensor, kind: Kind) -> TchTensor {
+    if weight.tensor.kind() == kind {
+        return weight.clone();
+    }
+    let cast = kept_weight(&[weight], kind, || cast(weight, kind));
+    // `WeightCache::of_bf16` keeps vectors.
+    let tensor = cast.tensor.view_as(&weight.tensor);
+    TchTensor::from_existing(tensor, cast.storage)
+}
+
+/// What `make` makes of weights in a type, now or before in this [`WeightCache::scope`].
+pub(crate) fn kept_weight(
+    weights: &[&TchTensor],
+    kind: Kind,
+    make: impl FnOnce() -> TchTensor,
+) -> TchTensor {
+    // An address says nothing of strides.
+    let is_known = |weight: &&TchTensor| weight.tensor.is_contiguous();
+    match WeightCache::current() {
+        Some(cache) if weights.iter().all(is_known) => {
+            let hold =
+                || -> Vec<TchTensor> { weights.iter().map(|&weight| weight.clone()).collect() };
+            TchTensor::clone(&cache.entry(key(weights, kind), hold, make))
+        }
+        _ => make(),
+    }
+}
+
+/// In a [`WeightCache`]: the address of the first weight, the elements of all, and the type.
+fn key(weights: &[&TchTensor], kind: Kind) -> (usize, usize, Precision) {
+    let precision = match kind {
+        Kind::Float => Precision::F32,
+        _ => Precision::Bf16,
+    };
+    let elements = weights.iter().map(|weight| weight.tensor.numel()).sum();
+    (weights[0].tensor.data_ptr().addr(), elements, precision)
+}
+
+/// Puts `f32` weights, `[elements]` each, into a cache in `bf16`: on a GPU by one operation. On the CPU there is nothing to gain.
+pub(crate) fn keep_in_bf16(cache: &WeightCache, weights: Vec<TchTensor>) {
+    if weights.first().is_none_or(on_cpu) {
+        return;
+    }
+    let empty = |weight: &TchTensor| {
+        let options = (Kind::BFloat16, weight.tensor.device());
+        Tensor::empty(weight.tensor.size(), options)
+    };
+    let cast: Vec<_> = weights.iter().map(empty).collect();
+    let sources: Vec<_> = weights.iter().map(|weight| &weight.tensor).collect();
+    torch_shim::foreach_copy(&cast.iter().collect::<Vec<_>>(), &sources)
+        .expect("the device has room for the weights in bf16");
+    for (weight, cast) in weights.into_iter().zip(cast) {
+        let key = key(&[&weight], Kind::BFloat16);
+        cache.entry(key, || weight, || TchTensor::new(cast));
+    }
 }
 
 /// The elements of a contiguous `f32` tensor in host memory.

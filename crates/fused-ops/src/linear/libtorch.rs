@@ -6,13 +6,15 @@
 use burn::backend::LibTorch;
 use burn::backend::libtorch::TchTensor;
 use tch::{Device, Kind, Tensor};
-use torch_shim::single_threaded;
+use torch_shim::{mm_f32, single_threaded};
 
 use super::activation::Activation;
 use super::bf16::{activation_backward_bf16, bias_activation_bf16};
 use super::kernel::{activation_backward, bias_activation};
 use crate::backend::HostMemory;
-use crate::backend::libtorch::{bf16_slice, bf16_slice_mut, cast, on_cpu, slice, slice_mut};
+use crate::backend::libtorch::{
+    bf16_slice, bf16_slice_mut, cast, cast_weight, on_cpu, slice, slice_mut,
+};
 use crate::kernels::bf16::to_f32;
 use crate::kernels::parallel::{for_each, for_each_chunk};
 use crate::kernels::reduce::{add_rows, sum_rows};
@@ -24,17 +26,16 @@ pub(super) fn forward(
     save: bool,
 ) -> (TchTensor, Vec<TchTensor>) {
     let [input, weight, bias] = inputs;
-    if !on_cpu(input) {
-        // Cast once for both passes.
-        let kind = input.tensor.kind();
-        let [weight, bias] = [weight, bias].map(|tensor| cast(tensor, kind));
-        let (output, pre_activation) = forward_on_gpu([input, &weight, &bias], activation, save);
-        let mut saved = vec![input.clone(), weight];
-        saved.extend(pre_activation);
-        return (output, saved);
-    }
-    let (output, pre_activation) = forward_on_cpu(inputs, activation, save);
-    let mut saved = vec![input.clone(), weight.clone()];
+    // Cast once for both passes.
+    let kind = input.tensor.kind();
+    let weight = cast_weight(weight, kind);
+    let (output, pre_activation) = if on_cpu(input) {
+        forward_on_cpu([input, &weight, bias], activation, save)
+    } else {
+        let bias = cast_weight(bias, kind);
+        forward_on_gpu([input, &weight, &bias], activation, save)
+    };
+    let mut saved = vec![input.clone(), weight];
     saved.extend(pre_activation);
     (output, saved)
 }
@@ -94,7 +95,8 @@ fn backward_on_gpu(
         None => grad.tensor,
     };
     let grad_input = grad.mm(&weight.tensor.tr());
-    let grad_weight = input.tensor.tr().mm(&grad).to_kind(Kind::Float);
+    let grad_weight =
+        mm_f32(&input.tensor.tr(), &grad).expect("as many rows of input and gradient");
     let grad_bias = grad.sum_dim_intlist(0, false, Kind::Float);
     [grad_input, grad_weight, grad_bias].map(TchTensor::new)
 }

@@ -10,7 +10,10 @@ mod kernel;
 #[cfg(feature = "tch")]
 mod libtorch;
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
+
+use crate::concat::concat_weights;
+use crate::upload::runs_asynchronously;
 
 pub use activation::Activation;
 
@@ -29,6 +32,25 @@ pub fn linear(
         return crate::backend::apply3(input, weight, bias, kernel::Linear::new(activation));
     }
     reference(input, weight, bias, activation)
+}
+
+/// Three linear layers of one input as one matmul: their outputs side by side, `[tokens, 3 * out]`.
+///
+/// The weights are `[in, out]` each, the biases `[out]`.
+pub fn linear_side_by_side(
+    input: Tensor<2>,
+    weights: [Tensor<2>; 3],
+    biases: [Tensor<1>; 3],
+) -> Tensor<2> {
+    // Kernels on the CPU add biases in `f32`.
+    let bias_dtype = if runs_asynchronously(&input.device()) {
+        input.dtype()
+    } else {
+        DType::F32
+    };
+    let weight = concat_weights(weights, input.dtype());
+    let bias = concat_weights(biases.map(Tensor::unsqueeze), bias_dtype);
+    linear(input, weight, bias.squeeze_dim(0), Activation::Identity)
 }
 
 /// [`linear`] from Burn primitives.

@@ -6,7 +6,9 @@ use tch::Kind;
 
 use super::kernel::LayerNorm;
 use crate::backend::Function;
-use crate::backend::libtorch::{cast, native_dropout, native_dropout_backward, on_cpu, to_f32};
+use crate::backend::libtorch::{
+    cast, cast_weight, native_dropout, native_dropout_backward, on_cpu, to_f32,
+};
 
 pub(super) fn forward(args: &LayerNorm, inputs: [&TchTensor; 4]) -> (TchTensor, Vec<TchTensor>) {
     if !on_cpu(inputs[0]) {
@@ -34,7 +36,7 @@ pub(super) fn backward(args: &LayerNorm, saved: &[TchTensor], grad: &TchTensor) 
 fn forward_on_gpu(args: &LayerNorm, inputs: [&TchTensor; 4]) -> (TchTensor, Vec<TchTensor>) {
     let [input, residual, gamma, beta] = inputs;
     let kind = input.tensor.kind();
-    let [gamma, beta] = [gamma, beta].map(|weight| cast(weight, kind));
+    let [gamma, beta] = [gamma, beta].map(|weight| cast_weight(weight, kind));
     let (sum, mask) = match &args.dropout {
         Some(dropout) => {
             let (mut dropped, mask) = native_dropout(dropout, &input.tensor);

@@ -1,5 +1,5 @@
 use burn::tensor::{Tensor, activation::gelu_approximate};
-use fused_ops::{Activation, linear, reference};
+use fused_ops::{Activation, linear, linear_side_by_side, reference};
 use proptest::prelude::*;
 
 use super::support::{Outcome, matrix, on_pools, outcome, vector};
@@ -31,6 +31,35 @@ fn linear_equals_the_reference() {
     for activation in [Activation::Identity, Activation::Gelu, Activation::GeluTanh] {
         let reference = run(reference::linear, [70, 33, 47], activation);
         run(linear, [70, 33, 47], activation).assert_close(&reference, TOLERANCE);
+    }
+}
+
+/// With three layers, whose weights lie side by side after `concat`.
+fn run_three(
+    [rows, inputs, outputs]: [usize; 3],
+    op: impl Fn(Tensor<2>, [Tensor<2>; 3], [Tensor<1>; 3]) -> Tensor<2>,
+) -> Outcome {
+    let input = matrix(1, [rows, inputs]);
+    let weights = [2, 3, 4].map(|seed| matrix(seed, [inputs, outputs]));
+    let biases = [5, 6, 7].map(|seed| vector(seed, outputs));
+    let output = op(input.clone(), weights.clone(), biases.clone());
+    let [first, second, third] = weights;
+    outcome(&[input, first, second, third], &biases, output)
+}
+
+#[test]
+fn three_layers_side_by_side_have_the_bits_of_one_with_their_weights() {
+    let one = |input, weights: [Tensor<2>; 3], biases: [Tensor<1>; 3]| {
+        let weight = Tensor::cat(weights.into(), 1);
+        let bias = Tensor::cat(biases.into(), 0);
+        linear(input, weight, bias, Activation::Identity)
+    };
+    let reversed =
+        |input, [a, b, c]: [Tensor<2>; 3], biases| linear_side_by_side(input, [c, b, a], biases);
+    for shape in [[70, 150, 47], [3, 1, 5], [1, 64, 1]] {
+        let ours = run_three(shape, linear_side_by_side);
+        assert!(ours == run_three(shape, one), "some bit differs: {shape:?}");
+        assert!(ours != run_three(shape, reversed), "the order matters");
     }
 }
 

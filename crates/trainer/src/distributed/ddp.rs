@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bert_qa::{BertForQuestionAnswering, DropoutSeed, PackedInput};
-use burn::tensor::Tensor;
+use burn::tensor::{Gradients, Tensor};
 use squad_data::PackedBatch;
 
 use super::collectives::{PendingTensor, TensorCollectives};
@@ -12,7 +12,7 @@ use crate::Error;
 use crate::optim::adamw::Moments;
 use crate::optim::gradients::{GradNorm, StepScale};
 use crate::optim::parameters;
-use crate::train::engine::{Engine, Pass, SingleProcessEngine};
+use crate::train::engine::{Engine, Pass, SingleProcessEngine, scoped};
 
 /// Distributed data parallelism: every rank has the whole model and makes the same optimizer steps. Gradients are summed
 /// over the ranks in flat buckets while the backward pass goes on.
@@ -100,19 +100,17 @@ impl Engine for DdpEngine {
             let lowest = lowest_trained(&self.units);
             let model = self.local.module().clone();
             let input = PackedInput::new(batch, &self.local.device);
-            pass = Some(layerwise::backward(
-                &model,
-                lowest,
-                &input,
-                dropout,
-                &mut |stage, new| {
-                    self.local.gradients.add(&model, new);
-                    if is_last {
-                        self.start_buckets(stage)?;
-                    }
-                    Ok(())
-                },
-            )?);
+            let weights = self.local.weights();
+            let done = &mut |stage: usize, new: Gradients| -> Result<(), Error> {
+                self.local.gradients.add(&model, new);
+                if is_last {
+                    self.start_buckets(stage)?;
+                }
+                Ok(())
+            };
+            pass = Some(scoped(weights, || {
+                layerwise::backward(&model, lowest, &input, dropout, done)
+            })?);
         }
         if is_last {
             self.start_buckets(0)?;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use bert_qa::{BertForQuestionAnswering, DropoutSeed, PackedInput, span_loss};
+use bert_qa::{BertForQuestionAnswering, DropoutSeed, PackedInput, WeightCache, span_loss};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use squad_data::PackedBatch;
@@ -56,6 +56,14 @@ pub(crate) trait Engine {
     fn communication(&self) -> Option<Duration>;
 }
 
+/// Runs passes that take weights from a cache, if there is one.
+pub(crate) fn scoped<T>(weights: Option<WeightCache>, passes: impl FnOnce() -> T) -> T {
+    match weights {
+        Some(weights) => weights.scope(passes),
+        None => passes(),
+    }
+}
+
 /// The engine of a single process.
 pub(crate) struct SingleProcessEngine {
     /// `None` only while it is updated.
@@ -65,6 +73,8 @@ pub(crate) struct SingleProcessEngine {
     pub(crate) gradients: ParameterGradients,
     /// With autodiff.
     pub(crate) device: Device,
+    /// Of the model in this step.
+    weights: Option<WeightCache>,
 }
 
 impl SingleProcessEngine {
@@ -79,7 +89,16 @@ impl SingleProcessEngine {
             optimizer,
             gradients: ParameterGradients::default(),
             device,
+            weights: None,
         }
+    }
+
+    /// What the passes of this step have cast or put together, for [`scoped`].
+    pub(crate) fn weights(&mut self) -> Option<WeightCache> {
+        if self.weights.is_none() {
+            self.weights = self.module().weight_cache(&self.device);
+        }
+        self.weights.clone()
     }
 
     pub(crate) fn module(&self) -> &BertForQuestionAnswering {
@@ -94,9 +113,10 @@ impl Engine for SingleProcessEngine {
         dropout: Option<DropoutSeed>,
         _: bool,
     ) -> Result<Option<Pass>, Error> {
-        let model = self.model.as_ref().expect(MODEL);
         let input = PackedInput::new(batch, &self.device);
-        let logits = model.forward(&input, dropout);
+        let weights = self.weights();
+        let model = self.model.as_ref().expect(MODEL);
+        let logits = scoped(weights, || model.forward(&input, dropout));
         let loss_sum = span_loss(logits.clone(), &input);
         self.gradients.add(model, loss_sum.backward());
         Ok(Some(Pass {
@@ -111,6 +131,8 @@ impl Engine for SingleProcessEngine {
     }
 
     fn step(&mut self, scale: StepScale, learning_rate: f64) -> Result<(), Error> {
+        // Nothing but the model holds its weights: the step writes them in place.
+        self.weights = None;
         let model = self.model.take().expect(MODEL);
         let gradients = std::mem::take(&mut self.gradients);
         self.optimizer.begin(scale, learning_rate);

@@ -99,6 +99,48 @@ fn a_step_launches_few_operations() {
     }
 }
 
+/// A step casts its weights, and puts those of a layer side by side, once for all of its micro-batches; and nothing holds
+/// them when it updates them in place.
+#[test]
+fn weights_are_cast_once_a_step() {
+    if !in_own_process("operations::weights_are_cast_once_a_step") {
+        return;
+    }
+    fused_ops::run_operations_of_gpu(true);
+    let sandbox = Sandbox::with_model(&TinyModel {
+        num_hidden_layers: 3,
+        ..TinyModel::default()
+    });
+    let of = |operations: &BTreeMap<String, i64>, name: &str| {
+        operations.get(name).copied().unwrap_or_default()
+    };
+    for bf16 in ["run.bf16=false", "run.bf16=true"] {
+        let [one, three] = [1, 3].map(|micro_batches| {
+            let accumulation = format!("train.gradient_accumulation_steps={micro_batches}");
+            let settings = [
+                bf16,
+                "train.per_device_train_batch_size=2",
+                "checkpoints.every_epochs=0",
+                &accumulation,
+            ];
+            operations(&sandbox, &format!("{bf16}-{micro_batches}"), &settings)
+        });
+        let is_bf16 = i64::from(bf16.ends_with("true"));
+        for operations in [&one, &three] {
+            assert_eq!(
+                of(operations, "aten::_foreach_copy_"),
+                is_bf16,
+                "{operations:?}"
+            );
+            // Weights and biases of a layer; loss and norm before they are read.
+            assert_eq!(of(operations, "aten::cat"), 3 * 2 + 1, "{operations:?}");
+        }
+        // Two kinds of copies are not counted: the one that parts a gradient, and conversions of activations.
+        let copies = of(&one, "aten::copy_") + of(&one, "aten::clone") + of(&one, "aten::_to_copy");
+        println!("{bf16}: {copies} copies a step: {one:?}");
+    }
+}
+
 /// Losses and norms are those of this project's kernels, are reported for every step, and a resumed run has the bits of an
 /// uninterrupted one.
 #[test]
