@@ -6,7 +6,7 @@
 # If LIBTORCH is set, the script only checks that libtorch.
 set -euo pipefail
 
-version=2.9.0                # What the first form installs.
+version=2.11.0               # What the first form installs.
 supported=(2.9 2.10 2.11)    # What crates/torch-shim compiles against.
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/squad-burn
 venv=$cache/venv

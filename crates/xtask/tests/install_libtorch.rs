@@ -205,7 +205,7 @@ fn a_missing_program_or_package_is_named() {
     let fails = "mkdir -p \"$3/bin\"; for name in pip python; do ln -s \"$(dirname \"$0\")/fails\" \"$3/bin/$name\"; done";
     machine.program("bin/python3", fails);
     machine.program("bin/fails", "exit 1");
-    machine.refuses("", &["pip could not install torch 2.9.0", "network"]);
+    machine.refuses("", &["pip could not install torch 2.11.0", "network"]);
     machine.free_gb(7);
     machine.refuses("", &["8 GB", "7 GB are free"]);
 }
