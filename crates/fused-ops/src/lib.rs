@@ -48,6 +48,7 @@ pub use attention::{
 };
 #[cfg(feature = "tch")]
 pub use backend::libtorch::run_operations_of_gpu;
+pub use concat::concat_columns;
 pub use cu_seqlens::CuSeqlens;
 pub use dropout::dropout;
 pub use embedding::embedding;
@@ -67,6 +68,7 @@ pub mod reference {
     pub use crate::attention::{
         reference as attention, reference_with_terms as attention_with_terms,
     };
+    pub use crate::concat::reference as concat_columns;
     pub use crate::dropout::reference as dropout;
     pub use crate::embedding::reference as embedding;
     pub use crate::geglu::reference as geglu;

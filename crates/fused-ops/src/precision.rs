@@ -35,8 +35,7 @@ impl Precision {
     }
 
     /// That of [`autocast`] on this thread.
-    #[cfg(kernels)]
-    pub(crate) fn current() -> Self {
+    pub fn current() -> Self {
         CURRENT.get()
     }
 }

@@ -64,6 +64,8 @@ fn check_all_operations(device: &Device) {
         check(&[&qkv, &table], &attend(terms(Some(term))));
     }
     check(&[&qkv], &geglu(qkv.clone()));
+    let parts = [(); 3].map(|()| numbers([104, 5], device));
+    check(&parts.each_ref(), &concat_columns(parts.clone()));
 
     let [input, residual] = [(); 2].map(|()| numbers([104, 12], device));
     let (gamma, beta) = (numbers([12], device), numbers([12], device));
@@ -106,6 +108,33 @@ fn flex_kernels_write_every_element() {
 #[test]
 fn libtorch_kernels_write_every_element() {
     check_all_operations(&Device::libtorch().autodiff());
+}
+
+/// Matmuls on an emulated processor that has AVX2 alone: `int8` by AVX2, and the packing of `bf16` by the kernel of plain Rust.
+#[cfg(all(feature = "ndarray", target_os = "linux", target_arch = "x86_64"))]
+#[test]
+#[ignore = "needs qemu-x86_64 (Debian's qemu-user): emulates a processor without AVX-512"]
+fn matmuls_pass_on_a_processor_without_avx512() {
+    const TESTS: [&str; 3] = [
+        "kernels::int8_gemm",
+        "kernels::packed_gemm",
+        "kernels::tasks",
+    ];
+    let output = std::process::Command::new("qemu-x86_64")
+        .args(["-cpu", "Haswell"])
+        .arg(std::env::current_exe().unwrap())
+        .args(TESTS)
+        .output()
+        .expect("qemu-x86_64 runs (Debian: apt-get install qemu-user)");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let tests = [
+        "large_sums_do_not_saturate",
+        "packing_and_loops_are_right",
+        "every_element",
+    ];
+    let ran = tests.iter().all(|name| text.contains(name));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && ran, "{text}\n{errors}");
 }
 
 #[cfg(feature = "ndarray")]

@@ -4,6 +4,7 @@ use burn::backend::tensor::FloatTensor;
 
 use super::kernel::{self, Attention, Qkv, Saved};
 use crate::backend::{Function, HostMemory, fill};
+use crate::precision::Precision;
 
 impl Attention {
     /// Of query, key and value side by side, and the relative term's table where there is one. Saves the inputs, the output
@@ -12,13 +13,19 @@ impl Attention {
         &self,
         qkv: &FloatTensor<B>,
         table: Option<&FloatTensor<B>>,
+        save: bool,
     ) -> (FloatTensor<B>, Vec<FloatTensor<B>>) {
+        let precision = match self.precision {
+            Precision::Int8 if !save => Precision::Bf16,
+            precision => precision,
+        };
         let [tokens, columns] = B::dims(qkv);
         let shapes: [&[usize]; 2] = [&[tokens, columns / 3], &[tokens, self.num_heads]];
         let [output, lse] = fill::<B, 2>(shapes, |[output, lse]| {
             let data = &B::values(qkv);
             let table = table.map(B::values);
-            kernel::forward(Qkv { data, columns }, table.as_deref(), self, output, lse);
+            let inputs = Qkv { data, columns };
+            kernel::forward(inputs, table.as_deref(), self, precision, output, lse);
         });
         let mut saved = vec![qkv.clone(), output.clone(), lse];
         saved.extend(table.cloned());
@@ -68,9 +75,9 @@ impl Function<1> for Attention {
     fn forward<B: HostMemory>(
         &self,
         [qkv]: [&FloatTensor<B>; 1],
-        _save: bool,
+        save: bool,
     ) -> (FloatTensor<B>, Vec<FloatTensor<B>>) {
-        self.forward_on_host::<B>(qkv, None)
+        self.forward_on_host::<B>(qkv, None, save)
     }
 
     fn backward<B: HostMemory>(
@@ -82,8 +89,8 @@ impl Function<1> for Attention {
     }
 
     #[cfg(feature = "tch")]
-    fn forward_libtorch(&self, [qkv]: [&TchTensor; 1], _save: bool) -> (TchTensor, Vec<TchTensor>) {
-        super::libtorch::forward(self, qkv, None)
+    fn forward_libtorch(&self, [qkv]: [&TchTensor; 1], save: bool) -> (TchTensor, Vec<TchTensor>) {
+        super::libtorch::forward(self, qkv, None, save)
     }
 
     #[cfg(feature = "tch")]
@@ -97,9 +104,9 @@ impl Function<2> for Attention {
     fn forward<B: HostMemory>(
         &self,
         [qkv, table]: [&FloatTensor<B>; 2],
-        _save: bool,
+        save: bool,
     ) -> (FloatTensor<B>, Vec<FloatTensor<B>>) {
-        self.forward_on_host::<B>(qkv, Some(table))
+        self.forward_on_host::<B>(qkv, Some(table), save)
     }
 
     fn backward<B: HostMemory>(
@@ -114,9 +121,9 @@ impl Function<2> for Attention {
     fn forward_libtorch(
         &self,
         [qkv, table]: [&TchTensor; 2],
-        _save: bool,
+        save: bool,
     ) -> (TchTensor, Vec<TchTensor>) {
-        super::libtorch::forward(self, qkv, Some(table))
+        super::libtorch::forward(self, qkv, Some(table), save)
     }
 
     #[cfg(feature = "tch")]

@@ -13,11 +13,12 @@ use super::rotary::Rotation;
 use super::softmax::{softmax_row, softmax_row_backward};
 use super::terms::RotaryEmbedding;
 use crate::cu_seqlens::CuSeqlens;
-use crate::kernels::gemm::{Matrix, Target, Threads, gemm};
+use crate::kernels::gemm::{Matrix, Target, Threads, gemm, gemm_in};
 use crate::kernels::parallel::{SharedBuffer, for_each};
 use crate::kernels::reduce::{dot, sum_rows};
 use crate::kernels::simd::vectorized;
 use crate::philox::{Dropout, attention_row};
+use crate::precision::Precision;
 
 /// Attention arguments other than tensors.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub(crate) struct Attention {
     pub(crate) rotary: Option<RotaryEmbedding>,
     pub(crate) window: Option<usize>,
     pub(crate) relative: Option<Relative>,
+    /// Of the matmuls of queries with keys and of probabilities with values, and of their gradients.
+    pub(crate) precision: Precision,
 }
 
 impl Attention {
@@ -261,9 +264,11 @@ impl Feature<'_> {
         table: Option<&RelativeTable<'_>>,
         scores: &mut [f32],
         scratch: &mut RelativeScratch,
+        precision: Precision,
     ) {
         let width = block.keys.len();
-        gemm(
+        gemm_in(
+            precision,
             Target::new(scores, width),
             query.rows(block.queries.clone()),
             key.rows(block.keys.clone()).transposed(),
@@ -342,6 +347,7 @@ pub(crate) fn forward(
     inputs: Qkv<'_>,
     table: Option<&[f32]>,
     args: &Attention,
+    precision: Precision,
     output: &mut [f32],
     lse: &mut [f32],
 ) {
@@ -365,7 +371,8 @@ pub(crate) fn forward(
                 let inputs = feature.inputs(inputs, shared.rotation.as_ref(), rotated);
                 for block in feature.blocks() {
                     let (first, width) = (block.keys.start, block.keys.len());
-                    feature.scores(&block, inputs, shared.table.as_ref(), scores, relative);
+                    let table = shared.table.as_ref();
+                    feature.scores(&block, inputs, table, scores, relative, precision);
                     for (i, row) in block.queries.clone().zip(scores.chunks_mut(width)) {
                         let keys = feature.keys(i);
                         let factors = &mut factors[..keys.end];
@@ -380,7 +387,8 @@ pub(crate) fn forward(
                         );
                     }
                     let [_, _, value] = inputs;
-                    gemm(
+                    gemm_in(
+                        precision,
                         feature.target(&output, hidden_size, 0, block.queries.start),
                         Matrix::new(scores, block.queries.len(), width, width),
                         value.rows(block.keys),
@@ -474,9 +482,11 @@ pub(crate) fn backward(
                 for block in blocks {
                     let (first, width) = (block.keys.start, block.keys.len());
                     let count = block.queries.len();
-                    feature.scores(&block, inputs, shared.table.as_ref(), scores, relative);
+                    let (table, precision) = (shared.table.as_ref(), args.precision);
+                    feature.scores(&block, inputs, table, scores, relative, precision);
                     let block_grad = grad_output.rows(block.queries.clone());
-                    gemm(
+                    gemm_in(
+                        precision,
                         Target::new(grad_scores, width),
                         block_grad,
                         value.rows(block.keys.clone()).transposed(),
@@ -514,11 +524,15 @@ pub(crate) fn backward(
                         query.rows(block.queries.clone()),
                         key.rows(block.keys.clone()),
                     );
-                    let one = Threads::One;
                     let products = Matrix::new(grad_scores, count, width, width);
-                    gemm(target(0), products, key, one);
-                    gemm(target(1), products.transposed(), query, one);
-                    gemm(target(2), probabilities.transposed(), block_grad, one);
+                    let matmuls = [
+                        (products, key),
+                        (products.transposed(), query),
+                        (probabilities.transposed(), block_grad),
+                    ];
+                    for (part, (left, right)) in matmuls.into_iter().enumerate() {
+                        gemm_in(precision, target(part), left, right, Threads::One);
+                    }
                     if let Some(table) = &shared.table {
                         let grads = RelativeGrads {
                             content: &|is_query| target(usize::from(!is_query)),

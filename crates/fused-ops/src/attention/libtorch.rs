@@ -30,6 +30,7 @@ pub(super) fn forward(
     args: &Attention,
     qkv: &TchTensor,
     table: Option<&TchTensor>,
+    save: bool,
 ) -> (TchTensor, Vec<TchTensor>) {
     if !is_in_host_memory(qkv) {
         return if has_kernel(args, &qkv.tensor) {
@@ -39,7 +40,7 @@ pub(super) fn forward(
         };
     }
     let single = table.map(to_f32);
-    let (output, mut saved) = args.forward_on_host::<LibTorch>(&to_f32(qkv), single.as_ref());
+    let (output, mut saved) = args.forward_on_host::<LibTorch>(&to_f32(qkv), single.as_ref(), save);
     let output = cast(&output, qkv.tensor.kind());
     saved.splice(..2, [qkv.clone(), output.clone()]);
     saved.splice(3.., table.cloned());

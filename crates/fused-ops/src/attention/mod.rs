@@ -91,6 +91,7 @@ pub fn attention_with_terms(
                 kind: term.kind,
                 buckets: term.buckets,
             }),
+            precision: crate::precision::Precision::current(),
         };
         return match relative {
             Some(term) => crate::backend::apply2(qkv, term.table.clone(), args),

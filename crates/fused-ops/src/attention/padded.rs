@@ -147,6 +147,7 @@ mod tests {
     use crate::backend::libtorch::testing::{assert_close, distance, numbers};
     use crate::cu_seqlens::CuSeqlens;
     use crate::philox::{Dropout, DropoutKey};
+    use crate::precision::Precision;
 
     /// Relative to the largest number: sums of up to 150 products, in another order.
     const TOLERANCE: f64 = 1e-5;
@@ -167,6 +168,7 @@ mod tests {
                     max_position: 64,
                 },
             }),
+            precision: Precision::F32,
         }
     }
 

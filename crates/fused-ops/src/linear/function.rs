@@ -17,22 +17,17 @@ impl Function<3> for Linear {
         let dims = B::dims(weight);
         let shape = [B::dims(input)[0], dims[1]];
         let operands = [input, weight, bias].map(B::values);
-        let [inputs, weights, biases] = operands.each_ref().map(|values| &values[..]);
+        let [inputs, _, biases] = operands.each_ref().map(|values| &values[..]);
         let mut saved = vec![input.clone(), weight.clone()];
+        let packed = Weight::new(self, weight, &operands[1], dims, save);
         if save && self.activation != Activation::Identity {
             let [output, pre_activation] =
                 fill::<B, 2>([&shape, &shape], |[output, pre_activation]| {
-                    let weight = Weight::Plain(weights);
-                    kernel::forward(inputs, weight, biases, self, output, Some(pre_activation));
+                    kernel::forward(inputs, packed, biases, self, output, Some(pre_activation));
                 });
             saved.push(pre_activation);
             return (output, saved);
         }
-        let packed = if save {
-            Weight::Plain(weights)
-        } else {
-            Weight::new(self, weight, &operands[1], dims)
-        };
         let [output] = fill::<B, 1>([&shape], |[output]| {
             kernel::forward(inputs, packed, biases, self, output, None);
         });

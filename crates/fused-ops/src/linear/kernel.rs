@@ -8,12 +8,14 @@ use std::sync::Arc;
 use pulp::Arch;
 
 use super::activation::Activation;
-use crate::kernels::gemm::{Matrix, Target, Threads, gemm_in};
+use crate::kernels::gemm::{Matrix, Target, Threads, gemm, gemm_in};
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::int8_gemm::{Instructions, QuantizedMatrix, gemm_int8};
 use crate::kernels::math::{exp, normal};
 #[cfg(target_arch = "x86_64")]
-use crate::kernels::packed_gemm::{PackedMatrix, gemm_bf16_packed};
+use crate::kernels::packed_gemm::{PackedMatrix, gemm_bf16, gemm_bf16_packed};
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::parallel::SharedBuffer;
 use crate::kernels::parallel::{CHUNK, ROWS_PER_TASK, for_each_chunk};
 use crate::kernels::reduce::add_to;
 use crate::kernels::simd::vectorized;
@@ -41,9 +43,12 @@ impl Linear {
 
 /// The right matrix of a linear layer's matmul.
 pub(super) enum Weight<'a> {
-    Plain(&'a [f32]),
+    F32(&'a [f32]),
+    /// Packed in its matmul.
     #[cfg(target_arch = "x86_64")]
-    Bf16(Arc<PackedMatrix>),
+    Bf16(&'a [f32]),
+    #[cfg(target_arch = "x86_64")]
+    PackedBf16(Arc<PackedMatrix>),
     #[cfg(target_arch = "x86_64")]
     Int8(Instructions, Arc<QuantizedMatrix>),
 }
@@ -53,23 +58,28 @@ pub(super) enum Weight<'a> {
 const INT8_OUTPUTS: usize = 32;
 
 impl<'a> Weight<'a> {
-    /// `[inputs, outputs]` in `values`, the elements of `tensor`, for a pass without gradients.
+    /// `[inputs, outputs]` in `values`, the elements of `tensor`. Where there will be a backward pass (`save`), nothing is
+    /// cached: an optimizer step follows.
     #[expect(clippy::ptr_arg, reason = "a copy is not cached")]
     pub(super) fn new(
         args: &Linear,
         tensor: &(impl Any + Send + Clone),
         values: &'a Cow<'_, [f32]>,
         [inputs, outputs]: [usize; 2],
+        save: bool,
     ) -> Self {
         #[cfg(target_arch = "x86_64")]
         {
             let matrix = || Matrix::new(values, inputs, outputs, outputs);
-            match (args.precision, &args.weights) {
-                (Precision::Bf16, Some(cache)) if args.precision.is_available() => {
+            match (args.precision, args.weights.as_ref().filter(|_| !save)) {
+                (Precision::Bf16, cache) if args.precision.is_available() => {
+                    let Some(cache) = cache else {
+                        return Self::Bf16(values);
+                    };
                     let pack = || PackedMatrix::new(matrix());
-                    return Self::Bf16(cache.get(tensor, values, args.precision, pack));
+                    return Self::PackedBf16(cache.get(tensor, values, args.precision, pack));
                 }
-                (Precision::Int8, cache) if outputs >= INT8_OUTPUTS => {
+                (Precision::Int8, cache) if outputs >= INT8_OUTPUTS && !save => {
                     if let Some(instructions) = Instructions::best() {
                         let pack = || QuantizedMatrix::new(matrix());
                         let packed = match cache {
@@ -82,8 +92,8 @@ impl<'a> Weight<'a> {
                 _ => {}
             }
         }
-        let _ = (args, tensor, inputs, outputs);
-        Self::Plain(values)
+        let _ = (args, tensor, inputs, outputs, save);
+        Self::F32(values)
     }
 }
 
@@ -100,28 +110,55 @@ pub(super) fn forward(
     let outputs = bias.len();
     let rows = output.len() / outputs.max(1);
     let inputs = input.len() / rows.max(1);
-    let block = ROWS_PER_TASK * outputs.max(1);
     let left = Matrix::new(input, rows, inputs, inputs);
-    let plain = |target: &mut [f32], weight| {
-        gemm_in(
-            args.precision,
-            Target::new(target, outputs),
-            left,
-            Matrix::new(weight, inputs, outputs, outputs),
-            Threads::All,
-        );
+    let right = |weight| Matrix::new(weight, inputs, outputs, outputs);
+    #[cfg(target_arch = "x86_64")]
+    if !matches!(weight, Weight::F32(_)) {
+        let (target, activated) = match pre_activation {
+            Some(pre_activation) => (pre_activation, Some(SharedBuffer::new(output))),
+            None => (output, None),
+        };
+        let target = Target::new(target, outputs);
+        let epilogue = |row: usize, columns: Range<usize>, sums: &mut [f32]| {
+            let place = row * outputs + columns.start..row * outputs + columns.end;
+            // SAFETY: a matmul calls its epilogue once for each element of its target.
+            #[allow(unsafe_code)]
+            let activated = activated.as_ref().map(|all| unsafe { all.part(place) });
+            bias_activation(sums, &bias[columns], args.activation, activated);
+        };
+        return match weight {
+            Weight::F32(_) => unreachable!("excluded above"),
+            Weight::Bf16(weight) => {
+                gemm_bf16(target, left, right(weight), Threads::All, Some(&epilogue));
+            }
+            Weight::PackedBf16(weight) => gemm_bf16_packed(target, left, &weight, Some(&epilogue)),
+            Weight::Int8(instructions, weight) => {
+                gemm_int8(instructions, target, left, &weight, Some(&epilogue));
+            }
+        };
+    }
+    #[allow(irrefutable_let_patterns, reason = "elsewhere there is `f32` alone")]
+    let Weight::F32(weight) = weight else {
+        unreachable!("returned above")
     };
-    match (weight, pre_activation) {
-        (Weight::Plain(weight), None) => {
-            plain(output, weight);
+    let block = ROWS_PER_TASK * outputs.max(1);
+    match pre_activation {
+        None => {
+            gemm(
+                Target::new(output, outputs),
+                left,
+                right(weight),
+                Threads::All,
+            );
             for_each_chunk(
                 [(output, block)],
                 || (),
                 |(), _, [output]| bias_activation(output, bias, args.activation, None),
             );
         }
-        (Weight::Plain(weight), Some(pre_activation)) => {
-            plain(pre_activation, weight);
+        Some(pre_activation) => {
+            let target = Target::new(pre_activation, outputs);
+            gemm(target, left, right(weight), Threads::All);
             for_each_chunk(
                 [(pre_activation, block), (output, block)],
                 || (),
@@ -129,24 +166,6 @@ pub(super) fn forward(
                     bias_activation(pre_activation, bias, args.activation, Some(output));
                 },
             );
-        }
-        #[cfg(target_arch = "x86_64")]
-        (weight, pre_activation) => {
-            assert!(
-                pre_activation.is_none(),
-                "packed weights have no backward pass"
-            );
-            let target = Target::new(output, outputs);
-            let epilogue = |_: usize, columns: Range<usize>, sums: &mut [f32]| {
-                bias_activation(sums, &bias[columns], args.activation, None);
-            };
-            match weight {
-                Weight::Bf16(weight) => gemm_bf16_packed(target, left, &weight, Some(&epilogue)),
-                Weight::Int8(instructions, weight) => {
-                    gemm_int8(instructions, target, left, &weight, Some(&epilogue));
-                }
-                Weight::Plain(_) => unreachable!("matched above"),
-            }
         }
     }
 }

@@ -46,29 +46,12 @@ pub(crate) fn forward(inputs: &Inputs<'_>, outputs: Outputs<'_>, args: &LayerNor
             for (i, inverse) in inverse_std.iter_mut().enumerate() {
                 let row = i * columns..(i + 1) * columns;
                 let (x, output) = (&mut normalized[row.clone()], &mut output[row]);
-                let index = index * ROWS_PER_TASK + i;
-                let place = index * columns..(index + 1) * columns;
-                let (input, residual) = (&inputs.input[place.clone()], &inputs.residual[place]);
                 vectorized(
                     arch,
                     #[inline(always)]
                     || {
-                        if let Some(dropout) = &args.dropout {
-                            dropout.fill_row(index as u32, factors);
-                        }
-                        let sums = input.iter().zip(residual).zip(&*factors);
-                        for (x, ((input, residual), factor)) in x.iter_mut().zip(sums) {
-                            *x = input.mul_add(*factor, *residual);
-                        }
-                        let mean = sum(x) / columns as f32;
-                        for x in x.iter_mut() {
-                            *x -= mean;
-                        }
-                        let variance = dot(x, x) / columns as f32;
-                        *inverse = 1.0 / (variance + args.eps).sqrt();
-                        for x in x.iter_mut() {
-                            *x *= *inverse;
-                        }
+                        let index = index * ROWS_PER_TASK + i;
+                        *inverse = normalize_row(inputs, args, index, factors, x);
                         let scale = inputs.gamma.iter().zip(inputs.beta);
                         for ((out, x), (gamma, beta)) in output.iter_mut().zip(&*x).zip(scale) {
                             *out = x.mul_add(*gamma, *beta);
@@ -78,6 +61,64 @@ pub(crate) fn forward(inputs: &Inputs<'_>, outputs: Outputs<'_>, args: &LayerNor
             }
         },
     );
+}
+
+/// Fills `output`, `[rows, columns]`, where there will be no backward pass.
+pub(crate) fn forward_without_saving(inputs: &Inputs<'_>, output: &mut [f32], args: &LayerNorm) {
+    let columns = inputs.gamma.len();
+    let arch = Arch::new();
+    for_each_chunk(
+        [(output, ROWS_PER_TASK * columns)],
+        || vec![1.0f32; columns],
+        |factors, index, [output]| {
+            for (i, x) in output.chunks_exact_mut(columns).enumerate() {
+                vectorized(
+                    arch,
+                    #[inline(always)]
+                    || {
+                        let index = index * ROWS_PER_TASK + i;
+                        normalize_row(inputs, args, index, factors, x);
+                        let scale = inputs.gamma.iter().zip(inputs.beta);
+                        for (x, (gamma, beta)) in x.iter_mut().zip(scale) {
+                            *x = x.mul_add(*gamma, *beta);
+                        }
+                    },
+                );
+            }
+        },
+    );
+}
+
+/// Fills `x` with a row of `(dropout(input) + residual - mean) / sqrt(variance + eps)`; returns `1 / sqrt(variance + eps)`.
+/// `factors` has room for those of dropout, and ones without it.
+#[inline(always)]
+fn normalize_row(
+    inputs: &Inputs<'_>,
+    args: &LayerNorm,
+    index: usize,
+    factors: &mut [f32],
+    x: &mut [f32],
+) -> f32 {
+    let columns = x.len();
+    let place = index * columns..(index + 1) * columns;
+    let (input, residual) = (&inputs.input[place.clone()], &inputs.residual[place]);
+    if let Some(dropout) = &args.dropout {
+        dropout.fill_row(index as u32, factors);
+    }
+    let sums = input.iter().zip(residual).zip(&*factors);
+    for (x, ((input, residual), factor)) in x.iter_mut().zip(sums) {
+        *x = input.mul_add(*factor, *residual);
+    }
+    let mean = sum(x) / columns as f32;
+    for x in x.iter_mut() {
+        *x -= mean;
+    }
+    let variance = dot(x, x) / columns as f32;
+    let inverse = 1.0 / (variance + args.eps).sqrt();
+    for x in x.iter_mut() {
+        *x *= inverse;
+    }
+    inverse
 }
 
 /// What the forward pass saves for the backward pass.

@@ -7,10 +7,12 @@ use std::process::Command;
 const EMULATED: &str = "FUSED_OPS_EMULATED";
 
 /// One or more tests of each kernel: emulation is a hundred times slower.
-const TESTS: [&str; 9] = [
+const TESTS: [&str; 11] = [
     "ndarray::adamw::adamw_equals_the_reference_over_five_steps",
     "ndarray::attention::another_dropout_key_changes_output_and_gradients",
     "ndarray::attention::attention_equals_the_reference_for_short_features",
+    "ndarray::autocast::inference_in_int8_equals_f32_up_to_rounding",
+    "ndarray::autocast::linear_in_bf16_equals_f32_up_to_rounding",
     "ndarray::dropout::dropout_equals_the_reference_and_depends_on_its_key",
     "ndarray::embedding::embedding_equals_the_reference_for_repeated_and_unused_rows",
     "ndarray::linear::linear_equals_the_reference",

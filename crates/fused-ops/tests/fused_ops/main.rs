@@ -13,6 +13,7 @@ mod ndarray {
     mod attention;
     mod attention_terms;
     mod autocast;
+    mod concat;
     mod dropout;
     mod embedding;
     mod geglu;
@@ -44,6 +45,7 @@ mod flex {
     mod attention;
     mod attention_terms;
     mod autocast;
+    mod concat;
     mod dropout;
     mod embedding;
     mod geglu;
@@ -74,6 +76,7 @@ mod libtorch {
     mod adamw;
     mod attention;
     mod attention_terms;
+    mod concat;
     mod dropout;
     mod embedding;
     mod geglu;

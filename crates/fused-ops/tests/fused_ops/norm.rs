@@ -2,7 +2,7 @@ use burn::tensor::Tensor;
 use fused_ops::{Dropout, dropout_add_layer_norm, reference};
 use proptest::prelude::*;
 
-use super::support::{Outcome, dropout, matrix, on_pools, outcome, vector};
+use super::support::{Outcome, dropout, matrix, on_pools, outcome, values, vector};
 
 /// Sums of a hundred numbers in `f32`; the inverse root of a small variance magnifies their rounding.
 const TOLERANCE: f32 = 2e-5;
@@ -29,6 +29,24 @@ fn norm_equals_the_reference_for_each_epsilon() {
         let reference = run(reference::dropout_add_layer_norm, [70, 47], eps, 0.1);
         run(dropout_add_layer_norm, [70, 47], eps, 0.1).assert_close(&reference, TOLERANCE);
     }
+}
+
+#[test]
+fn the_output_is_the_same_without_gradients() {
+    let output = |gradients: bool| {
+        let matrices = [1, 2].map(|seed| matrix(seed, [70, 47]).set_require_grad(gradients));
+        let [input, residual] = matrices;
+        let [gamma, beta] = [3, 4].map(|seed| vector(seed, 47).set_require_grad(gradients));
+        values(&dropout_add_layer_norm(
+            input,
+            residual,
+            gamma,
+            beta,
+            1e-5,
+            dropout(0.1, 7),
+        ))
+    };
+    assert_eq!(output(true), output(false));
 }
 
 #[test]
