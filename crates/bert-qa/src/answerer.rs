@@ -64,7 +64,7 @@ impl QuestionAnswerer {
         device: Device,
     ) -> Self {
         Self {
-            model,
+            model: model.fuse_qkv_projections(),
             tokenizer,
             features,
             answers,

@@ -3,9 +3,9 @@ use std::convert::Infallible;
 use burn::tensor::Device;
 use squad_data::{Example, Feature, PackedBatch, batches_by_tokens};
 
-use crate::WeightCache;
 use crate::error::Error;
 use crate::model::{BertForQuestionAnswering, PackedInput};
+use crate::{Precision, WeightCache};
 
 /// Tokens per forward pass: enough to keep every core busy, and few enough that hidden states need
 /// less memory than the weights.
@@ -14,7 +14,8 @@ pub(crate) const TOKENS_PER_BATCH: usize = 4096;
 /// Start and end logits of every feature, without dropout, in the order of `features`.
 ///
 /// Calls `progress` after each batch with the number of features done. Weights that `autocast`'s precision packs are kept in
-/// the caller's [`WeightCache`], or else for this call.
+/// the caller's [`WeightCache`], or else for this call. With a cache, fuse the model's projections once:
+/// [`BertForQuestionAnswering::fuse_qkv_projections`].
 pub fn predict_logits(
     model: &BertForQuestionAnswering,
     features: &[Feature],
@@ -73,7 +74,10 @@ fn in_batches<E>(
     device: &Device,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<[Vec<f32>; 2]>, E> {
-    let weights = WeightCache::current().unwrap_or_default();
+    let current = WeightCache::current();
+    let fuses = current.is_none() && Precision::current() != Precision::F32;
+    let fused = fuses.then(|| model.clone().fuse_qkv_projections());
+    let (weights, model) = (current.unwrap_or_default(), fused.as_ref().unwrap_or(model));
     let mut logits = vec![[Vec::new(), Vec::new()]; indices.len()];
     let lengths: Vec<usize> = indices.iter().map(|&index| features[index].len()).collect();
     let mut done = 0;

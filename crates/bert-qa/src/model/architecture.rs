@@ -164,6 +164,12 @@ macro_rules! architectures {
                     $(Self::$name(model))|+ => model,
                 }
             }
+
+            pub(super) fn map(self, change: impl FnOnce(BertModel) -> BertModel) -> Self {
+                match self {
+                    $(Self::$name(model) => Self::$name(change(model)),)+
+                }
+            }
         }
     };
 }

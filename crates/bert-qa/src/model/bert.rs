@@ -115,6 +115,17 @@ impl BertForQuestionAnswering {
         WeightCache::for_step(device, weights.found)
     }
 
+    /// For inference: query, key and value become one projection, whose weight is put together now and not at every pass, so
+    /// that a [`WeightCache`](crate::WeightCache) can keep it. Such a model has other parameters than its architecture: it
+    /// cannot be saved.
+    pub fn fuse_qkv_projections(self) -> Self {
+        let encoder = self.encoder.map(|model| BertModel {
+            encoder: model.encoder.fuse_qkv_projections(),
+            ..model
+        });
+        Self { encoder, ..self }
+    }
+
     /// The encoder's architecture.
     pub fn architecture(&self) -> Architecture {
         self.encoder.architecture()

@@ -1,9 +1,9 @@
-use burn::module::Module;
+use burn::module::{Module, Param, ParamId};
 use burn::nn::{Embedding, LayerNorm, Linear};
 use burn::tensor::Tensor;
 use fused_ops::{
-    Activation, AttentionTerms, Dropout, RelativeKind, RelativeTerm, attention_probabilities,
-    attention_with_terms, geglu, linear_side_by_side,
+    Activation, AttentionTerms, Dropout, Precision, RelativeKind, RelativeTerm, WeightCache,
+    attention_probabilities, attention_with_terms, concat_columns, geglu, linear_side_by_side,
 };
 
 use super::config::BertConfig;
@@ -21,7 +21,7 @@ pub struct BertSelfAttention {
     query: Option<Linear>,
     key: Option<Linear>,
     value: Option<Linear>,
-    /// The three as one, in ModernBERT.
+    /// The three as one, in ModernBERT and after [`Self::fuse_qkv_projections`].
     qkv: Option<Linear>,
     /// Of positions, where DeBERTa does not use `key`.
     pos_key_proj: Option<Linear>,
@@ -58,6 +58,28 @@ impl BertSelfAttention {
         }
     }
 
+    /// The three projections as one; query and key remain where positions need them (`share_att_key`).
+    fn fuse_qkv_projections(self, share_att_key: bool) -> Self {
+        let (None, Some(query), Some(key), Some(value)) =
+            (&self.qkv, &self.query, &self.key, &self.value)
+        else {
+            return self;
+        };
+        let parts = [query, key, value];
+        let weight = concat_columns(parts.map(|part| part.weight.val()));
+        let bias = Tensor::cat(parts.map(bias).into(), 0);
+        Self {
+            qkv: Some(Linear {
+                weight: Param::initialized(ParamId::new(), weight),
+                bias: Some(Param::initialized(ParamId::new(), bias)),
+            }),
+            value: None,
+            query: self.query.filter(|_| share_att_key),
+            key: self.key.filter(|_| share_att_key),
+            ..self
+        }
+    }
+
     /// Queries and keys of positions side by side, or those of them that there are.
     fn project_positions(&self, positions: Tensor<2>, p2c: bool, c2p: bool) -> Tensor<2> {
         let query = self.pos_query_proj.as_ref().or(self.query.as_ref());
@@ -70,7 +92,8 @@ impl BertSelfAttention {
     /// Query, key and value side by side, `[tokens, 3 * hidden_size]`.
     ///
     /// One matmul with the three weights concatenated; three matmuls where the weights are larger
-    /// than the output, and concatenating them would cost more than it saves.
+    /// than the output, and concatenating them would cost more than it saves, or where weights are cached: a concatenated
+    /// one would be another in every pass.
     fn project(&self, hidden: Tensor<2>) -> Tensor<2> {
         if let Some(qkv) = &self.qkv {
             return linear(qkv, hidden, Activation::Identity);
@@ -81,7 +104,8 @@ impl BertSelfAttention {
                 .expect("a projection where `qkv` is none")
         });
         let [tokens, hidden_size] = hidden.dims();
-        if tokens < hidden_size {
+        let is_cached = WeightCache::current().is_some() && Precision::current() != Precision::F32;
+        if tokens < hidden_size || is_cached {
             let project = |projection| linear(projection, hidden.clone(), Activation::Identity);
             return Tensor::cat(projections.map(project).into(), 1);
         }
@@ -394,6 +418,25 @@ impl BertEncoder {
             relative_attention: relative,
             layer_norm_eps: config.layer_norm_eps,
             num_hidden_layers: config.num_hidden_layers,
+        }
+    }
+
+    pub(super) fn fuse_qkv_projections(self) -> Self {
+        let relative = self.relative_attention;
+        let share_att_key = relative.is_some_and(|relative| relative.share_att_key);
+        let fuse = |layer: BertLayer| {
+            let attention = layer.attention;
+            BertLayer {
+                attention: BertAttention {
+                    self_attention: attention.self_attention.fuse_qkv_projections(share_att_key),
+                    ..attention
+                },
+                ..layer
+            }
+        };
+        Self {
+            layer: self.layer.into_iter().map(fuse).collect(),
+            ..self
         }
     }
 

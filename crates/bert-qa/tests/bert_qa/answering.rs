@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use bert_qa::{
-    AnswerOptions, Error, Example, FeatureOptions, Prediction, Pretrained, QaConfig,
-    QuestionAnswerer,
+    AnswerOptions, BertForQuestionAnswering, Error, Example, FeatureOptions, Precision, Prediction,
+    Pretrained, QaConfig, QuestionAnswerer, WeightCache, autocast, predict_logits,
 };
 use squad_data::make_features;
 
@@ -279,4 +279,35 @@ fn a_folder_says_how_its_model_answers() {
         error.contains("qa_config.json") && error.contains("temperature"),
         "{error}"
     );
+}
+
+/// A concatenated weight is another tensor in each pass: cached, it would fill the memory.
+#[test]
+fn cached_weights_do_not_grow_with_the_passes() {
+    let Pretrained { model, assets, .. } = tiny();
+    let context = CONTEXT.repeat(10);
+    let example = Example::new("q", QUESTION, context.as_str());
+    let features = make_features(&[example], &assets.tokenizer, &windows()).unwrap();
+    let tokens: usize = features.iter().map(|feature| feature.len()).sum();
+    assert!(tokens > 12, "more tokens than the width of a hidden state");
+    let logits =
+        |model: &BertForQuestionAnswering| predict_logits(model, &features, &cpu(), &mut |_| {});
+    let fused = model.clone().fuse_qkv_projections();
+    assert_eq!(logits(&fused), logits(&model));
+    for precision in [Precision::Bf16, Precision::Int8] {
+        if !precision.is_available() {
+            continue;
+        }
+        let count = |model: &BertForQuestionAnswering, passes: usize| {
+            let cache = WeightCache::default();
+            for _ in 0..passes {
+                autocast(precision, || cache.scope(|| logits(model)));
+            }
+            format!("{cache:?}")
+        };
+        for model in [&model, &fused] {
+            assert_eq!(count(model, 3), count(model, 1), "{precision:?}");
+        }
+        assert_ne!(count(&fused, 1), "WeightCache(0 weights)", "{precision:?}");
+    }
 }

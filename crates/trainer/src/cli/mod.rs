@@ -156,7 +156,8 @@ fn load(
             "warning: {model} has no trained span head: its answers are random"
         ));
     }
-    pretrained.model = pretrained.model.with_precision(precision, &device);
+    let model = pretrained.model.with_precision(precision, &device);
+    pretrained.model = model.fuse_qkv_projections();
     // A model that was evaluated on answerable questions alone always answers, unless a threshold is given.
     let known = pretrained.assets.qa_config.as_ref();
     let has_no_answer = known.is_none_or(|config| config.allow_no_answer)
