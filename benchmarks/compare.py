@@ -1,16 +1,19 @@
-"""Compares training and answering of the trainer with transformers on the same features, in alternation.
+"""Compares training and answering of the trainer with transformers, OpenVINO and ONNX Runtime on the same features, in alternation.
 
     python benchmarks/compare.py train [--contender NAME ...] [--shape minilm] [--rounds 3] [--save RUN]
     python benchmarks/compare.py answer …             logits of every feature, without gradients
     python benchmarks/compare.py check                a short training comparison; fails below the floors of FLOORS (for CI)
     python benchmarks/compare.py tables [--check]     writes benchmarks/runs/*.json into the documents, or checks that they are current
 
-A contender is SYSTEM[+PRECISION], for example ndarray, libtorch+medium, libtorch+bf16, transformers-padded, transformers-grouped+bf16;
-LABEL=DEVICE@BINARY is another build of the trainer, for example `before=ndarray@/tmp/trainer`.
-`transformers-padded` pads every feature to --max-seq-length, run_qa's default; `transformers-grouped` batches features of similar length.
+A contender is SYSTEM[+PRECISION], for example ndarray, ndarray+int8, libtorch+medium, libtorch+bf16, transformers-padded,
+transformers-grouped+bf16, openvino+bf16, openvino-streams, onnxruntime+int8; LABEL=DEVICE@BINARY is another build of the trainer, for example
+`before=ndarray@/tmp/trainer`. `transformers-padded` pads every feature to --max-seq-length, run_qa's default; the other peers batch features of
+similar length. Peers answer every batch once before the time counts. The trainer answers in batches of up to 4,096 tokens; with --batch-size 1
+its example `answer_file` (--answerer) answers one question at a time, from text to answer. Beside the wall time stands the processor's time for a
+feature, which hardly depends on other work on the machine: of the trainer that of the whole process, less that of a run of an eighth of the questions.
 Every run is a process of its own; contenders alternate, every other round in reverse order. All contenders get the same questions,
 must make the same features (count and tokens), and have the same threads. Ratios are of medians, with the lowest and highest of a round.
-`--save RUN` keeps the result as benchmarks/runs/RUN.json. The Python that runs this needs torch and transformers.
+`--save RUN` keeps the result as benchmarks/runs/RUN.json. The Python that runs this needs torch and transformers, and what its contenders need.
 """
 import argparse, datetime, json, os, pathlib, re, shutil, statistics, subprocess, sys, tempfile, time
 
@@ -25,6 +28,9 @@ SHAPES = {"minilm": 320, "distilbert": 96, "bert-base": 48, "roberta-base": 48, 
 FLOORS = [("libtorch", "transformers-padded", 2.25), ("libtorch", "transformers-grouped", 0.9),
           ("ndarray", "transformers-padded", 1.25), ("ndarray", "transformers-grouped", 0.5)]
 CHECK_SECONDS = 75
+# Arguments of BASELINE.
+BASELINES = {"transformers-padded": ["--padding", "padded"], "transformers-grouped": ["--padding", "grouped"],
+             **{engine: ["--padding", "grouped", "--engine", engine] for engine in ("openvino", "openvino-streams", "onnxruntime")}}
 
 
 class Contender:
@@ -35,15 +41,15 @@ class Contender:
         rest, _, self.binary = (rest if equals else text).partition("@")
         self.system, _, self.precision = rest.partition("+")
         self.name = label if equals else text
-        self.is_baseline = self.system.startswith("transformers-")
-        if self.precision not in ("", "medium", "bf16"):
-            sys.exit(f"{text}: the precision is medium or bf16, not {self.precision}")
-        if self.is_baseline and self.system not in ("transformers-padded", "transformers-grouped"):
-            sys.exit(f"{text}: the baseline is transformers-padded or transformers-grouped")
+        self.is_baseline = self.system.startswith(("transformers", "openvino", "onnxruntime"))
+        if self.precision not in ("", "medium", "bf16", "int8"):
+            sys.exit(f"{text}: the precision is medium, bf16 or int8, not {self.precision}")
+        if self.is_baseline and self.system not in BASELINES:
+            sys.exit(f"{text}: the baselines are {', '.join(BASELINES)}")
 
 
 def finish(command):
-    """Runs a command; gives its standard output and peak resident memory in bytes."""
+    """Runs a command; gives its standard output, peak resident memory in bytes and processor time in seconds."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         process = subprocess.Popen([str(part) for part in command], stdout=output, stderr=errors, cwd=ROOT)
         _, status, usage = os.wait4(process.pid, 0)
@@ -54,7 +60,7 @@ def finish(command):
             texts.append(file.read().decode())
         if process.returncode != 0:
             sys.exit(f"{' '.join(map(str, command))}: exit {process.returncode}\n{texts[1][-2000:]}")
-        return texts[0], usage.ru_maxrss * 1024
+        return texts[0], usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime
 
 
 class Workspace:
@@ -72,8 +78,11 @@ class Workspace:
             self.model.mkdir()
             shutil.copy(ROOT / "configs" / "shapes" / name / "config.json", self.model)
             shutil.copy(minilm / "tokenizer.json", self.model)
-        self.questions = self.folder / "questions.json"
-        self.questions.write_text(json.dumps(self.choose(dataset, options.questions or SHAPES[options.shape])))
+        self.questions, self.few = self.folder / "questions.json", self.folder / "few.json"
+        count = options.questions or SHAPES[options.shape]
+        for file, some in ((self.questions, count), (self.few, count // 8)):
+            file.write_text(json.dumps(self.choose(dataset, some)))
+        self.start_up = {}
 
     def build(self):
         features = "libtorch" if any(c.system == "libtorch" for c in self.options.contenders) else "cpu"
@@ -90,8 +99,8 @@ class Workspace:
         chosen = [questions[i * len(questions) // count] for i in range(count)]
         return {"version": "1.1", "data": [{"title": "chosen", "paragraphs": [{"context": c, "qas": [q]} for c, q in chosen]}]}
 
-    def our_features(self, trainer):
-        counts = json.loads(finish([trainer, "inspect", "--dataset", self.questions, "--tokenizer", self.model, "--json",
+    def our_features(self, trainer, questions=None):
+        counts = json.loads(finish([trainer, "inspect", "--dataset", questions or self.questions, "--tokenizer", self.model, "--json",
                                     *self.lengths("--max-seq-length", "--doc-stride")])[0])
         return counts["features"], round(counts["features"] * counts["mean_length"])
 
@@ -102,37 +111,53 @@ class Workspace:
         options = self.options
         command = [sys.executable, BASELINE, task, self.model, self.questions, *self.lengths("--max-seq-length", "--doc-stride"),
                    "--batch-size", options.batch_size, "--threads", options.threads, *arguments]
-        output, memory = finish(command)
+        output, memory, _ = finish(command)
         return json.loads(output), memory
 
 
 def measure(task, contender, workspace):
-    """Features per second and peak memory of one run of one contender."""
-    options = workspace.options
+    """Features per second, peak memory and processor time for a feature, of one run of one contender."""
     if contender.is_baseline:
-        precision = {"": [], "medium": ["--float32-matmul-precision", "medium"], "bf16": ["--bf16"]}[contender.precision]
-        figures, memory = workspace.baseline(task, "--padding", contender.system.removeprefix("transformers-"), *precision)
-    elif task == "train":
+        precision = {"": [], "medium": ["--float32-matmul-precision", "medium"], "bf16": ["--bf16"], "int8": ["--int8"]}[contender.precision]
+        figures, memory = workspace.baseline(task, *BASELINES[contender.system], *precision)
+        return figures["features_per_second"], memory, figures["cpu_seconds_per_feature"]
+    rate, memory, seconds = run_trainer(task, contender, workspace, workspace.questions)
+    if contender.name not in workspace.start_up:
+        few, _ = workspace.our_features(contender.binary or workspace.trainer, workspace.few)
+        workspace.start_up[contender.name] = few, run_trainer(task, contender, workspace, workspace.few)[2]
+    few, start_up = workspace.start_up[contender.name]
+    features, _ = workspace.our_features(contender.binary or workspace.trainer)
+    return rate, memory, (seconds - start_up) / (features - few)
+
+
+def run_trainer(task, contender, workspace, questions):
+    """Features per second, peak memory and processor time of the whole process."""
+    options = workspace.options
+    trainer = contender.binary or workspace.trainer
+    if task == "train":
         run_dir = workspace.folder / "run"
-        _, memory = finish([
-            contender.binary or workspace.trainer, "train", "--config", "configs/minilm-squad1.toml", "--run-dir", run_dir,
-            f"model.source={workspace.model}", f"model.init={workspace.init}", f"train.files={workspace.questions}",
-            f"eval.file={workspace.questions}", f"train.per_device_train_batch_size={options.batch_size}",
+        _, memory, seconds = finish([
+            trainer, "train", "--config", "configs/minilm-squad1.toml", "--run-dir", run_dir,
+            f"model.source={workspace.model}", f"model.init={workspace.init}", f"train.files={questions}",
+            f"eval.file={questions}", f"train.per_device_train_batch_size={options.batch_size}",
             f"features.max_seq_length={options.max_seq_length}", f"features.doc_stride={options.doc_stride}",
             f"run.device={contender.system}", f"run.threads={options.threads}", f"run.bf16={str(contender.precision == 'bf16').lower()}",
             f"run.float32_matmul_precision={'medium' if contender.precision == 'medium' else 'highest'}",
             "train.num_train_epochs=1", "eval.max_eval_samples=1", "eval.every_epochs=0", "checkpoints.every_epochs=0"])
         figures = json.loads((run_dir / "metrics.json").read_text())
         shutil.rmtree(run_dir)
+    elif options.batch_size == 1:
+        os.environ["RAYON_NUM_THREADS"] = str(options.threads)
+        features, _ = workspace.our_features(trainer, questions)
+        count = sum(len(article["paragraphs"]) for article in json.loads(questions.read_text())["data"])
+        output, memory, seconds = finish([options.answerer, workspace.model, questions, f"precision={contender.precision or 'f32'}", "batch=1"])
+        figures = {"features_per_second": float(output.split()[0]) * features / count}
     else:
-        if contender.precision not in ("", "bf16"):
-            sys.exit(f"{contender.name}: `trainer evaluate` answers in f32 and bf16")
-        output, memory = finish([contender.binary or workspace.trainer, "evaluate", "--model", workspace.model, "--dataset",
-                                 workspace.questions, "--json", "--device", contender.system, "--threads", options.threads,
-                                 "--precision", contender.precision or "f32",
-                                 *workspace.lengths("--max-seq-length", "--doc-stride")])
+        output, memory, seconds = finish([trainer, "evaluate", "--model", workspace.model, "--dataset", questions, "--json", "--device",
+                                          contender.system, "--threads", options.threads, "--precision", contender.precision or "f32",
+                                          *workspace.lengths("--max-seq-length", "--doc-stride")])
         figures = json.loads(output)
-    return figures["features_per_second"], memory
+    return figures["features_per_second"], memory, seconds
 
 
 def trained_model(workspace):
@@ -157,7 +182,10 @@ def gflop_per_feature(task, workspace, limits):
 
 def environment():
     git = lambda *arguments: subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
+    fields = dict(line.split(":", 1) for line in open("/proc/cpuinfo").read().split("\n\n")[0].splitlines())
+    fields = {name.strip(): value.strip() for name, value in fields.items()}
+    # A virtual machine may hide the name of its processor.
+    cpu = f"{fields.get('model name', 'unknown')} (family {fields.get('cpu family')}, model {fields.get('model')})"
     return {"cpu": cpu, "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2), "date": datetime.date.today().isoformat(),
             "commit": git("rev-parse", "--short", "HEAD") + (" with changes" if git("status", "--porcelain") else "")}
 
@@ -174,14 +202,17 @@ def compare(task, options):
                 sys.exit(f"the features differ: (count, tokens) is {ours} in {trainer} and {theirs} in transformers")
         if task == "answer":
             trained_model(workspace)
-        results = {contender.name: {"features_per_second": [], "peak_memory_bytes": 0} for contender in options.contenders}
+        results = {contender.name: {"features_per_second": [], "cpu_seconds_per_feature": [], "peak_memory_bytes": 0}
+                   for contender in options.contenders}
         for number in range(options.rounds):
             for contender in options.contenders[:: -1 if number % 2 else 1]:
-                rate, memory = measure(task, contender, workspace)
+                rate, memory, seconds = measure(task, contender, workspace)
                 result = results[contender.name]
                 result["features_per_second"].append(rate)
+                result["cpu_seconds_per_feature"].append(seconds)
                 result["peak_memory_bytes"] = max(result["peak_memory_bytes"], memory)
-                print(f"round {number + 1}  {contender.name:28}{rate:9.2f} features/s{memory / 2**20:8.0f} MiB", file=sys.stderr)
+                print(f"round {number + 1}  {contender.name:28}{rate:9.2f} features/s{seconds * 1e3:9.2f} ms of processor time"
+                      f"{memory / 2**20:8.0f} MiB", file=sys.stderr)
             if options.until and options.until(results):
                 break
         keys = ("features", "tokens", "torch", "transformers", "gflops")
@@ -193,6 +224,12 @@ def compare(task, options):
         shutil.rmtree(workspace.folder)
 
 
+def cpu_time(record, name):
+    """The median of the processor's time for a feature; runs of the predecessor have none."""
+    times = record["results"][name].get("cpu_seconds_per_feature")
+    return times and statistics.median(times)
+
+
 def ratios(record, ours, baseline):
     """Ratio of the medians, lowest and highest ratio of a round."""
     rates = [record["results"][name]["features_per_second"] for name in (ours, baseline)]
@@ -202,17 +239,22 @@ def ratios(record, ours, baseline):
 
 def table(record):
     """A record as Markdown."""
-    baselines = [name for name in record["results"] if name.startswith("transformers-")] or list(record["results"])[:1]
-    lines = ["| | features/s | GFLOP/s | peak memory |" + "".join(f" against {name} |" for name in baselines),
-             "|---|---|---|---|" + "---|" * len(baselines)]
+    baselines = [name for name in record["results"] if name.startswith(tuple(BASELINES))] or list(record["results"])[:1]
+    cpu = all(cpu_time(record, name) for name in record["results"])
+    lines = ["| | features/s | GFLOP/s |" + " CPU ms a feature |" * cpu + " peak memory |" + "".join(f" against {name} |" for name in baselines),
+             "|---|---|---|---|" + "---|" * cpu + "---|" * len(baselines)]
     for name, result in record["results"].items():
         median = statistics.median(result["features_per_second"])
         peak = record["gflops"]["bf16" if name.endswith(("+medium", "+bf16")) else "f32"]
         gflops = median * record["gflop_per_feature"]
-        row = f"| {name} | {median:.2f} | {gflops:.0f} ({100 * gflops / peak:.0f} % of the peak) | {result['peak_memory_bytes'] / 2**20:.0f} MiB |"
+        share = "" if name.endswith("+int8") else f" ({100 * gflops / peak:.0f} % of the peak)"
+        row = f"| {name} | {median:.2f} | {gflops:.0f}{share} |"
+        row += f" {cpu_time(record, name) * 1e3:.2f} |" if cpu else ""
+        row += f" {result['peak_memory_bytes'] / 2**20:.0f} MiB |"
         for baseline in baselines:
             ratio, low, high = ratios(record, name, baseline)
-            row += " |" if name in baselines else f" {ratio:.2f} x ({low:.2f} to {high:.2f}) |"
+            in_cpu_time = f", {cpu_time(record, baseline) / cpu_time(record, name):.2f} in CPU time" if cpu else ""
+            row += " |" if name in baselines else f" {ratio:.2f} x ({low:.2f} to {high:.2f}{in_cpu_time}) |"
         lines.append(row)
     e = record["environment"]
     rounds = max(len(result["features_per_second"]) for result in record["results"].values())
@@ -270,6 +312,7 @@ def main():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--data", help="a SQuAD file instead of the one in $SQUAD_DATA, ../shared/data or datasets/sample")
     parser.add_argument("--trainer", help="a built trainer; without it, it is built first")
+    parser.add_argument("--answerer", help="the built example answer_file of the crate bert-qa")
     parser.add_argument("--save", metavar="RUN", help="keep the result as benchmarks/runs/RUN.json")
     parser.add_argument("--check", action="store_true", help="with tables: fail where a document is not current")
     options = parser.parse_args()

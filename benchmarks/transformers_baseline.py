@@ -1,17 +1,20 @@
 """Trains or answers with transformers and PyTorch as run_qa.py does, and prints the time: the baseline of compare.py.
+Answers with OpenVINO and ONNX Runtime too.
 
     python benchmarks/transformers_baseline.py train|answer|limits MODEL DATASET [options]
 
 MODEL is a folder with config.json and tokenizer.json; without weights in it they are drawn at random. Every feature of DATASET, a SQuAD
 file, is used once. Standard output has one line of JSON:
   train    forward, backward, clipping, AdamW (fused) and schedule, dropout on; the seconds hold nothing else
-  answer   logits of every feature, without gradients
+  answer   logits of every feature, without gradients; every batch once before the time counts, so that all kernels and shapes are known
   limits   no model: the features' tokens and their squares, and the matmul peak at the model's shapes, each thread with matrices of its own
 `--padding padded` pads features to --max-seq-length, run_qa's default; `grouped` draws batches of features of similar length with
 transformers' own sampler and pads them to their longest.
-Last run with torch 2.9.0 and transformers 5.23.0.
+`--engine openvino` converts the model and answers on one stream of all threads, `openvino-streams` on one stream for each thread;
+`onnxruntime` exports it, fuses it with its own optimizer and, with --int8, quantizes its weights (dynamic quantization).
+Last run with torch 2.9.0, transformers 5.23.0, openvino 2026.4.1, onnxruntime 1.32.0 and onnx 1.23.2.
 """
-import argparse, json, os, pathlib, sys, threading, time
+import argparse, json, os, pathlib, sys, tempfile, threading, time
 
 
 def arguments():
@@ -24,9 +27,11 @@ def arguments():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--float32-matmul-precision", choices=["highest", "high", "medium"], default="highest")
     parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--int8", action="store_true", help="with --engine onnxruntime")
+    parser.add_argument("--engine", choices=["torch", "openvino", "openvino-streams", "onnxruntime"], default="torch")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=0, help="batches; 0: all")
-    parser.add_argument("--warmup-steps", type=int, default=0, help="batches that are not timed")
+    parser.add_argument("--warmup-steps", type=int, default=0, help="training batches that are not timed")
     parser.add_argument("--compile", action="store_true")
     return parser.parse_args()
 
@@ -66,12 +71,16 @@ class Timer:
     """Times the batches after those of the warm-up."""
 
     def __init__(self):
-        self.count, self.started = 0, time.perf_counter()
+        self.count = 0
+        self.start()
 
     def batch_begins(self):
         if self.count == args.warmup_steps:
-            self.started = self.now()
+            self.start()
         self.count += 1
+
+    def start(self):
+        self.started, self.cpu_started = self.now(), time.process_time()
 
     def now(self):
         if DEVICE.type == "cuda":
@@ -79,7 +88,8 @@ class Timer:
         return time.perf_counter()
 
     def seconds(self):
-        return self.now() - self.started
+        """Wall time, and the processor's time of all threads."""
+        return self.now() - self.started, time.process_time() - self.cpu_started
 
 
 def make_model():
@@ -108,11 +118,78 @@ def train(model, batches, timer):
 
 def answer(model, batches, timer):
     model.eval()
-    with torch.no_grad(), torch.autocast(DEVICE.type, torch.bfloat16, enabled=args.bf16):
-        for batch in batches:
-            timer.batch_begins()
-            output = model(**on_device(tensors(batch, model, LENGTH)))
-    return (output.start_logits.abs().max() + output.end_logits.abs().max()).item()
+    inputs = [tensors(batch, model, LENGTH) for batch in batches]
+    run = {"torch": run_torch, "onnxruntime": onnxruntime_runner}.get(args.engine, openvino_runner)(model, inputs)
+    run(inputs)
+    timer.start()
+    return run(inputs)
+
+
+def run_torch(model, _):
+    def run(batches):
+        with torch.no_grad(), torch.autocast(DEVICE.type, torch.bfloat16, enabled=args.bf16):
+            for inputs in batches:
+                output = model(**on_device(inputs))
+        return (output.start_logits.abs().max() + output.end_logits.abs().max()).item()
+
+    return run
+
+
+def openvino_runner(model, batches):
+    import openvino
+
+    threads = torch.get_num_threads()
+    streams = threads if args.engine == "openvino-streams" else 1
+    converted = openvino.convert_model(model, example_input=batches[0])
+    compiled = openvino.Core().compile_model(converted, "CPU", {
+        "INFERENCE_PRECISION_HINT": "bf16" if args.bf16 else "f32", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": streams,
+        "PERFORMANCE_HINT": "THROUGHPUT" if streams > 1 else "LATENCY"})
+    largest = [0.0]
+
+    def done(request, _):
+        largest[0] = float(sum(abs(output.data).max() for output in request.output_tensors))
+
+    queue = openvino.AsyncInferQueue(compiled, streams)
+    queue.set_callback(done)
+
+    def run(batches):
+        for inputs in batches:
+            queue.start_async({name: tensor.numpy() for name, tensor in inputs.items()})
+        queue.wait_all()
+        return largest[0]
+
+    return run
+
+
+def onnxruntime_runner(model, batches):
+    import onnx
+    import onnxruntime
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.transformers import optimizer
+
+    names, config = list(batches[0]), model.config
+    model.config.return_dict = False
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "model.onnx"
+        axes = {name: {0: "batch", 1: "tokens"} for name in [*names, "start_logits", "end_logits"]}
+        torch.onnx.export(model, tuple(batches[0].values()), file, input_names=names, output_names=["start_logits", "end_logits"],
+                          dynamic_axes=axes, opset_version=17, dynamo=False)
+        fused = optimizer.optimize_model(str(file), model_type="bert", num_heads=config.num_attention_heads, hidden_size=config.hidden_size)
+        fused.save_model_to_file(str(file))
+        if args.int8:
+            quantize_dynamic(file, file.with_name("int8.onnx"), weight_type=QuantType.QInt8, per_channel=True,
+                             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})
+            file = file.with_name("int8.onnx")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+    def run(batches):
+        for inputs in batches:
+            output = session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
+        return float(sum(abs(logits).max() for logits in output))
+
+    return run
 
 
 def rate(shape, dtype):
@@ -169,9 +246,9 @@ def main():
         work = {"train": train, "answer": answer}[args.what]
         timer = Timer()
         number = work(model, batches, timer)
-        seconds = timer.seconds()
-        count = sum(len(batch) for batch in batches[args.warmup_steps:])
-        result |= {"features": count, "seconds": seconds, "features_per_second": count / seconds,
+        seconds, cpu_seconds = timer.seconds()
+        count = sum(len(batch) for batch in batches[args.warmup_steps if args.what == "train" else 0:])
+        result |= {"features": count, "seconds": seconds, "features_per_second": count / seconds, "cpu_seconds_per_feature": cpu_seconds / count,
                    "last_loss" if args.what == "train" else "largest_logits": number, "peak_memory_bytes": peak_memory_bytes()}
         if DEVICE.type == "cuda":
             result["device_peak_memory_bytes"] = torch.cuda.max_memory_allocated()
