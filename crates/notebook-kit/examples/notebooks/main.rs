@@ -1,4 +1,5 @@
-//! The notebooks' cells, for the compiler. Made by `cargo xtask notebooks sync`.
+//! The notebooks' cells, for the compiler. Arguments name the notebooks to run, such as `03`; without any, all run.
+//! Made by `cargo xtask notebooks sync`.
 #![allow(warnings, clippy::all, clippy::print_stdout, missing_docs)]
 
 #[rustfmt::skip]
@@ -17,12 +18,28 @@ mod n06_inference;
 mod n07_faster_and_larger;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    n01_data::cells()?;
-    n02_tokens_and_offsets::cells()?;
-    n03_model::cells()?;
-    n04_fine_tuning::cells()?;
-    n05_evaluation::cells()?;
-    n06_inference::cells()?;
-    n07_faster_and_larger::cells()?;
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let runs = |name: &str| wanted.is_empty() || wanted.iter().any(|w| name.starts_with(w));
+    if runs("01-data") {
+        n01_data::cells()?;
+    }
+    if runs("02-tokens-and-offsets") {
+        n02_tokens_and_offsets::cells()?;
+    }
+    if runs("03-model") {
+        n03_model::cells()?;
+    }
+    if runs("04-fine-tuning") {
+        n04_fine_tuning::cells()?;
+    }
+    if runs("05-evaluation") {
+        n05_evaluation::cells()?;
+    }
+    if runs("06-inference") {
+        n06_inference::cells()?;
+    }
+    if runs("07-faster-and-larger") {
+        n07_faster_and_larger::cells()?;
+    }
     Ok(())
 }

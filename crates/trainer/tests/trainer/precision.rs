@@ -1,14 +1,14 @@
 //! `run.float32_matmul_precision` and `run.bf16`.
 
-mod ndarray {
+mod host_memory {
     use std::process::Command;
 
     use trainer::{Outcome, Trainer};
 
-    use crate::support::Sandbox;
+    use crate::support::{HOST_DEVICE, Sandbox};
 
     const SETTINGS: &[&str] = &[
-        "run.device=ndarray",
+        HOST_DEVICE,
         "train.max_steps=4",
         "train.learning_rate=1e-3",
         "train.warmup_ratio=0",
@@ -33,7 +33,7 @@ mod ndarray {
         let arguments = [
             "--config=config.toml",
             "--run-dir=run",
-            "--device=ndarray",
+            HOST_DEVICE,
             "run.float32_matmul_precision=high",
         ];
         sandbox

@@ -10,6 +10,13 @@ use trainer::{Config, Trained, Trainer};
 
 use test_support::TinyModel;
 
+/// The setting for the device in host memory: flex in a build that has it, else ndarray.
+pub(crate) const HOST_DEVICE: &str = if cfg!(feature = "flex") {
+    "run.device=flex"
+} else {
+    "run.device=ndarray"
+};
+
 /// A path in the workspace.
 pub(crate) fn workspace(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

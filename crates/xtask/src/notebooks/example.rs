@@ -13,7 +13,8 @@ fn folder() -> PathBuf {
 /// Paths and contents of the example's files.
 fn files(notebooks: &[Notebook]) -> Vec<(PathBuf, String)> {
     let mut main = String::from(
-        "//! The notebooks' cells, for the compiler. Made by `cargo xtask notebooks sync`.\n\
+        "//! The notebooks' cells, for the compiler. Arguments name the notebooks to run, such as `03`; without any, all run.\n\
+         //! Made by `cargo xtask notebooks sync`.\n\
          #![allow(warnings, clippy::all, clippy::print_stdout, missing_docs)]\n\n",
     );
     let mut calls = String::new();
@@ -22,14 +23,19 @@ fn files(notebooks: &[Notebook]) -> Vec<(PathBuf, String)> {
         let name = notebook.name();
         let module = format!("n{}", name.replace('-', "_"));
         main.push_str(&format!("#[rustfmt::skip]\nmod {module};\n"));
-        calls.push_str(&format!("    {module}::cells()?;\n"));
+        calls.push_str(&format!(
+            "    if runs(\"{name}\") {{\n        {module}::cells()?;\n    }}\n"
+        ));
         files.push((
             folder().join(format!("{module}.rs")),
             body(&name, &notebook.code()),
         ));
     }
     main.push_str(&format!(
-        "\nfn main() -> Result<(), Box<dyn std::error::Error>> {{\n{calls}    Ok(())\n}}\n"
+        "\nfn main() -> Result<(), Box<dyn std::error::Error>> {{\n\
+         \x20   let wanted: Vec<String> = std::env::args().skip(1).collect();\n\
+         \x20   let runs = |name: &str| wanted.is_empty() || wanted.iter().any(|w| name.starts_with(w));\n\
+         {calls}    Ok(())\n}}\n"
     ));
     files.push((folder().join("main.rs"), main));
     files

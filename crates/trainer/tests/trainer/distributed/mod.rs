@@ -13,7 +13,7 @@ use safetensors::SafeTensors;
 use trainer::{Config, Error, Outcome, Trainer};
 
 use self::thread_group::ThreadGroup;
-use crate::support::Sandbox;
+use crate::support::{HOST_DEVICE, Sandbox};
 use test_support::TinyModel;
 
 /// Twenty steps without dropout. With AdamW's usual epsilon of 1e-8, rounding in a gradient near zero moves its parameter by
@@ -29,7 +29,7 @@ pub(crate) const EXACT: &[&str] = &[
     "eval.max_eval_samples=5",
     "eval.every_epochs=0",
     "run.threads=1",
-    "run.device=ndarray",
+    HOST_DEVICE,
 ];
 
 pub(crate) const DDP: &[&str] = &[

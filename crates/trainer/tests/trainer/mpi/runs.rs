@@ -4,7 +4,7 @@ use process_group::mpirun;
 
 use super::{Ended, Launched, trainer};
 use crate::distributed::{DDP, EXACT, FSDP, sandbox, train};
-use crate::support::{Sandbox, wait_for};
+use crate::support::{HOST_DEVICE, Sandbox, wait_for};
 
 /// A run with dropout that is long enough to be interrupted, with a checkpoint after every second step.
 pub(crate) const LONG: &[&str] = &[
@@ -16,7 +16,7 @@ pub(crate) const LONG: &[&str] = &[
     "eval.every_epochs=2",
     "checkpoints.every_steps=2",
     "run.threads=1",
-    "run.device=ndarray",
+    HOST_DEVICE,
 ];
 
 pub(crate) fn launch(sandbox: &Sandbox, ranks: usize, arguments: &[&str]) -> Launched {
