@@ -42,7 +42,7 @@ const WORDS: [(&str, &str); 2] = [
     ),
     (
         "unsafe",
-        "crates/fused-ops/src/kernels/ crates/fused-ops/src/attention/kernel.rs \
+        "crates/fused-ops/src/kernels/ crates/fused-ops/src/attention/kernel.rs crates/fused-ops/src/linear/kernel.rs \
          crates/fused-ops/src/backend/libtorch.rs crates/fused-ops/src/linear/libtorch.rs \
          crates/torch-shim/src/ crates/trainer/src/device/ \
          crates/process-group/src/mpi/ffi.rs crates/process-group/src/nccl/ffi.rs \
