@@ -222,6 +222,11 @@ impl<'a> ExampleBuilder<'a> {
         Ok(())
     }
 
+    /// The questions of this file so far.
+    pub(super) fn num_in_set(&self) -> usize {
+        self.num_in_set
+    }
+
     /// The examples in file order.
     pub(super) fn finish(mut self) -> Result<Dataset, Error> {
         if let Some((flaw, count)) = self.bad
@@ -348,8 +353,8 @@ impl<'a> ExampleBuilder<'a> {
                 return Err(self.wrong_paragraph(place, "no `context`"));
             }
         };
-        if context.trim().is_empty() {
-            if self.options.keep_going {
+        if context.trim().is_empty() && !self.options.keep_empty {
+            if self.options.leaves_out_empty() {
                 self.skip(
                     Flaw::of_question(FlawKind::EmptyContext, self.at(place), String::new()),
                     questions.len(),
@@ -425,8 +430,8 @@ impl<'a> ExampleBuilder<'a> {
             }
             None => String::new(),
         };
-        if question.trim().is_empty() {
-            if self.options.keep_going {
+        if question.trim().is_empty() && !self.options.keep_empty {
+            if self.options.leaves_out_empty() {
                 self.skip(
                     Flaw::of_question(FlawKind::EmptyQuestion, self.at(place), id),
                     1,

@@ -191,6 +191,7 @@ impl<'de> Visitor<'de> for TopLevelSeed<'_, '_> {
         let elements = Elements {
             builder: self.builder,
             list: None,
+            split_before: None,
             is_sure: true,
         };
         elements.visit_seq(list)?;
@@ -208,6 +209,7 @@ impl<'de> Visitor<'de> for TopLevelSeed<'_, '_> {
                     let elements = Elements {
                         builder: &mut *self.builder,
                         list: Some(list),
+                        split_before: None,
                         is_sure: list == "data" && item.is_empty(),
                     };
                     if map.next_value_seed(elements)? {
@@ -220,9 +222,18 @@ impl<'de> Visitor<'de> for TopLevelSeed<'_, '_> {
                     return Err(de::Error::duplicate_field(first));
                 }
                 (Some(first), Some(list)) if SPLITS.contains(&first) && SPLITS.contains(&list) => {
-                    return Err(de::Error::custom(format_args!(
-                        "a document with the splits {first} and {list}; write each into a file of its own"
-                    )));
+                    // A split without rows is none.
+                    let is_first = self.builder.num_in_set() == 0;
+                    let elements = Elements {
+                        builder: &mut *self.builder,
+                        list: Some(list),
+                        split_before: Some(first).filter(|_| !is_first),
+                        is_sure: false,
+                    };
+                    map.next_value_seed(elements)?;
+                    if is_first {
+                        found = Some(list);
+                    }
                 }
                 _ if name == "version" && !self.only_item => version = map.next_value()?,
                 // A document may have further fields, whatever their names.
@@ -254,6 +265,8 @@ struct Elements<'b, 'f> {
     builder: &'b mut ExampleBuilder<'f>,
     /// The list's name.
     list: Option<&'static str>,
+    /// The document's other split with rows: this one may have none.
+    split_before: Option<&'static str>,
     /// Whether anything else than a list is an error. Else it is a field of no meaning.
     is_sure: bool,
 }
@@ -284,6 +297,14 @@ impl<'de> Visitor<'de> for Elements<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
+        if let (Some(first), Some(second)) = (self.split_before, self.list) {
+            return match list.next_element::<IgnoredAny>()? {
+                None => Ok(true),
+                Some(_) => Err(de::Error::custom(format_args!(
+                    "a document with the splits {first} and {second}; write each into a file of its own"
+                ))),
+            };
+        }
         for number in 0.. {
             let element = Element {
                 builder: &mut *self.builder,

@@ -25,10 +25,20 @@ pub enum OnBadAnswer {
 pub struct ReadOptions {
     /// What happens to a question whose answers are not in its context. The same is done with a question that has
     /// answers though its `is_impossible` is true: kept with its answers, an error, left out, or made unanswerable.
+    /// `Skip` and `Repair` leave out questions without text and paragraphs without a context, too; others are an error.
     pub on_bad_answer: OnBadAnswer,
     /// Put the file's name before each id, as in `xquad.de:56beb4`, if several files are read. For files that share ids.
     pub unique_ids: bool,
     /// Leave out what otherwise stops reading, and list it in [`crate::Flaws`]: questions without text, paragraphs
     /// without a context, ids that occur again.
     pub keep_going: bool,
+    /// Keep questions without text and paragraphs without a context: scores need ids and gold answers alone.
+    pub keep_empty: bool,
+}
+
+impl ReadOptions {
+    pub(super) fn leaves_out_empty(&self) -> bool {
+        let skips = matches!(self.on_bad_answer, OnBadAnswer::Skip | OnBadAnswer::Repair);
+        self.keep_going || skips
+    }
 }

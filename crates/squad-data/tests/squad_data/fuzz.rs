@@ -396,7 +396,7 @@ proptest! {
     #[test]
     fn every_policy_reads_what_can_be_read(changes in changes(), edits in edits(), policy in 0..4usize) {
         let on_bad_answer = [OnBadAnswer::Keep, OnBadAnswer::Error, OnBadAnswer::Skip, OnBadAnswer::Repair][policy];
-        let options = ReadOptions { on_bad_answer, unique_ids: true, keep_going: true };
+        let options = ReadOptions { on_bad_answer, unique_ids: true, keep_going: true, keep_empty: false };
         for bytes in [replaced(GOOD, changes).into_bytes(), damaged(GOOD.as_bytes(), edits)] {
             if let Ok(dataset) = Dataset::from_bytes("f.json", &bytes, &options) && !dataset.is_empty() {
                 check(Ok(dataset))?;

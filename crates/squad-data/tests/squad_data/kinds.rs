@@ -777,6 +777,52 @@ fn a_whole_file_is_looked_through() {
 }
 
 #[test]
+fn empty_questions_and_contexts_are_kept_or_left_out() {
+    let rows = json!([
+        {"id": "blank", "context": " ", "question": "Who?"},
+        {"id": "mute", "context": CONTEXT, "question": "", "answers": answers()},
+        row(&answers()),
+    ]);
+    let text = rows.to_string();
+    let read = |options: &ReadOptions| read_with("f.json", text.as_bytes(), options);
+    let kept = ReadOptions {
+        keep_empty: true,
+        ..ReadOptions::default()
+    };
+    let kept = read(&kept).unwrap();
+    assert_eq!((kept.len(), kept.flaws.skipped_questions), (3, 0));
+    assert_eq!(
+        kept.examples[1].answers().len(),
+        kept.examples[2].answers().len()
+    );
+    for on_bad_answer in [OnBadAnswer::Skip, OnBadAnswer::Repair] {
+        let options = ReadOptions {
+            on_bad_answer,
+            ..ReadOptions::default()
+        };
+        let left = read(&options).unwrap();
+        assert_eq!((left.len(), left.flaws.skipped_questions), (1, 2));
+    }
+    let error = read(&ReadOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("the context is empty"), "{error}");
+}
+
+#[test]
+fn a_split_without_rows_is_none() {
+    let row = row(&answers());
+    for text in [
+        json!({"train": [row], "validation": []}),
+        json!({"train": [], "test": [row]}),
+        json!({"train": [row], "test": null}),
+        json!({"train": [row], "validation": true}),
+    ] {
+        let text = text.to_string();
+        let dataset = read_with("f.json", text.as_bytes(), &ReadOptions::default());
+        assert_eq!(dataset.unwrap().len(), 1, "{text}");
+    }
+}
+
+#[test]
 fn folders_and_shards_are_read_in_order() {
     let folder = test_support::temp_dir();
     let path = |name: &str| folder.path().join(name);

@@ -2,6 +2,7 @@ use std::time::Instant;
 
 use bert_qa::Pretrained;
 use serde_json::{Value, json};
+use squad_data::ReadOptions;
 use trainer::{Error, Evaluation, FeaturizedDataset, read_scorable};
 
 use super::args::Evaluate;
@@ -13,7 +14,11 @@ pub(super) fn run(args: &Evaluate) -> Result<(), Error> {
 
 fn evaluate(args: &Evaluate) -> Result<(), Error> {
     args.answers.check()?;
-    let mut dataset = read_scorable(&[&args.dataset], args.on_bad_answer.into())?;
+    let options = ReadOptions {
+        on_bad_answer: args.on_bad_answer.into(),
+        ..ReadOptions::default()
+    };
+    let mut dataset = read_scorable(&[&args.dataset], &options)?;
     if let Some(count) = args.max_eval_samples {
         dataset = dataset.take(count.get());
     }

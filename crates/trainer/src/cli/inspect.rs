@@ -29,6 +29,7 @@ pub(super) fn run(args: &Inspect) -> Result<(), Error> {
         on_bad_answer,
         unique_ids: args.unique_ids,
         keep_going: true,
+        keep_empty: false,
     };
     let read = |on_bad_answer| Dataset::read_with_size(&args.dataset, &read_options(on_bad_answer));
     let (dataset, text_bytes) = read(OnBadAnswer::Keep)?;

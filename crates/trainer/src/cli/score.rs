@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use qa_metrics::{DEFAULT_NA_PROB_THRESH, NaProbs};
 use serde_json::json;
-use squad_data::{Dataset, NoAnswerProbabilities, OnBadAnswer, PredictedAnswers};
+use squad_data::{Dataset, NoAnswerProbabilities, PredictedAnswers, ReadOptions};
 use trainer::{Error, read_scorable};
 
 use super::args::Score;
@@ -13,7 +13,11 @@ pub(super) fn run(args: &Score) -> Result<(), Error> {
         let message = "na_prob_thresh is NaN: must be a number";
         return Err(Error::Config(vec![message.into()]));
     }
-    let dataset = read_scorable(&[&args.dataset], OnBadAnswer::Keep)?;
+    let options = ReadOptions {
+        keep_empty: true,
+        ..ReadOptions::default()
+    };
+    let dataset = read_scorable(&[&args.dataset], &options)?;
     let predicted = PredictedAnswers::read(&args.predictions)?;
     let mut duplicates = predicted.num_duplicates;
     let na_probs = match &args.na_probs {

@@ -161,24 +161,21 @@ fn read_train_files(config: &Config) -> Result<Dataset, Error> {
 
 fn read_eval_file(config: &Config) -> Result<Dataset, Error> {
     let eval = &config.eval;
-    let questions = read_scorable(&[&eval.file], eval.on_bad_answer)?;
+    let options = ReadOptions {
+        on_bad_answer: eval.on_bad_answer,
+        ..ReadOptions::default()
+    };
+    let questions = read_scorable(&[&eval.file], &options)?;
     not_empty(first(questions, eval.max_eval_samples), &eval.file)
 }
 
 /// Reads questions to score answers of. A gold answer that its context does not have is kept as a text, unless
-/// `on_bad_answer` says otherwise; questions whose answers are not known are left out with a warning.
+/// the options say otherwise; questions whose answers are not known are left out with a warning.
 ///
 /// # Errors
 /// If a file is not valid, or has no gold answer at all.
-pub fn read_scorable<P: AsRef<Path>>(
-    files: &[P],
-    on_bad_answer: OnBadAnswer,
-) -> Result<Dataset, Error> {
-    let options = ReadOptions {
-        on_bad_answer,
-        ..ReadOptions::default()
-    };
-    let questions = read(files, &options)?;
+pub fn read_scorable<P: AsRef<Path>>(files: &[P], options: &ReadOptions) -> Result<Dataset, Error> {
+    let questions = read(files, options)?;
     if questions.num_unlabelled() == questions.len() && !questions.is_empty() {
         let problem = "no question has a gold answer or says that it is impossible, so there is nothing to score; \
                        trainer predict --dataset answers such a file";
