@@ -184,7 +184,7 @@ mod tests {
             let (output, saved) = forward(args, &qkv, Some(&table));
             (output, backward(args, &saved, &grad))
         } else {
-            let (output, saved) = libtorch::forward(args, &qkv, Some(&table));
+            let (output, saved) = libtorch::forward(args, &qkv, Some(&table), true);
             (output, libtorch::backward(args, &saved, &grad))
         };
         vec![
