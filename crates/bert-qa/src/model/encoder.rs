@@ -3,7 +3,8 @@ use burn::nn::{Embedding, LayerNorm, Linear};
 use burn::tensor::Tensor;
 use fused_ops::{
     Activation, AttentionTerms, Dropout, Precision, RelativeKind, RelativeTerm, WeightCache,
-    attention_probabilities, attention_with_terms, concat_columns, geglu, linear_side_by_side,
+    attention_probabilities, attention_with_terms, concat_columns, geglu, has_bf16_tensors,
+    linear_side_by_side,
 };
 
 use super::config::BertConfig;
@@ -104,8 +105,11 @@ impl BertSelfAttention {
                 .expect("a projection where `qkv` is none")
         });
         let [tokens, hidden_size] = hidden.dims();
-        let is_cached = WeightCache::current().is_some() && Precision::current() != Precision::F32;
-        if tokens < hidden_size || is_cached {
+        // A backend with `bf16` tensors caches what it has put together.
+        let is_packed = WeightCache::current().is_some()
+            && Precision::current() != Precision::F32
+            && !has_bf16_tensors(&hidden.device());
+        if tokens < hidden_size || is_packed {
             let project = |projection| linear(projection, hidden.clone(), Activation::Identity);
             return Tensor::cat(projections.map(project).into(), 1);
         }
