@@ -158,9 +158,23 @@ impl Prediction {
     /// span.
     pub fn answer_at(&self, threshold: f32) -> Option<&SpanAnswer> {
         let best = self.best_span.as_ref();
-        let null = self.n_best.iter().find(|span| span.is_no_answer());
-        null.filter(|_| best.is_none() || self.null_odds > threshold)
+        self.no_answer()
+            .filter(|_| best.is_none() || self.null_odds > threshold)
             .or(best)
+    }
+
+    /// The entry of `n_best` for "no answer", if it is in the list.
+    pub fn no_answer(&self) -> Option<&SpanAnswer> {
+        self.n_best.iter().find(|span| span.is_no_answer())
+    }
+
+    /// The entry of `n_best` that is `text`.
+    pub fn answer(&self) -> Option<&SpanAnswer> {
+        if self.text.is_empty() {
+            self.no_answer()
+        } else {
+            self.best_span.as_ref()
+        }
     }
 
     pub(super) fn set_probability(&mut self, options: &AnswerOptions) {
@@ -192,15 +206,10 @@ impl Prediction {
     /// The answer, then the others, best first, at most `top_k`: spans whose texts are equal once normalized are one, with
     /// the place of the best and the sum of their probabilities. The first one's is [`Prediction::probability`].
     pub fn answers(&self, top_k: usize) -> Vec<SpanAnswer> {
-        let chosen = if self.text.is_empty() {
-            self.n_best.iter().find(|span| span.is_no_answer())
-        } else {
-            self.best_span.as_ref()
-        };
         let mut places = HashMap::new();
         let mut seen = HashSet::new();
         let mut answers: Vec<SpanAnswer> = Vec::new();
-        let spans = chosen.into_iter().chain(&self.n_best);
+        let spans = self.answer().into_iter().chain(&self.n_best);
         for span in spans.filter(|span| seen.insert(&span.chars)) {
             match places.entry(span.normalized()) {
                 Entry::Occupied(place) => {

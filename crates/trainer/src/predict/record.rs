@@ -78,18 +78,13 @@ impl NBestEntry {
 
 impl Record {
     pub(super) fn new(prediction: &Prediction) -> Self {
-        let null = prediction.n_best.iter().find(|span| span.is_no_answer());
-        let chosen = if prediction.text.is_empty() {
-            null
-        } else {
-            prediction.best_span.as_ref()
-        };
+        let chosen = prediction.answer();
         Self {
             id: prediction.id.clone(),
             prediction_text: prediction.text.clone(),
             probability: chosen.map(|_| prediction.probability),
             offsets: chosen.map(|span| [span.chars.start, span.chars.end]),
-            no_answer_probability: null.map_or(0.0, |span| span.probability),
+            no_answer_probability: prediction.no_answer().map_or(0.0, |span| span.probability),
             null_odds: Some(f64::from(prediction.null_odds)).filter(|odds| !odds.is_nan()),
             n_best: prediction.n_best.iter().map(NBestEntry::new).collect(),
         }
