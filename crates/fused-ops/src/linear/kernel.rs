@@ -1,6 +1,5 @@
 use std::any::Any;
 use std::borrow::Cow;
-#[cfg(target_arch = "x86_64")]
 use std::ops::Range;
 #[cfg(target_arch = "x86_64")]
 use std::sync::Arc;
@@ -14,9 +13,7 @@ use crate::kernels::int8_gemm::{Instructions, QuantizedMatrix, gemm_int8};
 use crate::kernels::math::{exp, normal};
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::packed_gemm::{PackedMatrix, gemm_bf16, gemm_bf16_packed};
-#[cfg(target_arch = "x86_64")]
-use crate::kernels::parallel::SharedBuffer;
-use crate::kernels::parallel::{CHUNK, ROWS_PER_TASK, for_each_chunk};
+use crate::kernels::parallel::{CHUNK, ROWS_PER_TASK, SharedBuffer, for_each_chunk};
 use crate::kernels::reduce::add_to;
 use crate::kernels::simd::vectorized;
 use crate::precision::Precision;
@@ -53,7 +50,7 @@ pub(super) enum Weight<'a> {
     Int8(Instructions, Arc<QuantizedMatrix>),
 }
 
-/// Outputs of the smallest layer in `int8`: below, quantising costs more than it saves, and those are logits.
+/// Layers with fewer outputs stay in `f32`: quantising their input costs more than it saves, and their outputs are logits.
 #[cfg(target_arch = "x86_64")]
 const INT8_OUTPUTS: usize = 32;
 
@@ -112,60 +109,48 @@ pub(super) fn forward(
     let inputs = input.len() / rows.max(1);
     let left = Matrix::new(input, rows, inputs, inputs);
     let right = |weight| Matrix::new(weight, inputs, outputs, outputs);
-    #[cfg(target_arch = "x86_64")]
-    if !matches!(weight, Weight::F32(_)) {
-        let (target, activated) = match pre_activation {
-            Some(pre_activation) => (pre_activation, Some(SharedBuffer::new(output))),
-            None => (output, None),
-        };
-        let target = Target::new(target, outputs);
-        let epilogue = |row: usize, columns: Range<usize>, sums: &mut [f32]| {
-            let place = row * outputs + columns.start..row * outputs + columns.end;
-            // SAFETY: a matmul calls its epilogue once for each element of its target.
-            #[allow(unsafe_code)]
-            let activated = activated.as_ref().map(|all| unsafe { all.part(place) });
-            bias_activation(sums, &bias[columns], args.activation, activated);
-        };
-        return match weight {
-            Weight::F32(_) => unreachable!("excluded above"),
-            Weight::Bf16(weight) => {
-                gemm_bf16(target, left, right(weight), Threads::All, Some(&epilogue));
-            }
-            Weight::PackedBf16(weight) => gemm_bf16_packed(target, left, &weight, Some(&epilogue)),
-            Weight::Int8(instructions, weight) => {
-                gemm_int8(instructions, target, left, &weight, Some(&epilogue));
-            }
-        };
-    }
-    #[allow(irrefutable_let_patterns, reason = "elsewhere there is `f32` alone")]
-    let Weight::F32(weight) = weight else {
-        unreachable!("returned above")
+    let (matmul, output) = match pre_activation {
+        Some(pre_activation) => (pre_activation, Some(SharedBuffer::new(output))),
+        None => (output, None),
     };
-    let block = ROWS_PER_TASK * outputs.max(1);
-    match pre_activation {
-        None => {
-            gemm(
-                Target::new(output, outputs),
-                left,
-                right(weight),
-                Threads::All,
-            );
-            for_each_chunk(
-                [(output, block)],
-                || (),
-                |(), _, [output]| bias_activation(output, bias, args.activation, None),
-            );
-        }
-        Some(pre_activation) => {
-            let target = Target::new(pre_activation, outputs);
+    // Bias and activation of a row of the matmul, or of some of its columns.
+    let epilogue = |row: usize, columns: Range<usize>, sums: &mut [f32]| {
+        let elements = row * outputs + columns.start..row * outputs + columns.end;
+        // SAFETY: every element of the matmul is passed to one call, and the output has the same shape.
+        #[allow(unsafe_code)]
+        let output = output.as_ref().map(|all| unsafe { all.part(elements) });
+        bias_activation(sums, &bias[columns], args.activation, output);
+    };
+    match weight {
+        Weight::F32(weight) => {
+            let target = Target::new(matmul, outputs);
             gemm(target, left, right(weight), Threads::All);
+            let width = outputs.max(1);
             for_each_chunk(
-                [(pre_activation, block), (output, block)],
+                [(matmul, ROWS_PER_TASK * width)],
                 || (),
-                |(), _, [pre_activation, output]| {
-                    bias_activation(pre_activation, bias, args.activation, Some(output));
+                |(), task, [block]| {
+                    let rows = block.chunks_exact_mut(width);
+                    for (row, sums) in (task * ROWS_PER_TASK..).zip(rows) {
+                        epilogue(row, 0..outputs, sums);
+                    }
                 },
             );
+        }
+        #[cfg(target_arch = "x86_64")]
+        Weight::Bf16(weight) => {
+            let target = Target::new(matmul, outputs);
+            gemm_bf16(target, left, right(weight), Threads::All, Some(&epilogue));
+        }
+        #[cfg(target_arch = "x86_64")]
+        Weight::PackedBf16(weight) => {
+            let target = Target::new(matmul, outputs);
+            gemm_bf16_packed(target, left, &weight, Some(&epilogue));
+        }
+        #[cfg(target_arch = "x86_64")]
+        Weight::Int8(instructions, weight) => {
+            let target = Target::new(matmul, outputs);
+            gemm_int8(instructions, target, left, &weight, Some(&epilogue));
         }
     }
 }
