@@ -15,17 +15,18 @@ impl Attention {
         table: Option<&FloatTensor<B>>,
         save: bool,
     ) -> (FloatTensor<B>, Vec<FloatTensor<B>>) {
-        let precision = match self.precision {
-            Precision::Int8 if !save => Precision::Bf16,
-            precision => precision,
-        };
+        let mut args = self.clone();
+        // `int8` is for matmuls with weights; inference in it has these in `bf16`.
+        if args.precision == Precision::Int8 && !save {
+            args.precision = Precision::Bf16;
+        }
         let [tokens, columns] = B::dims(qkv);
         let shapes: [&[usize]; 2] = [&[tokens, columns / 3], &[tokens, self.num_heads]];
         let [output, lse] = fill::<B, 2>(shapes, |[output, lse]| {
             let data = &B::values(qkv);
             let table = table.map(B::values);
             let inputs = Qkv { data, columns };
-            kernel::forward(inputs, table.as_deref(), self, precision, output, lse);
+            kernel::forward(inputs, table.as_deref(), &args, output, lse);
         });
         let mut saved = vec![qkv.clone(), output.clone(), lse];
         saved.extend(table.cloned());

@@ -264,11 +264,10 @@ impl Feature<'_> {
         table: Option<&RelativeTable<'_>>,
         scores: &mut [f32],
         scratch: &mut RelativeScratch,
-        precision: Precision,
     ) {
         let width = block.keys.len();
         gemm_in(
-            precision,
+            self.args.precision,
             Target::new(scores, width),
             query.rows(block.queries.clone()),
             key.rows(block.keys.clone()).transposed(),
@@ -347,7 +346,6 @@ pub(crate) fn forward(
     inputs: Qkv<'_>,
     table: Option<&[f32]>,
     args: &Attention,
-    precision: Precision,
     output: &mut [f32],
     lse: &mut [f32],
 ) {
@@ -372,7 +370,7 @@ pub(crate) fn forward(
                 for block in feature.blocks() {
                     let (first, width) = (block.keys.start, block.keys.len());
                     let table = shared.table.as_ref();
-                    feature.scores(&block, inputs, table, scores, relative, precision);
+                    feature.scores(&block, inputs, table, scores, relative);
                     for (i, row) in block.queries.clone().zip(scores.chunks_mut(width)) {
                         let keys = feature.keys(i);
                         let factors = &mut factors[..keys.end];
@@ -388,7 +386,7 @@ pub(crate) fn forward(
                     }
                     let [_, _, value] = inputs;
                     gemm_in(
-                        precision,
+                        args.precision,
                         feature.target(&output, hidden_size, 0, block.queries.start),
                         Matrix::new(scores, block.queries.len(), width, width),
                         value.rows(block.keys),
@@ -482,11 +480,11 @@ pub(crate) fn backward(
                 for block in blocks {
                     let (first, width) = (block.keys.start, block.keys.len());
                     let count = block.queries.len();
-                    let (table, precision) = (shared.table.as_ref(), args.precision);
-                    feature.scores(&block, inputs, table, scores, relative, precision);
+                    let table = shared.table.as_ref();
+                    feature.scores(&block, inputs, table, scores, relative);
                     let block_grad = grad_output.rows(block.queries.clone());
                     gemm_in(
-                        precision,
+                        args.precision,
                         Target::new(grad_scores, width),
                         block_grad,
                         value.rows(block.keys.clone()).transposed(),
@@ -531,7 +529,7 @@ pub(crate) fn backward(
                         (probabilities.transposed(), block_grad),
                     ];
                     for (part, (left, right)) in matmuls.into_iter().enumerate() {
-                        gemm_in(precision, target(part), left, right, Threads::One);
+                        gemm_in(args.precision, target(part), left, right, Threads::One);
                     }
                     if let Some(table) = &shared.table {
                         let grads = RelativeGrads {
