@@ -2,7 +2,7 @@
 //! which the backward pass computes the probabilities again (Dao et al. 2022, FlashAttention). Dropout masks are drawn
 //! again from their key.
 //!
-//! With a window, queries are taken in blocks, and a block's scores have the keys within its reach alone.
+//! With a window, queries are processed in blocks, and the scores of a block are those of the keys that its queries reach.
 
 use std::ops::Range;
 
@@ -40,7 +40,7 @@ impl Attention {
         self.rotary.is_none() && self.window.is_none() && self.relative.is_none()
     }
 
-    /// The queries of each block of a feature: all of them without a window, and where it reaches over the whole feature.
+    /// The number of queries in a block of a feature with `len` tokens: all, unless the window is narrower than the feature.
     fn queries_of_block(&self, len: usize) -> usize {
         match self.window {
             Some(window) if window < len.saturating_sub(1) => QUERIES,
@@ -66,7 +66,7 @@ impl Attention {
 /// Queries of a block where there is a window.
 const QUERIES: usize = 64;
 
-/// Parts of a batch whose gradients of a relative table are summed each on its own.
+/// The gradients of a relative table are summed within so many parts of a batch, and then over the parts.
 const PARTS: usize = 4;
 
 /// One head of consecutive features.
@@ -182,7 +182,8 @@ impl Feature<'_> {
         matrices
     }
 
-    /// The head's part of a matrix to be written, from one of its tokens on and `begin` columns further to the right.
+    /// The head's part of a matrix to be written, from one of its tokens on and `begin` columns further to the right. A task
+    /// uses its targets one at a time.
     #[allow(unsafe_code)]
     fn target<'a>(
         &self,
@@ -191,25 +192,26 @@ impl Feature<'_> {
         begin: usize,
         token: usize,
     ) -> Target<'a> {
-        // SAFETY: tasks differ in feature (rows) or head (columns), so their `[len, head_size]` parts are disjoint, as
-        // are the parts of one task at multiples of `hidden_size`.
+        // SAFETY: tasks differ in feature (rows) or head (columns), so their `[len, head_size]` parts are disjoint, and a
+        // task uses one target at a time.
         unsafe { buffer.target(self.offset(columns) + begin + token * columns, columns) }
     }
 
-    /// Calls `op` with each row of the head's part of a matrix to be written, as [`Self::target`].
+    /// Calls `op` with each position of the feature and the head's row there of a gradient: `part` 0 is that of the query,
+    /// 1 of the key, 2 of the value.
     #[allow(unsafe_code)]
-    fn for_each_row(
+    fn for_each_grad_row(
         &self,
-        buffer: &SharedBuffer<'_>,
-        columns: usize,
-        begin: usize,
+        pass: &BackwardPass<'_>,
+        part: usize,
         mut op: impl FnMut(usize, &mut [f32]),
     ) {
-        for token in 0..self.len {
-            let place = self.offset(columns) + begin + token * columns;
+        let columns = pass.saved.inputs.columns;
+        for position in 0..self.len {
+            let begin = self.offset(columns) + part * self.hidden_size + position * columns;
             // SAFETY: as in `target`; the row lives as long as `op` runs.
-            op(token, unsafe {
-                buffer.part(place..place + self.head_size())
+            op(position, unsafe {
+                pass.grad_qkv.part(begin..begin + self.head_size())
             });
         }
     }
@@ -246,7 +248,7 @@ impl Feature<'_> {
         })
     }
 
-    fn place<'a>(&self, [query, key, _]: [Matrix<'a>; 3]) -> Head<'a> {
+    fn to_head<'a>(&self, [query, key, _]: [Matrix<'a>; 3]) -> Head<'a> {
         Head {
             index: self.head,
             query,
@@ -256,26 +258,137 @@ impl Feature<'_> {
         }
     }
 
-    /// Writes the unscaled scores of a block into the first elements of `scores`.
+    /// Whether blocks have keys in common, so that the gradients of keys and values add up.
+    fn has_overlapping_blocks(&self) -> bool {
+        self.blocks().len() > 1
+    }
+
+    /// Writes the unscaled scores of a block.
     fn scores(
         &self,
         block: &Block,
-        [query, key, value]: [Matrix<'_>; 3],
+        inputs: [Matrix<'_>; 3],
         table: Option<&RelativeTable<'_>>,
-        scores: &mut [f32],
-        scratch: &mut RelativeScratch,
+        scratch: &mut Scratch,
     ) {
+        let [query, key, _] = inputs;
         let width = block.keys.len();
         gemm_in(
             self.args.precision,
-            Target::new(scores, width),
+            Target::new(&mut scratch.scores, width),
             query.rows(block.queries.clone()),
             key.rows(block.keys.clone()).transposed(),
             Threads::One,
         );
         if let Some(table) = table {
-            let scores = &mut scores[..block.queries.len() * width];
-            table.add(block, &self.place([query, key, value]), scores, scratch);
+            let scores = &mut scratch.scores[..block.queries.len() * width];
+            table.add(block, &self.to_head(inputs), scores, &mut scratch.relative);
+        }
+    }
+
+    /// Turns the unscaled scores of a block into probabilities after dropout. Writes the log-sum-exp of each query's scaled
+    /// scores to `lse`, `[len]`.
+    fn softmax(&self, block: &Block, scratch: &mut Scratch, lse: &mut [f32]) {
+        let (first, width) = (block.keys.start, block.keys.len());
+        let arch = Arch::new();
+        let rows = scratch.scores.chunks_mut(width);
+        for (i, row) in block.queries.clone().zip(rows) {
+            let keys = self.keys(i);
+            let factors = &mut scratch.factors[..keys.end];
+            lse[i] = vectorized(
+                arch,
+                #[inline(always)]
+                || {
+                    self.fill_factors(i, factors);
+                    let row = zero_outside(row, &keys, first);
+                    softmax_row(row, self.scale(), &factors[keys.start..])
+                },
+            );
+        }
+    }
+
+    /// Turns the unscaled scores of a block into probabilities after dropout, and `grad_scores` from the gradient of those
+    /// into that of the unscaled scores.
+    fn softmax_backward(&self, block: &Block, pass: &BackwardPass<'_>, scratch: &mut Scratch) {
+        let (first, width) = (block.keys.start, block.keys.len());
+        let (heads, head_size) = (self.args.num_heads, self.head_size());
+        let arch = Arch::new();
+        let grad_rows = scratch.grad_scores.chunks_mut(width);
+        let rows = scratch.scores.chunks_mut(width).zip(grad_rows);
+        for (i, (row, grad_row)) in block.queries.clone().zip(rows) {
+            let keys = self.keys(i);
+            let factors = &mut scratch.factors[..keys.end];
+            let lse = pass.saved.lse[(self.start + i) * heads + self.head];
+            let begin = self.offset(self.hidden_size) + i * self.hidden_size;
+            let elements = begin..begin + head_size;
+            let (grad, output) = (&pass.grad[elements.clone()], &pass.saved.output[elements]);
+            vectorized(
+                arch,
+                #[inline(always)]
+                || {
+                    self.fill_factors(i, factors);
+                    let row = zero_outside(row, &keys, first);
+                    let grad_row = zero_outside(grad_row, &keys, first);
+                    let (factors, delta) = (&factors[keys.start..], dot(grad, output));
+                    softmax_row_backward(row, grad_row, factors, lse, delta, self.scale());
+                },
+            );
+        }
+    }
+
+    /// Writes the gradients of a block's queries, and writes or adds those of its keys and values and of the table.
+    fn backward_block<'t>(
+        &self,
+        block: &Block,
+        inputs: [Matrix<'_>; 3],
+        pass: &'t BackwardPass<'_>,
+        table_target: &dyn Fn(usize, usize) -> Target<'t>,
+        scratch: &mut Scratch,
+    ) {
+        let [query, key, value] = inputs;
+        let (count, width) = (block.queries.len(), block.keys.len());
+        self.scores(block, inputs, pass.table, scratch);
+        let grad_output = self.matrix(pass.grad, self.hidden_size);
+        let grad_output = grad_output.rows(block.queries.clone());
+        gemm_in(
+            self.args.precision,
+            Target::new(&mut scratch.grad_scores, width),
+            grad_output,
+            value.rows(block.keys.clone()).transposed(),
+            Threads::One,
+        );
+        self.softmax_backward(block, pass, scratch);
+        // The scores are now the probabilities after dropout, and `grad_scores` is the gradient of the scores.
+        let probabilities = Matrix::new(&scratch.scores, count, width, width);
+        let grad_scores = Matrix::new(&scratch.grad_scores, count, width, width);
+        let matmuls = [
+            (grad_scores, key.rows(block.keys.clone())),
+            (grad_scores.transposed(), query.rows(block.queries.clone())),
+            (probabilities.transposed(), grad_output),
+        ];
+        let target = |part: usize| {
+            let token = [block.queries.start, block.keys.start, block.keys.start][part];
+            let (columns, begin) = (pass.saved.inputs.columns, part * self.hidden_size);
+            let target = self.target(&pass.grad_qkv, columns, begin, token);
+            target.accumulate(part > 0 && self.has_overlapping_blocks())
+        };
+        for (part, (left, right)) in matmuls.into_iter().enumerate() {
+            gemm_in(self.args.precision, target(part), left, right, Threads::One);
+        }
+        if let Some(table) = pass.table {
+            let grads = RelativeGrads {
+                content: &|is_query| target(usize::from(!is_query)),
+                table: table_target,
+            };
+            let grad_scores = &mut scratch.grad_scores[..count * width];
+            let grad_relative = &mut scratch.grad_relative;
+            table.backward(
+                block,
+                &self.to_head(inputs),
+                grad_scores,
+                &grads,
+                grad_relative,
+            );
         }
     }
 
@@ -312,7 +425,7 @@ struct Shared<'a> {
     table: Option<RelativeTable<'a>>,
     tasks: Vec<Task<'a>>,
     /// The most elements of a block's scores in the batch.
-    block: usize,
+    scores_len: usize,
     longest: usize,
 }
 
@@ -321,11 +434,9 @@ impl<'a> Shared<'a> {
         let longest = args.cu_seqlens.max_seqlen();
         let head_size = hidden_size / args.num_heads;
         let relative = args.relative.zip(table);
-        // Not of the longest alone: one that the window reaches over is a single block, which can have more.
-        let features = (0..args.cu_seqlens.len()).map(|feature| args.cu_seqlens.range(feature));
-        let block = features
-            .map(|range| args.elements_of_block(range.len()))
-            .max();
+        // Not that of the longest feature: a shorter one that is a single block can have more.
+        let features = args.cu_seqlens.ranges();
+        let scores = features.map(|range| args.elements_of_block(range.len()));
         Self {
             rotation: args
                 .rotary
@@ -335,8 +446,32 @@ impl<'a> Shared<'a> {
                 RelativeTable::new(relative, table, columns, args.num_heads, longest)
             }),
             tasks: tasks(args, hidden_size),
-            block: block.unwrap_or(0),
+            scores_len: scores.max().unwrap_or(0),
             longest,
+        }
+    }
+}
+
+/// Buffers of one thread.
+struct Scratch {
+    /// Of a block, `[queries, keys]`.
+    scores: Vec<f32>,
+    /// As `scores`; empty in the forward pass.
+    grad_scores: Vec<f32>,
+    /// The dropout factors of one query; ones without dropout.
+    factors: Vec<f32>,
+    relative: RelativeScratch,
+    grad_relative: RelativeScratch,
+}
+
+impl Scratch {
+    fn new(shared: &Shared<'_>) -> Self {
+        Self {
+            scores: vec![0.0; shared.scores_len],
+            grad_scores: Vec::new(),
+            factors: vec![1.0; shared.longest],
+            relative: RelativeScratch::default(),
+            grad_relative: RelativeScratch::default(),
         }
     }
 }
@@ -352,43 +487,24 @@ pub(crate) fn forward(
     let hidden_size = inputs.hidden_size();
     let shared = Shared::new(args, hidden_size, table);
     let (output, lse) = (SharedBuffer::new(output), SharedBuffer::new(lse));
-    let arch = Arch::new();
     for_each(
         shared.tasks.len(),
         || {
-            (
-                vec![0.0f32; shared.block],
-                vec![1.0f32; shared.longest],
-                vec![0.0f32; shared.longest],
-                Default::default(),
-                RelativeScratch::default(),
-            )
+            let lse_column = vec![0.0f32; shared.longest];
+            (Scratch::new(&shared), lse_column, Default::default())
         },
-        |(scores, factors, lse_column, rotated, relative), index| {
+        |(scratch, lse_column, rotated), index| {
             for feature in shared.tasks[index].features() {
                 let inputs = feature.inputs(inputs, shared.rotation.as_ref(), rotated);
+                let [_, _, value] = inputs;
                 for block in feature.blocks() {
-                    let (first, width) = (block.keys.start, block.keys.len());
-                    let table = shared.table.as_ref();
-                    feature.scores(&block, inputs, table, scores, relative);
-                    for (i, row) in block.queries.clone().zip(scores.chunks_mut(width)) {
-                        let keys = feature.keys(i);
-                        let factors = &mut factors[..keys.end];
-                        lse_column[i] = vectorized(
-                            arch,
-                            #[inline(always)]
-                            || {
-                                feature.fill_factors(i, factors);
-                                let row = inside(row, &keys, first);
-                                softmax_row(row, feature.scale(), &factors[keys.start..])
-                            },
-                        );
-                    }
-                    let [_, _, value] = inputs;
+                    let width = block.keys.len();
+                    feature.scores(&block, inputs, shared.table.as_ref(), scratch);
+                    feature.softmax(&block, scratch, lse_column);
                     gemm_in(
                         args.precision,
                         feature.target(&output, hidden_size, 0, block.queries.start),
-                        Matrix::new(scores, block.queries.len(), width, width),
+                        Matrix::new(&scratch.scores, block.queries.len(), width, width),
                         value.rows(block.keys),
                         Threads::One,
                     );
@@ -405,9 +521,9 @@ pub(crate) fn forward(
     );
 }
 
-/// The scores of the keys that a query attends to, in its row that begins with the key `first`. The others become 0.
+/// Zeroes the scores of a query for keys that it does not attend to, and returns the others. `row` begins with key `first`.
 #[inline(always)]
-fn inside<'a>(row: &'a mut [f32], keys: &Range<usize>, first: usize) -> &'a mut [f32] {
+fn zero_outside<'a>(row: &'a mut [f32], keys: &Range<usize>, first: usize) -> &'a mut [f32] {
     let (begin, end) = (keys.start - first, keys.end - first);
     row[..begin].fill(0.0);
     row[end..].fill(0.0);
@@ -422,6 +538,16 @@ pub(crate) struct Saved<'a> {
     pub(crate) lse: &'a [f32],
 }
 
+/// What the tasks of the backward pass share.
+struct BackwardPass<'a> {
+    saved: &'a Saved<'a>,
+    /// The gradient of the output, `[tokens, hidden_size]`.
+    grad: &'a [f32],
+    table: Option<&'a RelativeTable<'a>>,
+    /// `[tokens, columns]`, to be filled.
+    grad_qkv: SharedBuffer<'a>,
+}
+
 /// Fills `grad_qkv`, and `grad_table` where there is a table, from `grad`, the gradient of the output.
 pub(crate) fn backward(
     saved: &Saved<'_>,
@@ -430,131 +556,58 @@ pub(crate) fn backward(
     grad_qkv: &mut [f32],
     grad_table: Option<&mut [f32]>,
 ) {
-    let Qkv { columns, .. } = saved.inputs;
-    let (hidden_size, heads) = (saved.inputs.hidden_size(), args.num_heads);
+    let hidden_size = saved.inputs.hidden_size();
     let shared = Shared::new(args, hidden_size, saved.table);
     let table_len = saved.table.map_or(0, <[f32]>::len);
     let parts = shared.tasks.iter().map(|task| task.part + 1).max();
     let mut grad_tables = vec![0.0f32; parts.unwrap_or(0) * table_len];
-    let (grad_qkv, grad_tables_of_tasks) = (
-        SharedBuffer::new(grad_qkv),
-        SharedBuffer::new(&mut grad_tables),
-    );
-    let arch = Arch::new();
+    let grad_tables_of_tasks = SharedBuffer::new(&mut grad_tables);
+    let pass = BackwardPass {
+        saved,
+        grad,
+        table: shared.table.as_ref(),
+        grad_qkv: SharedBuffer::new(grad_qkv),
+    };
     for_each(
         shared.tasks.len(),
         || {
-            (
-                vec![0.0f32; shared.block],
-                vec![0.0f32; shared.block],
-                vec![1.0f32; shared.longest],
-                Default::default(),
-                RelativeScratch::default(),
-                RelativeScratch::default(),
-            )
+            let scratch = Scratch {
+                grad_scores: vec![0.0; shared.scores_len],
+                ..Scratch::new(&shared)
+            };
+            (scratch, Default::default())
         },
-        |(scores, grad_scores, factors, rotated, relative, grad_relative), index| {
+        |(scratch, rotated), index| {
             let task = &shared.tasks[index];
             #[allow(unsafe_code)]
-            let table_target = |place: usize, stride: usize| {
-                // SAFETY: tasks differ in part (tables) or head (columns), and a task's targets live one at a time.
-                unsafe { grad_tables_of_tasks.target(task.part * table_len + place, stride) }
+            let table_target = |element: usize, stride: usize| {
+                // SAFETY: tasks differ in part (tables) or head (columns), and a task uses one target at a time.
+                unsafe { grad_tables_of_tasks.target(task.part * table_len + element, stride) }
             };
-            if let Some(table) = &shared.table {
-                table.begin(grad_relative);
+            if let Some(table) = pass.table {
+                table.begin(&mut scratch.grad_relative);
             }
             for feature in task.features() {
                 let inputs = feature.inputs(saved.inputs, shared.rotation.as_ref(), rotated);
-                let [query, key, value] = inputs;
-                let grad_output = feature.matrix(grad, hidden_size);
-                let blocks = feature.blocks();
-                // Keys and values of several blocks overlap.
-                let overlap = blocks.len() > 1;
-                if overlap {
+                if feature.has_overlapping_blocks() {
                     for part in [1, 2] {
-                        feature.for_each_row(&grad_qkv, columns, part * hidden_size, |_, row| {
-                            row.fill(0.0);
-                        });
+                        feature.for_each_grad_row(&pass, part, |_, row| row.fill(0.0));
                     }
                 }
-                for block in blocks {
-                    let (first, width) = (block.keys.start, block.keys.len());
-                    let count = block.queries.len();
-                    let table = shared.table.as_ref();
-                    feature.scores(&block, inputs, table, scores, relative);
-                    let block_grad = grad_output.rows(block.queries.clone());
-                    gemm_in(
-                        args.precision,
-                        Target::new(grad_scores, width),
-                        block_grad,
-                        value.rows(block.keys.clone()).transposed(),
-                        Threads::One,
-                    );
-                    let rows = scores.chunks_mut(width).zip(grad_scores.chunks_mut(width));
-                    for (i, (row, grad_row)) in block.queries.clone().zip(rows) {
-                        let keys = feature.keys(i);
-                        let factors = &mut factors[..keys.end];
-                        let lse = saved.lse[(feature.start + i) * heads + feature.head];
-                        let place = feature.offset(hidden_size) + i * hidden_size;
-                        let place = place..place + feature.head_size();
-                        let (grad, output) = (&grad[place.clone()], &saved.output[place]);
-                        vectorized(
-                            arch,
-                            #[inline(always)]
-                            || {
-                                feature.fill_factors(i, factors);
-                                let row = inside(row, &keys, first);
-                                let grad_row = inside(grad_row, &keys, first);
-                                let (factors, delta) = (&factors[keys.start..], dot(grad, output));
-                                let scale = feature.scale();
-                                softmax_row_backward(row, grad_row, factors, lse, delta, scale);
-                            },
-                        );
-                    }
-                    // `scores` now holds the probabilities after dropout, `grad_scores` the gradient of the scores.
-                    let target = |part: usize| {
-                        let token = [block.queries.start, first, first][part];
-                        let target = feature.target(&grad_qkv, columns, part * hidden_size, token);
-                        target.accumulate(overlap && part > 0)
-                    };
-                    let probabilities = Matrix::new(scores, count, width, width);
-                    let (query, key) = (
-                        query.rows(block.queries.clone()),
-                        key.rows(block.keys.clone()),
-                    );
-                    let products = Matrix::new(grad_scores, count, width, width);
-                    let matmuls = [
-                        (products, key),
-                        (products.transposed(), query),
-                        (probabilities.transposed(), block_grad),
-                    ];
-                    for (part, (left, right)) in matmuls.into_iter().enumerate() {
-                        gemm_in(args.precision, target(part), left, right, Threads::One);
-                    }
-                    if let Some(table) = &shared.table {
-                        let grads = RelativeGrads {
-                            content: &|is_query| target(usize::from(!is_query)),
-                            table: &table_target,
-                        };
-                        let head = feature.place(inputs);
-                        let grad_scores = &mut grad_scores[..count * width];
-                        table.backward(&block, &head, grad_scores, &grads, grad_relative);
-                    }
+                for block in feature.blocks() {
+                    feature.backward_block(&block, inputs, &pass, &table_target, scratch);
                 }
                 if let Some(rotation) = &shared.rotation {
                     for part in [0, 1] {
-                        feature.for_each_row(
-                            &grad_qkv,
-                            columns,
-                            part * hidden_size,
-                            |position, row| rotation.rotate_back(position, row),
-                        );
+                        feature.for_each_grad_row(&pass, part, |position, row| {
+                            rotation.rotate_back(position, row);
+                        });
                     }
                 }
             }
-            if let Some(table) = &shared.table {
-                let scale = args.scale(hidden_size / heads);
-                table.finish(task.head, scale, &table_target, grad_relative);
+            if let Some(table) = pass.table {
+                let scale = args.scale(hidden_size / args.num_heads);
+                table.finish(task.head, scale, &table_target, &mut scratch.grad_relative);
             }
         },
     );
