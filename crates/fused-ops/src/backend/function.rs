@@ -1,6 +1,4 @@
 #[cfg(feature = "tch")]
-use burn::backend::LibTorch;
-#[cfg(feature = "tch")]
 use burn::backend::libtorch::TchTensor;
 use burn::backend::tensor::FloatTensor;
 
@@ -25,17 +23,13 @@ pub(crate) trait Function<const N: usize>: Clone + std::fmt::Debug + Send + 'sta
         grad: FloatTensor<B>,
     ) -> [FloatTensor<B>; N];
 
-    /// `forward` on libtorch's tensors of every supported device and type. The default takes `f32` in host memory alone.
+    /// `forward` on libtorch's tensors of every supported device and type; that of `HostMemory` takes `f32` on the CPU.
     #[cfg(feature = "tch")]
-    fn forward_libtorch(&self, inputs: [&TchTensor; N], save: bool) -> (TchTensor, Vec<TchTensor>) {
-        self.forward::<LibTorch>(inputs, save)
-    }
+    fn forward_libtorch(&self, inputs: [&TchTensor; N], save: bool) -> (TchTensor, Vec<TchTensor>);
 
     /// `backward` on libtorch's tensors, as [`forward_libtorch`](Self::forward_libtorch).
     #[cfg(feature = "tch")]
-    fn backward_libtorch(&self, saved: &[TchTensor], grad: TchTensor) -> [TchTensor; N] {
-        self.backward::<LibTorch>(saved, grad)
-    }
+    fn backward_libtorch(&self, saved: &[TchTensor], grad: TchTensor) -> [TchTensor; N];
 }
 
 /// An optimizer step: changes three tensors, in place where nothing else holds their memory.
@@ -47,11 +41,9 @@ pub(crate) trait Update: Clone + Send + 'static {
         grad: FloatTensor<B>,
     ) -> [FloatTensor<B>; 3];
 
-    /// `update` on libtorch's tensors of every supported device. The default takes `f32` in host memory alone.
+    /// `update` on libtorch's tensors of every supported device.
     #[cfg(feature = "tch")]
-    fn update_libtorch(&self, tensors: [TchTensor; 3], grad: TchTensor) -> [TchTensor; 3] {
-        self.update::<LibTorch>(tensors, grad)
-    }
+    fn update_libtorch(&self, tensors: [TchTensor; 3], grad: TchTensor) -> [TchTensor; 3];
 }
 
 /// A backend with kernels. The default bodies call those for host memory.
