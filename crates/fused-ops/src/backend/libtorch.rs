@@ -265,9 +265,9 @@ pub(crate) fn cast(tensor: &TchTensor, kind: Kind) -> TchTensor {
             #[allow(unsafe_code)]
             unsafe {
                 if kind == Kind::Float {
-                    bf16::to_f32(bf16_slice(&from), slice_mut(&to));
+                    bf16::to_f32(slice(&from), slice_mut(&to));
                 } else {
-                    bf16::from_f32(slice(&from), bf16_slice_mut(&to));
+                    bf16::from_f32(slice(&from), slice_mut(&to));
                 }
             }
         },
@@ -333,13 +333,30 @@ pub(crate) fn keep_in_bf16(cache: &WeightCache, weights: Vec<TchTensor>) {
     }
 }
 
-/// The elements of a contiguous `f32` tensor in host memory.
+/// A type of elements as kernels see it.
+pub(crate) trait Element {
+    const KIND: Kind;
+}
+
+impl Element for f32 {
+    const KIND: Kind = Kind::Float;
+}
+
+/// The bits of `bf16`.
+impl Element for u16 {
+    const KIND: Kind = Kind::BFloat16;
+}
+
+/// The elements of a contiguous tensor in host memory.
+///
+/// # Panics
+/// If the tensor is another.
 ///
 /// # Safety
 /// While the slice lives, nothing may write the tensor's memory.
 #[allow(unsafe_code)]
-pub(crate) unsafe fn slice(tensor: &Tensor) -> &[f32] {
-    check(tensor, Kind::Float);
+pub(crate) unsafe fn slice<T: Element>(tensor: &Tensor) -> &[T] {
+    check(tensor, T::KIND);
     if tensor.numel() == 0 {
         return &[]; // The pointer may be null.
     }
@@ -347,45 +364,20 @@ pub(crate) unsafe fn slice(tensor: &Tensor) -> &[f32] {
     unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast(), tensor.numel()) }
 }
 
-/// The elements of a contiguous `f32` tensor in host memory, to be changed.
+/// The elements of a contiguous tensor in host memory, to be changed.
+///
+/// # Panics
+/// If the tensor is another.
 ///
 /// # Safety
 /// While the slice lives, nothing else may read or write the tensor's memory.
 #[allow(unsafe_code, clippy::mut_from_ref)]
-pub(crate) unsafe fn slice_mut(tensor: &Tensor) -> &mut [f32] {
-    check(tensor, Kind::Float);
+pub(crate) unsafe fn slice_mut<T: Element>(tensor: &Tensor) -> &mut [T] {
+    check(tensor, T::KIND);
     if tensor.numel() == 0 {
         return &mut [];
     }
     // SAFETY: checked above; the caller guarantees exclusive access.
-    unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) }
-}
-
-/// The bits of a contiguous `bf16` tensor in host memory.
-///
-/// # Safety
-/// As [`slice`].
-#[allow(unsafe_code)]
-pub(crate) unsafe fn bf16_slice(tensor: &Tensor) -> &[u16] {
-    check(tensor, Kind::BFloat16);
-    if tensor.numel() == 0 {
-        return &[];
-    }
-    // SAFETY: as in `slice`.
-    unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast(), tensor.numel()) }
-}
-
-/// The bits of a contiguous `bf16` tensor in host memory, to be changed.
-///
-/// # Safety
-/// As [`slice_mut`].
-#[allow(unsafe_code, clippy::mut_from_ref)]
-pub(crate) unsafe fn bf16_slice_mut(tensor: &Tensor) -> &mut [u16] {
-    check(tensor, Kind::BFloat16);
-    if tensor.numel() == 0 {
-        return &mut [];
-    }
-    // SAFETY: as in `slice_mut`.
     unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) }
 }
 

@@ -7,7 +7,7 @@ use super::kernel::{self, Linear, Weight};
 use crate::backend::{Function, HostMemory, fill};
 use crate::kernels::reduce::column_sums;
 
-/// Of input, weight and bias. Saves input, weight and, with an activation, what comes before it.
+/// Of input, weight and bias. Saves input, weight and, with an activation, the pre-activation.
 impl Function<3> for Linear {
     fn forward<B: HostMemory>(
         &self,

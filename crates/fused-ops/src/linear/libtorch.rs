@@ -12,14 +12,12 @@ use super::activation::Activation;
 use super::bf16::{activation_backward_bf16, bias_activation_bf16};
 use super::kernel::{activation_backward, bias_activation};
 use crate::backend::HostMemory;
-use crate::backend::libtorch::{
-    bf16_slice, bf16_slice_mut, cast, cast_weight, on_cpu, slice, slice_mut,
-};
+use crate::backend::libtorch::{cast, cast_weight, on_cpu, slice, slice_mut};
 use crate::kernels::bf16::to_f32;
 use crate::kernels::parallel::{for_each, for_each_chunk};
 use crate::kernels::reduce::{add_rows, sum_rows};
 
-/// Saves input, weight and, with an activation, what comes before it.
+/// Saves input, weight and, with an activation, the pre-activation.
 pub(super) fn forward(
     inputs: [&TchTensor; 3],
     activation: Activation,
@@ -57,7 +55,7 @@ pub(super) fn backward(
     }
 }
 
-/// The output and, for an activation with `save`, what comes before it. All inputs have one type.
+/// The output and, for an activation with `save`, the pre-activation. All inputs have one type.
 fn forward_on_gpu(
     [input, weight, bias]: [&TchTensor; 3],
     activation: Activation,
@@ -148,7 +146,7 @@ fn mm(out: &Tensor, left: &Tensor, right: &Tensor) {
     let _ = left.mm_out(out, right);
 }
 
-/// The output and, for an activation with `save`, what comes before it.
+/// The output and, for an activation with `save`, the pre-activation.
 fn forward_on_cpu(
     [input, weight, bias]: [&TchTensor; 3],
     activation: Activation,
@@ -193,8 +191,8 @@ fn bias_activation_of_block(
             let output = output.map(|output| slice_mut(output));
             bias_activation(slice_mut(matmul), bias, activation, output);
         } else {
-            let output = output.map(|output| bf16_slice_mut(output));
-            bias_activation_bf16(bf16_slice_mut(matmul), bias, activation, output);
+            let output = output.map(|output| slice_mut(output));
+            bias_activation_bf16(slice_mut(matmul), bias, activation, output);
         }
     }
 }
@@ -267,8 +265,8 @@ fn activation_backward_of_block(
             let (input, grad) = (slice(pre_activation), slice(grad));
             activation_backward(activation, input, grad, slice_mut(output));
         } else {
-            let (input, grad) = (bf16_slice(pre_activation), bf16_slice(grad));
-            activation_backward_bf16(activation, input, grad, bf16_slice_mut(output));
+            let (input, grad) = (slice(pre_activation), slice(grad));
+            activation_backward_bf16(activation, input, grad, slice_mut(output));
         }
     }
 }
@@ -282,7 +280,7 @@ fn add_block(sums: &mut [f32], block: &Tensor) {
             return add_rows(slice(block), sums);
         }
         let mut row = vec![0.0; sums.len()];
-        for bf16_row in bf16_slice(block).chunks_exact(sums.len()) {
+        for bf16_row in slice(block).chunks_exact(sums.len()) {
             to_f32(bf16_row, &mut row);
             add_rows(&row, sums);
         }
