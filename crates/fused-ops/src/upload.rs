@@ -20,7 +20,7 @@ pub fn upload_ints<const N: usize>(
 /// Whether operations on the device run while the host goes on, so that reading a number makes the host wait: on a GPU.
 pub fn runs_asynchronously(device: &Device) -> bool {
     #[cfg(kernels)]
-    return crate::backend::device_has_operations_of_gpu(device);
+    return crate::backend::has_operations_of_gpu(device);
     #[cfg(not(kernels))]
     {
         let _ = device;

@@ -35,7 +35,7 @@ pub fn adamw_step_group(
 ) -> Vec<(Tensor<1>, (Tensor<1>, Tensor<1>))> {
     #[cfg(feature = "tch")]
     if let Some(first) = group.first()
-        && crate::backend::has_operations_of_gpu(&first.parameter)
+        && crate::backend::has_operations_of_gpu(&first.parameter.device())
     {
         return libtorch::step_group(group, adamw, scale);
     }

@@ -33,14 +33,8 @@ pub(crate) fn has_bf16_tensors(device: &Device) -> bool {
     }
 }
 
-/// Whether libtorch's operations for a GPU take the tensor.
-#[cfg(feature = "tch")]
-pub(crate) fn has_operations_of_gpu<const D: usize>(tensor: &Tensor<D>) -> bool {
-    device_has_operations_of_gpu(&tensor.device())
-}
-
 /// Whether libtorch's operations for a GPU run on the device.
-pub(crate) fn device_has_operations_of_gpu(device: &Device) -> bool {
+pub(crate) fn has_operations_of_gpu(device: &Device) -> bool {
     match device.clone().without_autodiff().as_dispatch() {
         #[cfg(feature = "tch")]
         DispatchDevice::LibTorch(device) => super::libtorch::has_operations_of_gpu(device),

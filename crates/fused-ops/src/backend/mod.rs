@@ -13,11 +13,8 @@ pub(crate) mod libtorch;
 #[cfg(feature = "ndarray")]
 mod ndarray;
 
-#[cfg(feature = "tch")]
-pub(crate) use dispatch::has_operations_of_gpu;
 pub(crate) use dispatch::{
-    apply1, apply2, apply3, apply4, device_has_operations_of_gpu, has_bf16_tensors, is_supported,
-    update,
+    apply1, apply2, apply3, apply4, has_bf16_tensors, has_operations_of_gpu, is_supported, update,
 };
 pub(crate) use function::{Function, Update};
 pub(crate) use host::{HostMemory, fill};

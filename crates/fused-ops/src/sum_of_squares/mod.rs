@@ -23,7 +23,7 @@ pub fn sum_of_squares<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
 pub fn total_sum_of_squares(tensors: Vec<Tensor<1>>) -> Option<Tensor<1>> {
     #[cfg(feature = "tch")]
     if let Some(first) = tensors.first()
-        && crate::backend::has_operations_of_gpu(first)
+        && crate::backend::has_operations_of_gpu(&first.device())
     {
         return Some(libtorch::total(tensors));
     }
