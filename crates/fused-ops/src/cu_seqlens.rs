@@ -107,7 +107,7 @@ impl CuSeqlens {
     }
 
     /// The position of each packed token in the padded form.
-    pub(crate) fn places(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn positions_in_padded(&self) -> impl Iterator<Item = usize> + '_ {
         let max = self.max_seqlen();
         let ranges = self.ranges().enumerate();
         ranges.flat_map(move |(feature, range)| (0..range.len()).map(move |i| feature * max + i))
@@ -147,7 +147,8 @@ impl CuSeqlens {
         let padded =
             positions().map(|(range, i)| range.start + if i < range.len() { i } else { 0 });
         let padding = positions().map(|(range, i)| usize::from(i >= range.len()));
-        let parts: [Vec<usize>; 3] = [padded.collect(), self.places().collect(), padding.collect()];
+        let packed = self.positions_in_padded();
+        let parts: [Vec<usize>; 3] = [padded.collect(), packed.collect(), padding.collect()];
         let [padded_indices, packed_indices, padding] = upload_ints(
             parts.each_ref().map(|part| part.iter().map(|n| *n as i64)),
             device,

@@ -46,7 +46,7 @@ impl WeightCache {
             let weights = bf16
                 .into_iter()
                 .map(crate::backend::libtorch::float_primitive);
-            crate::backend::libtorch::keep_in_bf16(&cache, weights.collect());
+            crate::backend::libtorch::cache_in_bf16(&cache, weights.collect());
         }
         #[cfg(not(feature = "tch"))]
         let _ = bf16;

@@ -49,14 +49,14 @@ fn attention(args: &Attention, qkv: &Tensor, table: Option<&Tensor>) -> Tensor {
     let (tokens, columns) = qkv.size2().expect("a matrix");
     let (hidden_size, heads) = (columns / 3, args.num_heads as i64);
     let head_size = hidden_size / heads;
-    let places = args.cu_seqlens.places_on(device).tensor;
+    let packed_indices = args.cu_seqlens.packed_indices_on(device).tensor;
     let shape = [features as i64, max as i64, 3, heads, head_size];
     // `[features, 1, 1, max]`: whether a position holds no token.
     let padding = Tensor::ones([shape[0] * shape[1]], (Kind::Bool, device))
-        .index_fill(0, &places, 0i64)
+        .index_fill(0, &packed_indices, 0i64)
         .view([shape[0], 1, 1, shape[1]]);
     let padded = Tensor::zeros([shape[0] * shape[1], columns], (qkv.kind(), device))
-        .index_copy(0, &places, qkv)
+        .index_copy(0, &packed_indices, qkv)
         .view(shape)
         .permute([2, 0, 3, 1, 4]);
     let [mut query, mut key, value] = [0, 1, 2].map(|index| padded.select(0, index));
@@ -87,7 +87,7 @@ fn attention(args: &Attention, qkv: &Tensor, table: Option<&Tensor>) -> Tensor {
         .matmul(&value)
         .transpose(1, 2)
         .reshape([-1, hidden_size])
-        .index_select(0, &places)
+        .index_select(0, &packed_indices)
         .view([tokens, hidden_size])
 }
 

@@ -179,7 +179,7 @@ impl OnGpu {
 #[derive(Debug, Default)]
 pub(crate) struct CuSeqlensOnGpu {
     offsets: OnGpu,
-    places: OnGpu,
+    packed_indices: OnGpu,
 }
 
 impl CuSeqlens {
@@ -189,10 +189,10 @@ impl CuSeqlens {
         self.on_gpu().offsets.get(device, offsets)
     }
 
-    /// [`places`](Self::places) on a device.
-    pub(crate) fn places_on(&self, device: Device) -> TchTensor {
-        let places = || self.places().map(|place| place as i64).collect();
-        self.on_gpu().places.get(device, places)
+    /// [`packed_indices`](Self::packed_indices) on a device.
+    pub(crate) fn packed_indices_on(&self, device: Device) -> TchTensor {
+        let indices = || self.positions_in_padded().map(|i| i as i64).collect();
+        self.on_gpu().packed_indices.get(device, indices)
     }
 }
 
@@ -207,7 +207,7 @@ pub(crate) fn bool_primitive<const D: usize>(tensor: &burn::tensor::Tensor<D, Bo
     match tensor.clone().into_dispatch().kind {
         DispatchTensorKind::LibTorch(tensor) => tensor.bool(),
         #[allow(unreachable_patterns)]
-        // As above.
+        // As in `int_primitive`.
         other => panic!("a bool tensor on another backend than the float tensor: {other:?}"),
     }
 }
@@ -245,9 +245,9 @@ pub(crate) fn cast(tensor: &TchTensor, kind: Kind) -> TchTensor {
     if from.kind() == kind {
         return tensor.clone();
     }
-    let ours = [Kind::Float, Kind::BFloat16];
-    let is_ours = ours.contains(&from.kind()) && ours.contains(&kind);
-    if !on_cpu(tensor) || !from.is_contiguous() || !is_ours {
+    let has_kernel = |kind| matches!(kind, Kind::Float | Kind::BFloat16);
+    let is_supported = has_kernel(from.kind()) && has_kernel(kind);
+    if !on_cpu(tensor) || !from.is_contiguous() || !is_supported {
         return TchTensor::new(from.to_kind(kind));
     }
     let to = Tensor::empty(from.size(), (kind, Device::Cpu));
@@ -280,14 +280,14 @@ pub(crate) fn cast_weight(weight: &TchTensor, kind: Kind) -> TchTensor {
     if weight.tensor.kind() == kind {
         return weight.clone();
     }
-    let cast = kept_weight(&[weight], kind, || cast(weight, kind));
-    // `WeightCache::of_bf16` keeps vectors.
+    let cast = cached_weight(&[weight], kind, || cast(weight, kind));
+    // `WeightCache::for_step` caches vectors.
     let tensor = cast.tensor.view_as(&weight.tensor);
     TchTensor::from_existing(tensor, cast.storage)
 }
 
 /// What `make` makes of weights in a type, now or before in this [`WeightCache::scope`].
-pub(crate) fn kept_weight(
+pub(crate) fn cached_weight(
     weights: &[&TchTensor],
     kind: Kind,
     make: impl FnOnce() -> TchTensor,
@@ -314,8 +314,8 @@ fn key(weights: &[&TchTensor], kind: Kind) -> (usize, usize, Precision) {
     (weights[0].tensor.data_ptr().addr(), elements, precision)
 }
 
-/// Puts `f32` weights, `[elements]` each, into a cache in `bf16`: on a GPU by one operation. On the CPU there is nothing to gain.
-pub(crate) fn keep_in_bf16(cache: &WeightCache, weights: Vec<TchTensor>) {
+/// Caches `f32` weights, `[elements]` each, in `bf16`: on a GPU by one operation. On the CPU there is nothing to gain.
+pub(crate) fn cache_in_bf16(cache: &WeightCache, weights: Vec<TchTensor>) {
     if weights.first().is_none_or(on_cpu) {
         return;
     }

@@ -4,7 +4,7 @@ use burn::backend::libtorch::TchTensor;
 use burn::tensor::DType;
 use tch::{Kind, Tensor};
 
-use crate::backend::libtorch::{cast_weight, kept_weight};
+use crate::backend::libtorch::{cached_weight, cast_weight};
 
 /// Casts the parts first: what [`WeightCache`](crate::WeightCache) has of them is read instead.
 pub(super) fn forward(parts: [&TchTensor; 3], dtype: DType) -> TchTensor {
@@ -13,7 +13,7 @@ pub(super) fn forward(parts: [&TchTensor; 3], dtype: DType) -> TchTensor {
     } else {
         Kind::Float
     };
-    kept_weight(&parts, kind, || {
+    cached_weight(&parts, kind, || {
         let parts = parts.map(|part| cast_weight(part, kind).tensor);
         TchTensor::new(Tensor::cat(&parts, 1))
     })
@@ -77,15 +77,10 @@ mod tests {
         assert_eq!(fresh[1].tensor, fresh[0].tensor.to_kind(Kind::BFloat16));
         let cache = WeightCache::default();
         cache.scope(|| {
-            for fresh in &fresh {
-                let dtype = if fresh.tensor.kind() == Kind::Float {
-                    DType::F32
-                } else {
-                    DType::BF16
-                };
-                let [kept, again] = [of(dtype), of(dtype)];
-                assert_eq!(kept.tensor, fresh.tensor);
-                assert_eq!(kept.tensor.data_ptr(), again.tensor.data_ptr());
+            for (dtype, fresh) in [DType::F32, DType::BF16].into_iter().zip(&fresh) {
+                let [cached, again] = [of(dtype), of(dtype)];
+                assert_eq!(cached.tensor, fresh.tensor);
+                assert_eq!(cached.tensor.data_ptr(), again.tensor.data_ptr());
             }
         });
         // Nothing writes a weight while a cache has it.

@@ -77,7 +77,6 @@ mod tests {
     use crate::backend::libtorch::testing::{TOLERANCE, assert_close, distance, numbers};
 
     #[test]
-    #[allow(deprecated)] // Burn marks LibTorch as superseded.
     fn libtorch_equals_the_kernel() {
         let args = |starts: [usize; 3]| SpanLoss {
             cu_seqlens: CuSeqlens::new(&[3, 1, 4]),
