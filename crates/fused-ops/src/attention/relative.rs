@@ -10,8 +10,7 @@ use crate::kernels::gemm::{Matrix, Target, Threads, gemm};
 use crate::kernels::reduce::add_to;
 use crate::kernels::simd::vectorized;
 
-/// Keys that a task adds for one query before it turns to the next, where a key's scores lie in a row: their lines stay in
-/// the cache.
+/// Keys whose products are read for all queries of a block before those of further keys: their lines stay in the cache.
 const KEYS: usize = 16;
 
 /// [`super::terms::RelativeTerm`] without its tensor.
@@ -31,7 +30,7 @@ pub(super) struct RelativeTable<'a> {
     /// The row for query `i` and key `j` is at `center + j - i`.
     rows: Vec<usize>,
     center: usize,
-    /// Where each row is one less than the one before.
+    /// Indices in `rows`, around `center`, where each row is one less than the one before.
     run: Range<usize>,
 }
 
@@ -44,7 +43,7 @@ pub(super) struct RelativeScratch {
     products: Vec<f32>,
 }
 
-/// Query and key of one head of one feature, and the head's place.
+/// Query and key of one head of one feature, and the head's number, size and scale.
 #[derive(Clone, Copy)]
 pub(super) struct Head<'a> {
     pub(super) index: usize,
@@ -57,7 +56,7 @@ pub(super) struct Head<'a> {
 }
 
 /// One of the two dot products of disentangled attention.
-struct Part {
+struct PositionTerm {
     /// The first of the head's columns.
     column: usize,
     /// Whether the table's rows are keys, which queries are multiplied with.
@@ -88,33 +87,33 @@ impl<'a> RelativeTable<'a> {
         }
     }
 
-    /// The places in `rows` of a query and some keys.
-    fn places(&self, query: usize, keys: &Range<usize>) -> Range<usize> {
+    /// The indices in `rows` of a query and some keys.
+    fn offsets(&self, query: usize, keys: &Range<usize>) -> Range<usize> {
         self.center + keys.start - query..self.center + keys.end - query
     }
 
     /// The rows of the table that a block uses.
     fn used(&self, block: &Block) -> Range<usize> {
-        let first = self.places(block.queries.end - 1, &block.keys).start;
-        let last = self.places(block.queries.start, &block.keys).end - 1;
+        let first = self.offsets(block.queries.end - 1, &block.keys).start;
+        let last = self.offsets(block.queries.start, &block.keys).end - 1;
         let rows = &self.rows[first..=last];
         let min = rows.iter().min().expect("a block has a query and a key");
         let max = rows.iter().max().expect("a block has a query and a key");
         *min..max + 1
     }
 
-    fn parts(&self, head: &Head<'_>) -> impl Iterator<Item = Part> + use<> {
+    fn position_terms(&self, head: &Head<'_>) -> impl Iterator<Item = PositionTerm> + use<> {
         let (p2c, c2p) = match self.kind {
             RelativeKind::Bias => (false, false),
             RelativeKind::Disentangled { p2c, c2p } => (p2c, c2p),
         };
         let hidden_size = self.num_heads * head.head_size;
         let column = head.index * head.head_size;
-        let queries = p2c.then_some(Part {
+        let queries = p2c.then_some(PositionTerm {
             column,
             has_keys: false,
         });
-        let keys = c2p.then_some(Part {
+        let keys = c2p.then_some(PositionTerm {
             column: column + usize::from(p2c) * hidden_size,
             has_keys: true,
         });
@@ -122,9 +121,9 @@ impl<'a> RelativeTable<'a> {
     }
 
     /// `[used, head_size]`: the head's columns of some rows.
-    fn matrix(&self, part: &Part, used: &Range<usize>, head: &Head<'_>) -> Matrix<'a> {
+    fn matrix(&self, term: &PositionTerm, used: &Range<usize>, head: &Head<'_>) -> Matrix<'a> {
         Matrix::new(
-            &self.table[used.start * self.columns + part.column..],
+            &self.table[used.start * self.columns + term.column..],
             used.len(),
             head.head_size,
             self.columns,
@@ -148,19 +147,19 @@ impl<'a> RelativeTable<'a> {
                 scores,
                 #[inline(always)]
                 |query, row| {
-                    add_to(row, &scratch.by_offset[self.places(query, &block.keys)]);
+                    add_to(row, &scratch.by_offset[self.offsets(query, &block.keys)]);
                 },
             );
         }
         let used = self.used(block);
-        for part in self.parts(head) {
-            let content = part.content(block, head);
-            let positions = self.matrix(&part, &used, head).transposed();
-            let products = filled(&mut scratch.products, part.len(block) * used.len());
+        for term in self.position_terms(head) {
+            let content = term.content(block, head);
+            let positions = self.matrix(&term, &used, head).transposed();
+            let products = filled(&mut scratch.products, term.len(block) * used.len());
             let target = Target::new(products, used.len());
             gemm(target, content, positions, Threads::One);
             self.for_each_pair(
-                &part,
+                &term,
                 block,
                 &used,
                 scores,
@@ -189,17 +188,20 @@ impl<'a> RelativeTable<'a> {
                 grad_scores,
                 #[inline(always)]
                 |query, row| {
-                    add_to(&mut scratch.by_offset[self.places(query, &block.keys)], row);
+                    add_to(
+                        &mut scratch.by_offset[self.offsets(query, &block.keys)],
+                        row,
+                    );
                 },
             );
         }
         let used = self.used(block);
-        for part in self.parts(head) {
-            let content = part.content(block, head);
-            let positions = self.matrix(&part, &used, head);
-            let products = filled(&mut scratch.products, part.len(block) * used.len());
+        for term in self.position_terms(head) {
+            let content = term.content(block, head);
+            let positions = self.matrix(&term, &used, head);
+            let products = filled(&mut scratch.products, term.len(block) * used.len());
             self.for_each_pair(
-                &part,
+                &term,
                 block,
                 &used,
                 grad_scores,
@@ -207,11 +209,11 @@ impl<'a> RelativeTable<'a> {
                 #[inline(always)]
                 |score, product| *product += *score,
             );
-            let products = Matrix::new(products, part.len(block), used.len(), used.len());
-            let target = (grads.content)(part.has_keys);
+            let products = Matrix::new(products, term.len(block), used.len(), used.len());
+            let target = (grads.content)(term.has_keys);
             gemm(target.accumulate(true), products, positions, Threads::One);
-            let place = used.start * self.columns + part.column;
-            let target = (grads.table)(place, self.columns).accumulate(true);
+            let element = used.start * self.columns + term.column;
+            let target = (grads.table)(element, self.columns).accumulate(true);
             gemm(target, products.transposed(), content, Threads::One);
         }
     }
@@ -248,7 +250,7 @@ impl<'a> RelativeTable<'a> {
     #[inline(always)]
     fn for_each_pair(
         &self,
-        part: &Part,
+        term: &PositionTerm,
         block: &Block,
         used: &Range<usize>,
         scores: &mut [f32],
@@ -256,7 +258,7 @@ impl<'a> RelativeTable<'a> {
         op: impl Fn(&mut f32, &mut f32),
     ) {
         let (width, first) = (used.len(), used.start);
-        if part.has_keys {
+        if term.has_keys {
             let mut rows = products.chunks_exact_mut(width);
             return for_each_row(
                 block,
@@ -264,19 +266,19 @@ impl<'a> RelativeTable<'a> {
                 #[inline(always)]
                 |query, scores| {
                     let products = rows.next().expect("a row for each query");
-                    let places = self.places(query, &block.keys);
-                    let begin = self.run.start.clamp(places.start, places.end);
-                    let end = self.run.end.clamp(begin, places.end);
-                    let (scores, after) = scores.split_at_mut(end - places.start);
-                    let (before, run) = scores.split_at_mut(begin - places.start);
+                    let offsets = self.offsets(query, &block.keys);
+                    let begin = self.run.start.clamp(offsets.start, offsets.end);
+                    let end = self.run.end.clamp(begin, offsets.end);
+                    let (scores, after) = scores.split_at_mut(end - offsets.start);
+                    let (before, run) = scores.split_at_mut(begin - offsets.start);
                     if begin < end {
                         let products = &mut products[self.rows[end - 1] - first..];
                         let products = products[..run.len()].iter_mut().rev();
                         run.iter_mut().zip(products).for_each(|(a, b)| op(a, b));
                     }
-                    let tails = [(before, places.start..begin), (after, end..places.end)];
-                    for (scores, places) in tails {
-                        for (score, row) in scores.iter_mut().zip(&self.rows[places]) {
+                    let tails = [(before, offsets.start..begin), (after, end..offsets.end)];
+                    for (scores, offsets) in tails {
+                        for (score, row) in scores.iter_mut().zip(&self.rows[offsets]) {
                             op(score, &mut products[row - first]);
                         }
                     }
@@ -294,7 +296,7 @@ impl<'a> RelativeTable<'a> {
                 #[inline(always)]
                 |query, scores| {
                     let scores = &mut scores[some.start - keys.start..some.end - keys.start];
-                    let rows = &self.rows[self.places(query, &some)];
+                    let rows = &self.rows[self.offsets(query, &some)];
                     let products = products.chunks_exact_mut(width);
                     for ((score, row), products) in scores.iter_mut().zip(rows).zip(products) {
                         op(score, &mut products[row - first]);
@@ -313,7 +315,7 @@ pub(super) struct RelativeGrads<'f, 't> {
     pub(super) table: &'f dyn Fn(usize, usize) -> Target<'t>,
 }
 
-impl Part {
+impl PositionTerm {
     /// The queries or keys of a block.
     fn content<'a>(&self, block: &Block, head: &Head<'a>) -> Matrix<'a> {
         if self.has_keys {
