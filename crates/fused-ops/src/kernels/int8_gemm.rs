@@ -192,7 +192,7 @@ pub(crate) fn gemm_int8(
             for panel in panels {
                 let mut sums = [0i32; TASK_ROWS * COLUMNS];
                 let weights = &right.groups[panel * depth * COLUMNS..(panel + 1) * depth * COLUMNS];
-                // SAFETY: the instructions are there, and `buffer` has room for all rows of a task.
+                // SAFETY: the instructions are there, `buffer` has `TASK_ROWS` rows, and `weights` is a panel.
                 unsafe {
                     multiply_panel(instructions, rows.len(), depth, buffer, weights, &mut sums);
                 }
@@ -229,11 +229,12 @@ pub(crate) fn gemm_int8(
     });
 }
 
-/// Fills `sums`, `[rows, COLUMNS]` and what a tile writes behind it, with the product of rows of `left` and a panel.
+/// Fills the first `rows` rows of `sums`, `[TASK_ROWS, COLUMNS]`, with the product of those of `left` and a panel. Rows that
+/// fill the last tile are read and written too.
 ///
 /// # Safety
-/// The processor has the instructions; `left` has `TASK_ROWS` rows of `depth` groups, of which `rows` are read, and those
-/// of a tile that is not full.
+/// The processor has the instructions, `rows` is at most `TASK_ROWS`, `left` has `TASK_ROWS` rows of `depth` groups, and
+/// `panel` has `depth` times `COLUMNS` groups.
 unsafe fn multiply_panel(
     instructions: Instructions,
     rows: usize,
@@ -244,7 +245,7 @@ unsafe fn multiply_panel(
 ) {
     let left = left.as_ptr().cast::<i32>();
     let panel = panel.as_ptr().cast::<i32>();
-    // As many rows of two vectors as there are registers for; `TASK_ROWS` is a multiple of each.
+    // As many rows of two vectors as there are registers for. `TASK_ROWS` is a multiple of each, so tiles end inside.
     let (tile_rows, tile_columns): (usize, usize) = match instructions {
         Instructions::Avx512Vnni => (12, 32),
         Instructions::AvxVnni => (6, 16),
@@ -252,7 +253,7 @@ unsafe fn multiply_panel(
     };
     for row in (0..rows).step_by(tile_rows) {
         for column in (0..COLUMNS).step_by(tile_columns) {
-            // SAFETY: as the caller guarantees.
+            // SAFETY: the tile's rows lie below `TASK_ROWS`; the rest is as the caller guarantees.
             unsafe {
                 let left = left.add(row * depth);
                 let panel = panel.add(column);
@@ -272,16 +273,17 @@ macro_rules! tile {
     ($name:ident, $features:literal, $rows:literal, $vector:ty, $lanes:literal, $zero:ident, $set:ident, $load:ident, $store:ident, $dot:expr) => {
         /// # Safety
         /// The processor has the instructions; the tile's rows, columns and sums lie inside what the pointers point at.
+        /// `left` need not be aligned, because it points at bytes.
         #[target_feature(enable = $features)]
         unsafe fn $name(depth: usize, left: *const i32, panel: *const i32, target: *mut i32) {
             let mut sums = [[$zero(); 2]; $rows];
             for k in 0..depth {
-                // SAFETY: `k` is below the depth.
+                // SAFETY: `k` is below the depth, and no read needs alignment.
                 unsafe {
                     let weights = [0, $lanes]
                         .map(|column| $load(panel.add(k * COLUMNS + column).cast::<$vector>()));
                     for (row, sums) in sums.iter_mut().enumerate() {
-                        let tokens = $set(*left.add(row * depth + k));
+                        let tokens = $set(left.add(row * depth + k).read_unaligned());
                         sums[0] = $dot(sums[0], tokens, weights[0]);
                         sums[1] = $dot(sums[1], tokens, weights[1]);
                     }

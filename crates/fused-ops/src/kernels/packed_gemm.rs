@@ -91,6 +91,7 @@ struct SharedGroups(*mut u32);
 unsafe impl Sync for SharedGroups {}
 
 impl SharedGroups {
+    /// A method, so that a closure captures the struct, which threads may share, and not the pointer.
     fn get(&self) -> *mut u32 {
         self.0
     }
@@ -181,10 +182,10 @@ fn pack<K: Kernel>(matrix: &Matrix<'_>, groups: &mut [u32], threads: Threads) {
             pack_panel::<K>(matrix, index / panels, index % panels, target);
         }
     };
-    let panels = groups.len() / size.max(1);
+    let tasks = groups.len() / size.max(1);
     match threads {
-        Threads::One => (0..panels).for_each(task),
-        Threads::All => for_each(panels, || (), |(), index| task(index)),
+        Threads::One => (0..tasks).for_each(task),
+        Threads::All => for_each(tasks, || (), |(), index| task(index)),
     }
 }
 
