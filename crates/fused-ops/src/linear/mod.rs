@@ -21,12 +21,18 @@ pub use activation::Activation;
 ///
 /// `input` is `[tokens, in]`, `weight` `[in, out]` (Burn's layout, the transpose of PyTorch's),
 /// `bias` `[out]`, the result `[tokens, out]`.
+///
+/// # Panics
+/// If the shapes do not fit.
 pub fn linear(
     input: Tensor<2>,
     weight: Tensor<2>,
     bias: Tensor<1>,
     activation: Activation,
 ) -> Tensor<2> {
+    let ([_, columns], [rows, outputs]) = (input.dims(), weight.dims());
+    assert_eq!(columns, rows, "columns of the input, rows of the weight");
+    assert_eq!([outputs], bias.dims(), "columns of the weight, bias");
     #[cfg(kernels)]
     if crate::backend::is_supported(&input) {
         return crate::backend::apply3(input, weight, bias, kernel::Linear::new(activation));

@@ -15,6 +15,9 @@ use crate::philox::Dropout;
 ///
 /// `input` and `residual` are `[tokens, hidden_size]`, `gamma` and `beta` `[hidden_size]`. `eps` is added to the
 /// population variance.
+///
+/// # Panics
+/// If the shapes do not fit.
 pub fn dropout_add_layer_norm(
     input: Tensor<2>,
     residual: Tensor<2>,
@@ -23,6 +26,11 @@ pub fn dropout_add_layer_norm(
     eps: f64,
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
+    let [_, columns] = input.dims();
+    assert_eq!(input.dims(), residual.dims(), "input, residual");
+    for weight in [&gamma, &beta] {
+        assert_eq!([columns], weight.dims(), "columns, gamma or beta");
+    }
     #[cfg(kernels)]
     if crate::backend::is_supported(&input) {
         let eps = eps as f32;

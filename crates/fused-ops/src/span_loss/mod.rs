@@ -21,13 +21,15 @@ use crate::upload::upload_ints;
 /// padding.
 ///
 /// # Panics
-/// If a position lies outside its feature, or their numbers are not that of the features.
+/// If the logits are not those of all tokens, a position lies outside its feature, or there is not one position per feature.
 pub fn span_loss(
     logits: Tensor<2>,
     cu_seqlens: &CuSeqlens,
     start_positions: &[usize],
     end_positions: &[usize],
 ) -> Tensor<1> {
+    let shape = [cu_seqlens.tokens(), 2];
+    assert_eq!(logits.dims(), shape, "logits of all tokens");
     for positions in [start_positions, end_positions] {
         assert_eq!(
             cu_seqlens.len(),

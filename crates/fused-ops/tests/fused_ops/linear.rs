@@ -34,6 +34,23 @@ fn linear_equals_the_reference() {
     }
 }
 
+#[test]
+#[should_panic(expected = "rows of the weight")]
+fn a_weight_with_more_rows_than_the_input_has_columns_panics() {
+    run_shapes([4, 5], [6, 3], 3);
+}
+
+#[test]
+#[should_panic(expected = "columns of the weight, bias")]
+fn a_bias_of_another_length_panics() {
+    run_shapes([4, 5], [5, 3], 2);
+}
+
+fn run_shapes(input: [usize; 2], weight: [usize; 2], bias: usize) {
+    let (input, weight, bias) = (matrix(1, input), matrix(2, weight), vector(3, bias));
+    linear(input, weight, bias, Activation::Identity);
+}
+
 /// With three layers, whose weights lie side by side after `concat`.
 fn run_three(
     [rows, inputs, outputs]: [usize; 3],

@@ -57,6 +57,13 @@ fn another_epsilon_changes_the_output() {
 }
 
 #[test]
+#[should_panic(expected = "gamma or beta")]
+fn a_gamma_of_another_length_panics() {
+    let [input, residual] = [1, 2].map(|seed| matrix(seed, [4, 8]));
+    dropout_add_layer_norm(input, residual, vector(3, 4), vector(4, 8), 1e-5, None);
+}
+
+#[test]
 fn the_number_of_threads_does_not_change_a_bit() {
     let [one, three] = on_pools(|| run(dropout_add_layer_norm, [300, 96], 1e-12, 0.1));
     assert!(one == three, "some bit differs");

@@ -55,6 +55,13 @@ proptest! {
 }
 
 #[test]
+#[should_panic(expected = "logits of all tokens")]
+fn logits_of_more_tokens_than_the_features_have_panic() {
+    let logits = Tensor::zeros([5, 2], &device());
+    span_loss(logits, &CuSeqlens::new(&[1, 3]), &[0, 2], &[0, 2]);
+}
+
+#[test]
 fn argmax_ignores_padding() {
     let lengths = CuSeqlens::new(&[1, 3]);
     let logits: Vec<f32> = (0..8).map(|i| -100.0 - i as f32).collect();
