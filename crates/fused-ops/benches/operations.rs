@@ -1,6 +1,6 @@
 //! Each operation by its kernels and from Burn primitives, forward alone and with the backward pass:
 //! `cargo bench --workspace --profile dev --features fused-ops/bench --bench operations` (and `trainer/libtorch`).
-#![allow(deprecated)] // Burn marks both backends as superseded.
+#![allow(deprecated)] // Burn marks NdArray and LibTorch as superseded.
 
 use std::time::Duration;
 

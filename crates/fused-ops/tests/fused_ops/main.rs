@@ -1,7 +1,24 @@
 //! The kernels against the reference forms, in value and in gradient, on each backend that this build has kernels for:
 //! NdArray by default; Flex with the feature `flex`; LibTorch, on the CPU and on a GPU, with the feature `tch`.
 #![allow(clippy::duplicate_mod)] // The same test files run on every backend.
-#![allow(deprecated)] // Burn marks both backends as superseded.
+#![allow(deprecated)] // Burn marks NdArray and LibTorch as superseded.
+
+/// The tests of `masks.rs`.
+macro_rules! mask_tests {
+    ($(#[$attribute:meta])*) => {
+        #[test]
+        $(#[$attribute])*
+        fn backward_uses_the_mask_of_the_forward_pass() {
+            masks::check_backward_uses_the_mask_of_the_forward_pass();
+        }
+
+        #[test]
+        $(#[$attribute])*
+        fn attention_drops_the_share_asked_for() {
+            masks::check_attention_drops_the_share_asked_for();
+        }
+    };
+}
 
 #[cfg(all(feature = "ndarray", target_os = "linux", target_arch = "x86_64"))]
 mod avx2;
@@ -27,15 +44,7 @@ mod ndarray {
         burn::tensor::Device::ndarray()
     }
 
-    #[test]
-    fn backward_uses_the_mask_of_the_forward_pass() {
-        masks::check_backward_uses_the_mask_of_the_forward_pass();
-    }
-
-    #[test]
-    fn attention_drops_the_share_asked_for() {
-        masks::check_attention_drops_the_share_asked_for();
-    }
+    mask_tests!();
 }
 
 #[cfg(feature = "flex")]
@@ -59,15 +68,7 @@ mod flex {
         burn::tensor::Device::flex()
     }
 
-    #[test]
-    fn backward_uses_the_mask_of_the_forward_pass() {
-        masks::check_backward_uses_the_mask_of_the_forward_pass();
-    }
-
-    #[test]
-    fn attention_drops_the_share_asked_for() {
-        masks::check_attention_drops_the_share_asked_for();
-    }
+    mask_tests!();
 }
 
 #[cfg(feature = "tch")]
@@ -91,15 +92,7 @@ mod libtorch {
         burn::tensor::Device::libtorch()
     }
 
-    #[test]
-    fn backward_uses_the_mask_of_the_forward_pass() {
-        masks::check_backward_uses_the_mask_of_the_forward_pass();
-    }
-
-    #[test]
-    fn attention_drops_the_share_asked_for() {
-        masks::check_attention_drops_the_share_asked_for();
-    }
+    mask_tests!();
 
     #[test]
     fn operations_equal_the_reference_up_to_rounding() {
@@ -125,17 +118,7 @@ mod gpu {
         burn::tensor::Device::libtorch_cuda(0)
     }
 
-    #[test]
-    #[ignore = "needs an NVIDIA GPU: runs libtorch's kernels for it"]
-    fn backward_uses_the_mask_of_the_forward_pass() {
-        masks::check_backward_uses_the_mask_of_the_forward_pass();
-    }
-
-    #[test]
-    #[ignore = "needs an NVIDIA GPU: runs libtorch's kernels for it"]
-    fn attention_drops_the_share_asked_for() {
-        masks::check_attention_drops_the_share_asked_for();
-    }
+    mask_tests!(#[ignore = "needs an NVIDIA GPU: runs libtorch's kernels for it"]);
 
     #[test]
     #[ignore = "needs an NVIDIA GPU: runs libtorch's kernels for it"]
