@@ -146,6 +146,13 @@ pub enum Error {
     },
 }
 
+/// Prints an error that no caller gets. In one write, because several ranks may print at once.
+#[cfg(feature = "mpi")]
+pub(crate) fn print_error(rank: usize, error: &str) {
+    let line = format!("error on rank {rank}: {error}\n");
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+}
+
 /// Names ranks with the verb that fits: `rank 3 is`, `ranks 2, 3 are`.
 pub(crate) fn join_ranks(ranks: &[impl Display], one: &str, many: &str) -> String {
     let list: Vec<_> = ranks.iter().map(ToString::to_string).collect();

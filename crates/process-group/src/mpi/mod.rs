@@ -12,8 +12,9 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use self::progress::{Health, Topology, print_error, serve};
+use self::progress::{Health, Topology, serve};
 use self::task::{Command, Reply, Task};
+use crate::error::print_error;
 use crate::{Collective, Collectives, Error, Pending, ProcessGroup, Timeouts};
 
 /// All processes that `mpirun` or `srun` started, or a single process without them.

@@ -5,7 +5,6 @@
 //! no locks (`MPI_THREAD_FUNNELED`). Heartbeats use MPI too: sockets of our own could work where MPI does not.
 
 use std::collections::VecDeque;
-use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
@@ -21,7 +20,7 @@ use super::control::{Control, Readiness};
 use super::descriptor::Descriptor;
 use super::ffi;
 use super::task::{Command, InFlight, Task};
-use crate::error::join_ranks;
+use crate::error::{join_ranks, print_error};
 use crate::{Error, Timeouts};
 
 /// The longest sleep while there is nothing to do.
@@ -452,12 +451,6 @@ impl ProgressThread {
         print_error(rank, error);
         self.world.abort(1)
     }
-}
-
-/// In one write, because several ranks may print at once.
-pub(super) fn print_error(rank: usize, error: &str) {
-    let line = format!("error on rank {rank}: {error}\n");
-    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 impl<T> Announced<T> {

@@ -272,7 +272,8 @@ fn nccl(call: &'static str, code: c_int) -> Result<(), Error> {
     // SAFETY: NCCL returns static texts: one for each code, and the last error of any communicator, for which null may be
     // passed.
     check(call, code, || unsafe {
-        let [what, why] = [ncclGetErrorString(code), ncclGetLastError(ptr::null_mut())].map(text);
+        let what = text(ncclGetErrorString(code));
+        let why = text(ncclGetLastError(ptr::null_mut()));
         match why.lines().map(str::trim).rfind(|line| !line.is_empty()) {
             Some(last_line) => format!("{what}: {last_line}"),
             None => what,
@@ -293,9 +294,12 @@ fn check(call: &'static str, code: c_int, message: impl FnOnce() -> String) -> R
     Err(Error::Nccl { call, message })
 }
 
-/// A static, zero-terminated text of the libraries.
-fn text(text: *const c_char) -> String {
-    // SAFETY: see above.
+/// A copy of a text of the libraries.
+///
+/// # Safety
+/// `text` points to a static, zero-terminated one.
+unsafe fn text(text: *const c_char) -> String {
+    // SAFETY: as the caller guarantees.
     let text = unsafe { CStr::from_ptr(text) };
     text.to_string_lossy().into_owned()
 }

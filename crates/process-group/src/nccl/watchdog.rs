@@ -1,10 +1,10 @@
-use std::io::Write;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::shared::Shared;
+use crate::error::print_error;
 use crate::{Error, ProcessGroup};
 
 /// A thread that aborts the communicator when a rank is lost or a collective does not end, and ends the process if the
@@ -39,8 +39,7 @@ impl Watchdog {
                     shared.abort(&error);
                 }
                 if stopped.recv_timeout(GRACE) == Err(RecvTimeoutError::Timeout) {
-                    let line = format!("error on rank {}: {error}\n", host.rank());
-                    let _ = std::io::stderr().write_all(line.as_bytes());
+                    print_error(host.rank(), &error.to_string());
                     host.abort(1);
                 }
             })?;
