@@ -10,8 +10,8 @@
 //!
 //! A dropout mask is a function of a [`DropoutKey`] and an element's position, without hidden state: see [`Dropout`].
 //!
-//! Modules from the bottom up: plain types (`cu_seqlens`, `philox`, `precision`, `weight_cache`), what kernels share (`kernels`), the tie to Burn
-//! (`backend`), then a folder for each operation.
+//! Modules from the bottom up: plain types and what several operations need (`cu_seqlens`, `philox`, `precision`, `upload`,
+//! `weight_cache`), what kernels share (`kernels`), the tie to Burn (`backend`), then a folder for each operation.
 #![deny(missing_docs)]
 #![allow(deprecated)] // Burn marks NdArray and LibTorch as superseded.
 
@@ -19,6 +19,7 @@ mod cu_seqlens;
 mod philox;
 mod precision;
 mod upload;
+mod weight_cache;
 
 #[cfg(kernels)]
 mod kernels;
@@ -36,7 +37,6 @@ mod linear;
 mod norm;
 mod span_loss;
 mod sum_of_squares;
-mod weight_cache;
 
 #[cfg(all(test, kernels))]
 mod tests;

@@ -56,9 +56,9 @@ pub fn has_bf16_tensors(device: &Device) -> bool {
 
 /// Runs `work` with matmuls in `precision`, on the NdArray and Flex backends, as PyTorch's `torch.autocast`.
 ///
-/// An operation takes the precision of its forward pass, and its backward pass has the same. A [`WeightCache`](crate::WeightCache) saves packing
-/// weights for every pass. Parameters, activations and
-/// gradients stay `f32` tensors. Holds on this thread alone.
+/// The backward pass of an operation has the precision of its forward pass. Parameters, activations and gradients stay `f32`
+/// tensors. With a [`WeightCache`](crate::WeightCache), weights are packed once and not in every pass. Holds on this thread
+/// alone.
 pub fn autocast<R>(precision: Precision, work: impl FnOnce() -> R) -> R {
     /// Restores the precision also when `work` panics.
     struct Restore(Precision);

@@ -144,11 +144,12 @@ pub(crate) fn float_primitive<const D: usize>(tensor: burn::tensor::Tensor<D>) -
     primitive.expect("the caller has checked the backend")
 }
 
+/// The reverse of [`float_primitive`].
 pub(crate) fn float_tensor<const D: usize>(tensor: Tensor) -> burn::tensor::Tensor<D> {
     burn::tensor::Tensor::from_primitive::<LibTorch>(TchTensor::new(tensor))
 }
 
-/// libtorch's tensor in a tensor of Burn's LibTorch backend.
+/// As [`float_primitive`], of an int tensor.
 pub(crate) fn int_primitive<const D: usize>(tensor: &burn::tensor::Tensor<D, Int>) -> TchTensor {
     match tensor.clone().into_dispatch().kind {
         DispatchTensorKind::LibTorch(tensor) => tensor.int(),

@@ -29,7 +29,7 @@ pub fn reference(parts: [Tensor<2>; 3]) -> Tensor<2> {
     Tensor::cat(parts.into(), 1)
 }
 
-/// [`concat_columns`], on libtorch in another type. With a [`WeightCache`](crate::WeightCache) it is put together once.
+/// [`concat_columns`], on libtorch with a result in `dtype` that a [`WeightCache`](crate::WeightCache) keeps.
 pub(crate) fn concat_weights(weights: [Tensor<2>; 3], dtype: DType) -> Tensor<2> {
     #[cfg(kernels)]
     if crate::backend::is_supported(&weights[0]) {

@@ -158,7 +158,7 @@ pub(crate) fn gemm_bf16_packed(
     multiply::<Avx512Bf16>(target, left, groups, columns, Threads::All, epilogue);
 }
 
-/// Groups in a block of an inner dimension: what a block of a small one does not need would keep its panels apart.
+/// Groups in a block of an inner dimension `k`. Blocks of a small `k` are smaller, so that its panels lie close together.
 fn block_depth(k: usize) -> usize {
     k.div_ceil(2).next_multiple_of(LANES).min(DEPTH)
 }

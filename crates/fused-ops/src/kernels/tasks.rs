@@ -16,7 +16,8 @@ const GRANULE: usize = 12;
 /// Runs on a row that is finished, or on the columns of it that one task has: `(row, columns, values)`.
 pub(crate) type Epilogue<'a> = &'a (dyn Fn(usize, Range<usize>, &mut [f32]) + Sync);
 
-/// Rows, and where these are few panels too, divided so that no thread waits. No sum depends on the division.
+/// The rows of a matmul, and where these are few its panels too, divided so that no thread waits. No sum depends on the
+/// division.
 pub(crate) struct Tasks {
     threads: Threads,
     rows: usize,

@@ -1,4 +1,4 @@
-//! What a linear layer does to a matmul, in `bf16` with arithmetic in `f32`.
+//! Bias, activation and its gradient on `bf16` matrices, with arithmetic in `f32`.
 
 use super::activation::Activation;
 use super::kernel::{activation_backward, bias_activation};

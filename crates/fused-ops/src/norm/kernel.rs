@@ -90,7 +90,7 @@ pub(crate) fn forward_without_saving(inputs: &Inputs<'_>, output: &mut [f32], ar
 }
 
 /// Fills `x` with a row of `(dropout(input) + residual - mean) / sqrt(variance + eps)`; returns `1 / sqrt(variance + eps)`.
-/// `factors` has room for those of dropout, and ones without it.
+/// `factors` is a buffer for dropout's factors of the row; without dropout it holds ones.
 #[inline(always)]
 fn normalize_row(
     inputs: &Inputs<'_>,

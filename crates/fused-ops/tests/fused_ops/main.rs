@@ -4,6 +4,7 @@
 #![allow(deprecated)] // Burn marks NdArray and LibTorch as superseded.
 
 /// The tests of `masks.rs`.
+#[cfg(kernels)]
 macro_rules! mask_tests {
     ($(#[$attribute:meta])*) => {
         #[test]
