@@ -21,7 +21,7 @@ pub(super) trait Streams {
 }
 
 /// Enqueues a collective on the communication stream, after the work that is on the computation stream now. Later work on
-/// the computation stream runs beside it until [`join`].
+/// the computation stream runs beside it until that stream waits for the collective's end.
 pub(super) fn fork<S: Streams, T>(
     streams: &S,
     collective: impl FnOnce() -> Result<T, Error>,
@@ -29,11 +29,6 @@ pub(super) fn fork<S: Streams, T>(
     let ready = streams.record(Stream::Computation)?;
     streams.block(Stream::Communication, &ready)?;
     collective()
-}
-
-/// Lets later work on the computation stream wait for the end of a collective.
-pub(super) fn join<S: Streams>(streams: &S, end: &S::Event) -> Result<(), Error> {
-    streams.block(Stream::Computation, end)
 }
 
 #[cfg(test)]
@@ -87,10 +82,10 @@ mod tests {
         assert!(!before.contains("sum of 2"), "the computation waits");
         let (before, end_of_1) = all_reduce("sum of 1");
         assert_eq!(before, BTreeSet::from(["layer 1", "layer 2", "sum of 2"]));
-        join(&device, &end_of_2).unwrap();
+        device.block(Stream::Computation, &end_of_2).unwrap();
         let before = device.enqueue(Stream::Computation, "use of 2");
         assert!(before.contains("sum of 2") && !before.contains("sum of 1"));
-        join(&device, &end_of_1).unwrap();
+        device.block(Stream::Computation, &end_of_1).unwrap();
         let before = device.enqueue(Stream::Computation, "step");
         assert!(before.contains("sum of 1"));
     }

@@ -32,12 +32,9 @@ impl EnqueuedTensor {
 
     fn block(&self) -> Result<(), Error> {
         set_device(self.device)?;
-        let computation = current_stream(self.device)?;
-        let streams = TwoStreams {
-            computation,
-            communication: std::ptr::null_mut(), // Not used.
-        };
-        streams::join(&streams, &self.end)
+        let stream = current_stream(self.device)?;
+        // SAFETY: libtorch's stream lives as long as the process.
+        unsafe { self.end.block(stream) }
     }
 }
 
