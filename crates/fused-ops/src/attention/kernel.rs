@@ -58,7 +58,7 @@ impl Attention {
     }
 
     pub(super) fn scale(&self, head_size: usize) -> f32 {
-        let products = self.relative.map_or(1, |term| term.kind.products());
+        let products = self.relative.map_or(1, |term| term.kind.num_products());
         1.0 / ((products * head_size) as f32).sqrt()
     }
 }

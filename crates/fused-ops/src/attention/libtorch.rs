@@ -14,11 +14,11 @@ use crate::philox::Dropout;
 fn has_kernel(args: &Attention, qkv: &Tensor) -> bool {
     let (_, columns) = qkv.size2().expect("a matrix");
     let head_size = columns as usize / 3 / args.num_heads;
-    args.is_plain() && takes_head_size(qkv.kind(), head_size)
+    args.is_plain() && supports_head_size(qkv.kind(), head_size)
 }
 
-/// Whether the kernels take heads of this size, forward and backward, with dropout, on every GPU that has the type.
-fn takes_head_size(kind: Kind, head_size: usize) -> bool {
+/// Whether libtorch's kernels have this head size, forward and backward, with dropout, on every GPU that has the type.
+fn supports_head_size(kind: Kind, head_size: usize) -> bool {
     match kind {
         Kind::BFloat16 => head_size.is_multiple_of(8) && head_size <= 192,
         _ => head_size.is_multiple_of(4),
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn head_sizes_without_a_kernel_are_known() {
-        for (kind, head_size, takes) in [
+        for (kind, head_size, expected) in [
             (Kind::BFloat16, 64, true),
             (Kind::BFloat16, 20, false),
             (Kind::BFloat16, 200, false),
@@ -242,8 +242,8 @@ mod tests {
             (Kind::Float, 10, false),
         ] {
             assert_eq!(
-                takes_head_size(kind, head_size),
-                takes,
+                supports_head_size(kind, head_size),
+                expected,
                 "{kind:?} {head_size}"
             );
         }

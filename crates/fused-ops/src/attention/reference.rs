@@ -104,7 +104,7 @@ fn probabilities(
         key = rotate(key, rotary);
     }
     let mut scores = query.clone().matmul(key.clone().transpose());
-    let products = terms.relative.as_ref().map_or(1, |t| t.kind.products());
+    let products = terms.relative.as_ref().map_or(1, |t| t.kind.num_products());
     let scale = ((products * head_size) as f64).sqrt();
     if let Some(relative) = &terms.relative {
         scores = scores + unscaled(relative, query, key, scale);

@@ -77,7 +77,7 @@ impl RelativeKind {
     }
 
     /// The number of dot products in a score.
-    pub(super) fn products(self) -> usize {
+    pub(super) fn num_products(self) -> usize {
         match self {
             Self::Bias => 1,
             Self::Disentangled { p2c, c2p } => 1 + usize::from(p2c) + usize::from(c2p),
