@@ -37,10 +37,10 @@ pub enum Error {
     /// A report cannot be made.
     #[error(transparent)]
     Report(#[from] report::Error),
-    /// This build or this computer does not have a device, or the device cannot do what is asked.
+    /// A device is missing in this build or on this computer, or cannot do what is asked.
     #[error("{0}")]
     Device(String),
-    /// The memory of the device does not suffice.
+    /// The device has too little memory.
     #[error(
         "{0}: lower train.per_device_train_batch_size (and raise train.gradient_accumulation_steps) in training, or max_seq_length"
     )]
@@ -107,7 +107,7 @@ impl Error {
         }
     }
 
-    /// From an error of a backend, whose message may go on with a stack trace.
+    /// From an error of a backend. Keeps the message's first line: a stack trace may follow it.
     pub(crate) fn device(error: impl ToString) -> Self {
         let message = error.to_string();
         match out_of_memory::reason_in(&message) {
@@ -116,11 +116,24 @@ impl Error {
         }
     }
 
+    /// One complaint about the configuration or the arguments.
+    pub(crate) fn config(message: impl Into<String>) -> Self {
+        Self::Config(vec![message.into()])
+    }
+
     pub(crate) fn file(path: &Path, message: impl ToString) -> Self {
         Self::File {
             path: path.into(),
             message: message.to_string(),
         }
+    }
+
+    /// From an error in a TOML file with this text. `error.to_string()` would have several lines.
+    pub(crate) fn toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = 1 + before.map_or(0, |before| before.matches('\n').count());
+        let message = error.message().replace('\n', " ");
+        Self::file(path, format!("line {line}: {message}"))
     }
 }
 

@@ -242,6 +242,11 @@ fn read_text(path: &Path) -> Result<String, Error> {
     Ok(atomic_fs::read_text(path)?)
 }
 
+/// One complaint about the arguments.
+fn config_error(message: impl Into<String>) -> Error {
+    Error::Config(vec![message.into()])
+}
+
 fn file_error(path: &Path, message: impl ToString) -> Error {
     Error::File {
         path: path.into(),

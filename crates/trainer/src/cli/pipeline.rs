@@ -12,7 +12,7 @@ use squad_data::{Dataset, Example};
 use trainer::{Error, ResultWriter, print_result};
 
 use super::args::Predict;
-use super::{check_output, file_error, load, or_none};
+use super::{check_output, config_error, file_error, load, or_none};
 
 /// Questions that are answered together.
 const CHUNK: usize = 256;
@@ -39,7 +39,7 @@ pub(super) fn question(args: &Predict, question: &str, context: &str) -> Result<
 pub(super) fn dataset(args: &Predict, dataset: &Path) -> Result<(), Error> {
     if dataset == Path::new("-") || args.json {
         let message = "--pipeline with --dataset takes a file, and prints an object on each line without --json";
-        return Err(Error::Config(vec![message.to_owned()]));
+        return Err(config_error(message));
     }
     if let Some(out) = &args.out {
         check_output(out, &[dataset])?;

@@ -5,7 +5,7 @@ use squad_data::SpanAnswer;
 use trainer::{Error, answer_object};
 
 use super::args::Predict;
-use super::{file_error, load, or_none, pipeline, predict_dataset, read_text};
+use super::{config_error, file_error, load, or_none, pipeline, predict_dataset, read_text};
 
 pub(super) fn run(args: Predict) -> Result<(), Error> {
     let device = args.device.clone();
@@ -27,7 +27,7 @@ fn predict(args: Predict) -> Result<(), Error> {
     };
     for (what, text) in [("question", &question), ("context", &context)] {
         if text.trim().is_empty() {
-            return Err(Error::Config(vec![format!("the {what} is empty")]));
+            return Err(config_error(format!("the {what} is empty")));
         }
     }
     if args.pipeline.pipeline {

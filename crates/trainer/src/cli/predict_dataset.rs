@@ -6,21 +6,21 @@ use serde_json::json;
 use trainer::{DatasetShard, Error, PredictDataset, PredictionFormat, Predictor, ResultWriter};
 
 use super::args::{Format, Predict};
-use super::{Loaded, check_output, check_twice, load, notice, print_object};
+use super::{Loaded, check_output, check_twice, config_error, load, notice, print_object};
 
 pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
     if args.top_k.is_some() {
         let message = "--top-k with --dataset needs --pipeline; --n-best-size sets the length of n-best lists";
-        return Err(Error::Config(vec![message.to_owned()]));
+        return Err(config_error(message));
     }
     if args.json && args.out.is_none() {
         let message = "--json needs --out: without it the answers go to standard output";
-        return Err(Error::Config(vec![message.to_owned()]));
+        return Err(config_error(message));
     }
     let is_standard_input = dataset == Path::new("-");
     if is_standard_input && (args.shard.is_some() || args.out.is_some()) {
         let message = "--dataset - takes neither --shard nor --out: it answers line by line";
-        return Err(Error::Config(vec![message.to_owned()]));
+        return Err(config_error(message));
     }
     let format = format(args);
     if !is_standard_input {

@@ -6,12 +6,11 @@ use squad_data::{Dataset, NoAnswerProbabilities, PredictedAnswers, ReadOptions};
 use trainer::{Error, read_scorable};
 
 use super::args::Score;
-use super::{notice, print_object, warn_about_metric};
+use super::{config_error, notice, print_object, warn_about_metric};
 
 pub(super) fn run(args: &Score) -> Result<(), Error> {
     if args.na_prob_thresh.is_some_and(f64::is_nan) {
-        let message = "na_prob_thresh is NaN: must be a number";
-        return Err(Error::Config(vec![message.into()]));
+        return Err(config_error("--na-prob-thresh is NaN: give a number"));
     }
     let options = ReadOptions {
         keep_empty: true,
@@ -34,7 +33,7 @@ pub(super) fn run(args: &Score) -> Result<(), Error> {
     if args.na_prob_thresh.is_some() && na_probs.is_none() {
         let message =
             "--na-prob-thresh needs --na-probs, or predictions with no_answer_probability";
-        return Err(Error::Config(vec![message.to_owned()]));
+        return Err(config_error(message));
     }
     let threshold = args.na_prob_thresh.unwrap_or(DEFAULT_NA_PROB_THRESH);
     let null_odds = na_probs.as_ref().map(|probs| (probs, threshold));

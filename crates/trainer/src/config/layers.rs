@@ -59,15 +59,8 @@ impl Config {
 }
 
 fn parse(file: &Path, text: &str) -> Result<Table, Error> {
-    text.parse().map_err(|e: toml::de::Error| {
-        let line = e
-            .span()
-            .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-        Error::file(
-            file,
-            format!("line {line}: {}", e.message().replace('\n', " ")),
-        )
-    })
+    text.parse()
+        .map_err(|e: toml::de::Error| Error::toml(file, text, &e))
 }
 
 /// Copies the values of `table` into `merged` where `known` has the key with the same type.

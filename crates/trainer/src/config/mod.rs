@@ -230,9 +230,9 @@ impl FeatureConfig {
     pub fn check_positions(&self, model: &BertConfig) -> Result<(), Error> {
         let (length, positions) = (self.max_seq_length, model.max_seq_length());
         if length > positions {
-            return Err(Error::Config(vec![format!(
-                "max_seq_length {length} is more than the model's {positions} positions"
-            )]));
+            return Err(Error::config(format!(
+                "max_seq_length {length} is more than the model's {positions} positions: lower it"
+            )));
         }
         Ok(())
     }

@@ -247,7 +247,7 @@ pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) ->
         1..=MAX_THREADS => threads,
         _ => {
             let message = format!("{threads} threads: at most {MAX_THREADS} can be used");
-            return Err(Error::Config(vec![message]));
+            return Err(Error::config(message));
         }
     };
     let pool = rayon::ThreadPoolBuilder::new()

@@ -37,9 +37,9 @@ pub(crate) use self::ranks::Ranks;
 /// Checks that the configured strategy supports `world_size` processes.
 pub(crate) fn check(config: &DistributedConfig, world_size: usize) -> Result<(), Error> {
     if world_size > 1 && config.strategy == Strategy::None {
-        return Err(Error::Config(vec![format!(
+        return Err(Error::config(format!(
             "distributed.strategy is none, but there are {world_size} processes: set it to ddp or fsdp"
-        )]));
+        )));
     }
     Ok(())
 }
@@ -51,9 +51,9 @@ pub(crate) fn check_device(
     info: &DeviceInfo,
 ) -> Result<(), Error> {
     if config.bf16_compress && world_size > 1 && !uses_nccl(info) {
-        return Err(Error::Config(vec![
-            "distributed.bf16_compress needs NCCL: MPI sums gradients in f32".into(),
-        ]));
+        return Err(Error::config(
+            "distributed.bf16_compress needs NCCL: MPI sums gradients in f32",
+        ));
     }
     Ok(())
 }

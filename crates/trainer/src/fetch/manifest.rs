@@ -59,13 +59,7 @@ impl Manifest {
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, Error> {
-        let manifest: Self = toml::from_str(text).map_err(|e| {
-            // The message alone: toml's full text has several lines.
-            let line = e
-                .span()
-                .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            Error::file(path, format!("line {line}: {}", e.message()))
-        })?;
+        let manifest: Self = toml::from_str(text).map_err(|e| Error::toml(path, text, &e))?;
         for mirror in &manifest.mirrors {
             download::check_url(mirror).map_err(|e| Error::file(path, e))?;
         }
@@ -88,10 +82,10 @@ impl Manifest {
         let mut known: Vec<&str> = self.files.iter().map(|file| &*file.dataset).collect();
         known.dedup();
         known.extend(self.files.iter().map(|file| &*file.name));
-        Err(Error::Config(vec![format!(
-            "no dataset is called {name} (known: {})",
-            known.join(", ")
-        )]))
+        let known = known.join(", ");
+        Err(Error::config(format!(
+            "no dataset is called {name} (known: {known})"
+        )))
     }
 }
 

@@ -73,7 +73,7 @@ pub fn fetch_file(
 fn urls(file: &DatasetFile, options: &FetchOptions) -> Result<Vec<String>, Error> {
     let in_folder = |mirror: &String| match download::check_url(mirror) {
         Ok(()) => Ok(format!("{}/{}", mirror.trim_end_matches('/'), file.name)),
-        Err(error) => Err(Error::Config(vec![format!("mirror {error}")])),
+        Err(error) => Err(Error::config(format!("mirror {error}"))),
     };
     let first = options.mirrors.iter().map(in_folder);
     let last = options.last_mirrors.iter().map(in_folder);

@@ -22,7 +22,7 @@ impl Predictor {
     ) -> Result<usize, Error> {
         if !matches!(format, PredictionFormat::Jsonl | PredictionFormat::Csv) {
             let message = "--format: questions from standard input are answered line by line, in jsonl or csv";
-            return Err(Error::Config(vec![message.to_owned()]));
+            return Err(Error::config(message));
         }
         let options = self.options(true);
         let mut writer = RecordWriter::new(out, format.layout(), true);

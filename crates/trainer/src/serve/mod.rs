@@ -84,9 +84,9 @@ impl Server {
             let message = format!(
                 "{address} can be reached from other machines: give --allow-remote if that is meant"
             );
-            return Err(Error::Config(vec![message]));
+            return Err(Error::config(message));
         }
-        let cannot = |e| Error::Config(vec![format!("cannot listen on {address}: {e}")]);
+        let cannot = |e| Error::config(format!("cannot listen on {address}: {e}"));
         let listener = TcpListener::bind(address).map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
         Ok(Self {

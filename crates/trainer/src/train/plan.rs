@@ -69,7 +69,7 @@ impl Plan {
         if self.sampler.state().batch_size == saved {
             Ok(self.sampler.restore(&state.sampler)?)
         } else {
-            Err(Error::Config(vec![self.other_batch_size(saved)]))
+            Err(Error::config(self.other_batch_size(saved)))
         }
     }
 
@@ -217,10 +217,10 @@ fn figure(metrics: &Value, name: &str) -> Result<f64, Error> {
         let figures = metrics.as_object().into_iter().flatten();
         let names = figures.filter(|(_, value)| value.is_f64());
         let names: Vec<_> = names.map(|(name, _)| &**name).collect();
-        Error::Config(vec![format!(
-            "eval.metric_for_best_model = {name}: no such figure (there is: {})",
-            names.join(", ")
-        )])
+        let names = names.join(", ");
+        Error::config(format!(
+            "eval.metric_for_best_model = {name}: no such figure (there is: {names})"
+        ))
     })
 }
 

@@ -310,12 +310,12 @@ fn check_memory(
         sum + bytes * p.shape.num_elements() as u64
     });
     match squad_data::memory_limit() {
-        Some(limit) if needed > limit => Err(Error::Config(vec![format!(
+        Some(limit) if needed > limit => Err(Error::config(format!(
             "training {} needs {} for weights, gradients and moments; this process can have {} of memory",
             config.model.source,
             squad_data::readable_size(needed),
             squad_data::readable_size(limit)
-        )])),
+        ))),
         _ => Ok(()),
     }
 }
