@@ -51,6 +51,12 @@ impl Config {
         if let Err(error) = self.features.options().validate() {
             complaints.push(format!("features: {error}"));
         }
+        // A configuration that was not read from TOML: `config.toml` could not be written, or not be read again.
+        if let Err(error) = Table::try_from(self) {
+            complaints.push(format!(
+                "the configuration cannot be written as TOML, which has integers up to 2^63 - 1 and paths in UTF-8: {error}"
+            ));
+        }
         complaints
     }
 
@@ -164,7 +170,7 @@ impl Config {
     fn distribution(&self) -> Vec<(bool, &'static str)> {
         const YEAR: u64 = 365 * 24 * 60 * 60;
         let distributed = &self.distributed;
-        let parts_only = distributed.strategy == Strategy::Fsdp
+        let is_full_shard = distributed.strategy == Strategy::Fsdp
             && distributed.sharding_strategy == ShardingStrategy::FullShard;
         vec![
             (
@@ -177,7 +183,7 @@ impl Config {
                 "distributed.startup_timeout and distributed.ddp_timeout must be at least 1 second and at most a year",
             ),
             (
-                distributed.verify_params_every_steps > 0 && parts_only,
+                distributed.verify_params_every_steps > 0 && is_full_shard,
                 "distributed.verify_params_every_steps does not work with \
                  distributed.sharding_strategy = full_shard: no process has all parameters",
             ),

@@ -239,6 +239,16 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_toml_cannot_hold_is_a_complaint() {
+        let mut config = resolve("", &[]).unwrap();
+        config.train.seed = i64::MAX as u64;
+        config.check().unwrap();
+        config.train.seed += 1;
+        let complaint = config.check().unwrap_err().to_string();
+        assert!(complaint.contains("written as TOML"), "{complaint}");
+    }
+
+    #[test]
     fn a_written_configuration_reads_back_equal() {
         let config = resolve("[train]\nwarmup_ratio = 0.25", &["answers.n_best_size=7"]).unwrap();
         let table = config.to_toml().parse().unwrap();

@@ -54,7 +54,7 @@ impl FeaturizedDataset {
             );
             dataset.flaws.skipped_questions += skipped;
             if dataset.is_empty() {
-                let problem = "every question is too long for a feature";
+                let problem = "every question is too long for a feature: raise max_seq_length, or truncate long_questions";
                 return Err(Error::file(Path::new(&dataset.name), problem));
             }
         }
@@ -110,13 +110,9 @@ pub fn read_questions(config: &Config) -> Result<(Dataset, Dataset), Error> {
     if train.train_fraction > 0.0 {
         let (questions, eval) = questions.split(train.train_fraction, train.seed)?;
         let eval = first(eval, config.eval.max_eval_samples);
-        let file = &train.files[0];
-        return Ok((not_empty(questions, file)?, not_empty(eval, file)?));
+        return Ok((not_empty(questions)?, not_empty(eval)?));
     }
-    Ok((
-        not_empty(questions, &train.files[0])?,
-        read_eval_file(config)?,
-    ))
+    Ok((not_empty(questions)?, read_eval_file(config)?))
 }
 
 /// Reads the evaluation set of a configuration. The training files are read only if the set is split from them.
@@ -166,7 +162,7 @@ fn read_eval_file(config: &Config) -> Result<Dataset, Error> {
         ..ReadOptions::default()
     };
     let questions = read_scorable(&[&eval.file], &options)?;
-    not_empty(first(questions, eval.max_eval_samples), &eval.file)
+    not_empty(first(questions, eval.max_eval_samples))
 }
 
 /// Reads questions to score answers of. A gold answer that its context does not have is kept as a text, unless
@@ -266,9 +262,10 @@ fn first(dataset: Dataset, count: usize) -> Dataset {
     }
 }
 
-fn not_empty(dataset: Dataset, path: &Path) -> Result<Dataset, Error> {
+fn not_empty(dataset: Dataset) -> Result<Dataset, Error> {
     if dataset.is_empty() {
-        Err(Error::file(path, "no question is left to work on"))
+        let problem = "no question is left to work on";
+        Err(Error::file(Path::new(&dataset.name), problem))
     } else {
         Ok(dataset)
     }

@@ -95,6 +95,9 @@ pub(crate) fn calibrate(
         decided.collect()
     };
     let (fit, rest) = (decide(&fit), decide(&rest));
+    if fit.is_empty() || rest.is_empty() {
+        return None;
+    }
     let temperature = best_temperature(&fit);
     let after = at(&rest, temperature);
     let (reliability_before, reliability) = (bins(&at(&rest, 1.0)), bins(&after));
