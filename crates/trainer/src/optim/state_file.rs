@@ -28,8 +28,8 @@ pub(crate) fn write(moments_of: &Moments, path: &Path) -> Result<(), Error> {
     }
     moments.sort_by(|a, b| a.0.cmp(&b.0));
     for (name, moment) in &moments {
-        let sum = moment.tensor.clone().abs().max().into_scalar::<f32>();
-        if !sum.is_finite() {
+        let largest = moment.tensor.clone().abs().max().into_scalar::<f32>();
+        if !largest.is_finite() {
             let what = format!("the optimizer's {name} is not finite: the model has diverged");
             return Err(bert_qa::Error::NotFinite { what }.into());
         }
@@ -87,7 +87,11 @@ pub(crate) fn read<M: Module>(
                 .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
                 .collect();
             if values.len() != elements || view.dtype() != Dtype::F32 {
-                return Err(Error::file(path, format!("{name} has another size")));
+                let (dtype, shape) = (view.dtype(), view.shape());
+                return Err(Error::file(
+                    path,
+                    format!("{name} is {dtype:?} {shape:?}, the model needs F32 [{elements}]"),
+                ));
             }
             let data = TensorData::new(values, [elements]);
             Ok(Tensor::from_data(data, device))
