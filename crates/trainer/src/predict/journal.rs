@@ -1,4 +1,4 @@
-//! The answers so far, so that a run that is cut off can go on.
+//! The answers so far, from which an interrupted run resumes.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
@@ -9,18 +9,21 @@ use serde_json::Value;
 use super::record::{Layout, PredictionFormat, Record, RecordWriter};
 use crate::Error;
 
-/// A file of the run's settings on its first line and a record on each other line.
+/// `OUT.partial`: the run's settings on its first line and a record on each other line.
 pub(super) struct Journal {
+    /// The file of answers.
     out: PathBuf,
+    /// `OUT.partial`.
     path: PathBuf,
     file: File,
+    /// Number of records.
     len: usize,
 }
 
 impl Journal {
     /// Opens `OUT.partial`. Keeps the records of an earlier run with the same settings, in multiples of `chunk`.
     pub(super) fn open(out: &Path, settings: &Value, chunk: usize) -> Result<Self, Error> {
-        let path = beside(out, "partial");
+        let path = partial(out);
         let failed = |error: io::Error| Error::file(&path, error);
         if out.is_dir() {
             return Err(Error::file(out, "is a folder; --out names a file"));
@@ -112,16 +115,10 @@ impl Journal {
     /// Writes the files of the format and removes the journal.
     pub(super) fn finish(self, format: PredictionFormat, is_first_part: bool) -> Result<(), Error> {
         if format == PredictionFormat::Squad {
-            self.write(
-                &beside(&self.out, "nbest.json"),
-                Layout::NBestById,
-                is_first_part,
-            )?;
-            self.write(
-                &beside(&self.out, "null_odds.json"),
-                Layout::NullOddsById,
-                is_first_part,
-            )?;
+            let n_best = self.out.with_extension("nbest.json");
+            self.write(&n_best, Layout::NBestById, is_first_part)?;
+            let null_odds = self.out.with_extension("null_odds.json");
+            self.write(&null_odds, Layout::NullOddsById, is_first_part)?;
         }
         self.write(&self.out, format.layout(), is_first_part)?;
         std::fs::remove_file(&self.path).map_err(|error| Error::file(&self.path, error))
@@ -141,27 +138,24 @@ impl Journal {
     }
 }
 
-/// Goes on from a file of answers so far, whose records are `lines`; for the fuzz targets.
+/// Resumes from a journal whose records are `lines`; for the fuzz targets.
 ///
 /// # Errors
 /// If a record cannot be used.
 #[doc(hidden)]
 pub fn check_prediction_journal(out: &Path, lines: &[u8]) -> Result<(), Error> {
-    let path = beside(out, "partial");
+    let path = partial(out);
     let text = [b"null\n", lines].concat();
     std::fs::write(&path, text).map_err(|error| Error::file(&path, error))?;
     let journal = Journal::open(out, &Value::Null, 1)?;
     journal.finish(PredictionFormat::Squad, true)
 }
 
-/// `OUT` with another ending: `answers.json` and `nbest.json` make `answers.nbest.json`.
-fn beside(out: &Path, ending: &str) -> PathBuf {
-    if ending == "partial" {
-        let mut name = out.as_os_str().to_owned();
-        name.push(".partial");
-        return name.into();
-    }
-    out.with_extension(ending)
+/// `OUT.partial`.
+fn partial(out: &Path) -> PathBuf {
+    let mut name = out.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
 }
 
 /// Which settings differ.

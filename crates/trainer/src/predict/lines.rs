@@ -13,7 +13,7 @@ impl Predictor {
     ///
     /// # Errors
     /// If the stream is not as [`Dataset::for_each_of`] takes it, a question cannot be answered, or the format is not one of
-    /// lines. Questions before the wrong one are answered. That nobody reads the answers any more is the end, and no error.
+    /// lines. Questions before the wrong one are answered. A reader that closes the pipe ends the answers without an error.
     pub fn predict_lines(
         &self,
         questions: impl Read,
@@ -44,7 +44,7 @@ impl Predictor {
 
 type OnQuestion<'a> = dyn FnMut(Example) -> Result<ControlFlow<()>, Error> + 'a;
 
-/// Gives each question to `each`, until it breaks or fails.
+/// Calls `each` with every question, until it breaks or fails.
 fn for_each_question(questions: impl Read, each: &mut OnQuestion<'_>) -> Result<(), Error> {
     let mut outcome = Ok(());
     Dataset::for_each_of("standard input", questions, &mut |example| {
@@ -56,7 +56,7 @@ fn for_each_question(questions: impl Read, each: &mut OnQuestion<'_>) -> Result<
     outcome
 }
 
-/// Whether nobody reads the answers any more.
+/// Whether the reader has closed the pipe, which is no error.
 fn is_closed(written: io::Result<()>) -> Result<bool, Error> {
     match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(true),

@@ -32,14 +32,14 @@ pub use record::PredictionFormat;
 use record::{Record, RecordWriter};
 pub use shard::DatasetShard;
 
-/// Questions that are answered together. A run that goes on begins at a multiple of them, so that its batches are those of a
-/// run that was not cut off.
+/// Number of questions that are answered together. A resumed run begins at a multiple of it, so that its batches are those of
+/// an uninterrupted one.
 const CHUNK: usize = 256;
 
 /// A model that answers, and how.
 #[derive(Debug)]
 pub struct Predictor {
-    /// A digest of the model and its precision, to recognize a run that goes on: [`model_digest`](crate::model_digest).
+    /// A digest of the model, by [`model_digest`](crate::model_digest), and its precision: a resumed run must have the same.
     pub digest: String,
     /// The model with its tokenizer.
     pub pretrained: Pretrained,
@@ -86,8 +86,8 @@ impl Predictor {
     /// A question may get no answer where the file has questions that have none, or whose answers are not known, unless
     /// `must_answer`. In a file of SQuAD 1.1 each gets one. So the answers are those of an evaluation.
     ///
-    /// With `out` the answers go to `OUT.partial` first. A run that is cut off goes on from there. The files of the format
-    /// appear whole in the end, and `OUT.partial` is removed.
+    /// With `out` the answers go to `OUT.partial` first, from which an interrupted run resumes. The files of the format appear
+    /// whole in the end, and `OUT.partial` is removed.
     ///
     /// # Errors
     /// If the dataset cannot be read, a question cannot be answered, a file cannot be written, or `OUT.partial` is of a run
@@ -97,72 +97,91 @@ impl Predictor {
         what: &PredictDataset,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<PredictedDataset, Error> {
-        let found = Found::in_dataset(&what.dataset)?;
-        let questions = what.shard.of(found.questions);
-        let options = self.options(found.has_unanswerable);
+        let summary = DatasetSummary::read(&what.dataset)?;
+        match &what.out {
+            Some(out) => self.predict_to_file(what, out, &summary, progress),
+            None => self.predict_to_standard_output(what, &summary, progress),
+        }
+    }
+
+    fn predict_to_standard_output(
+        &self,
+        what: &PredictDataset,
+        summary: &DatasetSummary,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<PredictedDataset, Error> {
+        let questions = what.shard.of(summary.questions);
+        let options = self.options(summary.has_unanswerable);
         let mut answered = PredictedDataset {
             questions: questions.len(),
             resumed: 0,
             too_long: 0,
         };
-        let mut too_long = 0;
-        let Some(out) = &what.out else {
-            let output = BufWriter::new(ResultWriter::new());
-            let mut writer = RecordWriter::new(output, what.format.layout(), what.shard.is_first());
-            // Nobody reads the answers any more.
-            let is_closed = Cell::new(false);
-            let failed = |error: io::Error| {
-                is_closed.set(error.kind() == ErrorKind::BrokenPipe);
-                standard_output(error)
-            };
-            let mut write = |records: &[Record]| {
-                records.iter().try_for_each(|record| writer.write(record))?;
-                writer.flush()
-            };
-            let written = self
-                .answer(what, questions, &options, progress, &mut |records| {
-                    too_long += num_too_long(records);
-                    write(records).map_err(failed)
-                })
-                .and_then(|()| writer.finish().map(drop).map_err(failed));
-            answered.too_long = too_long;
-            return match written {
-                Err(_) if is_closed.get() => Ok(answered),
-                written => written.map(|()| answered),
-            };
+        let output = BufWriter::new(ResultWriter::new());
+        let mut writer = RecordWriter::new(output, what.format.layout(), what.shard.is_first());
+        // Whether the reader has closed the pipe, which is no error.
+        let is_closed = Cell::new(false);
+        let failed = |error: io::Error| {
+            is_closed.set(error.kind() == ErrorKind::BrokenPipe);
+            standard_output(error)
         };
-        let settings = self.settings(&found, &questions);
+        let mut write = |records: &[Record]| {
+            answered.too_long += num_too_long(records);
+            let written = records.iter().try_for_each(|record| writer.write(record));
+            written.and_then(|()| writer.flush()).map_err(failed)
+        };
+        let written = self
+            .answer(&what.dataset, questions, &options, progress, &mut write)
+            .and_then(|()| writer.finish().map(drop).map_err(failed));
+        match written {
+            Err(_) if is_closed.get() => Ok(answered),
+            written => written.map(|()| answered),
+        }
+    }
+
+    fn predict_to_file(
+        &self,
+        what: &PredictDataset,
+        out: &Path,
+        summary: &DatasetSummary,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<PredictedDataset, Error> {
+        let questions = what.shard.of(summary.questions);
+        let options = self.options(summary.has_unanswerable);
+        let settings = self.settings(summary, &questions);
         let mut journal = Journal::open(out, &settings, CHUNK)?;
-        answered.resumed = journal.len();
-        let rest = questions.start + journal.len()..questions.end;
-        progress(journal.len(), questions.len());
-        let done = journal.len();
-        let total = questions.len();
+        let (resumed, total) = (journal.len(), questions.len());
+        progress(resumed, total);
+        let mut too_long = 0;
         self.answer(
-            what,
-            rest,
+            &what.dataset,
+            questions.start + resumed..questions.end,
             &options,
-            &mut |count, _| progress(done + count, total),
+            &mut |count, _| progress(resumed + count, total),
             &mut |records| {
                 too_long += num_too_long(records);
                 journal.append(records)
             },
         )?;
-        answered.too_long = too_long;
         journal.finish(what.format, what.shard.is_first())?;
-        Ok(answered)
+        Ok(PredictedDataset {
+            questions: total,
+            resumed,
+            too_long,
+        })
     }
 
-    /// The options for a file with questions without an answer, or without.
+    /// `may_have_no_answer`: whether a question of the file may have none.
     fn options(&self, may_have_no_answer: bool) -> AnswerOptions {
         self.answers
             .options(may_have_no_answer && !self.must_answer)
     }
 
-    /// Answers a range of a file's questions in chunks.
+    /// Answers a range of a file's questions in chunks. `progress` receives the number of answered questions and that of the
+    /// range; `write` the records of each chunk.
     fn answer(
         &self,
-        what: &PredictDataset,
+        dataset: &Path,
         range: Range<usize>,
         options: &AnswerOptions,
         progress: &mut dyn FnMut(usize, usize),
@@ -179,7 +198,7 @@ impl Predictor {
             progress(done, range.len());
             Ok(())
         };
-        Dataset::for_each(&what.dataset, &mut |example| {
+        Dataset::for_each(dataset, &mut |example| {
             let is_wanted = range.contains(&index);
             index += 1;
             if is_wanted {
@@ -231,10 +250,10 @@ impl Predictor {
     }
 
     /// What a run must share with the one that it continues.
-    fn settings(&self, found: &Found, questions: &Range<usize>) -> serde_json::Value {
+    fn settings(&self, dataset: &DatasetSummary, questions: &Range<usize>) -> serde_json::Value {
         json!({
             "model": self.digest,
-            "dataset": found.digest,
+            "dataset": dataset.digest,
             "from": questions.start,
             "to": questions.end,
             "features": self.features,
@@ -248,8 +267,8 @@ fn num_too_long(records: &[Record]) -> usize {
     records.iter().filter(|record| record.is_too_long()).count()
 }
 
-/// What a file of questions holds.
-struct Found {
+/// What is known of a file of questions before its first answer.
+struct DatasetSummary {
     questions: usize,
     /// Whether a question may have no answer: one has none, or it is not known whether it has.
     has_unanswerable: bool,
@@ -257,9 +276,9 @@ struct Found {
     digest: String,
 }
 
-impl Found {
-    /// Reads the whole file, so that what is wrong with it shows before the first answer.
-    fn in_dataset(path: &Path) -> Result<Self, Error> {
+impl DatasetSummary {
+    /// Reads the whole file, and so finds its errors too.
+    fn read(path: &Path) -> Result<Self, Error> {
         let (mut questions, mut has_unanswerable) = (0, false);
         let mut hasher = Sha256::new();
         Dataset::for_each(path, &mut |example| {

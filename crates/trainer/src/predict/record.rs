@@ -30,7 +30,7 @@ impl PredictionFormat {
     }
 }
 
-/// What is known about the answer to a question.
+/// The answer to a question with its scores.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) id: String,
@@ -89,9 +89,7 @@ impl Record {
             n_best: prediction.n_best.iter().map(NBestEntry::new).collect(),
         }
     }
-}
 
-impl Record {
     /// The empty answer to a question that leaves no room for its context.
     pub(super) fn too_long(id: &str) -> Self {
         Self {

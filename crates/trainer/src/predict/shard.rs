@@ -21,7 +21,7 @@ impl DatasetShard {
     /// The whole dataset.
     pub const WHOLE: Self = Self { index: 0, count: 1 };
 
-    /// The shard's questions, of as many.
+    /// The shard's range of this many questions.
     pub fn of(self, questions: usize) -> Range<usize> {
         // u128: a product of two counts.
         let bound =
