@@ -2,7 +2,7 @@ use burn::tensor::Tensor;
 
 use crate::Error;
 
-/// Two numbers on their way from the device to the host, which does not wait for them until [`wait`](Self::wait).
+/// An asynchronous copy of two numbers from the device: the host does not wait for it until [`wait`](Self::wait).
 pub(crate) struct Readback {
     #[cfg(feature = "libtorch")]
     download: torch_shim::Download,

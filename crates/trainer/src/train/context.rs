@@ -19,7 +19,7 @@ pub(crate) struct RunContext {
     pub(crate) device: Device,
     /// Of the matmuls.
     pub(crate) precision: Precision,
-    /// Of rank 0, which alone writes files.
+    /// On rank 0 only: no other rank writes files.
     pub(crate) run_dir: Option<RunDir>,
     /// The model's configuration and tokenizer.
     pub(crate) assets: ModelAssets,
@@ -28,7 +28,7 @@ pub(crate) struct RunContext {
 }
 
 impl RunContext {
-    /// Whether a rank was asked to stop: a signal may reach one alone.
+    /// Whether any rank was asked to stop: a signal may reach only one of them.
     pub(crate) fn should_stop(&self) -> Result<bool, crate::Error> {
         self.ranks.any(self.stop.is_set())
     }

@@ -10,22 +10,23 @@ use crate::logging::observer::{Observer, StepReport};
 use crate::optim::gradients::{GradNorm, StepScale, StepSums, gradient_scale_on_device};
 use crate::train::prefetcher::StepBatches;
 
-/// What the report of a step needs besides its sums.
-pub(crate) struct StepDone {
+/// What the report of a step needs besides its loss and gradient norm.
+pub(crate) struct StepInfo {
     step: u32,
     epoch: u32,
     learning_rate: f64,
     /// Of all ranks.
     tokens: usize,
-    /// Of all ranks.
+    /// Indices of the features, of all ranks.
     features: Vec<usize>,
     started: Instant,
 }
 
 /// Loss and gradient norm of a step.
-enum Numbers {
-    Read(StepSums),
-    OnTheirWay(Readback),
+enum StepNumbers {
+    Host(StepSums),
+    /// Being copied from the device.
+    Device(Readback),
 }
 
 impl TrainLoop<'_> {
@@ -37,7 +38,7 @@ impl TrainLoop<'_> {
     ) -> Result<(), Error> {
         let number = self.state.step + 1;
         tracing::debug!("step {number}: features {}", self.names(&step.features));
-        let mut done = StepDone {
+        let mut info = StepInfo {
             step: number,
             epoch: 0,
             learning_rate: self.plan.lr(self.state.step),
@@ -48,53 +49,65 @@ impl TrainLoop<'_> {
         let own_loss = self.accumulate(&step.batches)?;
         let grad_norm = self.engine.reduce()?;
         let numbers = match (own_loss, grad_norm) {
-            (Some(loss), GradNorm::Device(norm)) => self.step_on_device(&done, loss, norm)?,
-            (own_loss, grad_norm) => {
-                let own_loss = own_loss.map_or(0.0, |sum| sum.into_scalar::<f32>());
-                let own = [f64::from(own_loss), done.tokens as f64];
-                let [loss, tokens] = self.run.ranks.sum(own)?;
-                done.tokens = tokens as usize;
-                let sums = StepSums {
-                    loss,
-                    grad_norm: grad_norm.to_host(),
-                    features: done.features.len(),
-                };
-                let own = step.batches.iter().flat_map(|batch| &batch.feature_indices);
-                self.check_finite(&done, own.copied(), &sums, own_loss)?;
-                let scale = sums.gradient_scale(self.run.config.train.max_grad_norm);
-                let scale = StepScale::Host(scale);
-                self.engine.step(scale, done.learning_rate)?;
-                Numbers::Read(sums)
+            (Some(loss), GradNorm::Device(norm)) => {
+                StepNumbers::Device(self.step_on_device(&info, loss, norm)?)
             }
+            (loss, norm) => StepNumbers::Host(self.step_on_host(&mut info, step, loss, &norm)?),
         };
         self.state.add_step(step);
-        done.epoch = self.state.epoch();
+        info.epoch = self.state.epoch();
         match numbers {
-            Numbers::Read(sums) => self.report_step(done, sums, observer),
-            Numbers::OnTheirWay(readback) => {
-                let before = self.pending.replace((done, readback));
+            StepNumbers::Host(sums) => self.report_step(info, sums, observer),
+            StepNumbers::Device(readback) => {
+                let before = self.pending.replace((info, readback));
                 self.report_pending(before, observer)
             }
         }
     }
 
-    /// The optimizer step without waiting for loss and norm, sums of `[1]`: the host reads them when the next step is on its
-    /// way. If one is NaN or infinite, the step changes nothing.
-    fn step_on_device(
+    /// Checks the loss and the norm of all ranks and makes the optimizer step. `own_loss` is this rank's sum, `[1]`. Sets
+    /// the tokens of all ranks.
+    fn step_on_host(
         &mut self,
-        done: &StepDone,
-        loss: Tensor<1>,
-        norm: Tensor<1>,
-    ) -> Result<Numbers, Error> {
-        let readback = Readback::start(Tensor::cat(vec![loss.clone(), norm.clone()], 0))?;
-        let max_grad_norm = self.run.config.train.max_grad_norm;
-        let scale = gradient_scale_on_device(loss, norm, done.features.len(), max_grad_norm);
-        let scale = StepScale::Device(Box::new(scale));
-        self.engine.step(scale, done.learning_rate)?;
-        Ok(Numbers::OnTheirWay(readback))
+        info: &mut StepInfo,
+        step: &StepBatches,
+        own_loss: Option<Tensor<1>>,
+        grad_norm: &GradNorm,
+    ) -> Result<StepSums, Error> {
+        let own_loss = own_loss.map_or(0.0, |sum| sum.into_scalar::<f32>());
+        let own = [f64::from(own_loss), info.tokens as f64];
+        let [loss, tokens] = self.run.ranks.sum(own)?;
+        info.tokens = tokens as usize;
+        let sums = StepSums {
+            loss,
+            grad_norm: grad_norm.to_host(),
+            features: info.features.len(),
+        };
+        let own = step.batches.iter().flat_map(|batch| &batch.feature_indices);
+        self.check_finite(info, own.copied(), &sums, own_loss)?;
+        let scale = sums.gradient_scale(self.run.config.train.max_grad_norm);
+        let scale = StepScale::Host(scale);
+        self.engine.step(scale, info.learning_rate)?;
+        Ok(sums)
     }
 
-    /// Reports the last step, if its numbers are still on their way. Called before anything that depends on them.
+    /// Makes the optimizer step without waiting for loss and norm, which are sums, `[1]`: the host reads them after it has
+    /// started the next step. If one is NaN or infinite, the step changes nothing.
+    fn step_on_device(
+        &mut self,
+        info: &StepInfo,
+        loss: Tensor<1>,
+        norm: Tensor<1>,
+    ) -> Result<Readback, Error> {
+        let readback = Readback::start(Tensor::cat(vec![loss.clone(), norm.clone()], 0))?;
+        let max_grad_norm = self.run.config.train.max_grad_norm;
+        let scale = gradient_scale_on_device(loss, norm, info.features.len(), max_grad_norm);
+        let scale = StepScale::Device(Box::new(scale));
+        self.engine.step(scale, info.learning_rate)?;
+        Ok(readback)
+    }
+
+    /// Reports the last step, if its numbers have not been read yet. Called before anything that depends on them.
     pub(super) fn flush(&mut self, observer: &mut dyn Observer) -> Result<(), Error> {
         let pending = self.pending.take();
         self.report_pending(pending, observer)
@@ -102,44 +115,44 @@ impl TrainLoop<'_> {
 
     fn report_pending(
         &mut self,
-        pending: Option<(StepDone, Readback)>,
+        pending: Option<(StepInfo, Readback)>,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
-        let Some((mut done, readback)) = pending else {
+        let Some((mut info, readback)) = pending else {
             return Ok(());
         };
         let [loss, grad_norm] = readback.wait()?;
         let sums = StepSums {
             loss: f64::from(loss),
             grad_norm,
-            features: done.features.len(),
+            features: info.features.len(),
         };
-        self.check_finite(&done, done.features.iter().copied(), &sums, loss)?;
+        self.check_finite(&info, info.features.iter().copied(), &sums, loss)?;
         // The device began this step when the one before had ended.
-        done.started = done.started.max(self.last_read.unwrap_or(done.started));
+        info.started = info.started.max(self.last_read.unwrap_or(info.started));
         self.last_read = Some(Instant::now());
-        self.report_step(done, sums, observer)
+        self.report_step(info, sums, observer)
     }
 
     fn report_step(
         &mut self,
-        done: StepDone,
+        info: StepInfo,
         sums: StepSums,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
-        let seconds = done.started.elapsed().as_secs_f64();
+        let seconds = info.started.elapsed().as_secs_f64();
         self.totals.add_step(&sums, seconds);
         self.state.training_seconds += seconds;
-        self.verify_params(done.step)?;
+        self.verify_params(info.step)?;
         observer.step(&StepReport {
-            step: done.step,
-            epoch: done.epoch,
+            step: info.step,
+            epoch: info.epoch,
             loss: sums.mean_loss(),
             smoothed_loss: self.state.smoothed.add(f64::from(sums.mean_loss())),
             grad_norm: sums.mean_grad_norm(),
-            learning_rate: done.learning_rate,
+            learning_rate: info.learning_rate,
             features: sums.features,
-            tokens: done.tokens,
+            tokens: info.tokens,
             seconds,
             device_memory: self.run.info.memory(),
         })
@@ -166,7 +179,7 @@ impl TrainLoop<'_> {
     /// Stops the run on all ranks before a NaN or infinite value gets into the model. `own` are this rank's features.
     fn check_finite(
         &self,
-        done: &StepDone,
+        info: &StepInfo,
         own: impl Iterator<Item = usize>,
         sums: &StepSums,
         own_loss: f32,
@@ -176,7 +189,7 @@ impl TrainLoop<'_> {
             ("loss", loss, own.collect(), !own_loss.is_finite())
         } else if !grad_norm.is_finite() {
             let is_main = self.run.ranks.is_main();
-            ("gradient's norm", grad_norm, done.features.clone(), is_main)
+            ("gradient's norm", grad_norm, info.features.clone(), is_main)
         } else {
             return Ok(());
         };
@@ -187,7 +200,7 @@ impl TrainLoop<'_> {
         let error = Error::Diverged {
             what,
             value,
-            step: done.step,
+            step: info.step,
             questions: features.into_iter().map(question).collect(),
         };
         Err(self.run.ranks.shared_error(error, is_cause))

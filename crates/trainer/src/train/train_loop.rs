@@ -6,7 +6,7 @@ use bert_qa::BertForQuestionAnswering;
 
 use super::checkpointer::Checkpointer;
 use super::prefetcher::{Prefetcher, StepBatches};
-use super::step::StepDone;
+use super::step::StepInfo;
 use crate::Error;
 use crate::data::FeaturizedDataset;
 use crate::device::readback::Readback;
@@ -22,7 +22,7 @@ pub(crate) struct TrainLoop<'a> {
     pub(crate) run: &'a RunContext,
     pub(crate) train: &'a FeaturizedDataset,
     pub(crate) eval: &'a FeaturizedDataset,
-    /// Of rank 0, which alone writes files.
+    /// On rank 0 only: no other rank writes files.
     pub(crate) checkpointer: Option<Checkpointer<'a>>,
     pub(crate) engine: Box<dyn Engine>,
     pub(crate) plan: Plan,
@@ -30,9 +30,9 @@ pub(crate) struct TrainLoop<'a> {
     pub(crate) totals: EpochTotals,
     /// The last evaluation of this process.
     pub(crate) evaluation: Option<(EvaluationReport, Evaluation)>,
-    /// The last step, if the host has not yet read its numbers from the device.
-    pub(crate) pending: Option<(StepDone, Readback)>,
-    /// When it last read such numbers.
+    /// The last step, if the host has not yet read its loss and gradient norm from the device.
+    pub(crate) pending: Option<(StepInfo, Readback)>,
+    /// When the host last read them.
     pub(crate) last_read: Option<Instant>,
 }
 
