@@ -24,7 +24,7 @@ const DAMAGED: &str = "damaged-";
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
     folder: PathBuf,
-    keep: usize,
+    save_total_limit: usize,
 }
 
 /// A complete checkpoint.
@@ -94,10 +94,10 @@ impl Contents {
 }
 
 impl Checkpoints {
-    pub(crate) fn new(run: &Path, keep: usize) -> Self {
+    pub(crate) fn new(run: &Path, save_total_limit: usize) -> Self {
         Self {
             folder: run.join(run_log::CHECKPOINTS_DIR),
-            keep,
+            save_total_limit,
         }
     }
 
@@ -179,7 +179,7 @@ impl Checkpoints {
     fn prune(&self, newest: &str) {
         let mut names = self.names().unwrap_or_default();
         names.retain(|name| position(name) <= position(newest));
-        for name in &names[..names.len().saturating_sub(self.keep)] {
+        for name in &names[..names.len().saturating_sub(self.save_total_limit)] {
             let path = self.folder.join(name);
             if let Err(e) = atomic_fs::remove_folder(&path) {
                 tracing::warn!("an old checkpoint cannot be removed: {e}");

@@ -12,14 +12,14 @@ const LOCK: &str = ".lock";
 /// Names the process of a run where the file system has no locks.
 const OWNER: &str = ".owner";
 /// How long to wait for the lock of another process: one that was killed needs time to end.
-const PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The folder of a run, locked against other processes. A folder that was created for the run and got no file is removed
 /// on drop.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
-    made: bool,
+    is_new: bool,
     lock: Lock,
 }
 
@@ -40,9 +40,9 @@ impl RunDir {
     /// If it cannot be created or written to, holds a run, or is used by another process.
     pub fn create(path: &Path) -> Result<Self, Error> {
         Self::check_no_run(path)?;
-        let made = !path.exists();
+        let is_new = !path.exists();
         make_folder(path)?;
-        let run_dir = Self::open(path, made, PATIENCE)?;
+        let run_dir = Self::open(path, is_new, LOCK_TIMEOUT)?;
         // Another process may have begun and ended a run meanwhile.
         Self::check_no_run(path)?;
         Ok(run_dir)
@@ -63,10 +63,10 @@ impl RunDir {
             match std::fs::create_dir(&path) {
                 Ok(()) => {
                     atomic_fs::sync_folder(runs)?;
-                    return Self::open(&path, true, PATIENCE);
+                    return Self::open(&path, true, LOCK_TIMEOUT);
                 }
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(not_made(&path, e)),
+                Err(e) => return Err(cannot_create(&path, e)),
             }
         }
         Err(Error::file(runs, "every number is taken"))
@@ -78,7 +78,7 @@ impl RunDir {
     /// If it holds no run, is not writable, or is used by another process.
     pub fn resume(path: &Path) -> Result<Self, Error> {
         Self::config_in(path)?;
-        Self::open(path, false, PATIENCE)
+        Self::open(path, false, LOCK_TIMEOUT)
     }
 
     /// The path of a run's configuration file.
@@ -106,14 +106,14 @@ impl RunDir {
         Ok(())
     }
 
-    fn open(path: &Path, made: bool, patience: Duration) -> Result<Self, Error> {
-        let opened = Lock::acquire(path, patience, File::try_lock).map(|lock| Self {
+    fn open(path: &Path, is_new: bool, timeout: Duration) -> Result<Self, Error> {
+        let opened = Lock::acquire(path, timeout, File::try_lock).map(|lock| Self {
             path: path.into(),
-            made,
+            is_new,
             lock,
         });
         let run_dir = opened.inspect_err(|_| {
-            if made {
+            if is_new {
                 // Fails if the folder is not empty, as it should.
                 let _ = std::fs::remove_dir(path);
             }
@@ -134,7 +134,7 @@ impl RunDir {
     ///
     /// # Errors
     /// If it was removed or moved.
-    pub(crate) fn still_there(&self) -> Result<(), Error> {
+    pub(crate) fn check_exists(&self) -> Result<(), Error> {
         if self.join(CONFIG).exists() {
             return Ok(());
         }
@@ -173,7 +173,7 @@ impl Drop for RunDir {
         if let Lock::Owner(path) = &self.lock {
             let _ = std::fs::remove_file(path);
         }
-        if self.made && is_empty {
+        if self.is_new && is_empty {
             let _ = std::fs::remove_file(self.join(LOCK));
             let _ = std::fs::remove_dir(&self.path);
         }
@@ -184,7 +184,7 @@ impl Lock {
     /// `try_lock` is that of the file system.
     fn acquire(
         folder: &Path,
-        patience: Duration,
+        timeout: Duration,
         try_lock: impl Fn(&File) -> Result<(), TryLockError>,
     ) -> Result<Self, Error> {
         const POLL: Duration = Duration::from_millis(50);
@@ -195,7 +195,7 @@ impl Lock {
         loop {
             match try_lock(&file) {
                 Ok(()) => return Ok(Self::File { _file: file }),
-                Err(TryLockError::WouldBlock) if started.elapsed() < patience => {
+                Err(TryLockError::WouldBlock) if started.elapsed() < timeout => {
                     std::thread::sleep(POLL);
                 }
                 Err(TryLockError::WouldBlock) => {
@@ -205,13 +205,13 @@ impl Lock {
                     ));
                 }
                 // Some network file systems do not support locks.
-                Err(TryLockError::Error(_)) => return Self::own(folder),
+                Err(TryLockError::Error(_)) => return Self::write_owner_file(folder),
             }
         }
     }
 
     /// Writes the owner file. That of a process of this machine that has ended is replaced.
-    fn own(folder: &Path) -> Result<Self, Error> {
+    fn write_owner_file(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(OWNER);
         let (host, here) = (hostname(), std::process::id());
         for _ in 0..2 {
@@ -244,10 +244,10 @@ impl Lock {
 
 /// Makes a folder and its parents, which a power failure does not undo.
 fn make_folder(path: &Path) -> Result<(), Error> {
-    atomic_fs::create_folder(path).map_err(|e| not_made(path, e.source))
+    atomic_fs::create_folder(path).map_err(|e| cannot_create(path, e.source))
 }
 
-fn not_made(path: &Path, error: std::io::Error) -> Error {
+fn cannot_create(path: &Path, error: std::io::Error) -> Error {
     Error::file(path, format!("cannot make the run folder: {error}"))
 }
 
@@ -356,7 +356,7 @@ mod tests {
         refused(acquire(), "remove");
         let run_dir = RunDir {
             path: run.path().into(),
-            made: false,
+            is_new: false,
             lock,
         };
         drop(run_dir);

@@ -6,7 +6,7 @@ use squad_data::ReadOptions;
 use trainer::{Error, Evaluation, FeaturizedDataset, read_scorable};
 
 use super::args::Evaluate;
-use super::{Loaded, load, print_object, warn_about_metric};
+use super::{LoadedModel, load, print_object, warn_about_metric};
 
 pub(super) fn run(args: &Evaluate) -> Result<(), Error> {
     args.device.run(|| evaluate(args))
@@ -24,7 +24,7 @@ fn evaluate(args: &Evaluate) -> Result<(), Error> {
     }
     let metric = args.metric.metric;
     warn_about_metric(&dataset, metric);
-    let Loaded {
+    let LoadedModel {
         pretrained: Pretrained { model, assets, .. },
         device,
         features,

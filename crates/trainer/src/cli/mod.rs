@@ -93,7 +93,7 @@ fn or_none(text: &str) -> &str {
 }
 
 /// A model and how it answers: what the arguments say, else the model's `qa_config.json`.
-struct Loaded {
+struct LoadedModel {
     folder: PathBuf,
     pretrained: Pretrained,
     device: Device,
@@ -104,7 +104,7 @@ struct Loaded {
     precision: Precision,
 }
 
-impl Loaded {
+impl LoadedModel {
     /// How a question about one text is answered.
     fn options(&self, must_answer: bool) -> AnswerOptions {
         self.answers.options(self.has_no_answer && !must_answer)
@@ -123,7 +123,7 @@ fn load(
     device: &DeviceArgs,
     features: &FeatureArgs,
     answers: &AnswerArgs,
-) -> Result<Loaded, Error> {
+) -> Result<LoadedModel, Error> {
     let precision = device.precision();
     answers.check()?;
     let (info, device) = trainer::device(&device.device)?;
@@ -162,7 +162,7 @@ fn load(
     let known = pretrained.assets.qa_config.as_ref();
     let has_no_answer = known.is_none_or(|config| config.allow_no_answer)
         || answers.null_score_diff_threshold.is_some();
-    Ok(Loaded {
+    Ok(LoadedModel {
         folder,
         pretrained,
         device,

@@ -6,7 +6,7 @@ use serde_json::json;
 use trainer::{DatasetShard, Error, PredictDataset, PredictionFormat, Predictor, ResultWriter};
 
 use super::args::{Format, Predict};
-use super::{Loaded, check_output, check_twice, config_error, load, notice, print_object};
+use super::{LoadedModel, check_output, check_twice, config_error, load, notice, print_object};
 
 pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
     if args.top_k.is_some() {
@@ -29,7 +29,7 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
     if let Some(out) = &args.out {
         check_output(out, &[dataset])?;
     }
-    let Loaded {
+    let LoadedModel {
         pretrained,
         device,
         features,

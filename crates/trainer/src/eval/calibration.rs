@@ -70,7 +70,7 @@ pub(crate) fn calibrate(
     let questions = dataset.examples.iter().zip(predictions);
     let known = questions.filter(|(example, _)| example.gold != Gold::Unknown);
     let (fit, rest): (Vec<_>, Vec<_>) =
-        known.partition(|(example, _)| is_fitted_on(&example.context));
+        known.partition(|(example, _)| is_for_fitting(&example.context));
     if fit.len() < MIN_QUESTIONS || rest.len() < MIN_QUESTIONS {
         return None;
     }
@@ -78,36 +78,36 @@ pub(crate) fn calibrate(
         let odds = fit.iter().map(|(example, prediction)| Odds {
             null_odds: prediction.null_odds,
             f1: metric.max_f1(prediction.best_text(), &gold(example)),
-            f1_of_none: metric.max_f1("", &gold(example)),
+            f1_unanswered: metric.max_f1("", &gold(example)),
         });
         best_threshold(odds.collect()).unwrap_or(threshold)
     } else {
         threshold
     };
-    let decide = |part: &[(&Example, &Prediction)]| -> Vec<Decided> {
-        let decided = part.iter().filter_map(|(example, prediction)| {
+    let score = |part: &[(&Example, &Prediction)]| -> Vec<ScoredAnswer> {
+        let scored = part.iter().filter_map(|(example, prediction)| {
             let answer = prediction.answer_at(threshold)?;
             let margins = prediction.margins(threshold);
             let is_right = metric.max_exact_match(&answer.text, &gold(example));
             let is_finite = margins.is_finite();
-            is_finite.then_some(Decided { margins, is_right })
+            is_finite.then_some(ScoredAnswer { margins, is_right })
         });
-        decided.collect()
+        scored.collect()
     };
-    let (fit, rest) = (decide(&fit), decide(&rest));
+    let (fit, rest) = (score(&fit), score(&rest));
     if fit.is_empty() || rest.is_empty() {
         return None;
     }
     let temperature = best_temperature(&fit);
-    let after = at(&rest, temperature);
-    let (reliability_before, reliability) = (bins(&at(&rest, 1.0)), bins(&after));
+    let after = outcomes(&rest, temperature);
+    let (reliability_before, reliability) = (bins(&outcomes(&rest, 1.0)), bins(&after));
     Some(Calibration {
         temperature: temperature as f32,
         null_score_diff_threshold: threshold,
         fitted_on: fit.len(),
         measured_on: rest.len(),
-        ece_before: expected_error(&reliability_before),
-        ece: expected_error(&reliability),
+        ece_before: expected_calibration_error(&reliability_before),
+        ece: expected_calibration_error(&reliability),
         reliability,
         reliability_before,
         coverage: coverage(&after),
@@ -120,7 +120,7 @@ fn gold(example: &Example) -> Vec<&str> {
 }
 
 /// Probability and outcome of each answer at a temperature, the most probable first.
-fn at(answers: &[Decided], temperature: f64) -> Vec<(f64, bool)> {
+fn outcomes(answers: &[ScoredAnswer], temperature: f64) -> Vec<(f64, bool)> {
     let outcomes = answers.iter();
     let mut outcomes: Vec<_> = outcomes
         .map(|answer| (answer.margins.probability(temperature), answer.is_right))
@@ -130,24 +130,27 @@ fn at(answers: &[Decided], temperature: f64) -> Vec<(f64, bool)> {
 }
 
 /// Whether a question about this context is one that the numbers are fitted on: the same on every machine.
-fn is_fitted_on(context: &str) -> bool {
+fn is_for_fitting(context: &str) -> bool {
     Sha256::digest(context)[0].is_multiple_of(2)
 }
 
 struct Odds {
     null_odds: f32,
     f1: f64,
-    f1_of_none: f64,
+    f1_unanswered: f64,
 }
 
 /// The threshold with the highest F1: halfway between the odds of two questions, so that neither lies on it.
 fn best_threshold(mut questions: Vec<Odds>) -> Option<f32> {
     questions.retain(|question| question.null_odds.is_finite());
     questions.sort_by(|a, b| a.null_odds.total_cmp(&b.null_odds));
-    let mut f1: f64 = questions.iter().map(|question| question.f1_of_none).sum();
+    let mut f1: f64 = questions
+        .iter()
+        .map(|question| question.f1_unanswered)
+        .sum();
     let mut best = (f1, questions.first()?.null_odds - 1.0);
     for (index, question) in questions.iter().enumerate() {
-        f1 += question.f1 - question.f1_of_none;
+        f1 += question.f1 - question.f1_unanswered;
         let next = questions.get(index + 1).map(|next| next.null_odds);
         if next == Some(question.null_odds) {
             continue;
@@ -161,13 +164,13 @@ fn best_threshold(mut questions: Vec<Odds>) -> Option<f32> {
 }
 
 /// An answer at the threshold, and whether it matches exactly.
-struct Decided {
+struct ScoredAnswer {
     margins: Margins,
     is_right: bool,
 }
 
 /// Golden-section search over the temperature's logarithm.
-fn best_temperature(answers: &[Decided]) -> f64 {
+fn best_temperature(answers: &[ScoredAnswer]) -> f64 {
     let loss = |log: f64| -> f64 {
         let terms = answers.iter().map(|answer| {
             let probability = answer
@@ -213,7 +216,7 @@ fn bins(answers: &[(f64, bool)]) -> Vec<ReliabilityBin> {
     .collect()
 }
 
-fn expected_error(bins: &[ReliabilityBin]) -> f64 {
+fn expected_calibration_error(bins: &[ReliabilityBin]) -> f64 {
     let questions: usize = bins.iter().map(|bin| bin.questions).sum();
     let errors = bins
         .iter()
@@ -242,13 +245,13 @@ mod tests {
     use super::*;
 
     /// Answers that match as often as their probability at `temperature` says.
-    fn answers(temperature: f64) -> Vec<Decided> {
+    fn answers(temperature: f64) -> Vec<ScoredAnswer> {
         let mut answers = Vec::new();
         for step in 1..40 {
             let probability = f64::from(step) / 40.0;
             let other = temperature * ((1.0 - probability) / probability).ln();
             let matching = (probability * 200.0).round() as usize;
-            answers.extend((0..200).map(|index| Decided {
+            answers.extend((0..200).map(|index| ScoredAnswer {
                 margins: Margins {
                     same_text: vec![0.0],
                     other_text: vec![other],
@@ -272,7 +275,9 @@ mod tests {
 
     #[test]
     fn the_error_is_small_at_the_right_temperature_alone() {
-        let error = |temperature: f64| expected_error(&bins(&at(&answers(2.0), temperature)));
+        let error = |temperature: f64| {
+            expected_calibration_error(&bins(&outcomes(&answers(2.0), temperature)))
+        };
         assert!(error(2.0) < 0.005, "{}", error(2.0));
         assert!(error(0.5) > 0.1, "{}", error(0.5));
     }
@@ -282,7 +287,7 @@ mod tests {
         let odds = |null_odds, f1| Odds {
             null_odds,
             f1,
-            f1_of_none: 1.0 - f1,
+            f1_unanswered: 1.0 - f1,
         };
         let found = best_threshold(vec![odds(3.0, 0.0), odds(-1.0, 1.0), odds(1.0, 1.0)]);
         assert_eq!(found, Some(2.0));

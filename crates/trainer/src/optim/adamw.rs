@@ -86,13 +86,13 @@ impl Optimizer {
 
     /// Updates every parameter that has a gradient, in a step that has begun.
     pub(crate) fn update_all<M: Module>(&mut self, model: M, gradients: ParameterGradients) -> M {
-        let mut take = Take {
+        let mut take = TakeUpdates {
             gradients,
             updates: Vec::new(),
         };
         let model = model.map(&mut take);
         let updated = self.update(take.updates).into_iter();
-        model.map(&mut Put(updated.collect()))
+        model.map(&mut PutParameters(updated.collect()))
     }
 
     /// Updates parameters or parts of them, in a step that has begun: those of a parameter group together. Returns each id
@@ -157,33 +157,33 @@ pub(crate) struct Update {
 }
 
 /// Takes the parameters that have a gradient out of a model, so that nothing else holds them while they change.
-struct Take {
+struct TakeUpdates {
     gradients: ParameterGradients,
     updates: Vec<Update>,
 }
 
-impl ModuleMapper for Take {
+impl ModuleMapper for TakeUpdates {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, tensor, mapper) = param.consume();
         let Some(gradient) = self.gradients.take(id) else {
             return Param::from_mapped_value(id, tensor, mapper);
         };
         let (shape, tensor) = (tensor.shape(), tensor.inner());
-        // One element that keeps the shape for `Put`.
-        let place = Tensor::<1>::empty([1], &tensor.device()).expand(shape.clone());
+        // One element that keeps the shape for `PutParameters`.
+        let placeholder = Tensor::<1>::empty([1], &tensor.device()).expand(shape.clone());
         self.updates.push(Update {
             id,
             parameter: tensor.reshape([shape.num_elements()]),
             gradient,
         });
-        Param::from_mapped_value(id, place, mapper)
+        Param::from_mapped_value(id, placeholder, mapper)
     }
 }
 
 /// Puts parameters back.
-struct Put(HashMap<ParamId, Tensor<1>>);
+struct PutParameters(HashMap<ParamId, Tensor<1>>);
 
-impl ModuleMapper for Put {
+impl ModuleMapper for PutParameters {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, tensor, mapper) = param.consume();
         let Some(parameter) = self.0.remove(&id) else {

@@ -104,7 +104,7 @@ pub(crate) struct ParameterGradients {
 impl ParameterGradients {
     /// Adds the gradients of one backward pass.
     pub(crate) fn add<M: Module>(&mut self, model: &M, gradients: Gradients) {
-        model.visit(&mut Add {
+        model.visit(&mut AddGradients {
             sums: self,
             gradients,
         });
@@ -113,7 +113,7 @@ impl ParameterGradients {
     /// The global norm over all parameters.
     pub(crate) fn norm<M: Module>(&self, model: &M) -> GradNorm {
         // In the model's order, not the map's, which differs from run to run.
-        let mut all = InOrder {
+        let mut all = GradientsInOrder {
             gradients: self,
             found: Vec::new(),
         };
@@ -138,12 +138,12 @@ impl ParameterGradients {
     }
 }
 
-struct Add<'a> {
+struct AddGradients<'a> {
     sums: &'a mut ParameterGradients,
     gradients: Gradients,
 }
 
-impl ModuleVisitor for Add<'_> {
+impl ModuleVisitor for AddGradients<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(gradient) = param.val().grad_remove(&mut self.gradients) else {
             return;
@@ -160,12 +160,12 @@ impl ModuleVisitor for Add<'_> {
 }
 
 /// Lists all gradients in the model's order.
-struct InOrder<'a> {
+struct GradientsInOrder<'a> {
     gradients: &'a ParameterGradients,
     found: Vec<Tensor<1>>,
 }
 
-impl ModuleVisitor for InOrder<'_> {
+impl ModuleVisitor for GradientsInOrder<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let gradient = self.gradients.by_parameter.get(&param.id);
         self.found.extend(gradient.cloned());

@@ -11,14 +11,14 @@ use crate::config::TrainConfig;
 
 /// SHA-256 of the values of all parameters, in the model's order.
 pub(crate) fn digest<M: Module>(model: &M) -> Vec<u8> {
-    let mut values = Values(Sha256::new());
+    let mut values = HashValues(Sha256::new());
     model.visit(&mut values);
     values.0.finalize().to_vec()
 }
 
-struct Values(Sha256);
+struct HashValues(Sha256);
 
-impl ModuleVisitor for Values {
+impl ModuleVisitor for HashValues {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         self.0.update(param.val().into_data().as_bytes());
     }
@@ -136,18 +136,18 @@ pub(crate) struct Parameter {
 
 /// Every parameter, in the model's order.
 pub(crate) fn parameters<M: Module>(model: &M) -> Vec<Parameter> {
-    let mut names = Names::default();
+    let mut names = ListParameters::default();
     model.visit(&mut names);
     names.found
 }
 
 #[derive(Default)]
-struct Names {
+struct ListParameters {
     path: Vec<String>,
     found: Vec<Parameter>,
 }
 
-impl ModuleVisitor for Names {
+impl ModuleVisitor for ListParameters {
     fn enter_module(&mut self, name: &str, _: &str) {
         self.path.push(name.to_owned());
     }

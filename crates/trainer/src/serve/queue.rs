@@ -96,12 +96,12 @@ impl Queue {
         })
     }
 
-    /// The next requests to be answered together, in `patience` at most; none if there is none.
-    pub(super) fn take(&self, patience: Duration) -> Vec<Job> {
+    /// The next requests to answer together. Waits for the first until `timeout`; empty if none has come by then.
+    pub(super) fn take(&self, timeout: Duration) -> Vec<Job> {
         let waiting = self.lock();
         let (waiting, _) = self
             .arrived
-            .wait_timeout_while(waiting, patience, |waiting| waiting.is_empty())
+            .wait_timeout_while(waiting, timeout, |waiting| waiting.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
         let mut waiting = self.gather(waiting);
         let mut characters = 0;

@@ -36,7 +36,7 @@ impl<'a> Checkpointer<'a> {
 
     /// Checks that the run folder is still there.
     pub(crate) fn check_run_dir(&self) -> Result<(), Error> {
-        self.run_dir.still_there()
+        self.run_dir.check_exists()
     }
 
     /// Writes the best model and returns its digest.
@@ -51,7 +51,7 @@ impl<'a> Checkpointer<'a> {
         model: &BertForQuestionAnswering,
         name: &str,
     ) -> Result<(), Error> {
-        self.run_dir.still_there()?;
+        self.run_dir.check_exists()?;
         Ok(self.assets.save(model, &self.run_dir.join(name))?)
     }
 
@@ -62,7 +62,7 @@ impl<'a> Checkpointer<'a> {
         model: &BertForQuestionAnswering,
         moments: &Moments,
     ) -> Result<PathBuf, Error> {
-        self.run_dir.still_there()?;
+        self.run_dir.check_exists()?;
         let log = self.run_dir.join(run_log::METRICS_LOG);
         if log.exists() {
             atomic_fs::sync_file(log)?;

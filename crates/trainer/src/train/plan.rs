@@ -24,10 +24,10 @@ impl Plan {
     /// A batch is that of all ranks together; `shard` is this rank's share.
     pub(crate) fn new(config: &Config, features: &[Feature], shard: Shard) -> Result<Self, Error> {
         let train = &config.train;
-        let of_all = |size: usize| size.saturating_mul(shard.world_size());
+        let global = |size: usize| size.saturating_mul(shard.world_size());
         let batch_size = match train.max_tokens_per_batch {
-            0 => BatchSize::Features(of_all(train.per_device_train_batch_size)),
-            tokens => BatchSize::Tokens(of_all(tokens)),
+            0 => BatchSize::Features(global(train.per_device_train_batch_size)),
+            tokens => BatchSize::Tokens(global(tokens)),
         };
         let lengths = features.iter().map(Feature::len).collect();
         let mut sampler = BatchSampler::new(lengths, batch_size, train.seed)?;
@@ -69,12 +69,12 @@ impl Plan {
         if self.sampler.state().batch_size == saved {
             Ok(self.sampler.restore(&state.sampler)?)
         } else {
-            Err(Error::config(self.other_batch_size(saved)))
+            Err(Error::config(self.batch_size_complaint(saved)))
         }
     }
 
     /// The complaint about a saved run with batches of another size.
-    fn other_batch_size(&self, batch_size: BatchSize) -> String {
+    fn batch_size_complaint(&self, batch_size: BatchSize) -> String {
         let (size, what, key) = match batch_size {
             BatchSize::Features(size) => (size, "features", "per_device_train_batch_size"),
             BatchSize::Tokens(size) => (size, "tokens", "max_tokens_per_batch"),
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_figure_that_is_nan_is_told_as_divergence() {
+    fn a_figure_that_is_nan_is_reported_as_divergence() {
         let metrics = serde_json::json!({"loss": f64::NAN, "f1": 0.5});
         assert_eq!(figure(&metrics, "f1").unwrap(), 0.5);
         let message = |name| figure(&metrics, name).unwrap_err().to_string();
