@@ -74,7 +74,7 @@ impl Contents {
         text_digest(&serde_json::to_string(self).expect("a state is plain JSON"))
     }
 
-    /// Whether a run can go on from here, and reads only files of the checkpoint.
+    /// Checks that a run can resume from here and that all files lie in the checkpoint's folder.
     fn check(&self) -> Result<(), String> {
         let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
         let outside = self

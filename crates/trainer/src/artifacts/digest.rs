@@ -32,8 +32,7 @@ pub(crate) fn folder_digest(folder: &Path) -> Result<String, Error> {
     Ok(digest_of(&file_digests(folder)?))
 }
 
-/// SHA-256 of the files in a model folder, as hexadecimal digits: weights, configuration, tokenizer. A model card is no part
-/// of the model.
+/// SHA-256 of the files in a model folder, as hexadecimal digits: weights, configuration, tokenizer, and not the model card.
 ///
 /// # Errors
 /// If a file cannot be read.

@@ -23,7 +23,7 @@ pub struct RunDir {
     lock: Lock,
 }
 
-/// What keeps other processes out of the folder.
+/// The lock that keeps other processes out of the folder.
 #[derive(Debug)]
 enum Lock {
     /// It ends with the process.
@@ -181,7 +181,7 @@ impl Drop for RunDir {
 }
 
 impl Lock {
-    /// `try_lock` is that of the file system.
+    /// Waits until `timeout` for a lock of another process. `try_lock` is the file system's.
     fn acquire(
         folder: &Path,
         timeout: Duration,
@@ -210,7 +210,7 @@ impl Lock {
         }
     }
 
-    /// Writes the owner file. That of a process of this machine that has ended is replaced.
+    /// Writes the owner file, and replaces one of a process of this machine that has ended.
     fn write_owner_file(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(OWNER);
         let (host, here) = (hostname(), std::process::id());
@@ -242,7 +242,7 @@ impl Lock {
     }
 }
 
-/// Makes a folder and its parents, which a power failure does not undo.
+/// Makes a folder and its parents, and syncs them to the disk.
 fn make_folder(path: &Path) -> Result<(), Error> {
     atomic_fs::create_folder(path).map_err(|e| cannot_create(path, e.source))
 }

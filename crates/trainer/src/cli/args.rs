@@ -396,7 +396,7 @@ enum Stride {
 }
 
 impl FeatureArgs {
-    /// What is given, over what the model does by default.
+    /// The values given, and the model's for the rest.
     pub(super) fn over(&self, model: FeatureConfig) -> FeatureConfig {
         FeatureConfig {
             max_seq_length: self.max_seq_length.unwrap_or(model.max_seq_length),
@@ -438,7 +438,7 @@ pub(super) struct AnswerArgs {
 }
 
 impl AnswerArgs {
-    /// What is given, over what the model does by default.
+    /// The values given, and the model's for the rest.
     pub(super) fn over(&self, model: AnswerConfig) -> AnswerConfig {
         AnswerConfig {
             n_best_size: self.n_best_size.unwrap_or(model.n_best_size),
@@ -450,7 +450,7 @@ impl AnswerArgs {
         }
     }
 
-    /// Checks what is given, before a model is loaded.
+    /// Checks the values given, before a model is loaded.
     pub(super) fn check(&self) -> Result<(), squad_data::Error> {
         self.over(AnswerConfig::default()).options(true).validate()
     }

@@ -45,8 +45,9 @@ fn dataset(args: FetchDataset) -> Result<(), Error> {
 /// A progress bar on standard error; where that is no terminal, a line for each tenth of the file.
 struct Bar {
     bar: ProgressBar,
-    plain: bool,
-    /// Tenths that are printed.
+    /// Whether standard error is no terminal.
+    is_plain: bool,
+    /// Tenths of the file that have arrived.
     tenths: u64,
 }
 
@@ -58,7 +59,7 @@ impl Bar {
         bar.set_style(style.expect("the template is a constant"));
         bar.set_message(trainer::escape_controls(&file.name).into_owned());
         Self {
-            plain: bar.is_hidden(),
+            is_plain: bar.is_hidden(),
             bar,
             tenths: 0,
         }
@@ -70,12 +71,12 @@ impl Bar {
                 self.bar.set_position(bytes);
                 let size = size.unwrap_or(bytes).max(1);
                 let tenths = 10 * bytes / size;
-                if self.plain && tenths > self.tenths {
+                if self.is_plain && tenths > self.tenths {
                     notice(&format!("{file}: {bytes} of {size} bytes"));
                 }
                 self.tenths = tenths;
             }
-            DownloadEvent::Message(line) if self.plain => notice(line),
+            DownloadEvent::Message(line) if self.is_plain => notice(line),
             DownloadEvent::Message(line) => self.bar.println(trainer::escape_controls(line)),
         }
     }

@@ -9,7 +9,7 @@ use trainer::{Error, FeatureConfig, print_result};
 use super::args::Inspect;
 use super::{check_output, check_twice, file_error, notice, print_object};
 
-/// Questions that are listed one by one.
+/// Maximum number of too long questions that are listed.
 const MAX_LISTED: usize = 10;
 
 /// Reads the whole file and prints what is in it, what is wrong in it, and what a model cannot reach.
@@ -78,7 +78,7 @@ fn add_counts(dataset: &Dataset, report: &mut Value) {
     report["unanswerable"] = unanswerable.into();
 }
 
-/// Counts features and lists what their labels lose and what no model reaches.
+/// Counts features, and lists the answers that labels lose or that no model can give.
 fn add_features(
     args: &Inspect,
     dataset: &Dataset,

@@ -63,7 +63,7 @@ fn usage(message: &clap::Error) -> ExitCode {
     finish(trainer::print_result(&text).map(|()| ExitCode::SUCCESS))
 }
 
-/// What is not finite here is in the model that the user gave, which no run has trained just now.
+/// Makes NaN or infinity in a model that the user named an error in that model: exit code 2, and not a run that diverged.
 fn of_model(error: Error, model: &str) -> Error {
     match error {
         Error::Model(bert_qa::Error::NotFinite { what }) => file_error(Path::new(model), what),
@@ -210,7 +210,7 @@ fn add_figures(prefix: &str, value: &serde_json::Value, lines: &mut String) {
     }
 }
 
-/// Checks, before the work, that a file can be written and overwrites none of its inputs.
+/// Checks before the work that `out` is a file to write and none of the inputs.
 fn check_output(out: &Path, inputs: &[impl AsRef<Path>]) -> Result<(), Error> {
     if is_special(out) {
         return Err(file_error(out, "is a device or a pipe; name a file"));

@@ -14,7 +14,7 @@ use trainer::{Error, ResultWriter, print_result};
 use super::args::Predict;
 use super::{check_output, config_error, file_error, load, or_none};
 
-/// Questions that are answered together.
+/// Number of questions that are answered together.
 const CHUNK: usize = 256;
 
 /// Answers one question and prints the answers.
@@ -35,7 +35,7 @@ pub(super) fn question(args: &Predict, question: &str, context: &str) -> Result<
     print_result(&answers.iter().map(line).collect::<String>())
 }
 
-/// Answers the questions of a file, on a line for each an object of its id and its answers.
+/// Answers the questions of a file. Writes a line for each: an object with its id and its answers.
 pub(super) fn dataset(args: &Predict, dataset: &Path) -> Result<(), Error> {
     if dataset == Path::new("-") || args.json {
         let message = "--pipeline with --dataset takes a file, and prints an object on each line without --json";
@@ -49,7 +49,7 @@ pub(super) fn dataset(args: &Predict, dataset: &Path) -> Result<(), Error> {
         .out
         .as_deref()
         .unwrap_or_else(|| Path::new("standard output"));
-    // Nobody reads the answers any more.
+    // Whether the reader has closed the pipe, which is no error.
     let is_closed = Cell::new(false);
     let failed = |error: io::Error| {
         is_closed.set(error.kind() == ErrorKind::BrokenPipe);

@@ -89,7 +89,7 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// The form that is asked for, or that the file's ending says.
+/// The form of `--format`, else that of the ending of `--out`.
 fn format(args: &Predict) -> PredictionFormat {
     let ending = args.out.as_deref().and_then(Path::extension);
     match args.format {

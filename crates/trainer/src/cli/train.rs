@@ -24,7 +24,7 @@ pub(super) fn run(args: Train, log: &Log) -> ExitCode {
     }
     let trainer = resolved.and_then(|(file, config)| prepare(args, &file, config));
     let result = trainer::check_all_ranks(&*group, trainer)
-        .and_then(|trainer| run_to_its_end(trainer.group(Arc::clone(&group)), group.rank()));
+        .and_then(|trainer| fit(trainer.group(Arc::clone(&group)), group.rank()));
     match result {
         Err(Error::PeerFailed { exit_code }) => ExitCode::from(exit_code),
         Err(error) if error.must_abort_group() && group.world_size() > 1 => {
@@ -66,7 +66,7 @@ fn prepare(args: Train, config_file: &Path, config: Config) -> Result<Trainer<'s
     Ok(trainer)
 }
 
-fn run_to_its_end(trainer: Trainer<'_>, rank: usize) -> Result<ExitCode, Error> {
+fn fit(trainer: Trainer<'_>, rank: usize) -> Result<ExitCode, Error> {
     let trainer = match rank {
         0 => trainer.observer(trainer::Progress::new()),
         _ => trainer,
@@ -102,7 +102,7 @@ fn summary(trained: &Trained) -> String {
         "The evaluation set's questions:"
     };
     let mut lines = vec![String::new(), title.into()];
-    // From as many parts of the set, so that their contexts differ.
+    // The first question of each third of the set, so that their contexts differ.
     for index in (0..shown).map(|part| part * examples.len() / shown) {
         let (example, prediction) = (&examples[index], &trained.predictions[index]);
         lines.push(format!("  Q: {}", example.question.trim()));
@@ -139,7 +139,7 @@ fn summary(trained: &Trained) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Whether an answer is right by the official metric, and what would have been.
+/// Whether an answer is right by the official metric; if not, with the first gold answer.
 fn verdict(example: &Example, answer: &str) -> String {
     let gold: Vec<&str> = example
         .answers()

@@ -33,7 +33,7 @@ impl Config {
         shared.to_toml()
     }
 
-    /// What is wrong with the values, one line for each mistake.
+    /// One line for each value that is not valid.
     pub(super) fn complaints(&self) -> Vec<String> {
         let checks = [
             self.model_and_data(),
@@ -215,7 +215,7 @@ impl Config {
     }
 }
 
-/// Both tables have the same keys.
+/// Lists the values in which two tables with the same keys differ.
 fn compare(before: &Table, after: &Table, prefix: &str, differences: &mut Vec<String>) {
     for (key, before) in before {
         let path = format!("{prefix}{key}");

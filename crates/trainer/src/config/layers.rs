@@ -25,7 +25,7 @@ impl Config {
         Self::layered(&[(name.to_owned(), table)], &[])
     }
 
-    /// As [`Config::resolve`], from tables, each with a name for complaints.
+    /// As [`Config::resolve`], from tables, each with the name that complaints give it.
     pub(crate) fn layered(tables: &[(String, Table)], settings: &[String]) -> Result<Self, Error> {
         let known = Table::try_from(Self::default()).expect("the defaults are a table");
         let mut merged = known.clone();

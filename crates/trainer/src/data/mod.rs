@@ -33,7 +33,7 @@ impl FeaturizedDataset {
         Self::with_progress(dataset, tokenizer, config, &mut |_| {})
     }
 
-    /// As [`FeaturizedDataset::new`]; calls `progress` now and then with the number of finished questions.
+    /// As [`FeaturizedDataset::new`]; `progress` receives the number of finished questions now and then.
     ///
     /// # Errors
     /// As [`FeaturizedDataset::new`].
@@ -72,7 +72,7 @@ fn drop_skipped(dataset: &mut Dataset, features: &mut [Feature]) -> usize {
     skipped
 }
 
-/// For each of `count` questions whether it has a feature.
+/// Whether each of `count` questions has a feature.
 pub(crate) fn has_features(count: usize, features: &[Feature]) -> Vec<bool> {
     let mut has_features = vec![false; count];
     for feature in features {
@@ -81,7 +81,7 @@ pub(crate) fn has_features(count: usize, features: &[Feature]) -> Vec<bool> {
     has_features
 }
 
-/// Drops the questions without features; the features point to the questions that are left.
+/// Drops the questions without features, and updates the indices that the features have of their questions.
 pub(crate) fn drop_without_features(
     examples: &mut Vec<Example>,
     features: &mut [Feature],
@@ -165,8 +165,8 @@ fn read_eval_file(config: &Config) -> Result<Dataset, Error> {
     not_empty(first(questions, eval.max_eval_samples))
 }
 
-/// Reads questions to score answers of. A gold answer that its context does not have is kept as a text, unless
-/// the options say otherwise; questions whose answers are not known are left out with a warning.
+/// Reads questions whose answers are to be scored. A gold answer that is not in its context is kept as a text, unless
+/// the options say otherwise; questions whose gold answers are not known are left out with a warning.
 ///
 /// # Errors
 /// If a file is not valid, or has no gold answer at all.
@@ -180,7 +180,7 @@ pub fn read_scorable<P: AsRef<Path>>(files: &[P], options: &ReadOptions) -> Resu
     Ok(labelled(questions))
 }
 
-/// Reads files, and logs what is wrong in them.
+/// Reads files and logs the number of their flaws.
 fn read<P: AsRef<Path>>(files: &[P], options: &ReadOptions) -> Result<Dataset, Error> {
     let paths: Vec<PathBuf> = files.iter().map(|path| path.as_ref().to_owned()).collect();
     let questions = Dataset::read_with(&paths, options)?;
@@ -190,7 +190,7 @@ fn read<P: AsRef<Path>>(files: &[P], options: &ReadOptions) -> Result<Dataset, E
     Ok(questions)
 }
 
-/// The questions whose answers are known.
+/// The questions whose gold answers are known.
 fn labelled(questions: Dataset) -> Dataset {
     let unknown = questions.num_unlabelled();
     if unknown == 0 {
@@ -254,6 +254,7 @@ impl FeaturizedDataset {
     }
 }
 
+/// The first `count` questions; 0: all.
 fn first(dataset: Dataset, count: usize) -> Dataset {
     if count == 0 {
         dataset

@@ -1,4 +1,4 @@
-//! Devices by name. The only file that names Burn's backends.
+//! Devices by name. Only this folder and `distributed/nccl.rs` name Burn's backends.
 #![allow(deprecated)] // Burn marks NdArray and LibTorch as superseded; they are what we run on.
 
 pub(crate) mod out_of_memory;
@@ -262,8 +262,7 @@ pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) ->
     })
 }
 
-/// Turns off libtorch's own thread pool: `fused-ops` divides its work among the threads of the caller's pool, and the two
-/// would contend for the cores.
+/// Turns off libtorch's own thread pool, which would contend for the cores with the pool that `fused-ops` works on.
 fn keep_to_one_pool() {
     #[cfg(feature = "libtorch")]
     tch::set_num_threads(1);

@@ -1,13 +1,13 @@
-//! Burn panics where libtorch has no memory left. Here that panic becomes an error.
+//! Burn panics if libtorch cannot allocate memory. This module makes an error of that panic.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::Error;
 
-/// How libtorch says that the memory of a GPU or of the computer does not suffice, and where the useful part ends: its allocator
-/// for tensors, the CUDA runtime and driver (pinned memory, the context, the allocator's segments), cuBLAS, and the allocator of
-/// the CPU.
+/// The beginnings of libtorch's messages about lack of memory, and the ends of their useful parts: from its allocator for
+/// tensors, the CUDA runtime and driver (pinned memory, the context, the allocator's segments), cuBLAS, and the allocator of the
+/// CPU.
 const MESSAGES: [(&str, &str); 5] = [
     ("CUDA out of memory", " is free"),
     ("CUDA error: out of memory", "out of memory"),
@@ -16,7 +16,7 @@ const MESSAGES: [(&str, &str); 5] = [
     ("DefaultCPUAllocator: can't allocate memory", " bytes"),
 ];
 
-/// Runs `work`. A panic for lack of memory becomes an error; others go on.
+/// Runs `work`. Returns a panic for lack of memory as an error; passes other panics on.
 pub(super) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(work)).or_else(|payload| match reason(&*payload) {
         Some(reason) => Err(Error::OutOfMemory(reason)),
@@ -24,13 +24,13 @@ pub(super) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Error> {
     })
 }
 
-/// What libtorch says, if a panic is for lack of memory.
+/// The useful part of libtorch's message, if a panic is for lack of memory.
 pub(super) fn reason(payload: &(dyn Any + Send)) -> Option<String> {
     let message = payload.downcast_ref::<String>().map(String::as_str);
     reason_in(message.or_else(|| payload.downcast_ref::<&str>().copied())?)
 }
 
-/// What libtorch says, if a message is of lack of memory.
+/// The useful part of a message, if it is about lack of memory.
 pub(crate) fn reason_in(message: &str) -> Option<String> {
     let found = |(begin, end): &(&str, &'static str)| Some((message.find(begin)?, *end));
     let (start, end) = MESSAGES.iter().find_map(found)?;

@@ -36,13 +36,13 @@ pub fn quiet_handled_panics() {
     }));
 }
 
-/// The name of this machine; empty where it is not known.
+/// The name of this machine; empty if it is not known.
 pub(crate) fn hostname() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
     name.unwrap_or_default().trim().to_owned()
 }
 
-/// Whether a process of this machine runs; `true` where that is not known.
+/// Whether a process of this machine runs; `true` if that is not known.
 pub(crate) fn is_running(pid: u32) -> bool {
     let processes = Path::new("/proc");
     !processes.join("self").exists() || processes.join(pid.to_string()).exists()

@@ -1,4 +1,4 @@
-#![allow(deprecated)] // As device.rs.
+#![allow(deprecated)] // As device/mod.rs.
 
 use std::time::Duration;
 

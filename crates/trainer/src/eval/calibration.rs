@@ -1,18 +1,18 @@
-//! Probabilities that mean something: a temperature and a no-answer threshold, fitted after training.
+//! Calibration: a temperature and a no-answer threshold, fitted on half of the evaluation set after training.
 
 use qa_metrics::Metric;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use squad_data::{Dataset, Example, Gold, Margins, Prediction};
 
-/// Fewer questions in one half fit nothing.
+/// Minimum number of questions in each half; with fewer, nothing is fitted.
 const MIN_QUESTIONS: usize = 100;
 /// Bins of equal width of the reliability diagram and of the expected calibration error (Guo et al. 2017).
 const BINS: usize = 15;
 /// Steps of the search for the temperature; each makes its range 0.62 times as wide.
 const STEPS: usize = 50;
 
-/// What was fitted on one half of the evaluation set, and how good it is on the other half.
+/// The values fitted on one half of the evaluation set, and their quality on the other half.
 ///
 /// A context's questions are in one half, chosen by a hash of its text.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -21,19 +21,19 @@ pub(crate) struct Calibration {
     pub(crate) temperature: f32,
     /// The threshold of the null odds with the highest F1; the configured one if every question has an answer.
     pub(crate) null_score_diff_threshold: f32,
-    /// Questions of the half that fitted.
+    /// Number of questions that the values are fitted on.
     pub(crate) fitted_on: usize,
-    /// Questions of the other half, on which all below is measured.
+    /// Number of questions of the other half, on which the figures below are measured.
     pub(crate) measured_on: usize,
     /// Expected calibration error at temperature 1.
     pub(crate) ece_before: f64,
-    /// Expected calibration error at the temperature.
+    /// Expected calibration error at the fitted temperature.
     pub(crate) ece: f64,
     /// The reliability diagram; bins without questions are left out.
     pub(crate) reliability: Vec<ReliabilityBin>,
     /// The same at temperature 1.
     pub(crate) reliability_before: Vec<ReliabilityBin>,
-    /// The most probable answers: which share of them matches exactly, at ten coverages.
+    /// Exact match of the most probable answers, at ten coverages.
     pub(crate) coverage: Vec<Coverage>,
 }
 
@@ -59,8 +59,8 @@ pub(crate) struct Coverage {
     pub(crate) probability: f64,
 }
 
-/// Fits a threshold and a temperature; `None` if there are too few questions. `threshold` stays where every question has an
-/// answer.
+/// Fits a threshold and a temperature; `None` if there are too few questions. If every question has an answer, `threshold` is
+/// kept.
 pub(crate) fn calibrate(
     dataset: &Dataset,
     predictions: &[Prediction],
@@ -119,7 +119,7 @@ fn gold(example: &Example) -> Vec<&str> {
     answers.map(|answer| answer.text.as_str()).collect()
 }
 
-/// Probability and outcome of each answer at a temperature, the most probable first.
+/// Probability at a temperature, and exact match, of each answer; the most probable first.
 fn outcomes(answers: &[ScoredAnswer], temperature: f64) -> Vec<(f64, bool)> {
     let outcomes = answers.iter();
     let mut outcomes: Vec<_> = outcomes
@@ -129,7 +129,7 @@ fn outcomes(answers: &[ScoredAnswer], temperature: f64) -> Vec<(f64, bool)> {
     outcomes
 }
 
-/// Whether a question about this context is one that the numbers are fitted on: the same on every machine.
+/// Whether questions about this context are in the half to fit on. The answer is the same on every machine.
 fn is_for_fitting(context: &str) -> bool {
     Sha256::digest(context)[0].is_multiple_of(2)
 }

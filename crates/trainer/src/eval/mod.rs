@@ -45,7 +45,7 @@ pub struct Timings {
     pub postprocess_seconds: f64,
 }
 
-/// Answers all questions and scores the answers. `done` receives the number of finished features.
+/// Answers all questions and scores the answers. `progress` receives the number of finished features.
 ///
 /// # Errors
 /// If the answers cannot be scored.
@@ -55,10 +55,10 @@ pub fn evaluate(
     answers: &AnswerConfig,
     metric: Metric,
     device: &Device,
-    done: &mut dyn FnMut(usize),
+    progress: &mut dyn FnMut(usize),
 ) -> Result<Evaluation, Error> {
     let started = Instant::now();
-    let logits = predict_logits(model, &questions.features, device, done);
+    let logits = predict_logits(model, &questions.features, device, progress);
     let inference_seconds = started.elapsed().as_secs_f64();
     let mut evaluation = evaluate_logits(questions, &logits, answers, metric)?;
     evaluation.timings.inference_seconds = inference_seconds;
@@ -212,7 +212,7 @@ fn add_cmrc_keys(scores: &mut Value, figures: &ScoresV1, skipped: usize) {
     scores["SKIP"] = json!(skipped);
 }
 
-/// Says by which metric the scores are, unless by SQuAD's.
+/// Adds the metric's name, unless it is SQuAD's.
 fn named(metric: Metric, mut scores: Value) -> Value {
     if metric != Metric::Squad {
         scores["metric"] = json!(metric);

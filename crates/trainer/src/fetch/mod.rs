@@ -10,7 +10,7 @@ use crate::Error;
 
 pub use manifest::{DatasetFile, Manifest};
 
-/// Where a file may come from besides its own URL, and how patiently it is asked for.
+/// Mirrors, retries and timeouts of a download.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FetchOptions {
     /// URLs of folders that hold the files under their names, asked before the file's own URL.
@@ -27,8 +27,8 @@ pub struct FetchOptions {
 /// when size and SHA-256 are right. A file that is there already is checked and left as it is.
 ///
 /// # Errors
-/// If no URL has the file (the message says what came of each, and what to do), if a file of that
-/// name but other content is in the way, if another process fetches it, or if it cannot be written.
+/// If no URL has the file (the message has the error of each, and what to do), if there is a file of that name with other
+/// content, if another process fetches it, or if it cannot be written.
 pub fn fetch_file(
     file: &DatasetFile,
     folder: &Path,

@@ -52,8 +52,7 @@ impl Write for ResultWriter {
     }
 }
 
-/// Prints a line of progress or of a log on standard error, in one write. Where that cannot be written the line is lost
-/// and the program goes on.
+/// Prints a line of progress or of a log on standard error, in one write. Errors are ignored: the line is lost.
 pub fn print_log(line: &str) {
     let _ = LogWriter.write_all(format!("{line}\n").as_bytes());
 }
@@ -73,8 +72,8 @@ impl Write for LogWriter {
     }
 }
 
-/// Replaces control characters, with which a text could command a terminal, and those that change the order of a line by
-/// `\u` and four hexadecimal digits, as JSON does. Tabs and ends of lines stay.
+/// Replaces control characters, which a terminal would obey, and those that change the direction of text by `\u` and four
+/// hexadecimal digits, as JSON does. Tabs and line feeds stay.
 pub fn escape_controls(text: &str) -> Cow<'_, str> {
     let is_escaped = |c: char| {
         c.is_control() && !['\n', '\t'].contains(&c)

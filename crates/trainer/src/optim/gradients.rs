@@ -4,8 +4,7 @@ use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Gradients, Tensor};
 use fused_ops::GradientScale;
 
-/// Sums over the features of one optimizer step, of all micro-batches and ranks. Here, and nowhere else, sums become
-/// means.
+/// Sums over the features of one optimizer step, of all micro-batches and ranks. Only its methods make means of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StepSums {
     /// Of the loss.
@@ -36,7 +35,7 @@ impl StepSums {
 #[derive(Debug)]
 pub(crate) enum GradNorm {
     Host(f32),
-    /// `[1]`: on the device, where the host need not wait for it.
+    /// `[1]`, on the device; the host does not wait for it.
     Device(Tensor<1>),
 }
 

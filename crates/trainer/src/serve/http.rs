@@ -1,4 +1,4 @@
-//! HTTP/1.1 over a socket, with a deadline and a limit for everything that the other side sends or receives.
+//! HTTP/1.1 over a socket. Whatever the client sends or receives has a deadline and a limit.
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Read, Write};
@@ -158,7 +158,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// The next request; `None` at the end of the connection. A request that breaks a rule is refused here and ends it.
+    /// The next request; `None` at the end of the connection. Refuses an invalid request, which ends the connection.
     pub(super) fn next_request(&mut self, max_body: usize) -> Option<Request> {
         match self.read_request(max_body) {
             Ok(request) => Some(request),
@@ -284,7 +284,7 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    /// Reads what the other side still sends: closing a socket with unread bytes would discard the response.
+    /// Reads what the client still sends: closing a socket with unread bytes would discard the response.
     fn drain(&mut self) {
         let deadline = Instant::now() + DRAIN_TIME;
         let _ = self.stream.shutdown(Shutdown::Write);

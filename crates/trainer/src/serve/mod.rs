@@ -1,6 +1,6 @@
 //! A page to ask a model questions, and the same as JSON.
 //!
-//! A thread for each connection reads requests and waits; the caller's thread answers those that wait, together.
+//! A thread for each connection reads requests and queues them; the caller's thread answers those in the queue, together.
 
 mod http;
 mod questions;
@@ -244,7 +244,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-/// Counts a connection or a response as long as it lives.
+/// Counts a connection or a response until it is dropped.
 struct Count {
     shared: Arc<Shared>,
     counter: fn(&Shared) -> &AtomicUsize,
@@ -314,7 +314,8 @@ impl Shared {
         }
     }
 
-    /// A page of another site may reach a loopback address under a name of its own: such names are refused.
+    /// Whether the Host header names this server. On a loopback address other names are refused: a page of another site may
+    /// reach it under a name of its own (DNS rebinding).
     fn is_for_this_server(&self, request: &Request) -> bool {
         let Some(host) = &request.host else {
             return true;
@@ -330,7 +331,7 @@ impl Shared {
     }
 
     fn answer(&self, request: &Request) -> Response {
-        // Pages of other sites may send other types without asking.
+        // Pages of other sites may send other types without a CORS preflight.
         let essence = request.content_type.as_deref().unwrap_or_default();
         let essence = essence.split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("application/json") {

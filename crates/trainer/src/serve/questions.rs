@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 use squad_data::Example;
 
-/// Answers for a question that a request may ask for.
+/// Maximum number of answers for a question.
 const MAX_TOP_K: usize = 20;
-/// Answers for a question that a request gets without asking for a number.
+/// Default number of answers for a question.
 const TOP_K: usize = 3;
 
 /// A request: questions about one text.

@@ -58,7 +58,7 @@ impl RateLimiter {
     }
 }
 
-/// Who has one IPv6 address has the other 2^64 of its network.
+/// The address to count under: a client with one IPv6 address has all 2^64 of its network.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

@@ -93,7 +93,7 @@ impl SingleProcessEngine {
         }
     }
 
-    /// What the passes of this step have cast or put together, for [`scoped`].
+    /// The cache of weights that the passes of this step have cast or concatenated, for [`scoped`].
     pub(crate) fn weights(&mut self) -> Option<WeightCache> {
         if self.weights.is_none() {
             self.weights = self.module().weight_cache(&self.device);
@@ -131,7 +131,7 @@ impl Engine for SingleProcessEngine {
     }
 
     fn step(&mut self, scale: StepScale, learning_rate: f64) -> Result<(), Error> {
-        // Nothing but the model holds its weights: the step writes them in place.
+        // Only the model may hold its weights, so that the step can write them in place.
         self.weights = None;
         let model = self.model.take().expect(MODEL);
         let gradients = std::mem::take(&mut self.gradients);

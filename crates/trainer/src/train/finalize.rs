@@ -101,7 +101,7 @@ fn save(
     })
 }
 
-/// The best model of this run; any other that lies in its place is an error.
+/// Loads the best model of this run. Any other model in its folder is an error.
 fn load_best(
     run: &RunContext,
     run_dir: &RunDir,
@@ -115,7 +115,7 @@ fn load_best(
     Ok(best.model.with_precision(run.precision, &run.device))
 }
 
-/// What was left out of a dataset or repaired in it.
+/// Numbers of questions and answers that were left out of a dataset, repaired or not found.
 fn counts(flaws: &Flaws) -> Value {
     json!({
         "skipped_questions": flaws.skipped_questions,
