@@ -49,34 +49,18 @@ fn save(
     mut card: ModelCard,
 ) -> Result<Trained, Error> {
     let mut model = result.model.take().expect("rank 0 has the model");
-    let state = &result.state;
-    if let Some(best) = state.best.filter(|best| best.step != state.evaluated_step)
-        && run.config.eval.load_best_model_at_end
-    {
-        match load_best(run, run_dir, state) {
-            Ok(best_model) => {
-                tracing::info!("loaded the best model, of step {}", best.step);
-                model = best_model;
-                result.evaluation = None;
-            }
-            Err(error) => tracing::warn!(
-                "{error}: the result is the last model, of step {}, and not the best, of step {}",
-                state.step,
-                best.step
-            ),
-        }
+    if let Some(best) = better_than_last(run, run_dir, &result.state) {
+        model = best;
+        result.evaluation = None;
     }
+    let (answers, metric) = (&run.config.answers, run.config.eval.metric);
     let evaluation = match result.evaluation.take() {
         Some(evaluation) => evaluation,
-        None => {
-            let (answers, metric) = (&run.config.answers, run.config.eval.metric);
-            evaluate(&model, &eval, answers, metric, &run.device, &mut |_| {})?
-        }
+        None => evaluate(&model, &eval, answers, metric, &run.device, &mut |_| {})?,
     };
     let model_folder = run_dir.join(run_log::MODEL_DIR);
     card.scores = model_card::scores(&evaluation.metrics);
-    let threshold = run.config.answers.null_score_diff_threshold;
-    let metric = run.config.eval.metric;
+    let threshold = answers.null_score_diff_threshold;
     let calibration = calibrate(&eval.dataset, &evaluation.predictions, threshold, metric);
     let mut assets = run.assets.clone();
     if let (Some(answers), Some(fitted)) = (&mut assets.qa_config, &calibration) {
@@ -99,6 +83,34 @@ fn save(
         eval,
         predictions: evaluation.predictions,
     })
+}
+
+/// The best model, under `load_best_model_at_end` and if the last one is another. If it cannot be loaded, a warning says so.
+fn better_than_last(
+    run: &RunContext,
+    run_dir: &RunDir,
+    state: &RunState,
+) -> Option<BertForQuestionAnswering> {
+    if !run.config.eval.load_best_model_at_end {
+        return None;
+    }
+    let best = state
+        .best
+        .filter(|best| best.step != state.evaluated_step)?;
+    match load_best(run, run_dir, state) {
+        Ok(model) => {
+            tracing::info!("loaded the best model, of step {}", best.step);
+            Some(model)
+        }
+        Err(error) => {
+            tracing::warn!(
+                "{error}: the result is the last model, of step {}, and not the best, of step {}",
+                state.step,
+                best.step
+            );
+            None
+        }
+    }
 }
 
 /// Loads the best model of this run. Any other model in its folder is an error.
