@@ -10,11 +10,12 @@ use crate::train::state::Smoothed;
 /// terminal, one line for every 5 % of the run.
 pub struct Progress {
     bar: ProgressBar,
-    plain: bool,
+    /// Whether standard error is no terminal.
+    is_plain: bool,
     epochs: u32,
     total_steps: u32,
     loss: f64,
-    /// Smoothed over about 50 steps.
+    /// The average over about 50 steps, and its last value.
     features_per_second: Smoothed,
     rate: f64,
     device_memory: Option<DeviceMemory>,
@@ -25,7 +26,7 @@ impl Progress {
     pub fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         Self {
-            plain: bar.is_hidden(),
+            is_plain: bar.is_hidden(),
             bar,
             epochs: 0,
             total_steps: 0,
@@ -36,8 +37,15 @@ impl Progress {
         }
     }
 
-    fn say(&self, line: &str) {
-        if self.plain {
+    fn set_style(&self, template: &'static str) {
+        let style = ProgressStyle::with_template(template);
+        self.bar
+            .set_style(style.expect("the template is a constant"));
+    }
+
+    /// Prints a line above the bar.
+    fn print(&self, line: &str) {
+        if self.is_plain {
             print_log(line);
         } else {
             self.bar.println(escape_controls(line));
@@ -64,9 +72,7 @@ impl Default for Progress {
 
 impl Observer for Progress {
     fn tokenizing(&mut self, finished: usize, total: usize) {
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} questions tokenized");
-        self.bar
-            .set_style(style.expect("the template is a constant"));
+        self.set_style("{bar:30} {pos}/{len} questions tokenized");
         self.bar.set_length(total as u64);
         self.bar.set_position(finished as u64);
         if finished == total {
@@ -75,11 +81,7 @@ impl Observer for Progress {
     }
 
     fn start(&mut self, start: &RunStart) {
-        let style = ProgressStyle::with_template(
-            "{bar:30} {pos}/{len} steps, {msg}, {elapsed} elapsed, {eta} left",
-        );
-        self.bar
-            .set_style(style.expect("the template is a constant"));
+        self.set_style("{bar:30} {pos}/{len} steps, {msg}, {elapsed} elapsed, {eta} left");
         self.bar.set_length(u64::from(start.total_steps));
         self.bar.set_position(u64::from(start.step));
         self.bar.reset_eta();
@@ -93,7 +95,7 @@ impl Observer for Progress {
         self.rate = self.features_per_second.add(rate);
         self.bar.set_message(self.message(report.epoch));
         self.bar.set_position(u64::from(report.step));
-        if self.plain && report.step.is_multiple_of((self.total_steps / 20).max(1)) {
+        if self.is_plain && report.step.is_multiple_of((self.total_steps / 20).max(1)) {
             let left = self.bar.eta().as_secs();
             let message = self.message(report.epoch);
             print_log(&format!(
@@ -120,7 +122,7 @@ impl Observer for Progress {
         ]
         .iter()
         .filter_map(|key| Some(format!("{key} {:.2}", report.metrics.get(key)?.as_f64()?)));
-        self.say(&format!(
+        self.print(&format!(
             "step {}: eval {} ({:.0} s)",
             report.step,
             figures.collect::<Vec<_>>().join(", "),
@@ -130,7 +132,7 @@ impl Observer for Progress {
     }
 
     fn epoch(&mut self, report: &EpochReport) -> Result<(), Error> {
-        self.say(&format!(
+        self.print(&format!(
             "epoch {}/{}: train loss {:.4}, {:.1} features/s",
             report.epoch, self.epochs, report.train_loss, report.features_per_second,
         ));
