@@ -123,12 +123,13 @@ fn refused(status: u16, message: impl AsRef<str>) -> NoRequest {
     NoRequest::Refused(Response::error(status, message))
 }
 
-/// What a request's head says about its body.
+/// A request without its body, and what its head says about the body.
 struct Head {
     request: Request,
     /// Bytes of the head.
     length: usize,
-    body_length: usize,
+    /// Content-Length.
+    body_length: Option<usize>,
     expects_continue: bool,
 }
 
@@ -203,15 +204,15 @@ impl<'a> Connection<'a> {
                 Err(_) => return Err(NoRequest::Gone),
             }
         };
-        if head.body_length > max_body {
-            let length = head.body_length;
+        let length = head.body_length();
+        if length > max_body {
             return Err(refused(
                 413,
                 format!("the body has {length} bytes, at most {max_body} are taken"),
             ));
         }
         self.unread.drain(..head.length);
-        if head.expects_continue && self.unread.len() < head.body_length {
+        if head.expects_continue && self.unread.len() < length {
             self.write_bytes(
                 b"HTTP/1.1 100 Continue\r\n\r\n",
                 Instant::now() + RESPONSE_TIME,
@@ -222,7 +223,7 @@ impl<'a> Connection<'a> {
 
     fn read_body(&mut self, head: Head) -> Result<Request, NoRequest> {
         let deadline = Instant::now() + BODY_TIME;
-        let length = head.body_length;
+        let length = head.body_length();
         while self.unread.len() < length {
             match self.read_some(deadline, length) {
                 Ok(()) => {}
@@ -314,7 +315,7 @@ pub(super) fn body(bytes: &[u8]) -> Result<&[u8], u16> {
     match parse_head(bytes) {
         Ok(Some(head)) => {
             let rest = &bytes[head.length..];
-            Ok(&rest[..rest.len().min(head.body_length)])
+            Ok(&rest[..rest.len().min(head.body_length())])
         }
         Ok(None) | Err(NoRequest::Gone) => Err(400),
         Err(NoRequest::Refused(response)) => Err(response.status),
@@ -351,31 +352,39 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, NoRequest> {
             keep_alive: is_http_1_1,
         },
         length,
-        body_length: 0,
+        body_length: None,
         expects_continue: false,
     };
-    let mut body_length = None;
     for header in parsed.headers.iter() {
         let value = String::from_utf8_lossy(header.value);
-        let value = value.trim();
-        match header.name.to_ascii_lowercase().as_str() {
-            "host" if head.request.host.is_some() => {
-                return Err(refused(400, "two Host headers"));
-            }
-            "host" => head.request.host = Some(value.into()),
-            "content-type" => head.request.content_type = Some(value.into()),
+        head.add(&header.name.to_ascii_lowercase(), value.trim())?;
+    }
+    if is_http_1_1 && head.request.host.is_none() {
+        return Err(refused(400, "no Host header"));
+    }
+    head.expects_continue &= is_http_1_1;
+    Ok(Some(head))
+}
+
+impl Head {
+    /// Takes over a header; its name is in lower case.
+    fn add(&mut self, name: &str, value: &str) -> Result<(), NoRequest> {
+        match name {
+            "host" if self.request.host.is_some() => return Err(refused(400, "two Host headers")),
+            "host" => self.request.host = Some(value.into()),
+            "content-type" => self.request.content_type = Some(value.into()),
             "connection" => {
                 let mut words = value.split(',').map(str::trim);
-                head.request.keep_alive &= !words.any(|word| word.eq_ignore_ascii_case("close"));
+                self.request.keep_alive &= !words.any(|word| word.eq_ignore_ascii_case("close"));
             }
             "content-length" => {
                 let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-                // More digits than a number has are too many bytes.
+                // A number that is too large for its type is refused as too many bytes.
                 let length = value.parse().unwrap_or(usize::MAX);
-                if !digits || body_length.is_some_and(|other| other != length) {
+                if !digits || self.body_length.is_some_and(|other| other != length) {
                     return Err(refused(400, "Content-Length is not one number"));
                 }
-                body_length = Some(length);
+                self.body_length = Some(length);
             }
             "transfer-encoding" => {
                 return Err(refused(
@@ -383,16 +392,15 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, NoRequest> {
                     "send the body with Content-Length, not in chunks",
                 ));
             }
-            "expect" if value.eq_ignore_ascii_case("100-continue") => {
-                head.expects_continue = is_http_1_1;
-            }
+            "expect" if value.eq_ignore_ascii_case("100-continue") => self.expects_continue = true,
             "expect" => return Err(refused(417, "100-continue is the one known expectation")),
             _ => {}
         }
+        Ok(())
     }
-    if is_http_1_1 && head.request.host.is_none() {
-        return Err(refused(400, "no Host header"));
+
+    /// Bytes of the body; 0 without Content-Length.
+    fn body_length(&self) -> usize {
+        self.body_length.unwrap_or(0)
     }
-    head.body_length = body_length.unwrap_or(0);
-    Ok(Some(head))
 }
