@@ -131,28 +131,25 @@ impl Bars {
 mod tests {
     use super::*;
 
-    /// The heights of the bars, in units of the picture.
-    fn heights(svg: &Svg) -> Vec<f64> {
+    /// The widths or heights of the bars, in units of the picture.
+    fn sizes(svg: &Svg, attribute: &str) -> Vec<f64> {
         let rectangles = svg
             .as_str()
             .lines()
             .filter(|line| line.starts_with("<rect"));
-        let height = |line: &str| {
-            line.split("height=\"")
-                .nth(1)?
-                .split('"')
-                .next()?
-                .parse()
-                .ok()
+        let before = format!(" {attribute}=\"");
+        let size = |line: &str| {
+            let (_, rest) = line.split_once(&before)?;
+            rest.split('"').next()?.parse().ok()
         };
         // The first is the page.
-        rectangles.skip(1).filter_map(height).collect()
+        rectangles.skip(1).filter_map(size).collect()
     }
 
     #[test]
     fn a_histogram_counts_every_value_once() {
         let svg = histogram("Lengths", "words", [1.0, 1.2, 1.4, 2.5, 4.0], 3);
-        let heights = heights(&svg);
+        let heights = sizes(&svg, "height");
         assert_eq!(heights.len(), 3, "{svg:?}");
         // 3, 1 and 1 values: the highest value belongs to the last range.
         assert!((heights[0] / heights[1] - 3.0).abs() < 0.1, "{heights:?}");
@@ -173,19 +170,7 @@ mod tests {
             .bar("why", 20.0)
             .bar("none", f64::NAN)
             .draw();
-        let width = |line: &str| {
-            line.split(" width=\"")
-                .nth(1)?
-                .split('"')
-                .next()?
-                .parse::<f64>()
-                .ok()
-        };
-        let rectangles = svg
-            .as_str()
-            .lines()
-            .filter(|line| line.starts_with("<rect"));
-        let widths: Vec<_> = rectangles.skip(1).filter_map(width).collect();
+        let widths = sizes(&svg, "width");
         assert!((widths[0] / widths[1] - 4.0).abs() < 0.1, "{widths:?}");
         assert!(
             svg.as_str().contains("who") && svg.as_str().contains("\n80\n"),

@@ -94,7 +94,7 @@ const EMBEDDED: Layout = Layout {
     dot: 16,
 };
 
-/// A line is drawn through at most twice as many points: more would be closer together than a pixel.
+/// Parts of a line; each is drawn through at most two points. More would be closer together than a pixel.
 const STRETCHES: usize = 500;
 
 impl Lines {

@@ -1,5 +1,5 @@
-/// The lowest and the highest point of each of `stretches` parts of a line, in order: the line looks the same with
-/// fewer points, given as (x, y).
+/// Min-max downsampling: the lowest and the highest point of each of `stretches` parts of a line, in order, so that the line
+/// looks the same. Points are (x, y).
 pub(crate) fn thinned(points: &[(f64, f64)], stretches: usize) -> Vec<(f64, f64)> {
     if points.len() <= 2 * stretches {
         return points.to_vec();

@@ -46,7 +46,7 @@ impl Answered {
 
 /// The answers of a run, as far as they can be shown.
 pub(crate) enum Answers {
-    /// The run has not answered it yet.
+    /// The run has not answered the questions yet.
     NotYet,
     /// The questions cannot be shown, for this reason.
     Missing(String),
@@ -55,7 +55,7 @@ pub(crate) enum Answers {
 }
 
 /// The files of `eval/`, by question id.
-struct Written {
+struct EvalFiles {
     predictions: HashMap<String, String>,
     n_best: HashMap<String, Vec<Span>>,
     null_odds: HashMap<String, Option<f64>>,
@@ -79,7 +79,7 @@ impl Answers {
         run_dir: &Path,
         eval_questions: impl FnOnce() -> Result<Dataset, E>,
     ) -> Result<Self, Error> {
-        let Some(written) = Written::read(&run_dir.join(run_log::EVAL_DIR))? else {
+        let Some(written) = EvalFiles::read(&run_dir.join(run_log::EVAL_DIR))? else {
             return Ok(Self::NotYet);
         };
         let why = match eval_questions() {
@@ -109,7 +109,7 @@ pub fn gold_answers(dataset: &Dataset) -> Vec<Question<'_>> {
         .collect()
 }
 
-impl Written {
+impl EvalFiles {
     fn read(folder: &Path) -> Result<Option<Self>, Error> {
         let Some(predictions) = read_json(&folder.join(run_log::PREDICTIONS))? else {
             return Ok(None);
@@ -144,15 +144,15 @@ impl Written {
             let means = [scored.scores.exact_match, scored.scores.f1];
             (scored.questions, scored.missing, means)
         };
-        let was = |key: &str, value: f64| {
+        let agrees = |key: &str, value: f64| {
             let before = self.metrics.get(key).and_then(Value::as_f64);
             // Half of the sixth decimal: only the order of the sums may differ.
             before.is_some_and(|before| (before - value).abs() < 5e-7)
         };
         let is_the_same = missing.is_empty()
             && self.predictions.len() == examples.len()
-            && (was("exact", exact) || was("exact_match", exact))
-            && was("f1", f1);
+            && (agrees("exact", exact) || agrees("exact_match", exact))
+            && agrees("f1", f1);
         if !is_the_same {
             return None;
         }

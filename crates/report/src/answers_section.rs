@@ -98,17 +98,17 @@ fn or_none(text: &str) -> Markup {
 
 /// The first gold answer, and the other accepted texts.
 fn golds(answered: &Answered) -> Markup {
-    let texts = answered.example.answers().iter().map(|a| a.text.as_str());
-    let mut others: Vec<&str> = Vec::new();
-    for text in texts.clone() {
-        if !others.contains(&text) {
-            others.push(text);
+    let mut texts: Vec<&str> = Vec::new();
+    for gold in answered.example.answers() {
+        if !texts.contains(&gold.text.as_str()) {
+            texts.push(&gold.text);
         }
     }
+    let (first, others) = texts.split_first().unwrap_or((&"", &[]));
     html! {
-        (or_none(texts.clone().next().unwrap_or_default()))
-        @if others.len() > 1 {
-            span.others { " or " @for (index, text) in others[1..].iter().enumerate() {
+        (or_none(first))
+        @if !others.is_empty() {
+            span.others { " or " @for (index, text) in others.iter().enumerate() {
                 @if index > 0 { ", " } "“" (text) "”"
             } }
         }

@@ -1,4 +1,4 @@
-//! How far the probabilities of answers can be trusted.
+//! Calibration: how well the probabilities of answers match their accuracy.
 
 use maud::{Markup, html};
 use plots::{Axis, Lines};
@@ -8,7 +8,7 @@ use crate::curves::{BLUE, ORANGE, draw};
 use crate::format::{count, decimals};
 use crate::run::Run;
 
-/// The section of what was fitted after training; nothing for a run that has fitted nothing.
+/// The section about the values fitted after training; empty for a run without them.
 pub(crate) fn section(run: &Run) -> Markup {
     let Some(fitted) = run.calibration() else {
         return html! {};

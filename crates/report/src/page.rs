@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use toml::{Table, Value};
 
-use crate::answered::{Answered, Answers};
+use crate::answered::Answers;
 use crate::format::{NONE, count, decimals, duration};
 use crate::run::Run;
 use crate::{RunConfig, answers_section, calibration, curves};
@@ -118,15 +118,12 @@ fn navigation(run: &Run, answers: &Answers) -> Markup {
 }
 
 fn eval_sections(answers: &Answers) -> Markup {
-    let all = |answered: &[Answered]| {
-        html! {
+    match answers {
+        Answers::Scored(answered) => html! {
             (answers_section::outcomes(answered))
             (answers_section::lengths(answered))
             (answers_section::answers(answered))
-        }
-    };
-    match answers {
-        Answers::Scored(answered) => all(answered),
+        },
         Answers::NotYet => html! {
             p.note { "The run writes its answers when it ends." }
         },

@@ -51,7 +51,7 @@ impl Run {
         Ok(run)
     }
 
-    /// The folder's name, also where its path is `.`.
+    /// The folder's name, also if its path is `.`.
     pub(crate) fn name(&self) -> String {
         let whole = self.folder.canonicalize();
         let whole = whole.as_deref().unwrap_or(&self.folder);
@@ -72,7 +72,7 @@ impl Run {
         self.metrics.as_ref()?.get(key)?.as_f64()
     }
 
-    /// What was fitted after training.
+    /// The temperature and the threshold fitted after training, with their figures.
     pub(crate) fn calibration(&self) -> Option<&Value> {
         let fitted = self.metrics.as_ref()?.get("calibration")?;
         (!fitted.is_null()).then_some(fitted)
@@ -106,17 +106,14 @@ impl Run {
     }
 }
 
-/// A file's text; `None` if there is no such file.
-fn read_text(path: &Path) -> Result<Option<String>, Error> {
+/// A JSON file; `None` if there is no such file.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
     match atomic_fs::read_text(path) {
-        Ok(text) => Ok(Some(text)),
+        Ok(text) => match serde_json::from_str(&text) {
+            Ok(value) => Ok(Some(value)),
+            Err(e) => Err(Error::file(path, e)),
+        },
         Err(e) if e.source.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::file(path, e.source)),
     }
-}
-
-/// A JSON file; `None` if there is no such file.
-pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
-    let parse = |text: String| serde_json::from_str(&text).map_err(|e| Error::file(path, e));
-    read_text(path)?.map(parse).transpose()
 }
