@@ -1,8 +1,8 @@
 //! Every architecture trains, distributes, resumes and answers.
 
 use serde_json::{Value, json};
-use trainer::{Outcome, Trainer};
 
+use crate::checkpoints::stopped;
 use crate::distributed::{DDP, EXACT, FSDP, GRAD_OP, difference, train};
 use crate::resume::{SETTINGS, assert_equal};
 use crate::support::Sandbox;
@@ -90,17 +90,8 @@ fn a_stopped_run_resumes_bit_identically() {
         let sandbox = sandbox(&architecture);
         let settings = [SETTINGS, &[RANDOM]].concat();
         sandbox.train("whole", &settings);
-        let trainer = Trainer::new(sandbox.config(&settings)).unwrap();
-        let stop = trainer.stop_flag();
-        let trainer = trainer.run_dir(sandbox.path("stopped")).on_step(|step| {
-            if step.step == 3 {
-                stop.stop();
-            }
-        });
-        let outcome = trainer.fit().unwrap();
-        assert!(matches!(outcome, Outcome::Stopped(_)), "{architecture}");
-        let trainer = Trainer::new(sandbox.config(&settings)).unwrap();
-        trainer.resume(sandbox.path("stopped")).fit().unwrap();
+        stopped(&sandbox, "stopped", &settings, 3);
+        sandbox.resume("stopped", &settings);
         assert_equal(&sandbox, "whole", "stopped");
     }
 }

@@ -32,18 +32,6 @@ fn folders(folder: &Path) -> Vec<String> {
     names
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for name in folders(from) {
-        let (from, to) = (from.join(&name), to.join(&name));
-        if from.is_dir() {
-            copy(&from, &to);
-        } else {
-            std::fs::copy(from, to).unwrap();
-        }
-    }
-}
-
 #[test]
 fn damaged_checkpoints_are_set_aside_and_never_counted() {
     let sandbox = Sandbox::new();
@@ -53,7 +41,7 @@ fn damaged_checkpoints_are_set_aside_and_never_counted() {
     let checkpoints = sandbox.path("run/checkpoints");
     // Later than every checkpoint of the run, also where names are compared as text.
     for name in ["step-00000009-epoch-0002", "step-100000000-epoch-0002"] {
-        copy(&sandbox.path(&checkpoint), &checkpoints.join(name));
+        sandbox.copy(&checkpoint, &format!("run/checkpoints/{name}"));
         std::fs::write(checkpoints.join(name).join("state.json"), "{").unwrap();
     }
     std::fs::create_dir(checkpoints.join("step-of-mine")).unwrap();
@@ -164,15 +152,12 @@ fn a_best_model_that_is_not_the_runs_is_not_its_result() {
         ("other", Some("other")),
     ] {
         stopped(&sandbox, run, &settings, 3);
-        let folder = sandbox.path(run).join("best");
-        match what {
-            None => {}
-            Some(what) => {
-                std::fs::remove_dir_all(&folder).unwrap();
-                if what == "other" {
-                    copy(&sandbox.path("last/model"), &folder);
-                }
-            }
+        let best_model = format!("{run}/best");
+        if what.is_some() {
+            std::fs::remove_dir_all(sandbox.path(&best_model)).unwrap();
+        }
+        if what == Some("other") {
+            sandbox.copy("last/model", &best_model);
         }
         let resume = format!("--resume={run}");
         let resumed = sandbox.command(&[&resume]);

@@ -43,11 +43,7 @@ fn every_configuration_of_the_repository_resolves() {
 fn the_quick_start_needs_only_the_repository() {
     let config = Config::resolve(&workspace("configs/quickstart.toml"), &[]).unwrap();
     for file in config.train.files.iter().chain([&config.eval.file]) {
-        assert!(
-            workspace(&file.to_string_lossy()).is_file(),
-            "{}",
-            file.display()
-        );
+        assert!(workspace(file).is_file(), "{}", file.display());
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Child, Command};
 
-use crate::support::{Sandbox, wait_for};
+use crate::support::{Sandbox, signal, wait_for};
 
 /// Long enough to be caught in the middle.
 const LONG: &[&str] = &[
@@ -50,8 +50,7 @@ fn a_running_run_does_not_need_its_dataset() {
     std::fs::rename(sandbox.path("encoder"), sandbox.path("gone-encoder")).unwrap();
     let before = sandbox.reports("run");
     wait_for("further line", || sandbox.reports("run") > before + 5);
-    let stop = Command::new("kill").arg(child.id().to_string()).status();
-    assert!(stop.unwrap().success());
+    signal(child.id(), "TERM");
     assert_eq!(end(child).0, Some(75));
     let resumed = sandbox.command(&["--resume=run"]);
     resumed.mistake(&["train.json"]);
@@ -79,8 +78,7 @@ fn a_second_process_cannot_use_the_run_folder() {
     sandbox
         .command(&["--resume=run"])
         .mistake(&["run", "another process is running"]);
-    let stop = Command::new("kill").arg(child.id().to_string()).status();
-    assert!(stop.unwrap().success());
+    signal(child.id(), "TERM");
     assert_eq!(end(child).0, Some(75));
 }
 

@@ -1,26 +1,14 @@
 //! What the settings of `[train]` do to the weights.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use safetensors::SafeTensors;
 use trainer::{Error, Trainer};
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, parameters};
 use test_support::TinyModel;
 
 type Weights = BTreeMap<String, Vec<f32>>;
-
-fn weights(path: &Path) -> Weights {
-    let bytes = std::fs::read(path.join("model.safetensors")).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let tensors = file.tensors().into_iter().map(|(name, tensor)| {
-        let values = tensor.data().chunks_exact(4);
-        let values = values.map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
-        (name, values.collect())
-    });
-    tensors.collect()
-}
 
 fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
@@ -42,7 +30,7 @@ fn trained(sandbox: &Sandbox, run: &str, settings: &[&str]) -> Weights {
         "eval.max_eval_samples=1",
     ];
     sandbox.train(run, &[COMMON, settings].concat());
-    weights(&sandbox.path(run).join("model"))
+    parameters(&sandbox.path(run).join("model"))
 }
 
 fn two_layers() -> TinyModel {
@@ -159,8 +147,9 @@ fn early_stopping_keeps_the_best_model() {
     let trained = sandbox.train("run", &settings);
     assert_eq!(trained.metrics["steps"], 3 * 3);
     assert_eq!(trained.metrics["best"]["step"], 3);
-    let best = weights(&sandbox.path("run/best"));
-    assert!(best == weights(&trained.model_folder), "the best is saved");
+    let best = parameters(&sandbox.path("run/best"));
+    let saved = parameters(&trained.model_folder);
+    assert!(best == saved, "the best is saved");
     let kept = sandbox.files("run/checkpoints");
     let alone: Vec<_> = kept
         .iter()
@@ -194,7 +183,7 @@ fn load_best_model_at_end_loads_the_best_model() {
         "{best}"
     );
     assert_eq!(best["value"], trained.metrics["eval"]["loss"]);
-    assert!(weights(&sandbox.path("run/best")) == weights(&trained.model_folder));
+    assert!(parameters(&sandbox.path("run/best")) == parameters(&trained.model_folder));
 }
 
 #[test]

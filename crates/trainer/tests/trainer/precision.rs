@@ -3,8 +3,7 @@
 mod host_memory {
     use std::process::Command;
 
-    use trainer::{Outcome, Trainer};
-
+    use crate::checkpoints::stopped;
     use crate::support::{HOST_DEVICE, Sandbox};
 
     const SETTINGS: &[&str] = &[
@@ -108,20 +107,8 @@ mod host_memory {
         let (_, threads) = train(&sandbox, "threads", &["run.bf16=true", "run.threads=3"]);
         assert!(whole == threads, "threads change the weights");
         let settings = [SETTINGS, &["run.bf16=true", "run.threads=1"]].concat();
-        let trainer = Trainer::new(sandbox.config(&settings)).unwrap();
-        let stop = trainer.stop_flag();
-        let outcome = trainer
-            .run_dir(sandbox.path("stopped"))
-            .on_step(|step| {
-                if step.step == 2 {
-                    stop.stop();
-                }
-            })
-            .fit()
-            .unwrap();
-        assert!(matches!(outcome, Outcome::Stopped(_)));
-        let trainer = Trainer::new(sandbox.config(&settings)).unwrap();
-        trainer.resume(sandbox.path("stopped")).fit().unwrap();
+        stopped(&sandbox, "stopped", &settings, 2);
+        sandbox.resume("stopped", &settings);
         assert!(
             whole == sandbox.weights("stopped"),
             "the resumed weights differ"

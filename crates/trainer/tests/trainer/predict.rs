@@ -1,8 +1,5 @@
 //! `trainer predict` with a model whose answers are known.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use serde_json::Value;
 
 use crate::pointer_model;
@@ -165,28 +162,14 @@ fn predict_reads_standard_input() {
     let sandbox = sandbox();
     let context = format!("Über the {ANSWER}.");
     let ask = |bytes: &[u8]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
-        command.args([
+        let arguments = [
             "predict",
             "--model=pointer",
             "--question=What?",
             "--context-file=-",
             "--json",
-        ]);
-        command.current_dir(sandbox.path("")).stdin(Stdio::piped());
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(bytes).unwrap();
-        let output = child.wait_with_output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Finished {
-            code: output.status.code(),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        }
+        ];
+        sandbox.command_with_input(&arguments, bytes)
     };
     let from_file = predict(&sandbox, &context, &["--json"]);
     assert_eq!(ask(context.as_bytes()).stdout, from_file.stdout);

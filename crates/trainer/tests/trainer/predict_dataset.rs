@@ -409,19 +409,7 @@ fn questions_from_standard_input_are_answered_line_by_line() {
 
     let of_text = |text: &str, more: &[&str]| {
         let arguments = ["predict", "--model=pointer", "--dataset=-"];
-        let mut child = sandbox.start_with_input(&[&arguments, more].concat());
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(text.as_bytes())
-            .unwrap();
-        let output = child.wait_with_output().unwrap();
-        Finished {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        sandbox.command_with_input(&[&arguments, more].concat(), text.as_bytes())
     };
     of_text("{\"question\": \"\", \"context\": \"x\"}", &[]).mistake(&[
         "standard input",

@@ -7,7 +7,7 @@ use serde_json::Value;
 use trainer::{Error, Observer, Outcome, StepReport, StopFlag, Trainer};
 
 use crate::checkpoints::stopped;
-use crate::support::{Finished, Sandbox, wait_for};
+use crate::support::{Finished, Sandbox, signal, wait_for};
 
 /// Two epochs of five batches in three steps each: accumulation with a tail, dropout, everything
 /// that a checkpoint has to bring back.
@@ -71,9 +71,7 @@ fn a_run_stopped_after_any_step_resumes_bit_identically() {
         assert_eq!(stopped.step, stop_at);
         assert!(stopped.checkpoint.join("state.json").is_file());
         assert!(!sandbox.path(&run).join("model").exists());
-        let trainer = Trainer::new(sandbox.config(SETTINGS)).unwrap();
-        let outcome = trainer.resume(sandbox.path(&run)).fit().unwrap();
-        assert!(outcome.finished().is_some());
+        sandbox.resume(&run, SETTINGS);
         assert_equal(&sandbox, "whole", &run);
     }
     // The comparison sees a difference.
@@ -82,10 +80,17 @@ fn a_run_stopped_after_any_step_resumes_bit_identically() {
 }
 
 /// Stops the run while the evaluation set is being answered after a step.
-struct StopInEvaluation {
+pub(crate) struct StopInEvaluation {
     stop: StopFlag,
     after: u32,
     step: u32,
+}
+
+impl StopInEvaluation {
+    pub(crate) fn new(stop: StopFlag, after: u32) -> Self {
+        let step = 0;
+        Self { stop, after, step }
+    }
 }
 
 impl Observer for StopInEvaluation {
@@ -113,11 +118,7 @@ fn a_run_stopped_in_an_evaluation_repeats_it_when_resumed() {
         let stop = trainer.stop_flag();
         let outcome = trainer
             .run_dir(sandbox.path(&run))
-            .observer(StopInEvaluation {
-                stop,
-                after,
-                step: 0,
-            })
+            .observer(StopInEvaluation::new(stop, after))
             .fit();
         let Ok(Outcome::Stopped(stopped)) = outcome else {
             panic!("the run was asked to stop");
@@ -126,8 +127,7 @@ fn a_run_stopped_in_an_evaluation_repeats_it_when_resumed() {
         let lines = sandbox.json_lines(&format!("{run}/metrics.jsonl"));
         let evaluations = lines.iter().filter_map(|line| line.get("evaluation"));
         assert!(evaluations.into_iter().all(|step| step != after));
-        let trainer = Trainer::new(sandbox.config(&settings)).unwrap();
-        trainer.resume(sandbox.path(&run)).fit().unwrap();
+        sandbox.resume(&run, &settings);
         assert_equal(&sandbox, "whole", &run);
     }
 }
@@ -170,17 +170,13 @@ fn a_killed_run_resumes_bit_identically() {
 fn a_signal_writes_a_checkpoint_and_exits_with_75() {
     let sandbox = Sandbox::new();
     let settings = [SETTINGS, &["train.num_train_epochs=200"]].concat();
-    for signal in ["TERM", "INT", "USR1", "HUP"] {
-        let run = format!("run-{signal}");
+    for name in ["TERM", "INT", "USR1", "HUP"] {
+        let run = format!("run-{name}");
         let folder = format!("--run-dir={run}");
         let arguments = [&["--config=config.toml", &folder], &settings[..]].concat();
         let child = sandbox.start(&arguments);
         wait_for("line", || sandbox.reports(&run) >= 2);
-        let signal = format!("-{signal}");
-        let status = Command::new("kill")
-            .args([&signal, &child.id().to_string()])
-            .status();
-        assert!(status.unwrap().success());
+        signal(child.id(), name);
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(75), "{output:?}");
         let stderr = String::from_utf8(output.stderr).unwrap();
@@ -207,17 +203,11 @@ fn a_hangup_that_is_ignored_stays_ignored() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let signal = |name: &str| {
-        let status = Command::new("kill")
-            .args([name, &child.id().to_string()])
-            .status();
-        assert!(status.unwrap().success());
-    };
     wait_for("line", || sandbox.reports("run") >= 2);
-    signal("-HUP");
+    signal(child.id(), "HUP");
     let before = sandbox.reports("run");
     wait_for("further line", || sandbox.reports("run") > before + 5);
-    signal("-TERM");
+    signal(child.id(), "TERM");
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(75), "{output:?}");
 }

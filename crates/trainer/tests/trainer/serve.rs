@@ -2,13 +2,13 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Output};
+use std::process::{Child, Output};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::pointer_model;
-use crate::support::Sandbox;
+use crate::support::{Sandbox, signal};
 
 const CONTEXT: &str = "A quagga – of “old” Zanzibar – is 🦓 here.";
 const ANSWER: &str = "quagga – of “old” Zanzibar";
@@ -68,13 +68,6 @@ impl Served {
         let reply = self.post(&json!({ "context": context, "questions": questions }).to_string());
         assert_eq!(reply.status, 200, "{reply:?}");
         reply.json()
-    }
-
-    #[cfg(unix)]
-    fn signal(&self, name: &str) {
-        let id = self.child.as_ref().unwrap().id().to_string();
-        let status = Command::new("kill").args([name, &id]).status();
-        assert!(status.unwrap().success());
     }
 
     fn wait(mut self) -> Output {
@@ -445,11 +438,10 @@ fn all_pairs_of_question_and_text_are_limited() {
 #[test]
 fn requests_beyond_the_rate_are_refused() {
     let served = Served::new(&["--max-rate=2"]);
-    let statuses: Vec<_> = (0..6).map(|_| served.get("/info").status).collect();
-    assert_eq!(statuses[..2], [200, 200]);
-    assert!(statuses.contains(&429), "{statuses:?}");
-    let refused = std::iter::repeat_with(|| served.get("/info")).find(|reply| reply.status == 429);
-    let refused = refused.unwrap();
+    let replies: Vec<_> = (0..6).map(|_| served.get("/info")).collect();
+    assert_eq!((replies[0].status, replies[1].status), (200, 200));
+    let refused = replies.iter().find(|reply| reply.status == 429);
+    let refused = refused.unwrap_or_else(|| panic!("{replies:?}"));
     refused.refusal(429, "2 requests per second");
     assert_eq!(header(&refused.head, "Retry-After"), Some("1"));
     std::thread::sleep(Duration::from_millis(1100));
@@ -556,7 +548,7 @@ fn no_request_stops_the_server() {
 #[test]
 #[cfg(unix)]
 fn a_signal_stops_the_server_after_the_requests_that_wait() {
-    for signal in ["-TERM", "-INT"] {
+    for name in ["TERM", "INT"] {
         let served = Served::new(&[]);
         let idle = served.connect();
         let words = "word ".repeat(20_000);
@@ -567,7 +559,7 @@ fn a_signal_stops_the_server_after_the_requests_that_wait() {
             .unwrap();
         // The server has read the request.
         std::thread::sleep(Duration::from_millis(300));
-        served.signal(signal);
+        signal(served.child.as_ref().unwrap().id(), name);
         let reply = Reply::read(&mut stream);
         assert_eq!(reply.json()["answers"][0]["answer"], ANSWER);
         let output = served.wait();

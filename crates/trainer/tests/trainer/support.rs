@@ -1,14 +1,19 @@
 //! What the tests share.
 
+use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use trainer::{Config, Trained, Trainer};
 
-use test_support::TinyModel;
+use test_support::{TinyModel, files_below};
+
+pub(crate) use test_support::workspace_path as workspace;
 
 /// The setting for the device in host memory: flex in a build that has it, else ndarray.
 pub(crate) const HOST_DEVICE: &str = if cfg!(feature = "flex") {
@@ -16,13 +21,6 @@ pub(crate) const HOST_DEVICE: &str = if cfg!(feature = "flex") {
 } else {
     "run.device=ndarray"
 };
-
-/// A path in the workspace.
-pub(crate) fn workspace(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .join(path)
-}
 
 /// A folder with a model of random weights, slices of the sample's questions and a configuration.
 pub(crate) struct Sandbox {
@@ -111,23 +109,25 @@ impl Sandbox {
         outcome.finished().expect("nobody asked the run to stop")
     }
 
+    /// Resumes a run through the library, to its end.
+    pub(crate) fn resume(&self, run: &str, settings: &[&str]) -> Trained {
+        let trainer = Trainer::new(self.config(settings)).unwrap();
+        let outcome = trainer.resume(self.path(run)).fit().unwrap();
+        outcome.finished().expect("nobody asked the run to stop")
+    }
+
     /// The names of all files below a folder, sorted; folders appear by what is in them.
     pub(crate) fn files(&self, name: &str) -> Vec<String> {
-        fn walk(folder: &Path, prefix: &str, files: &mut Vec<String>) {
-            for entry in std::fs::read_dir(folder).unwrap() {
-                let entry = entry.unwrap();
-                let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-                if entry.path().is_dir() {
-                    walk(&entry.path(), &format!("{name}/"), files);
-                } else {
-                    files.push(name);
-                }
-            }
+        files_below(self.path(name))
+    }
+
+    /// Copies all files below a folder into another one.
+    pub(crate) fn copy(&self, from: &str, to: &str) {
+        for file in self.files(from) {
+            let target = self.path(to).join(&file);
+            std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+            std::fs::copy(self.path(from).join(&file), target).unwrap();
         }
-        let mut files = Vec::new();
-        walk(&self.path(name), "", &mut files);
-        files.sort();
-        files
     }
 
     /// The bytes of a run's saved weights; equal models have equal ones.
@@ -137,21 +137,19 @@ impl Sandbox {
 
     /// Starts the command with this folder as working directory, and does not wait for its end.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_trainer"))
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+        self.spawn(arguments, Stdio::inherit())
     }
 
     /// As [`Sandbox::start`], with a standard input to write to.
     pub(crate) fn start_with_input(&self, arguments: &[&str]) -> Child {
+        self.spawn(arguments, Stdio::piped())
+    }
+
+    fn spawn(&self, arguments: &[&str], stdin: Stdio) -> Child {
         Command::new(env!("CARGO_BIN_EXE_trainer"))
             .args(arguments)
             .current_dir(self.folder.path())
-            .stdin(Stdio::piped())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -170,18 +168,41 @@ impl Sandbox {
         self.finish(command.args(arguments))
     }
 
-    pub(crate) fn finish(&self, command: &mut Command) -> Finished {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = command.current_dir(self.folder.path()).output().unwrap();
-        Finished {
-            code: status.code(),
-            stdout: String::from_utf8(stdout).unwrap(),
-            stderr: String::from_utf8(stderr).unwrap(),
-        }
+    /// Runs the command with these bytes as its standard input.
+    pub(crate) fn command_with_input(&self, arguments: &[&str], input: &[u8]) -> Finished {
+        let mut child = self.start_with_input(arguments);
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        child.wait_with_output().unwrap().into()
     }
+
+    pub(crate) fn finish(&self, command: &mut Command) -> Finished {
+        let output = command.current_dir(self.folder.path()).output();
+        output.unwrap().into()
+    }
+}
+
+/// The parameters in a model folder, by name.
+pub(crate) fn parameters(model: &Path) -> BTreeMap<String, Vec<f32>> {
+    let bytes = std::fs::read(model.join("model.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensors = file.tensors().into_iter();
+    tensors
+        .map(|(name, tensor)| (name, floats(tensor.data())))
+        .collect()
+}
+
+/// The numbers of `f32` in little-endian bytes.
+pub(crate) fn floats(bytes: &[u8]) -> Vec<f32> {
+    let (numbers, _) = bytes.as_chunks();
+    let numbers = numbers.iter().map(|number| f32::from_le_bytes(*number));
+    numbers.collect()
+}
+
+/// Sends a signal to a process, by its name without `SIG`.
+pub(crate) fn signal(process: u32, name: &str) {
+    let arguments = [format!("-{name}"), process.to_string()];
+    let status = Command::new("kill").args(arguments).status();
+    assert!(status.unwrap().success());
 }
 
 /// Waits for what a process does, two minutes at most.
@@ -200,6 +221,16 @@ pub(crate) struct Finished {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+}
+
+impl From<Output> for Finished {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
 }
 
 impl Finished {

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use process_group::ProcessGroup;
-use safetensors::SafeTensors;
 use trainer::{Config, Error, Outcome, Trainer};
 
 use self::thread_group::ThreadGroup;
@@ -88,19 +87,7 @@ pub(crate) fn train(sandbox: &Sandbox, run: &str, world_size: usize, settings: &
 
 /// The parameters of a run's model, by name.
 pub(crate) fn parameters(sandbox: &Sandbox, run: &str) -> BTreeMap<String, Vec<f32>> {
-    let bytes = sandbox.weights(run);
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let values = |data: &[u8]| {
-        let (numbers, _) = data.as_chunks();
-        numbers
-            .iter()
-            .map(|number| f32::from_le_bytes(*number))
-            .collect()
-    };
-    let tensors = file.tensors().into_iter();
-    tensors
-        .map(|(name, tensor)| (name, values(tensor.data())))
-        .collect()
+    crate::support::parameters(&sandbox.path(run).join("model"))
 }
 
 /// The largest difference between the parameters of two runs.

@@ -2,9 +2,10 @@
 
 use std::sync::Mutex;
 
-use trainer::{Error, Observer, Outcome, StopFlag, Trainer};
+use trainer::{Error, Outcome, Trainer};
 
 use crate::distributed::{DDP, EXACT, FSDP, GRAD_OP, difference, run_ranks, sandbox, train};
+use crate::resume::StopInEvaluation;
 use crate::support::Sandbox;
 
 /// Steps of two micro-batches, so that checkpoints lie within and at the end of epochs.
@@ -48,14 +49,6 @@ fn resume(
     })
 }
 
-fn copy(sandbox: &Sandbox, from: &str, to: &str) {
-    for file in sandbox.files(from) {
-        let target = sandbox.path(to).join(&file);
-        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
-        std::fs::copy(sandbox.path(from).join(&file), target).unwrap();
-    }
-}
-
 /// Saved by two ranks, resumed by one, two and four, also with another strategy.
 #[test]
 fn a_checkpoint_can_be_resumed_by_any_number_of_ranks() {
@@ -82,7 +75,7 @@ fn a_checkpoint_can_be_resumed_by_any_number_of_ranks() {
             (4, "train.per_device_train_batch_size=1", others),
         ] {
             let resumed = format!("{name}-{ranks}-{}", strategy.concat());
-            copy(&sandbox, &run, &resumed);
+            sandbox.copy(&run, &resumed);
             for outcome in resume(
                 &sandbox,
                 &resumed,
@@ -143,25 +136,6 @@ fn a_run_with_dropout_is_reproducible_also_when_resumed() {
     }
 }
 
-/// Stops the run during the evaluation after step 3.
-struct StopInEvaluation {
-    stop: StopFlag,
-    step: u32,
-}
-
-impl Observer for StopInEvaluation {
-    fn step(&mut self, report: &trainer::StepReport) -> Result<(), Error> {
-        self.step = report.step;
-        Ok(())
-    }
-
-    fn evaluating(&mut self, _: usize, _: usize) {
-        if self.step == 3 {
-            self.stop.stop();
-        }
-    }
-}
-
 #[test]
 fn a_run_that_was_stopped_during_an_evaluation_repeats_it_when_resumed() {
     let sandbox = sandbox();
@@ -172,7 +146,7 @@ fn a_run_that_was_stopped_during_an_evaluation_repeats_it_when_resumed() {
             Trainer::new(sandbox.config(&settings.concat()))?.run_dir(sandbox.path("run"));
         let stop = trainer.stop_flag();
         trainer
-            .observer(StopInEvaluation { stop, step: 0 })
+            .observer(StopInEvaluation::new(stop, 3))
             .group(group)
             .fit()
     });

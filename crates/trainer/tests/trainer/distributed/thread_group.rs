@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use process_group::{Collective, Collectives, Error, Pending, ProcessGroup, ShardRange};
 
+use crate::support::floats;
+
 /// One rank of the group. Dropping it means that the rank has finished.
 pub(crate) struct ThreadGroup {
     rank: usize,
@@ -140,17 +142,9 @@ impl Drop for ThreadGroup {
     }
 }
 
-fn numbers(bytes: &[u8]) -> Vec<f32> {
-    let (numbers, _) = bytes.as_chunks();
-    numbers
-        .iter()
-        .map(|number| f32::from_le_bytes(*number))
-        .collect()
-}
-
 fn combine(collective: Collective, all: &[Vec<u8>], rank: usize) -> Vec<f32> {
     let world_size = all.len();
-    let all: Vec<Vec<f32>> = all.iter().map(|bytes| numbers(bytes)).collect();
+    let all: Vec<Vec<f32>> = all.iter().map(|bytes| floats(bytes)).collect();
     let shard = |rank| ShardRange::of(all[0].len(), rank, world_size).range;
     let sum = |range: std::ops::Range<usize>| -> Vec<f32> {
         range

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use crate::support::{Sandbox, wait_for};
+use crate::support::{Sandbox, signal, wait_for};
 
 /// No launch takes longer, also on a busy machine: what is still there after this time hangs.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -101,12 +101,6 @@ impl Launched {
             text: std::fs::read_to_string(&self.output).unwrap(),
         }
     }
-}
-
-pub(crate) fn signal(process: u32, name: &str) {
-    let arguments = [format!("-{name}"), process.to_string()];
-    let status = Command::new("kill").args(arguments).status();
-    assert!(status.unwrap().success());
 }
 
 impl Ended {
