@@ -69,7 +69,7 @@ fn doc_stride_counts_overlap_or_step() {
             .as_u64()
             .unwrap()
     };
-    // A larger overlap makes more windows, a larger step fewer.
+    // A larger overlap makes more features, a larger step fewer.
     assert!(features("overlap", "40") > features("overlap", "10"));
     assert!(features("step", "40") < features("step", "10"));
 }

@@ -30,15 +30,10 @@ fn a_bad_model_folder_is_one_line() {
 
     let weights = sandbox.path("encoder/model.safetensors");
     let bytes = std::fs::read(&weights).unwrap();
-    for (damage, bytes) in [
-        ("cut off", &bytes[..bytes.len() / 2]),
-        ("no header", b"0123"),
-        ("text", b"weights!{\"a\""),
-    ] {
+    // Cut off, without a header, a text.
+    for bytes in [&bytes[..bytes.len() / 2], b"0123", b"weights!{\"a\""] {
         std::fs::write(&weights, bytes).unwrap();
-        let finished = train(&sandbox, &[]);
-        println!("{damage}: {}", finished.stderr);
-        finished.mistake(&["model.safetensors"]);
+        train(&sandbox, &[]).mistake(&["model.safetensors"]);
     }
     sandbox.write("encoder/config.json", "{");
     train(&sandbox, &[]).mistake(&["encoder/config.json"]);

@@ -52,7 +52,7 @@ fn accumulated_batches_equal_one_batch() {
             &[settings, &["train.adam_epsilon=1e-2"]].concat(),
         )
     };
-    // 24 windows: the last step of an epoch has 4 of them.
+    // 24 features: the last step of an epoch has 4 of them.
     let whole = run("whole", &["train.per_device_train_batch_size=10"]);
     let accumulated = run(
         "accumulated",

@@ -57,7 +57,7 @@ fn logits_of(questions: &FeaturizedDataset) -> Vec<[Vec<f32>; 2]> {
 fn sample() -> FeaturizedDataset {
     let dataset = Dataset::read(&workspace("datasets/sample/dev.json")).unwrap();
     let tokenizer = workspace("crates/squad-data/tests/fixtures/tokenizer.json");
-    let windows = FeatureConfig {
+    let features = FeatureConfig {
         max_seq_length: 160,
         doc_stride: 32,
         ..FeatureConfig::default()
@@ -65,7 +65,7 @@ fn sample() -> FeaturizedDataset {
     FeaturizedDataset::new(
         dataset,
         &QaTokenizer::from_file(&tokenizer).unwrap(),
-        &windows,
+        &features,
     )
     .unwrap()
 }

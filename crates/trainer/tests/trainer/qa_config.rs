@@ -69,7 +69,7 @@ fn a_trained_model_answers_as_it_was_evaluated() {
         scores(&evaluate("run/model", &explicit)),
         scores(&by_default)
     );
-    // The control: without the file windows are longer, so there are fewer.
+    // The control: without the file features are longer, so there are fewer.
     std::fs::remove_file(sandbox.path("run/model/qa_config.json")).unwrap();
     assert_ne!(
         evaluate("run/model", &[])["features"],
@@ -172,7 +172,7 @@ fn a_bad_qa_config_is_one_line() {
 }
 
 #[test]
-fn a_model_of_few_positions_has_windows_that_fit() {
+fn a_model_of_few_positions_has_features_that_fit() {
     let sandbox = Sandbox::with_model(&TinyModel {
         max_position_embeddings: 100,
         ..TinyModel::default()

@@ -163,17 +163,17 @@ fn steps_and_epochs(lines: &[Value], metrics: &Value) {
         assert!(number(line, "train/grad_norm") > 0.0);
     }
 
-    // The epoch's loss is the mean over its 24 windows; the last batch has 4 of them, not 5.
-    let windows = [5.0, 5.0, 5.0, 5.0, 4.0];
+    // The epoch's loss is the mean over its 24 features; the last batch has 4 of them, not 5.
+    let features = [5.0, 5.0, 5.0, 5.0, 4.0];
     let losses: Vec<f64> = steps
         .iter()
         .map(|line| number(line, "train/loss"))
         .collect();
-    let last = &losses[losses.len() - windows.len()..];
+    let last = &losses[losses.len() - features.len()..];
     let sum: f64 = last
         .iter()
-        .zip(windows)
-        .map(|(loss, windows)| loss * windows)
+        .zip(features)
+        .map(|(loss, features)| loss * features)
         .sum();
     let logged = number(epochs[1], "epoch/train_loss");
     assert!(
