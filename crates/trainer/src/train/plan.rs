@@ -31,15 +31,21 @@ impl Plan {
         };
         let lengths = features.iter().map(Feature::len).collect();
         let mut sampler = BatchSampler::new(lengths, batch_size, train.seed)?;
-        let steps = (1..=u64::from(train.num_train_epochs)).map(|epoch| {
-            let batches = sampler.num_batches(epoch);
-            batches.div_ceil(train.gradient_accumulation_steps) as u64
-        });
-        let all = u32::try_from(steps.sum::<u64>()).unwrap_or(u32::MAX);
-        let total_steps = match train.max_steps {
-            0 => all,
-            max => all.min(max),
+        let max_steps = match train.max_steps {
+            0 => u32::MAX,
+            max => max,
         };
+        let mut total_steps = 0_u32;
+        for epoch in 1..=u64::from(train.num_train_epochs) {
+            let batches = sampler.num_batches(epoch);
+            let steps = batches.div_ceil(train.gradient_accumulation_steps);
+            let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+            total_steps = total_steps.saturating_add(steps).min(max_steps);
+            // Batches by tokens are counted by making them, which takes time in each epoch.
+            if total_steps == max_steps {
+                break;
+            }
+        }
         sampler.start_epoch(1);
         Ok(Self {
             total_steps,
