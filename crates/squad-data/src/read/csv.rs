@@ -1,9 +1,10 @@
 //! CSV and TSV to examples: a header with the Hub's column names, and a row for each question.
 
-use csv::{Position as CsvPosition, ReaderBuilder, StringRecord, Trim};
+use csv::{Position as CsvPosition, Reader, ReaderBuilder, StringRecord};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, one_line, quote};
+use crate::read::RecordColumns;
 use crate::read::builder::{ExampleBuilder, Location};
 use crate::read::foreign::Foreign;
 use crate::read::raw::{Field, RawItem};
@@ -57,99 +58,91 @@ pub(super) fn parse(
     builder: &mut ExampleBuilder<'_>,
 ) -> Result<(), Error> {
     let file = text.name().to_owned();
-    let mut reader = ReaderBuilder::new()
-        .delimiter(delimiter)
-        .trim(Trim::None)
-        .from_reader(&mut *text);
-    let read = rows(&file, &mut reader, builder);
-    drop(reader);
+    let read = Table::open(text, delimiter).and_then(|table| {
+        table.check_columns()?;
+        let is_read = |name: &str| Field::of_column(name).is_some();
+        table.each_row(is_read, &mut |number, row| {
+            let item: RawItem =
+                serde_path_to_error::deserialize(Value::Object(row)).map_err(|error| {
+                    let (column, problem) = (one_line(error.path()), one_line(error.inner()));
+                    wrong(&file, number, format!("column `{column}`: {problem}"))
+                })?;
+            builder.item(Location::Row(number), item)
+        })
+    });
     read.map_err(|error| text.take_fault().unwrap_or(error))
 }
 
-fn rows(
-    file: &str,
-    reader: &mut csv::Reader<&mut TextReader<'_>>,
-    builder: &mut ExampleBuilder<'_>,
-) -> Result<(), Error> {
-    let header = reader.headers().map_err(|error| csv_error(file, &error))?;
-    let columns: Vec<Option<(String, Field)>> = header
-        .iter()
-        .map(|name| {
-            let name = column(name);
-            let field = Field::of_column(&name)?;
-            Some((name, field))
-        })
-        .collect();
-    for (number, known) in columns.iter().enumerate() {
-        if let Some((name, _)) = known
-            && columns[..number].contains(known)
-        {
-            return Err(wrong(file, 0, format!("two columns `{name}`; drop one")));
-        }
-    }
-    let mut record = StringRecord::new();
-    while reader
-        .read_record(&mut record)
-        .map_err(|error| csv_error(file, &error))?
-    {
-        let row_number = record.position().map_or(0, CsvPosition::record) as usize;
-        let mut row = Map::new();
-        for (column, text) in columns.iter().zip(&record) {
-            if let Some((name, _)) = column {
-                row.insert(name.clone(), Value::from(text));
-            }
-        }
-        let item = serde_path_to_error::deserialize(Value::Object(row)).map_err(|error| {
-            let column = one_line(error.path());
-            wrong(
-                file,
-                row_number,
-                format!("column `{column}`: {}", one_line(error.inner())),
-            )
-        })?;
-        let item: RawItem = item;
-        builder.item(Location::Row(row_number), item)?;
-    }
-    Ok(())
-}
-
-/// Gives each row of a table, with its number from 1, to `each`, if the first line has columns that `is_header` takes.
+/// Gives each row of a table, with its number from 1, to `each`, if the first line is the header of such a table.
 pub(super) fn records(
     text: &mut TextReader<'_>,
-    is_header: fn(&[String]) -> bool,
+    columns: &RecordColumns,
     each: &mut dyn FnMut(usize, Map<String, Value>) -> Result<(), Error>,
 ) -> Result<bool, Error> {
     let head = text.peek()?;
     let found = DELIMITERS
         .into_iter()
-        .find(|&delimiter| is_header(&first_row(head, delimiter)));
+        .find(|&delimiter| (columns.is_header)(&first_row(head, delimiter)));
     let Some(delimiter) = found else {
         return Ok(false);
     };
-    let file = text.name().to_owned();
-    let mut reader = ReaderBuilder::new()
-        .delimiter(delimiter)
-        .trim(Trim::None)
-        .from_reader(&mut *text);
-    let mut read = || -> Result<(), Error> {
-        let header = reader.headers().map_err(|error| csv_error(&file, &error))?;
-        let columns: Vec<String> = header.iter().map(column).collect();
-        let mut record = StringRecord::new();
-        while reader
-            .read_record(&mut record)
-            .map_err(|error| csv_error(&file, &error))?
-        {
-            let number = record.position().map_or(0, CsvPosition::record) as usize;
-            let cells = columns.iter().zip(&record);
-            let cells = cells.map(|(name, cell)| (name.clone(), Value::from(cell)));
-            each(number, cells.collect())?;
-        }
-        Ok(())
-    };
-    let read = read();
-    drop(reader);
+    let read =
+        Table::open(text, delimiter).and_then(|table| table.each_row(columns.is_wanted, each));
     read.map_err(|error| text.take_fault().unwrap_or(error))?;
     Ok(true)
+}
+
+/// A table of which the header is read.
+struct Table<'t, 'a> {
+    file: String,
+    reader: Reader<&'t mut TextReader<'a>>,
+    columns: Vec<String>,
+}
+
+impl<'t, 'a> Table<'t, 'a> {
+    fn open(text: &'t mut TextReader<'a>, delimiter: u8) -> Result<Self, Error> {
+        let file = text.name().to_owned();
+        let mut reader = ReaderBuilder::new().delimiter(delimiter).from_reader(text);
+        let header = reader.headers().map_err(|error| csv_error(&file, &error))?;
+        let columns = header.iter().map(column).collect();
+        Ok(Self {
+            file,
+            reader,
+            columns,
+        })
+    }
+
+    /// Checks that no column of questions occurs twice.
+    fn check_columns(&self) -> Result<(), Error> {
+        for (number, name) in self.columns.iter().enumerate() {
+            if Field::of_column(name).is_some() && self.columns[..number].contains(name) {
+                let problem = format!("two columns `{name}`; drop one");
+                return Err(wrong(&self.file, 0, problem));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives each row, with its number from 1, to `each`: the cells of the columns for which `is_read` holds.
+    fn each_row(
+        mut self,
+        is_read: fn(&str) -> bool,
+        each: &mut dyn FnMut(usize, Map<String, Value>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let columns = self.columns.iter().map(String::as_str).enumerate();
+        let columns: Vec<(usize, &str)> = columns.filter(|(_, name)| is_read(name)).collect();
+        let mut record = StringRecord::new();
+        for number in 1.. {
+            let read = self.reader.read_record(&mut record);
+            if !read.map_err(|error| csv_error(&self.file, &error))? {
+                break;
+            }
+            let cell =
+                |&(at, name): &(usize, &str)| Some((name.to_owned(), Value::from(record.get(at)?)));
+            each(number, columns.iter().filter_map(cell).collect())?;
+        }
+        Ok(())
+    }
 }
 
 fn wrong(file: &str, row: usize, problem: String) -> Error {

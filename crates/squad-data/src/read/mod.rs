@@ -248,7 +248,7 @@ fn read_file(
 /// The columns of a table of records.
 pub(crate) struct RecordColumns {
     /// Whether a column is read.
-    #[cfg_attr(not(feature = "parquet"), expect(dead_code))]
+    #[cfg_attr(not(any(feature = "csv", feature = "parquet")), expect(dead_code))]
     pub(crate) is_wanted: fn(&str) -> bool,
     /// Whether a first line of these cells is the header of such a table.
     #[cfg_attr(not(feature = "csv"), expect(dead_code))]
@@ -284,7 +284,7 @@ pub(crate) fn read_records(
     }
     #[cfg(feature = "csv")]
     {
-        let read = csv::records(&mut text, columns.is_header, each);
+        let read = csv::records(&mut text, columns, each);
         if read.map_err(|error| text.cause(error))? {
             return Ok(None);
         }
