@@ -134,6 +134,12 @@ impl<'t, 'a> Table<'t, 'a> {
         let mut record = StringRecord::new();
         for number in 1.. {
             let read = self.reader.read_record(&mut record);
+            // Before the error of a row of another length: such a line may have another number of cells.
+            if number == 1
+                && let Some(foreign) = Foreign::of_first_row(&record)
+            {
+                return Err(Error::foreign(&self.file, &foreign));
+            }
             if !read.map_err(|error| csv_error(&self.file, &error))? {
                 break;
             }

@@ -57,6 +57,13 @@ const BIO_ASQ: Foreign = foreign(
     "BioASQ, whose contexts are snippets of many articles",
     "use its MRQA version, or convert it to rows with id, context, question and answers",
 );
+const TABLE: &str = "save it as CSV, JSON Lines or Parquet";
+
+#[cfg(feature = "csv")]
+const DRAWN_TABLE: Foreign = foreign(
+    "a Markdown table, or another with a line of dashes below its header",
+    TABLE,
+);
 const ERROR_MESSAGE: Foreign = foreign(
     "an error message of a server",
     "download the file again and look at the address",
@@ -91,7 +98,6 @@ impl Foreign {
     /// The form of a file that begins with these bytes.
     pub(super) fn of_bytes(head: &[u8]) -> Option<Self> {
         const SQUEEZED: &str = "unpack it; .gz files are read as they are";
-        const TABLE: &str = "save it as CSV, JSON Lines or Parquet";
         let magic: [(&[u8], Foreign); 22] = [
             (
                 b"7z\xbc\xaf\x27\x1c",
@@ -196,6 +202,14 @@ impl Foreign {
         )
     }
 
+    /// The form of a table whose first row, below the header, has these cells.
+    #[cfg(feature = "csv")]
+    pub(super) fn of_first_row<'c>(cells: impl IntoIterator<Item = &'c str>) -> Option<Self> {
+        let line: String = cells.into_iter().collect();
+        let is_drawn = line.contains('-') && line.chars().all(|c| "-:+= \t".contains(c));
+        is_drawn.then_some(DRAWN_TABLE)
+    }
+
     /// Whether a field of this form means that the whole file has it.
     pub(super) fn is_decisive(&self) -> bool {
         *self == KORQUAD_2
@@ -215,10 +229,7 @@ impl Foreign {
 fn of_zip(head: &[u8]) -> Foreign {
     let has = |name: &[u8]| head.windows(name.len()).any(|part| part == name);
     if has(b"[Content_Types].xml") || has(b"xl/") || has(b"mimetype") {
-        foreign(
-            "a spreadsheet or another office document (zip)",
-            "save it as CSV, JSON Lines or Parquet",
-        )
+        foreign("a spreadsheet or another office document (zip)", TABLE)
     } else {
         foreign("a zip archive", "unpack it and name the file in it")
     }

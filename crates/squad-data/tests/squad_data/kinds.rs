@@ -506,6 +506,11 @@ fn tables_that_are_wrong() {
         ),
         (
             "f.csv",
+            "sep=;\ncontext;question\n".to_owned(),
+            "its first line is \"sep=;\"",
+        ),
+        (
+            "f.csv",
             "context,question\n".to_owned(),
             "no question in it",
         ),
@@ -518,6 +523,38 @@ fn tables_that_are_wrong() {
         let message = read_error(name, text.as_bytes());
         assert!(message.contains(expected), "{expected} is not in {message}");
         assert!(!message.contains("download"), "{message}");
+    }
+}
+
+#[test]
+fn tables_that_are_drawn_are_named() {
+    let markdown =
+        format!("| id | context | question |\n|---|:---:|---:|\n| q1 | {CONTEXT} | Who? |\n");
+    let without_bars = format!("id | context | question\n--|--|--\nq1 | {CONTEXT} | Who?\n");
+    // As psql, org mode and sqlcmd draw the line.
+    let joined =
+        format!(" id | context | question \n----+---------+----------\n q1 | {CONTEXT} | Who? \n");
+    let org = markdown.replace("|---|:---:|---:|", "|---+-----+----|");
+    let commas = format!("id,context,question\n--,-------,--------\nq1,{CONTEXT},Who?\n");
+    for text in [&markdown, &without_bars, &joined, &org, &commas] {
+        for name in ["f.csv", "f.md", "f.txt"] {
+            for text in [text.clone(), text.replace('\n', "\r\n")] {
+                let message = read_error(name, text.as_bytes());
+                assert!(
+                    message.contains("this is a Markdown table")
+                        && message.contains("save it as CSV"),
+                    "{message}"
+                );
+            }
+        }
+    }
+    // Cells of dashes beside others, or in a later row.
+    for rows in [
+        format!("{CONTEXT}|-|-"),
+        format!("{CONTEXT}|Who?|Ida Krag\n--|--|--"),
+    ] {
+        let text = format!("context|question|answer\n{rows}\n");
+        assert!(!examples("f.csv", &text).is_empty(), "{text}");
     }
 }
 

@@ -161,6 +161,8 @@ fn what_is_ambiguous_or_no_prediction_is_an_error_that_shows_the_expected_form()
         }
         assert!(!error.contains('\n'), "{error}");
     }
+    let drawn = read("| id | answer |\n|---|---|\n| 7 | Bo |\n").unwrap_err();
+    assert!(drawn.to_string().contains("this is a Markdown table"));
     for text in [
         r#"{"7": "no"}"#,
         r#"{"7": null}"#,
