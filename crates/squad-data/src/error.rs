@@ -274,6 +274,15 @@ pub(crate) fn quote(text: &str) -> String {
     }
 }
 
+/// The message of a JSON error without the position at its end.
+pub(crate) fn without_position(error: &serde_json::Error) -> String {
+    let mut message = one_line(error);
+    if let Some(end) = message.rfind(" at line ") {
+        message.truncate(end);
+    }
+    message
+}
+
 /// Shortens a message of another library to one line. Such messages may quote whole texts.
 pub(crate) fn one_line(message: &dyn fmt::Display) -> String {
     const HEAD: usize = 120;

@@ -8,8 +8,8 @@ use std::path::Path;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::error::{Error, one_line, quote};
-use crate::read::{Position, RecordColumns, number_text, read_records};
+use crate::error::{Error, quote, without_position};
+use crate::read::{RecordColumns, number_text, read_records};
 
 /// The answers of a file of predictions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -221,7 +221,7 @@ fn read_items(path: &Path, expected: &'static str, sink: &mut Sink<'_>) -> Resul
         if let Err(error) = items.deserialize(&mut json) {
             let cause = text.take_fault();
             let error = cause.unwrap_or_else(|| {
-                let (line, column) = place(start, &error);
+                let (line, column) = start.of_error(&error);
                 wrong(
                     format!("line {line}, column {column}: "),
                     fault.unwrap_or_else(|| problem(&error)),
@@ -235,22 +235,12 @@ fn read_items(path: &Path, expected: &'static str, sink: &mut Sink<'_>) -> Resul
     }
 }
 
-/// Line and column of an error in a value that begins at `start`.
-fn place(start: Position, error: &serde_json::Error) -> (usize, usize) {
-    let line = start.lines + error.line().max(1);
-    let before = if error.line() <= 1 { start.bytes } else { 0 };
-    (line, before + error.column().max(1))
-}
-
 fn problem(error: &serde_json::Error) -> String {
-    let message = one_line(error);
-    let problem = message
-        .rfind(" at line ")
-        .map_or(&*message, |end| &message[..end]);
+    let problem = without_position(error);
     if error.is_eof() {
         format!("the JSON ends too early: {problem}; is the file complete?")
     } else {
-        problem.to_owned()
+        problem
     }
 }
 

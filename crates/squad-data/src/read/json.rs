@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_path_to_error::Track;
 
-use crate::error::{Error, one_line};
+use crate::error::{Error, one_line, without_position};
 use crate::read::builder::{ExampleBuilder, Location};
 use crate::read::folder::SPLITS;
 use crate::read::raw::{ITEM, ItemFields, RawItem, list_for_item, nested};
@@ -78,17 +78,8 @@ fn json_error(
     error: &serde_json::Error,
 ) -> Error {
     let file = text.name().to_owned();
-    // The deserializer counts from the start of the value.
-    let line = start.lines + error.line().max(1);
-    let column = match error.line() {
-        0 | 1 => start.bytes + error.column().max(1),
-        _ => error.column().max(1),
-    };
-    let message = one_line(error);
-    let mut problem = match message.rfind(" at line ") {
-        Some(end) => message[..end].to_owned(),
-        None => message,
-    };
+    let (line, column) = start.of_error(error);
+    let mut problem = without_position(error);
     // Valid JSON, but of another shape. The limit keeps the stack from overflowing.
     let too_deep = problem == "recursion limit exceeded";
     if too_deep {

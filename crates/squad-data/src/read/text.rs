@@ -140,6 +140,14 @@ pub(crate) struct Position {
 }
 
 impl Position {
+    /// Line and column, from 1, of an error in the JSON value that begins here. Columns count bytes.
+    pub(crate) fn of_error(self, error: &serde_json::Error) -> (usize, usize) {
+        // The deserializer counts from the start of the value.
+        let before = if error.line() <= 1 { self.bytes } else { 0 };
+        let (line, column) = (error.line().max(1), error.column().max(1));
+        (self.lines + line, before + column)
+    }
+
     fn pass(&mut self, text: &[u8]) {
         // Counting is faster than looking for the last one, of which a document may have none.
         let lines = count(text, |byte| byte == b'\n');
