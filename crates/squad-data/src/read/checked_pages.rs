@@ -17,7 +17,7 @@ use parquet::record::reader::RowIter;
 use parquet::schema::types::Type;
 
 use crate::memory::check_text_size;
-use crate::read::parquet_pages::{LargestRow, Pages, longest_entry};
+use crate::read::parquet_pages::{LargestRow, Pages, longest_entry, varint, zigzag};
 
 /// A row group whose pages are checked before they are decoded.
 pub(super) struct CheckedGroup<'a> {
@@ -307,23 +307,6 @@ fn bits(bytes: &[u8], first: usize, width: u8) -> u64 {
         filled += count;
     }
     value
-}
-
-fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut number = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (&byte, behind) = rest.split_first()?;
-        *rest = behind;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
-}
-
-fn zigzag(number: u64) -> i64 {
-    (number >> 1) as i64 ^ -((number & 1) as i64)
 }
 
 #[cfg(test)]

@@ -364,20 +364,11 @@ impl Thrift<'_> {
     }
 
     fn unsigned(&mut self) -> Option<u64> {
-        let mut number = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
+        varint(&mut self.rest)
     }
 
     fn number(&mut self) -> Option<i64> {
-        let zigzag = self.unsigned()?;
-        Some((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64))
+        self.unsigned().map(zigzag)
     }
 
     /// Calls `on_field` with id and type of each field of a struct; it must take the value.
@@ -434,6 +425,25 @@ impl Thrift<'_> {
         self.rest = self.rest.get(count..)?;
         Some(())
     }
+}
+
+/// Takes a number of variable length (ULEB128) from the start of some bytes.
+pub(super) fn varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut number = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (&byte, behind) = rest.split_first()?;
+        *rest = behind;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+/// The signed number that zigzag encoding writes as this one.
+pub(super) fn zigzag(number: u64) -> i64 {
+    (number >> 1) as i64 ^ -((number & 1) as i64)
 }
 
 /// The number of values of the largest row, as the repetition levels of a column's pages tell: a value with level 0 begins
