@@ -1,6 +1,5 @@
 //! Answers as transformers' question-answering pipeline gave them.
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::Range;
@@ -9,7 +8,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::answers::options::SpanLogits;
-use crate::answers::search::{ScoredFeature, group_by_example};
+use crate::answers::search::{ScoredFeature, answer_text, descending, group_by_example};
 use crate::chars::CharIndex;
 use crate::error::Error;
 use crate::example::Example;
@@ -136,12 +135,7 @@ fn answer_one(
         null_score = null_score.min(start.null * end.null);
         for span in best_spans(&start.tokens, &end.tokens, count, options.max_answer_len) {
             let chars = chars(feature, &span, options.align_to_words);
-            let text = index.slice(chars.clone()).ok_or_else(|| Error::Inconsistent {
-                problem: format!(
-                    "question {:?}: offsets of a feature are outside the context, so it was made from another text",
-                    example.id
-                ),
-            })?;
+            let text = answer_text(example, &index, &chars)?;
             match known.entry(text.to_lowercase()) {
                 Entry::Occupied(entry) => answers[*entry.get()].score += span.score,
                 Entry::Vacant(entry) => {
@@ -167,10 +161,6 @@ fn answer_one(
     answers.sort_by(|a, b| descending(a.score, b.score));
     answers.truncate(options.top_k);
     Ok(answers)
-}
-
-fn descending(a: f32, b: f32) -> Ordering {
-    b.partial_cmp(&a).unwrap_or(Ordering::Equal)
 }
 
 /// A softmax over the first token and the context.

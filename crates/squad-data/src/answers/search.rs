@@ -126,8 +126,22 @@ impl Candidate {
     }
 }
 
-fn descending(a: f32, b: f32) -> Ordering {
+pub(super) fn descending(a: f32, b: f32) -> Ordering {
     b.partial_cmp(&a).unwrap_or(Ordering::Equal)
+}
+
+/// The characters of an example's context, of which `index` is made, that a feature says an answer has.
+pub(super) fn answer_text<'c>(
+    example: &Example,
+    index: &CharIndex<'c>,
+    chars: &Range<usize>,
+) -> Result<&'c str, Error> {
+    index.slice(chars.clone()).ok_or_else(|| Error::Inconsistent {
+        problem: format!(
+            "question {:?}: offsets of a feature are outside the context, so it was made from another text",
+            example.id
+        ),
+    })
 }
 
 fn extract_one(
@@ -282,9 +296,7 @@ fn with_text(
     };
     let total: f64 = candidates.iter().map(weight).sum();
     let answer = |candidate: &Candidate| {
-        let text = index.slice(candidate.chars.clone()).ok_or_else(|| Error::Inconsistent {
-            problem: format!("question {:?}: offsets of a feature are outside the context, so it was made from another text", example.id),
-        })?;
+        let text = answer_text(example, &index, &candidate.chars)?;
         Ok(SpanAnswer {
             text: text.to_owned(),
             chars: candidate.chars.clone(),
