@@ -15,7 +15,7 @@ use crate::read::flaw::{Flaw, FlawKind, Flaws};
 use crate::read::foreign::{Foreign, MAX_NAMES};
 use crate::read::locate::{Locator, Mismatch, Occurrence};
 use crate::read::options::{OnBadAnswer, ReadOptions};
-use crate::read::raw::{Context, RawAnswer, RawAnswers, RawItem, RawQuestion};
+use crate::read::raw::{Context, Detected, RawAnswer, RawAnswers, RawItem, RawQuestion};
 
 /// Characters of a text that a [`Flaw`] keeps.
 const MAX_TEXT: usize = 200;
@@ -295,70 +295,33 @@ impl<'a> ExampleBuilder<'a> {
         }
     }
 
-    fn paragraph(&mut self, place: Place, title: &Arc<str>, item: RawItem) -> Result<(), Error> {
-        let html = item
-            .qas
-            .iter()
-            .flatten()
-            .find_map(|question| question.foreign);
-        if let Some(foreign) = item.foreign.filter(|f| f.is_decisive()).or(html) {
+    fn paragraph(
+        &mut self,
+        place: Place,
+        title: &Arc<str>,
+        mut item: RawItem,
+    ) -> Result<(), Error> {
+        let mut questions = item.qas.iter().flatten();
+        let in_question = questions.find_map(|question| question.foreign);
+        if let Some(foreign) = item.foreign.filter(|f| f.is_decisive()).or(in_question) {
             return Err(Error::foreign(&self.file, &foreign));
         }
-        let RawItem {
-            context,
-            question,
-            qas,
-            foreign,
-            foreign_inside,
-            unknown,
-            is_header,
-            is_null,
-            ..
-        } = item;
-        let foreign = foreign.or(foreign_inside);
-        let questions = match (qas, question.question.is_some()) {
-            (Some(questions), _) => questions,
-            (None, true) => vec![question],
-            // MRQA's first line, an article without paragraphs, and a paragraph nobody has asked about.
-            (None, false) if (is_header || is_null) && context.is_none() => return Ok(()),
-            (None, false)
-                if matches!(context, Some(Context::Text(_)))
-                    && (place.1.is_some() || question.is_empty()) =>
-            {
-                return Ok(());
-            }
-            (None, false) => {
-                if let Some(foreign) = foreign {
-                    return Err(Error::foreign(&self.file, &foreign));
-                }
-                return Err(self.no_question(place, context.is_some(), &unknown));
-            }
-        };
+        let foreign = item.foreign.or(item.foreign_inside);
+        let questions = self.take_questions(place, &mut item, foreign)?;
         if questions.is_empty() {
             return Ok(());
         }
-        let context = match context {
-            Some(Context::Text(context)) => context,
-            Some(Context::Other) => {
-                let problem = "the context is not a text but a list or an object";
-                return Err(foreign.map_or_else(
-                    || self.wrong_paragraph(place, problem),
-                    |foreign| Error::foreign(&self.file, &foreign),
-                ));
-            }
-            None => {
-                if let Some(foreign) = foreign {
-                    return Err(Error::foreign(&self.file, &foreign));
-                }
-                return Err(self.wrong_paragraph(place, "no `context`"));
-            }
+        let context = match item.context {
+            Some(Context::Text(context)) => Ok(context),
+            Some(Context::Other) => Err("the context is not a text but a list or an object"),
+            None => Err("no `context`"),
         };
+        let context = context
+            .map_err(|problem| self.foreign_or(foreign, || self.wrong_paragraph(place, problem)))?;
         if context.trim().is_empty() && !self.options.keep_empty {
             if self.options.leaves_out_empty() {
-                self.skip(
-                    Flaw::of_question(FlawKind::EmptyContext, self.at(place), String::new()),
-                    questions.len(),
-                );
+                let count = questions.len();
+                self.skip(FlawKind::EmptyContext, place, String::new(), count);
                 return Ok(());
             }
             return Err(self.wrong_paragraph(place, "the context is empty; drop the paragraph"));
@@ -383,34 +346,41 @@ impl<'a> ExampleBuilder<'a> {
         Ok(())
     }
 
+    /// The questions of a paragraph or a row. MRQA's first line, an article without paragraphs, and a paragraph nobody has
+    /// asked about have none.
+    fn take_questions(
+        &self,
+        place: Place,
+        item: &mut RawItem,
+        foreign: Option<Foreign>,
+    ) -> Result<Vec<RawQuestion>, Error> {
+        if let Some(questions) = item.qas.take() {
+            return Ok(questions);
+        }
+        if item.question.question.is_some() {
+            return Ok(vec![std::mem::take(&mut item.question)]);
+        }
+        let is_passed_over = match &item.context {
+            None => item.is_header || item.is_null,
+            Some(Context::Text(_)) => place.1.is_some() || item.question.is_empty(),
+            Some(Context::Other) => false,
+        };
+        if is_passed_over {
+            return Ok(Vec::new());
+        }
+        let has_context = item.context.is_some();
+        Err(self.foreign_or(foreign, || {
+            self.no_question(place, has_context, &item.unknown)
+        }))
+    }
+
     fn question(&mut self, paragraph: &Paragraph<'_>, raw: RawQuestion) -> Result<(), Error> {
         let place = paragraph.place;
-        let number = self.num_in_set;
-        self.num_in_set += 1;
-        let id = match raw.id {
-            Some(id) if !id.is_empty() => id,
-            _ => {
-                let id = number.to_string();
-                self.flaw(Flaw::of_question(
-                    FlawKind::IdMissing,
-                    self.at(place),
-                    id.clone(),
-                ));
-                id
-            }
-        };
-        let id = if self.id_prefix.is_empty() {
-            id
-        } else {
-            format!("{}{id}", self.id_prefix)
-        };
+        let id = self.question_id(place, raw.id);
         let (key, first) = self.find(&id);
         if let Some(first) = first {
             if self.options.keep_going {
-                self.skip(
-                    Flaw::of_question(FlawKind::DuplicateId, self.at(place), id),
-                    1,
-                );
+                self.skip(FlawKind::DuplicateId, place, id, 1);
                 return Ok(());
             }
             return Err(Error::DuplicateId {
@@ -423,43 +393,22 @@ impl<'a> ExampleBuilder<'a> {
             Some(Context::Text(question)) => question,
             Some(Context::Other) => {
                 let problem = "the question is not a text but a list or an object";
-                return Err(raw.foreign.or(paragraph.foreign).map_or_else(
-                    || self.wrong_question(place, id, problem),
-                    |foreign| Error::foreign(&self.file, &foreign),
-                ));
+                return Err(self.foreign_or(raw.foreign.or(paragraph.foreign), || {
+                    self.wrong_question(place, id, problem)
+                }));
             }
             None => String::new(),
         };
         if question.trim().is_empty() && !self.options.keep_empty {
             if self.options.leaves_out_empty() {
-                self.skip(
-                    Flaw::of_question(FlawKind::EmptyQuestion, self.at(place), id),
-                    1,
-                );
+                self.skip(FlawKind::EmptyQuestion, place, id, 1);
                 return Ok(());
             }
             return Err(self.wrong_question(place, id, "the question is empty; drop it"));
         }
-        let answers = match (raw.answers, raw.detected) {
-            (RawAnswers::Unequal(texts, starts), _) => {
-                let problem = format!(
-                    "answers.text has {texts} entries and answers.answer_start {starts}; give each answer one entry in both"
-                );
-                return Err(self.wrong_question(place, id, &problem));
-            }
-            (answers, Some(detected)) if !detected.is_empty() => {
-                Answers::of_mrqa(detected, answers, paragraph.locator)
-            }
-            (RawAnswers::Given(answers), _) => Answers {
-                claimed: answers,
-                texts: Vec::new(),
-                is_missing: false,
-            },
-            (RawAnswers::Null, _) => Answers::default(),
-            (RawAnswers::Missing, _) => Answers {
-                is_missing: true,
-                ..Answers::default()
-            },
+        let answers = match Answers::new(raw.answers, raw.detected, paragraph.locator) {
+            Ok(answers) => answers,
+            Err(problem) => return Err(self.wrong_question(place, id, &problem)),
         };
         let Some(gold) = self.gold(paragraph, &id, answers, raw.is_impossible)? else {
             self.dataset.flaws.skipped_questions += 1;
@@ -474,6 +423,22 @@ impl<'a> ExampleBuilder<'a> {
             gold,
         });
         Ok(())
+    }
+
+    /// The id of the next question, behind the file's prefix; a question without one gets its number.
+    fn question_id(&mut self, place: Place, id: Option<String>) -> String {
+        let number = self.num_in_set;
+        self.num_in_set += 1;
+        let id = id.filter(|id| !id.is_empty()).unwrap_or_else(|| {
+            let id = number.to_string();
+            self.flaw(FlawKind::IdMissing, place, id.clone());
+            id
+        });
+        if self.id_prefix.is_empty() {
+            id
+        } else {
+            format!("{}{id}", self.id_prefix)
+        }
     }
 
     /// The key of an id in `ids`, and its example if it has one.
@@ -520,11 +485,7 @@ impl<'a> ExampleBuilder<'a> {
             }));
         }
         if is_impossible == Some(true) {
-            self.flaw(Flaw::of_question(
-                FlawKind::Contradiction,
-                self.at(paragraph.place),
-                id.to_owned(),
-            ));
+            self.flaw(FlawKind::Contradiction, paragraph.place, id.to_owned());
             match self.options.on_bad_answer {
                 OnBadAnswer::Keep => {}
                 OnBadAnswer::Error => {
@@ -575,7 +536,7 @@ impl<'a> ExampleBuilder<'a> {
                     start: None,
                 });
             }
-            self.flaw(flaw.clone());
+            self.dataset.flaws.add(flaw.clone());
             first_flaw.get_or_insert(flaw);
         }
         gold.extend(
@@ -604,13 +565,14 @@ impl<'a> ExampleBuilder<'a> {
         Some(Gold::Answers(gold))
     }
 
-    fn flaw(&mut self, flaw: Flaw) {
+    fn flaw(&mut self, kind: FlawKind, place: Place, id: String) {
+        let flaw = Flaw::of_question(kind, self.at(place), id);
         self.dataset.flaws.add(flaw);
     }
 
     /// Leaves questions out because of a flaw.
-    fn skip(&mut self, flaw: Flaw, questions: usize) {
-        self.flaw(flaw);
+    fn skip(&mut self, kind: FlawKind, place: Place, id: String, questions: usize) {
+        self.flaw(kind, place, id);
         self.dataset.flaws.skipped_questions += questions;
     }
 
@@ -635,6 +597,11 @@ impl<'a> ExampleBuilder<'a> {
 
     fn at(&self, place: Place) -> String {
         format!("{}: {place}", self.file)
+    }
+
+    /// The error of a form that is known and not read, if there is one: it is the cause of what is wrong.
+    fn foreign_or(&self, foreign: Option<Foreign>, wrong: impl FnOnce() -> Error) -> Error {
+        foreign.map_or_else(wrong, |foreign| Error::foreign(&self.file, &foreign))
     }
 
     fn wrong_paragraph(&self, place: Place, problem: &str) -> Error {
@@ -679,12 +646,34 @@ struct Answers {
 }
 
 impl Answers {
-    /// MRQA's answers: `detected` are in the context, with the context's spelling; `answers` score predictions.
-    fn of_mrqa(
-        detected: Vec<crate::read::raw::Detected>,
+    /// What a question says about its answers; the error says what is wrong with it.
+    fn new(
         answers: RawAnswers,
+        detected: Option<Vec<Detected>>,
         locator: &Locator<'_>,
-    ) -> Self {
+    ) -> Result<Self, String> {
+        if let RawAnswers::Unequal(texts, starts) = answers {
+            return Err(format!(
+                "answers.text has {texts} entries and answers.answer_start {starts}; give each answer one entry in both"
+            ));
+        }
+        if let Some(detected) = detected.filter(|detected| !detected.is_empty()) {
+            return Ok(Self::of_mrqa(detected, answers, locator));
+        }
+        let is_missing = answers == RawAnswers::Missing;
+        let claimed = match answers {
+            RawAnswers::Given(answers) => answers,
+            _ => Vec::new(),
+        };
+        Ok(Self {
+            claimed,
+            texts: Vec::new(),
+            is_missing,
+        })
+    }
+
+    /// MRQA's answers: `detected` are in the context, with the context's spelling; `answers` score predictions.
+    fn of_mrqa(detected: Vec<Detected>, answers: RawAnswers, locator: &Locator<'_>) -> Self {
         let mut claimed = Vec::new();
         for answer in detected {
             let mut spans = answer.char_spans.into_iter().peekable();
