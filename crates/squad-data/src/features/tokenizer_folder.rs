@@ -184,11 +184,39 @@ pub(super) fn options_of(normalizer: &Value) -> Map<String, Value> {
     options
 }
 
-/// A special token's text: the one that the configuration names, else `default`.
-fn special<'a>(config: &'a Map<String, Value>, key: &str, default: &'a str) -> &'a str {
-    let named = config.get(key);
-    let text = named.and_then(|named| named.as_str().or_else(|| named["content"].as_str()));
-    text.unwrap_or(default)
+/// The keys of special tokens in a tokenizer's configuration.
+const SPECIAL_TOKENS: [&str; 5] = [
+    "cls_token",
+    "sep_token",
+    "pad_token",
+    "unk_token",
+    "mask_token",
+];
+
+/// The texts of [`SPECIAL_TOKENS`]: those that the configuration names, else `defaults`.
+fn special_tokens<'a>(config: &'a Map<String, Value>, defaults: [&'a str; 5]) -> [&'a str; 5] {
+    std::array::from_fn(|index| {
+        let named = config.get(SPECIAL_TOKENS[index]);
+        let text = named.and_then(|named| named.as_str().or_else(|| named["content"].as_str()));
+        text.unwrap_or(defaults[index])
+    })
+}
+
+/// The `added_tokens` of a `tokenizer.json`: the special tokens that the vocabulary has, in the order of their ids. With
+/// `mask_lstrip` the mask token takes the white space before it.
+fn added_tokens(vocab: &Map<String, Value>, names: &[&str; 5], mask_lstrip: bool) -> Vec<Value> {
+    let [.., mask] = names;
+    let token = |name: &&str| {
+        let id = vocab.get(*name)?;
+        let lstrip = mask_lstrip && name == mask;
+        let token = json!({"id": id, "content": name, "single_word": false, "lstrip": lstrip,
+            "rstrip": false, "normalized": false, "special": true});
+        Some(token)
+    };
+    let mut added: Vec<Value> = names.iter().filter_map(token).collect();
+    added.sort_by_key(|token| token["id"].as_u64());
+    added.dedup();
+    added
 }
 
 fn flag(config: &Map<String, Value>, key: &str, default: bool) -> bool {
@@ -202,11 +230,6 @@ fn is_kind(config: &Map<String, Value>, kind: &str) -> bool {
         Some(class) => class.to_ascii_lowercase().starts_with(kind),
         None => config.get("model_type").and_then(Value::as_str) == Some(kind),
     }
-}
-
-fn added_token(id: &Value, content: &str, lstrip: bool) -> Value {
-    json!({"id": id, "content": content, "single_word": false, "lstrip": lstrip, "rstrip": false,
-        "normalized": false, "special": true})
 }
 
 /// Not the same as [`char::is_uppercase`]: "ℝ" is a capital letter and has no small one.
@@ -229,17 +252,8 @@ fn word_piece(text: &str, config: &Map<String, Value>) -> Built {
     } else {
         ["[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]"]
     };
-    let keys = [
-        "cls_token",
-        "sep_token",
-        "pad_token",
-        "unk_token",
-        "mask_token",
-    ];
-    let names: Vec<&str> = std::iter::zip(keys, defaults)
-        .map(|(key, default)| special(config, key, default))
-        .collect();
-    let (cls, sep, unk) = (names[0], names[1], names[3]);
+    let names = special_tokens(config, defaults);
+    let [cls, sep, _, unk, _] = names;
     for (key, name) in [("cls_token", cls), ("sep_token", sep), ("unk_token", unk)] {
         if !vocab.contains_key(name) {
             return Err(format!(
@@ -247,18 +261,6 @@ fn word_piece(text: &str, config: &Map<String, Value>) -> Built {
             ));
         }
     }
-    let mut added: Vec<Value> = names
-        .iter()
-        .filter_map(|name| {
-            Some(added_token(
-                vocab.get(*name)?,
-                name,
-                mpnet && *name == names[4],
-            ))
-        })
-        .collect();
-    added.sort_by_key(|token| token["id"].as_u64());
-    added.dedup();
     let lowercase = flag(config, "do_lower_case", true);
     let mut is_cased = vocab.keys().filter(|token| !token.starts_with(['[', '<']));
     let warning = (lowercase
@@ -270,27 +272,12 @@ fn word_piece(text: &str, config: &Map<String, Value>) -> Built {
              letters: if the model is cased, write {{\"do_lower_case\": false}} into {TOKENIZER_CONFIG}"
         )
     });
-    let piece =
-        |name: &str, type_id: u32| json!({"SpecialToken": {"id": name, "type_id": type_id}});
-    let sequence = |id: &str, type_id: u32| json!({"Sequence": {"id": id, "type_id": type_id}});
-    let mut pair = vec![piece(cls, 0), sequence("A", 0), piece(sep, 0)];
-    if mpnet {
-        pair.push(piece(sep, 0));
-    }
-    pair.extend([sequence("B", 1), piece(sep, 1)]);
-    let token = |name: &str| json!({"id": name, "ids": [vocab[name]], "tokens": [name]});
-    let post_processor = json!({
-        "type": "TemplateProcessing",
-        "single": [piece(cls, 0), sequence("A", 0), piece(sep, 0)],
-        "pair": pair,
-        "special_tokens": {cls: token(cls), sep: token(sep)},
-    });
     let strip_accents = config
         .get("strip_accents")
         .filter(|value| value.is_boolean());
     let json = json!({
         "version": "1.0",
-        "added_tokens": added,
+        "added_tokens": added_tokens(&vocab, &names, mpnet),
         "normalizer": {
             "type": "BertNormalizer",
             "clean_text": true,
@@ -299,7 +286,7 @@ fn word_piece(text: &str, config: &Map<String, Value>) -> Built {
             "lowercase": lowercase,
         },
         "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "post_processor": post_processor,
+        "post_processor": template_processing(&vocab, cls, sep, if mpnet { 2 } else { 1 }),
         "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
         "model": {
             "type": "WordPiece",
@@ -310,6 +297,28 @@ fn word_piece(text: &str, config: &Map<String, Value>) -> Built {
         },
     });
     Ok((json, warning))
+}
+
+/// The post-processor of [`word_piece`], with this number of `sep` between question and context.
+fn template_processing(
+    vocab: &Map<String, Value>,
+    cls: &str,
+    sep: &str,
+    num_between: usize,
+) -> Value {
+    let piece =
+        |name: &str, type_id: u32| json!({"SpecialToken": {"id": name, "type_id": type_id}});
+    let sequence = |id: &str, type_id: u32| json!({"Sequence": {"id": id, "type_id": type_id}});
+    let mut pair = vec![piece(cls, 0), sequence("A", 0)];
+    pair.extend(std::iter::repeat_n(piece(sep, 0), num_between));
+    pair.extend([sequence("B", 1), piece(sep, 1)]);
+    let token = |name: &str| json!({"id": name, "ids": [vocab[name]], "tokens": [name]});
+    json!({
+        "type": "TemplateProcessing",
+        "single": [piece(cls, 0), sequence("A", 0), piece(sep, 0)],
+        "pair": pair,
+        "special_tokens": {cls: token(cls), sep: token(sep)},
+    })
 }
 
 /// RoBERTa's tokenizer from `vocab.json` (token to id) and `merges.txt` (a pair per line).
@@ -330,18 +339,8 @@ fn byte_level_bpe(vocab: Value, merges: &str, config: &Map<String, Value>) -> Bu
         };
         pairs.push(json!([first, second]));
     }
-    let keys = [
-        "cls_token",
-        "sep_token",
-        "pad_token",
-        "unk_token",
-        "mask_token",
-    ];
-    let defaults = ["<s>", "</s>", "<pad>", "<unk>", "<mask>"];
-    let names: Vec<&str> = std::iter::zip(keys, defaults)
-        .map(|(key, default)| special(config, key, default))
-        .collect();
-    let (cls, sep, unk) = (names[0], names[1], names[3]);
+    let names = special_tokens(config, ["<s>", "</s>", "<pad>", "<unk>", "<mask>"]);
+    let [cls, sep, _, unk, _] = names;
     for (key, name) in [("cls_token", cls), ("sep_token", sep)] {
         if !vocab.contains_key(name) {
             return Err(format!(
@@ -349,19 +348,13 @@ fn byte_level_bpe(vocab: Value, merges: &str, config: &Map<String, Value>) -> Bu
             ));
         }
     }
-    let mut added: Vec<Value> = names
-        .iter()
-        .filter_map(|name| Some(added_token(vocab.get(*name)?, name, *name == names[4])))
-        .collect();
-    added.sort_by_key(|token| token["id"].as_u64());
-    added.dedup();
     let add_prefix_space = flag(config, "add_prefix_space", false);
     let trim_offsets = flag(config, "trim_offsets", true);
     let byte_level = json!({"type": "ByteLevel", "add_prefix_space": add_prefix_space,
         "trim_offsets": trim_offsets, "use_regex": true});
     let json = json!({
         "version": "1.0",
-        "added_tokens": added,
+        "added_tokens": added_tokens(&vocab, &names, true),
         "normalizer": null,
         "pre_tokenizer": byte_level,
         "post_processor": {
