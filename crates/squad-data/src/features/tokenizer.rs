@@ -9,7 +9,7 @@ use tokenizers::Tokenizer;
 
 use crate::error::{Error, one_line};
 use crate::features::pair_template::PairTemplate;
-use crate::features::tokenizer_folder::{self, Found, not_json, options_of};
+use crate::features::tokenizer_folder::{self, Found, options_of};
 use crate::features::tokenizer_json::TokenizerJson;
 
 /// The name of the thread on which a `tokenizer.json` becomes a tokenizer.
@@ -98,7 +98,7 @@ impl QaTokenizer {
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
         let json = serde_json::from_slice(bytes).map_err(|error| Error::Tokenizer {
             file: name.to_owned(),
-            problem: not_json(&error),
+            problem: format!("not a tokenizer.json: {error}; is the download complete?"),
         })?;
         Self::from_json(name, json)
     }

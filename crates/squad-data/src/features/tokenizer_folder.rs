@@ -105,12 +105,8 @@ fn read_json(path: &Path) -> Result<Value, Error> {
     let text = read_text(path)?;
     serde_json::from_str(&text).map_err(|error| Error::Tokenizer {
         file: path.display().to_string(),
-        problem: not_json(&error),
+        problem: format!("not JSON: {error}; is the download complete?"),
     })
-}
-
-pub(super) fn not_json(error: &serde_json::Error) -> String {
-    format!("not a tokenizer.json: {error}; is the download complete?")
 }
 
 /// `tokenizer_config.json`, `special_tokens_map.json` and the model's type, as far as they exist.
