@@ -162,16 +162,13 @@ impl BertForQuestionAnswering {
 
     /// The last stage: the last layer's output, `[tokens, hidden_size]`, to logits, `[tokens, 2]`.
     pub fn head(&self, hidden: Tensor<2>, seed: Option<DropoutSeed>) -> Tensor<2> {
-        let norm = |norm: &LayerNorm, hidden: Tensor<2>| {
-            let zeros = hidden.zeros_like();
-            layer_norm(norm, hidden, zeros, self.layer_norm_eps, None)
-        };
-        let mut hidden = hidden;
+        let (mut hidden, eps) = (hidden, self.layer_norm_eps);
         if let Some(final_norm) = &self.encoder.model().final_norm {
-            hidden = norm(final_norm, hidden);
+            hidden = layer_norm(final_norm, hidden, eps);
         }
         if let Some(head) = &self.head {
-            hidden = norm(&head.norm, linear(&head.dense, hidden, Activation::Gelu));
+            let dense = linear(&head.dense, hidden, Activation::Gelu);
+            hidden = layer_norm(&head.norm, dense, eps);
         }
         let site = DropoutSite::Head;
         let hidden = dropout(hidden, DropoutSeed::at(seed, site, self.qa_dropout_prob));

@@ -5,7 +5,7 @@ use burn::tensor::{Int, Tensor};
 use super::architecture::{Positions, TokenTypes};
 use super::config::BertConfig;
 use super::dropout::{DropoutSeed, DropoutSite};
-use super::fused::{dropout, embedding, layer_norm};
+use super::fused::{dropout, dropout_add_layer_norm, embedding};
 use super::init::Init;
 use super::input::PackedInput;
 
@@ -62,7 +62,8 @@ impl BertEmbeddings {
             None => sum.zeros_like(),
         };
         // Dropout follows the norm here, while the fused operation's own precedes it.
-        let hidden = layer_norm(&self.layer_norm, sum, positions, self.layer_norm_eps, None);
+        let (norm, eps) = (&self.layer_norm, self.layer_norm_eps);
+        let hidden = dropout_add_layer_norm(norm, sum, positions, eps, None);
         let site = DropoutSite::Embeddings;
         dropout(hidden, DropoutSeed::at(seed, site, self.dropout_prob))
     }

@@ -9,7 +9,7 @@ use fused_ops::{
 
 use super::config::BertConfig;
 use super::dropout::{DropoutSeed, DropoutSite};
-use super::fused::{bias, dropout, layer_norm, linear};
+use super::fused::{bias, dropout, dropout_add_layer_norm, layer_norm, linear};
 use super::init::Init;
 use super::input::PackedInput;
 use super::relative::RelativeAttentionConfig;
@@ -151,7 +151,7 @@ impl BertOutput {
             .layer_norm
             .as_ref()
             .expect("a norm after the sub-layer");
-        layer_norm(norm, self.project(input), residual, eps, dropout)
+        dropout_add_layer_norm(norm, self.project(input), residual, eps, dropout)
     }
 }
 
@@ -294,7 +294,7 @@ impl<'a> EncoderLayer<'a> {
         );
         let norm = layer.intermediate.layer_norm.as_ref();
         let norm = norm.expect("a norm before the sub-layer");
-        let normed = layer_norm(
+        let normed = dropout_add_layer_norm(
             norm,
             context.clone(),
             hidden.clone(),
@@ -314,10 +314,7 @@ impl<'a> EncoderLayer<'a> {
     /// What attention's projections get.
     fn before_attention(&self, hidden: Tensor<2>) -> Tensor<2> {
         match &self.parameters.attention.layer_norm {
-            Some(norm) => {
-                let zeros = hidden.zeros_like();
-                layer_norm(norm, hidden, zeros, self.parameters.layer_norm_eps, None)
-            }
+            Some(norm) => layer_norm(norm, hidden, self.parameters.layer_norm_eps),
             None => hidden,
         }
     }
@@ -449,10 +446,7 @@ impl BertEncoder {
         let table = self.relative_attention_bias.as_ref();
         let table = table.or(self.rel_embeddings.as_ref())?.weight.val();
         Some(match &self.layer_norm {
-            Some(norm) => {
-                let zeros = table.zeros_like();
-                layer_norm(norm, table, zeros, self.layer_norm_eps, None)
-            }
+            Some(norm) => layer_norm(norm, table, self.layer_norm_eps),
             None => table,
         })
     }

@@ -25,8 +25,14 @@ pub(super) fn bias(module: &Linear) -> Tensor<1> {
     }
 }
 
+/// `LayerNorm(input)`.
+pub(super) fn layer_norm(module: &LayerNorm, input: Tensor<2>, eps: f64) -> Tensor<2> {
+    let zeros = input.zeros_like();
+    dropout_add_layer_norm(module, input, zeros, eps, None)
+}
+
 /// `LayerNorm(dropout(input) + residual)`.
-pub(super) fn layer_norm(
+pub(super) fn dropout_add_layer_norm(
     module: &LayerNorm,
     input: Tensor<2>,
     residual: Tensor<2>,
