@@ -253,27 +253,12 @@ impl<'a> EncoderLayer<'a> {
         if layer.pre_norm {
             return self.forward_pre_norm(hidden, input, seed);
         }
-        let hidden = layer.attention.output.forward(
-            self.attend(hidden.clone(), input, seed),
-            hidden,
-            layer.layer_norm_eps,
-            DropoutSeed::at(
-                seed,
-                DropoutSite::AttentionOutput(self.index),
-                layer.attention_output_dropout_prob,
-            ),
-        );
+        let (attention, output) = (&layer.attention.output, &layer.output);
+        let eps = layer.layer_norm_eps;
+        let context = self.attend(hidden.clone(), input, seed);
+        let hidden = attention.forward(context, hidden, eps, self.attention_output_dropout(seed));
         let inner = linear(&layer.intermediate.dense, hidden.clone(), layer.hidden_act);
-        layer.output.forward(
-            inner,
-            hidden,
-            layer.layer_norm_eps,
-            DropoutSeed::at(
-                seed,
-                DropoutSite::LayerOutput(self.index),
-                layer.layer_output_dropout_prob,
-            ),
-        )
+        output.forward(inner, hidden, eps, self.layer_output_dropout(seed))
     }
 
     /// [`EncoderLayer::forward`] with norms before the sub-layers and a gated feed-forward layer.
@@ -284,14 +269,10 @@ impl<'a> EncoderLayer<'a> {
         seed: Option<DropoutSeed>,
     ) -> Tensor<2> {
         let layer = self.parameters;
-        let drop = |site, prob| DropoutSeed::at(seed, site, prob);
         let normed = self.before_attention(hidden.clone());
         let context = self.attend(normed, input, seed);
-        let site = DropoutSite::AttentionOutput(self.index);
-        let context = dropout(
-            layer.attention.output.project(context),
-            drop(site, layer.attention_output_dropout_prob),
-        );
+        let context = layer.attention.output.project(context);
+        let context = dropout(context, self.attention_output_dropout(seed));
         let norm = layer.intermediate.layer_norm.as_ref();
         let norm = norm.expect("a norm before the sub-layer");
         let normed = dropout_add_layer_norm(
@@ -306,9 +287,18 @@ impl<'a> EncoderLayer<'a> {
             normed,
             Activation::Identity,
         ));
-        let site = DropoutSite::LayerOutput(self.index);
-        let inner = dropout(inner, drop(site, layer.layer_output_dropout_prob));
+        let inner = dropout(inner, self.layer_output_dropout(seed));
         hidden + context + layer.output.project(inner)
+    }
+
+    fn attention_output_dropout(&self, seed: Option<DropoutSeed>) -> Option<Dropout> {
+        let prob = self.parameters.attention_output_dropout_prob;
+        DropoutSeed::at(seed, DropoutSite::AttentionOutput(self.index), prob)
+    }
+
+    fn layer_output_dropout(&self, seed: Option<DropoutSeed>) -> Option<Dropout> {
+        let prob = self.parameters.layer_output_dropout_prob;
+        DropoutSeed::at(seed, DropoutSite::LayerOutput(self.index), prob)
     }
 
     /// What attention's projections get.
