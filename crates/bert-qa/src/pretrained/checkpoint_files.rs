@@ -11,7 +11,7 @@ use squad_data::readable_size;
 use zip::ZipArchive;
 
 use super::file_kind::explain;
-use super::names::to_module_paths;
+use super::names::{renamed, to_module_paths};
 use super::safetensors_file;
 use crate::error::Error;
 use crate::model::Architecture;
@@ -168,10 +168,7 @@ impl CheckpointFiles {
         let counts = Architecture::ALL.iter().map(|&architecture| {
             let remapper = to_module_paths(architecture);
             let theirs = tensors.iter().filter(|(_, tensor)| {
-                let mut name = tensor.name.clone();
-                for (pattern, replacement) in &remapper.patterns {
-                    name = pattern.replace_all(&name, replacement).into_owned();
-                }
+                let name = renamed(&remapper, &tensor.name);
                 name.starts_with("encoder.") && name != tensor.name
             });
             (theirs.count(), architecture)

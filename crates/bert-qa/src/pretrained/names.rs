@@ -77,6 +77,15 @@ fn remapper(patterns: Vec<(String, String)>) -> KeyRemapper {
     KeyRemapper::from_patterns(patterns).expect("the patterns are constants")
 }
 
+/// A tensor's name after a remapper's patterns.
+pub(super) fn renamed(remapper: &KeyRemapper, name: &str) -> String {
+    let mut name = name.to_owned();
+    for (pattern, replacement) in &remapper.patterns {
+        name = pattern.replace_all(&name, replacement).into_owned();
+    }
+    name
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,14 +190,6 @@ mod tests {
         ["embeddings.position_embeddings.weight"; 2],
     ];
 
-    fn mapped(remapper: &KeyRemapper, name: &str) -> String {
-        let mut name = name.to_owned();
-        for (pattern, replacement) in &remapper.patterns {
-            name = pattern.replace_all(&name, replacement).into_owned();
-        }
-        name
-    }
-
     /// A module path with PyTorch's names of LayerNorm's parameters, which Burn's adapter expects.
     fn with_pytorch_parameters(path: &str) -> String {
         path.replace("gamma", "weight").replace("beta", "bias")
@@ -211,9 +212,9 @@ mod tests {
                 let (full, ours) = (format!("{prefix}.{theirs}"), format!("{path}.{ours}"));
                 assert_eq!(hugging_face_name(&ours), full);
                 let ours = with_pytorch_parameters(&ours);
-                assert_eq!(mapped(&incoming, theirs), ours);
-                assert_eq!(mapped(&incoming, &full), ours);
-                assert_eq!(mapped(&to_hugging_face(architecture), &ours), full);
+                assert_eq!(renamed(&incoming, theirs), ours);
+                assert_eq!(renamed(&incoming, &full), ours);
+                assert_eq!(renamed(&to_hugging_face(architecture), &ours), full);
                 // An unexpected tensor is reported by its own name.
                 assert_eq!(hugging_face_name(&ours), full);
             }
@@ -229,8 +230,8 @@ mod tests {
             "transformer_old.layer.0.ffn.lin1.weight",
         ] {
             for &architecture in Architecture::ALL {
-                assert_eq!(mapped(&to_module_paths(architecture), name), name);
-                assert_eq!(mapped(&to_hugging_face(architecture), name), name);
+                assert_eq!(renamed(&to_module_paths(architecture), name), name);
+                assert_eq!(renamed(&to_hugging_face(architecture), name), name);
             }
             assert_eq!(hugging_face_name(name), name);
         }
