@@ -93,8 +93,7 @@ impl BertConfig {
             path: path.into(),
             message,
         };
-        let mut raw: Map<String, Value> =
-            serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        let mut raw = parse(&text).map_err(wrong)?;
         if !raw.contains_key("model_type") {
             let named = raw
                 .get("architectures")
@@ -126,8 +125,7 @@ impl BertConfig {
     /// Parses a `config.json`. Missing keys have the defaults of transformers' `BertConfig` and
     /// `DistilBertConfig`.
     fn from_json(text: &str) -> Result<Self, String> {
-        let raw: Map<String, Value> = serde_json::from_str(text).map_err(|e| e.to_string())?;
-        Self::from_map(raw)
+        Self::from_map(parse(text)?)
     }
 
     fn from_map(raw: Map<String, Value>) -> Result<Self, String> {
@@ -351,6 +349,11 @@ impl BertConfig {
         text.push('\n');
         text
     }
+}
+
+fn parse(text: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(text)
+        .map_err(|error| format!("not a JSON object: {error}; is the download complete?"))
 }
 
 fn architecture(raw: &Map<String, Value>) -> Result<Architecture, String> {
