@@ -183,8 +183,8 @@ impl QuestionAnswerer {
         self.answer_all(&examples)
     }
 
-    /// Answers several questions about one text, which is tokenized once (a text of megabytes a few times). The predictions' ids are the
-    /// indices of the questions.
+    /// Answers several questions about one text. The text is tokenized once; one of megabytes once for every few questions.
+    /// The predictions' ids are the indices of the questions.
     ///
     /// # Errors
     /// As [`QuestionAnswerer::answer_all`].

@@ -43,8 +43,8 @@ pub struct Feature {
     pub offsets: Vec<(u32, u32)>,
     /// For each token in `context` whether it begins a word of the pre-tokenizer, `[context.len()]`.
     pub word_starts: Vec<bool>,
-    /// Position of the labelled gold answer's first token; 0, the position of the first special token, if the feature does not hold the
-    /// whole answer.
+    /// Position of the labelled gold answer's first token; 0, the position of the first special token, if the feature
+    /// does not hold the whole answer.
     pub start_position: usize,
     /// Position of the labelled gold answer's last token (inclusive); 0 if the feature does not hold the whole answer.
     pub end_position: usize,

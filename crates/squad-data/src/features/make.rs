@@ -36,9 +36,9 @@ const EXAMPLES_PER_CHUNK: usize = 2048;
 /// # Errors
 ///
 /// - The options cannot work ([`FeatureOptions::validate`]).
-/// - A question is too long (with [`LongQuestions::Error`]), or the vocabulary cannot express a text. The message names the question's id. Of several
-///   such errors the first is returned, in the order of the examples; in each run of 2048 examples contexts come before
-///   questions.
+/// - A question is too long (with [`LongQuestions::Error`]), a text is too long to be tokenized in memory, or the
+///   vocabulary cannot express it. The message names the question's id. Of several such errors the first is returned, in
+///   the order of the examples; in each run of 2048 examples contexts come before questions.
 pub fn make_features(
     examples: &[Example],
     tokenizer: &QaTokenizer,

@@ -26,8 +26,8 @@ pub enum StrideKind {
     /// in several windows belongs to the one with the most context around it ([`crate::Feature::max_context`]), and an
     /// answer may begin there only.
     ///
-    /// Those scripts also cut questions to 64 tokens ([`LongQuestions::Truncate`]), and take smaller steps where a question leaves less room than one
-    /// step. Here that is an error.
+    /// Those scripts also cut questions to 64 tokens ([`LongQuestions::Truncate`]), and take smaller steps where a
+    /// question leaves less room than one step. Here that is an error.
     Step,
 }
 
