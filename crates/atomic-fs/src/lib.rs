@@ -68,12 +68,12 @@ pub fn write_file_with(
 ) -> Result<(), Error> {
     let path = path.as_ref();
     let write = || {
-        let place = place(path)?;
-        let mut file = temporary_file(&place)?;
+        let target = behind_links(path)?;
+        let mut file = temporary_file(&target)?;
         write(file.as_file_mut())?;
         file.as_file().sync_all()?;
-        file.persist(&place).map_err(|e| e.error)?;
-        sync_entries(parent(&place))
+        file.persist(&target).map_err(|e| e.error)?;
+        sync_entries(parent(&target))
     };
     write().map_err(|e| error(path, e))
 }
@@ -81,19 +81,19 @@ pub fn write_file_with(
 /// The longest text in bytes that [`read_text`] and [`read_text_from`] read: devices and pipes have no end.
 pub const MAX_TEXT: u64 = 1 << 30;
 
-/// Where the file of a name is or will be: behind links. A device or a pipe would be replaced by a file.
-fn place(path: &Path) -> io::Result<PathBuf> {
+/// The file that `path` names, there or not, behind symbolic links. A device or a pipe is an error: a file would replace it.
+fn behind_links(path: &Path) -> io::Result<PathBuf> {
     const MAX_LINKS: usize = 40;
     let is_special = |found: std::fs::Metadata| !found.is_file() && !found.is_dir();
     if std::fs::metadata(path).is_ok_and(is_special) {
         let message = "is a device or a pipe; name a file";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
-    let mut place = path.to_owned();
+    let mut target = path.to_owned();
     for _ in 0..MAX_LINKS {
-        match std::fs::read_link(&place) {
-            Ok(to) => place = parent(&place).join(to),
-            Err(_) => return Ok(place),
+        match std::fs::read_link(&target) {
+            Ok(to) => target = parent(&target).join(to),
+            Err(_) => return Ok(target),
         }
     }
     Err(io::Error::other("too many symbolic links"))
@@ -196,7 +196,7 @@ pub fn replace_folder<E: From<Error>>(
     std::fs::create_dir(&new).map_err(|e| error(folder, e))?;
     fill(&new)?;
     sync_tree(&new)
-        .and_then(|()| put(&new, folder, &staging.path().join("old")))
+        .and_then(|()| rename_or_exchange(&new, folder, &staging.path().join("old")))
         .and_then(|()| sync_entries(parent))
         .map_err(|e| error(folder, e).into())
 }
@@ -239,11 +239,11 @@ pub fn temporary_folder(path: impl AsRef<Path>) -> Result<TemporaryFolder, Error
     remove_leftovers_of(path);
     let make = || builder(&prefix, 0o777).tempdir_in(parent(path));
     let lock = |folder: &TempDir| match File::open(folder.path()) {
-        Ok(file) => hold(&file, folder.path()).then_some(Some(file)),
+        Ok(file) => try_lock(&file, folder.path()).then_some(Some(file)),
         // Some systems do not open folders.
         Err(_) => folder.path().exists().then_some(None),
     };
-    let (folder, lock) = held(make, lock).map_err(|e| error(path, e))?;
+    let (folder, lock) = make_locked(make, lock).map_err(|e| error(path, e))?;
     Ok(TemporaryFolder {
         folder,
         _lock: lock,
@@ -264,17 +264,17 @@ impl TemporaryFolder {
     }
 }
 
-/// A file beside `place`, for what becomes that file. Leftovers of killed processes are removed.
-fn temporary_file(place: &Path) -> io::Result<NamedTempFile> {
-    let prefix = prefix(place);
-    remove_leftovers_of(place);
-    let make = || builder(&prefix, 0o666).tempfile_in(parent(place));
-    let lock = |file: &NamedTempFile| hold(file.as_file(), file.path()).then_some(());
-    held(make, lock).map(|(file, ())| file)
+/// A file beside `target`, for what becomes that file. Leftovers of killed processes are removed.
+fn temporary_file(target: &Path) -> io::Result<NamedTempFile> {
+    let prefix = prefix(target);
+    remove_leftovers_of(target);
+    let make = || builder(&prefix, 0o666).tempfile_in(parent(target));
+    let lock = |file: &NamedTempFile| try_lock(file.as_file(), file.path()).then_some(());
+    make_locked(make, lock).map(|(file, ())| file)
 }
 
 /// What `make` makes and `lock` locks. Another process may remove it before it is locked: then again.
-fn held<T, L>(
+fn make_locked<T, L>(
     make: impl Fn() -> io::Result<T>,
     lock: impl Fn(&T) -> Option<L>,
 ) -> io::Result<(T, L)> {
@@ -290,7 +290,7 @@ fn held<T, L>(
 
 /// Locks a temporary file or folder, where the file system has locks; whether it is this process's and
 /// still there.
-fn hold(file: &File, path: &Path) -> bool {
+fn try_lock(file: &File, path: &Path) -> bool {
     !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) && path.exists()
 }
 
@@ -391,7 +391,7 @@ fn remove(entry: &DirEntry) {
 }
 
 /// Renames `new` to `folder`; a folder that was there ends up as `new` or as `old`.
-fn put(new: &Path, folder: &Path, old: &Path) -> io::Result<()> {
+fn rename_or_exchange(new: &Path, folder: &Path, old: &Path) -> io::Result<()> {
     if !folder.exists() {
         return std::fs::rename(new, folder);
     }
