@@ -92,7 +92,7 @@ pub(super) struct ExampleBuilder<'a> {
     sink: Option<&'a mut ExampleSink<'a>>,
     /// Number of examples that the sink received.
     num_given: usize,
-    /// Bytes of text that are in memory, for the reader.
+    /// As [`TextReader::text_bytes`](crate::read::TextReader::text_bytes) of the file that is read.
     pub(super) text_bytes: Rc<Cell<u64>>,
     /// Whether the sink wants no more.
     pub(super) is_stopped: bool,

@@ -183,7 +183,7 @@ impl Flaws {
             (self.unlocated_answers, "not in their context", "answer"),
             (
                 self.counts.get(&FlawKind::IdMissing).copied().unwrap_or(0),
-                "numbered for want of an id",
+                "numbered for lack of an id",
                 "question",
             ),
         ]

@@ -97,7 +97,7 @@ impl Foreign {
 
     /// The form of a file that begins with these bytes.
     pub(super) fn of_bytes(head: &[u8]) -> Option<Self> {
-        const SQUEEZED: &str = "unpack it; .gz files are read as they are";
+        const UNPACK: &str = "unpack it; .gz files are read as they are";
         let magic: [(&[u8], Foreign); 22] = [
             (
                 b"7z\xbc\xaf\x27\x1c",
@@ -107,16 +107,10 @@ impl Foreign {
                 b"Rar!",
                 foreign("a rar archive", "unpack it and name the file in it"),
             ),
-            (b"BZh", foreign("compressed with bzip2", SQUEEZED)),
-            (b"\xfd7zXZ\0", foreign("compressed with xz", SQUEEZED)),
-            (
-                b"\x28\xb5\x2f\xfd",
-                foreign("compressed with zstd", SQUEEZED),
-            ),
-            (
-                b"\x04\x22\x4d\x18",
-                foreign("compressed with lz4", SQUEEZED),
-            ),
+            (b"BZh", foreign("compressed with bzip2", UNPACK)),
+            (b"\xfd7zXZ\0", foreign("compressed with xz", UNPACK)),
+            (b"\x28\xb5\x2f\xfd", foreign("compressed with zstd", UNPACK)),
+            (b"\x04\x22\x4d\x18", foreign("compressed with lz4", UNPACK)),
             (
                 b"PARE",
                 foreign("encrypted Parquet", "write it without encryption"),

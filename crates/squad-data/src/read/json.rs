@@ -183,7 +183,7 @@ impl<'de> Visitor<'de> for TopLevelSeed<'_, '_> {
             builder: self.builder,
             list: None,
             split_before: None,
-            is_sure: true,
+            must_be_list: true,
         };
         elements.visit_seq(list)?;
         Ok(TopLevel::Document { version: None })
@@ -201,7 +201,7 @@ impl<'de> Visitor<'de> for TopLevelSeed<'_, '_> {
                         builder: &mut *self.builder,
                         list: Some(list),
                         split_before: None,
-                        is_sure: list == "data" && item.is_empty(),
+                        must_be_list: list == "data" && item.is_empty(),
                     };
                     if map.next_value_seed(elements)? {
                         found = Some(list);
@@ -219,7 +219,7 @@ impl<'de> Visitor<'de> for TopLevelSeed<'_, '_> {
                         builder: &mut *self.builder,
                         list: Some(list),
                         split_before: Some(first).filter(|_| !is_first),
-                        is_sure: false,
+                        must_be_list: false,
                     };
                     map.next_value_seed(elements)?;
                     if is_first {
@@ -251,20 +251,20 @@ fn list_name(name: &str) -> Option<&'static str> {
     lists.into_iter().find(|list| *list == name)
 }
 
-/// Reads the elements of a list and gives them to the builder; whether it is a list.
+/// Reads the elements of a list and gives them to the builder; `false` for a value that is no list.
 struct Elements<'b, 'f> {
     builder: &'b mut ExampleBuilder<'f>,
     /// The list's name.
     list: Option<&'static str>,
     /// The document's other split with rows: this one may have none.
     split_before: Option<&'static str>,
-    /// Whether anything else than a list is an error. Else it is a field of no meaning.
-    is_sure: bool,
+    /// Whether a value that is no list is an error. If not, it is ignored.
+    must_be_list: bool,
 }
 
 impl Elements<'_, '_> {
     fn no_list<E: de::Error>(&self, found: de::Unexpected<'_>) -> Result<bool, E> {
-        if self.is_sure {
+        if self.must_be_list {
             Err(E::invalid_type(found, self))
         } else {
             Ok(false)
@@ -395,7 +395,7 @@ impl<'de> Visitor<'de> for Element<'_, '_> {
     }
 }
 
-/// Reads the paragraphs of an article; whether there are any.
+/// Reads the paragraphs of an article; `false` for null.
 struct Paragraphs<'b, 'f> {
     builder: &'b mut ExampleBuilder<'f>,
     location: Location,

@@ -304,7 +304,7 @@ fn read_content(
     text: &mut TextReader<'_>,
     builder: &mut ExampleBuilder<'_>,
 ) -> Result<Option<String>, Error> {
-    builder.text_bytes = text.unused();
+    builder.text_bytes = text.text_bytes();
     // A table may begin with an empty cell before a tab.
     let is_blank = text.peek()?.trim_start().is_empty();
     if is_blank && !text.skip_space()? {

@@ -163,7 +163,7 @@ impl Position {
     }
 }
 
-/// The number of bytes that are wanted. Sums of a byte each, without checks for overflow, use whole vectors of the processor.
+/// The number of bytes that are wanted. The sum of a part fits into a byte, so the compiler can vectorize it.
 fn count(text: &[u8], is_wanted: impl Fn(u8) -> bool) -> usize {
     const PART: usize = 128;
     let sum = |part: &[u8]| {
@@ -191,8 +191,8 @@ pub(crate) struct TextReader<'a> {
     position: Position,
     counted: usize,
     length: u64,
-    /// Bytes of which questions are still to be made.
-    unused: Rc<Cell<u64>>,
+    /// As [`TextReader::text_bytes`].
+    text_bytes: Rc<Cell<u64>>,
     fault: Option<Error>,
 }
 
@@ -232,7 +232,7 @@ impl<'a> TextReader<'a> {
             position: Position::default(),
             counted: 0,
             length: 0,
-            unused: Rc::default(),
+            text_bytes: Rc::default(),
             fault: None,
         })
     }
@@ -263,9 +263,9 @@ impl<'a> TextReader<'a> {
         &self.name
     }
 
-    /// The number of bytes that memory may hold something of; whoever forgets what was made of them sets it to 0.
-    pub(super) fn unused(&self) -> Rc<Cell<u64>> {
-        Rc::clone(&self.unused)
+    /// Bytes of text from which examples in memory were made. Reading adds to it; whoever frees the examples sets it to 0.
+    pub(super) fn text_bytes(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.text_bytes)
     }
 
     /// Bytes read so far, after decompression.
@@ -335,8 +335,8 @@ impl<'a> TextReader<'a> {
                 Ok(count) => {
                     self.end += count;
                     self.length += count as u64;
-                    self.unused.set(self.unused.get() + count as u64);
-                    check_text_size(self.unused.get()).map_err(|problem| Error::TooLarge {
+                    self.text_bytes.set(self.text_bytes.get() + count as u64);
+                    check_text_size(self.text_bytes.get()).map_err(|problem| Error::TooLarge {
                         file: self.name.clone(),
                         problem,
                     })?;
