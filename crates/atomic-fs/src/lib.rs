@@ -12,6 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{DirEntry, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 
 use tempfile::{Builder, NamedTempFile, TempDir};
 
@@ -125,14 +126,18 @@ fn read_at_most(source: impl io::Read, limit: u64) -> io::Result<String> {
         let message = format!("is longer than {limit} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
-    let invalid = |_| io::Error::new(io::ErrorKind::InvalidData, "is not UTF-8");
+    let invalid = |error: FromUtf8Error| {
+        let valid = error.utf8_error().valid_up_to();
+        let message = format!("is not UTF-8 after {valid} bytes; save it as UTF-8");
+        io::Error::new(io::ErrorKind::InvalidData, message)
+    };
     let mut text = String::from_utf8(bytes).map_err(invalid)?;
     let mark = text.len() - without_bom(&text).len();
     text.drain(..mark);
     Ok(text)
 }
 
-/// Brings the contents of a file to the disk that another handle has written.
+/// Brings to the disk what another handle has written to a file.
 ///
 /// # Errors
 /// If that fails.
@@ -273,7 +278,7 @@ fn temporary_file(target: &Path) -> io::Result<NamedTempFile> {
     make_locked(make, lock).map(|(file, ())| file)
 }
 
-/// What `make` makes and `lock` locks. Another process may remove it before it is locked: then again.
+/// Makes a temporary file or folder and locks it. Tries again if another process removes it before it is locked.
 fn make_locked<T, L>(
     make: impl Fn() -> io::Result<T>,
     lock: impl Fn(&T) -> Option<L>,
@@ -523,9 +528,10 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             assert_eq!(read_text(&path).unwrap(), text);
         }
-        std::fs::write(&path, [0xff]).unwrap();
+        std::fs::write(&path, b"ab\xff").unwrap();
         let message = read_text(&path).unwrap_err().to_string();
-        assert!(message.starts_with(path.to_str().unwrap()), "{message}");
+        let expected = "is not UTF-8 after 2 bytes; save it as UTF-8";
+        assert_eq!(message, format!("{}: {expected}", path.display()));
     }
 
     #[test]

@@ -49,7 +49,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoQuestions => write!(f, "there are no questions to score"),
-            Self::NoPredictions => write!(f, "no question of the dataset has a prediction"),
+            Self::NoPredictions => write!(
+                f,
+                "no question of the dataset has a prediction: are they predictions for another dataset?"
+            ),
             Self::NoGoldAnswers { id } => {
                 write!(
                     f,
@@ -59,11 +62,14 @@ impl fmt::Display for Error {
             Self::MissingNaProb { id } => {
                 write!(
                     f,
-                    "question {id} has a prediction but no no-answer probability"
+                    "question {id} has a prediction but no no-answer probability: give each predicted question one"
                 )
             }
             Self::NanNaProb { id } => {
-                write!(f, "the no-answer probability of question {id} is NaN")
+                write!(
+                    f,
+                    "the no-answer probability of question {id} is NaN: give it a number"
+                )
             }
             Self::UnknownMetric { name } => {
                 let languages = MlqaLanguage::ALL.map(MlqaLanguage::code).join(", ");
