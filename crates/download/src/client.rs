@@ -144,7 +144,7 @@ impl Client {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         let response = request.call().map_err(|e| self.failure(e))?;
-        if let Some(failure) = passing(&response) {
+        if let Some(failure) = retryable(&response) {
             return Err(failure);
         }
         Ok(Head {
@@ -171,7 +171,7 @@ impl Client {
                 request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
             }
             let response = request.call().map_err(|e| self.failure(e))?;
-            if let Some(failure) = passing(&response) {
+            if let Some(failure) = retryable(&response) {
                 return Err(failure);
             }
             if !response.status().is_redirection() {
@@ -266,7 +266,7 @@ impl<'a> Retries<'a> {
 }
 
 /// The failure that a status stands for, if the same request may succeed later.
-fn passing(response: &Response<Body>) -> Option<Failure> {
+fn retryable(response: &Response<Body>) -> Option<Failure> {
     let status = response.status();
     if !status.is_server_error() && ![408, 429].contains(&status.as_u16()) {
         return None;
