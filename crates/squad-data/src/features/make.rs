@@ -84,31 +84,9 @@ pub fn make_features_with_progress(
     // to its last. Errors are looked at in order, so the returned one does not depend on the threads.
     for start in (0..examples.len()).step_by(EXAMPLES_PER_CHUNK) {
         let chunk = start..examples.len().min(start + EXAMPLES_PER_CHUNK);
-        let known = contexts.len();
         let met = distinct.partition_point(|&first| first < chunk.end);
-        let new = &distinct[known..met];
-        let encode = |first: usize| {
-            let example = &examples[first];
-            encode(tokenizer, example, "context", &example.context)
-        };
-        let is_long =
-            |first: usize| examples[first].context.len() as u64 > memory.bytes_of_each_thread();
-        let encoded: Vec<Option<Result<Encoding, Error>>> = new
-            .par_iter()
-            .map(|&first| (!is_long(first)).then(|| encode(first)))
-            .collect();
-        for (encoding, &first) in encoded.into_iter().zip(new) {
-            // A long text is tokenized alone.
-            let encoding = match encoding {
-                Some(encoding) => encoding,
-                None => {
-                    let Example { id, context, .. } = &examples[first];
-                    memory.check(id, "context", context, memory.bytes())?;
-                    encode(first)
-                }
-            };
-            contexts.push(encoding?);
-        }
+        let new = &distinct[contexts.len()..met];
+        contexts.extend(encode_contexts(examples, new, tokenizer, &memory)?);
         let made: Vec<Result<Vec<Feature>, Error>> = chunk
             .clone()
             .into_par_iter()
@@ -185,6 +163,34 @@ fn distinct_contexts(examples: &[Example]) -> (Vec<usize>, Vec<usize>) {
         context_of.push(context);
     }
     (distinct, context_of)
+}
+
+/// Tokenizes the contexts of the examples with these indices.
+fn encode_contexts(
+    examples: &[Example],
+    indices: &[usize],
+    tokenizer: &QaTokenizer,
+    memory: &TokenizerMemory,
+) -> Result<Vec<Encoding>, Error> {
+    let encode = |index: usize| {
+        let example = &examples[index];
+        encode(tokenizer, example, "context", &example.context)
+    };
+    let is_short =
+        |index: usize| examples[index].context.len() as u64 <= memory.bytes_of_each_thread();
+    let short: Vec<Option<Result<Encoding, Error>>> = indices
+        .par_iter()
+        .map(|&index| is_short(index).then(|| encode(index)))
+        .collect();
+    let encoded = short.into_iter().zip(indices).map(|(encoding, &index)| {
+        // A long text is tokenized alone.
+        encoding.unwrap_or_else(|| {
+            let Example { id, context, .. } = &examples[index];
+            memory.check(id, "context", context, memory.bytes())?;
+            encode(index)
+        })
+    });
+    encoded.collect()
 }
 
 fn encode(
