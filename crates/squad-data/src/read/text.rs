@@ -17,8 +17,8 @@ const GZIP: &[u8] = &[0x1f, 0x8b];
 const PARQUET: &[u8] = b"PAR1";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const CHUNK: usize = 1 << 16;
-/// Enough to recognize a tar archive.
-const HEAD: usize = 512;
+/// Enough to recognize a tar archive and the header of a table with many columns.
+const HEAD: usize = 1 << 12;
 
 /// An open data file.
 pub(super) enum DataFile {

@@ -469,6 +469,14 @@ fn tables_are_read() {
     let examples = examples("f.tsv", text);
     assert_eq!(examples[0].answers().len(), 1);
     assert!(examples[1].is_impossible() && examples[2].is_impossible());
+    // Columns of no meaning, whose names fill more than a kilobyte.
+    let names: String = (0..100).map(|number| format!("column_{number},")).collect();
+    let cells = "x,".repeat(100);
+    assert_read(
+        "f.csv",
+        format!("{names}id,context,question,answer\n{cells}q1,{CONTEXT},Who?,Ida Krag\n"),
+        "q1",
+    );
     // Answers without a start that stand in several places are labelled at the first.
     let text = format!("context,question,answer\n{CONTEXT},When?,in\n");
     let dataset = read("f.csv", text.as_bytes()).unwrap();
