@@ -61,15 +61,19 @@ const MANIFEST: [&str; 4] = [
 
 /// The page of error messages.
 const TROUBLESHOOTING: &str = "docs/troubleshooting.md";
+/// Headers that fail a build without libtorch.
+const LIBTORCH_MISSING: &str = "scripts/libtorch-missing";
+/// Of sources and manifests.
+const ENDINGS: [&str; 4] = [".rs", ".cpp", ".h", "/Cargo.toml"];
 
 pub(crate) fn complaints() -> Vec<String> {
     let mut complaints = Vec::new();
     let mut sources = Vec::new();
     walk(&root(), Path::new("crates"), &mut |path, text| {
+        if prints(path) {
+            sources.push(literals(text));
+        }
         if path.ends_with(".rs") {
-            if path.contains("/src/") && !path.contains("crates/xtask/") {
-                sources.push(literals(text));
-            }
             complaints.extend(source(path, text));
         } else if let Some(folder) = path.strip_suffix("/Cargo.toml") {
             let name = folder.rsplit('/').next().unwrap_or_default();
@@ -80,6 +84,9 @@ pub(crate) fn complaints() -> Vec<String> {
         }
     });
     complaints.extend(notebooks::complaints());
+    walk(&root(), Path::new(LIBTORCH_MISSING), &mut |_, text| {
+        sources.push(literals(text));
+    });
     let page = std::fs::read_to_string(root().join(TROUBLESHOOTING)).expect("the page is there");
     complaints.extend(messages(&page, &sources));
     let squad_data = |features: &str| {
@@ -97,6 +104,12 @@ pub(crate) fn complaints() -> Vec<String> {
     complaints
 }
 
+/// Whether a file may have messages of the program or of its build.
+fn prints(path: &str) -> bool {
+    let is_source = path.contains("/src/") || path.ends_with("/build.rs");
+    is_source && !path.ends_with("/Cargo.toml") && !path.contains("crates/xtask/")
+}
+
 /// Calls `see` with the path (from `root`) and text of every source and manifest below a folder.
 fn walk(root: &Path, folder: &Path, see: &mut dyn FnMut(&str, &str)) {
     for entry in std::fs::read_dir(root.join(folder)).expect("a folder can be listed") {
@@ -105,7 +118,7 @@ fn walk(root: &Path, folder: &Path, see: &mut dyn FnMut(&str, &str)) {
         let name = path.to_string_lossy().replace('\\', "/");
         if entry.path().is_dir() {
             walk(root, &path, see);
-        } else if name.ends_with(".rs") || name.ends_with("/Cargo.toml") {
+        } else if ENDINGS.iter().any(|ending| name.ends_with(ending)) {
             let text = std::fs::read_to_string(entry.path()).expect("a source is text");
             see(&name, &text);
         }
@@ -151,12 +164,14 @@ fn literals(source: &str) -> String {
         .replace("}}", "}")
 }
 
-/// Checks that the first column of a page's tables quotes messages of the program; `…` stands for any text.
+/// Checks that the first column of a page's tables quotes messages of the program, one or several; `…` stands for any text.
 fn messages(page: &str, sources: &[String]) -> Vec<String> {
     let rows = page
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
-    let quoted: Vec<_> = rows.map(|(message, _)| message).collect();
+    let quoted: Vec<_> = rows
+        .flat_map(|(messages, _)| messages.split("`, `"))
+        .collect();
     let is_there = |message: &str| {
         let mut parts = message.split('…').map(str::trim);
         sources
@@ -247,6 +262,7 @@ mod tests {
             "{sources:?}"
         );
         assert_eq!(check("| `no … at all` | do it |\n| `no … in` | this |"), 1);
+        assert_eq!(check("| `no … in`, `no … at all`, `use {}` | do it |"), 1);
         assert_eq!(check("| `… …` | says nothing |"), 1);
         assert_eq!(check("| message | what to do |"), 1);
     }
