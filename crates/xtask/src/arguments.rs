@@ -1,4 +1,4 @@
-//! Options with a number, and names.
+//! The options and names that a chore is given.
 
 use std::str::FromStr;
 

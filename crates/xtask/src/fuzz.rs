@@ -218,7 +218,7 @@ fn run_target(fuzzer: &Path, target: &str, seconds: u32, folder: &Path) -> Resul
     Ok(!status.success())
 }
 
-/// The committed inputs: the target's folders, and the fixtures that `fuzz-targets` lists.
+/// The committed inputs: the target's seeds and regressions.
 fn inputs(target: &str) -> Vec<PathBuf> {
     let folders = ["seeds", "regressions"];
     let folders = folders.map(|name| root().join("crates/fuzz-targets").join(name).join(target));

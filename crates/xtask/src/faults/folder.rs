@@ -7,19 +7,13 @@ use serde_json::Value;
 
 /// The content of each file that counts; `None` for a file of which only the name counts.
 #[derive(Default)]
-pub(super) struct Result(BTreeMap<String, Option<Vec<u8>>>);
+pub(super) struct RunFiles(BTreeMap<String, Option<Vec<u8>>>);
 
 /// The name of the newest complete checkpoint.
 pub(super) fn newest_checkpoint(run: &Path) -> Option<String> {
     let entries = std::fs::read_dir(run.join("checkpoints")).ok()?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     names.filter(|name| name.starts_with("step-")).max()
-}
-
-pub(super) fn read(run: &Path) -> std::result::Result<Result, String> {
-    let mut files = BTreeMap::new();
-    walk(run, "", &mut files).map_err(|e| format!("{}: {e}", run.display()))?;
-    Ok(Result(files))
 }
 
 fn walk(
@@ -66,8 +60,14 @@ fn without_times(text: &[u8]) -> Vec<u8> {
     kept.into_bytes()
 }
 
-impl Result {
-    pub(super) fn compare(&self, other: &Self) -> std::result::Result<(), String> {
+impl RunFiles {
+    pub(super) fn read(run: &Path) -> Result<Self, String> {
+        let mut files = BTreeMap::new();
+        walk(run, "", &mut files).map_err(|e| format!("{}: {e}", run.display()))?;
+        Ok(Self(files))
+    }
+
+    pub(super) fn compare(&self, other: &Self) -> Result<(), String> {
         let missing = self.0.keys().find(|name| !other.0.contains_key(*name));
         if let Some(name) = missing {
             return Err(format!("{name} is missing"));
@@ -75,7 +75,7 @@ impl Result {
         for (name, content) in &other.0 {
             match self.0.get(name) {
                 None => return Err(format!("{name} was left over")),
-                Some(whole) if whole != content => return Err(format!("{name} differs")),
+                Some(expected) if expected != content => return Err(format!("{name} differs")),
                 Some(_) => {}
             }
         }
@@ -94,7 +94,7 @@ mod tests {
             for (name, text) in files {
                 std::fs::write(folder.path().join(name), text).unwrap();
             }
-            read(folder.path()).unwrap()
+            RunFiles::read(folder.path()).unwrap()
         };
         let line = |seconds: u32| format!("{{\"step\":1,\"train/step_seconds\":{seconds}}}");
         let whole = folder(&[("a", "1"), ("metrics.jsonl", &line(1))]);

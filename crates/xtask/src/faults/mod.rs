@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::arguments::Arguments;
 use crate::{print_line, root, target_folder, tiny};
 use fault::{Calls, Fault};
+use folder::RunFiles;
 use random::Random;
 
 const USAGE: &str = "\
@@ -76,7 +77,7 @@ struct Bench {
     /// Whether two ranks train.
     mpi: bool,
     /// What the run that nothing disturbed left.
-    whole: folder::Result,
+    undisturbed: RunFiles,
     /// How often it called what.
     calls: Calls,
 }
@@ -102,19 +103,19 @@ impl Bench {
             program: mpi
                 .or(program)
                 .unwrap_or_else(|| target_folder().join("debug/trainer")),
-            whole: folder::Result::default(),
+            undisturbed: RunFiles::default(),
             calls: Calls::default(),
             folder,
         };
-        let whole = bench.folder.join("whole");
-        let ended = bench.finish(bench.launch(&bench.begin(&whole)), &whole)?.0;
+        let run = bench.folder.join("undisturbed");
+        let ended = bench.finish(bench.launch(&bench.begin(&run)), &run)?.0;
         if ended.code != 0 {
             return Err(format!(
                 "the undisturbed run ended with {}: {}",
                 ended.code, ended.errors
             ));
         }
-        bench.whole = folder::read(&whole)?;
+        bench.undisturbed = RunFiles::read(&run)?;
         if !bench.mpi {
             let counted = bench.folder.join("counted");
             bench.calls = Calls::count(&bench.begin(&counted), &bench.folder.join("calls.txt"))?;
@@ -123,12 +124,12 @@ impl Bench {
             let mut command = bench.begin(&other);
             command.push("train.seed=1".into());
             bench.finish(bench.launch(&command), &other)?;
-            if bench.whole.compare(&folder::read(&other)?).is_ok() {
+            if bench.undisturbed.compare(&RunFiles::read(&other)?).is_ok() {
                 return Err(
                     "a run with another seed has the same bits: the comparison sees nothing".into(),
                 );
             }
-            bench.whole.compare(&folder::read(&counted)?)?;
+            bench.undisturbed.compare(&RunFiles::read(&counted)?)?;
         }
         Ok(bench)
     }
@@ -148,7 +149,12 @@ impl Bench {
         command
     }
 
-    fn resume(&self, run: &Path) -> Vec<String> {
+    /// The command line that goes on from a run's checkpoint, or begins it again if it has none.
+    fn resume_or_begin(&self, run: &Path) -> Vec<String> {
+        if folder::newest_checkpoint(run).is_none() {
+            let _ = std::fs::remove_dir_all(run);
+            return self.begin(run);
+        }
         let program = self.program.display().to_string();
         vec![
             program,
@@ -208,18 +214,13 @@ impl Bench {
         Ok((Ended { code, errors }, newest))
     }
 
-    /// One run under faults and the run that resumes it. Tells what happened.
+    /// One run under faults and the run that resumes it; a line of what happened.
     fn schedule(&self, seed: u64) -> Result<String, String> {
         let mut random = Random::new(seed);
         let run = self.folder.join(format!("run-{seed}"));
         let mut outcomes = Vec::new();
         for round in 0..random.below(3) + 1 {
-            let words = if folder::newest_checkpoint(&run).is_some() {
-                self.resume(&run)
-            } else {
-                let _ = std::fs::remove_dir_all(&run);
-                self.begin(&run)
-            };
+            let words = self.resume_or_begin(&run);
             if round > 0 && run.join("metrics.json").is_file() {
                 break;
             }
@@ -234,12 +235,7 @@ impl Bench {
                 return Err(format!("checkpoint {newest:?} was lost; {}", context()));
             }
         }
-        let words = if folder::newest_checkpoint(&run).is_some() {
-            self.resume(&run)
-        } else {
-            let _ = std::fs::remove_dir_all(&run);
-            self.begin(&run)
-        };
+        let words = self.resume_or_begin(&run);
         if !run.join("metrics.json").is_file() {
             let (ended, _) = self.finish(self.launch(&words), &run)?;
             if ended.code != 0 {
@@ -251,10 +247,8 @@ impl Bench {
                 ));
             }
         }
-        let result =
-            folder::read(&run).map_err(|message| format!("{}: {message}", outcomes.join("; ")))?;
-        self.whole
-            .compare(&result)
+        RunFiles::read(&run)
+            .and_then(|files| self.undisturbed.compare(&files))
             .map_err(|message| format!("{}: {message}", outcomes.join("; ")))?;
         let _ = std::fs::remove_dir_all(&run);
         Ok(outcomes.join("; "))

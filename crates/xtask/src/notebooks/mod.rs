@@ -106,6 +106,14 @@ fn chosen(names: &[&String]) -> Result<Vec<PathBuf>, String> {
     names.iter().map(path).collect()
 }
 
+/// The path of the first notebook.
+fn first() -> Result<PathBuf, String> {
+    let mut notebooks = chosen(&[])?.into_iter();
+    notebooks
+        .next()
+        .ok_or_else(|| "there is no notebook".into())
+}
+
 /// Runs notebooks and returns the paths of the copies with outputs. Arguments that begin with `--` go to `run.py`.
 fn execute(arguments: &[String]) -> Result<Vec<PathBuf>, String> {
     let (mut options, names): (Vec<_>, Vec<_>) =
@@ -141,11 +149,7 @@ fn render(arguments: &[String]) -> Result<(), String> {
 }
 
 fn check() -> Result<(), String> {
-    let first = chosen(&[])?
-        .into_iter()
-        .next()
-        .ok_or("there is no notebook")?;
-    succeed(Home::find()?.python("check_kernel.py")?.arg(first))
+    succeed(Home::find()?.python("check_kernel.py")?.arg(first()?))
 }
 
 fn lab(arguments: &[String]) -> Result<(), String> {

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::json;
 
 use super::home::{Home, NO_RUSTUP};
-use super::{chosen, succeed};
+use super::{first, succeed};
 use crate::{print_line, root};
 
 const EVCXR: &str = "0.22.0";
@@ -22,11 +22,7 @@ pub(super) fn setup() -> Result<(), String> {
     print_line(
         "running a first cell: compiles Burn and this workspace, which takes minutes the first time",
     );
-    let first = chosen(&[])?
-        .into_iter()
-        .next()
-        .ok_or("there is no notebook")?;
-    succeed(home.python("run.py")?.arg("--first-cell").arg(first))?;
+    succeed(home.python("run.py")?.arg("--first-cell").arg(first()?))?;
     print_line(
         "\nThe notebooks are ready. To open them in JupyterLab:\n\n    cargo xtask notebooks lab\n",
     );
