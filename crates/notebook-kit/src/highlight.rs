@@ -11,8 +11,6 @@ pub enum Mark {
     Gold,
     /// The answer of a model.
     Predicted,
-    /// An error.
-    Wrong,
 }
 
 impl Mark {
@@ -20,7 +18,6 @@ impl Mark {
         match self {
             Self::Gold => ("gold", "border-bottom:3px solid #2e8b57"),
             Self::Predicted => ("predicted", "background:#bcdcf5"),
-            Self::Wrong => ("wrong", "background:#f6c9b2"),
         }
     }
 }
@@ -110,7 +107,7 @@ mod tests {
             &[
                 (4..9, Mark::Predicted),
                 (8..15, Mark::Gold),
-                (0..0, Mark::Wrong),
+                (0..0, Mark::Gold),
             ],
         );
         let text = html.as_str();
@@ -125,7 +122,7 @@ mod tests {
 
     #[test]
     fn ranges_beyond_the_text_are_ignored() {
-        let html = highlight("pie", &[(2..9, Mark::Wrong), (7..9, Mark::Gold)]);
+        let html = highlight("pie", &[(2..9, Mark::Predicted), (7..9, Mark::Gold)]);
         assert_eq!(html.as_str().matches("<mark").count(), 1);
         assert!(
             highlight("", &[(0..1, Mark::Gold)])

@@ -41,7 +41,7 @@ pub use {
     squad_data, trainer,
 };
 
-/// Every name that the notebooks use.
+/// What the notebooks use, and what a reader's own cells may need.
 pub mod prelude {
     pub use crate::*;
 

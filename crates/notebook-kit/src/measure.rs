@@ -43,11 +43,6 @@ impl Measured {
         self.peak_bytes
             .map_or("–".into(), |bytes| format!("{:.0}", bytes as f64 / 1e6))
     }
-
-    /// How many times as fast as `slower`.
-    pub fn speed_up_over(&self, slower: &Self) -> String {
-        format!("{:.2}", slower.seconds / self.seconds)
-    }
 }
 
 /// Resets the peak memory of the process; only Linux can.
@@ -84,7 +79,6 @@ mod tests {
             slow.seconds >= 0.005 && small.seconds < 0.005,
             "{slow:?} {small:?}"
         );
-        assert_eq!(slow.speed_up_over(&slow), "1.00");
         // Written, so that the system provides the pages.
         let large = measure(1, || vec![1u8; 64 << 20]);
         if let Some(bytes) = large.peak_bytes {

@@ -123,7 +123,7 @@ impl RanksRun {
     }
 
     /// The loss of the last step.
-    pub fn last_loss(&self) -> f64 {
+    fn last_loss(&self) -> f64 {
         self.losses.last().map_or(f64::NAN, |(_, loss)| *loss)
     }
 }

@@ -259,13 +259,10 @@ impl RichDisplay for Vec<Group> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn sample() -> Dataset {
-        Dataset::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/sample/dev.json"))
-            .unwrap()
+        crate::sample().unwrap().1
     }
 
     #[test]
