@@ -31,11 +31,18 @@ impl Config {
         let mut merged = known.clone();
         let mut complaints = Vec::new();
         for (name, table) in tables {
-            overlay(&mut merged, table, &known, "", name, &mut complaints);
+            overlay(&mut merged, table, [&known; 2], "", name, &mut complaints);
         }
         for setting in settings {
             match parse_setting(setting, &known) {
-                Ok(table) => overlay(&mut merged, &table, &known, "", setting, &mut complaints),
+                Ok(table) => overlay(
+                    &mut merged,
+                    &table,
+                    [&known; 2],
+                    "",
+                    setting,
+                    &mut complaints,
+                ),
                 Err(complaint) => complaints.push(complaint),
             }
         }
@@ -63,11 +70,11 @@ fn parse(file: &Path, text: &str) -> Result<Table, Error> {
         .map_err(|e: toml::de::Error| Error::toml(file, text, &e))
 }
 
-/// Copies the values of `table` into `merged` where `known` has the key with the same type.
+/// Copies the values of `table` into `merged` where `known`, the part of `root` behind `prefix`, has the key with the same type.
 fn overlay(
     merged: &mut Table,
     table: &Table,
-    known: &Table,
+    [root, known]: [&Table; 2],
     prefix: &str,
     name: &str,
     complaints: &mut Vec<String>,
@@ -79,7 +86,8 @@ fn overlay(
                 let Some(Value::Table(merged)) = merged.get_mut(key) else {
                     unreachable!("`merged` began as a copy of `known`");
                 };
-                overlay(merged, value, known, &format!("{path}."), name, complaints);
+                let prefix = format!("{path}.");
+                overlay(merged, value, [root, known], &prefix, name, complaints);
             }
             (Some(Value::Float(_)), Value::Integer(value)) => {
                 merged.insert(key.clone(), Value::Float(*value as f64));
@@ -101,16 +109,8 @@ fn overlay(
                 with_article(value.type_str())
             )),
             (None, _) => {
-                // Compares the end of a key too: `epochs` is nearest to `num_train_epochs`.
-                let likeness = |known: &str| {
-                    let ends = known.match_indices('_').map(|(at, _)| &known[at + 1..]);
-                    let ends = ends.chain([known]);
-                    ends.map(|end| strsim::jaro(end, key)).fold(0.0, f64::max)
-                };
-                let nearest = known
-                    .keys()
-                    .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-                let hint = nearest.map(|near| format!(" (did you mean {prefix}{near}?)"));
+                let hint = nearest(root, prefix, key);
+                let hint = hint.map(|near| format!(" (did you mean {near}?)"));
                 complaints.push(format!(
                     "{name}: unknown key {path}{}",
                     hint.unwrap_or_default()
@@ -118,6 +118,28 @@ fn overlay(
             }
         }
     }
+}
+
+/// The path of the key that is most like an unknown one: in its section, or in another, because the section may be what is wrong.
+fn nearest(root: &Table, prefix: &str, unknown: &str) -> Option<String> {
+    // Compares the end of a key too: `epochs` is nearest to `num_train_epochs`.
+    let likeness = |path: &str| {
+        let key = path.rsplit('.').next().unwrap_or(path);
+        let ends = key.match_indices('_').map(|(at, _)| &key[at + 1..]);
+        let ends = ends.chain([key]);
+        ends.map(|end| strsim::jaro(end, unknown))
+            .fold(0.0, f64::max)
+    };
+    let paths = root.iter().flat_map(|(section, value)| {
+        let keys = value.as_table().into_iter().flat_map(Table::keys);
+        let paths = keys.map(move |key| format!("{section}.{key}"));
+        paths.chain([section.clone()])
+    });
+    let rank = |path: &String| (likeness(path), path.starts_with(prefix));
+    paths.max_by(|a, b| {
+        let ((a, a_here), (b, b_here)) = (rank(a), rank(b));
+        a.total_cmp(&b).then(a_here.cmp(&b_here))
+    })
 }
 
 fn with_article(kind: &str) -> String {
@@ -221,14 +243,23 @@ mod tests {
     #[test]
     fn an_unknown_key_suggests_the_nearest_one() {
         for (key, nearest) in [
-            ("epochs", "num_train_epochs"),
-            ("batch_sise", "per_device_train_batch_size"),
-            ("learning_rat", "learning_rate"),
+            ("train.epochs", "train.num_train_epochs"),
+            ("train.batch_sise", "train.per_device_train_batch_size"),
+            ("train.learning_rat", "train.learning_rate"),
+            ("train.on_bad_answers", "train.on_bad_answer"),
+            ("eval.on_bad_answers", "eval.on_bad_answer"),
+            ("train.long_questions", "features.long_questions"),
+            ("trian.seed", "train"),
         ] {
-            let complaints = resolve("", &[&format!("train.{key}=1")]).unwrap_err();
-            let hint = format!("unknown key train.{key} (did you mean train.{nearest}?)");
+            let complaints = resolve("", &[&format!("{key}=1")]).unwrap_err();
+            let hint = format!(" (did you mean {nearest}?)");
             assert!(complaints.contains(&hint), "{complaints}");
         }
+        let complaints = resolve("epochs = 3", &[]).unwrap_err();
+        assert!(
+            complaints.contains("mean train.num_train_epochs?"),
+            "{complaints}"
+        );
     }
 
     #[test]
