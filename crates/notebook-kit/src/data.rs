@@ -70,14 +70,15 @@ pub fn model_folder(model: &str) -> Result<PathBuf, Error> {
     trainer::model_folder(model, &print_line)
 }
 
-/// The configuration of the quick start with settings as on the command line, such as `train.num_train_epochs=2`. Its
-/// paths are absolute.
+/// The configuration of the quick start with settings as on the command line, such as `train.num_train_epochs=2`, on the
+/// questions that [`sample`] has. Its paths are absolute.
 ///
 /// # Errors
 /// All errors of the settings at once.
 pub fn quickstart(settings: &[&str]) -> Result<Config, Error> {
     let settings: Vec<_> = settings.iter().map(ToString::to_string).collect();
     let mut config = Config::resolve(&root().join("configs/quickstart.toml"), &settings)?;
+    config.train.files.truncate(1);
     for file in config.train.files.iter_mut().chain([&mut config.eval.file]) {
         *file = root().join(&*file);
     }
@@ -139,6 +140,9 @@ mod tests {
     fn settings_override_the_quick_start() {
         let config = quickstart(&["train.num_train_epochs=7"]).unwrap();
         assert_eq!(config.train.num_train_epochs, 7);
+        assert!(
+            config.train.files[0].ends_with("sample/train.json") && config.train.files.len() == 1
+        );
         assert!(config.train.files[0].is_file() && config.eval.file.is_file());
         let error = quickstart(&["train.epoch=7"]).unwrap_err().to_string();
         assert!(error.contains("train.epoch"), "{error}");
