@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compiles the trainer with Burn 0.23.0-pre.1 on flex: a copy of this tree with burn-0.23.patch, which is the step to 0.23
-# (docs/decisions/0012-burn-0.23.md). Further arguments go to cargo: `check.sh build` builds the program.
+# (docs/decisions/0012-burn-0.23.md).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -14,4 +14,5 @@ git ls-files -z | tar --create --null --files-from=- | tar --extract --directory
 git -C "$source" init --quiet
 git -C "$source" apply "$PWD/scripts/burn-0.23/burn-0.23.patch"
 cd "$source"
-CARGO_TARGET_DIR=$folder/target cargo "${@:-check}" -p trainer
+# Nothing but proc macros is compiled to run.
+CARGO_TARGET_DIR=$folder/target cargo check -p trainer --config 'profile.dev.package."*".opt-level=0'
