@@ -140,7 +140,7 @@ impl Checkpoints {
             let text = serde_json::to_string_pretty(&file).expect("a state is plain JSON");
             Ok::<(), Error>(atomic_fs::write_file(new.join(STATE), text)?)
         })?;
-        self.prune(&name);
+        self.prune(state);
         Ok(path)
     }
 
@@ -175,10 +175,12 @@ impl Checkpoints {
         }
     }
 
-    /// Removes the oldest of the checkpoints up to the one that was just written.
-    fn prune(&self, newest: &str) {
+    /// Removes the oldest of the checkpoints up to that of `newest`, which was just written, or is read again because the
+    /// process that wrote it may have been killed before it removed any.
+    pub(crate) fn prune(&self, newest: &RunState) {
+        let newest = name(newest);
         let mut names = self.names().unwrap_or_default();
-        names.retain(|name| position(name) <= position(newest));
+        names.retain(|name| position(name) <= position(&newest));
         for name in &names[..names.len().saturating_sub(self.save_total_limit)] {
             let path = self.folder.join(name);
             if let Err(e) = atomic_fs::remove_folder(&path) {

@@ -145,6 +145,7 @@ impl RunOptions {
         self.check_config_changes(path, &checkpoint.config)?;
         if is_main {
             checkpoints.set_aside(damaged);
+            checkpoints.prune(&checkpoint.state);
         }
         Ok((run_dir, Some(checkpoint)))
     }

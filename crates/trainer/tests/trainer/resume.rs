@@ -238,6 +238,20 @@ fn a_damaged_checkpoint_is_skipped_for_the_one_before() {
     assert_eq!(before.1, after.1);
 }
 
+/// As after SIGKILL between writing the last checkpoint and removing the one before.
+#[test]
+fn a_resumed_run_removes_checkpoints_beyond_the_limit() {
+    let sandbox = Sandbox::new();
+    sandbox.train("run", SETTINGS);
+    let before = sandbox.files("run/checkpoints");
+    let older = sandbox.path("run/checkpoints/step-00000001-epoch-0001");
+    std::fs::create_dir(&older).unwrap();
+    std::fs::write(older.join("state.json"), "{}").unwrap();
+    let resumed = sandbox.command(&["--resume=run"]);
+    assert_eq!(resumed.code, Some(0), "{resumed:?}");
+    assert_eq!(sandbox.files("run/checkpoints"), before);
+}
+
 #[test]
 fn changed_settings_are_listed() {
     let sandbox = Sandbox::new();
