@@ -70,15 +70,15 @@ pub fn model_folder(model: &str) -> Result<PathBuf, Error> {
     trainer::model_folder(model, &print_line)
 }
 
-/// The configuration of the quick start with settings as on the command line, such as `train.num_train_epochs=2`, on the
-/// questions that [`sample`] has. Its paths are absolute.
+/// The configuration of the quick start, on the training questions of [`sample`], with settings as on the command line,
+/// such as `train.num_train_epochs=2`. Its paths are absolute.
 ///
 /// # Errors
 /// All errors of the settings at once.
 pub fn quickstart(settings: &[&str]) -> Result<Config, Error> {
+    let settings = [&["train.files=datasets/sample/train.json"], settings].concat();
     let settings: Vec<_> = settings.iter().map(ToString::to_string).collect();
     let mut config = Config::resolve(&root().join("configs/quickstart.toml"), &settings)?;
-    config.train.files.truncate(1);
     for file in config.train.files.iter_mut().chain([&mut config.eval.file]) {
         *file = root().join(&*file);
     }
@@ -144,6 +144,11 @@ mod tests {
             config.train.files[0].ends_with("sample/train.json") && config.train.files.len() == 1
         );
         assert!(config.train.files[0].is_file() && config.eval.file.is_file());
+        let files = quickstart(&["train.files=a.json,b.json"])
+            .unwrap()
+            .train
+            .files;
+        assert_eq!(files, ["a.json", "b.json"].map(|name| root().join(name)));
         let error = quickstart(&["train.epoch=7"]).unwrap_err().to_string();
         assert!(error.contains("train.epoch"), "{error}");
     }
