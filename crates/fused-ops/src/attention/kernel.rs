@@ -66,7 +66,7 @@ impl Attention {
 /// Queries of a block where there is a window.
 const QUERIES: usize = 64;
 
-/// The gradients of a relative table are summed within so many parts of a batch, and then over the parts.
+/// Number of parts of a batch. The gradients of a relative table are summed in each part, and then over the parts.
 const PARTS: usize = 4;
 
 /// One head of consecutive features.

@@ -121,9 +121,9 @@ pub(super) fn forward(
         let output = output.as_ref().map(|all| unsafe { all.part(elements) });
         bias_activation(sums, &bias[columns], args.activation, output);
     };
+    let target = Target::new(matmul, outputs);
     match weight {
         Weight::F32(weight) => {
-            let target = Target::new(matmul, outputs);
             gemm(target, left, right(weight), Threads::All);
             let width = outputs.max(1);
             for_each_chunk(
@@ -139,17 +139,14 @@ pub(super) fn forward(
         }
         #[cfg(target_arch = "x86_64")]
         Weight::Bf16(weight) => {
-            let target = Target::new(matmul, outputs);
             gemm_bf16(target, left, right(weight), Threads::All, Some(&epilogue));
         }
         #[cfg(target_arch = "x86_64")]
         Weight::PackedBf16(weight) => {
-            let target = Target::new(matmul, outputs);
             gemm_bf16_packed(target, left, &weight, Some(&epilogue));
         }
         #[cfg(target_arch = "x86_64")]
         Weight::Int8(instructions, weight) => {
-            let target = Target::new(matmul, outputs);
             gemm_int8(instructions, target, left, &weight, Some(&epilogue));
         }
     }
