@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
-use burn::tensor::{Gradients, Tensor};
+use burn::tensor::{Gradients, Shape, Tensor};
 use fused_ops::{AdamW, AdamWTensors, GradientScale, adamw_step_group};
 
 use crate::config::TrainConfig;
@@ -89,9 +89,11 @@ impl Optimizer {
         let mut take = TakeUpdates {
             gradients,
             updates: Vec::new(),
+            shapes: Vec::new(),
         };
         let model = model.map(&mut take);
-        let updated = self.update(take.updates).into_iter();
+        let updated = self.update(take.updates).into_iter().zip(take.shapes);
+        let updated = updated.map(|((id, parameter), shape)| (id, (parameter, shape)));
         model.map(&mut PutParameters(updated.collect()))
     }
 
@@ -160,6 +162,8 @@ pub(crate) struct Update {
 struct TakeUpdates {
     gradients: ParameterGradients,
     updates: Vec<Update>,
+    /// Of the parameters of `updates`.
+    shapes: Vec<Shape>,
 }
 
 impl ModuleMapper for TakeUpdates {
@@ -169,27 +173,27 @@ impl ModuleMapper for TakeUpdates {
             return Param::from_mapped_value(id, tensor, mapper);
         };
         let (shape, tensor) = (tensor.shape(), tensor.inner());
-        // One element that keeps the shape for `PutParameters`.
-        let placeholder = Tensor::<1>::empty([1], &tensor.device()).expand(shape.clone());
+        let placeholder = Tensor::empty([1; D], &tensor.device());
         self.updates.push(Update {
             id,
             parameter: tensor.reshape([shape.num_elements()]),
             gradient,
         });
+        self.shapes.push(shape);
         Param::from_mapped_value(id, placeholder, mapper)
     }
 }
 
 /// Puts parameters back.
-struct PutParameters(HashMap<ParamId, Tensor<1>>);
+struct PutParameters(HashMap<ParamId, (Tensor<1>, Shape)>);
 
 impl ModuleMapper for PutParameters {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, tensor, mapper) = param.consume();
-        let Some(parameter) = self.0.remove(&id) else {
+        let Some((parameter, shape)) = self.0.remove(&id) else {
             return Param::from_mapped_value(id, tensor, mapper);
         };
-        let parameter = Tensor::from_inner(parameter.reshape(tensor.shape())).require_grad();
+        let parameter = Tensor::from_inner(parameter.reshape(shape)).require_grad();
         Param::from_mapped_value(id, parameter, mapper)
     }
 }
