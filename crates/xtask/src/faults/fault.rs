@@ -40,9 +40,14 @@ const OTHERS: [&str; 12] = [
     "clone3",
 ];
 
-/// How often an undisturbed run makes each of them.
+/// The calls of an undisturbed run.
 #[derive(Default)]
-pub(super) struct Calls(Vec<(&'static str, u64)>);
+pub(super) struct Calls {
+    /// How often each thread makes each of them.
+    counts: Vec<(&'static str, u64)>,
+    /// How many `openat` the dynamic loader makes at most, which gives up when it is interrupted.
+    loading: u64,
+}
 
 /// One thing that goes wrong.
 #[derive(Clone, Debug)]
@@ -56,8 +61,8 @@ pub(super) enum Fault {
         at: u64,
         lasts: bool,
     },
-    /// Every n-th call of these is interrupted.
-    Interrupted { every: u64 },
+    /// Every n-th call of these is interrupted, once the program is loaded.
+    Interrupted { every: u64, loading: u64 },
     /// Writing takes this many milliseconds longer.
     Slow { milliseconds: u64 },
     /// No file may be longer: a write stops in the middle, and the process gets SIGXFSZ.
@@ -91,24 +96,32 @@ impl Calls {
         }
         let text = std::fs::read(trace).map_err(|e| e.to_string())?;
         let mut counts = BTreeMap::<(&str, &'static str), u64>::new();
+        let mut loading = 0;
         let text = String::from_utf8_lossy(&text);
         for line in text.lines() {
             let (thread, rest) = line.split_once(' ').unwrap_or_default();
             let name = rest.trim_start().split('(').next().unwrap_or_default();
             let mut known = WRITES.iter().chain(&OTHERS).copied();
             if let Some(call) = known.find(|call| *call == name) {
-                *counts.entry((thread, call)).or_default() += 1;
+                let count = counts.entry((thread, call)).or_default();
+                *count += 1;
+                if call == "openat" && rest.contains(".so") {
+                    loading = loading.max(*count);
+                }
             }
         }
         // strace counts each thread's calls on its own.
         let counts = counts.into_iter().map(|((_, call), count)| (call, count));
-        Ok(Self(counts.collect()))
+        Ok(Self {
+            counts: counts.collect(),
+            loading,
+        })
     }
 
     /// A call, and which of a thread's calls.
     fn draw(&self, random: &mut Random, among: &[&'static str]) -> (&'static str, u64) {
         let among: Vec<_> = self
-            .0
+            .counts
             .iter()
             .filter(|(call, _)| among.contains(call))
             .collect();
@@ -156,6 +169,7 @@ impl Fault {
             }
             8 => Self::Interrupted {
                 every: random.below(5) + 2,
+                loading: calls.loading,
             },
             9 => Self::Slow {
                 milliseconds: random.below(20) + 1,
@@ -190,44 +204,37 @@ impl Fault {
                 ]
             }
             _ => {
-                let inject = match self {
-                    Self::Kill { call, at } => format!("{call}:signal=KILL:when={at}"),
+                let injections = match self {
+                    Self::Kill { call, at } => vec![format!("{call}:signal=KILL:when={at}")],
                     Self::Error {
                         call,
                         error,
                         at,
                         lasts,
                     } => {
-                        format!(
-                            "{call}:error={error}:when={at}{}",
-                            if *lasts { "+" } else { "" }
-                        )
+                        let lasts = if *lasts { "+" } else { "" };
+                        vec![format!("{call}:error={error}:when={at}{lasts}")]
                     }
-                    Self::Interrupted { every } => {
-                        format!("write,openat,fsync:error=EINTR:when={every}+{every}")
-                    }
-                    Self::Slow { milliseconds } => {
-                        format!(
-                            "write,fsync,fdatasync,renameat2:delay_enter={}",
-                            1000 * milliseconds
-                        )
-                    }
+                    Self::Interrupted { every, loading } => vec![
+                        format!("write,fsync:error=EINTR:when={every}+{every}"),
+                        format!("openat:error=EINTR:when={}+{every}", loading + every),
+                    ],
+                    Self::Slow { milliseconds } => vec![format!(
+                        "write,fsync,fdatasync,renameat2:delay_enter={}",
+                        1000 * milliseconds
+                    )],
                     _ => unreachable!("handled above"),
                 };
-                let calls = inject.split(':').next().unwrap_or_default().to_owned();
-                [
-                    "strace",
-                    "-f",
-                    "-qqq",
-                    "-o",
-                    "/dev/null",
-                    "-e",
-                    &format!("trace={calls}"),
-                    "-e",
-                    &format!("inject={inject}"),
-                ]
-                .map(String::from)
-                .to_vec()
+                let calls = injections.iter().filter_map(|each| each.split(':').next());
+                let calls = calls.collect::<Vec<_>>().join(",");
+                let mut strace = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e"]
+                    .map(String::from)
+                    .to_vec();
+                strace.push(format!("trace={calls}"));
+                for injection in injections {
+                    strace.extend(["-e".into(), format!("inject={injection}")]);
+                }
+                strace
             }
         };
         wrapped.extend_from_slice(words);
@@ -269,7 +276,7 @@ impl fmt::Display for Fault {
                     if *lasts { " and later" } else { "" }
                 )
             }
-            Self::Interrupted { every } => write!(f, "every {every}th call interrupted"),
+            Self::Interrupted { every, .. } => write!(f, "every {every}th call interrupted"),
             Self::Slow { milliseconds } => write!(f, "{milliseconds} ms for each write"),
             Self::FileSize { bytes } => write!(f, "files of at most {bytes} bytes"),
             Self::KillAfter { milliseconds } => write!(f, "killed after {milliseconds} ms"),
