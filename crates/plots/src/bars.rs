@@ -1,18 +1,18 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::axis::{Axis, short};
+use crate::axis::{Axis, can_be_drawn, short};
 use crate::palette::{GRID, fill, text_style};
 use crate::svg::{Svg, draw_on_white};
 
 /// Width and height of a histogram; bars have the same width.
 const SIZE: (u32, u32) = (680, 380);
 
-/// A histogram of the finite values in `bins` ranges of equal width.
+/// A histogram of the values in `bins` ranges of equal width; those that are NaN, infinite or beyond 1e60 are left out.
 pub fn histogram(title: &str, x: &str, values: impl IntoIterator<Item = f64>, bins: usize) -> Svg {
     let values: Vec<f64> = values
         .into_iter()
-        .filter(|value| value.is_finite())
+        .filter(|value| can_be_drawn(*value))
         .collect();
     let bins = bins.max(1);
     let across = Axis::Tight.range(values.iter().copied());
@@ -111,7 +111,7 @@ impl Bars {
             for (index, ((name, exact), value)) in self.bars.iter().zip(values()).enumerate() {
                 let y = TOP + BAR * index as i32;
                 let length = if most > 0.0 {
-                    (room * value / most).round() as i32
+                    (room * (value / most)).round() as i32
                 } else {
                     0
                 };
@@ -161,6 +161,9 @@ mod tests {
                     .contains("NaN")
             );
         }
+        // Beyond what an axis can show.
+        let huge = histogram("t", "x", [1.0, 2.0, 1e70, -1e70], 2);
+        assert_eq!(huge, histogram("t", "x", [1.0, 2.0], 2));
     }
 
     #[test]
@@ -176,5 +179,8 @@ mod tests {
             svg.as_str().contains("who") && svg.as_str().contains("\n80\n"),
             "{svg:?}"
         );
+        let huge = Bars::new("t").bar("a", f64::MAX).bar("b", f64::MAX / 2.0);
+        let widths = sizes(&huge.draw(), "width");
+        assert!((widths[0] / widths[1] - 2.0).abs() < 0.1, "{widths:?}");
     }
 }

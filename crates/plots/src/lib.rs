@@ -5,11 +5,11 @@
 
 mod axis;
 mod bars;
+mod downsampled;
 mod heat_map;
 mod lines;
 mod palette;
 mod svg;
-mod thinned;
 
 pub use axis::Axis;
 pub use bars::{Bars, histogram};

@@ -1,9 +1,9 @@
 use plotters::prelude::*;
 
 use crate::axis::{Axis, can_be_drawn};
+use crate::downsampled::downsampled;
 use crate::palette::{COLOURS, GRID, INK, text_style};
 use crate::svg::{Page, PaintResult, Svg, draw, draw_on_white};
-use crate::thinned::thinned;
 
 /// A line chart.
 ///
@@ -95,7 +95,7 @@ const EMBEDDED: Layout = Layout {
 };
 
 /// Parts of a line; each is drawn through at most two points. More would be closer together than a pixel.
-const STRETCHES: usize = 500;
+const BUCKETS: usize = 500;
 
 impl Lines {
     /// The `viewBox` of [`Lines::draw_embedded`].
@@ -253,7 +253,7 @@ impl Lines {
                 chart.draw_series(series.points.iter().map(dot))?;
             }
             chart
-                .draw_series(LineSeries::new(thinned(&series.points, STRETCHES), style))?
+                .draw_series(LineSeries::new(downsampled(&series.points, BUCKETS), style))?
                 .label(&series.name)
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
         }

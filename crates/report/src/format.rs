@@ -35,7 +35,8 @@ pub(crate) fn duration(seconds: f64) -> String {
     if !(seconds.is_finite() && seconds >= 0.0) {
         return NONE.into();
     }
-    if seconds < 60.0 {
+    // From here on one decimal would be rounded to 60.0.
+    if seconds < 59.95 {
         return format!("{seconds:.1} s");
     }
     let whole = seconds.round() as u64;
@@ -60,12 +61,13 @@ mod tests {
             (decimals(f64::NAN, 2), figure(None, 1)),
             (NONE.into(), NONE.into())
         );
-        let times = [0.04, 59.94, 61.0, 3599.6, 7500.0, f64::INFINITY].map(duration);
+        let times = [0.04, 59.94, 59.96, 61.0, 3599.6, 7500.0, f64::INFINITY].map(duration);
         assert_eq!(
             times,
             [
                 "0.0 s",
                 "59.9 s",
+                "1 min 00 s",
                 "1 min 01 s",
                 "1 h 00 min",
                 "2 h 05 min",

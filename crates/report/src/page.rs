@@ -159,8 +159,11 @@ fn configuration(config: &RunConfig) -> Markup {
             Value::String(text) if text.is_empty() => NONE.into(),
             Value::String(text) => text.clone(),
             Value::Array(items) => {
-                let items = items.iter().map(|item| item.as_str().unwrap_or_default());
-                items.collect::<Vec<_>>().join(", ")
+                let text = |item: &Value| {
+                    item.as_str()
+                        .map_or_else(|| item.to_string(), str::to_owned)
+                };
+                items.iter().map(text).collect::<Vec<_>>().join(", ")
             }
             other => other.to_string(),
         };

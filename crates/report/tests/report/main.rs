@@ -105,7 +105,9 @@ impl Sandbox {
     fn try_report(&self) -> Result<String, Error> {
         let toml = |text: &str| text.parse::<toml::Table>().unwrap();
         let config = RunConfig {
-            settings: toml("[train]\nfiles = [\"a.json\"]\nseed = 1\n[model]\nsource = \"tiny\""),
+            settings: toml(
+                "[train]\nfiles = [\"a.json\"]\nlayers = [1, 2]\nseed = 1\n[model]\nsource = \"tiny\"",
+            ),
             defaults: toml("[train]\nfiles = []\nseed = 1\n[model]\nsource = \"tiny\""),
         };
         let dataset = || Dataset::read(&self.path("pies.json"));

@@ -60,6 +60,8 @@ fn shows_the_figures_errors_and_answers_of_a_run() {
     assert!(part(&page, "environment").contains("3 MiB"));
     let set = "<tr class=\"best\"><th scope=\"row\">train.files</th>";
     assert!(part(&page, "configuration").contains(set));
+    let list = "<th scope=\"row\">train.layers</th><td>1, 2</td>";
+    assert!(part(&page, "configuration").contains(list));
     // Text of the data stays text.
     assert!(page.contains("Who &lt;script&gt;baked&lt;/script&gt; it?"));
     assert!(page.contains("Ann</mark> &lt;script&gt;alert(1)&lt;/script&gt; baked"));
