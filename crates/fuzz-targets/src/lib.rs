@@ -39,6 +39,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("tokenizer_config", model::tokenizer_config),
     ("tokenizer_vocab_txt", model::vocab_txt),
     ("tokenizer_bpe", model::bpe),
+    ("tokenizer_sentencepiece", model::sentencepiece),
     ("safetensors", model::safetensors),
     ("safetensors_index", model::safetensors_index),
     ("pytorch_bin", model::pytorch_bin),
@@ -51,9 +52,9 @@ pub const TARGETS: &[(&str, Target)] = &[
 /// # Errors
 /// If there is none; the message lists all names.
 pub fn find(name: &str) -> Result<Target, String> {
-    let names = || TARGETS.iter().map(|(name, _)| *name).collect::<Vec<_>>();
     let found = TARGETS.iter().find(|(known, _)| *known == name);
-    found
-        .map(|(_, target)| *target)
-        .ok_or_else(|| format!("no target {name:?} (known: {})", names().join(", ")))
+    found.map(|(_, target)| *target).ok_or_else(|| {
+        let names: Vec<_> = TARGETS.iter().map(|(name, _)| *name).collect();
+        format!("no target {name:?} (known: {})", names.join(", "))
+    })
 }

@@ -12,17 +12,15 @@ macro_rules! tiny_bert {
     };
 }
 
-const CONFIG: &[u8] = tiny_bert!("config.json");
-const TOKENIZER: &[u8] = tiny_bert!("tokenizer.json");
-const WEIGHTS: &[u8] = tiny_bert!("model.safetensors");
+const CONFIG: (&str, &[u8]) = ("config.json", tiny_bert!("config.json"));
+const TOKENIZER: (&str, &[u8]) = ("tokenizer.json", tiny_bert!("tokenizer.json"));
+const WEIGHTS: (&str, &[u8]) = ("model.safetensors", tiny_bert!("model.safetensors"));
 
 /// Loads the tiny model with one file replaced.
 fn load(folder: &Path, file: &str, bytes: &[u8]) {
     std::fs::write(folder.join(file), bytes).expect("a temporary file can be written");
     let (_, device) = trainer::device("ndarray").expect("this build has ndarray");
-    if let Ok(pretrained) = Pretrained::load(folder, 0, &device) {
-        drop(pretrained);
-    }
+    let _ = Pretrained::load(folder, 0, &device);
 }
 
 pub(crate) fn config(bytes: &[u8]) {
@@ -93,56 +91,54 @@ pub(crate) fn bpe(bytes: &[u8]) {
     tokenizer_folder("bpe", &files, bytes);
 }
 
+/// The input is a SentencePiece model, read by the rules of each type.
+pub(crate) fn sentencepiece(bytes: &[u8]) {
+    for (model_type, file) in [
+        ("albert", "spiece.model"),
+        ("camembert", "sentencepiece.bpe.model"),
+        ("deberta-v2", "spm.model"),
+        ("xlm-roberta", "sentencepiece.bpe.model"),
+    ] {
+        let config = format!("{{\"model_type\": \"{model_type}\"}}");
+        let files = [("config.json", config.as_bytes()), (file, bytes)];
+        let folder = sandbox::folder("sentencepiece", &files);
+        if let Ok(tokenizer) = QaTokenizer::from_file(&folder) {
+            use_tokenizer(&tokenizer);
+        }
+        sandbox::remove(&folder);
+    }
+}
+
 pub(crate) fn tokenizer_config(bytes: &[u8]) {
-    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-        let files = [
-            ("config.json", CONFIG),
-            ("tokenizer.json", TOKENIZER),
-            ("model.safetensors", WEIGHTS),
-        ];
-        sandbox::folder("tokenizer-config", &files)
-    });
+    static FOLDER: LazyLock<PathBuf> =
+        LazyLock::new(|| sandbox::folder("tokenizer-config", &[CONFIG, TOKENIZER, WEIGHTS]));
     load(&FOLDER, "tokenizer_config.json", bytes);
 }
 
 pub(crate) fn safetensors(bytes: &[u8]) {
-    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-        let files = [("config.json", CONFIG), ("tokenizer.json", TOKENIZER)];
-        sandbox::folder("safetensors", &files)
-    });
+    static FOLDER: LazyLock<PathBuf> =
+        LazyLock::new(|| sandbox::folder("safetensors", &[CONFIG, TOKENIZER]));
     load(&FOLDER, "model.safetensors", bytes);
 }
 
 pub(crate) fn safetensors_index(bytes: &[u8]) {
     static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-        let files = [
-            ("config.json", CONFIG),
-            ("tokenizer.json", TOKENIZER),
-            ("model-00001-of-00001.safetensors", WEIGHTS),
-        ];
-        sandbox::folder("index", &files)
+        let shard = ("model-00001-of-00001.safetensors", WEIGHTS.1);
+        sandbox::folder("index", &[CONFIG, TOKENIZER, shard])
     });
     load(&FOLDER, "model.safetensors.index.json", bytes);
 }
 
 pub(crate) fn pytorch_bin(bytes: &[u8]) {
-    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-        let files = [("config.json", CONFIG), ("tokenizer.json", TOKENIZER)];
-        sandbox::folder("bin", &files)
-    });
+    static FOLDER: LazyLock<PathBuf> =
+        LazyLock::new(|| sandbox::folder("bin", &[CONFIG, TOKENIZER]));
     load(&FOLDER, "pytorch_model.bin", bytes);
 }
 
 /// The tiny model, on a device with autodiff.
 pub(crate) fn tiny_bert() -> BertForQuestionAnswering {
-    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-        let files = [
-            ("config.json", CONFIG),
-            ("tokenizer.json", TOKENIZER),
-            ("model.safetensors", WEIGHTS),
-        ];
-        sandbox::folder("tiny-bert", &files)
-    });
+    static FOLDER: LazyLock<PathBuf> =
+        LazyLock::new(|| sandbox::folder("tiny-bert", &[CONFIG, TOKENIZER, WEIGHTS]));
     thread_local! {
         static MODEL: BertForQuestionAnswering = {
             let (_, device) = trainer::device("ndarray").expect("this build has ndarray");

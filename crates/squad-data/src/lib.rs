@@ -13,7 +13,7 @@
 //!
 //! Features, labels and answers are those of Hugging Face's question-answering examples; [`make_features`] and
 //! [`extract_answers`] list the differences. Positions in a context count Unicode code points ("characters"), as SQuAD
-//! does. Positions in a feature count tokens. Nothing counts bytes.
+//! does. Positions in a feature count tokens. Neither counts bytes.
 //!
 //! The crate makes vectors on the host and knows neither tensors nor models. The feature `burn` adds Burn's traits for
 //! data loaders, the feature `parquet` reads Parquet files. The crate does not print and reads neither the environment

@@ -107,8 +107,29 @@ fn decode_base64(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// Standard base64 with padding.
+pub(super) fn encode_base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for part in bytes.chunks(3) {
+        let mut word = [0; 4];
+        word[1..=part.len()].copy_from_slice(part);
+        let word = u32::from_be_bytes(word);
+        for index in 0..4 {
+            let digit = DIGITS[(word >> (18 - 6 * index)) as usize & 63];
+            text.push(if index <= part.len() {
+                digit.into()
+            } else {
+                '='
+            });
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
+    use super::encode_base64 as encode;
     use super::*;
 
     /// A trie that maps "a" to the replacement at `start`, and its replacements.
@@ -121,26 +142,6 @@ mod tests {
         bytes.extend(units.iter().flat_map(|unit| unit.to_le_bytes()));
         bytes.extend(replacements.as_bytes());
         bytes
-    }
-
-    fn encode(bytes: &[u8]) -> String {
-        const DIGITS: &[u8; 64] =
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let mut text = String::new();
-        for part in bytes.chunks(3) {
-            let mut word = [0; 4];
-            word[1..=part.len()].copy_from_slice(part);
-            let word = u32::from_be_bytes(word);
-            for index in 0..4 {
-                let digit = DIGITS[(word >> (18 - 6 * index)) as usize & 63];
-                text.push(if index <= part.len() {
-                    digit.into()
-                } else {
-                    '='
-                });
-            }
-        }
-        text
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod make;
 mod options;
 mod pair_template;
 mod reach;
+mod sentencepiece;
 mod stats;
 mod tokenizer;
 mod tokenizer_folder;

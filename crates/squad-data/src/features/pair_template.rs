@@ -61,6 +61,21 @@ impl PairTemplate {
         }
     }
 
+    /// The same with all token types 0.
+    pub(super) fn without_types(&self) -> Self {
+        let mut template = self.clone();
+        let parts = [
+            &mut template.before,
+            &mut template.between,
+            &mut template.after,
+        ];
+        for special in parts.into_iter().flatten() {
+            special.type_id = 0;
+        }
+        (template.question_type, template.context_type) = (0, 0);
+        template
+    }
+
     /// Reads `post_processor` of a `tokenizer.json`, or says what is wrong with it.
     pub(super) fn from_post_processor(json: &serde_json::Value) -> Result<Self, String> {
         if json.is_null() {

@@ -25,7 +25,8 @@ pub struct FeatureStats {
     pub unanswerable: usize,
     /// Questions whose gold answers are not known.
     pub unlabelled: usize,
-    /// Answerable questions of which at least one feature holds, and is labelled with, the whole first answer.
+    /// Answerable questions of which at least one feature is labelled with a whole answer: the first, or under
+    /// [`crate::LabelAnswer::Any`] any.
     pub labelled: usize,
     /// Answerable questions whose labels stand for another text than the first answer, in order.
     pub lost: Vec<LostAnswer>,
@@ -49,7 +50,7 @@ pub struct LostAnswer {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LostReason {
-    /// No feature holds the whole answer, so none is labelled.
+    /// No feature holds the whole answer, so none is labelled with it.
     CutByWindow,
     /// The answer begins or ends inside a token, so the labels stand for more text.
     InsideToken,
@@ -86,7 +87,11 @@ pub fn inspect(examples: &[Example], features: &[Feature]) -> FeatureStats {
         };
         touched[index] |= touches_answer(feature, example);
         if feature.has_answer() {
-            labelled[index].get_or_insert(feature);
+            let label = labelled[index].get_or_insert(feature);
+            // Under `LabelAnswer::Any` features may be labelled with other answers.
+            if !labels_first(label, example) && labels_first(feature, example) {
+                *label = feature;
+            }
         }
     }
     let total: usize = features.iter().map(Feature::len).sum();
@@ -127,17 +132,30 @@ fn touches_answer(feature: &Feature, example: &Example) -> bool {
     })
 }
 
-/// `label` is the example's first labelled feature; `touched` says whether any feature has a token of the answer.
+fn overlaps(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+/// The text that the labels stand for.
+fn label_span(feature: &Feature) -> Option<Range<usize>> {
+    feature.char_span(feature.start_position, feature.end_position)
+}
+
+/// Whether a feature's labels stand for the first answer, or a part of it.
+fn labels_first(feature: &Feature, example: &Example) -> bool {
+    let spans = label_span(feature).zip(first_span(example));
+    spans.is_some_and(|(label, gold)| overlaps(&label, &gold))
+}
+
+/// `label` is the example's first feature that is labelled with the first answer, else the first with another;
+/// `touched` says whether any feature has a token of the first answer.
 fn lost_answer(example: &Example, label: Option<&Feature>, touched: bool) -> Option<LostAnswer> {
     let answer = example.first_located()?;
     let gold = first_span(example)?;
-    let decoded =
-        label.and_then(|feature| feature.char_span(feature.start_position, feature.end_position));
-    let reason = match &decoded {
-        Some(decoded) if *decoded == gold => return None,
-        Some(decoded) if decoded.start < gold.start || decoded.end > gold.end => {
-            LostReason::InsideToken
-        }
+    let decoded = label.and_then(label_span);
+    let reason = match decoded.as_ref().filter(|label| overlaps(label, &gold)) {
+        Some(label) if *label == gold => return None,
+        Some(label) if label.start < gold.start || label.end > gold.end => LostReason::InsideToken,
         None if touched => LostReason::CutByWindow,
         Some(_) | None => LostReason::NotTokenized,
     };
@@ -194,6 +212,24 @@ mod tests {
         assert_eq!(reason("000", 6, second), Some(LostReason::InsideToken));
         assert_eq!(reason("1,000 km", 4, None), Some(LostReason::CutByWindow));
         assert_eq!(reason("km", 10, None), Some(LostReason::NotTokenized));
+    }
+
+    #[test]
+    fn a_label_of_another_answer_is_not_the_first_answers() {
+        let other = GoldAnswer {
+            text: "won".to_owned(),
+            start: Some(0),
+        };
+        let with_other = |text, start| {
+            let first = example(text, start).answers()[0].clone();
+            Example::new("q", "?", "won 1,000 km").with_answers(vec![first, other.clone()])
+        };
+        let [of_other, of_first] = [3, 4].map(|token| feature(Some((token, token))));
+        let features = [of_other.clone(), of_first];
+        assert_eq!(inspect(&[with_other("1,000", 4)], &features).lost, []);
+        let lost = inspect(&[with_other("1,000 km", 4)], &[of_other]).lost;
+        assert_eq!(lost[0].reason, LostReason::CutByWindow);
+        assert_eq!(lost[0].decoded.as_deref(), Some("won"));
     }
 
     #[test]

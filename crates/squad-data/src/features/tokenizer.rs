@@ -9,6 +9,7 @@ use tokenizers::Tokenizer;
 
 use crate::error::{Error, one_line};
 use crate::features::pair_template::PairTemplate;
+use crate::features::sentencepiece;
 use crate::features::tokenizer_folder::{self, Found, options_of};
 use crate::features::tokenizer_json::TokenizerJson;
 
@@ -69,9 +70,26 @@ pub struct Encoding {
 }
 
 impl QaTokenizer {
+    /// The file of a tokenizer, or those that make one together. Of a folder the first that it has are read.
+    pub const FILES: [&[&str]; 6] = [
+        &[tokenizer_folder::TOKENIZER],
+        &["vocab.json", "merges.txt"],
+        &["vocab.txt"],
+        &[sentencepiece::FILES[0]],
+        &[sentencepiece::FILES[1]],
+        &[sentencepiece::FILES[2]],
+    ];
+    /// Files that say how the vocabulary of a tokenizer without a `tokenizer.json` is used. A folder may lack them.
+    pub const CONFIG_FILES: [&str; 3] = [
+        tokenizer_folder::SPECIAL_TOKENS_MAP,
+        tokenizer_folder::TOKENIZER_CONFIG,
+        sentencepiece::ADDED_TOKENS,
+    ];
+
     /// Loads a `tokenizer.json`, or the tokenizer of a model folder.
     ///
-    /// A folder without `tokenizer.json` may have `vocab.txt` (BERT's), or `vocab.json` with `merges.txt` (RoBERTa's).
+    /// A folder without `tokenizer.json` may have `vocab.txt` (BERT's), `vocab.json` with `merges.txt` (RoBERTa's), or the
+    /// SentencePiece model of a DeBERTa-v2 or v3, XLM-RoBERTa, CamemBERT or ALBERT.
     /// Its `tokenizer_config.json` names special tokens and options of these. Where `do_lower_case`, `strip_accents` or
     /// `tokenize_chinese_chars` contradict `tokenizer.json`, they are followed, as transformers does, and
     /// [`QaTokenizer::warnings`] says so.
@@ -84,9 +102,13 @@ impl QaTokenizer {
             name,
             json,
             warnings,
+            without_types,
         } = tokenizer_folder::read(path)?;
         let mut tokenizer = Self::from_json(&name, json)?;
         tokenizer.warnings = warnings;
+        if without_types {
+            tokenizer.template = Arc::new(tokenizer.template.without_types());
+        }
         Ok(tokenizer)
     }
 
@@ -116,7 +138,7 @@ impl QaTokenizer {
             decoder,
             post_processor,
         } = TokenizerJson::check(json)?;
-        let options = options_of(&encoder["normalizer"]);
+        let options = options_of(&encoder);
         let special_tokens = special_tokens(&encoder);
         let has_pieces = has_pieces(&encoder);
         let template = PairTemplate::from_post_processor(&post_processor)?;

@@ -7,10 +7,15 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
+use crate::features::sentencepiece::{self, ADDED_TOKENS, ADDITIONAL, DECODER};
 use crate::features::tokenizer_json::MAX_BYTES;
 
-const TOKENIZER: &str = "tokenizer.json";
-const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+pub(super) const TOKENIZER: &str = "tokenizer.json";
+pub(super) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+pub(super) const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
+/// What to do with a tokenizer in a form that is not read.
+pub(super) const MAKE_TOKENIZER: &str = "make a tokenizer.json with transformers, \
+    AutoTokenizer.from_pretrained(FROM).save_pretrained(FOLDER)";
 
 /// The options of `tokenizer_config.json` that change how a text becomes tokens, and their names in a `BertNormalizer`.
 const NORMALIZER_OPTIONS: [(&str, &str); 3] = [
@@ -27,29 +32,49 @@ pub(super) struct Found {
     pub(super) json: Value,
     /// What the user should know, each a line.
     pub(super) warnings: Vec<String>,
+    /// Whether `model_input_names` leaves the token types out: then transformers gives the model none, and all are 0.
+    pub(super) without_types: bool,
 }
 
-/// Reads `path`: a `tokenizer.json`, or a folder with one, with `vocab.txt`, or with `vocab.json` and `merges.txt`.
+/// Reads `path`: a `tokenizer.json`, or a folder with one, with `vocab.txt`, with `vocab.json` and `merges.txt`, or with a
+/// SentencePiece model.
 pub(super) fn read(path: &Path) -> Result<Found, Error> {
     if !path.is_dir() {
         return Ok(Found {
             name: path.display().to_string(),
             json: read_json(path)?,
             warnings: Vec::new(),
+            without_types: false,
         });
     }
     let config = read_config(path)?;
+    let names = config.get("model_input_names").and_then(Value::as_array);
+    let without_types = match names {
+        Some(names) => !names.contains(&"token_type_ids".into()),
+        // This class of transformers 5 names no types of its own accord.
+        None => config.get("tokenizer_class") == Some(&"TokenizersBackend".into()),
+    };
+    let side = (config.get("padding_side") == Some(&"left".into())).then(|| {
+        let file = path.join(TOKENIZER_CONFIG);
+        format!(
+            "{}: padding_side is left, for which transformers' scripts put the context in front of the question; here \
+             the question is first",
+            file.display()
+        )
+    });
     let file = path.join(TOKENIZER);
     if file.is_file() {
         let mut json = read_json(&file)?;
-        let warnings = apply_options(&config, &mut json);
         let name = file.display().to_string();
+        let warning = apply_options(&config, &mut json).map(|warning| format!("{name}: {warning}"));
         return Ok(Found {
-            name: name.clone(),
+            name,
             json,
-            warnings: warnings.map_or_else(Vec::new, |warning| vec![format!("{name}: {warning}")]),
+            warnings: warning.into_iter().chain(side).collect(),
+            without_types,
         });
     }
+    refuse_other_classes(path, &config)?;
     let [vocab_txt, vocab_json, merges] =
         ["vocab.txt", "vocab.json", "merges.txt"].map(|name| path.join(name));
     let (file, built) = if vocab_json.is_file() && merges.is_file() {
@@ -59,28 +84,42 @@ pub(super) fn read(path: &Path) -> Result<Found, Error> {
     } else if vocab_txt.is_file() {
         let text = read_text(&vocab_txt)?;
         (vocab_txt, word_piece(&text, &config))
+    } else if let Some(file) = sentencepiece::FILES
+        .map(|name| path.join(name))
+        .into_iter()
+        .find(|file| file.is_file())
+    {
+        let model = read_bytes(&file)?;
+        let added_tokens = read_object(&path.join(ADDED_TOKENS))?.unwrap_or_default();
+        let built = sentencepiece::unigram(&model, &config, &added_tokens);
+        (file, built)
     } else {
         let message = format!(
-            "no {TOKENIZER}, no vocab.txt, and no vocab.json with merges.txt; make a {TOKENIZER} with transformers, \
-             AutoTokenizer.from_pretrained(FROM).save_pretrained(FOLDER)"
+            "no {TOKENIZER}, no vocab.txt, no vocab.json with merges.txt, and no {}; {MAKE_TOKENIZER}",
+            sentencepiece::FILES.join(" or ")
         );
         let source = std::io::Error::new(std::io::ErrorKind::NotFound, message);
         return Err(Error::read(path, source));
     };
+    let is_sentencepiece = sentencepiece::FILES.iter().any(|name| file.ends_with(name));
     let name = file.display().to_string();
-    let (json, warning) = built.map_err(|problem| Error::Tokenizer {
+    let (mut json, warning) = built.map_err(|problem| Error::Tokenizer {
         file: name.clone(),
         problem,
     })?;
-    let warnings = warning.map_or_else(Vec::new, |warning| vec![format!("{name}: {warning}")]);
+    if !is_sentencepiece && let Some(tokens) = json["added_tokens"].as_array_mut() {
+        add_own_tokens(tokens, own_tokens(path, &config)?);
+    }
+    let warning = warning.map(|warning| format!("{name}: {warning}"));
     Ok(Found {
         name,
         json,
-        warnings,
+        warnings: warning.into_iter().chain(side).collect(),
+        without_types,
     })
 }
 
-fn read_text(path: &Path) -> Result<String, Error> {
+fn read_bytes(path: &Path) -> Result<Vec<u8>, Error> {
     let read = |error| Error::read(path, error);
     let mut bytes = Vec::new();
     // Devices and pipes do not say how long they are.
@@ -94,7 +133,11 @@ fn read_text(path: &Path) -> Result<String, Error> {
             problem: format!("too long for a tokenizer: at most {MAX_BYTES} bytes"),
         });
     }
-    let text = String::from_utf8(bytes).map_err(|_| Error::Tokenizer {
+    Ok(bytes)
+}
+
+fn read_text(path: &Path) -> Result<String, Error> {
+    let text = String::from_utf8(read_bytes(path)?).map_err(|_| Error::Tokenizer {
         file: path.display().to_string(),
         problem: "not UTF-8, so it is no tokenizer; download it again".to_owned(),
     })?;
@@ -109,47 +152,154 @@ fn read_json(path: &Path) -> Result<Value, Error> {
     })
 }
 
+/// The object in a file of a tokenizer's configuration, if there is one.
+fn read_object(path: &Path) -> Result<Option<Map<String, Value>>, Error> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    match read_json(path)? {
+        Value::Object(map) => Ok(Some(map)),
+        _ => Err(Error::Tokenizer {
+            file: path.display().to_string(),
+            problem: "not a tokenizer's configuration: it is no JSON object".to_owned(),
+        }),
+    }
+}
+
 /// `tokenizer_config.json`, `special_tokens_map.json` and the model's type, as far as they exist.
 fn read_config(folder: &Path) -> Result<Map<String, Value>, Error> {
-    let mut config = Map::new();
-    for name in ["special_tokens_map.json", TOKENIZER_CONFIG] {
-        let path = folder.join(name);
-        if path.is_file() {
-            match read_json(&path)? {
-                Value::Object(map) => config.extend(map),
-                _ => {
-                    return Err(Error::Tokenizer {
-                        file: path.display().to_string(),
-                        problem: "not a tokenizer's configuration: it is no JSON object".to_owned(),
-                    });
+    let mut config = read_object(&folder.join(TOKENIZER_CONFIG))?.unwrap_or_default();
+    let special = read_object(&folder.join(SPECIAL_TOKENS_MAP))?.unwrap_or_default();
+    // As transformers does: a configuration with its added tokens needs no other file.
+    if !config.contains_key(DECODER) {
+        for (key, value) in special {
+            let listed = config.get(&key).and_then(Value::as_array);
+            match (listed, value) {
+                (Some(listed), Value::Array(more)) if key == ADDITIONAL => {
+                    let mut all = listed.clone();
+                    all.extend(more.into_iter().filter(|token| !listed.contains(token)));
+                    config.insert(key, all.into());
+                }
+                (_, value) => {
+                    config.insert(key, value);
                 }
             }
         }
     }
     // Only to know the class of a tokenizer that does not name it; the model's reader checks this file.
-    let path = folder.join("config.json");
-    let model = path.is_file().then(|| read_text(&path));
-    let model = model.and_then(Result::ok).unwrap_or_default();
-    let model: Value = serde_json::from_str(&model).unwrap_or_default();
-    if let Some(kind) = model["model_type"].as_str() {
+    let path = ["config.json", "language_model_config.json"].map(|name| folder.join(name));
+    let path = path.into_iter().find(|path| path.is_file());
+    let model = path.and_then(|path| read_text(&path).ok());
+    let model: Value = serde_json::from_str(&model.unwrap_or_default()).unwrap_or_default();
+    let named = |value: &Value| value.as_str().map(str::to_owned);
+    if let Some(kind) = named(&model["model_type"]).or_else(|| named(&model["architectures"][0])) {
         config.insert("model_type".to_owned(), kind.into());
+    }
+    if let Some(class) = named(&model["tokenizer_class"]) {
+        config.entry("tokenizer_class").or_insert(class.into());
     }
     Ok(config)
 }
 
-/// Lays the options of `tokenizer_config.json` over a `BertNormalizer`, as transformers does. Returns a warning if they
-/// contradict each other.
+/// Tokenizers of transformers whose `vocab.txt`, or `vocab.json` with `merges.txt`, is used in another way than BERT's and
+/// RoBERTa's: texts are first cut by MeCab, by Moses, or at white space alone.
+const OTHER_CLASSES: [&str; 6] = [
+    "BertJapaneseTokenizer",
+    "BertweetTokenizer",
+    "FlaubertTokenizer",
+    "HerbertTokenizer",
+    "PhobertTokenizer",
+    "XLMTokenizer",
+];
+
+fn refuse_other_classes(folder: &Path, config: &Map<String, Value>) -> Result<(), Error> {
+    let class = config.get("tokenizer_class").and_then(Value::as_str);
+    let class = class.filter(|class| OTHER_CLASSES.contains(&class.trim_end_matches("Fast")));
+    class.map_or(Ok(()), |class| {
+        Err(Error::Tokenizer {
+            file: folder.display().to_string(),
+            problem: format!(
+                "tokenizer_class {class} cuts texts in a way of its own, which is not supported without a {TOKENIZER}"
+            ),
+        })
+    })
+}
+
+/// The tokens that were added to a `vocab.txt`, or to a `vocab.json`, as `tokenizer.json` has them: from
+/// `added_tokens_decoder` of `tokenizer_config.json`, else from `added_tokens.json`.
+fn own_tokens(folder: &Path, config: &Map<String, Value>) -> Result<Vec<Value>, Error> {
+    if let Some(by_id) = config.get(DECODER).and_then(Value::as_object) {
+        let token = |(id, token): (&String, &Value)| {
+            let id: u64 = id.parse().ok()?;
+            let flag = |key: &str, default| token[key].as_bool().unwrap_or(default);
+            let special = flag("special", false);
+            let token = json!({"id": id, "content": token["content"].as_str()?,
+                "single_word": flag("single_word", false), "lstrip": flag("lstrip", false),
+                "rstrip": flag("rstrip", false), "normalized": flag("normalized", !special), "special": special});
+            Some(token)
+        };
+        return Ok(by_id.iter().filter_map(token).collect());
+    }
+    let names = special_tokens(config, [""; 5]);
+    let more = config.get(ADDITIONAL).and_then(Value::as_array);
+    let more: Vec<&str> = more.into_iter().flatten().filter_map(token_text).collect();
+    let token = |(content, id): (&String, &Value)| {
+        let special = names.contains(&content.as_str()) || more.contains(&content.as_str());
+        let token = json!({"id": id.as_u64()?, "content": content, "single_word": false, "lstrip": false,
+            "rstrip": false, "normalized": !special, "special": special});
+        Some(token)
+    };
+    let by_content = read_object(&folder.join(ADDED_TOKENS))?.unwrap_or_default();
+    Ok(by_content.iter().filter_map(token).collect())
+}
+
+/// Puts tokens beside those that are there, each text once, in the order of their ids.
+fn add_own_tokens(tokens: &mut Vec<Value>, own: Vec<Value>) {
+    for token in own {
+        if !tokens
+            .iter()
+            .any(|known| known["content"] == token["content"])
+        {
+            tokens.push(token);
+        }
+    }
+    tokens.sort_by_key(|token| token["id"].as_u64());
+}
+
+/// Lays the options of `tokenizer_config.json` over a `BertNormalizer`, or over RoBERTa's parts, as transformers does.
+/// Returns a warning if they contradict each other.
 fn apply_options(config: &Map<String, Value>, json: &mut Value) -> Option<String> {
     // Of these classes transformers leaves `tokenizer.json` as it is.
     let class = config.get("tokenizer_class").and_then(Value::as_str);
     if class.is_some_and(|class| matches!(class, "PreTrainedTokenizerFast" | "TokenizersBackend")) {
         return None;
     }
+    let mut changes = Vec::new();
+    if is_kind(config, "roberta") {
+        for (part, option) in [
+            ("pre_tokenizer", "add_prefix_space"),
+            ("post_processor", "add_prefix_space"),
+            ("post_processor", "trim_offsets"),
+        ] {
+            let value = config.get(option).filter(|value| value.is_boolean());
+            let file = json.get_mut(part).and_then(|part| part.get_mut(option));
+            let (Some(value), Some(file)) = (value, file) else {
+                continue;
+            };
+            if file != value {
+                let change = format!("{option} is {value}, the tokenizer has {file}");
+                if !changes.contains(&change) {
+                    changes.push(change);
+                }
+                *file = value.clone();
+            }
+        }
+        return contradiction(&changes);
+    }
     let normalizer = json.get_mut("normalizer")?.as_object_mut()?;
     if normalizer.get("type")?.as_str() != Some("BertNormalizer") {
         return None;
     }
-    let mut changes = Vec::new();
     for (option, key) in NORMALIZER_OPTIONS {
         let Some(value) = config.get(option) else {
             continue;
@@ -161,6 +311,10 @@ fn apply_options(config: &Map<String, Value>, json: &mut Value) -> Option<String
             changes.push(format!("{option} is {value}, the tokenizer has {file}"));
         }
     }
+    contradiction(&changes)
+}
+
+fn contradiction(changes: &[String]) -> Option<String> {
     (!changes.is_empty()).then(|| {
         format!(
             "{TOKENIZER_CONFIG} contradicts this file and is followed, as transformers does: {}",
@@ -169,9 +323,18 @@ fn apply_options(config: &Map<String, Value>, json: &mut Value) -> Option<String
     })
 }
 
-/// The keys of `tokenizer_config.json` that agree with this tokenizer.
-pub(super) fn options_of(normalizer: &Value) -> Map<String, Value> {
+/// The keys of `tokenizer_config.json` that agree with this `tokenizer.json`. Of `add_prefix_space` and `trim_offsets`
+/// those that are not as transformers takes them without the key.
+pub(super) fn options_of(json: &Value) -> Map<String, Value> {
     let mut options = Map::new();
+    let pre_tokenizer = &json["pre_tokenizer"];
+    if pre_tokenizer["type"] == "ByteLevel" && pre_tokenizer["add_prefix_space"] == true {
+        options.insert("add_prefix_space".to_owned(), true.into());
+    }
+    if json["post_processor"]["trim_offsets"] == false {
+        options.insert("trim_offsets".to_owned(), false.into());
+    }
+    let normalizer = &json["normalizer"];
     if normalizer["type"] == "BertNormalizer" {
         for (option, key) in NORMALIZER_OPTIONS {
             options.insert(option.to_owned(), normalizer[key].clone());
@@ -193,9 +356,13 @@ const SPECIAL_TOKENS: [&str; 5] = [
 fn special_tokens<'a>(config: &'a Map<String, Value>, defaults: [&'a str; 5]) -> [&'a str; 5] {
     std::array::from_fn(|index| {
         let named = config.get(SPECIAL_TOKENS[index]);
-        let text = named.and_then(|named| named.as_str().or_else(|| named["content"].as_str()));
-        text.unwrap_or(defaults[index])
+        named.and_then(token_text).unwrap_or(defaults[index])
     })
+}
+
+/// The text of a token, which is a text or an object with its `content`.
+fn token_text(token: &Value) -> Option<&str> {
+    token.as_str().or_else(|| token["content"].as_str())
 }
 
 /// The `added_tokens` of a `tokenizer.json`: the special tokens that the vocabulary has, in the order of their ids. With
@@ -215,7 +382,7 @@ fn added_tokens(vocab: &Map<String, Value>, names: &[&str; 5], mask_lstrip: bool
     added
 }
 
-fn flag(config: &Map<String, Value>, key: &str, default: bool) -> bool {
+pub(super) fn flag(config: &Map<String, Value>, key: &str, default: bool) -> bool {
     config.get(key).and_then(Value::as_bool).unwrap_or(default)
 }
 
@@ -234,7 +401,7 @@ fn is_changed_by_lowercasing(letter: char) -> bool {
 }
 
 /// A built `tokenizer.json`, and a warning.
-type Built = Result<(Value, Option<String>), String>;
+pub(super) type Built = Result<(Value, Option<String>), String>;
 
 /// BERT's tokenizer, or MPNet's, from a `vocab.txt`: a token per line.
 fn word_piece(text: &str, config: &Map<String, Value>) -> Built {

@@ -160,7 +160,7 @@ fn questions_that_are_too_long_are_named() {
     let message = make("q8", "who ate the old bread".into(), "fire".into(), limited);
     assert_eq!(
         message.unwrap_err().to_string(),
-        "question \"q8\": 5 tokens, but max_query_length is 4; shorten the question or raise the limit"
+        "question \"q8\": 5 tokens, but max_query_length is 4; shorten the question or raise the limit, or set long_questions to \"truncate\" or \"skip\""
     );
 }
 

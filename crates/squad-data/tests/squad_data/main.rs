@@ -18,5 +18,6 @@ mod pipeline;
 mod predicted;
 mod real_data;
 mod round_trip;
+mod sentencepiece;
 mod step;
 mod tokenizer;

@@ -205,6 +205,123 @@ fn contradicting_options_are_followed_and_told() {
     assert!(message.contains("tokenizer_config.json"), "{message}");
 }
 
+/// RoBERTa's options of `tokenizer_config.json` win over its `tokenizer.json` too.
+#[test]
+fn robertas_contradicting_options_are_followed() {
+    let folder = test_support::temp_dir();
+    let vocab = r#"{"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "a": 4, "Ġ": 5, "Ġa": 6}"#;
+    write(folder.path(), "vocab.json", vocab);
+    write(folder.path(), "merges.txt", "#version: 0.2\nĠ a\n");
+    let made = QaTokenizer::from_file(folder.path()).unwrap();
+    made.save(folder.path()).unwrap();
+    let read = |config: &str| {
+        write(folder.path(), "tokenizer_config.json", config);
+        QaTokenizer::from_file(folder.path()).unwrap()
+    };
+    let plain = read(r#"{"tokenizer_class": "RobertaTokenizer"}"#);
+    assert_eq!(plain.encode("a a").unwrap().ids, [4, 6]);
+    assert!(!plain.config().contains_key("add_prefix_space"));
+    let prefix = r#"{"tokenizer_class": "RobertaTokenizer", "add_prefix_space": true, "trim_offsets": false}"#;
+    let prefix = read(prefix);
+    let encoding = prefix.encode("a a").unwrap();
+    assert_eq!((encoding.ids, encoding.offsets[1]), (vec![6, 6], (1, 3)));
+    assert_eq!(prefix.config()["add_prefix_space"], true);
+    assert_eq!(prefix.config()["trim_offsets"], false);
+    let [warning] = prefix.warnings() else {
+        panic!("{:?}", prefix.warnings());
+    };
+    assert!(
+        warning.contains("add_prefix_space is true, the tokenizer has false"),
+        "{warning}"
+    );
+    // Other tokenizers of this kind are as their tokenizer.json says.
+    let other = read(r#"{"tokenizer_class": "LongformerTokenizer", "add_prefix_space": true}"#);
+    assert_eq!(other.encode("a a").unwrap().ids, [4, 6]);
+}
+
+/// A model that gets no token types from transformers gets none but 0.
+#[test]
+fn token_types_that_the_model_does_not_get_are_0() {
+    let json = std::fs::read_to_string(fixture("tokenizer.json")).unwrap();
+    let folder = test_support::temp_dir();
+    write(folder.path(), "tokenizer.json", &json);
+    let types = |config: &str| {
+        write(folder.path(), "tokenizer_config.json", config);
+        let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+        let template = tokenizer.pair_template();
+        let types: Vec<u32> = template.token_type_ids(1, 1).collect();
+        (types, template.num_token_types())
+    };
+    let named = r#"{"model_input_names": ["input_ids", "token_type_ids", "attention_mask"]}"#;
+    assert_eq!(types("{}"), (vec![0, 0, 0, 1, 1], 2));
+    assert_eq!(types(named), types("{}"));
+    let without = r#"{"model_input_names": ["input_ids", "attention_mask"]}"#;
+    assert_eq!(types(without), (vec![0; 5], 1));
+    let version_5 = r#"{"tokenizer_class": "TokenizersBackend"}"#;
+    assert_eq!(types(version_5), types(without));
+}
+
+#[test]
+fn left_padding_is_told() {
+    let json = std::fs::read_to_string(fixture("tokenizer.json")).unwrap();
+    let folder = test_support::temp_dir();
+    write(folder.path(), "tokenizer.json", &json);
+    write(
+        folder.path(),
+        "tokenizer_config.json",
+        r#"{"padding_side": "left"}"#,
+    );
+    let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+    assert_eq!(tokenizer.warnings().len(), 1);
+    assert!(tokenizer.warnings()[0].contains("padding_side is left"));
+}
+
+/// Their vocabularies look like BERT's and RoBERTa's.
+#[test]
+fn tokenizers_that_cut_texts_in_another_way_are_refused() {
+    let folder = test_support::temp_dir();
+    let vocab = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n";
+    write(folder.path(), "vocab.txt", vocab);
+    for class in ["BertJapaneseTokenizer", "HerbertTokenizerFast"] {
+        let config = format!(r#"{{"tokenizer_class": "{class}"}}"#);
+        write(folder.path(), "tokenizer_config.json", &config);
+        let message = QaTokenizer::from_file(folder.path())
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains(class), "{message}");
+    }
+    let bert = r#"{"tokenizer_class": "BertTokenizerFast"}"#;
+    write(folder.path(), "tokenizer_config.json", bert);
+    assert!(QaTokenizer::from_file(folder.path()).is_ok());
+}
+
+/// Tokens that were added beside a `vocab.txt`, in both forms of the files.
+#[test]
+fn added_tokens_of_a_vocabulary_are_read() {
+    let folder = test_support::temp_dir();
+    write(
+        folder.path(),
+        "vocab.txt",
+        "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n",
+    );
+    let ids = || {
+        let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+        tokenizer.encode("a [E2] <ent> a").unwrap().ids
+    };
+    assert!(!ids().contains(&7));
+    write(
+        folder.path(),
+        "added_tokens.json",
+        r#"{"<ent>": 7, "[E2]": 6}"#,
+    );
+    assert_eq!(ids(), [5, 6, 7, 5]);
+    // The newer file wins.
+    let config = r#"{"added_tokens_decoder": {"7": {"content": "[E2]", "special": true}, "6": {"content": "<ent>"},
+        "0": {"content": "[PAD]", "special": true}}}"#;
+    write(folder.path(), "tokenizer_config.json", config);
+    assert_eq!(ids(), [5, 7, 6, 5]);
+}
+
 /// `vocab.txt` alone gives the tokenizer that its `tokenizer.json` describes.
 #[test]
 fn a_vocabulary_alone_becomes_berts_tokenizer() {
