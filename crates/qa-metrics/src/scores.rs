@@ -98,7 +98,7 @@ pub struct DatasetScores<'a, S> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ScoresV1 {
-    /// Questions whose prediction equals a gold answer after normalization.
+    /// Share of questions whose prediction equals a gold answer after normalization.
     pub exact_match: f64,
     /// Mean F1 of normalized words.
     pub f1: f64,
@@ -132,7 +132,7 @@ pub struct ScoresV1 {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScoresV2 {
-    /// Questions whose prediction equals a gold answer after normalization, or that rightly get no answer.
+    /// Share of questions whose prediction equals a gold answer after normalization, or that rightly get no answer.
     pub exact: f64,
     /// Mean F1 of normalized words.
     pub f1: f64,
@@ -161,7 +161,7 @@ pub struct ScoresV2 {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SubsetScores {
-    /// Questions with an exact match, or that rightly get no answer.
+    /// Share of questions with an exact match, or that rightly get no answer.
     pub exact: f64,
     /// Mean F1.
     pub f1: f64,

@@ -223,7 +223,7 @@ impl SpanMetrics {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SpanScores {
-    /// Features whose predicted span is the gold span.
+    /// Share of features whose predicted span is the gold span.
     pub exact_match: f64,
     /// Mean F1 of tokens.
     pub f1: f64,

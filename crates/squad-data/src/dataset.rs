@@ -120,7 +120,8 @@ impl Dataset {
         ))
     }
 
-    /// Appends the questions of another dataset. The version is kept if both have the same.
+    /// Appends the questions of another dataset. The version is kept if both have the same. A dataset without name and
+    /// questions, such as [`Dataset::default`], takes name and version of the other.
     ///
     /// # Errors
     ///
@@ -142,10 +143,15 @@ impl Dataset {
                 second: other.name,
             });
         }
-        if self.version != other.version {
-            self.version = None;
+        if self.name.is_empty() && self.is_empty() {
+            self.name = other.name;
+            self.version = other.version;
+        } else {
+            if self.version != other.version {
+                self.version = None;
+            }
+            self.name = format!("{}, {}", self.name, other.name);
         }
-        self.name = format!("{}, {}", self.name, other.name);
         self.flaws.extend(other.flaws);
         self.examples.extend(other.examples);
         Ok(())
@@ -213,6 +219,9 @@ mod tests {
             "{message}"
         );
         assert_eq!(both.len(), 6);
+        let mut from_nothing = Dataset::default();
+        from_nothing.extend(both.clone()).unwrap();
+        assert_eq!(from_nothing, both);
         assert_eq!(dataset("a", 0..3).take(9).len(), 3);
     }
 }

@@ -13,10 +13,10 @@ use crate::read::{Flaw, Foreign, Position};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file could not be read or written.
+    /// A file could not be read, written or unpacked.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried: "read" or "write".
+        /// What was tried: "read", "write" or "unpack".
         action: &'static str,
         /// The file.
         path: PathBuf,
@@ -184,7 +184,7 @@ pub enum Error {
     },
     /// A question leaves no room for its context.
     #[error(
-        "question {id:?}: {num_tokens} tokens, but {limit}; shorten the question or raise the limit"
+        "question {id:?}: {num_tokens} tokens, but {limit}; shorten the question or raise the limit, or set long_questions to \"truncate\" or \"skip\""
     )]
     QuestionTooLong {
         /// The question's id.

@@ -16,6 +16,8 @@ const SAMPLE: u64 = 4;
 const ALL_BELOW: usize = 64;
 /// The share of common runs of words from which two texts are nearly the same.
 const NEAR: f64 = 0.5;
+/// Contexts that are remembered for a run of words. More share only what many texts have, such as a standard sentence.
+const MAX_CONTEXTS: usize = 16;
 /// Number of pairs that are listed.
 const MAX_LISTED: usize = 10;
 
@@ -43,11 +45,14 @@ pub struct SharedContext {
 
 /// The contexts of `dataset` that `other` has too, nearly or wholly. Case, punctuation and white space do not count.
 pub fn overlap(dataset: &Dataset, other: &Dataset) -> Overlap {
-    let mut known: HashMap<u64, u32> = HashMap::new();
+    let mut known: HashMap<u64, Vec<u32>> = HashMap::new();
     let others = distinct(other);
     for (number, example) in (0u32..).zip(&others) {
         for shingle in sampled(&example.context) {
-            known.entry(shingle).or_insert(number);
+            let contexts = known.entry(shingle).or_default();
+            if contexts.len() < MAX_CONTEXTS {
+                contexts.push(number);
+            }
         }
     }
     let mut overlap = Overlap::default();
@@ -55,7 +60,8 @@ pub fn overlap(dataset: &Dataset, other: &Dataset) -> Overlap {
     for example in distinct(dataset) {
         let shingles = sampled(&example.context);
         let mut common: HashMap<u32, usize> = HashMap::new();
-        for number in shingles.iter().filter_map(|shingle| known.get(shingle)) {
+        let contexts = shingles.iter().filter_map(|shingle| known.get(shingle));
+        for number in contexts.flatten() {
             *common.entry(*number).or_default() += 1;
         }
         let best = common
@@ -163,6 +169,13 @@ mod tests {
         assert_eq!(pairs, [("1", "1"), ("2", "0")]);
         assert_eq!(overlap.first[1].share, 1.0);
         assert_eq!(super::overlap(&dataset(&[&c]), &train), Overlap::default());
+        // Two other contexts have parts of the same text.
+        let words: Vec<&str> = a.split(' ').collect();
+        let parts = [words[..140].join(" "), words[140..].join(" ")];
+        let train = dataset(&[&parts[0], &parts[1], &a]);
+        let whole = super::overlap(&dataset(&[&a]), &train);
+        assert_eq!(whole.first[0].other_id, "2");
+        assert_eq!(whole.first[0].share, 1.0);
         // A short text and a text without spaces.
         let chinese = "世界尔福拉煤矿由安妮建造于一八七一年并且在一九〇二年被烧毁了";
         let train = dataset(&["Ane Holm.", chinese]);

@@ -50,6 +50,8 @@ struct Row<'a> {
     context: &'a str,
     question: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    is_impossible: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     answers: Option<AnswerLists<'a>>,
 }
 
@@ -82,6 +84,8 @@ impl Dataset {
 
     fn to_lines(&self) -> String {
         let mut lines = String::new();
+        // In a file without a single answer, empty lists stand for answers that are not given.
+        let needs_flag = self.examples.iter().all(|e| located(e).is_empty());
         for example in &self.examples {
             let answers = located(example);
             let lists = AnswerLists {
@@ -93,6 +97,7 @@ impl Dataset {
                 title: &example.title,
                 context: &example.context,
                 question: &example.question,
+                is_impossible: (needs_flag && example.is_impossible()).then_some(true),
                 answers: (example.gold != Gold::Unknown).then_some(lists),
             };
             lines.push_str(&serde_json::to_string(&row).expect("texts and numbers are plain JSON"));

@@ -3,6 +3,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::{Random, safetensors_file};
+
 /// A model folder in Hugging Face layout, made from nothing: BERT with random weights and without a
 /// span head, and a vocabulary of the words of given texts.
 #[derive(Clone, Debug)]
@@ -98,47 +100,21 @@ impl TinyModel {
         tensors
     }
 
-    /// A safetensors file: the length of its header, the header in JSON, the numbers.
+    /// The bytes of `model.safetensors`.
     fn weights(&self, vocab_size: usize) -> Vec<u8> {
-        let mut noise = Noise(1);
-        let (mut header, mut numbers) = (Map::new(), Vec::new());
-        for (name, shape) in self.tensors(vocab_size) {
-            let start = numbers.len();
-            for _ in 0..shape.iter().product() {
-                let value = match (name.contains("LayerNorm"), name.ends_with(".bias")) {
-                    (_, true) => 0.0,
-                    (true, false) => 1.0,
-                    (false, false) => 0.2 * noise.next(),
-                };
-                numbers.extend_from_slice(&value.to_le_bytes());
-            }
-            let offsets = [start, numbers.len()];
-            header.insert(
-                name,
-                json!({"dtype": "F32", "shape": shape, "data_offsets": offsets}),
-            );
-        }
-        let mut header = Value::Object(header).to_string();
-        header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
-        let length = (header.len() as u64).to_le_bytes();
-        [&length, header.as_bytes(), &numbers].concat()
-    }
-}
-
-/// Numbers about 0 with standard deviation 1 (the sum of three uniform ones, xorshift64*).
-struct Noise(u64);
-
-impl Noise {
-    fn uniform(&mut self) -> f32 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let bits = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40;
-        bits as f32 / (1 << 23) as f32 - 1.0
-    }
-
-    fn next(&mut self) -> f32 {
-        self.uniform() + self.uniform() + self.uniform()
+        let mut random = Random::new(1);
+        let tensors = self.tensors(vocab_size).into_iter().map(|(name, shape)| {
+            let mut value = || match (name.contains("LayerNorm"), name.ends_with(".bias")) {
+                (_, true) => 0.0,
+                (true, false) => 1.0,
+                (false, false) => 0.2 * random.normal(),
+            };
+            let values = (0..shape.iter().product::<usize>())
+                .map(|_| value())
+                .collect();
+            (name, shape, values)
+        });
+        safetensors_file(tensors)
     }
 }
 

@@ -13,11 +13,11 @@ fn fixture() -> Value {
     serde_json::from_str(include_str!("../fixtures/official.json")).expect("the fixture is JSON")
 }
 
-fn rows<'v>(value: &'v Value, key: &str) -> &'v Vec<Value> {
+pub(crate) fn rows<'v>(value: &'v Value, key: &str) -> &'v Vec<Value> {
     value[key].as_array().expect("a list")
 }
 
-fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().expect("a string")
 }
 

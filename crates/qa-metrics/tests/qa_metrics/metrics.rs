@@ -7,18 +7,10 @@ use proptest::prelude::*;
 use qa_metrics::{Error, Metric, MlqaLanguage, Question, score_v1, score_v2};
 use serde_json::Value;
 
-use crate::fixture::float;
+use crate::fixture::{float, rows, text};
 
 fn fixture() -> Value {
     serde_json::from_str(include_str!("../fixtures/metrics.json")).expect("the fixture is JSON")
-}
-
-fn rows<'v>(value: &'v Value, key: &str) -> &'v Vec<Value> {
-    value[key].as_array().expect("a list")
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().expect("a string")
 }
 
 fn question<'a>(id: &'a str, answers: Vec<&'a str>) -> Question<'a> {

@@ -56,28 +56,34 @@ impl AnswerOptions {
     /// `n_best_size` or `max_answer_length` is 0, `n_best_size` is more than 10000, the threshold is NaN, or the temperature
     /// is not a positive number.
     pub fn validate(&self) -> Result<(), Error> {
-        let (option, value, problem) = if self.n_best_size == 0 {
-            ("n_best_size", "0", "at least one span must be kept")
-        } else if self.n_best_size > MAX_N_BEST {
-            (
-                "n_best_size",
-                "too large",
-                "at most 10000 spans can be kept",
-            )
-        } else if self.max_answer_length == 0 {
-            ("max_answer_length", "0", "an answer has at least one token")
-        } else if self.null_score_diff_threshold.is_nan() {
-            ("null_score_diff_threshold", "NaN", "must be a number")
-        } else if !(self.temperature > 0.0 && self.temperature.is_finite()) {
-            ("temperature", "out of range", "must be a number above 0")
-        } else {
-            return Ok(());
+        let wrong = |option, value: String, problem: &str| {
+            Err(Error::Option {
+                option,
+                value,
+                problem: problem.to_owned(),
+            })
         };
-        Err(Error::Option {
-            option,
-            value: value.to_owned(),
-            problem: problem.to_owned(),
-        })
+        let (n_best_size, temperature) = (self.n_best_size, self.temperature);
+        if n_best_size == 0 {
+            wrong("n_best_size", "0".into(), "at least one span must be kept")
+        } else if n_best_size > MAX_N_BEST {
+            let problem = "at most 10000 spans can be kept";
+            wrong("n_best_size", n_best_size.to_string(), problem)
+        } else if self.max_answer_length == 0 {
+            let problem = "an answer has at least one token";
+            wrong("max_answer_length", "0".into(), problem)
+        } else if self.null_score_diff_threshold.is_nan() {
+            wrong(
+                "null_score_diff_threshold",
+                "NaN".into(),
+                "must be a number",
+            )
+        } else if !(temperature > 0.0 && temperature.is_finite()) {
+            let problem = "must be a finite number above 0";
+            wrong("temperature", temperature.to_string(), problem)
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -170,7 +170,7 @@ struct Probabilities {
     tokens: Vec<f32>,
 }
 
-/// `None` if a logit is NaN or all are infinite.
+/// `None` if a logit is NaN or `+inf`, or all are `-inf`.
 fn probabilities(logits: &[f32], context: &Range<usize>) -> Option<Probabilities> {
     let null = *logits.first()?;
     let tokens = logits.get(context.clone())?;

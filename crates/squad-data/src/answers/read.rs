@@ -9,7 +9,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::{Map, Value};
 
 use crate::error::{Error, quote, without_position};
-use crate::read::{RecordColumns, number_text, read_records};
+use crate::read::{RecordColumns, number_text, python, read_records};
 
 /// The answers of a file of predictions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,7 +37,7 @@ impl PredictedAnswers {
     ///
     /// The answers are
     ///
-    /// - an object from ids to answers;
+    /// - an object from ids to answers, also as the `predictions` of another;
     /// - objects with an id (`id`, `question_id`, `query_id` or `qid`) and an answer, in a list or one on each line, as
     ///   `evaluate` takes them, with `no_answer_probability` where they have it;
     /// - the rows of a table, with the same names as columns;
@@ -163,7 +163,14 @@ impl NoAnswerProbabilities {
 
 /// Names in the forms of files.
 const ID_KEYS: [&str; 4] = ["id", "question_id", "query_id", "qid"];
-const TEXT_KEYS: [&str; 4] = ["prediction_text", "prediction", "answer", "text"];
+/// The last one is Kaggle's column `PredictionString`.
+const TEXT_KEYS: [&str; 5] = [
+    "prediction_text",
+    "prediction",
+    "answer",
+    "text",
+    "predictionstring",
+];
 const SCORE_KEYS: [&str; 2] = ["probability", "score"];
 const NO_ANSWER_PROBABILITY: &str = "no_answer_probability";
 
@@ -210,6 +217,14 @@ fn read_items(path: &Path, expected: &'static str, sink: &mut Sink<'_>) -> Resul
     if !text.skip_space()? {
         return Err(wrong(String::new(), "the file is empty".to_owned()));
     }
+    let first_line = text.peek()?.lines().next().unwrap_or_default();
+    if !first_line.starts_with(['{', '[']) {
+        let problem = format!(
+            "no object, no list and no header of such a table: {}",
+            quote(first_line)
+        );
+        return Err(text.cause(wrong("line 1: ".to_owned(), problem)));
+    }
     loop {
         let start = text.position();
         let mut fault = None;
@@ -224,7 +239,7 @@ fn read_items(path: &Path, expected: &'static str, sink: &mut Sink<'_>) -> Resul
                 let (line, column) = start.of_error(&error);
                 wrong(
                     format!("line {line}, column {column}: "),
-                    fault.unwrap_or_else(|| problem(&error)),
+                    fault.unwrap_or_else(|| problem(&error, python(text.last()))),
                 )
             });
             return Err(text.cause(error));
@@ -235,12 +250,14 @@ fn read_items(path: &Path, expected: &'static str, sink: &mut Sink<'_>) -> Resul
     }
 }
 
-fn problem(error: &serde_json::Error) -> String {
+fn problem(error: &serde_json::Error, python: Option<&str>) -> String {
     let problem = without_position(error);
-    if error.is_eof() {
-        format!("the JSON ends too early: {problem}; is the file complete?")
-    } else {
-        problem
+    match python {
+        _ if error.is_eof() => {
+            format!("the JSON ends too early: {problem}; is the file complete?")
+        }
+        Some(advice) if error.is_syntax() => format!("{problem}: {advice}"),
+        _ => problem,
     }
 }
 
@@ -308,13 +325,17 @@ impl<'de> Visitor<'de> for Items<'_, '_> {
             }
         }
         let has = |keys: &[&str]| first.iter().any(|(key, _)| keys.contains(&key.as_str()));
-        let is_record =
-            has(&ID_KEYS) && (has(&TEXT_KEYS) || has(&["answers", NO_ANSWER_PROBABILITY]));
+        let is_record = has(&ID_KEYS);
         let wraps = first
             .iter()
             .any(|(key, value)| key == "predictions" && is_list_of_records(value));
         if is_record || wraps {
             return self.give(Item::Record(first.into_iter().collect()));
+        }
+        if let Some((_, Value::Object(by_id))) = first.iter().find(|(key, _)| key == "predictions")
+            && !TEXT_KEYS.iter().any(|key| by_id.contains_key(*key))
+        {
+            first = by_id.clone().into_iter().collect();
         }
         for (id, value) in first {
             self.give(Item::Pair(id, value))?;
@@ -405,6 +426,7 @@ fn best(entries: &[Value]) -> Result<String, String> {
             _ => return Err("several texts, of which none is the best".to_owned()),
         };
         // Without scores the first is the best.
+        let score = score.filter(|score| !score.is_nan());
         let score = score.unwrap_or(f64::NEG_INFINITY);
         if best.as_ref().is_none_or(|(highest, _)| score > *highest) {
             best = Some((score, text));

@@ -87,14 +87,20 @@ pub(super) fn group_by_example<'a>(
             ));
         };
         let (tokens, start, end) = (feature.len(), logits.start.len(), logits.end.len());
-        if start != tokens
-            || end != tokens
-            || feature.context.end > tokens
-            || feature.max_context.end > tokens
-            || feature.offsets.len() != feature.context.len()
-        {
+        if start != tokens || end != tokens {
             return wrong(format!(
                 "feature {index} has {tokens} tokens but {start} start and {end} end logits"
+            ));
+        }
+        let (context, max_context) = (&feature.context, &feature.max_context);
+        if context.end > tokens
+            || max_context.end > tokens
+            || feature.offsets.len() != context.len()
+        {
+            return wrong(format!(
+                "feature {index} has {tokens} tokens and {} offsets, but its context is {context:?} and its \
+                 max_context {max_context:?}",
+                feature.offsets.len()
             ));
         }
         of_example.push((feature, *logits));

@@ -72,7 +72,7 @@ impl Batcher<Feature, TensorBatch> for PackedBatcher {
 pub struct TensorBatch {
     /// Vocabulary ids, `[tokens]`.
     pub input_ids: Tensor<1, Int>,
-    /// Token types, `[tokens]`: 0 for `[CLS] question [SEP]`, 1 for `context [SEP]`.
+    /// Token types, `[tokens]`: for BERT 0 for `[CLS] question [SEP]`, 1 for `context [SEP]`.
     pub token_type_ids: Tensor<1, Int>,
     /// Positions, `[tokens]`: from 0 in each feature.
     pub position_ids: Tensor<1, Int>,

@@ -24,7 +24,7 @@ use crate::features::Feature;
 pub struct PackedBatch {
     /// Vocabulary ids, `[tokens]`.
     pub input_ids: Vec<u32>,
-    /// Token types, `[tokens]`: 0 for `[CLS] question [SEP]`, 1 for `context [SEP]`.
+    /// Token types, `[tokens]`: for BERT 0 for `[CLS] question [SEP]`, 1 for `context [SEP]`.
     pub token_type_ids: Vec<u32>,
     /// Positions, `[tokens]`: from 0 in each feature.
     pub position_ids: Vec<u32>,

@@ -15,7 +15,7 @@ use crate::read::flaw::{Flaw, FlawKind, Flaws};
 use crate::read::foreign::{Foreign, MAX_NAMES};
 use crate::read::locate::{Locator, Mismatch, Occurrence};
 use crate::read::options::{OnBadAnswer, ReadOptions};
-use crate::read::raw::{Context, Detected, RawAnswer, RawAnswers, RawItem, RawQuestion};
+use crate::read::raw::{BY_COLUMN, Context, Detected, RawAnswer, RawAnswers, RawItem, RawQuestion};
 
 /// Characters of a text that a [`Flaw`] keeps.
 const MAX_TEXT: usize = 200;
@@ -106,6 +106,8 @@ pub(super) struct ExampleBuilder<'a> {
 #[derive(Default)]
 struct FileSet {
     first_example: usize,
+    /// Questions that were left out of the data sets before.
+    skipped_before: usize,
     /// Whether any question has an answer, or says that it has none.
     is_labelled: bool,
     /// Questions that say that they have an answer and give none. Without any answer in the files they are to be answered.
@@ -191,11 +193,13 @@ impl<'a> ExampleBuilder<'a> {
             &mut self.set,
             FileSet {
                 first_example: self.dataset.len(),
+                skipped_before: self.dataset.flaws.skipped_questions,
                 ..FileSet::default()
             },
         );
+        let num_skipped = self.dataset.flaws.skipped_questions - set.skipped_before;
         let examples = &mut self.dataset.examples[set.first_example..];
-        if examples.is_empty() && self.num_given == 0 && self.dataset.flaws.skipped_questions == 0 {
+        if examples.is_empty() && self.num_given == 0 && num_skipped == 0 {
             return Err(Error::Empty {
                 file: name.to_owned(),
                 problem: "no question in it",
@@ -313,14 +317,24 @@ impl<'a> ExampleBuilder<'a> {
         }
         let context = match item.context {
             Some(Context::Text(context)) => Ok(context),
-            Some(Context::Other) => Err("the context is not a text but a list or an object"),
-            None => Err("no `context`"),
+            Some(Context::Other) => {
+                Err("the context is not a text but a list or an object".to_owned())
+            }
+            None if item.unknown.is_empty() => Err("no `context`".to_owned()),
+            None => {
+                let names = quote(&item.unknown.join(", "));
+                Err(format!(
+                    "no `context`, but fields that are not read: {names}"
+                ))
+            }
         };
-        let context = context
-            .map_err(|problem| self.foreign_or(foreign, || self.wrong_paragraph(place, problem)))?;
+        let context = context.map_err(|problem| {
+            self.foreign_or(foreign, || self.wrong_paragraph(place, &problem))
+        })?;
         if context.trim().is_empty() && !self.options.keep_empty {
             if self.options.leaves_out_empty() {
                 let count = questions.len();
+                self.num_in_set += count;
                 self.skip(FlawKind::EmptyContext, place, String::new(), count);
                 return Ok(());
             }
@@ -510,7 +524,12 @@ impl<'a> ExampleBuilder<'a> {
         let mut first_flaw = None;
         let (mut unlocated, mut repaired) = (0, 0);
         for answer in answers.claimed {
-            let mismatch = match paragraph.locator.locate(&answer.text, answer.start) {
+            let is_there = |start: &i64| {
+                let located = paragraph.locator.locate(&answer.text, Some(*start));
+                located.is_ok()
+            };
+            let start = answer.start.or(answer.hint.filter(is_there));
+            let mismatch = match paragraph.locator.locate(&answer.text, start) {
                 Ok(start) => {
                     gold.push(GoldAnswer {
                         text: answer.text,
@@ -626,9 +645,15 @@ impl<'a> ExampleBuilder<'a> {
             [] => "none of them".to_owned(),
             names => quote(&names[..names.len().min(MAX_NAMES)].join(", ")),
         };
+        let is_number = |name: &String| name.bytes().all(|byte| byte.is_ascii_digit());
+        let advice = if !has_context && !unknown.is_empty() && unknown.iter().all(is_number) {
+            format!("if these are rows by their numbers, {BY_COLUMN}; ")
+        } else {
+            String::new()
+        };
         let problem = format!(
             "no question: expected `context` with `question` (a row) or `qas` (a paragraph), or `paragraphs` (an \
-             article), but found {found}; datasets/README.md lists the forms"
+             article), but found {found}; {advice}datasets/README.md lists the forms"
         );
         self.wrong_paragraph(place, &problem)
     }
@@ -680,7 +705,7 @@ impl Answers {
             if spans.peek().is_none() {
                 claimed.push(RawAnswer {
                     text: answer.text.clone(),
-                    start: None,
+                    ..RawAnswer::default()
                 });
             }
             for (start, last) in spans {
@@ -693,6 +718,7 @@ impl Answers {
                 claimed.push(RawAnswer {
                     text,
                     start: Some(start),
+                    hint: None,
                 });
             }
         }
@@ -725,6 +751,7 @@ impl Flaw {
             nearest_start: None,
             nearest_text: None,
             distance: None,
+            unit: None,
         }
     }
 
@@ -738,6 +765,7 @@ impl Flaw {
             nearest_start: nearest.map(|nearest| nearest.start),
             nearest_text: nearest.map(|nearest| clipped(&nearest.text)),
             distance: nearest.and_then(distance),
+            unit: mismatch.unit,
             ..Self::of_question(mismatch.kind, place, id.to_owned())
         }
     }

@@ -46,9 +46,10 @@ fn first_row(head: &str, delimiter: u8) -> Vec<String> {
     }
 }
 
-/// A column's name: in any case, with white space around it.
+/// A column's name: in any case, with white space around it or between its words.
 fn column(name: &str) -> String {
-    name.trim().trim_start_matches('\u{feff}').to_lowercase()
+    let name = name.trim_start_matches('\u{feff}').to_lowercase();
+    name.split_whitespace().collect::<Vec<_>>().join("_")
 }
 
 /// Reads a table and gives the questions to the builder.
@@ -142,6 +143,10 @@ impl<'t, 'a> Table<'t, 'a> {
             }
             if !read.map_err(|error| csv_error(&self.file, &error))? {
                 break;
+            }
+            // Rows that a spreadsheet saves below its last one.
+            if record.iter().all(|cell| cell.trim().is_empty()) {
+                continue;
             }
             let cell =
                 |&(at, name): &(usize, &str)| Some((name.to_owned(), Value::from(record.get(at)?)));

@@ -99,6 +99,9 @@ pub struct Flaw {
     /// How far `nearest_start` is from `start`, in characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distance: Option<u64>,
+    /// What `start` counts instead of characters, if `nearest_start` is the place that it then means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<&'static str>,
 }
 
 impl fmt::Display for Flaw {
@@ -131,7 +134,11 @@ impl fmt::Display for Flaw {
             }
             (Some(at), _) if self.kind == FlawKind::StartWrong => {
                 let distance = self.distance.unwrap_or_default();
-                write!(f, "; the text occurs at character {at}, {distance} away")
+                write!(f, "; the text occurs at character {at}, {distance} away")?;
+                match self.unit {
+                    Some(unit) => write!(f, ": answer_start counts {unit}"),
+                    None => Ok(()),
+                }
             }
             (Some(at), Some(nearest)) => {
                 let kind = self.kind.description();

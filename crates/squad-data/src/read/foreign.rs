@@ -57,6 +57,15 @@ const BIO_ASQ: Foreign = foreign(
     "BioASQ, whose contexts are snippets of many articles",
     "use its MRQA version, or convert it to rows with id, context, question and answers",
 );
+const LABEL_STUDIO: Foreign = foreign(
+    "Label Studio's full export",
+    "export it as JSON-MIN and name the fields of its text and its spans context and answers",
+);
+const HAYSTACK_LABELS: Foreign = foreign("a list of Haystack's labels", ROWS);
+pub(super) const PRODIGY: Foreign = foreign(
+    "Prodigy's export, whose `answer` is the annotator's decision",
+    "convert its spans to rows with id, context, question and answers",
+);
 const TABLE: &str = "save it as CSV, JSON Lines or Parquet";
 
 #[cfg(feature = "csv")]
@@ -90,6 +99,9 @@ impl Foreign {
             "fake_answers" | "fact_or_opinion" | "segmented_question" => DUREADER,
             "human_ans_spans" | "human_ans_indices" => SUBJ_QA,
             "exact_answer" => BIO_ASQ,
+            "completed_by" | "was_cancelled" => LABEL_STUDIO,
+            "offsets_in_document" => HAYSTACK_LABELS,
+            "_input_hash" | "_task_hash" => PRODIGY,
             "error" => ERROR_MESSAGE,
             _ => return None,
         })
@@ -165,7 +177,9 @@ impl Foreign {
         if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
             return Some(of_zip(head));
         }
-        if head.get(257..262) == Some(b"ustar") {
+        // POSIX and GNU; the letters alone may stand in a text.
+        let of_tar = head.get(257..).unwrap_or_default();
+        if of_tar.starts_with(b"ustar\0") || of_tar.starts_with(b"ustar  \0") {
             return Some(foreign(
                 "a tar archive",
                 "unpack it and name the file in it",
@@ -206,7 +220,7 @@ impl Foreign {
 
     /// Whether a field of this form means that the whole file has it.
     pub(super) fn is_decisive(&self) -> bool {
-        *self == KORQUAD_2
+        [KORQUAD_2, PRODIGY].contains(self)
     }
 
     /// Whether a field of this form says more than one of the other: TyDi QA shares fields with Natural Questions.
@@ -226,5 +240,21 @@ fn of_zip(head: &[u8]) -> Foreign {
         foreign("a spreadsheet or another office document (zip)", TABLE)
     } else {
         foreign("a zip archive", "unpack it and name the file in it")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tar_archive_is_known_by_its_whole_magic_number() {
+        let of = |magic: &[u8]| Foreign::of_bytes(&[&[b' '; 257][..], magic].concat());
+        for magic in [&b"ustar\x0000"[..], b"ustar  \0"] {
+            assert_eq!(of(magic).map(|form| form.name), Some("a tar archive"));
+        }
+        for text in [&b"ustard and more"[..], b"ustar", b""] {
+            assert_eq!(of(text), None);
+        }
     }
 }

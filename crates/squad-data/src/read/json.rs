@@ -123,7 +123,7 @@ fn json_error(
 }
 
 /// What Python wrote instead of JSON, and what to do.
-fn python(text: &[u8]) -> Option<&'static str> {
+pub(crate) fn python(text: &[u8]) -> Option<&'static str> {
     let begins = |word: &str| text.starts_with(word.as_bytes());
     if begins("NaN") {
         Some(

@@ -19,7 +19,10 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
     if let Ok(value) = serde_json::from_str(text) {
         return Ok(value);
     }
-    let mut parser = Parser { rest: text };
+    let mut parser = Parser {
+        rest: text,
+        not_bare: usize::MAX,
+    };
     let value = parser.value(0)?;
     parser.space();
     if parser.rest.is_empty() {
@@ -31,6 +34,9 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
 
 struct Parser<'a> {
     rest: &'a str,
+    /// `bare_text` has found that no text without quotes begins while the rest is longer than this. So it looks at each
+    /// character once, however many values stand before the next mark.
+    not_bare: usize,
 }
 
 impl Parser<'_> {
@@ -78,16 +84,20 @@ impl Parser<'_> {
 
     /// A text without quotes, in a list or an object.
     fn bare_text(&mut self, depth: usize) -> Option<String> {
-        let end = self.rest.find([',', ']', '}'])?;
-        let text = self.rest[..end].trim_end();
-        let is_plain = !text.contains(['[', '{', '(', ')', '\'', '"', ':', '=', '\\']);
-        // numpy separates values with white space alone.
-        let is_value = |word: &str| KEYWORDS.contains(&word) || is_number(word);
-        if depth == 0 || !is_plain || text.split_whitespace().all(is_value) {
+        const MARKS: [char; 12] = [',', ']', '}', '[', '{', '(', ')', '\'', '"', ':', '=', '\\'];
+        if depth == 0 || self.rest.len() > self.not_bare {
             return None;
         }
-        self.rest = &self.rest[end..];
-        Some(text.to_owned())
+        let end = self.rest.find(MARKS).unwrap_or(self.rest.len());
+        let (text, behind) = self.rest.split_at(end);
+        // numpy separates values with white space alone.
+        let is_value = |word: &str| KEYWORDS.contains(&word) || is_number(word);
+        if !behind.starts_with([',', ']', '}']) || text.split_whitespace().all(is_value) {
+            self.not_bare = behind.len();
+            return None;
+        }
+        self.rest = behind;
+        Some(text.trim_end().to_owned())
     }
 
     fn list(&mut self, open: &str, close: &str, depth: usize) -> Result<Value, String> {
@@ -99,7 +109,7 @@ impl Parser<'_> {
             }
             list.push(self.value(depth + 1)?);
             // numpy separates the elements of a list with white space alone when it prints one by itself.
-            if !self.eat(",") && !self.rest.starts_with(close) && self.rest.is_empty() {
+            if !self.eat(",") && self.rest.is_empty() {
                 return Err(self.wrong(close));
             }
         }
@@ -294,6 +304,17 @@ mod tests {
         ] {
             assert_eq!(parse(text), Ok(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn a_long_list_is_read_once() {
+        // With a look to the end at each value this would take many minutes.
+        for element in ["1 ", "1 'a' ", "None "] {
+            let list = parse(&format!("[{}]", element.repeat(500_000))).unwrap();
+            let count = element.split_whitespace().count();
+            assert_eq!(list.as_array().map(Vec::len), Some(500_000 * count));
+        }
+        assert!(parse(&format!("[{}", "1 ".repeat(500_000))).is_err());
     }
 
     #[test]

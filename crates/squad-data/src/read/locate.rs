@@ -25,6 +25,8 @@ pub(super) struct Mismatch {
     pub(super) found: Option<String>,
     /// The nearest occurrence, in any spelling.
     pub(super) nearest: Option<Occurrence>,
+    /// What the answer's start counts instead of characters, if `nearest` is at the place that it then means.
+    pub(super) unit: Option<&'static str>,
 }
 
 /// Finds answers in one context.
@@ -117,25 +119,50 @@ impl<'a> Locator<'a> {
             kind,
             found: found.map(str::to_owned),
             nearest,
+            unit: None,
         };
         let occurrences = self.context.match_indices(text);
         let starts = occurrences.map(|(byte, _)| self.index.char_at(byte));
         let distance = |at: usize| (at as i64).abs_diff(start);
-        Err(
-            if let Some(nearest) = starts.min_by_key(|&at| distance(at)) {
-                let nearest = Occurrence {
-                    start: nearest,
-                    text: text.to_owned(),
-                };
-                mismatch(FlawKind::StartWrong, Some(nearest))
-            } else if let Some((kind, nearest)) = self.in_other_spelling(text, start) {
-                mismatch(kind, Some(nearest))
-            } else if inside.is_none() {
-                mismatch(FlawKind::OutsideContext, None)
-            } else {
-                mismatch(FlawKind::Absent, None)
-            },
-        )
+        let occurrence = |start| Occurrence {
+            start,
+            text: text.to_owned(),
+        };
+        Err(if let Some((unit, at)) = self.in_other_unit(text, start) {
+            Mismatch {
+                unit: Some(unit),
+                ..mismatch(FlawKind::StartWrong, Some(occurrence(at)))
+            }
+        } else if let Some(nearest) = starts.min_by_key(|&at| distance(at)) {
+            mismatch(FlawKind::StartWrong, Some(occurrence(nearest)))
+        } else if let Some((kind, nearest)) = self.in_other_spelling(text, start) {
+            mismatch(kind, Some(nearest))
+        } else if inside.is_none() {
+            mismatch(FlawKind::OutsideContext, None)
+        } else {
+            mismatch(FlawKind::Absent, None)
+        })
+    }
+
+    /// The place of `text` whose `start` counts bytes or UTF-16 code units, as some tools do, and the unit's name.
+    fn in_other_unit(&self, text: &str, start: i64) -> Option<(&'static str, usize)> {
+        let start = usize::try_from(start).ok().filter(|_| !text.is_empty())?;
+        let behind_bytes = self.context.get(start..);
+        if behind_bytes.is_some_and(|behind| behind.starts_with(text)) {
+            let at = self.index.char_at(start);
+            return (at != start).then_some(("UTF-8 bytes", at));
+        }
+        let mut units = 0;
+        let place = self.context.char_indices().zip(0..).find(|((_, c), _)| {
+            let is_there = units >= start;
+            units += c.len_utf16();
+            is_there
+        });
+        // Behind a character outside the basic plane, or the units are characters.
+        let ((byte, c), at) = place?;
+        let is_place = units - c.len_utf16() == start && at != start;
+        let is_found = is_place && self.context[byte..].starts_with(text);
+        is_found.then_some(("UTF-16 code units", at))
     }
 
     fn locate_anywhere(&self, text: &str) -> Result<usize, Mismatch> {
@@ -156,6 +183,7 @@ impl<'a> Locator<'a> {
             kind,
             found: None,
             nearest,
+            unit: None,
         })
     }
 
@@ -423,6 +451,29 @@ mod tests {
                 .unwrap_err()
                 .kind,
             Absent
+        );
+    }
+
+    #[test]
+    fn a_start_that_counts_bytes_or_utf_16_is_the_place_it_means() {
+        // Characters of two, three and four bytes come before; another occurrence is nearer.
+        let context = "Lå 방앗🎉 ha, ha.  ha";
+        let first = context.find("ha").unwrap();
+        let found = |start: usize| {
+            let found = Locator::new(context).locate("ha", Some(start as i64));
+            found.unwrap_err().nearest.unwrap().start
+        };
+        assert_eq!(first, 15);
+        assert_eq!(found(first), 7);
+        assert_eq!(found(first + 4), 11);
+        let utf_16 = context[..first].encode_utf16().count();
+        assert_eq!((utf_16, found(utf_16)), (8, 7));
+        let unit = |start| Locator::new(context).in_other_unit("ha", start);
+        assert_eq!(unit(15), Some(("UTF-8 bytes", 7)));
+        assert_eq!(unit(8), Some(("UTF-16 code units", 7)));
+        assert_eq!(
+            (unit(7), unit(9), unit(1), unit(-1), unit(99)),
+            (None, None, None, None, None)
         );
     }
 

@@ -30,6 +30,7 @@ use serde_json::{Map, Value};
 use self::builder::ExampleBuilder;
 pub use self::flaw::{Flaw, FlawKind, Flaws};
 pub(crate) use self::foreign::Foreign;
+pub(crate) use self::json::python;
 pub use self::options::{OnBadAnswer, ReadOptions};
 #[cfg(feature = "parquet")]
 pub use self::parquet::PARQUET_THREAD;
@@ -175,14 +176,14 @@ impl Dataset {
     ///
     /// let lines = r#"{"question": "Who?", "text": "Ane Holm"}"#;
     /// let mut contexts = Vec::new();
-    /// squad_data::Dataset::for_each_of("standard input", lines.as_bytes(), &mut |example| {
+    /// squad_data::Dataset::for_each_from_reader("standard input", lines.as_bytes(), &mut |example| {
     ///     contexts.push(example.context.to_string());
     ///     ControlFlow::Continue(())
     /// })?;
     /// assert_eq!(contexts, ["Ane Holm"]);
     /// # Ok::<(), squad_data::Error>(())
     /// ```
-    pub fn for_each_of(
+    pub fn for_each_from_reader(
         name: &str,
         source: impl Read,
         each: &mut dyn FnMut(Example) -> ControlFlow<()>,
@@ -284,6 +285,7 @@ pub(crate) fn read_records(
     }
     #[cfg(feature = "csv")]
     {
+        text.skip_separator_line()?;
         let read = csv::records(&mut text, columns, each);
         if read.map_err(|error| text.cause(error))? {
             return Ok(None);
@@ -329,6 +331,7 @@ fn read_table(
     text: &mut TextReader<'_>,
     builder: &mut ExampleBuilder<'_>,
 ) -> Result<Option<String>, Error> {
+    text.skip_separator_line()?;
     match csv::delimiter(text.peek()?) {
         Some(delimiter) => csv::parse(text, delimiter, builder).map(|()| None),
         None => no_table(text, builder),

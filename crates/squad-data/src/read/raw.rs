@@ -11,7 +11,7 @@ use serde::de::{
     SeqAccess, Visitor,
 };
 
-use crate::read::foreign::{Foreign, MAX_NAMES};
+use crate::read::foreign::{self, Foreign, MAX_NAMES};
 use crate::read::literal;
 
 /// A row, a paragraph or an article: what stands in a list of a file, or in a line.
@@ -76,6 +76,8 @@ pub(super) struct RawAnswer {
     pub(super) text: String,
     /// `answer_start`, in characters; may be outside the context.
     pub(super) start: Option<i64>,
+    /// `start`, as annotation tools and pipelines write it: where the text may stand if there is no `answer_start`.
+    pub(super) hint: Option<i64>,
 }
 
 /// An answer of MRQA: a text and its places, as inclusive ranges of characters.
@@ -152,6 +154,8 @@ impl Field {
 enum Key {
     Field(Field),
     Foreign(Foreign),
+    /// `start` of an answer.
+    Hint,
     /// The name, if it is asked for and short.
     Unknown(Option<String>),
 }
@@ -181,6 +185,7 @@ impl Visitor<'_> for KeySeed {
         Ok(match (Field::of(name), Foreign::of_field(name)) {
             (Some(field), _) => Key::Field(field),
             (None, Some(foreign)) => Key::Foreign(foreign),
+            (None, None) if name == "start" && !self.keep_unknown => Key::Hint,
             (None, None) => {
                 let is_kept = self.keep_unknown && name.len() <= 40;
                 Key::Unknown(is_kept.then(|| name.to_owned()))
@@ -280,7 +285,7 @@ impl<'de> Deserialize<'de> for RawQuestion {
                             question.foreign.get_or_insert(foreign);
                             false
                         }
-                        Key::Unknown(_) => false,
+                        Key::Hint | Key::Unknown(_) => false,
                     };
                     if !is_taken {
                         map.next_value::<IgnoredAny>()?;
@@ -303,7 +308,7 @@ const FIELD_KEY: KeySeed = KeySeed {
 const ITEM_KEY: KeySeed = KeySeed { keep_unknown: true };
 
 /// What to do about a file with a list for each column in place of an object for each row.
-const BY_COLUMN: &str =
+pub(super) const BY_COLUMN: &str =
     "write each row as an object, for example with to_json(path, orient=\"records\", lines=True)";
 
 /// What stands in a list of a file, for messages.
@@ -480,6 +485,7 @@ impl ItemFields {
                     *known = foreign;
                 }
             }
+            Key::Hint => drop(map.next_value::<IgnoredAny>()?),
             Key::Unknown(name) => {
                 let ForeignInside(foreign) = map.next_value()?;
                 let item = &mut self.item;
@@ -548,6 +554,12 @@ impl ItemFields {
         {
             self.item.context = Some(Context::Text(text));
         }
+        // Whoever wrote `answers` into Prodigy's tasks means them.
+        let has_answers = self.item.question.answers != RawAnswers::Missing;
+        self.item.foreign = self
+            .item
+            .foreign
+            .filter(|f| !(has_answers && *f == foreign::PRODIGY));
         self.flat.join(&mut self.item.question.answers);
         Ok(self.item)
     }
@@ -906,15 +918,20 @@ impl<'de> Deserialize<'de> for RawAnswers {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<RawAnswers, E> {
                 let trimmed = text.trim();
                 if trimmed.starts_with(['[', '{']) || trimmed.starts_with("array(") {
-                    let value = literal::parse(trimmed).map_err(E::custom)?;
-                    return RawAnswers::deserialize(value).map_err(E::custom);
+                    let has_values = trimmed.contains(['\'', '"', ':']) || trimmed.contains("...");
+                    match literal::parse(trimmed) {
+                        Ok(value) => return RawAnswers::deserialize(value).map_err(E::custom),
+                        Err(problem) if has_values => return Err(E::custom(problem)),
+                        // The text of an answer, such as `{x}`.
+                        Err(_) => {}
+                    }
                 }
                 if is_null(trimmed) {
                     return Ok(RawAnswers::Null);
                 }
                 Ok(RawAnswers::Given(vec![RawAnswer {
                     text: text.to_owned(),
-                    start: None,
+                    ..RawAnswer::default()
                 }]))
             }
 
@@ -942,15 +959,23 @@ impl<'de> Deserialize<'de> for RawAnswers {
     }
 }
 
+/// The value of `start`, one or a list of them; none if it is something else.
+fn hints<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Vec<Option<i64>>, A::Error> {
+    let value: serde_json::Value = map.next_value()?;
+    Ok(Starts::deserialize(value).unwrap_or_default().0)
+}
+
 /// `{"text": …, "answer_start": …}` with lists or single values.
 fn pair_of_lists<'de, A: MapAccess<'de>>(mut map: A) -> Result<RawAnswers, A::Error> {
     let (mut texts, mut starts, mut foreign) = (None, None, None);
+    let mut hinted = Vec::new();
     let mut is_empty = true;
     while let Some(key) = map.next_key_seed(FIELD_KEY)? {
         is_empty = false;
         match key {
             Key::Field(Field::Text) => texts = Some(map.next_value::<RawAnswers>()?),
             Key::Field(Field::AnswerStart) => starts = Some(map.next_value::<Starts>()?),
+            Key::Hint => hinted = hints(&mut map)?,
             Key::Foreign(found) => {
                 map.next_value::<IgnoredAny>()?;
                 foreign = Some(found);
@@ -958,7 +983,7 @@ fn pair_of_lists<'de, A: MapAccess<'de>>(mut map: A) -> Result<RawAnswers, A::Er
             _ => drop(map.next_value::<IgnoredAny>()?),
         }
     }
-    let (texts, starts) = match (texts, starts) {
+    let (mut texts, starts) = match (texts, starts) {
         (Some(RawAnswers::Given(texts)), starts) => (texts, starts),
         // A text that is null: no answer.
         (Some(_), _) => return Ok(RawAnswers::Given(Vec::new())),
@@ -971,6 +996,9 @@ fn pair_of_lists<'de, A: MapAccess<'de>>(mut map: A) -> Result<RawAnswers, A::Er
         }
     };
     let Some(Starts(starts)) = starts else {
+        for (answer, hint) in texts.iter_mut().zip(hinted) {
+            answer.hint = answer.hint.or(hint);
+        }
         return Ok(RawAnswers::Given(texts));
     };
     if starts.len() != texts.len() && !(starts.is_empty() && texts.len() == 1) {
@@ -1008,6 +1036,7 @@ impl<'de> Deserialize<'de> for RawAnswer {
                         Key::Field(Field::AnswerStart) => {
                             answer.start = map.next_value::<Start>()?.0;
                         }
+                        Key::Hint => answer.hint = hints(&mut map)?.first().copied().flatten(),
                         Key::Foreign(found) => {
                             map.next_value::<IgnoredAny>()?;
                             foreign = Some(found);
@@ -1025,7 +1054,7 @@ impl<'de> Deserialize<'de> for RawAnswer {
             fn visit_str<E>(self, text: &str) -> Result<RawAnswer, E> {
                 Ok(RawAnswer {
                     text: text.to_owned(),
-                    start: None,
+                    ..RawAnswer::default()
                 })
             }
 
@@ -1052,14 +1081,14 @@ impl<'de> Deserialize<'de> for DetectedAnswers {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         #[derive(serde::Deserialize)]
         struct One {
-            text: String,
+            text: Scalar,
             #[serde(default)]
             char_spans: Spans,
         }
 
         #[derive(serde::Deserialize)]
         struct Lists {
-            text: Vec<String>,
+            text: Vec<Scalar>,
             #[serde(default)]
             char_spans: Vec<Spans>,
         }
@@ -1083,7 +1112,7 @@ impl<'de> Deserialize<'de> for DetectedAnswers {
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
                 let mut all = Vec::new();
                 while let Some(One { text, char_spans }) = list.next_element()? {
-                    let char_spans = char_spans.0;
+                    let (text, char_spans) = (text.0.unwrap_or_default(), char_spans.0);
                     all.push(Detected { text, char_spans });
                 }
                 Ok(DetectedAnswers(Some(all)))
@@ -1095,7 +1124,10 @@ impl<'de> Deserialize<'de> for DetectedAnswers {
                 let spans = char_spans.into_iter().map(|spans| spans.0);
                 let spans = spans.chain(std::iter::repeat_with(Vec::new));
                 let all = text.into_iter().zip(spans);
-                let all = all.map(|(text, char_spans)| Detected { text, char_spans });
+                let all = all.map(|(text, char_spans)| Detected {
+                    text: text.0.unwrap_or_default(),
+                    char_spans,
+                });
                 Ok(DetectedAnswers(Some(all.collect())))
             }
         }
@@ -1156,9 +1188,16 @@ fn decimal(number: f64) -> Option<String> {
 /// such as 147.0, which its script takes as `147.0`.
 fn python_text(number: f64) -> String {
     if number.abs() < 1e16 && (number == 0.0 || number.abs() >= 1e-4) {
-        format!("{number:?}")
-    } else {
-        format!("{number:e}")
+        return format!("{number:?}");
+    }
+    let text = format!("{number:e}");
+    let Some((digits, exponent)) = text.split_once('e') else {
+        return text;
+    };
+    // Python writes the exponent's sign, and at least two of its digits.
+    match exponent.strip_prefix('-') {
+        Some(exponent) => format!("{digits}e-{exponent:0>2}"),
+        None => format!("{digits}e+{exponent:0>2}"),
     }
 }
 

@@ -78,10 +78,15 @@ pub(super) fn open(path: &Path) -> Result<DataFile, Error> {
 pub(super) fn stream<'a>(name: &str, mut source: impl Read + 'a) -> Result<TextReader<'a>, Error> {
     /// Enough for any byte order mark.
     const LEAST: usize = 4;
+    // A table is recognized by its whole first line, JSON by its first character.
+    let is_enough = |start: &[u8]| {
+        let has_line = is_json(start) || start.starts_with(GZIP) || start.contains(&b'\n');
+        start.len() >= HEAD || start.len() >= LEAST && has_line
+    };
     let failed = |error| Error::read(Path::new(name), error);
     let mut start = vec![0; HEAD];
     let mut length = 0;
-    while length < LEAST {
+    while !is_enough(&start[..length]) {
         match source.read(&mut start[length..]) {
             Ok(0) => break,
             Ok(count) => length += count,
@@ -107,8 +112,17 @@ pub(super) fn stream<'a>(name: &str, mut source: impl Read + 'a) -> Result<TextR
 /// A file without a name, with random access, that holds these bytes.
 #[cfg(feature = "parquet")]
 fn unpack(bytes: &mut dyn Read, name: &str) -> Result<File, Error> {
-    let mut file = tempfile::tempfile().map_err(|error| Error::write(Path::new(name), error))?;
-    io::copy(bytes, &mut file).map_err(|error| gzip_error(name, error))?;
+    // Of the temporary folder, which may be missing or full.
+    let failed = |source| Error::Io {
+        action: "unpack",
+        path: name.into(),
+        source,
+    };
+    let mut file = tempfile::tempfile().map_err(failed)?;
+    io::copy(bytes, &mut file).map_err(|error| match gzip_error(name, error) {
+        Error::Io { source, .. } => failed(source),
+        damaged => damaged,
+    })?;
     Ok(file)
 }
 
@@ -238,7 +252,7 @@ impl<'a> TextReader<'a> {
     }
 
     /// The text that comes next, as far as it is in memory: at least one character, unless the text is at its end.
-    pub(super) fn peek(&mut self) -> Result<&str, Error> {
+    pub(crate) fn peek(&mut self) -> Result<&str, Error> {
         if self.next == self.valid {
             self.fill()?;
         }
@@ -247,8 +261,25 @@ impl<'a> TextReader<'a> {
         Ok(text.unwrap_or_default())
     }
 
+    /// Passes over the line `sep=;` with which tables for Excel name what stands between their cells.
+    #[cfg(feature = "csv")]
+    pub(super) fn skip_separator_line(&mut self) -> Result<(), Error> {
+        let first = self.peek()?.split_inclusive(['\r', '\n']).next();
+        let line = first.unwrap_or_default();
+        let name = line.trim_end_matches(['\r', '\n']).trim_matches('"');
+        let is_separator = |rest: &str| rest.chars().count() == 1;
+        if name
+            .to_lowercase()
+            .strip_prefix("sep=")
+            .is_some_and(is_separator)
+        {
+            self.next += line.len();
+        }
+        Ok(())
+    }
+
     /// The text from the byte that was returned last, as far as it is in memory.
-    pub(super) fn last(&self) -> &[u8] {
+    pub(crate) fn last(&self) -> &[u8] {
         &self.buffer[self.next.saturating_sub(1)..self.valid]
     }
 

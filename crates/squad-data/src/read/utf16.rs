@@ -49,22 +49,16 @@ impl<R: Read> Utf16Reader<R> {
 
     /// Decodes the next units; `false` at the end.
     fn fill(&mut self) -> io::Result<bool> {
-        let mut bytes = [0; 1 << 14];
-        let mut length = 0;
-        while length < bytes.len() {
-            match self.source.read(&mut bytes[length..]) {
-                Ok(0) => break,
-                Ok(count) => length += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        const CHUNK: usize = 1 << 14;
+        let mut bytes = Vec::with_capacity(CHUNK);
+        let mut chunk = self.source.by_ref().take(CHUNK as u64);
+        chunk.read_to_end(&mut bytes)?;
         self.text.clear();
         self.next = 0;
-        if !length.is_multiple_of(2) {
+        if !bytes.len().is_multiple_of(2) {
             return Err(invalid("it ends in the middle of a character"));
         }
-        for unit in bytes[..length].chunks_exact(2) {
+        for unit in bytes.chunks_exact(2) {
             let unit = match self.order {
                 ByteOrder::Little => u16::from_le_bytes([unit[0], unit[1]]),
                 ByteOrder::Big => u16::from_be_bytes([unit[0], unit[1]]),
@@ -84,10 +78,10 @@ impl<R: Read> Utf16Reader<R> {
                 _ => return Err(invalid("half of a character is missing")),
             }
         }
-        if length == 0 && self.high.is_some() {
+        if bytes.is_empty() && self.high.is_some() {
             return Err(invalid("it ends in the middle of a character"));
         }
-        Ok(length > 0)
+        Ok(!bytes.is_empty())
     }
 }
 

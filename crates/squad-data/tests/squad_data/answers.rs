@@ -268,6 +268,9 @@ fn inputs_that_do_not_belong_together_are_rejected() {
     let mut short = spans.clone();
     short[4].end = &short[4].end[1..];
     assert!(message(&examples, &features, &short, &options).contains("feature 4 has"));
+    let mut cut = features.clone();
+    cut[2].offsets.pop();
+    assert!(message(&examples, &cut, &spans, &options).contains("offsets, but its context is"));
     let other = vec![Example::new("q", "?", "a"); examples.len()];
     assert!(message(&other, &features, &spans, &options).contains("outside the context"));
     for wrong in [
@@ -277,6 +280,10 @@ fn inputs_that_do_not_belong_together_are_rejected() {
         },
         AnswerOptions {
             max_answer_length: 0,
+            ..AnswerOptions::default()
+        },
+        AnswerOptions {
+            n_best_size: 10_001,
             ..AnswerOptions::default()
         },
         AnswerOptions {
@@ -370,12 +377,8 @@ fn temperature_and_threshold_change_probabilities_and_no_scores() {
             temperature,
             ..AnswerOptions::default()
         };
-        assert!(
-            options
-                .validate()
-                .unwrap_err()
-                .to_string()
-                .contains("temperature")
-        );
+        let message = options.validate().unwrap_err().to_string();
+        let expected = format!("temperature = {temperature}: ");
+        assert!(message.starts_with(&expected), "{message}");
     }
 }

@@ -1,5 +1,7 @@
 //! Files of the kinds that people have: each is read, or is an error that names it and says what to do.
 
+use std::io::Read;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -302,12 +304,21 @@ fn numbers_are_read_however_they_are_written() {
         assert_eq!(examples[0].answers()[0].start, Some(44));
     }
     // CMRC 2018's script scores it as Python writes it.
-    let year = paragraph(&json!(["1911", 1911.0, 4.9]));
+    let year = paragraph(&json!(["1911", 1911.0, 4.9, 1e16, 1e-5]));
     let texts = self::examples("f.json", year.to_string())[0]
         .answers()
         .to_vec();
     let texts: Vec<_> = texts.iter().map(|a| (&*a.text, a.start)).collect();
-    assert_eq!(texts, [("1911", Some(44)), ("1911.0", None), ("4.9", None)]);
+    assert_eq!(
+        texts,
+        [
+            ("1911", Some(44)),
+            ("1911.0", None),
+            ("4.9", None),
+            ("1e+16", None),
+            ("1e-05", None)
+        ]
+    );
     let huge = numbered.replace("262", "123456789012345678901234567890");
     let message = read_error("f.json", huge.as_bytes());
     assert!(
@@ -455,6 +466,15 @@ fn tables_are_read() {
         ("id,context,question,answer,x", "Ida Krag,"),
         ("id,context,question,text,answer_start", "Ida Krag,32"),
         ("query_id,context_text,query_text,answer,x", "Ida Krag,"),
+        (
+            "Id, Context ,Question,Answer Text,Answer Start",
+            "Ida Krag,32",
+        ),
+        // As tables for Excel begin and end.
+        (
+            "sep=,\r\nid,context,question,answer,x",
+            "Ida Krag,\n,,,,\n,,,,",
+        ),
     ] {
         assert_read(
             "f.csv",
@@ -476,6 +496,12 @@ fn tables_are_read() {
         "f.csv",
         format!("{names}id,context,question,answer\n{cells}q1,{CONTEXT},Who?,Ida Krag\n"),
         "q1",
+    );
+    // An answer with a brace is no object.
+    let text = "context,question,answer\nIn {x} is y.,Where?,{x}\n";
+    assert_eq!(
+        read("f.csv", text.as_bytes()).unwrap().examples[0].answers()[0].text,
+        "{x}"
     );
     // Answers without a start that stand in several places are labelled at the first.
     let text = format!("context,question,answer\n{CONTEXT},When?,in\n");
@@ -514,8 +540,8 @@ fn tables_that_are_wrong() {
         ),
         (
             "f.csv",
-            "sep=;\ncontext;question\n".to_owned(),
-            "its first line is \"sep=;\"",
+            "sep=;\ncontext;text\n".to_owned(),
+            "its first line is \"context;text\"",
         ),
         (
             "f.csv",
@@ -620,6 +646,12 @@ fn forms_that_are_not_read_are_named() {
     let tydi = json!({"annotations": [{}], "document_html": html, "document_plaintext": CONTEXT, "question_text": "Who?", "example_id": 1});
     let news = json!({"data": [{"storyId": "x", "text": CONTEXT, "questions": [{"q": "Who?"}]}], "version": "1"});
     let dureader = json!({"documents": [{"paragraphs": [CONTEXT]}], "answers": ["Ida Krag"], "question": "Who?", "fact_or_opinion": "FACT"});
+    let span = json!({"start": 32, "end": 40, "text": "Ida Krag", "labels": ["Answer"]});
+    let label_studio = json!([{"id": 1, "data": {"text": CONTEXT, "question": "Who?"},
+        "annotations": [{"completed_by": 1, "result": [{"value": span}], "was_cancelled": false}]}]);
+    let prodigy = json!({"text": CONTEXT, "question": "Who?", "spans": [{"start": 32, "end": 40}], "answer": "accept", "_task_hash": 1});
+    let haystack = json!([{"query": "Who?", "document": {"content": CONTEXT},
+        "answer": {"answer": "Ida Krag", "offsets_in_document": [{"start": 32, "end": 40}]}}]);
     let lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n";
     for (bytes, name) in [
         (&zip[..], "a zip archive"),
@@ -648,6 +680,15 @@ fn forms_that_are_not_read_are_named() {
         (news.to_string().as_bytes(), "NewsQA"),
         (dureader.to_string().as_bytes(), "DuReader's own form"),
         (
+            label_studio.to_string().as_bytes(),
+            "Label Studio's full export",
+        ),
+        (prodigy.to_string().as_bytes(), "Prodigy's export"),
+        (
+            haystack.to_string().as_bytes(),
+            "a list of Haystack's labels",
+        ),
+        (
             b"story_id,question,answer_char_ranges\nx,Who?,0:3\n",
             "NewsQA",
         ),
@@ -671,6 +712,7 @@ fn forms_that_are_not_read_are_named() {
         json!({"id": ["q1"], "context": [CONTEXT], "question": ["Who?"]}),
         json!({"columns": ["id", "context"], "index": [0], "data": [["q1", CONTEXT]]}),
         json!([["q1", CONTEXT, "Who?"]]),
+        json!({"0": row(&answers()), "1": row(&answers())}),
     ] {
         let message = read_error("f.json", by_column.to_string().as_bytes());
         assert!(message.contains("orient=\"records\""), "{message}");
@@ -679,6 +721,42 @@ fn forms_that_are_not_read_are_named() {
     assert!(
         message.contains("a Python literal; write the file with json.dumps"),
         "{message}"
+    );
+}
+
+#[test]
+fn the_start_of_a_span_says_where_its_text_stands() {
+    let start_of = |answers: Value, field: &str| {
+        let mut row = row(&answers);
+        let answers = row["answers"].take();
+        row.as_object_mut().unwrap().remove("answers");
+        row[field] = answers;
+        examples("f.json", row.to_string())[0].answers()[0].start
+    };
+    // "in" stands at 41 and 58. JSON-MIN of Label Studio, a pipeline's answer, lists.
+    let span = |start: i64| json!({"start": start, "end": start + 2, "text": "in"});
+    assert_eq!(start_of(json!([span(58)]), "answers"), Some(58));
+    assert_eq!(start_of(span(58), "answer"), Some(58));
+    assert_eq!(
+        start_of(json!({"text": ["in"], "start": [58]}), "answers"),
+        Some(58)
+    );
+    // It counts something else, or is something else, or `answer_start` is there.
+    assert_eq!(start_of(json!([span(9)]), "answers"), Some(41));
+    assert_eq!(
+        start_of(json!([{"text": "in", "start": "1911"}]), "answers"),
+        Some(41)
+    );
+    assert_eq!(
+        start_of(json!([{"text": "in", "start": {"x": 1}}]), "answers"),
+        Some(41)
+    );
+    assert_eq!(
+        start_of(
+            json!([{"text": "in", "start": 58, "answer_start": 41}]),
+            "answers"
+        ),
+        Some(41)
     );
 }
 
@@ -850,6 +928,45 @@ fn empty_questions_and_contexts_are_kept_or_left_out() {
     }
     let error = read(&ReadOptions::default()).unwrap_err().to_string();
     assert!(error.contains("the context is empty"), "{error}");
+}
+
+#[test]
+fn what_is_left_out_has_a_number_and_is_one_files() {
+    let options = ReadOptions {
+        on_bad_answer: OnBadAnswer::Skip,
+        ..ReadOptions::default()
+    };
+    let rows = json!([{"context": " ", "question": "Who?"}, row(&answers())]);
+    let text = rows.to_string().replace("\"q1\"", "null");
+    let dataset = read_with("f.json", text.as_bytes(), &options).unwrap();
+    assert_eq!(dataset.examples[0].id, "1");
+    // The second file has no question, whatever was left out of the first.
+    let folder = test_support::temp_dir();
+    let paths = ["a.json", "b.json"].map(|name| folder.path().join(name));
+    std::fs::write(&paths[0], text).unwrap();
+    std::fs::write(&paths[1], r#"{"data": []}"#).unwrap();
+    let message = Dataset::read_with(&paths, &options)
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("b.json: no question"), "{message}");
+}
+
+#[test]
+fn a_stream_is_read_whatever_its_parts_are() {
+    let table = format!("id,context,question,answers\nq1,{CONTEXT},Who?,Ida Krag\n");
+    let lines = row(&answers()).to_string();
+    for text in [&table, &lines] {
+        for at in 0..40 {
+            let (first, second) = text.as_bytes().split_at(at);
+            let mut ids = Vec::new();
+            Dataset::for_each_from_reader("standard input", first.chain(second), &mut |example| {
+                ids.push(example.id);
+                ControlFlow::Continue(())
+            })
+            .unwrap_or_else(|error| panic!("{at}: {error}"));
+            assert_eq!(ids, ["q1"], "{at}");
+        }
+    }
 }
 
 #[test]

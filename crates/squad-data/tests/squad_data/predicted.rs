@@ -53,6 +53,8 @@ fn every_form_gives_the_same_answers() {
         r#"{"7": ["Bo Lund"], "8": [1902], "9": [null]}"#,
         // Tables.
         "id,prediction_text\r\n7,Bo Lund\r\n8,1902\r\n9,\r\n",
+        "id,PredictionString\n7,Bo Lund\n8,1902\n9,\n",
+        r#"{"predictions": {"7": "Bo Lund", "8": "1902", "9": ""}, "metrics": {"f1": 1}}"#,
         "question\tquestion_id\tanswer\nWho?\t7\tBo Lund\nWhen?\t8\t1902\nWhy?\t9\t\n",
         "\u{feff};ID;Prediction;no_answer_probability\n0;7;Bo Lund;\n1;8;1902;\n2;9;;\n",
     ] {
@@ -70,6 +72,12 @@ fn every_form_gives_the_same_answers() {
     let parquet = file(schema, &[columns], parquet::basic::Compression::SNAPPY);
     let read = with_file(&parquet, PredictedAnswers::read).unwrap();
     assert_eq!(read.texts, expected);
+}
+
+#[test]
+fn a_score_that_is_no_number_is_none() {
+    let read = read(r#"{"7": [["Bo", "nan"], ["Lund", "0.5"], ["Bo Lund", 0.1]]}"#).unwrap();
+    assert_eq!(read.texts, answers(&[("7", "Lund")]));
 }
 
 #[test]
@@ -138,8 +146,13 @@ fn what_is_ambiguous_or_no_prediction_is_an_error_that_shows_the_expected_form()
             r#"{"data": [{"title": "x", "paragraphs": []}]}"#,
             &["\"data\""],
         ),
+        (
+            "{\"id\": \"7\", \"predicted\": \"Bo\"}\n{\"id\": \"8\", \"predicted\": \"Bo\"}\n",
+            &["line 1", "\"7\"", "without prediction_text"],
+        ),
         ("", &["empty"]),
-        ("7,Bo\n", &["line 1"]),
+        ("7,Bo\n", &["line 1", "\"7,Bo\""]),
+        ("Id,Predicted\n7,Bo\n", &["line 1", "\"Id,Predicted\""]),
         (
             "id,answer,text\n7,Bo,Lund\n",
             &["row 1", "\"7\"", "answer and text are different"],
@@ -147,7 +160,7 @@ fn what_is_ambiguous_or_no_prediction_is_an_error_that_shows_the_expected_form()
         ("{\"7\": \"Bo\"", &["line 1", "ends too early"]),
         (
             "{\"7\": \"Bo\",\n \"8\": NaN}",
-            &["line 2", "expected value"],
+            &["line 2", "expected value: NaN", "write null"],
         ),
         (r#"[{"id": true, "answer": "x"}]"#, &["id is true"]),
         (

@@ -299,3 +299,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn questions_without_an_answer_are_read_back_alone() {
+    let examples = vec![
+        Example::new("a", "Who?", "Ida Krag").with_answers(Vec::new()),
+        Example::new("b", "Why?", "Ida Krag"),
+    ];
+    let dataset = Dataset {
+        examples,
+        ..Dataset::default()
+    };
+    let folder = test_support::temp_dir();
+    for name in ["f.json", "f.jsonl"] {
+        let path = folder.path().join(name);
+        dataset.write(&path).unwrap();
+        assert_eq!(Dataset::read(&path).unwrap().examples, dataset.examples);
+    }
+}

@@ -3,7 +3,7 @@ use std::ops::ControlFlow;
 
 use squad_data::{Dataset, Example};
 
-use super::record::{PredictionFormat, RecordWriter};
+use super::record::{PredictionFormat, PredictionWriter};
 use super::{Predictor, standard_output};
 use crate::Error;
 
@@ -12,7 +12,7 @@ impl Predictor {
     /// is read. Returns the number of questions.
     ///
     /// # Errors
-    /// If the stream is not as [`Dataset::for_each_of`] takes it, a question cannot be answered, or the format is not one of
+    /// If the stream is not as [`Dataset::for_each_from_reader`] takes it, a question cannot be answered, or the format is not one of
     /// lines. Questions before the wrong one are answered. A reader that closes the pipe ends the answers without an error.
     pub fn predict_lines(
         &self,
@@ -25,7 +25,7 @@ impl Predictor {
             return Err(Error::config(message));
         }
         let options = self.options(true);
-        let mut writer = RecordWriter::new(out, format.layout(), true);
+        let mut writer = PredictionWriter::new(out, format.layout(), true);
         let mut count = 0;
         for_each_question(questions, &mut |example| {
             for record in self.predict(&[example], &options)? {
@@ -47,7 +47,7 @@ type OnQuestion<'a> = dyn FnMut(Example) -> Result<ControlFlow<()>, Error> + 'a;
 /// Calls `each` with every question, until it breaks or fails.
 fn for_each_question(questions: impl Read, each: &mut OnQuestion<'_>) -> Result<(), Error> {
     let mut outcome = Ok(());
-    Dataset::for_each_of("standard input", questions, &mut |example| {
+    Dataset::for_each_from_reader("standard input", questions, &mut |example| {
         each(example).unwrap_or_else(|error| {
             outcome = Err(error);
             ControlFlow::Break(())
