@@ -8,8 +8,7 @@ use squad_data::{
 };
 
 use crate::error::Error;
-use crate::hub::Hub;
-use crate::hub::{ModelSource, model_cache};
+use crate::hub::{Hub, ModelSource, model_cache};
 use crate::logits::{TOKENS_PER_BATCH, check_finite_logits, predict_logits_in_batches};
 use crate::model::BertForQuestionAnswering;
 use crate::pretrained::Pretrained;

@@ -5,7 +5,7 @@ use ureq::Body;
 use ureq::http::{Response, StatusCode, header};
 
 use crate::client::{Client, Failure, Retries, text};
-use crate::part::Part;
+use crate::part::PartFile;
 use crate::url::{check_url, redacted};
 use crate::{DownloadEvent, Error};
 
@@ -66,7 +66,7 @@ impl Client {
         for url in download.urls {
             check_url(url)?;
         }
-        let mut part = Part::open(&download.part)?;
+        let mut part = PartFile::open(&download.part)?;
         if download.sha256.is_none() && download.etag.is_none() {
             part.clear()?;
         }
@@ -105,7 +105,7 @@ impl Client {
 struct Transfer<'a> {
     client: &'a Client,
     download: &'a Download<'a>,
-    part: Part,
+    part: PartFile,
     /// The tag of the content that the part is of.
     etag: Option<String>,
     /// The whole file's length, once it is known.
@@ -167,13 +167,11 @@ impl Transfer<'_> {
         if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
             let range = text(response.headers(), "content-range");
             let total = range.and_then(|range| range.strip_prefix("bytes */")?.parse().ok());
-            return if total == Some(have) {
-                self.size = total;
-                Ok(())
-            } else {
-                Err(Failure::StartOver(format!(
+            return match total {
+                Some(total) if total == have => self.check_total(total),
+                _ => Err(Failure::StartOver(format!(
                     "has no byte {have} to go on from"
-                )))
+                ))),
             };
         }
         if self.first_byte(&response, have)? != have {

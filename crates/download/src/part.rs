@@ -8,13 +8,13 @@ use crate::Error;
 
 /// The file that a download is appended to, locked against other processes. It stays when a download
 /// fails, so that a later one can go on from it; an empty one is removed.
-pub(crate) struct Part {
+pub(crate) struct PartFile {
     path: PathBuf,
     file: File,
     len: u64,
 }
 
-impl Part {
+impl PartFile {
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let fault = |message: String| Error::File {
             path: path.into(),
@@ -74,7 +74,7 @@ impl Part {
     }
 }
 
-impl Drop for Part {
+impl Drop for PartFile {
     fn drop(&mut self) {
         if self.len == 0 {
             // What cannot be removed stays, empty.

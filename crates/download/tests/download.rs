@@ -401,6 +401,13 @@ fn without_sha256_a_part_is_resumed_by_its_tag_alone() {
         assert_eq!(requests[0].range_start(), start);
         assert_eq!(requests[0].header("if-range"), etag);
     }
+    // A server that has no more than the part of a longer file.
+    let shorter: Step = |_, _| Reply::status(416).header("Content-Range", "bytes */50");
+    let server = HttpServer::script(&content(), &[shorter]);
+    let mut folder = Folder::with_part(&content()[..50]);
+    (folder.sha256, folder.etag) = (None, Some("\"tag\""));
+    let result = folder.fetch(&server);
+    folder.assert_failed(result, "a file of 50 bytes, not of 300000", 50);
     // A server without tags: what was dropped is not resumed.
     let server = HttpServer::script(&content(), &[|r, c| Reply::file(r, c).cut(9), GOOD]);
     let mut folder = Folder::new();

@@ -1,25 +1,26 @@
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use download::{Download, DownloadEvent, Size, redacted};
+use squad_data::QaTokenizer;
 
 use super::cache::CachedRepo;
 use super::client::{FileMetadata, HubClient};
 use super::settings::Hub;
 use crate::model::BertConfig;
 use crate::pretrained::{
-    CONFIG, CheckpointFiles, MAKE_TOKENIZER, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, is_index,
+    CONFIG, CheckpointFiles, MAKE_TOKENIZER, TOKENIZER, WEIGHTS, has_tokenizer, is_index,
     read_index, shards,
 };
 
 /// The most bytes of a file of weights, so that a server cannot fill the disk.
 const MAX_WEIGHTS: u64 = 10 << 30;
 /// The most bytes of any other file; the largest `tokenizer.json` of a published encoder has 17 MB.
-const MAX_JSON: u64 = 256 << 20;
+const MAX_TEXT: u64 = 256 << 20;
 
 /// Whether a folder holds a model that can be loaded.
 fn is_complete(folder: &Path) -> bool {
-    let is_there = |file| folder.join(file).is_file();
-    [CONFIG, TOKENIZER].into_iter().all(is_there) && CheckpointFiles::find(folder).is_ok()
+    folder.join(CONFIG).is_file() && has_tokenizer(folder) && CheckpointFiles::find(folder).is_ok()
 }
 
 impl Hub {
@@ -76,15 +77,47 @@ impl<'a> Fetch<'a> {
         let Some(config) = self.file(CONFIG)? else {
             return Err(self.client.no_model());
         };
-        // An encoder that cannot be run is refused before its weights are fetched.
-        BertConfig::read(&config).map_err(|error| error.to_string())?;
-        if self.file(TOKENIZER)?.is_none() {
-            return Err(format!("no {TOKENIZER} in this repository{MAKE_TOKENIZER}"));
-        }
-        // Not every repository has it, and training does not need it.
-        self.file(TOKENIZER_CONFIG)?;
+        Self::check(&config)?;
+        self.tokenizer()?;
         self.weights()?;
         Ok(config.parent().map(Path::to_path_buf).unwrap_or_default())
+    }
+
+    /// Refuses an encoder that cannot be run before its weights are fetched. A configuration may leave it to the weights'
+    /// names which encoder it is: then loading them tells.
+    fn check(config: &Path) -> Result<(), String> {
+        let is_unnamed = Cell::new(false);
+        let checked = BertConfig::read_or_guess(config, &|| {
+            is_unnamed.set(true);
+            Ok(None)
+        });
+        match checked {
+            Err(error) if !is_unnamed.get() => Err(error.to_string()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The tokenizer in the first form that the repository has, and what belongs to it.
+    fn tokenizer(&mut self) -> Result<(), String> {
+        for files in QaTokenizer::FILES {
+            if self.all_of(files)? {
+                for file in QaTokenizer::CONFIG_FILES {
+                    self.file(file)?;
+                }
+                return Ok(());
+            }
+        }
+        Err(format!("no {TOKENIZER} in this repository{MAKE_TOKENIZER}"))
+    }
+
+    /// Whether the repository has all of these files, which are then fetched.
+    fn all_of(&mut self, files: &[&str]) -> Result<bool, String> {
+        for file in files {
+            if self.file(file)?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The weights in the first form that the repository has, in the order of transformers.
@@ -156,11 +189,10 @@ impl<'a> Fetch<'a> {
         if blob.is_file() {
             return Ok(());
         }
-        let most = if file.ends_with(".json") {
-            MAX_JSON
-        } else {
-            MAX_WEIGHTS
-        };
+        let is_text = [".json", ".txt", ".model"]
+            .iter()
+            .any(|end| file.ends_with(end));
+        let most = if is_text { MAX_TEXT } else { MAX_WEIGHTS };
         if let Some(size) = metadata.size.filter(|size| *size > most) {
             return Err(format!("the Hub has {size} bytes of it, more than {most}"));
         }

@@ -22,10 +22,11 @@ pub struct Hub {
 impl Hub {
     /// Reads the environment variables of Hugging Face's own libraries:
     ///
-    /// - the cache: `HF_HUB_CACHE`, else `hub` in `HF_HOME`, else in `XDG_CACHE_HOME/huggingface`,
-    ///   else in `~/.cache/huggingface`;
+    /// - the cache: `HF_HUB_CACHE` (formerly `HUGGINGFACE_HUB_CACHE`), else `hub` in `HF_HOME`, else in
+    ///   `XDG_CACHE_HOME/huggingface`, else in `~/.cache/huggingface`;
     /// - the endpoint: `HF_ENDPOINT`;
-    /// - the token: `HF_TOKEN`, else the file `HF_TOKEN_PATH`, else `token` in `HF_HOME`;
+    /// - the token: `HF_TOKEN` (formerly `HUGGING_FACE_HUB_TOKEN`), else the file `HF_TOKEN_PATH`, else `token` in
+    ///   `HF_HOME`;
     /// - offline: `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE` is 1, on, yes or true.
     pub fn from_env() -> Self {
         Self::from(&|name| std::env::var(name).ok(), std::env::home_dir())

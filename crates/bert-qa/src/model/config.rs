@@ -134,12 +134,12 @@ impl BertConfig {
         let spec = architecture.spec();
         let keys = &spec.keys;
         refuse_unsupported(&raw, spec)?;
-        let file = Reader(&raw);
+        let file = ConfigReader(&raw);
         let max_position_embeddings = file.size(
             "max_position_embeddings",
             Some(keys.max_position_embeddings),
         )?;
-        let probability = |(key, default)| file.number(Some(key), default);
+        let probability = |(key, default)| file.number(key, default);
         let hidden_size = file.size(keys.hidden_size, None)?;
         let num_hidden_layers = file.size(keys.num_hidden_layers, None)?;
         let config = Self {
@@ -168,14 +168,14 @@ impl BertConfig {
             },
             pad_token_id: file.id("pad_token_id", spec.pad_token_id)?,
             layer_norm_eps: match keys.layer_norm_eps {
-                Some((key, default)) => file.number(Some(key), default)?,
+                Some((key, default)) => file.number(key, default)?,
                 None => 1e-12,
             },
             own_embedding_dropout_prob: keys.embedding_dropout_prob.map(probability).transpose()?,
             hidden_dropout_prob: probability(keys.hidden_dropout_prob)?,
             attention_probs_dropout_prob: probability(keys.attention_probs_dropout_prob)?,
             qa_dropout_prob: keys.qa_dropout_prob.map_or(Ok(0.0), probability)?,
-            initializer_range: file.number(Some("initializer_range"), 0.02)?,
+            initializer_range: file.number("initializer_range", 0.02)?,
             hidden_act: file.activation(keys.hidden_act)?,
             position_biased_input: match keys.position_biased_input {
                 Some(key) => file.flag(key, true)?,
@@ -374,7 +374,10 @@ fn architecture(raw: &Map<String, Value>) -> Result<Architecture, String> {
 /// The activations by transformers' names.
 const ACTIVATIONS: &[(&str, Activation)] = &[
     ("gelu", Activation::Gelu),
+    ("gelu_python", Activation::Gelu),
     ("gelu_new", Activation::GeluTanh),
+    ("gelu_fast", Activation::GeluTanh),
+    ("gelu_accurate", Activation::GeluTanh),
     ("gelu_pytorch_tanh", Activation::GeluTanh),
 ];
 
@@ -408,14 +411,14 @@ fn refuse_unsupported(raw: &Map<String, Value>, spec: &ArchitectureSpec) -> Resu
 }
 
 /// Reads values of `config.json`; `null` counts as missing.
-pub(super) struct Reader<'a>(&'a Map<String, Value>);
+pub(super) struct ConfigReader<'a>(&'a Map<String, Value>);
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     pub(super) fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key).filter(|value| !value.is_null())
     }
 
-    /// The bound is far above any published encoder, so that a damaged file cannot ask for more
+    /// A size. The bound is far above any published encoder, so that a damaged file cannot ask for more
     /// memory than a machine has.
     pub(super) fn size(&self, key: &str, default: Option<usize>) -> Result<usize, String> {
         let Some(value) = self.get(key) else {
@@ -430,17 +433,13 @@ impl Reader<'_> {
         })
     }
 
-    /// A size; anything that is not positive counts as the default.
-    pub(super) fn positive(
-        &self,
-        key: &str,
-        default: Option<usize>,
-    ) -> Result<Option<usize>, String> {
+    /// A size; a number that is not positive counts as missing.
+    pub(super) fn positive(&self, key: &str) -> Result<Option<usize>, String> {
         let is_unset = self
             .get(key)
             .is_none_or(|value| value.as_f64().is_some_and(|n| n < 1.0));
         if is_unset {
-            return Ok(default);
+            return Ok(None);
         }
         self.size(key, None).map(Some)
     }
@@ -471,8 +470,8 @@ impl Reader<'_> {
         })
     }
 
-    fn number(&self, key: Option<&str>, default: f64) -> Result<f64, String> {
-        let Some((key, value)) = key.and_then(|key| Some((key, self.get(key)?))) else {
+    fn number(&self, key: &str, default: f64) -> Result<f64, String> {
+        let Some(value) = self.get(key) else {
             return Ok(default);
         };
         let number = value.as_f64();
@@ -526,6 +525,27 @@ mod tests {
         let list = DEBERTA.replace("\"p2c|c2p\"", "[\"p2c\", \"c2p\"]");
         let list = BertConfig::from_json(&list).unwrap();
         assert_eq!(list.relative_attention, Some(plain));
+    }
+
+    #[test]
+    fn activations_are_known_by_all_their_names() {
+        let activation = |name: &str| {
+            let act = format!("\"hidden_act\": \"{name}\"");
+            let config = BertConfig::from_json(&BERT.replace("\"extra\": 1", &act));
+            config.map(|config| config.hidden_act)
+        };
+        for name in ["gelu", "gelu_python"] {
+            assert_eq!(activation(name), Ok(Activation::Gelu));
+        }
+        for name in [
+            "gelu_new",
+            "gelu_fast",
+            "gelu_accurate",
+            "gelu_pytorch_tanh",
+        ] {
+            assert_eq!(activation(name), Ok(Activation::GeluTanh));
+        }
+        assert!(activation("relu").unwrap_err().contains("relu"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use fused_ops::{RelativeBuckets, RelativeKind};
 use serde_json::Value;
 
-use super::config::Reader;
+use super::config::ConfigReader;
 
 /// How scores depend on the distance between query and key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl RelativeAttentionConfig {
 
     /// DeBERTa's keys, with the defaults of transformers' `DebertaV2Config` and of its attention.
     pub(super) fn disentangled(
-        file: &Reader<'_>,
+        file: &ConfigReader<'_>,
         max_position_embeddings: usize,
     ) -> Result<Self, String> {
         if !file.flag("relative_attention", false)? {
@@ -38,9 +38,9 @@ impl RelativeAttentionConfig {
         }
         let [p2c, c2p] = pos_att_type(file)?;
         let max_position = file
-            .positive("max_relative_positions", Some(max_position_embeddings))?
+            .positive("max_relative_positions")?
             .unwrap_or(max_position_embeddings);
-        let buckets = match file.positive("position_buckets", None)? {
+        let buckets = match file.positive("position_buckets")? {
             Some(position_buckets) if position_buckets < 4 || max_position < position_buckets => {
                 return Err(format!(
                     "position_buckets {position_buckets} is not supported: it must be at least 4 and at most \
@@ -75,7 +75,7 @@ impl RelativeAttentionConfig {
 }
 
 /// Whether positions have queries and keys: a list, or a text with bars between its parts.
-fn pos_att_type(file: &Reader<'_>) -> Result<[bool; 2], String> {
+fn pos_att_type(file: &ConfigReader<'_>) -> Result<[bool; 2], String> {
     let parts: Vec<String> = match file.get("pos_att_type") {
         Some(Value::String(text)) => {
             let parts = text.split('|').map(|part| part.trim().to_lowercase());

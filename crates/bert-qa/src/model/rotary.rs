@@ -3,7 +3,7 @@
 use fused_ops::RotaryEmbedding;
 use serde_json::Value;
 
-use super::config::Reader;
+use super::config::ConfigReader;
 
 /// How a layer's attention sees positions.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,7 +15,7 @@ pub(super) struct LayerAttention {
 
 impl LayerAttention {
     /// Of every layer, with the defaults of transformers' `ModernBertConfig`.
-    pub(super) fn of_layers(file: &Reader<'_>, layers: usize) -> Result<Vec<Self>, String> {
+    pub(super) fn of_layers(file: &ConfigReader<'_>, layers: usize) -> Result<Vec<Self>, String> {
         let global = Self {
             rotary: rotary(file, "full_attention", "global_rope_theta", 160_000.0)?,
             window: None,
@@ -55,7 +55,7 @@ impl LayerAttention {
 
 /// The rotary embedding of one kind of layers: of `rope_parameters`, or of the key that older files have.
 fn rotary(
-    file: &Reader<'_>,
+    file: &ConfigReader<'_>,
     kind: &str,
     key: &str,
     default: f64,

@@ -17,8 +17,6 @@ pub(crate) const TOKENIZER: &str = "tokenizer.json";
 pub(crate) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 /// The Hub shows it as the model's page.
 const MODEL_CARD: &str = "README.md";
-/// Files from which a `tokenizer.json` can be made here.
-const VOCABULARIES: [&str; 2] = ["vocab.txt", "vocab.json"];
 /// How to make a `tokenizer.json` from the vocabulary files of an old tokenizer.
 pub(crate) const MAKE_TOKENIZER: &str =
     ": make it with transformers, AutoTokenizer.from_pretrained(FROM).save_pretrained(FOLDER)";
@@ -47,11 +45,11 @@ impl ModelAssets {
         let file = if farm.is_file() && !folder.join(CONFIG).is_file() {
             farm
         } else {
-            require(folder, CONFIG, "")?
+            require(folder, CONFIG, instead_of_config(folder))?
         };
         let config =
             BertConfig::read_or_guess(&file, &|| CheckpointFiles::find(folder)?.architecture())?;
-        if !VOCABULARIES.iter().any(|name| folder.join(name).is_file()) {
+        if !has_tokenizer(folder) {
             require(folder, TOKENIZER, MAKE_TOKENIZER)?;
         }
         let tokenizer = QaTokenizer::from_file(folder)?;
@@ -121,7 +119,20 @@ impl ModelAssets {
     /// [`ModelAssets::qa_config`], or what is used without one.
     pub fn qa_config_or_default(&self) -> QaConfig {
         let known = self.qa_config.clone();
-        known.unwrap_or_else(|| QaConfig::new(self.config.max_seq_length()))
+        known.unwrap_or_else(|| QaConfig::new(self.longest()))
+    }
+
+    /// The most tokens that a feature has if nothing else is known: the positions, or the tokenizer's limit, which
+    /// transformers takes for the pipeline's window too.
+    fn longest(&self) -> usize {
+        let positions = self.config.max_seq_length();
+        let config = self.tokenizer_config.as_deref().unwrap_or_default();
+        let config: Value = serde_json::from_str(config).unwrap_or_default();
+        // The second is the key's old name. Tokenizers without a limit have 1e30.
+        let limit = ["model_max_length", "max_len"].map(|key| config[key].as_u64());
+        let limit = limit.into_iter().flatten().find(|&limit| limit > 0);
+        let limit = limit.and_then(|limit| usize::try_from(limit).ok());
+        limit.map_or(positions, |limit| limit.min(positions))
     }
 
     fn write(&self, model: &BertForQuestionAnswering, folder: &Path) -> Result<(), Error> {
@@ -162,7 +173,9 @@ impl ModelAssets {
         for (key, value) in self.tokenizer.config() {
             let is_token = key.ends_with("_token");
             // A file may name a token by an object.
-            if (is_token && !config.contains_key(&key)) || (!is_token && !as_it_is) {
+            // transformers 4 sets this one of every class.
+            let is_option = !is_token && (!as_it_is || key == "add_prefix_space");
+            if (is_token && !config.contains_key(&key)) || is_option {
                 config.insert(key, value);
             }
         }
@@ -170,6 +183,34 @@ impl ModelAssets {
             Some(text) if loaded.as_ref() == Some(&config) => text.clone(),
             _ => format!("{:#}\n", Value::Object(config)),
         }
+    }
+}
+
+/// Whether a folder has all files of a tokenizer in one of its forms.
+pub(crate) fn has_tokenizer(folder: &Path) -> bool {
+    let is_there = |file: &&str| folder.join(file).is_file();
+    QaTokenizer::FILES
+        .iter()
+        .any(|files| files.iter().all(is_there))
+}
+
+/// What to do with a folder that has no `config.json`.
+fn instead_of_config(folder: &Path) -> &'static str {
+    let is_checkpoint = |entry: &std::fs::DirEntry| {
+        let is_named = entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with("checkpoint-");
+        is_named && entry.path().join(CONFIG).is_file()
+    };
+    if folder.join("model").join(CONFIG).is_file() {
+        ": name its folder model"
+    } else if folder.join("adapter_config.json").is_file() {
+        ", but a PEFT adapter: put it into its base model with merge_and_unload().save_pretrained(FOLDER)"
+    } else if atomic_fs::entries(folder).is_ok_and(|entries| entries.iter().any(is_checkpoint)) {
+        ": name one of its checkpoint folders"
+    } else {
+        ""
     }
 }
 

@@ -69,8 +69,8 @@ impl CheckpointFiles {
     /// # Errors
     /// If there is none, or several, or a shard of the index is missing.
     pub(crate) fn find(folder: &Path) -> Result<Self, Error> {
-        let path = WEIGHTS.iter().map(|name| folder.join(name));
-        let path = path.into_iter().find(|path| path.is_file());
+        let mut paths = WEIGHTS.iter().map(|name| folder.join(name));
+        let path = paths.find(|path| path.is_file());
         let single = |path, head| Self {
             path,
             shard_of: None,
@@ -127,9 +127,14 @@ impl CheckpointFiles {
                 if let Some((other, _)) = tensors.insert(name.clone(), (file.clone(), tensor)) {
                     let [first, second] = [&other, &file]
                         .map(|file| file.file_name().unwrap_or_default().to_string_lossy());
-                    return Err(self.error(format!(
-                        "tensor \"{name}\" is stored twice, in {first} and in {second}"
-                    )));
+                    let places = if first == second {
+                        format!("{first} under two names")
+                    } else {
+                        format!("{first} and in {second}")
+                    };
+                    return Err(
+                        self.error(format!("tensor \"{name}\" is stored twice, in {places}"))
+                    );
                 }
             }
         }
@@ -141,7 +146,16 @@ impl CheckpointFiles {
                 )));
             }
         }
-        Ok(tensors.into_values().collect())
+        let mut tensors: Vec<(PathBuf, Tensor)> = tensors.into_values().collect();
+        let names = tensors.iter().map(|(_, tensor)| tensor.name.as_str());
+        if let Some(wrapper) = wrapper(names) {
+            for (_, tensor) in &mut tensors {
+                if let Some(rest) = tensor.name.strip_prefix(&wrapper) {
+                    tensor.name = rest.to_owned();
+                }
+            }
+        }
+        Ok(tensors)
     }
 
     /// The number of rows of the word embedding, if the files have one.
@@ -205,7 +219,12 @@ fn only_checkpoint(folder: &Path) -> Result<PathBuf, Error> {
         [] => Err(Error::MissingFile {
             folder: folder.into(),
             file: WEIGHTS[0],
-            hint: ", no pytorch_model.bin, no index of shards of either, and no checkpoint (.ckpt, .pt, .bin)",
+            hint: if folder.join("tf_model.h5").is_file() {
+                ", only TensorFlow's: make it with transformers 4, \
+                 AutoModelForQuestionAnswering.from_pretrained(FROM, from_tf=True).save_pretrained(FOLDER)"
+            } else {
+                ", no pytorch_model.bin, no index of shards of either, and no checkpoint (.ckpt, .pt, .bin)"
+            },
         }),
         [_] => Ok(found.swap_remove(0)),
         _ => {
@@ -344,9 +363,57 @@ fn modern_name(name: String) -> String {
     }
 }
 
+/// What stands in front of the names because the model is an attribute of another module: `qa.` of
+/// `qa.bert.embeddings.word_embeddings.weight`. `None` if there is nothing, or several models.
+fn wrapper<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut models = names.filter_map(|name| {
+        let name = name.strip_suffix("_embeddings.weight")?;
+        let before = name.strip_suffix("embeddings.word");
+        before.or_else(|| name.strip_suffix("embeddings.tok"))
+    });
+    let model = models.next()?.strip_suffix('.')?;
+    if models.next().is_some() {
+        return None;
+    }
+    let (before, last) = model.rsplit_once('.').unwrap_or(("", model));
+    let mut known = Architecture::ALL.iter();
+    let wrapper = if known.any(|architecture| architecture.spec().prefix == last) {
+        before
+    } else {
+        model
+    };
+    (!wrapper.is_empty()).then(|| format!("{wrapper}."))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unknown_module_around_the_model_is_found() {
+        let bert = "bert.embeddings.word_embeddings.weight";
+        for (names, expected) in [
+            (vec![bert], None),
+            (vec!["embeddings.word_embeddings.weight"], None),
+            (
+                vec!["qa.bert.embeddings.word_embeddings.weight"],
+                Some("qa."),
+            ),
+            (
+                vec!["bert.bert.embeddings.word_embeddings.weight"],
+                Some("bert."),
+            ),
+            (
+                vec!["a.b.embeddings.tok_embeddings.weight", "a.qa_outputs.bias"],
+                Some("a.b."),
+            ),
+            (vec!["t.embeddings.word_embeddings.weight", bert], None),
+            (vec!["transformer.wte.weight"], None),
+        ] {
+            let found = wrapper(names.iter().copied());
+            assert_eq!(found.as_deref(), expected, "{names:?}");
+        }
+    }
 
     #[test]
     fn names_of_other_tools_become_hugging_faces() {

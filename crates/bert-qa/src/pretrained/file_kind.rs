@@ -20,10 +20,26 @@ pub(super) fn explain(path: &Path, error: &str) -> String {
     if is_safetensors && let Some(problem) = header_problem(&start, length) {
         return problem;
     }
+    let is_other = OTHER_OBJECTS.iter().any(|words| error.contains(words));
     let error = error.lines().next().unwrap_or_default();
     let error: String = error.chars().take(200).collect();
+    if is_other {
+        return format!(
+            "damaged, or holds more than named tensors ({error}): download it again, or load it in PyTorch and save its \
+             weights with torch.save(model.state_dict(), FILE)"
+        );
+    }
     format!("damaged, truncated, or not a weights file ({error}): download it again")
 }
+
+/// What Burn's reader says of a pickle with objects that it does not know: containers such as `deque`, TorchScript,
+/// quantized tensors, and whole modules in the old format, whose storages have four fields.
+const OTHER_OBJECTS: [&str; 4] = [
+    "unexpected pickle opcode",
+    "unsupported Python type",
+    "Expected a dictionary at the root",
+    "persistent id has 4 fields",
+];
 
 /// Enough for any real header, although safetensors allows 100 million bytes.
 const MAX_READ: u64 = 16 << 20;
@@ -44,6 +60,7 @@ fn wrong_kind(start: &[u8], length: u64, is_safetensors: bool) -> Option<&'stati
         .map(|&byte| char::from(byte).to_ascii_lowercase())
         .collect();
     let text = text.trim_start();
+    // Its first bytes, the header's length, may look like the beginning of a text.
     let like_safetensors = start.get(8) == Some(&b'{') && start[3..8] == [0; 5];
     if length == 0 {
         Some("empty: download it again")
@@ -56,7 +73,7 @@ fn wrong_kind(start: &[u8], length: u64, is_safetensors: bool) -> Option<&'stati
         .any(|tag| text.starts_with(tag))
     {
         Some("a web page, not weights: download the file itself")
-    } else if text.starts_with('{') {
+    } else if text.starts_with('{') && !like_safetensors {
         Some("JSON, not weights: download the file itself")
     } else if is_safetensors && (start.starts_with(b"PK\x03\x04") || start.starts_with(b"\x80\x02"))
     {
@@ -107,6 +124,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn objects_that_are_no_tensors_are_explained() {
+        let folder = test_support::temp_dir();
+        let path = folder.path().join("a.pt");
+        std::fs::write(&path, b"PK\x03\x04....").unwrap();
+        for error in [
+            "pickle: unexpected pickle opcode SetItem in current context",
+            "invalid PyTorch file format: Expected a dictionary at the root of the PyTorch file, found list",
+        ] {
+            let explained = explain(&path, error);
+            assert!(explained.contains("state_dict()"), "{explained}");
+            assert!(explained.contains(error), "{explained}");
+        }
+    }
+
+    #[test]
     fn common_mistakes_are_explained() {
         let folder = test_support::temp_dir();
         for (name, bytes, expected) in [
@@ -138,6 +170,12 @@ mod tests {
                 "a.safetensors",
                 b"\x1c\0\0\0\0\0\0\0{\"a\":{\"data_offsets\":[0,9]}}12345678",
                 "44 bytes, its header describes 45",
+            ),
+            // The length 123 is a brace.
+            (
+                "a.safetensors",
+                b"{\0\0\0\0\0\0\0{\"a\":",
+                "13 bytes, its header describes 131",
             ),
             (
                 "a.safetensors",

@@ -86,7 +86,7 @@ fn new_model(
     device: &Device,
 ) -> Result<BertForQuestionAnswering, Error> {
     let model = BertForQuestionAnswering::new(&assets.config, seed, device);
-    let mut elements = Elements(0);
+    let mut elements = ElementCounter(0);
     model.visit(&mut elements);
     let bytes = elements.0.saturating_mul(4);
     match memory_limit() {
@@ -105,9 +105,9 @@ fn new_model(
 }
 
 /// Counts the elements of all parameters without making any.
-struct Elements(u64);
+struct ElementCounter(u64);
 
-impl ModuleVisitor for Elements {
+impl ModuleVisitor for ElementCounter {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let sizes = param.lazy_shape().to_vec();
         let elements = sizes

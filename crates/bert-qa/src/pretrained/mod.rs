@@ -18,5 +18,5 @@ pub use names::hugging_face_name;
 pub use qa_config::QaConfig;
 pub use weights::LoadReport;
 
-pub(crate) use assets::{CONFIG, MAKE_TOKENIZER, TOKENIZER, TOKENIZER_CONFIG};
+pub(crate) use assets::{CONFIG, MAKE_TOKENIZER, TOKENIZER, has_tokenizer};
 pub(crate) use checkpoint_files::{CheckpointFiles, WEIGHTS, is_index, read_index, shards};

@@ -47,6 +47,25 @@ fn missing_folders_and_files_are_errors() {
 }
 
 #[test]
+fn folders_of_another_kind_say_what_to_do() {
+    let without_config = |name: &str| {
+        message(|folder| {
+            let config = folder.join("config.json");
+            std::fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
+            std::fs::rename(config, folder.join(name)).unwrap();
+        })
+    };
+    let checkpoints = without_config("checkpoint-500/config.json");
+    assert_says(&checkpoints, &["name one of its checkpoint folders"]);
+    let adapter = without_config("adapter_config.json");
+    assert_says(&adapter, &["a PEFT adapter", "merge_and_unload"]);
+    let tensorflow = message(|folder| {
+        std::fs::rename(folder.join("model.safetensors"), folder.join("tf_model.h5")).unwrap();
+    });
+    assert_says(&tensorflow, &["only TensorFlow's", "from_tf=True"]);
+}
+
+#[test]
 fn files_of_another_kind_are_errors() {
     for (file, text) in [
         ("config.json", ""),

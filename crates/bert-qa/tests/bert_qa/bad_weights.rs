@@ -104,7 +104,10 @@ fn a_tensor_with_old_and_new_name_is_an_error() {
     rename_tensor(&file, "qa_outputs.bias", "bert.embeddings.LayerNorm.beta");
     refused(
         &folder,
-        &["\"bert.embeddings.LayerNorm.bias\" is stored twice"],
+        &[
+            "\"bert.embeddings.LayerNorm.bias\" is stored twice",
+            "in model.safetensors under two names",
+        ],
     );
 }
 

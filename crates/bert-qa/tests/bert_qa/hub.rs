@@ -67,7 +67,9 @@ fn a_model_is_fetched_once_and_then_needs_no_network() {
     let asked = [
         "config.json",
         "tokenizer.json",
+        "special_tokens_map.json",
         "tokenizer_config.json",
+        "added_tokens.json",
         "model.safetensors",
     ];
     assert_eq!(asked_files(&server), asked);
@@ -121,13 +123,18 @@ fn a_cache_filled_by_python_is_used() {
     let offline = offline(cache.path());
     assert!(is_tiny(&fetch(&offline, "owner/tiny").unwrap()));
 
-    // What it lacks is fetched, and nothing else.
+    // What it lacks is asked for, and nothing else.
     std::fs::remove_file(snapshot.join("tokenizer.json")).unwrap();
     assert!(fetch(&offline, "owner/tiny").is_err());
     let server = serve(files("tiny-bert"));
     let online = hub(cache.path(), &server.address);
     assert!(is_tiny(&fetch(&online, "owner/tiny").unwrap()));
-    assert_eq!(asked_files(&server), ["tokenizer.json"]);
+    let asked = [
+        "tokenizer.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+    ];
+    assert_eq!(asked_files(&server), asked);
 }
 
 #[test]
@@ -211,7 +218,7 @@ fn weights_come_in_the_form_that_the_repository_has() {
     bin.remove("model.safetensors");
     let contents = std::fs::read(fixture("tiny-bert-bin/pytorch_model.bin")).unwrap();
     bin.insert("pytorch_model.bin".into(), contents);
-    for (all, asked) in [(sharded, 7), (bin, 6)] {
+    for (all, asked) in [(sharded, 9), (bin, 8)] {
         let cache = temp_dir();
         let server = serve(all);
         let online = hub(cache.path(), &server.address);
@@ -413,6 +420,70 @@ fn an_unsupported_model_is_refused_before_its_weights_are_fetched() {
     let result = fetch(&hub(cache.path(), &server.address), "owner/tiny");
     assert_refused(result, &["\"xlnet\""]);
     assert_eq!(asked_files(&server), ["config.json"]);
+}
+
+/// Older repositories have no `tokenizer.json`.
+#[test]
+fn a_repository_with_a_vocabulary_alone_is_fetched() {
+    let cache = temp_dir();
+    let mut all = files("tiny-bert");
+    let tokenizer = all.remove("tokenizer.json").unwrap();
+    let tokenizer: serde_json::Value = serde_json::from_slice(&tokenizer).unwrap();
+    let mut vocabulary: Vec<(&String, u64)> = tokenizer["model"]["vocab"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(token, id)| (token, id.as_u64().unwrap()))
+        .collect();
+    vocabulary.sort_by_key(|(_, id)| *id);
+    let lines = vocabulary.iter().map(|(token, _)| format!("{token}\n"));
+    all.insert("vocab.txt".into(), lines.collect::<String>().into_bytes());
+    let server = serve(all);
+    let folder = fetch(&hub(cache.path(), &server.address), "owner/tiny").unwrap();
+    assert!(is_tiny(&folder));
+    let asked = [
+        "config.json",
+        "tokenizer.json",
+        "vocab.json",
+        "vocab.txt",
+        "special_tokens_map.json",
+        "tokenizer_config.json",
+        "added_tokens.json",
+        "model.safetensors",
+    ];
+    assert_eq!(asked_files(&server), asked);
+    assert_eq!(fetch(&offline(cache.path()), "owner/tiny").unwrap(), folder);
+}
+
+/// DeBERTa-v3's own repositories have no other tokenizer.
+#[test]
+fn a_repository_with_a_sentencepiece_model_alone_is_fetched() {
+    let cache = temp_dir();
+    let mut all = files("tiny-bert");
+    all.remove("tokenizer.json").unwrap();
+    all.insert("spm.model".into(), b"a model".to_vec());
+    let server = serve(all);
+    let folder = fetch(&hub(cache.path(), &server.address), "owner/tiny").unwrap();
+    assert_eq!(std::fs::read(folder.join("spm.model")).unwrap(), b"a model");
+    assert_eq!(fetch(&offline(cache.path()), "owner/tiny").unwrap(), folder);
+}
+
+/// As a folder with such a configuration is loaded.
+#[test]
+fn a_missing_model_type_is_no_reason_to_refuse_a_repository() {
+    for keys in [&["model_type"][..], &["model_type", "architectures"]] {
+        let cache = temp_dir();
+        let mut all = files("tiny-bert");
+        let mut config: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_slice(&all["config.json"]).unwrap();
+        config.retain(|key, _| !keys.contains(&&**key));
+        let config = serde_json::to_vec(&config).unwrap();
+        all.insert("config.json".into(), config);
+        let server = serve(all);
+        assert!(is_tiny(
+            &fetch(&hub(cache.path(), &server.address), "owner/tiny").unwrap()
+        ));
+    }
 }
 
 #[test]

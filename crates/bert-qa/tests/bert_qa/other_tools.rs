@@ -18,6 +18,18 @@ fn prefixed(prefix: &str) -> TempDir {
     folder
 }
 
+/// Names that are in front of one of two models stay.
+fn with_two_models() -> TempDir {
+    let folder = prefixed("another.");
+    let file = folder.path().join("model.safetensors");
+    rename_tensor(
+        &file,
+        "another.qa_outputs.bias",
+        "teacher.embeddings.word_embeddings.weight",
+    );
+    folder
+}
+
 #[test]
 fn names_of_wrappers_are_taken_off() {
     let expected = by_name(&tiny().model, Value);
@@ -27,13 +39,16 @@ fn names_of_wrappers_are_taken_off() {
         "state_dict.model.",
         "model.module.",
         "_orig_mod.",
+        "_forward_module.model.",
+        "bert.",
+        "another.",
     ] {
         let folder = prefixed(prefix);
         let loaded = Pretrained::load(folder.path(), 0, &cpu()).unwrap();
         assert_eq!(loaded.report.missing, [""; 0], "{prefix}");
         assert_eq!(by_name(&loaded.model, Value), expected, "{prefix}");
     }
-    let error = Pretrained::load(prefixed("another.").path(), 0, &cpu()).unwrap_err();
+    let error = Pretrained::load(with_two_models().path(), 0, &cpu()).unwrap_err();
     let message = error.to_string();
     assert!(message.contains("not used: another.bert."), "{message}");
 }
@@ -82,7 +97,7 @@ fn a_missing_model_type_comes_from_classes_or_names() {
                 .contains("\"model_type\": \"bert\"")
         );
     }
-    let folder = prefixed("another.");
+    let folder = with_two_models();
     remove(folder.path(), &["model_type", "architectures"]);
     let message = Pretrained::load(folder.path(), 0, &cpu())
         .unwrap_err()

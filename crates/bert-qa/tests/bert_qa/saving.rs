@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use squad_data::QaTokenizer;
 use test_support::temp_dir;
 
-use crate::common::{Value, by_name, cpu, file_names, fixture, read_tensors, tiny};
+use crate::common::{Value, by_name, copy_of, cpu, file_names, fixture, read_tensors, tiny};
 
 const FILES: [&str; 4] = [
     "config.json",
@@ -85,6 +85,31 @@ fn tokenizer_config_is_kept_or_made() {
     // Otherwise transformers passes no token types.
     let inputs = made["model_input_names"].as_array().unwrap();
     assert!(inputs.contains(&"token_type_ids".into()), "{inputs:?}");
+}
+
+#[test]
+fn the_tokenizers_limit_is_the_windows_default() {
+    let folder = copy_of("tiny-bert");
+    let file = folder.path().join("tokenizer_config.json");
+    let window = || {
+        let model = Pretrained::load(folder.path(), 0, &cpu()).unwrap();
+        let config = model.assets.qa_config_or_default();
+        (config.max_seq_length, config.doc_stride)
+    };
+    assert_eq!(window(), (40, 20));
+    for (config, expected) in [
+        (r#"{"model_max_length": 24}"#, (24, 12)),
+        (r#"{"max_len": 24}"#, (24, 12)),
+        (r#"{"model_max_length": 512}"#, (40, 20)),
+        (r#"{"model_max_length": 0}"#, (40, 20)),
+        (
+            r#"{"model_max_length": 1000000000000000019884624838656}"#,
+            (40, 20),
+        ),
+    ] {
+        std::fs::write(&file, config).unwrap();
+        assert_eq!(window(), expected, "{config}");
+    }
 }
 
 #[test]
