@@ -1,6 +1,6 @@
 use bert_qa::{PackedInput, Pretrained};
 use burn::tensor::{Device, Tensor};
-use squad_data::{Example, FeatureOptions, PackedBatch, make_features};
+use squad_data::{Example, PackedBatch, make_features};
 use trainer::Error;
 
 use crate::{Svg, heat_map};
@@ -15,14 +15,15 @@ pub struct AttentionMaps {
 }
 
 impl AttentionMaps {
-    /// Runs a model on the first feature of a question.
+    /// Runs a model on the first feature of a question, in the model's own window.
     ///
     /// # Errors
     /// If the question does not fit into a feature.
     pub fn new(pretrained: &Pretrained, example: &Example, device: &Device) -> Result<Self, Error> {
         let tokenizer = &pretrained.assets.tokenizer;
         let examples = std::slice::from_ref(example);
-        let features = make_features(examples, tokenizer, &FeatureOptions::default())?;
+        let options = pretrained.assets.qa_config_or_default().feature_options();
+        let features = make_features(examples, tokenizer, &options)?;
         let batch = PackedBatch::new(&features, &[0]);
         let input = PackedInput::new(&batch, device);
         let mut hidden = pretrained.model.embed(&input, None);
@@ -80,5 +81,26 @@ impl AttentionMaps {
         (-most..=most)
             .map(|distance| (f64::from(distance), share(distance)))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root;
+
+    /// The tiny model has 40 positions.
+    #[test]
+    fn a_context_longer_than_the_model_is_cut() {
+        let folder = root().join("crates/bert-qa/tests/fixtures/tiny-bert");
+        let (_, device) = trainer::device("auto").unwrap();
+        let pretrained = Pretrained::load(&folder, 0, &device).unwrap();
+        let example = Example::new("q", "who ate?", "the cat ate. ".repeat(50));
+        let maps = AttentionMaps::new(&pretrained, &example, &device).unwrap();
+        assert_eq!(maps.tokens.len(), 40);
+        let map = maps.head(0, 0);
+        assert_eq!((map.len(), map[39].len()), (40, 40));
+        let sum: f32 = map[39].iter().sum();
+        assert!((sum - 1.0).abs() < 1e-5, "{sum}");
     }
 }

@@ -23,8 +23,8 @@ pub fn sample() -> Result<(Dataset, Dataset), Error> {
     Ok((read("train.json")?, read("dev.json")?))
 }
 
-/// A file of SQuAD from the folder `SQUAD_DATA`, its `squad/`, or the repository's `datasets/`, where `trainer fetch
-/// dataset` puts it; `None` if it is in none of them.
+/// A file of SQuAD from `squad/` in the folder `SQUAD_DATA`, from that folder, or from the repository's `datasets/`, where
+/// `trainer fetch dataset` puts it; `None` if it is in none of them.
 pub fn squad_file(name: &str) -> Option<PathBuf> {
     let named = std::env::var_os("SQUAD_DATA").filter(|folder| !folder.is_empty());
     file_in(
@@ -121,8 +121,8 @@ mod tests {
 
     #[test]
     fn squad_data_comes_before_the_repository() {
-        let folder = std::env::temp_dir().join(format!("notebook-kit-{}", std::process::id()));
-        let [named, fetched] = ["named", "fetched"].map(|name| folder.join(name));
+        let folder = tempfile::tempdir().unwrap();
+        let [named, fetched] = ["named", "fetched"].map(|name| folder.path().join(name));
         std::fs::create_dir_all(named.join("squad")).unwrap();
         std::fs::create_dir_all(&fetched).unwrap();
         std::fs::write(fetched.join("dev.json"), "{}").unwrap();
@@ -133,7 +133,6 @@ mod tests {
         std::fs::write(named.join("squad/dev.json"), "{}").unwrap();
         assert_eq!(found(), Some(named.join("squad/dev.json")));
         assert_eq!(file_in(None, &fetched, "other.json"), None);
-        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

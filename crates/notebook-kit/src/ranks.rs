@@ -49,7 +49,7 @@ pub fn train_by_ranks(
 ) -> Result<Vec<RanksRun>, Error> {
     if let Some(count) = processes
         .iter()
-        .find(|count| !batch_size.is_multiple_of(**count))
+        .find(|count| **count == 0 || !batch_size.is_multiple_of(**count))
     {
         let line = format!("{count} processes do not divide a batch of {batch_size} features");
         return Err(failed(line));
@@ -311,7 +311,10 @@ mod tests {
             error.contains(line) && error.lines().count() == 1,
             "{error}"
         );
-        assert!(train_by_ranks(&[0], 16, &[]).is_err());
+        for batch_size in [0, 16] {
+            let error = train_by_ranks(&[0], batch_size, &[]).unwrap_err();
+            assert!(error.to_string().contains("0 processes"), "{error}");
+        }
     }
 
     #[test]

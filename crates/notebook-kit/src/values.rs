@@ -70,11 +70,7 @@ fn counts(dataset: &Dataset) -> [String; 7] {
             .collect::<HashSet<_>>()
             .len()
     };
-    let unanswerable = dataset
-        .examples
-        .iter()
-        .filter(|e| e.is_impossible())
-        .count();
+    let count = |is: fn(&Example) -> bool| dataset.examples.iter().filter(|e| is(e)).count();
     [
         dataset
             .name
@@ -86,8 +82,9 @@ fn counts(dataset: &Dataset) -> [String; 7] {
         different(|e| &e.title).to_string(),
         different(|e| &e.context).to_string(),
         dataset.len().to_string(),
-        (dataset.len() - unanswerable).to_string(),
-        unanswerable.to_string(),
+        // Of others the answer is not known.
+        count(|e| !e.answers().is_empty()).to_string(),
+        count(Example::is_impossible).to_string(),
     ]
 }
 
@@ -297,6 +294,15 @@ mod tests {
                 "{count} {html:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_question_without_a_known_answer_is_neither_answerable_nor_not() {
+        let dataset = Dataset {
+            examples: vec![Example::new("q", "Who?", "Ann ate.")],
+            ..Dataset::default()
+        };
+        assert_eq!(counts(&dataset)[4..], ["1", "0", "0"]);
     }
 
     #[test]

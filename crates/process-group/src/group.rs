@@ -181,21 +181,18 @@ pub trait ProcessGroup: Collectives<Vec<f32>> {
     /// Sums a few numbers over all ranks in `f64`, in the order of ranks.
     ///
     /// # Errors
-    /// Those of [`Pending::wait`], and if ranks bring different counts of numbers.
+    /// Those of [`Pending::wait`], and [`Error::Unequal`] on every rank, if ranks bring different counts of numbers.
     fn sum(&self, mine: &[f64]) -> Result<Vec<f64>, Error> {
         let bytes = mine
             .iter()
             .flat_map(|number| number.to_le_bytes())
             .collect();
+        let all = self.all_gather_bytes(bytes)?;
+        let lens: Vec<_> = all.iter().map(Vec::len).collect();
+        check_same("the count of numbers to sum", &lens)?;
         let mut sums = vec![0.0; mine.len()];
-        for (rank, theirs) in self.all_gather_bytes(bytes)?.iter().enumerate() {
+        for theirs in &all {
             let (numbers, _) = theirs.as_chunks();
-            if numbers.len() != sums.len() {
-                return Err(Error::Unequal {
-                    what: "the count of numbers to sum".into(),
-                    ranks: vec![rank],
-                });
-            }
             for (sum, number) in sums.iter_mut().zip(numbers) {
                 *sum += f64::from_le_bytes(*number);
             }
@@ -209,12 +206,37 @@ pub trait ProcessGroup: Collectives<Vec<f32>> {
     /// # Errors
     /// Those of [`Pending::wait`], and [`Error::Unequal`] on every rank, with the ranks that differ from rank 0.
     fn check_equal(&self, what: &str, mine: &[u8]) -> Result<(), Error> {
-        let all = self.all_gather_bytes(mine.to_vec())?;
-        let ranks: Vec<_> = (0..all.len()).filter(|rank| all[*rank] != all[0]).collect();
-        if ranks.is_empty() {
-            return Ok(());
-        }
-        let what = what.into();
-        Err(Error::Unequal { what, ranks })
+        check_same(what, &self.all_gather_bytes(mine.to_vec())?)
+    }
+}
+
+/// Checks that all ranks' values, in the order of ranks, are equal to that of rank 0.
+fn check_same<T: PartialEq>(what: &str, values: &[T]) -> Result<(), Error> {
+    let ranks = 0..values.len();
+    let ranks: Vec<_> = ranks.filter(|rank| values[*rank] != values[0]).collect();
+    if ranks.is_empty() {
+        return Ok(());
+    }
+    let what = what.into();
+    Err(Error::Unequal { what, ranks })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every rank names the same ranks, also those that differ from it and not from rank 0.
+    #[test]
+    fn values_that_differ_from_that_of_rank_0_are_named() {
+        assert_eq!(check_same("the count", &[8, 8, 8]), Ok(()));
+        let message = |lens: &[usize]| check_same("the count", lens).unwrap_err().to_string();
+        assert_eq!(
+            message(&[8, 16, 8]),
+            "the count of rank 1 is not that of rank 0"
+        );
+        assert_eq!(
+            message(&[8, 16, 0]),
+            "the count of ranks 1, 2 are not that of rank 0"
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::c_char;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Mutex, PoisonError};
 
 use tch::TchError;
@@ -25,9 +26,10 @@ pub fn count_operations<T>(
     let _one_at_a_time = COUNT.lock().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: no arguments.
     check(unsafe { shim_begin_count() })?;
-    let result = body();
+    let result = catch_unwind(AssertUnwindSafe(body));
     // SAFETY: a count has begun.
     let lines = take(unsafe { shim_end_count() }).unwrap_or_default();
+    let result = result.unwrap_or_else(|panic| resume_unwind(panic));
     let counts = lines.lines().filter_map(|line| {
         let (name, count) = line.rsplit_once(' ')?;
         Some((name.to_owned(), count.parse().ok()?))
@@ -57,5 +59,14 @@ mod tests {
         }
         let (_, counts) = count_operations(|| ()).unwrap();
         assert_eq!(counts.get("aten::tan"), None, "{counts:?}");
+    }
+
+    #[test]
+    fn a_count_ends_with_its_closure_even_by_a_panic() {
+        let count = || count_operations::<()>(|| panic!("on purpose"));
+        assert!(std::panic::catch_unwind(count).is_err());
+        let tensor = Tensor::ones([4, 6], (Kind::Float, Device::Cpu));
+        let (_, counts) = count_operations(|| tensor.atan()).unwrap();
+        assert_eq!(counts.get("aten::atan"), Some(&1), "{counts:?}");
     }
 }

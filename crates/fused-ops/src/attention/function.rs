@@ -2,7 +2,7 @@
 use burn::backend::libtorch::TchTensor;
 use burn::backend::tensor::FloatTensor;
 
-use super::kernel::{self, Attention, Qkv, Saved};
+use super::kernel::{self, Attention, Qkv, SavedAttention};
 use crate::backend::{Function, HostMemory, fill};
 use crate::precision::Precision;
 
@@ -45,7 +45,7 @@ impl Attention {
         let shape = B::dims(qkv);
         let run = |grad_qkv: &mut [f32], grad_table: Option<&mut [f32]>| {
             let table = table.first().map(B::values);
-            let saved = Saved {
+            let saved = SavedAttention {
                 inputs: Qkv {
                     data: &B::values(qkv),
                     columns: shape[1],

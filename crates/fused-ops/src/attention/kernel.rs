@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use pulp::Arch;
 
-use super::relative::{Head, Relative, RelativeGrads, RelativeScratch, RelativeTable};
+use super::relative::{AttentionHead, Relative, RelativeGrads, RelativeScratch, RelativeTable};
 use super::rotary::Rotation;
 use super::softmax::{softmax_row, softmax_row_backward};
 use super::terms::RotaryEmbedding;
@@ -106,11 +106,11 @@ impl<'a> Task<'a> {
         offsets[self.features.end] - offsets[self.features.start]
     }
 
-    fn features(&self) -> impl Iterator<Item = Feature<'a>> + use<'a> {
+    fn features(&self) -> impl Iterator<Item = FeatureHead<'a>> + use<'a> {
         let (args, head, hidden_size) = (self.args, self.head, self.hidden_size);
         self.features.clone().map(move |feature| {
             let range = args.cu_seqlens.range(feature);
-            Feature {
+            FeatureHead {
                 args,
                 start: range.start,
                 len: range.len(),
@@ -122,7 +122,7 @@ impl<'a> Task<'a> {
 }
 
 /// One head of one feature.
-struct Feature<'a> {
+struct FeatureHead<'a> {
     args: &'a Attention,
     /// The feature's first token.
     start: usize,
@@ -138,7 +138,7 @@ pub(super) struct Block {
     pub(super) keys: Range<usize>,
 }
 
-impl Feature<'_> {
+impl FeatureHead<'_> {
     fn head_size(&self) -> usize {
         self.hidden_size / self.args.num_heads
     }
@@ -248,8 +248,8 @@ impl Feature<'_> {
         })
     }
 
-    fn to_head<'a>(&self, [query, key, _]: [Matrix<'a>; 3]) -> Head<'a> {
-        Head {
+    fn to_head<'a>(&self, [query, key, _]: [Matrix<'a>; 3]) -> AttentionHead<'a> {
+        AttentionHead {
             index: self.head,
             query,
             key,
@@ -531,7 +531,7 @@ fn zero_outside<'a>(row: &'a mut [f32], keys: &Range<usize>, first: usize) -> &'
 }
 
 /// What the forward pass saves for the backward pass.
-pub(crate) struct Saved<'a> {
+pub(crate) struct SavedAttention<'a> {
     pub(crate) inputs: Qkv<'a>,
     pub(crate) table: Option<&'a [f32]>,
     pub(crate) output: &'a [f32],
@@ -540,7 +540,7 @@ pub(crate) struct Saved<'a> {
 
 /// What the tasks of the backward pass share.
 struct BackwardPass<'a> {
-    saved: &'a Saved<'a>,
+    saved: &'a SavedAttention<'a>,
     /// The gradient of the output, `[tokens, hidden_size]`.
     grad: &'a [f32],
     table: Option<&'a RelativeTable<'a>>,
@@ -550,7 +550,7 @@ struct BackwardPass<'a> {
 
 /// Fills `grad_qkv`, and `grad_table` where there is a table, from `grad`, the gradient of the output.
 pub(crate) fn backward(
-    saved: &Saved<'_>,
+    saved: &SavedAttention<'_>,
     grad: &[f32],
     args: &Attention,
     grad_qkv: &mut [f32],

@@ -45,7 +45,7 @@ pub(super) struct RelativeScratch {
 
 /// Query and key of one head of one feature, and the head's number, size and scale.
 #[derive(Clone, Copy)]
-pub(super) struct Head<'a> {
+pub(super) struct AttentionHead<'a> {
     pub(super) index: usize,
     /// `[len, head_size]`
     pub(super) query: Matrix<'a>,
@@ -102,7 +102,10 @@ impl<'a> RelativeTable<'a> {
         *min..max + 1
     }
 
-    fn position_terms(&self, head: &Head<'_>) -> impl Iterator<Item = PositionTerm> + use<> {
+    fn position_terms(
+        &self,
+        head: &AttentionHead<'_>,
+    ) -> impl Iterator<Item = PositionTerm> + use<> {
         let (p2c, c2p) = match self.kind {
             RelativeKind::Bias => (false, false),
             RelativeKind::Disentangled { p2c, c2p } => (p2c, c2p),
@@ -121,7 +124,12 @@ impl<'a> RelativeTable<'a> {
     }
 
     /// `[used, head_size]`: the head's columns of some rows.
-    fn matrix(&self, term: &PositionTerm, used: &Range<usize>, head: &Head<'_>) -> Matrix<'a> {
+    fn matrix(
+        &self,
+        term: &PositionTerm,
+        used: &Range<usize>,
+        head: &AttentionHead<'_>,
+    ) -> Matrix<'a> {
         Matrix::new(
             &self.table[used.start * self.columns + term.column..],
             used.len(),
@@ -134,7 +142,7 @@ impl<'a> RelativeTable<'a> {
     pub(super) fn add(
         &self,
         block: &Block,
-        head: &Head<'_>,
+        head: &AttentionHead<'_>,
         scores: &mut [f32],
         scratch: &mut RelativeScratch,
     ) {
@@ -177,7 +185,7 @@ impl<'a> RelativeTable<'a> {
     pub(super) fn backward(
         &self,
         block: &Block,
-        head: &Head<'_>,
+        head: &AttentionHead<'_>,
         grad_scores: &mut [f32],
         grads: &RelativeGrads<'_, '_>,
         scratch: &mut RelativeScratch,
@@ -317,7 +325,7 @@ pub(super) struct RelativeGrads<'f, 't> {
 
 impl PositionTerm {
     /// The queries or keys of a block.
-    fn content<'a>(&self, block: &Block, head: &Head<'a>) -> Matrix<'a> {
+    fn content<'a>(&self, block: &Block, head: &AttentionHead<'a>) -> Matrix<'a> {
         if self.has_keys {
             head.query.rows(block.queries.clone())
         } else {

@@ -104,7 +104,7 @@ fn backward_on_gpu(
 const MAX_ROWS: usize = 512;
 
 /// `(start, length)` of equal blocks of at most [`MAX_ROWS`] rows. They do not depend on the number of threads, so sums do
-/// not either; their number is even, for two or four threads.
+/// not either. From 64 rows on their number is even, for two threads; from 256 on a multiple of four.
 fn blocks(len: usize) -> Vec<(i64, i64)> {
     let parts = match len {
         0..64 => 1,

@@ -2,7 +2,7 @@
 use burn::backend::libtorch::TchTensor;
 use burn::backend::tensor::FloatTensor;
 
-use super::kernel::{self, Inputs, LayerNorm, Outputs, Saved};
+use super::kernel::{self, Inputs, LayerNorm, Outputs, SavedNorm};
 use crate::backend::{Function, HostMemory, fill};
 
 /// Of input, residual, gamma and beta. Saves gamma, the normalized rows and their inverse standard deviations.
@@ -49,7 +49,7 @@ impl Function<4> for LayerNorm {
             unreachable!("`forward` saves three tensors");
         };
         let shape = B::dims(normalized);
-        let saved = Saved {
+        let saved = SavedNorm {
             gamma: &B::values(gamma),
             normalized: &B::values(normalized),
             inverse_std: &B::values(inverse_std),

@@ -122,7 +122,7 @@ fn normalize_row(
 }
 
 /// What the forward pass saves for the backward pass.
-pub(crate) struct Saved<'a> {
+pub(crate) struct SavedNorm<'a> {
     pub(crate) normalized: &'a [f32],
     pub(crate) inverse_std: &'a [f32],
     pub(crate) gamma: &'a [f32],
@@ -130,7 +130,7 @@ pub(crate) struct Saved<'a> {
 
 /// Fills the gradients of input, residual, gamma and beta.
 pub(crate) fn backward(
-    saved: &Saved<'_>,
+    saved: &SavedNorm<'_>,
     grad: &[f32],
     args: &LayerNorm,
     [grad_input, grad_residual, grad_gamma, grad_beta]: [&mut [f32]; 4],

@@ -366,15 +366,21 @@ impl ProgressThread {
                 here,
             });
         }
-        match self.waiting.front() {
-            Some(first) if is_over(first.since) => Err(Error::CollectiveTimeout {
-                ranks: self.topology.names(&self.control.missing()),
-                operation: first.name(),
-                seconds,
-                here,
-            }),
-            _ => Ok(()),
+        if let Some(first) = self.waiting.front()
+            && is_over(first.since)
+        {
+            let missing = self.control.missing();
+            // If none is missing, the first waits for the collectives in flight.
+            if !missing.is_empty() {
+                return Err(Error::CollectiveTimeout {
+                    ranks: self.topology.names(&missing),
+                    operation: first.name(),
+                    seconds,
+                    here,
+                });
+            }
         }
+        Ok(())
     }
 
     fn doing(&self) -> String {
