@@ -39,10 +39,56 @@ impl Arguments {
     }
 
     /// What is left: names.
-    pub(crate) fn rest(self) -> Result<Vec<String>, String> {
+    pub(crate) fn names(self) -> Result<Vec<String>, String> {
         match self.left.iter().find(|argument| argument.starts_with('-')) {
             Some(option) => Err(format!("unknown option {option}\n\n{}", self.usage)),
             None => Ok(self.left),
         }
+    }
+
+    /// Checks that nothing is left.
+    pub(crate) fn end(self) -> Result<(), String> {
+        match self.left.first() {
+            Some(argument) => Err(format!("unknown argument {argument}\n\n{}", self.usage)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(line: &str) -> Arguments {
+        let words: Vec<_> = line.split_whitespace().map(String::from).collect();
+        Arguments::new(&words, "usage")
+    }
+
+    #[test]
+    fn options_are_taken_and_names_are_left() {
+        let mut arguments = arguments("one --steps 7 two --plot a.svg");
+        assert_eq!(arguments.number("--steps", 5), Ok(7));
+        assert_eq!(arguments.number("--jobs", 1), Ok(1));
+        assert_eq!(arguments.text("--plot"), Ok(Some("a.svg".into())));
+        assert_eq!(arguments.names().unwrap(), ["one", "two"]);
+    }
+
+    #[test]
+    fn what_is_not_known_is_an_error() {
+        for (line, part) in [
+            ("--steps", "--steps has no value"),
+            ("--steps many", "--steps many: not a number"),
+            ("100", "unknown argument 100"),
+            ("--step 100", "unknown argument --step"),
+        ] {
+            let mut arguments = arguments(line);
+            let result = arguments.number("--steps", 5).and_then(|_| arguments.end());
+            let message = result.unwrap_err();
+            assert!(
+                message.starts_with(part) && message.ends_with("usage"),
+                "{message}"
+            );
+        }
+        assert!(arguments("one --two").names().is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -26,15 +26,12 @@ const MAX_LEN: u32 = 1 << 16;
 const MEMORY: &str = "/dev/shm";
 const IN_MEMORY: &str = "squad-burn-fuzz-";
 
-pub(crate) fn run(arguments: &[String]) -> ExitCode {
-    crate::exit(fuzz(arguments))
-}
-
-fn fuzz(arguments: &[String]) -> Result<bool, String> {
+/// Whether no target found anything.
+pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let mut arguments = Arguments::new(arguments, USAGE);
     let seconds: u32 = arguments.number("--seconds", 60)?;
     let jobs: usize = arguments.number("--jobs", 1)?;
-    let mut targets = arguments.rest()?;
+    let mut targets = arguments.names()?;
     let fuzzer = build()?;
     let known = known_targets();
     if targets.is_empty() {

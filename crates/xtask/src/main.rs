@@ -20,9 +20,9 @@ fn main() -> ExitCode {
         Some("check") => features::complaints(),
         Some("tidy") => tidy::complaints(),
         #[cfg(unix)]
-        Some("faults") => return faults::run(&arguments[1..]),
-        Some("fuzz") => return fuzz::run(&arguments[1..]),
-        Some("soak") => return soak::run(&arguments[1..]),
+        Some("faults") => return exit(faults::run(&arguments[1..])),
+        Some("fuzz") => return exit(fuzz::run(&arguments[1..])),
+        Some("soak") => return exit(soak::run(&arguments[1..])),
         Some("notebooks") => return notebooks::run(&arguments[1..]),
         _ => {
             complain(
@@ -68,9 +68,9 @@ fn target_folder() -> PathBuf {
     folder.unwrap_or_else(|| root().join("target"))
 }
 
-/// Whether a check passed; an error is a message for the user.
-fn exit(result: Result<bool, String>) -> ExitCode {
-    match result {
+/// The exit code of a check: whether it passed, or a message for the user.
+fn exit(passed: Result<bool, String>) -> ExitCode {
+    match passed {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(message) => {

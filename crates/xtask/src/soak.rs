@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use plots::{Axis, Lines};
@@ -21,19 +21,18 @@ const FLAT: f64 = 0.01;
 
 const EVERY: Duration = Duration::from_millis(200);
 
-pub(crate) fn run(arguments: &[String]) -> ExitCode {
-    crate::exit(soak(arguments))
-}
-
-fn soak(arguments: &[String]) -> Result<bool, String> {
+/// Whether memory stays the same.
+pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let mut arguments = Arguments::new(arguments, USAGE);
     let steps: u32 = arguments.number("--steps", 5000)?;
     let device = arguments.text("--device")?.unwrap_or("auto".into());
     let program = arguments.text("--program")?.map(PathBuf::from);
     let program = program.unwrap_or_else(|| target_folder().join("debug/trainer"));
     let plot = arguments.text("--plot")?.map(PathBuf::from);
-    arguments.rest()?;
-    let folder = target_folder().join("soak").join(&device);
+    arguments.end()?;
+    // One folder name, whatever the user gives: what is there is removed.
+    let folder = target_folder().join("soak");
+    let folder = folder.join(device.replace(['/', '\\', '.'], "_"));
     let _ = std::fs::remove_dir_all(&folder);
     tiny::write(&folder)?;
     let run = folder.join("run");

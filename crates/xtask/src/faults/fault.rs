@@ -190,10 +190,8 @@ impl Fault {
         words: &[String],
         run: &Path,
     ) -> Result<(Ended, Option<String>), String> {
-        if let Self::Rank { signal, lines } = self {
-            return run_ranks(bench, words, run, signal, *lines);
-        }
         let mut wrapped: Vec<String> = match self {
+            Self::Rank { signal, lines } => return run_ranks(bench, words, run, signal, *lines),
             Self::FileSize { bytes } => vec!["prlimit".into(), format!("--fsize={bytes}")],
             Self::KillAfter { milliseconds } => {
                 let seconds = *milliseconds as f64 / 1000.0;
@@ -203,39 +201,24 @@ impl Fault {
                     format!("{seconds:.3}"),
                 ]
             }
-            _ => {
-                let injections = match self {
-                    Self::Kill { call, at } => vec![format!("{call}:signal=KILL:when={at}")],
-                    Self::Error {
-                        call,
-                        error,
-                        at,
-                        lasts,
-                    } => {
-                        let lasts = if *lasts { "+" } else { "" };
-                        vec![format!("{call}:error={error}:when={at}{lasts}")]
-                    }
-                    Self::Interrupted { every, loading } => vec![
-                        format!("write,fsync:error=EINTR:when={every}+{every}"),
-                        format!("openat:error=EINTR:when={}+{every}", loading + every),
-                    ],
-                    Self::Slow { milliseconds } => vec![format!(
-                        "write,fsync,fdatasync,renameat2:delay_enter={}",
-                        1000 * milliseconds
-                    )],
-                    _ => unreachable!("handled above"),
-                };
-                let calls = injections.iter().filter_map(|each| each.split(':').next());
-                let calls = calls.collect::<Vec<_>>().join(",");
-                let mut strace = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e"]
-                    .map(String::from)
-                    .to_vec();
-                strace.push(format!("trace={calls}"));
-                for injection in injections {
-                    strace.extend(["-e".into(), format!("inject={injection}")]);
-                }
-                strace
+            Self::Kill { call, at } => strace(&[format!("{call}:signal=KILL:when={at}")]),
+            Self::Error {
+                call,
+                error,
+                at,
+                lasts,
+            } => {
+                let lasts = if *lasts { "+" } else { "" };
+                strace(&[format!("{call}:error={error}:when={at}{lasts}")])
             }
+            Self::Interrupted { every, loading } => strace(&[
+                format!("write,fsync:error=EINTR:when={every}+{every}"),
+                format!("openat:error=EINTR:when={}+{every}", loading + every),
+            ]),
+            Self::Slow { milliseconds } => strace(&[format!(
+                "write,fsync,fdatasync,renameat2:delay_enter={}",
+                1000 * milliseconds
+            )]),
         };
         wrapped.extend_from_slice(words);
         bench.finish(bench.launch(&wrapped), run)
@@ -283,6 +266,20 @@ impl fmt::Display for Fault {
             Self::Rank { signal, lines } => write!(f, "rank 1 {signal} after {lines} lines"),
         }
     }
+}
+
+/// The words before a command that make strace inject faults, each `CALLS:FAULT`.
+fn strace(injections: &[String]) -> Vec<String> {
+    let calls = injections.iter().filter_map(|each| each.split(':').next());
+    let calls = calls.collect::<Vec<_>>().join(",");
+    let mut words = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e"]
+        .map(String::from)
+        .to_vec();
+    words.push(format!("trace={calls}"));
+    for injection in injections {
+        words.extend(["-e".into(), format!("inject={injection}")]);
+    }
+    words
 }
 
 /// Two ranks, of which the second gets a signal.

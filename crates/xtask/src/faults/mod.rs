@@ -5,7 +5,7 @@ mod folder;
 mod random;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::arguments::Arguments;
@@ -40,20 +40,19 @@ const SETTINGS: [&str; 11] = [
     "--device=ndarray",
 ];
 
-pub(crate) fn run(arguments: &[String]) -> ExitCode {
-    crate::exit(faults(arguments))
-}
-
-fn faults(arguments: &[String]) -> Result<bool, String> {
+/// Whether every schedule ended as it should.
+pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let mut arguments = Arguments::new(arguments, USAGE);
     let schedules: u64 = arguments.number("--schedules", 10)?;
     let first: u64 = arguments.number("--seed", 0)?;
     let program = arguments.text("--program")?.map(PathBuf::from);
     let mpi = arguments.text("--mpi")?.map(PathBuf::from);
-    arguments.rest()?;
+    arguments.end()?;
+    let end = first.checked_add(schedules);
+    let seeds = first..end.ok_or("--seed and --schedules are too large")?;
     let bench = Bench::new(program, mpi)?;
     let mut failed = Vec::new();
-    for seed in first..first + schedules {
+    for seed in seeds {
         match bench.schedule(seed) {
             Ok(outcomes) => print_line(&format!("{seed}: {outcomes}")),
             Err(message) => {

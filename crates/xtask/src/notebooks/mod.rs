@@ -55,9 +55,7 @@ pub(crate) fn complaints() -> Vec<String> {
     let mut complaints = Vec::new();
     match read_all() {
         Ok(notebooks) => {
-            notebooks
-                .iter()
-                .for_each(|notebook| complaints.extend(notebook.complaints()));
+            complaints.extend(notebooks.iter().flat_map(Notebook::complaints));
             complaints.extend(example::complaints(&notebooks));
         }
         Err(message) => complaints.push(message),
