@@ -168,6 +168,15 @@ pub(super) struct Predict {
     pub(super) json: bool,
 }
 
+/// An address and a port; `localhost` is 127.0.0.1.
+#[cfg(feature = "serve")]
+fn address(text: &str) -> Result<std::net::SocketAddr, String> {
+    let port = text.strip_prefix("localhost:");
+    let local = port.map(|port| format!("127.0.0.1:{port}"));
+    let address = local.as_deref().unwrap_or(text).parse();
+    address.map_err(|_| "expected an address and a port, such as 127.0.0.1:8080".to_owned())
+}
+
 #[cfg(feature = "serve")]
 #[derive(Args)]
 pub(super) struct Serve {
@@ -175,7 +184,7 @@ pub(super) struct Serve {
     #[arg(long)]
     pub(super) model: String,
     /// Address and port; port 0 is any free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = address)]
     pub(super) listen: std::net::SocketAddr,
     /// Listen on an address that other machines can reach. There is no password and no encryption
     #[arg(long)]
@@ -501,5 +510,19 @@ impl DeviceArgs {
     ) -> Result<T, Error> {
         let precision = trainer::available(self.precision());
         trainer::with_threads(self.threads, || autocast(precision, work))?
+    }
+}
+
+#[cfg(all(test, feature = "serve"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_port() {
+        let loopback = "127.0.0.1:8080".parse();
+        assert_eq!(address("localhost:8080").ok(), loopback.ok());
+        for wrong in ["8080", "localhost", "127.0.0.1:99999"] {
+            assert!(address(wrong).unwrap_err().contains("127.0.0.1:8080"));
+        }
     }
 }

@@ -47,14 +47,15 @@ pub(super) fn run(args: &Inspect) -> Result<(), Error> {
         let (other, _) = Dataset::read_with_size(&[other], &read_options(OnBadAnswer::Keep))?;
         add_overlap(&dataset, &other, &mut report, &mut lines);
     }
+    // Before a file that cannot be repaired ends the command.
+    if !args.json {
+        let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        print_result(&lines)?;
+    }
     if let Some(out) = &args.fix {
         drop(dataset);
         let (fixed, _) = read(OnBadAnswer::Repair)?;
         fix(fixed, out, &mut report)?;
-    }
-    if !args.json {
-        let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
-        print_result(&lines)?;
     }
     print_object(&report, args.json)
 }

@@ -21,7 +21,7 @@ use burn::tensor::Device;
 use clap::Parser;
 use qa_metrics::Metric;
 use serde_json::json;
-use squad_data::Dataset;
+use squad_data::{Dataset, LongQuestions};
 use trainer::{AnswerConfig, Error, FeatureConfig, print_result};
 
 use args::{AnswerArgs, Cli, Command, DeviceArgs, Devices, FeatureArgs};
@@ -110,9 +110,13 @@ impl LoadedModel {
         self.answers.options(self.has_no_answer && !must_answer)
     }
 
+    /// Answers every question: one that `--long-questions skip` would leave out is an error.
     fn answerer(self, options: AnswerOptions) -> QuestionAnswerer {
         let Pretrained { model, assets, .. } = self.pretrained;
-        let features = self.features.options();
+        let mut features = self.features.options();
+        if features.long_questions == LongQuestions::Skip {
+            features.long_questions = LongQuestions::Error;
+        }
         QuestionAnswerer::new(model, assets.tokenizer, features, options, self.device)
             .with_precision(self.precision)
     }
@@ -146,9 +150,16 @@ fn load(
     let answer_config = answers.over((&default).into());
     let is_short = default.max_seq_length < FeatureConfig::default().max_seq_length;
     if pretrained.assets.qa_config.is_none() && features.max_seq_length.is_none() && is_short {
+        let positions = pretrained.assets.config.max_seq_length();
+        let limit = default.max_seq_length;
+        let limit = if limit < positions {
+            format!("tokenizer_config.json has model_max_length {limit}")
+        } else {
+            format!("the model holds {limit} tokens")
+        };
         notice(&format!(
-            "the model holds {} tokens: max_seq_length {}, doc_stride {}",
-            default.max_seq_length, config.max_seq_length, config.doc_stride
+            "{limit}: max_seq_length {}, doc_stride {}",
+            config.max_seq_length, config.doc_stride
         ));
     }
     if !pretrained.report.missing.is_empty() {
@@ -214,6 +225,12 @@ fn add_figures(prefix: &str, value: &serde_json::Value, lines: &mut String) {
 fn check_output(out: &Path, inputs: &[impl AsRef<Path>]) -> Result<(), Error> {
     if is_special(out) {
         return Err(file_error(out, "is a device or a pipe; name a file"));
+    }
+    // Readers believe these two names.
+    let ending = out.extension().map(std::ffi::OsStr::to_ascii_lowercase);
+    if ending.is_some_and(|ending| ending == "gz" || ending == "parquet") {
+        let message = "is written as plain text, not as gzip or Parquet; give it another name";
+        return Err(file_error(out, message));
     }
     let place = out.canonicalize().ok();
     for input in inputs.iter().map(AsRef::as_ref) {

@@ -1,4 +1,3 @@
-use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Instant;
 
@@ -92,13 +91,14 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
 /// The form of `--format`, else that of the ending of `--out`.
 fn format(args: &Predict) -> PredictionFormat {
     let ending = args.out.as_deref().and_then(Path::extension);
+    let is = |name: &str| ending.is_some_and(|ending| ending.eq_ignore_ascii_case(name));
     match args.format {
         Some(Format::Squad) => PredictionFormat::Squad,
         Some(Format::Jsonl) => PredictionFormat::Jsonl,
         Some(Format::Csv) => PredictionFormat::Csv,
         Some(Format::Evaluate) => PredictionFormat::Evaluate,
-        None if ending == Some(OsStr::new("json")) => PredictionFormat::Squad,
-        None if ending == Some(OsStr::new("csv")) => PredictionFormat::Csv,
+        None if is("json") => PredictionFormat::Squad,
+        None if is("csv") => PredictionFormat::Csv,
         None => PredictionFormat::Jsonl,
     }
 }

@@ -18,6 +18,9 @@ impl Config {
     }
 
     /// The settings that `other` changes, as `section.key: value here -> value there`.
+    ///
+    /// # Panics
+    /// If a value cannot be written as TOML, which [`Config::check`] finds.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let table = |config: &Self| Table::try_from(config).expect("a configuration is a table");
         let mut differences = Vec::new();
@@ -79,6 +82,10 @@ impl Config {
                 "train.files is empty: name at least one SQuAD JSON file",
             ),
             (
+                train.files.iter().any(|file| file.as_os_str().is_empty()),
+                "train.files has an empty name: name SQuAD JSON files",
+            ),
+            (
                 !has_eval_file && train.train_fraction == 0.0,
                 "eval.file is empty: name a SQuAD JSON file, or set train.train_fraction",
             ),
@@ -111,8 +118,9 @@ impl Config {
                 "answers.temperature must be positive",
             ),
             (
-                answers.null_score_diff_threshold.is_nan(),
-                "answers.null_score_diff_threshold is not a number",
+                // The model's `qa_config.json` could not hold it.
+                !answers.null_score_diff_threshold.is_finite(),
+                "answers.null_score_diff_threshold must be a finite number",
             ),
         ]
     }

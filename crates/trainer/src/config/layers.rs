@@ -60,6 +60,9 @@ impl Config {
     }
 
     /// The resolved configuration as TOML, all defaults written out.
+    ///
+    /// # Panics
+    /// If a value cannot be written as TOML, which [`Config::check`] finds.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a configuration can be written as TOML")
     }
@@ -267,6 +270,23 @@ mod tests {
         let complaints = resolve("", &["eval.every_steps=9223372036854775807"]).unwrap_err();
         assert!(complaints.starts_with("eval.every_steps: "), "{complaints}");
         assert!(complaints.contains("9223372036854775807"), "{complaints}");
+    }
+
+    #[test]
+    fn values_that_no_run_can_use_are_complaints() {
+        for (setting, part) in [
+            ("train.files=", "train.files has an empty name"),
+            ("train.files=a,,b", "train.files has an empty name"),
+            ("train.files=[]", "train.files is empty"),
+            // `qa_config.json` has no infinity, and 1e39 is none in f32.
+            ("answers.null_score_diff_threshold=inf", "finite"),
+            ("answers.null_score_diff_threshold=-1e39", "finite"),
+            ("answers.temperature=1e39", "answers.temperature"),
+        ] {
+            let complaints = resolve("", &[setting]).unwrap_err();
+            assert!(complaints.contains(part), "{complaints}");
+            assert_eq!(complaints.lines().count(), 1, "{complaints}");
+        }
     }
 
     #[test]

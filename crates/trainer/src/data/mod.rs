@@ -108,7 +108,16 @@ pub fn read_questions(config: &Config) -> Result<(Dataset, Dataset), Error> {
     let train = &config.train;
     let questions = read_train_files(config)?;
     if train.train_fraction > 0.0 {
+        let count = questions.len();
         let (questions, eval) = questions.split(train.train_fraction, train.seed)?;
+        if count > 0 && (questions.is_empty() || eval.is_empty()) {
+            let problem = format!(
+                "no question is left to work on: train.train_fraction = {} of {count} leaves none for training or for \
+                 evaluation",
+                train.train_fraction
+            );
+            return Err(Error::file(Path::new(&questions.name), problem));
+        }
         let eval = first(eval, config.eval.max_eval_samples);
         return Ok((not_empty(questions)?, not_empty(eval)?));
     }
@@ -140,10 +149,16 @@ fn read_train_files(config: &Config) -> Result<Dataset, Error> {
         .iter()
         .filter(|e| e.gold == Gold::Unknown);
     if let (OnBadAnswer::Error, Some(first)) = (train.on_bad_answer, unknown.next()) {
-        let others = unknown.count();
+        let count = 1 + unknown.count();
+        let advice = if count == questions.len() {
+            "answers are read from `answers`, or `answer_text` and `answer_start` (datasets/README.md lists the forms)"
+        } else {
+            "train.on_bad_answer = \"skip\" leaves such questions out"
+        };
         let problem = format!(
-            "question {:?} and {others} others have no gold answer to train on and do not say that they are impossible; \
-             train.on_bad_answer = \"skip\" leaves them out",
+            "{count} of {} questions, first {:?}, have no gold answer to train on and do not say that they are impossible; \
+             {advice}",
+            questions.len(),
             first.id
         );
         return Err(Error::file(Path::new(&questions.name), problem));

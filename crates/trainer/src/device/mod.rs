@@ -130,7 +130,7 @@ pub fn warn_without_gpu(used: &DeviceInfo) {
 #[cfg_attr(not(feature = "cuda"), allow(dead_code))]
 fn first_sentence(message: &str) -> String {
     let line = message.lines().next().unwrap_or_default();
-    let end = line.find(". ").map_or(line.len(), |dot| dot);
+    let end = line.find(". ").unwrap_or(line.len());
     line[..end].trim_end_matches('.').to_owned()
 }
 
@@ -179,12 +179,12 @@ fn why_not(name: &str, devices: &[DeviceInfo]) -> String {
     if names.is_empty() {
         return "this build has no backend: build it with --features cpu".into();
     }
-    let absent = absent_devices().into_iter();
-    let why = absent
-        .filter(|absent| name.split(':').next() == Some(&absent.name))
-        .map(|absent| absent.description)
-        .next();
-    let why = why.unwrap_or_else(|| "there is none of that name".into());
+    let why = absent_devices()
+        .into_iter()
+        .find(|absent| name.split(':').next() == Some(&absent.name))
+        .map_or("there is none of that name".into(), |absent| {
+            absent.description
+        });
     format!("device {name}: {why} (there is: {})", names.join(", "))
 }
 

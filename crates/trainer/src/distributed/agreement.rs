@@ -6,7 +6,7 @@ use crate::Error;
 use crate::device::process::hostname;
 
 /// Returns `result` if it is `Ok` on all ranks. Otherwise every rank gets an error: a failed rank its own with its rank,
-/// the others [`Error::PeerFailed`], which needs no line. A rank whose error a lower rank reports gets
+/// the others [`Error::PeerFailed`], which nobody has to print. A rank whose error a lower rank reports gets
 /// [`Error::PeerFailed`] too.
 ///
 /// # Errors
@@ -53,25 +53,27 @@ pub(crate) fn assert_same_on_all_ranks(
     }
 }
 
-/// Adds this rank to an error, if there are others.
+/// Adds this rank to an error that the others do not know about, if there are others.
 pub(crate) fn with_rank(error: Error, group: &dyn ProcessGroup) -> Error {
     match error {
-        error if group.world_size() == 1 => error,
         Error::Rank { .. } | Error::PeerFailed { .. } | Error::Group(_) => error,
-        error => Error::Rank {
-            place: name(group),
-            // All ranks diverge in the same step.
-            is_known: matches!(error, Error::Diverged { .. }),
-            source: Box::new(error),
-        },
+        error => of_rank(error, group, false),
     }
 }
 
-fn known_to_all(error: Error, group: &dyn ProcessGroup) -> Error {
+/// Adds this rank to an error that the others know about, if there are others.
+pub(crate) fn known_to_all(error: Error, group: &dyn ProcessGroup) -> Error {
+    of_rank(error, group, true)
+}
+
+fn of_rank(error: Error, group: &dyn ProcessGroup, is_known: bool) -> Error {
+    if group.world_size() == 1 {
+        return error;
+    }
     Error::Rank {
         place: name(group),
         source: Box::new(error),
-        is_known: true,
+        is_known,
     }
 }
 

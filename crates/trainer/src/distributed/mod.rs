@@ -124,7 +124,8 @@ pub(crate) fn uses_nccl(info: &DeviceInfo) -> bool {
 /// the same time.
 pub(crate) fn collectives(
     config: &DistributedConfig,
-    (info, device): (&DeviceInfo, &Device),
+    info: &DeviceInfo,
+    device: &Device,
     group: &Arc<dyn ProcessGroup>,
 ) -> Result<Option<Arc<dyn TensorCollectives>>, Error> {
     if group.world_size() == 1 {

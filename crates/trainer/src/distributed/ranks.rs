@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use process_group::ProcessGroup;
 use squad_data::{Feature, Shard};
 
-use super::agreement::assert_same_on_all_ranks;
+use super::agreement::{assert_same_on_all_ranks, known_to_all};
 use crate::Error;
 
 /// The ranks of a run, as the training loop sees them. In a single process every method returns its own input, and no
@@ -68,7 +68,7 @@ impl Ranks {
     /// The error of a step that fails on all ranks at once: those that caused it report it, the others only exit.
     pub(crate) fn shared_error(&self, error: Error, is_cause: bool) -> Error {
         if is_cause {
-            return error;
+            return known_to_all(error, &*self.0);
         }
         Error::PeerFailed {
             exit_code: error.exit_code(),

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn coverage_falls_with_precision() {
+    fn precision_is_that_of_the_most_probable_answers() {
         let points = coverage(&[(0.9, true), (0.8, true), (0.3, false), (0.1, false)]);
         assert_eq!((points[4].coverage, points[4].precision), (0.5, 1.0));
         assert_eq!((points[9].coverage, points[9].precision), (1.0, 0.5));

@@ -15,9 +15,9 @@ pub struct Progress {
     epochs: u32,
     total_steps: u32,
     loss: f64,
-    /// The average over about 50 steps, and its last value.
-    features_per_second: Smoothed,
-    rate: f64,
+    smoothed: Smoothed,
+    /// The average over about 50 steps.
+    features_per_second: f64,
     device_memory: Option<DeviceMemory>,
 }
 
@@ -31,8 +31,8 @@ impl Progress {
             epochs: 0,
             total_steps: 0,
             loss: 0.0,
-            features_per_second: Smoothed::default(),
-            rate: 0.0,
+            smoothed: Smoothed::default(),
+            features_per_second: 0.0,
             device_memory: None,
         }
     }
@@ -59,7 +59,7 @@ impl Progress {
         });
         format!(
             "epoch {epoch}/{}, loss {:.3}, {:.1} features/s{memory}",
-            self.epochs, self.loss, self.rate
+            self.epochs, self.loss, self.features_per_second
         )
     }
 }
@@ -91,8 +91,8 @@ impl Observer for Progress {
     fn step(&mut self, report: &StepReport) -> Result<(), Error> {
         self.loss = report.smoothed_loss;
         self.device_memory = report.device_memory;
-        let rate = report.features as f64 / report.seconds;
-        self.rate = self.features_per_second.add(rate);
+        let features_per_second = report.features as f64 / report.seconds;
+        self.features_per_second = self.smoothed.add(features_per_second);
         self.bar.set_message(self.message(report.epoch));
         self.bar.set_position(u64::from(report.step));
         if self.is_plain && report.step.is_multiple_of((self.total_steps / 20).max(1)) {

@@ -47,11 +47,6 @@ impl Optimizer {
         }
     }
 
-    /// The number of steps made.
-    pub fn steps(&self) -> u32 {
-        self.adamw.step
-    }
-
     /// Continues from a saved state.
     pub(crate) fn restore(&mut self, step: u32, moments: Moments) {
         self.adamw.step = step;

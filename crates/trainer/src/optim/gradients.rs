@@ -51,7 +51,6 @@ impl GradNorm {
 
 /// The factor of the gradients in a step.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant)] // One in a step.
 pub(crate) enum StepScale {
     Host(f64),
     Device(Box<GradientScale>),

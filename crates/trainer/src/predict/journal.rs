@@ -1,12 +1,12 @@
 //! The answers so far, from which an interrupted run resumes.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::record::{Layout, PredictionFormat, Record, RecordWriter};
+use super::record::{Layout, PredictionFormat, PredictionRecord, PredictionWriter};
 use crate::Error;
 
 /// `OUT.partial`: the run's settings on its first line and a record on each other line.
@@ -35,7 +35,8 @@ impl Journal {
             .truncate(false)
             .open(&path)
             .map_err(failed)?;
-        if file.try_lock().is_err() {
+        // Some network file systems do not support locks.
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             return Err(Error::file(&path, "another process is writing this file"));
         }
         let mut journal = Self {
@@ -54,17 +55,16 @@ impl Journal {
         let mut line = Vec::new();
         reader.read_until(b'\n', &mut line).map_err(failed)?;
         let mut end = line.len() as u64;
-        if line.ends_with(b"\n") {
-            let before: Value = serde_json::from_slice(&line).unwrap_or_default();
-            if before != *settings {
-                if !reader.fill_buf().map_err(failed)?.is_empty() {
-                    return Err(Error::file(&self.path, other_settings(&before, settings)));
-                }
-                // Without answers there is nothing to lose.
-                end = 0;
+        let before: Value = serde_json::from_slice(&line).unwrap_or_default();
+        if before != *settings || !line.ends_with(b"\n") {
+            if !is_first_line(&line, settings) {
+                let message = "was not begun by this command: move it away, or give another --out";
+                return Err(Error::file(&self.path, message));
             }
-        } else {
-            // New, or cut off in its first line.
+            if !reader.fill_buf().map_err(failed)?.is_empty() {
+                return Err(Error::file(&self.path, other_settings(&before, settings)));
+            }
+            // Without answers there is nothing to lose.
             end = 0;
         }
         let mut kept = 0;
@@ -76,7 +76,7 @@ impl Journal {
                 break;
             }
             // A power failure may damage any line.
-            if serde_json::from_slice::<Record>(&line).is_err() {
+            if serde_json::from_slice::<PredictionRecord>(&line).is_err() {
                 break;
             }
             position += line.len() as u64;
@@ -100,9 +100,9 @@ impl Journal {
     }
 
     /// Adds a chunk's records.
-    pub(super) fn append(&mut self, records: &[Record]) -> Result<(), Error> {
+    pub(super) fn append(&mut self, records: &[PredictionRecord]) -> Result<(), Error> {
         let write = || -> io::Result<()> {
-            let mut writer = RecordWriter::new(Vec::new(), Layout::Lines, false);
+            let mut writer = PredictionWriter::new(Vec::new(), Layout::Lines, false);
             records.iter().try_for_each(|record| writer.write(record))?;
             let lines = writer.finish()?;
             (&self.file).write_all(&lines)
@@ -128,7 +128,7 @@ impl Journal {
         let read_failed = |error: io::Error| Error::file(&self.path, error);
         let journal = File::open(&self.path).map_err(read_failed)?;
         let write = |file: &mut File| -> io::Result<()> {
-            let mut writer = RecordWriter::new(BufWriter::new(file), layout, is_first_part);
+            let mut writer = PredictionWriter::new(BufWriter::new(file), layout, is_first_part);
             for line in BufReader::new(journal).lines().skip(1) {
                 writer.write(&serde_json::from_str(&line?)?)?;
             }
@@ -158,6 +158,18 @@ fn partial(out: &Path) -> PathBuf {
     name.into()
 }
 
+/// Whether a line may be the first of a journal: the settings of some run, or the beginning of these if a kill cut it off.
+/// That of a new file is empty.
+fn is_first_line(line: &[u8], settings: &Value) -> bool {
+    if !line.ends_with(b"\n") {
+        return settings.to_string().as_bytes().starts_with(line);
+    }
+    let before: Option<Map<String, Value>> = serde_json::from_slice(line).ok();
+    before
+        .zip(settings.as_object())
+        .is_some_and(|(before, now)| before.keys().eq(now.keys()))
+}
+
 /// Which settings differ.
 fn other_settings(before: &Value, now: &Value) -> String {
     let mut names = Vec::new();
@@ -170,4 +182,42 @@ fn other_settings(before: &Value, now: &Value) -> String {
         "was begun with another {}: remove it, or give another --out",
         names.join(", ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_a_journal_without_answers_is_begun_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        let settings = json!({"model": "a", "dataset": "b"});
+        let first_line = format!("{settings}\n");
+        let open = |text: &str| {
+            std::fs::write(partial(&out), text).unwrap();
+            let opened = Journal::open(&out, &settings, 1).map(|journal| journal.len());
+            let left = std::fs::read_to_string(partial(&out)).unwrap();
+            (opened.map_err(|error| error.to_string()), left)
+        };
+        let other = first_line.replace("\"b\"", "\"c\"");
+        for text in ["", &first_line[..5], &first_line, &other] {
+            assert_eq!(open(text), (Ok(0), first_line.clone()), "{text}");
+        }
+        // A file of other answers, or of something else, stays as it is.
+        let with_answer = other.clone() + "{}\n";
+        for (text, part) in [
+            (r#"{"data": []}"#, "was not begun by this command"),
+            ("{\"data\": []}\n", "was not begun by this command"),
+            ("one\ntwo\n", "was not begun by this command"),
+            (with_answer.as_str(), "was begun with another dataset"),
+        ] {
+            let (opened, left) = open(text);
+            let error = opened.unwrap_err();
+            assert!(error.contains(part), "{error}");
+            assert_eq!(left, text);
+        }
+    }
 }

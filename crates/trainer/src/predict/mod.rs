@@ -12,7 +12,7 @@ use std::io::{self, BufWriter, ErrorKind};
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
-use bert_qa::{Pretrained, WeightCache, predict_logits};
+use bert_qa::{Pretrained, WeightCache, check_finite_logits, predict_logits};
 use burn::tensor::Device;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -29,7 +29,7 @@ pub use lines::check_question_lines;
 
 pub(crate) use record::NBestEntry;
 pub use record::PredictionFormat;
-use record::{Record, RecordWriter};
+use record::{PredictionRecord, PredictionWriter};
 pub use shard::DatasetShard;
 
 /// Number of questions that are answered together. A resumed run begins at a multiple of it, so that its batches are those of
@@ -118,14 +118,14 @@ impl Predictor {
             too_long: 0,
         };
         let output = BufWriter::new(ResultWriter::new());
-        let mut writer = RecordWriter::new(output, what.format.layout(), what.shard.is_first());
+        let mut writer = PredictionWriter::new(output, what.format.layout(), what.shard.is_first());
         // Whether the reader has closed the pipe, which is no error.
         let is_closed = Cell::new(false);
         let failed = |error: io::Error| {
             is_closed.set(error.kind() == ErrorKind::BrokenPipe);
             standard_output(error)
         };
-        let mut write = |records: &[Record]| {
+        let mut write = |records: &[PredictionRecord]| {
             answered.too_long += num_too_long(records);
             let written = records.iter().try_for_each(|record| writer.write(record));
             written.and_then(|()| writer.flush()).map_err(failed)
@@ -185,7 +185,7 @@ impl Predictor {
         range: Range<usize>,
         options: &AnswerOptions,
         progress: &mut dyn FnMut(usize, usize),
-        write: &mut dyn FnMut(&[Record]) -> Result<(), Error>,
+        write: &mut dyn FnMut(&[PredictionRecord]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let (mut index, mut done) = (0, 0);
         let mut chunk = Vec::with_capacity(CHUNK);
@@ -221,7 +221,11 @@ impl Predictor {
     }
 
     /// The answers to questions, in their order. A question that `long_questions` leaves out has an empty one.
-    fn predict(&self, examples: &[Example], options: &AnswerOptions) -> Result<Vec<Record>, Error> {
+    fn predict(
+        &self,
+        examples: &[Example],
+        options: &AnswerOptions,
+    ) -> Result<Vec<PredictionRecord>, Error> {
         let Pretrained { model, assets, .. } = &self.pretrained;
         let mut features =
             squad_data::make_features(examples, &assets.tokenizer, &self.features.options())?;
@@ -235,6 +239,7 @@ impl Predictor {
             let logits = self
                 .weights
                 .scope(|| predict_logits(model, &features, &self.device, &mut |_| {}));
+            check_finite_logits(&answerable, &features, &logits)?;
             let spans: Vec<_> = logits
                 .iter()
                 .map(|[start, end]| SpanLogits { start, end })
@@ -244,7 +249,10 @@ impl Predictor {
         let mut predictions = predictions.iter();
         let records = examples.iter().zip(has_features).map(|(example, has)| {
             let prediction = has.then(|| predictions.next()).flatten();
-            prediction.map_or_else(|| Record::too_long(&example.id), Record::new)
+            prediction.map_or_else(
+                || PredictionRecord::too_long(&example.id),
+                PredictionRecord::new,
+            )
         });
         Ok(records.collect())
     }
@@ -263,7 +271,7 @@ impl Predictor {
     }
 }
 
-fn num_too_long(records: &[Record]) -> usize {
+fn num_too_long(records: &[PredictionRecord]) -> usize {
     records.iter().filter(|record| record.is_too_long()).count()
 }
 

@@ -32,7 +32,7 @@ impl PredictionFormat {
 
 /// The answer to a question with its scores.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Record {
+pub(super) struct PredictionRecord {
     pub(super) id: String,
     pub(super) prediction_text: String,
     /// Probability of the answer among the distinct n-best entries.
@@ -76,7 +76,7 @@ impl NBestEntry {
     }
 }
 
-impl Record {
+impl PredictionRecord {
     pub(super) fn new(prediction: &Prediction) -> Self {
         let chosen = prediction.answer();
         Self {
@@ -126,7 +126,7 @@ pub(super) enum Layout {
 }
 
 /// Writes records one after the other.
-pub(super) struct RecordWriter<W> {
+pub(super) struct PredictionWriter<W> {
     out: W,
     layout: Layout,
     /// Whether nothing has been written.
@@ -138,7 +138,7 @@ pub(super) struct RecordWriter<W> {
 const COLUMNS: &str =
     "id,prediction_text,probability,start,end,no_answer_probability,null_odds\r\n";
 
-impl<W: Write> RecordWriter<W> {
+impl<W: Write> PredictionWriter<W> {
     /// Only the first of several parts of a table has a header, so that they can be concatenated.
     pub(super) fn new(out: W, layout: Layout, is_first_part: bool) -> Self {
         Self {
@@ -149,7 +149,7 @@ impl<W: Write> RecordWriter<W> {
         }
     }
 
-    pub(super) fn write(&mut self, record: &Record) -> io::Result<()> {
+    pub(super) fn write(&mut self, record: &PredictionRecord) -> io::Result<()> {
         self.begin()?;
         let is_first = std::mem::take(&mut self.is_empty);
         match self.layout {
@@ -190,7 +190,7 @@ impl<W: Write> RecordWriter<W> {
         write!(self.out, "{separator}\n  {}: {value}", json(&id)?)
     }
 
-    fn row(&mut self, record: &Record) -> io::Result<()> {
+    fn row(&mut self, record: &PredictionRecord) -> io::Result<()> {
         let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
         let offset = |side: usize| {
             let offset = record.offsets.map(|offsets| offsets[side]);

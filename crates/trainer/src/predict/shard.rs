@@ -1,4 +1,3 @@
-use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
@@ -49,11 +48,5 @@ impl FromStr for DatasetShard {
             }),
             _ => Err("expected I/N with I from 1 to N, for example 1/4".to_owned()),
         }
-    }
-}
-
-impl fmt::Display for DatasetShard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.index + 1, self.count)
     }
 }

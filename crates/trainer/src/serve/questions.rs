@@ -12,7 +12,10 @@ const TOP_K: usize = 3;
 
 /// A request: questions about one text.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with `context` and `questions`"
+)]
 struct AnswerRequest {
     context: String,
     questions: Vec<String>,
@@ -34,7 +37,7 @@ pub(super) struct Questions {
 }
 
 /// Why a request is refused: a status and a message.
-pub(super) type Refusal = (u16, String);
+type Refusal = (u16, String);
 
 impl Questions {
     /// Checks a request's body.

@@ -16,7 +16,7 @@ const NEXT_REQUEST_TIME: Duration = Duration::from_millis(1);
 const BATCH_TIME: Duration = Duration::from_millis(5);
 
 /// The answers to one request, or why there are none.
-pub(super) type Answers = Result<Vec<Prediction>, bert_qa::Error>;
+type Answers = Result<Vec<Prediction>, bert_qa::Error>;
 
 /// A request that waits.
 #[derive(Debug)]

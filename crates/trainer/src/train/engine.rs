@@ -36,7 +36,7 @@ pub(crate) trait Engine {
     ) -> Result<Option<Pass>, Error>;
 
     /// Sums the gradients over the ranks. Returns their global norm, which is the same on all ranks. A single process
-    /// leaves it on the device where the host would wait for it.
+    /// leaves it on the device if the host would have to wait for it.
     fn reduce(&mut self) -> Result<GradNorm, Error>;
 
     /// Makes one optimizer step with the reduced gradients, each multiplied by `scale`.

@@ -94,9 +94,7 @@ fn better_than_last(
     if !run.config.eval.load_best_model_at_end {
         return None;
     }
-    let best = state
-        .best
-        .filter(|best| best.step != state.evaluated_step)?;
+    let best = state.best.filter(|best| best.step != state.step)?;
     match load_best(run, run_dir, state) {
         Ok(model) => {
             tracing::info!("loaded the best model, of step {}", best.step);

@@ -87,8 +87,12 @@ impl RunOptions {
         let loaded = Loaded::new(self, &ranks, &folder, checkpoint, observer);
         let loaded = check_all_ranks(&*group, loaded)?;
         loaded.assert_same_on_all_ranks(&ranks)?;
-        let on = (&loaded.info, &loaded.device);
-        let collectives = distributed::collectives(&self.config.distributed, on, &group)?;
+        let collectives = distributed::collectives(
+            &self.config.distributed,
+            &loaded.info,
+            &loaded.device,
+            &group,
+        )?;
         // From here on no error is the user's mistake: the run folder stays.
         if let Some(run_dir) = &run_dir {
             run_dir.write(run_log::CONFIG, &self.config.to_toml())?;

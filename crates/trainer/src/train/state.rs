@@ -185,6 +185,7 @@ pub(crate) struct SavedTotals {
     loss: f64,
     features: usize,
     seconds: f64,
+    /// The sums of exact matches and of F1, and the number of spans.
     spans: ([f32; 2], usize),
 }
 

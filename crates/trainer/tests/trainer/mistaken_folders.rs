@@ -25,6 +25,12 @@ fn a_bad_model_folder_is_one_line() {
         evaluated.mistake(&[&folder, missing]);
         assert!(!sandbox.path("out").exists());
     }
+    // A run, whose model is a folder in it.
+    std::fs::create_dir_all(sandbox.path("finished/model")).unwrap();
+    let config = sandbox.path("encoder/config.json");
+    std::fs::copy(config, sandbox.path("finished/model/config.json")).unwrap();
+    let evaluated = sandbox.command(&["evaluate", "--model=finished", "--dataset=dev.json"]);
+    evaluated.mistake(&["finished", "name its folder model"]);
     train(&sandbox, &["model.source=./none"]).mistake(&["./none", "no such folder"]);
     train(&sandbox, &["model.source=wheel:none"]).mistake(&["wheel:none"]);
 

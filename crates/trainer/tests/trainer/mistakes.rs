@@ -173,7 +173,15 @@ fn errors_of_score_predict_and_inspect_are_one_line() {
     predict("", "A text.").mistake(&["question"]);
     predict(" \n", "A text.").mistake(&["question"]);
     predict("Who?", "").mistake(&["context"]);
-    predict(&"who ".repeat(500), "A text.").mistake(&["500 tokens"]);
+    let long = "who ".repeat(500);
+    predict(&long, "A text.").mistake(&["500 tokens"]);
+    for pipeline in [&[][..], &["--pipeline"]] {
+        let skip = ["predict", "--model=run", "--long-questions=skip"];
+        let asked = ["--context=A text.", "--question", &long];
+        sandbox
+            .command(&[&skip[..], &asked, pipeline].concat())
+            .mistake(&["500 tokens"]);
+    }
     let arguments = [
         "predict",
         "--model=run",

@@ -77,6 +77,12 @@ fn logits_that_are_not_finite_are_an_error_with_the_questions() {
         let finished = sandbox.command(&[&predict, json].concat());
         finished.mistake(&["error: run/model: ", "logits are not finite", "question"]);
     }
+    let predict = ["predict", "--model=run/model", "--dataset=dev.json"];
+    for out in [&[][..], &["--out=answers.json"]] {
+        let finished = sandbox.command(&[&predict, out].concat());
+        finished.mistake(&["error: run/model: ", "logits are not finite", id.unwrap()]);
+    }
+    assert!(!sandbox.path("answers.json").exists());
 }
 
 #[test]

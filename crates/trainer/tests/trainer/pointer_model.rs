@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use test_support::TinyModel;
+use test_support::{TinyModel, safetensors_file};
 
 /// The word that an answer begins with.
 pub(crate) const START: &str = "quagga";
@@ -84,21 +84,5 @@ pub(crate) fn write(folder: &Path) {
         tensors.push((format!("{norm}.weight"), vec![WIDTH], vec![1.0; WIDTH]));
         tensors.push((format!("{norm}.bias"), vec![WIDTH], vec![0.0; WIDTH]));
     }
-    std::fs::write(folder.join("model.safetensors"), safetensors(&tensors)).unwrap();
-}
-
-/// The length of the header, the header in JSON, the numbers.
-fn safetensors(tensors: &[(String, Vec<usize>, Vec<f32>)]) -> Vec<u8> {
-    let (mut header, mut numbers) = (Map::new(), Vec::new());
-    for (name, shape, values) in tensors {
-        let start = numbers.len();
-        numbers.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        let offsets = [start, numbers.len()];
-        let entry = json!({"dtype": "F32", "shape": shape, "data_offsets": offsets});
-        header.insert(name.clone(), entry);
-    }
-    let mut header = Value::Object(header).to_string();
-    header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
-    let length = (header.len() as u64).to_le_bytes();
-    [&length, header.as_bytes(), &numbers].concat()
+    std::fs::write(folder.join("model.safetensors"), safetensors_file(tensors)).unwrap();
 }

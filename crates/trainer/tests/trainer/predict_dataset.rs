@@ -51,6 +51,13 @@ fn what_must_not_be_overwritten_or_cannot_be_read_twice_is_refused_at_once() {
     sandbox
         .command(&fix)
         .mistake(&["dev.json: is the dataset itself"]);
+    for out in ["out.jsonl.gz", "out.PARQUET"] {
+        let out = format!("--out={out}");
+        let arguments = ["predict", "--model=encoder", "--dataset=dev.json", &out];
+        sandbox
+            .command(&arguments)
+            .mistake(&["is written as plain text"]);
+    }
     assert_eq!(sandbox.text("dev.json"), before);
     for arguments in [
         &[

@@ -6,6 +6,7 @@ use std::process::{Child, Output};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use test_support::Random;
 
 use crate::pointer_model;
 use crate::support::{Sandbox, signal};
@@ -517,19 +518,17 @@ fn no_request_stops_the_server() {
     let served = Served::new(&["--max-rate=0"]);
     let body = json!({ "context": CONTEXT, "questions": ["What?"], "top_k": 2 }).to_string();
     let request = post(&body).into_bytes();
-    let mut state = 1_u64;
-    let mut random = |below: usize| {
-        state = state
-            .wrapping_mul(0x5851_f42d_4c95_7f2d)
-            .wrapping_add(0x1405_7b7e_f767_814f);
-        (state >> 33) as usize % below
-    };
+    let mut random = Random::new(1);
     for case in 0..400 {
         let mut bytes = request.clone();
         match case % 3 {
-            0 => (0..4).for_each(|_| bytes[random(request.len())] = random(256) as u8),
-            1 => bytes.truncate(random(request.len())),
-            _ => bytes = (0..random(300)).map(|_| random(256) as u8).collect(),
+            0 => (0..4).for_each(|_| bytes[random.below(request.len())] = random.below(256) as u8),
+            1 => bytes.truncate(random.below(request.len())),
+            _ => {
+                bytes = (0..random.below(300))
+                    .map(|_| random.below(256) as u8)
+                    .collect()
+            }
         }
         let mut stream = served.connect();
         let _ = stream.write_all(&bytes);

@@ -190,6 +190,25 @@ fn a_nan_loss_ends_all_ranks() {
     );
 }
 
+/// The weights are not finite after the step, which the evaluation at the end finds.
+#[test]
+fn an_evaluation_that_is_not_finite_ends_all_ranks() {
+    let sandbox = sandbox();
+    let wild = [
+        "train.learning_rate=1e300",
+        "train.warmup_ratio=0",
+        "train.max_steps=1",
+    ];
+    let run = |group| {
+        let trainer = Trainer::new(sandbox.config(&[EXACT, DDP, &wild].concat()))?;
+        trainer.run_dir(sandbox.path("run")).group(group).fit()
+    };
+    let outcomes = run_ranks(2, run).into_iter();
+    let errors: Vec<_> = outcomes.map(Result::unwrap_err).collect();
+    check_one_error(&errors, 0, &["logits are not finite"]);
+    assert_eq!(errors[0].exit_code(), 1);
+}
+
 /// The run's batches have four features in all: other numbers of ranks must keep that.
 #[test]
 fn resuming_with_another_global_batch_size_is_an_error() {
