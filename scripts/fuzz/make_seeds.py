@@ -209,6 +209,8 @@ def models():
         if (folder / "config.json").is_file():
             link("model_config", str((folder / "config.json").relative_to(ROOT)))
     link("tokenizer", f"{tiny}/tokenizer.json")
+    for file in ("albert/spiece.model", "deberta-v2/spm.model", "xlm-roberta/sentencepiece.bpe.model"):
+        link("tokenizer_sentencepiece", f"crates/squad-data/tests/fixtures/sentencepiece/{file}")
     tokenizers()
     link("tokenizer_config", f"{tiny}/tokenizer_config.json")
     link("safetensors", f"{tiny}/model.safetensors")
