@@ -17,6 +17,9 @@ const GZIP: &[u8] = &[0x1f, 0x8b];
 const PARQUET: &[u8] = b"PAR1";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const CHUNK: usize = 1 << 16;
+/// Bytes of a packed Parquet file between two looks at its size.
+#[cfg(feature = "parquet")]
+const UNPACKED_AT_ONCE: u64 = 1 << 24;
 /// Enough to recognize a tar archive and the header of a table with many columns.
 const HEAD: usize = 1 << 12;
 
@@ -119,11 +122,23 @@ fn unpack(bytes: &mut dyn Read, name: &str) -> Result<File, Error> {
         source,
     };
     let mut file = tempfile::tempfile().map_err(failed)?;
-    io::copy(bytes, &mut file).map_err(|error| match gzip_error(name, error) {
-        Error::Io { source, .. } => failed(source),
-        damaged => damaged,
-    })?;
-    Ok(file)
+    let mut unpacked = 0;
+    loop {
+        let copied = io::copy(&mut (&mut *bytes).take(UNPACKED_AT_ONCE), &mut file);
+        let copied = copied.map_err(|error| match gzip_error(name, error) {
+            Error::Io { source, .. } => failed(source),
+            damaged => damaged,
+        })?;
+        if copied == 0 {
+            return Ok(file);
+        }
+        unpacked += copied;
+        // A few bytes of gzip can hold a file that fills the disk.
+        check_text_size(unpacked).map_err(|problem| Error::TooLarge {
+            file: name.to_owned(),
+            problem,
+        })?;
+    }
 }
 
 #[cfg(not(feature = "parquet"))]

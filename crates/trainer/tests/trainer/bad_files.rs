@@ -133,20 +133,27 @@ fn unusual_texts_are_valid() {
     }
 }
 
-/// A context of 300 MB in 2 MB, where a process may have 1 GB.
+/// 300 MB in 2 MB, a context or a Parquet file, where a process may have 1 GB.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_small_file_that_unpacks_to_much_is_refused() {
-    let sandbox = Sandbox::new();
-    let start = r#"{"data": [{"title": "t", "paragraphs": [{"context": ""#;
-    sandbox.write("start", start);
-    let script = "(cat start; head -c 300000000 /dev/zero | tr '\\0' a) | gzip -1 > bomb.json.gz
-        ulimit -v 1000000
-        exec \"$0\" inspect --dataset=bomb.json.gz --tokenizer=encoder";
-    let mut command = std::process::Command::new("sh");
-    let finished = sandbox.finish(command.args(["-c", script, env!("CARGO_BIN_EXE_trainer")]));
-    assert!(sandbox.path("bomb.json.gz").metadata().unwrap().len() < 2_000_000);
-    finished.mistake(&["bomb.json.gz", "244.1 MiB", "memory"]);
+    let json = r#"{"data": [{"title": "t", "paragraphs": [{"context": ""#;
+    let mut bombs = vec![("bomb.json.gz", json)];
+    if cfg!(feature = "parquet") {
+        bombs.push(("bomb.parquet.gz", "PAR1"));
+    }
+    for (name, start) in bombs {
+        let sandbox = Sandbox::new();
+        sandbox.write("start", start);
+        let script = "(cat start; head -c 300000000 /dev/zero | tr '\\0' a) | gzip -1 > $1
+            ulimit -v 1000000
+            exec \"$0\" inspect --dataset=$1 --tokenizer=encoder";
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_trainer"), name]);
+        let finished = sandbox.finish(&mut command);
+        assert!(sandbox.path(name).metadata().unwrap().len() < 2_000_000);
+        finished.mistake(&[name, "244.1 MiB", "memory"]);
+    }
 }
 
 /// As above: a page that is compressed, and texts that are stored once for many rows or for many answers of one row.
