@@ -146,7 +146,7 @@ impl CheckpointFiles {
                 )));
             }
         }
-        let mut tensors: Vec<(PathBuf, Tensor)> = tensors.into_values().collect();
+        let mut tensors: Vec<_> = tensors.into_values().collect();
         let names = tensors.iter().map(|(_, tensor)| tensor.name.as_str());
         if let Some(wrapper) = wrapper(names) {
             for (_, tensor) in &mut tensors {
