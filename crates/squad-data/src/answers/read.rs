@@ -332,10 +332,14 @@ impl<'de> Visitor<'de> for Items<'_, '_> {
         if is_record || wraps {
             return self.give(Item::Record(first.into_iter().collect()));
         }
-        if let Some((_, Value::Object(by_id))) = first.iter().find(|(key, _)| key == "predictions")
-            && !TEXT_KEYS.iter().any(|key| by_id.contains_key(*key))
+        let is_by_id = |(key, value): &(String, Value)| {
+            let answers = value.as_object().filter(|_| key == "predictions");
+            answers.is_some_and(|answers| !TEXT_KEYS.iter().any(|key| answers.contains_key(*key)))
+        };
+        if let Some(wrapper) = first.iter().position(is_by_id)
+            && let (_, Value::Object(answers)) = first.swap_remove(wrapper)
         {
-            first = by_id.clone().into_iter().collect();
+            first = answers.into_iter().collect();
         }
         for (id, value) in first {
             self.give(Item::Pair(id, value))?;

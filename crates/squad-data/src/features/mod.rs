@@ -1,5 +1,6 @@
 //! Examples to features: tokenizing, cutting contexts, labels, counts.
 
+mod added_token;
 mod charsmap;
 mod feature;
 mod labels;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
+use crate::features::added_token::{ADDED_TOKENS, ADDITIONAL, AddedToken, DECODER};
 use crate::features::charsmap::encode_base64;
 use crate::features::tokenizer_folder::{Built, MAKE_TOKENIZER, flag};
 
@@ -321,56 +322,17 @@ fn ends_with_digit_and_comma(piece: &str) -> bool {
     letters.next() == Some(',') && letters.next().is_some_and(char::is_numeric)
 }
 
-/// An entry of `added_tokens`, without its id.
-#[derive(Clone)]
-struct Token {
-    text: String,
-    single_word: bool,
-    lstrip: bool,
-    rstrip: bool,
-    normalized: bool,
-    special: bool,
-}
-
-impl Token {
-    fn new(text: &str, normalized: bool, special: bool) -> Self {
-        Self {
-            text: text.to_owned(),
-            single_word: false,
-            lstrip: false,
-            rstrip: false,
-            normalized,
-            special,
-        }
-    }
-
-    /// From its object in a configuration; `None` if it is none.
-    fn from_object(value: &Value, special: bool) -> Option<Self> {
-        let text = value.get("content")?.as_str()?;
-        let flag = |key: &str| value[key].as_bool();
-        let special = special || flag("special").unwrap_or(false);
-        Some(Self {
-            text: text.to_owned(),
-            single_word: flag("single_word").unwrap_or(false),
-            lstrip: flag("lstrip").unwrap_or(false),
-            rstrip: flag("rstrip").unwrap_or(false),
-            normalized: flag("normalized").unwrap_or(!special),
-            special,
-        })
-    }
-}
-
 /// A special token: by its text alone, or with how it behaves.
 enum Named {
     Text(String),
-    Token(Token),
+    Token(AddedToken),
 }
 
 impl Named {
     fn of(value: &Value) -> Option<Self> {
         match value.as_str() {
             Some(text) => Some(Self::Text(text.to_owned())),
-            None => Token::from_object(value, true).map(Self::Token),
+            None => AddedToken::from_object(value, true).map(Self::Token),
         }
     }
 
@@ -382,11 +344,8 @@ impl Named {
     }
 }
 
-/// The list of a configuration's further special tokens.
-pub(super) const ADDITIONAL: &str = "additional_special_tokens";
-
 /// The special tokens of a folder, in transformers' order, each text once.
-fn special_tokens(kind: Kind, config: &Map<String, Value>, saved: &[Token]) -> Vec<Named> {
+fn special_tokens(kind: Kind, config: &Map<String, Value>, saved: &[AddedToken]) -> Vec<Named> {
     // `added_tokens_decoder` also says how a token behaves that another key names.
     let saved = if config.contains_key(DECODER) {
         saved
@@ -404,12 +363,14 @@ fn special_tokens(kind: Kind, config: &Map<String, Value>, saved: &[Token]) -> V
         };
         tokens.extend(named.map(|named| match (named, key) {
             // Else as the class of the tokenizer has it.
-            (Named::Text(text), "mask_token") if kind != Kind::DebertaV2 => Named::Token(Token {
-                lstrip: true,
-                ..Token::new(&text, false, true)
-            }),
+            (Named::Text(text), "mask_token") if kind != Kind::DebertaV2 => {
+                Named::Token(AddedToken {
+                    lstrip: true,
+                    ..AddedToken::new(&text, false, true)
+                })
+            }
             (Named::Text(text), "unk_token") if kind == Kind::DebertaV2 => {
-                Named::Token(Token::new(&text, true, true))
+                Named::Token(AddedToken::new(&text, true, true))
             }
             (named, _) => named,
         }));
@@ -431,11 +392,11 @@ fn special_tokens(kind: Kind, config: &Map<String, Value>, saved: &[Token]) -> V
 fn saved_tokens(
     config: &Map<String, Value>,
     added_tokens: &Map<String, Value>,
-) -> Result<Vec<Token>, String> {
+) -> Result<Vec<AddedToken>, String> {
     let mut tokens = BTreeMap::new();
     if let Some(saved) = config.get(DECODER) {
         for (id, token) in saved.as_object().into_iter().flatten() {
-            let token = Token::from_object(token, false).zip(id.parse::<i64>().ok());
+            let token = AddedToken::from_object(token, false).zip(id.parse::<i64>().ok());
             let (token, id) =
                 token.ok_or_else(|| format!("{DECODER}: {id:?} is no id of a token"))?;
             tokens.insert(id, token);
@@ -455,23 +416,18 @@ fn saved_tokens(
                 .as_i64()
                 .ok_or_else(|| format!("{ADDED_TOKENS}: {text:?} has no id"))?;
             let special = special.contains(text);
-            tokens.insert(id, Token::new(text, !special, special));
+            tokens.insert(id, AddedToken::new(text, !special, special));
         }
     }
     Ok(tokens.into_values().collect())
 }
-
-/// The key of `tokenizer_config.json` for added tokens by their ids.
-pub(super) const DECODER: &str = "added_tokens_decoder";
-/// The file of older folders for the ids of added tokens.
-pub(super) const ADDED_TOKENS: &str = "added_tokens.json";
 
 /// Ids of texts, and the added tokens among them.
 struct AddedTokens<'a> {
     vocab: HashMap<&'a str, usize>,
     num_ids: usize,
     /// With their ids, each text once.
-    tokens: Vec<(usize, Token)>,
+    tokens: Vec<(usize, AddedToken)>,
     /// Places in `tokens`.
     places: HashMap<String, usize>,
 }
@@ -488,7 +444,7 @@ impl<'a> AddedTokens<'a> {
     }
 
     /// Gives a text that has no id the next one, whatever the files say, and replaces an earlier token of the same text.
-    fn add(&mut self, token: Token) {
+    fn add(&mut self, token: AddedToken) {
         if token.text.is_empty() {
             return;
         }
@@ -509,11 +465,8 @@ impl<'a> AddedTokens<'a> {
     }
 
     fn to_json(&self) -> Vec<Value> {
-        let tokens = self.tokens.iter().map(|(id, token)| {
-            json!({"id": id, "content": token.text, "single_word": token.single_word, "lstrip": token.lstrip,
-                "rstrip": token.rstrip, "normalized": token.normalized, "special": token.special})
-        });
-        tokens.collect()
+        let tokens = self.tokens.iter();
+        tokens.map(|(id, token)| token.to_json(*id)).collect()
     }
 }
 
@@ -547,7 +500,7 @@ pub(super) fn unigram(
     let mut added = AddedTokens::new(&vocab);
     for piece in &model.pieces {
         if matches!(piece.kind, CONTROL | USER_DEFINED) {
-            added.add(Token::new(piece.text, false, piece.kind == CONTROL));
+            added.add(AddedToken::new(piece.text, false, piece.kind == CONTROL));
         }
     }
     for mut token in saved {
@@ -556,12 +509,12 @@ pub(super) fn unigram(
     }
     for named in specials {
         match named {
-            Named::Token(token) => added.add(Token {
+            Named::Token(token) => added.add(AddedToken {
                 special: true,
                 ..token
             }),
             Named::Text(text) if !added.places.contains_key(&text) => {
-                added.add(Token::new(&text, false, true));
+                added.add(AddedToken::new(&text, false, true));
             }
             Named::Text(_) => {}
         }

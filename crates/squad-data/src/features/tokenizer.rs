@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use tokenizers::Tokenizer;
 
 use crate::error::{Error, one_line};
+use crate::features::added_token::ADDED_TOKENS;
 use crate::features::pair_template::PairTemplate;
 use crate::features::sentencepiece;
 use crate::features::tokenizer_folder::{self, Found, options_of};
@@ -83,7 +84,7 @@ impl QaTokenizer {
     pub const CONFIG_FILES: [&str; 3] = [
         tokenizer_folder::SPECIAL_TOKENS_MAP,
         tokenizer_folder::TOKENIZER_CONFIG,
-        sentencepiece::ADDED_TOKENS,
+        ADDED_TOKENS,
     ];
 
     /// Loads a `tokenizer.json`, or the tokenizer of a model folder.

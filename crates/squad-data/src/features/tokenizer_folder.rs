@@ -7,7 +7,8 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
-use crate::features::sentencepiece::{self, ADDED_TOKENS, ADDITIONAL, DECODER};
+use crate::features::added_token::{ADDED_TOKENS, ADDITIONAL, AddedToken, DECODER};
+use crate::features::sentencepiece;
 use crate::features::tokenizer_json::MAX_BYTES;
 
 pub(super) const TOKENIZER: &str = "tokenizer.json";
@@ -231,12 +232,7 @@ fn own_tokens(folder: &Path, config: &Map<String, Value>) -> Result<Vec<Value>, 
     if let Some(by_id) = config.get(DECODER).and_then(Value::as_object) {
         let token = |(id, token): (&String, &Value)| {
             let id: u64 = id.parse().ok()?;
-            let flag = |key: &str, default| token[key].as_bool().unwrap_or(default);
-            let special = flag("special", false);
-            let token = json!({"id": id, "content": token["content"].as_str()?,
-                "single_word": flag("single_word", false), "lstrip": flag("lstrip", false),
-                "rstrip": flag("rstrip", false), "normalized": flag("normalized", !special), "special": special});
-            Some(token)
+            Some(AddedToken::from_object(token, false)?.to_json(id))
         };
         return Ok(by_id.iter().filter_map(token).collect());
     }
@@ -245,9 +241,7 @@ fn own_tokens(folder: &Path, config: &Map<String, Value>) -> Result<Vec<Value>, 
     let more: Vec<&str> = more.into_iter().flatten().filter_map(token_text).collect();
     let token = |(content, id): (&String, &Value)| {
         let special = names.contains(&content.as_str()) || more.contains(&content.as_str());
-        let token = json!({"id": id.as_u64()?, "content": content, "single_word": false, "lstrip": false,
-            "rstrip": false, "normalized": !special, "special": special});
-        Some(token)
+        Some(AddedToken::new(content, !special, special).to_json(id.as_u64()?))
     };
     let by_content = read_object(&folder.join(ADDED_TOKENS))?.unwrap_or_default();
     Ok(by_content.iter().filter_map(token).collect())
@@ -371,10 +365,11 @@ fn added_tokens(vocab: &Map<String, Value>, names: &[&str; 5], mask_lstrip: bool
     let [.., mask] = names;
     let token = |name: &&str| {
         let id = vocab.get(*name)?;
-        let lstrip = mask_lstrip && name == mask;
-        let token = json!({"id": id, "content": name, "single_word": false, "lstrip": lstrip,
-            "rstrip": false, "normalized": false, "special": true});
-        Some(token)
+        let token = AddedToken {
+            lstrip: mask_lstrip && name == mask,
+            ..AddedToken::new(name, false, true)
+        };
+        Some(token.to_json(id.clone()))
     };
     let mut added: Vec<Value> = names.iter().filter_map(token).collect();
     added.sort_by_key(|token| token["id"].as_u64());
