@@ -1,8 +1,8 @@
 """Asks transformers' question-answering pipeline the questions of a SQuAD file, and compares its answers with ours.
 
 usage: PYTHONPATH=FOLDER_WITH_TRANSFORMERS_4 python scripts/reference/check_pipeline.py TRAINER MODEL DATASET [options]
-TRAINER: the program, whose `predict --pipeline` is asked with the same settings. Needs numpy, torch and transformers 4: version 5 has
-no such pipeline. Made with torch 2.9.0 and transformers 4.57.6.
+TRAINER: the program, whose `predict --pipeline` is asked with the same settings. Needs numpy, torch and transformers before 5.3:
+later versions have no such pipeline. Made with torch 2.9.0 and transformers 4.57.6.
 
 For all questions the pipeline's own preprocess and postprocess are called, with logits of the model in batches of features of about
 one length; for the first --called questions, the pipeline itself. MODEL is loaded by transformers there and by us here. SETTINGS below

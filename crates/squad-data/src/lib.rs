@@ -3,7 +3,7 @@
 //! Data flows through five functions:
 //!
 //! 1. [`Dataset::read`] reads and checks a file of questions.
-//! 2. [`make_features`] tokenizes the questions, cuts long contexts into overlapping windows and labels them.
+//! 2. [`make_features`] tokenizes the questions, cuts long contexts into overlapping features and labels them.
 //! 3. [`batches`], or a [`BatchSampler`] whose position can be saved, chooses the features of each batch. A [`Shard`] is
 //!    one rank's share of them.
 //! 4. [`PackedBatch::new`] concatenates the features of a batch.

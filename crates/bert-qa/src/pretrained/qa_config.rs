@@ -15,7 +15,7 @@ const MAX_SEQ_LENGTH: usize = 384;
 /// The most that [`QaConfig::doc_stride`] is by default.
 const DOC_STRIDE: usize = 128;
 
-/// How a model answers: its window, how answers are found, and what was fitted after training.
+/// How a model answers: its features, how answers are found, and what was fitted after training.
 ///
 /// It is `qa_config.json` in the model folder, and the default of whatever answers with that folder. A key that the file
 /// does not have is as [`QaConfig::new`] says.
@@ -53,7 +53,7 @@ impl Default for QaConfig {
 }
 
 impl QaConfig {
-    /// For a model of which nothing is known but its number of positions: windows of at most 384 tokens of which
+    /// For a model of which nothing is known but its number of positions: features of at most 384 tokens of which
     /// consecutive ones share at most 128 and at most half, as in transformers' pipeline, and the defaults of
     /// [`AnswerOptions`].
     pub fn new(positions: usize) -> Self {

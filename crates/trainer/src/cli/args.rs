@@ -83,6 +83,8 @@ pub(super) struct Evaluate {
     #[command(flatten)]
     pub(super) features: FeatureArgs,
     #[command(flatten)]
+    pub(super) labels: LabelArgs,
+    #[command(flatten)]
     pub(super) answers: AnswerArgs,
     /// Folder for predictions.json, nbest.json, null_odds.json, metrics.json and, for SQuAD 2.0,
     /// predictions_best.json
@@ -139,8 +141,8 @@ pub(super) struct Predict {
     pub(super) features: FeatureArgs,
     #[command(flatten)]
     pub(super) answers: AnswerArgs,
-    /// File of questions in any form that evaluate takes, answers not needed; - is standard input, in any of these forms
-    /// but Parquet, of which each line is answered as it comes
+    /// File of questions in any form that evaluate takes; answers are not needed. - is standard input, in any form but
+    /// Parquet: each line is answered as it comes
     #[arg(long, value_name = "FILE")]
     #[arg(conflicts_with_all = ["question", "context", "context_file"])]
     pub(super) dataset: Option<PathBuf>,
@@ -220,13 +222,13 @@ pub(super) struct PipelineArgs {
     #[arg(conflicts_with_all = ["must_answer", "null_score_diff_threshold", "n_best_size", "max_answer_length",
         "temperature", "format", "shard"])]
     pub(super) pipeline: bool,
-    /// Maximum length of an answer in tokens [default: 15]
+    /// With --pipeline: maximum length of an answer in tokens [default: 15]
     #[arg(long, value_name = "N", requires = "pipeline")]
     max_answer_len: Option<usize>,
-    /// List "no answer" among the answers
+    /// With --pipeline: list "no answer" among the answers
     #[arg(long, requires = "pipeline")]
     handle_impossible_answer: bool,
-    /// Let answers begin and end inside words
+    /// With --pipeline: let answers begin and end inside words
     #[arg(long, requires = "pipeline")]
     no_align_to_words: bool,
 }
@@ -277,6 +279,8 @@ pub(super) struct Inspect {
     pub(super) max_answer_length: usize,
     #[command(flatten)]
     pub(super) features: FeatureArgs,
+    #[command(flatten)]
+    pub(super) labels: LabelArgs,
     /// Print one JSON object on standard output
     #[arg(long)]
     pub(super) json: bool,
@@ -349,9 +353,26 @@ pub(super) struct FeatureArgs {
     /// What happens to a longer question, or one that leaves no room for the context
     #[arg(long, value_enum, default_value_t = LongQuestionsArg::Error)]
     long_questions: LongQuestionsArg,
+}
+
+/// How features are labelled.
+#[derive(Args)]
+pub(super) struct LabelArgs {
     /// Which gold answer a feature is labelled with
     #[arg(long, value_enum, default_value_t = LabelAnswerArg::First)]
     label_answer: LabelAnswerArg,
+}
+
+impl LabelArgs {
+    pub(super) fn over(&self, features: FeatureConfig) -> FeatureConfig {
+        FeatureConfig {
+            label_answer: match self.label_answer {
+                LabelAnswerArg::First => LabelAnswer::First,
+                LabelAnswerArg::Any => LabelAnswer::Any,
+            },
+            ..features
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -421,10 +442,7 @@ impl FeatureArgs {
                 LongQuestionsArg::Truncate => LongQuestions::Truncate,
                 LongQuestionsArg::Skip => LongQuestions::Skip,
             },
-            label_answer: match self.label_answer {
-                LabelAnswerArg::First => LabelAnswer::First,
-                LabelAnswerArg::Any => LabelAnswer::Any,
-            },
+            label_answer: model.label_answer,
         }
     }
 }

@@ -32,6 +32,7 @@ fn evaluate(args: &Evaluate) -> Result<(), Error> {
         ..
     } = load(&args.model, &args.device, &args.features, &args.answers)?;
     let started = Instant::now();
+    let features = args.labels.over(features);
     let questions = FeaturizedDataset::new(dataset, &assets.tokenizer, &features)?;
     let tokenization_seconds = started.elapsed().as_secs_f64();
     if let Some(out) = &args.out {

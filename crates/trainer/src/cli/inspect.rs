@@ -12,9 +12,16 @@ use super::{check_output, check_twice, file_error, notice, print_object};
 /// Maximum number of too long questions that are listed.
 const MAX_LISTED: usize = 10;
 
+impl Inspect {
+    fn features(&self) -> FeatureConfig {
+        self.labels
+            .over(self.features.over(FeatureConfig::default()))
+    }
+}
+
 /// Reads the whole file and prints what is in it, what is wrong in it, and what a model cannot reach.
 pub(super) fn run(args: &Inspect) -> Result<(), Error> {
-    let options = args.features.over(FeatureConfig::default()).options();
+    let options = args.features().options();
     options.validate()?;
     if let Some(out) = &args.fix {
         check_output(out, &args.dataset)?;
@@ -87,7 +94,7 @@ fn add_features(
     report: &mut Value,
     lines: &mut Vec<String>,
 ) -> Result<(), Error> {
-    let mut options = args.features.over(FeatureConfig::default()).options();
+    let mut options = args.features().options();
     if options.long_questions == LongQuestions::Error {
         options.long_questions = LongQuestions::Skip;
     }

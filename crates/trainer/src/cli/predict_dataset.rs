@@ -12,13 +12,14 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
         let message = "--top-k with --dataset needs --pipeline; --n-best-size sets the length of n-best lists";
         return Err(config_error(message));
     }
-    if args.json && args.out.is_none() {
-        let message = "--json needs --out: without it the answers go to standard output";
+    let is_standard_input = dataset == Path::new("-");
+    if is_standard_input && (args.shard.is_some() || args.out.is_some() || args.json) {
+        let message =
+            "--dataset - takes neither --shard nor --out nor --json: it answers line by line";
         return Err(config_error(message));
     }
-    let is_standard_input = dataset == Path::new("-");
-    if is_standard_input && (args.shard.is_some() || args.out.is_some()) {
-        let message = "--dataset - takes neither --shard nor --out: it answers line by line";
+    if args.json && args.out.is_none() {
+        let message = "--json needs --out: without it the answers go to standard output";
         return Err(config_error(message));
     }
     let format = format(args);
@@ -33,6 +34,7 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
         device,
         features,
         answers,
+        has_no_answer,
         folder,
         ..
     } = load(&args.model, &args.device, &args.features, &args.answers)?;
@@ -45,7 +47,7 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
         pretrained,
         features,
         answers,
-        must_answer: args.must_answer,
+        must_answer: args.must_answer || !has_no_answer,
         weights: bert_qa::WeightCache::default(),
         device,
     };

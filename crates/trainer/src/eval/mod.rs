@@ -123,7 +123,8 @@ fn score_predictions(
         .map(|p| (p.id.clone(), p.best_text().to_owned()))
         .collect();
     if !dataset.has_unanswerable() {
-        return Ok((to_value(score_v1(&questions, &texts, metric)?.scores), None));
+        let scores = to_value(score_v1(&questions, &texts, metric)?.scores);
+        return Ok((named(metric, scores), None));
     }
     let null_odds = predictions
         .iter()

@@ -142,6 +142,41 @@ fn a_temperature_and_a_threshold_are_fitted_and_used() {
 }
 
 #[test]
+fn a_model_that_always_answers_does_so_for_files_too() {
+    let sandbox = Sandbox::new();
+    pointer_model::write(&sandbox.path("pointer"));
+    // The model finds neither of its two words: "no answer" has the highest score.
+    let row = r#"{"id": "1", "question": "Who?", "context": "Ane Holm built the mill."}"#;
+    sandbox.write("one.jsonl", row);
+    let answers = |allowed: bool, more: &[&str]| {
+        let config = format!("{{\"allow_no_answer\": {allowed}}}");
+        sandbox.write("pointer/qa_config.json", &config);
+        let file = [
+            "predict",
+            "--model=pointer",
+            "--dataset=one.jsonl",
+            "--format=squad",
+        ];
+        let one = [
+            "predict",
+            "--model=pointer",
+            "--json",
+            "--question=Who?",
+            "--context=Ane Holm built the mill.",
+        ];
+        let of_file = sandbox.command(&[&file, more].concat()).json()["1"].clone();
+        assert_eq!(
+            sandbox.command(&[&one, more].concat()).json()["answer"],
+            of_file
+        );
+        of_file
+    };
+    assert_eq!(answers(true, &[]), "");
+    assert_ne!(answers(false, &[]), "");
+    assert_eq!(answers(false, &["--null-score-diff-threshold=0"]), "");
+}
+
+#[test]
 fn a_bad_qa_config_is_one_line() {
     let sandbox = Sandbox::new();
     pointer_model::write(&sandbox.path("pointer"));

@@ -167,6 +167,23 @@ fn evaluate_and_training_score_by_the_chosen_metric() {
     assert_eq!(metrics["f1"], trained.metrics["eval"]["f1"]);
     assert_eq!(metrics["metric"], "korquad");
     assert_eq!(evaluate("--metric=squad").get("metric"), None);
+    // Where every question has an answer too, and a report scores by it again.
+    dataset(&sandbox, &["물레방아", "안네 홀름"]);
+    let of_answerable = [
+        "evaluate",
+        "--metric=korquad",
+        "--model=run/model",
+        "--dataset=gold.json",
+        "--json",
+    ];
+    assert_eq!(sandbox.command(&of_answerable).json()["metric"], "korquad");
+    let eval = format!("eval.file={}", sandbox.path("gold.json").display());
+    sandbox.train(
+        "answerable",
+        &["eval.metric=korquad", "train.max_steps=1", &eval],
+    );
+    let page = sandbox.command(&["report", "answerable"]);
+    assert_eq!((page.code, page.stderr.as_str()), (Some(0), ""));
     let wrong = sandbox.write("wrong.toml", "eval.metric = \"bleu\"\n");
     let config = wrong.to_str().unwrap();
     sandbox
