@@ -19,8 +19,8 @@ pub fn device() -> Result<Device, Error> {
     Ok(device)
 }
 
-/// The name of the run of `04-fine-tuning` in `runs/notebooks/`, and its settings: the quick start with one more epoch,
-/// so that overfitting shows. If `NOTEBOOKS_QUICK` is set, as `cargo xtask notebooks run --quick` does, a run of seconds.
+/// The name of the run of `04-fine-tuning` in `runs/notebooks/`, and its settings: the quick start's with `train.json`
+/// alone and four epochs, so that overfitting shows. If `NOTEBOOKS_QUICK` is set, as `cargo xtask notebooks run --quick` does, a run of seconds.
 pub fn fine_tuning() -> (&'static str, &'static [&'static str]) {
     match std::env::var_os("NOTEBOOKS_QUICK") {
         None => ("fine-tuning", &["train.num_train_epochs=4"]),
