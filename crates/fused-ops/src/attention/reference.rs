@@ -63,6 +63,11 @@ fn with_terms(
     terms: &AttentionTerms,
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
+    if cu_seqlens.tokens() == 0 {
+        // As empty as each of them, and with a gradient for each.
+        let [query, key, value] = inputs;
+        return query + key + value;
+    }
     let [_, hidden_size] = inputs[0].dims();
     let device = inputs[0].device();
     let (features, max) = (cu_seqlens.len(), cu_seqlens.max_seqlen());

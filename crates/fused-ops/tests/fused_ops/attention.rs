@@ -51,6 +51,11 @@ fn attention_equals_the_reference_for_short_features() {
 }
 
 #[test]
+fn attention_equals_the_reference_for_a_batch_without_features() {
+    assert_equals_reference(&[], 2, 8, 0.1);
+}
+
+#[test]
 fn another_dropout_key_changes_output_and_gradients() {
     let ours = run(attention, &[20, 9], 2, 8, 0.1, 0);
     let other = run(reference::attention, &[20, 9], 2, 8, 0.1, 1);
