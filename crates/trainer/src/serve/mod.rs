@@ -62,6 +62,23 @@ impl Default for ServeLimits {
     }
 }
 
+impl ServeLimits {
+    /// Checks that some request can be answered: 0 is "no limit" of `max_rate` alone.
+    fn check(&self) -> Result<(), Error> {
+        let limits = [
+            ("max_body_bytes", self.max_body_bytes),
+            ("max_questions", self.max_questions),
+            ("max_queue", self.max_queue),
+        ];
+        match limits.iter().find(|(_, limit)| *limit == 0) {
+            Some((name, _)) => Err(Error::config(format!(
+                "{name} is 0, so every request would be refused: give at least 1"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A web page and a JSON service that answer questions, on one address.
 #[derive(Debug)]
 pub struct Server {
@@ -74,12 +91,14 @@ impl Server {
     /// Binds an address; port 0 is any free one.
     ///
     /// # Errors
-    /// If the address is taken or not one of this machine, or is not a loopback address without `allow_remote`.
+    /// If the address is taken or not one of this machine, or is not a loopback address without `allow_remote`; or if a limit
+    /// lets no request pass.
     pub fn bind(
         address: SocketAddr,
         allow_remote: bool,
         limits: ServeLimits,
     ) -> Result<Self, Error> {
+        limits.check()?;
         if !address.ip().to_canonical().is_loopback() && !allow_remote {
             let message = format!(
                 "{address} can be reached from other machines: give --allow-remote if that is meant"

@@ -594,6 +594,21 @@ fn an_address_that_cannot_be_used_is_a_mistake() {
     assert_eq!(Reply::read(&mut stream).status, 200);
 }
 
+#[test]
+fn a_limit_that_lets_no_request_pass_is_a_mistake() {
+    let sandbox = Sandbox::new();
+    pointer_model::write(&sandbox.path("pointer"));
+    for (option, name) in [
+        ("--max-queue=0", "max_queue is 0"),
+        ("--max-questions=0", "max_questions is 0"),
+        ("--max-body-bytes=0", "max_body_bytes is 0"),
+    ] {
+        sandbox
+            .command(&["serve", "--model=pointer", "--listen=127.0.0.1:0", option])
+            .mistake(&[name, "every request would be refused"]);
+    }
+}
+
 /// A browser asks, marks the answers, escapes what is asked, and shows errors.
 #[test]
 #[ignore = "needs Chromium, and Playwright in $REFERENCE_PYTHON"]
