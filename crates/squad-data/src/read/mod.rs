@@ -8,6 +8,7 @@ mod csv;
 mod flaw;
 mod folder;
 mod foreign;
+mod gzip;
 mod json;
 mod literal;
 mod locate;

@@ -6,11 +6,10 @@ use std::io::{self, Cursor, Read};
 use std::path::Path;
 use std::rc::Rc;
 
-use flate2::read::MultiGzDecoder;
-
 use crate::error::{Error, one_line};
 use crate::memory::check_text_size;
 use crate::read::foreign::Foreign;
+use crate::read::gzip::Gzip;
 use crate::read::utf16::{ByteOrder, Utf16Reader};
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
@@ -60,7 +59,7 @@ pub(super) fn open(path: &Path) -> Result<DataFile, Error> {
             problem,
         });
     }
-    let mut unpacked = MultiGzDecoder::new(Cursor::new(head).chain(file));
+    let mut unpacked = Gzip::new(Cursor::new(head).chain(file));
     let head = self::head(&mut unpacked, HEAD).map_err(|error| gzip_error(&name, error))?;
     if head.starts_with(GZIP) {
         let problem = "it is compressed twice; unpack it once".to_owned();
@@ -107,7 +106,7 @@ pub(super) fn stream<'a>(name: &str, mut source: impl Read + 'a) -> Result<TextR
     if !start.starts_with(GZIP) {
         return TextReader::new(name.to_owned(), &start, Box::new(source), None);
     }
-    let mut unpacked = MultiGzDecoder::new(Cursor::new(start).chain(source));
+    let mut unpacked = Gzip::new(Cursor::new(start).chain(source));
     let start = head(&mut unpacked, HEAD).map_err(|error| gzip_error(name, error))?;
     TextReader::new(name.to_owned(), &start, Box::new(unpacked), Some("gzip"))
 }

@@ -76,6 +76,21 @@ fn all_text_forms_give_equal_examples() {
             "two.gz",
             [gzip(&rows.as_bytes()[..500]), gzip(&rows.as_bytes()[500..])].concat(),
         ),
+        // As tapes and some disks pad it.
+        (
+            "padded.gz",
+            [gzip(rows.as_bytes()), vec![0; 100_000]].concat(),
+        ),
+        (
+            "padded between.gz",
+            [
+                gzip(&rows.as_bytes()[..500]),
+                vec![0; 7],
+                gzip(&rows.as_bytes()[500..]),
+                vec![0],
+            ]
+            .concat(),
+        ),
     ] {
         let read = read(name, &bytes).unwrap();
         assert!(read.examples == sample.examples, "{name}");
@@ -152,6 +167,9 @@ fn damaged_gzip_is_reported_as_damage() {
         let expected = "bad.json.gz: the gzip data is damaged: ";
         assert!(message.starts_with(expected), "{at}: {message}");
     }
+    // Zeros are padding, other bytes are none.
+    let message = read_error("rest.json.gz", &[&whole[..], b"\0\0rest"].concat());
+    assert!(message.contains("the gzip data is damaged"), "{message}");
     // The name says gzip, the content does not.
     let message = read_error("text.json.gz", b" {\"data\": []}");
     assert!(
