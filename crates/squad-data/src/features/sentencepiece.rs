@@ -11,9 +11,6 @@ use crate::features::added_token::{ADDED_TOKENS, ADDITIONAL, AddedToken, DECODER
 use crate::features::charsmap::encode_base64;
 use crate::features::tokenizer_folder::{Built, MAKE_TOKENIZER, flag};
 
-/// The names of SentencePiece models: DeBERTa's, XLM-RoBERTa's and CamemBERT's, ALBERT's.
-pub(super) const FILES: [&str; 3] = ["spm.model", "sentencepiece.bpe.model", "spiece.model"];
-
 /// XLM-V has 901,629.
 const MAX_PIECES: usize = 4_000_000;
 

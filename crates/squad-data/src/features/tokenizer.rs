@@ -10,7 +10,6 @@ use tokenizers::Tokenizer;
 use crate::error::{Error, one_line};
 use crate::features::added_token::ADDED_TOKENS;
 use crate::features::pair_template::PairTemplate;
-use crate::features::sentencepiece;
 use crate::features::tokenizer_folder::{self, Found, options_of};
 use crate::features::tokenizer_json::TokenizerJson;
 
@@ -72,14 +71,7 @@ pub struct Encoding {
 
 impl QaTokenizer {
     /// The file of a tokenizer, or those that make one together. Of a folder the first that it has are read.
-    pub const FILES: [&[&str]; 6] = [
-        &[tokenizer_folder::TOKENIZER],
-        &["vocab.json", "merges.txt"],
-        &["vocab.txt"],
-        &[sentencepiece::FILES[0]],
-        &[sentencepiece::FILES[1]],
-        &[sentencepiece::FILES[2]],
-    ];
+    pub const FILES: [&[&str]; 6] = tokenizer_folder::FILES;
     /// Files that say how the vocabulary of a tokenizer without a `tokenizer.json` is used. A folder may lack them.
     pub const CONFIG_FILES: [&str; 3] = [
         tokenizer_folder::SPECIAL_TOKENS_MAP,

@@ -14,6 +14,17 @@ use crate::features::tokenizer_json::MAX_BYTES;
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 pub(super) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 pub(super) const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
+const VOCAB_TXT: &str = "vocab.txt";
+/// The file of a tokenizer, or those that make one together. Of a folder the first that it has are read. The last three are
+/// SentencePiece models: DeBERTa's, XLM-RoBERTa's and CamemBERT's, ALBERT's.
+pub(super) const FILES: [&[&str]; 6] = [
+    &[TOKENIZER],
+    &["vocab.json", "merges.txt"],
+    &[VOCAB_TXT],
+    &["spm.model"],
+    &["sentencepiece.bpe.model"],
+    &["spiece.model"],
+];
 /// What to do with a tokenizer in a form that is not read.
 pub(super) const MAKE_TOKENIZER: &str = "make a tokenizer.json with transformers, \
     AutoTokenizer.from_pretrained(FROM).save_pretrained(FOLDER)";
@@ -63,54 +74,20 @@ pub(super) fn read(path: &Path) -> Result<Found, Error> {
             file.display()
         )
     });
-    let file = path.join(TOKENIZER);
-    if file.is_file() {
-        let mut json = read_json(&file)?;
-        let name = file.display().to_string();
-        let warning = apply_options(&config, &mut json).map(|warning| format!("{name}: {warning}"));
-        return Ok(Found {
-            name,
-            json,
-            warnings: warning.into_iter().chain(side).collect(),
-            without_types,
-        });
-    }
-    refuse_other_classes(path, &config)?;
-    let [vocab_txt, vocab_json, merges] =
-        ["vocab.txt", "vocab.json", "merges.txt"].map(|name| path.join(name));
-    let (file, built) = if vocab_json.is_file() && merges.is_file() {
-        let vocab = read_json(&vocab_json)?;
-        let merges = read_text(&merges)?;
-        (vocab_json, byte_level_bpe(vocab, &merges, &config))
-    } else if vocab_txt.is_file() {
-        let text = read_text(&vocab_txt)?;
-        (vocab_txt, word_piece(&text, &config))
-    } else if let Some(file) = sentencepiece::FILES
-        .map(|name| path.join(name))
-        .into_iter()
-        .find(|file| file.is_file())
-    {
-        let model = read_bytes(&file)?;
-        let added_tokens = read_object(&path.join(ADDED_TOKENS))?.unwrap_or_default();
-        let built = sentencepiece::unigram(&model, &config, &added_tokens);
-        (file, built)
-    } else {
-        let message = format!(
-            "no {TOKENIZER}, no vocab.txt, no vocab.json with merges.txt, and no {}; {MAKE_TOKENIZER}",
-            sentencepiece::FILES.join(" or ")
-        );
-        let source = std::io::Error::new(std::io::ErrorKind::NotFound, message);
-        return Err(Error::read(path, source));
+    let is_there = |name: &&str| path.join(name).is_file();
+    let Some(files) = FILES.into_iter().find(|files| files.iter().all(is_there)) else {
+        return Err(no_tokenizer(path));
     };
-    let is_sentencepiece = sentencepiece::FILES.iter().any(|name| file.ends_with(name));
+    let file = path.join(files[0]);
     let name = file.display().to_string();
-    let (mut json, warning) = built.map_err(|problem| Error::Tokenizer {
-        file: name.clone(),
-        problem,
-    })?;
-    if !is_sentencepiece && let Some(tokens) = json["added_tokens"].as_array_mut() {
-        add_own_tokens(tokens, own_tokens(path, &config)?);
-    }
+    let (json, warning) = if *files == [TOKENIZER] {
+        let mut json = read_json(&file)?;
+        let warning = apply_options(&config, &mut json);
+        (json, warning)
+    } else {
+        refuse_other_classes(path, &config)?;
+        build(path, files, &config)?
+    };
     let warning = warning.map(|warning| format!("{name}: {warning}"));
     Ok(Found {
         name,
@@ -118,6 +95,44 @@ pub(super) fn read(path: &Path) -> Result<Found, Error> {
         warnings: warning.into_iter().chain(side).collect(),
         without_types,
     })
+}
+
+fn no_tokenizer(folder: &Path) -> Error {
+    let forms = FILES.map(|files| files.join(" with "));
+    let message = format!("none of {}; {MAKE_TOKENIZER}", forms.join(", "));
+    let source = std::io::Error::new(std::io::ErrorKind::NotFound, message);
+    Error::read(folder, source)
+}
+
+/// Makes a `tokenizer.json` of these files of a folder, with a warning.
+fn build(
+    folder: &Path,
+    files: &[&str],
+    config: &Map<String, Value>,
+) -> Result<(Value, Option<String>), Error> {
+    let file = folder.join(files[0]);
+    let built = match files {
+        [_, merges] => {
+            let vocab = read_json(&file)?;
+            let merges = read_text(&folder.join(merges))?;
+            byte_level_bpe(vocab, &merges, config)
+        }
+        [VOCAB_TXT] => word_piece(&read_text(&file)?, config),
+        _ => {
+            let model = read_bytes(&file)?;
+            let added_tokens = read_object(&folder.join(ADDED_TOKENS))?.unwrap_or_default();
+            sentencepiece::unigram(&model, config, &added_tokens)
+        }
+    };
+    let is_sentencepiece = !matches!(files, [_, _] | [VOCAB_TXT]);
+    let (mut json, warning) = built.map_err(|problem| Error::Tokenizer {
+        file: file.display().to_string(),
+        problem,
+    })?;
+    if !is_sentencepiece && let Some(tokens) = json["added_tokens"].as_array_mut() {
+        add_own_tokens(tokens, own_tokens(folder, config)?);
+    }
+    Ok((json, warning))
 }
 
 fn read_bytes(path: &Path) -> Result<Vec<u8>, Error> {
