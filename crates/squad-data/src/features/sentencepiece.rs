@@ -3,11 +3,11 @@
 //! The model is a protobuf message, SentencePiece's `ModelProto`: pieces with scores, how they were trained, and compiled
 //! normalization rules.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
-use crate::features::added_token::{ADDED_TOKENS, ADDITIONAL, AddedToken, DECODER};
+use crate::features::added_token::{ADDITIONAL, AddedToken, DECODER};
 use crate::features::charsmap::encode_base64;
 use crate::features::tokenizer_folder::{Built, MAKE_TOKENIZER, flag};
 
@@ -385,40 +385,6 @@ fn special_tokens(kind: Kind, config: &Map<String, Value>, saved: &[AddedToken])
     tokens
 }
 
-/// The tokens of `added_tokens_decoder` in `tokenizer_config.json`, or of `added_tokens.json`, in the order of their ids.
-fn saved_tokens(
-    config: &Map<String, Value>,
-    added_tokens: &Map<String, Value>,
-) -> Result<Vec<AddedToken>, String> {
-    let mut tokens = BTreeMap::new();
-    if let Some(saved) = config.get(DECODER) {
-        for (id, token) in saved.as_object().into_iter().flatten() {
-            let token = AddedToken::from_object(token, false).zip(id.parse::<i64>().ok());
-            let (token, id) =
-                token.ok_or_else(|| format!("{DECODER}: {id:?} is no id of a token"))?;
-            tokens.insert(id, token);
-        }
-    } else {
-        let named = config.iter().filter(|(key, _)| key.ends_with("_token"));
-        let additional = config.get(ADDITIONAL).and_then(Value::as_array);
-        let named = named
-            .map(|(_, value)| value)
-            .chain(additional.into_iter().flatten());
-        let special: HashSet<String> = named
-            .filter_map(Named::of)
-            .map(|named| named.text().to_owned())
-            .collect();
-        for (text, id) in added_tokens {
-            let id = id
-                .as_i64()
-                .ok_or_else(|| format!("{ADDED_TOKENS}: {text:?} has no id"))?;
-            let special = special.contains(text);
-            tokens.insert(id, AddedToken::new(text, !special, special));
-        }
-    }
-    Ok(tokens.into_values().collect())
-}
-
 /// Ids of texts, and the added tokens among them.
 struct AddedTokens<'a> {
     vocab: HashMap<&'a str, usize>,
@@ -467,12 +433,9 @@ impl<'a> AddedTokens<'a> {
     }
 }
 
-/// The tokenizer of a folder with a SentencePiece model, its configuration and its `added_tokens.json`.
-pub(super) fn unigram(
-    bytes: &[u8],
-    config: &Map<String, Value>,
-    added_tokens: &Map<String, Value>,
-) -> Built {
+/// The tokenizer of a SentencePiece model with the configuration of its folder, and the tokens beside its vocabulary in the
+/// order of their ids.
+pub(super) fn unigram(bytes: &[u8], config: &Map<String, Value>, saved: Vec<AddedToken>) -> Built {
     let kind = Kind::of(config)?;
     let model = Model::parse(bytes)?;
     if model.algorithm != 1 {
@@ -492,7 +455,6 @@ pub(super) fn unigram(
         return Err(format!("has no piece with its unk_id {unk_id}: {DAMAGED}"));
     }
 
-    let saved = saved_tokens(config, added_tokens)?;
     let specials = special_tokens(kind, config, &saved);
     let mut added = AddedTokens::new(&vocab);
     for piece in &model.pieces {
@@ -619,7 +581,7 @@ mod tests {
 
     fn build(bytes: &[u8]) -> Result<Value, String> {
         let config = json!({"model_type": "albert"});
-        let built = unigram(bytes, config.as_object().unwrap(), &Map::new());
+        let built = unigram(bytes, config.as_object().unwrap(), Vec::new());
         built.map(|(json, _)| json)
     }
 
@@ -682,7 +644,7 @@ mod tests {
         assert!(build(&piece("a", 0.0, 2)).is_ok());
         let config = json!({"model_type": "albert", "cls_token": "<c>", "bos_token": "<c>"});
         let config = config.as_object().unwrap();
-        let message = unigram(&piece("a", 0.0, 2), config, &Map::new()).unwrap_err();
+        let message = unigram(&piece("a", 0.0, 2), config, Vec::new()).unwrap_err();
         assert!(message.starts_with("has no \"[CLS]\""), "{message}");
     }
 

@@ -1,5 +1,6 @@
 //! Finds a model folder's tokenizer, and makes a `tokenizer.json` where there are only vocabulary files.
 
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -47,6 +48,9 @@ pub(super) struct Found {
     /// Whether `model_input_names` leaves the token types out: then transformers gives the model none, and all are 0.
     pub(super) without_types: bool,
 }
+
+/// Tokens beside a vocabulary, by their ids.
+type SavedTokens = BTreeMap<u64, AddedToken>;
 
 /// Reads `path`: a `tokenizer.json`, or a folder with one, with `vocab.txt`, with `vocab.json` and `merges.txt`, or with a
 /// SentencePiece model.
@@ -111,28 +115,24 @@ fn build(
     config: &Map<String, Value>,
 ) -> Result<(Value, Option<String>), Error> {
     let file = folder.join(files[0]);
+    let saved = saved_tokens(folder, config)?;
     let built = match files {
         [_, merges] => {
             let vocab = read_json(&file)?;
             let merges = read_text(&folder.join(merges))?;
-            byte_level_bpe(vocab, &merges, config)
+            byte_level_bpe(vocab, &merges, config, &saved)
         }
-        [VOCAB_TXT] => word_piece(&read_text(&file)?, config),
-        _ => {
-            let model = read_bytes(&file)?;
-            let added_tokens = read_object(&folder.join(ADDED_TOKENS))?.unwrap_or_default();
-            sentencepiece::unigram(&model, config, &added_tokens)
-        }
+        [VOCAB_TXT] => word_piece(&read_text(&file)?, config, &saved),
+        _ => sentencepiece::unigram(&read_bytes(&file)?, config, saved.into_values().collect()),
     };
-    let is_sentencepiece = !matches!(files, [_, _] | [VOCAB_TXT]);
-    let (mut json, warning) = built.map_err(|problem| Error::Tokenizer {
+    built.map_err(|problem| wrong(&file, problem))
+}
+
+fn wrong(file: &Path, problem: impl Into<String>) -> Error {
+    Error::Tokenizer {
         file: file.display().to_string(),
-        problem,
-    })?;
-    if !is_sentencepiece && let Some(tokens) = json["added_tokens"].as_array_mut() {
-        add_own_tokens(tokens, own_tokens(folder, config)?);
+        problem: problem.into(),
     }
-    Ok((json, warning))
 }
 
 fn read_bytes(path: &Path) -> Result<Vec<u8>, Error> {
@@ -144,27 +144,23 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, Error> {
         .read_to_end(&mut bytes)
         .map_err(read)?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(Error::Tokenizer {
-            file: path.display().to_string(),
-            problem: format!("too long for a tokenizer: at most {MAX_BYTES} bytes"),
-        });
+        let problem = format!("too long for a tokenizer: at most {MAX_BYTES} bytes");
+        return Err(wrong(path, problem));
     }
     Ok(bytes)
 }
 
 fn read_text(path: &Path) -> Result<String, Error> {
-    let text = String::from_utf8(read_bytes(path)?).map_err(|_| Error::Tokenizer {
-        file: path.display().to_string(),
-        problem: "not UTF-8, so it is no tokenizer; download it again".to_owned(),
-    })?;
+    let text = String::from_utf8(read_bytes(path)?)
+        .map_err(|_| wrong(path, "not UTF-8, so it is no tokenizer; download it again"))?;
     Ok(atomic_fs::without_bom(&text).to_owned())
 }
 
 fn read_json(path: &Path) -> Result<Value, Error> {
     let text = read_text(path)?;
-    serde_json::from_str(&text).map_err(|error| Error::Tokenizer {
-        file: path.display().to_string(),
-        problem: format!("not JSON: {error}; is the download complete?"),
+    serde_json::from_str(&text).map_err(|error| {
+        let problem = format!("not JSON: {error}; is the download complete?");
+        wrong(path, problem)
     })
 }
 
@@ -175,10 +171,10 @@ fn read_object(path: &Path) -> Result<Option<Map<String, Value>>, Error> {
     }
     match read_json(path)? {
         Value::Object(map) => Ok(Some(map)),
-        _ => Err(Error::Tokenizer {
-            file: path.display().to_string(),
-            problem: "not a tokenizer's configuration: it is no JSON object".to_owned(),
-        }),
+        _ => Err(wrong(
+            path,
+            "not a tokenizer's configuration: it is no JSON object",
+        )),
     }
 }
 
@@ -232,47 +228,41 @@ fn refuse_other_classes(folder: &Path, config: &Map<String, Value>) -> Result<()
     let class = config.get("tokenizer_class").and_then(Value::as_str);
     let class = class.filter(|class| OTHER_CLASSES.contains(&class.trim_end_matches("Fast")));
     class.map_or(Ok(()), |class| {
-        Err(Error::Tokenizer {
-            file: folder.display().to_string(),
-            problem: format!(
-                "tokenizer_class {class} cuts texts in a way of its own, which is not supported without a {TOKENIZER}"
-            ),
-        })
+        let problem = format!(
+            "tokenizer_class {class} cuts texts in a way of its own, which is not supported without a {TOKENIZER}"
+        );
+        Err(wrong(folder, problem))
     })
 }
 
-/// The tokens that were added to a `vocab.txt`, or to a `vocab.json`, as `tokenizer.json` has them: from
-/// `added_tokens_decoder` of `tokenizer_config.json`, else from `added_tokens.json`.
-fn own_tokens(folder: &Path, config: &Map<String, Value>) -> Result<Vec<Value>, Error> {
-    if let Some(by_id) = config.get(DECODER).and_then(Value::as_object) {
+/// The tokens beside the vocabulary, by their ids: from `added_tokens_decoder` of `tokenizer_config.json`, else from
+/// `added_tokens.json`.
+fn saved_tokens(folder: &Path, config: &Map<String, Value>) -> Result<SavedTokens, Error> {
+    if let Some(saved) = config.get(DECODER) {
+        let wrong = |problem| wrong(&folder.join(TOKENIZER_CONFIG), problem);
+        let saved = saved.as_object();
+        let saved = saved.ok_or_else(|| wrong(format!("{DECODER} is no object")))?;
         let token = |(id, token): (&String, &Value)| {
-            let id: u64 = id.parse().ok()?;
-            Some(AddedToken::from_object(token, false)?.to_json(id))
+            let id_of = id.parse::<u64>().ok();
+            let entry = id_of.zip(AddedToken::from_object(token, false));
+            entry.ok_or_else(|| wrong(format!("{DECODER}: {id:?} is no id of a token")))
         };
-        return Ok(by_id.iter().filter_map(token).collect());
+        return saved.iter().map(token).collect();
     }
-    let names = special_tokens(config, [""; 5]);
-    let more = config.get(ADDITIONAL).and_then(Value::as_array);
-    let more: Vec<&str> = more.into_iter().flatten().filter_map(token_text).collect();
-    let token = |(content, id): (&String, &Value)| {
-        let special = names.contains(&content.as_str()) || more.contains(&content.as_str());
-        Some(AddedToken::new(content, !special, special).to_json(id.as_u64()?))
+    let named = config.iter().filter(|(key, _)| key.ends_with("_token"));
+    let additional = config.get(ADDITIONAL).and_then(Value::as_array);
+    let named = named.map(|(_, token)| token);
+    let named = named.chain(additional.into_iter().flatten());
+    let special: HashSet<&str> = named.filter_map(token_text).collect();
+    let file = folder.join(ADDED_TOKENS);
+    let saved = read_object(&file)?.unwrap_or_default();
+    let token = |(text, id): (&String, &Value)| {
+        let id = id.as_u64();
+        let id = id.ok_or_else(|| wrong(&file, format!("{text:?} has no id")))?;
+        let special = special.contains(text.as_str());
+        Ok((id, AddedToken::new(text, !special, special)))
     };
-    let by_content = read_object(&folder.join(ADDED_TOKENS))?.unwrap_or_default();
-    Ok(by_content.iter().filter_map(token).collect())
-}
-
-/// Puts tokens beside those that are there, each text once, in the order of their ids.
-fn add_own_tokens(tokens: &mut Vec<Value>, own: Vec<Value>) {
-    for token in own {
-        if !tokens
-            .iter()
-            .any(|known| known["content"] == token["content"])
-        {
-            tokens.push(token);
-        }
-    }
-    tokens.sort_by_key(|token| token["id"].as_u64());
+    saved.iter().map(token).collect()
 }
 
 /// Lays the options of `tokenizer_config.json` over a `BertNormalizer`, or over RoBERTa's parts, as transformers does.
@@ -374,9 +364,14 @@ fn token_text(token: &Value) -> Option<&str> {
     token.as_str().or_else(|| token["content"].as_str())
 }
 
-/// The `added_tokens` of a `tokenizer.json`: the special tokens that the vocabulary has, in the order of their ids. With
-/// `mask_lstrip` the mask token takes the white space before it.
-fn added_tokens(vocab: &Map<String, Value>, names: &[&str; 5], mask_lstrip: bool) -> Vec<Value> {
+/// The `added_tokens` of a `tokenizer.json`: the special tokens that the vocabulary has and those that were saved, each text
+/// once, in the order of their ids. With `mask_lstrip` the mask token takes the white space before it.
+fn added_tokens(
+    vocab: &Map<String, Value>,
+    names: &[&str; 5],
+    mask_lstrip: bool,
+    saved: &SavedTokens,
+) -> Vec<Value> {
     let [.., mask] = names;
     let token = |name: &&str| {
         let id = vocab.get(*name)?;
@@ -386,9 +381,12 @@ fn added_tokens(vocab: &Map<String, Value>, names: &[&str; 5], mask_lstrip: bool
         };
         Some(token.to_json(id.clone()))
     };
-    let mut added: Vec<Value> = names.iter().filter_map(token).collect();
+    let special = names.iter().filter_map(token);
+    let saved = saved.iter().map(|(id, token)| token.to_json(*id));
+    let mut texts = HashSet::new();
+    let mut added: Vec<Value> = special.chain(saved).collect();
+    added.retain(|token| texts.insert(token["content"].clone()));
     added.sort_by_key(|token| token["id"].as_u64());
-    added.dedup();
     added
 }
 
@@ -414,7 +412,7 @@ fn is_changed_by_lowercasing(letter: char) -> bool {
 pub(super) type Built = Result<(Value, Option<String>), String>;
 
 /// BERT's tokenizer, or MPNet's, from a `vocab.txt`: a token per line.
-fn word_piece(text: &str, config: &Map<String, Value>) -> Built {
+fn word_piece(text: &str, config: &Map<String, Value>, saved: &SavedTokens) -> Built {
     let mut vocab = Map::new();
     for (id, token) in text.lines().enumerate() {
         vocab.insert(token.to_owned(), id.into());
@@ -450,7 +448,7 @@ fn word_piece(text: &str, config: &Map<String, Value>) -> Built {
         .filter(|value| value.is_boolean());
     let json = json!({
         "version": "1.0",
-        "added_tokens": added_tokens(&vocab, &names, mpnet),
+        "added_tokens": added_tokens(&vocab, &names, mpnet, saved),
         "normalizer": {
             "type": "BertNormalizer",
             "clean_text": true,
@@ -495,7 +493,12 @@ fn template_processing(
 }
 
 /// RoBERTa's tokenizer from `vocab.json` (token to id) and `merges.txt` (a pair per line).
-fn byte_level_bpe(vocab: Value, merges: &str, config: &Map<String, Value>) -> Built {
+fn byte_level_bpe(
+    vocab: Value,
+    merges: &str,
+    config: &Map<String, Value>,
+    saved: &SavedTokens,
+) -> Built {
     let Value::Object(vocab) = vocab else {
         return Err("not a vocabulary: it is no JSON object".to_owned());
     };
@@ -527,7 +530,7 @@ fn byte_level_bpe(vocab: Value, merges: &str, config: &Map<String, Value>) -> Bu
         "trim_offsets": trim_offsets, "use_regex": true});
     let json = json!({
         "version": "1.0",
-        "added_tokens": added_tokens(&vocab, &names, true),
+        "added_tokens": added_tokens(&vocab, &names, true, saved),
         "normalizer": null,
         "pre_tokenizer": byte_level,
         "post_processor": {

@@ -320,6 +320,36 @@ fn added_tokens_of_a_vocabulary_are_read() {
         "0": {"content": "[PAD]", "special": true}}}"#;
     write(folder.path(), "tokenizer_config.json", config);
     assert_eq!(ids(), [5, 7, 6, 5]);
+    // What names no token is an error, as with a SentencePiece model.
+    for (name, text, part) in [
+        (
+            "tokenizer_config.json",
+            r#"{"added_tokens_decoder": {"x": {"content": "y"}}}"#,
+            "tokenizer_config.json: added_tokens_decoder: \"x\" is no id",
+        ),
+        (
+            "tokenizer_config.json",
+            r#"{"added_tokens_decoder": {"6": "<ent>"}}"#,
+            "tokenizer_config.json: added_tokens_decoder: \"6\" is no id",
+        ),
+        (
+            "tokenizer_config.json",
+            r#"{"added_tokens_decoder": ["<ent>"]}"#,
+            "tokenizer_config.json: added_tokens_decoder is no object",
+        ),
+        (
+            "tokenizer_config.json",
+            "{}",
+            "added_tokens.json: \"[E2]\" has",
+        ),
+    ] {
+        write(folder.path(), name, text);
+        write(folder.path(), "added_tokens.json", r#"{"[E2]": "6"}"#);
+        let message = QaTokenizer::from_file(folder.path())
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains(part), "{message}");
+    }
 }
 
 /// `vocab.txt` alone gives the tokenizer that its `tokenizer.json` describes.
