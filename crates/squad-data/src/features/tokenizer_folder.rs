@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::error::Error;
+use crate::error::{Error, quote};
 use crate::features::added_token::{ADDED_TOKENS, ADDITIONAL, AddedToken, DECODER};
 use crate::features::sentencepiece;
 use crate::features::tokenizer_json::MAX_BYTES;
@@ -502,19 +502,7 @@ fn byte_level_bpe(
     let Value::Object(vocab) = vocab else {
         return Err("not a vocabulary: it is no JSON object".to_owned());
     };
-    let mut pairs = Vec::new();
-    for (number, line) in merges.lines().enumerate() {
-        if line.is_empty() || (number == 0 && line.starts_with("#version")) {
-            continue;
-        }
-        let Some((first, second)) = line.split_once(' ').filter(|(_, b)| !b.contains(' ')) else {
-            return Err(format!(
-                "merges.txt: line {}: not two tokens with a space between them",
-                number + 1
-            ));
-        };
-        pairs.push(json!([first, second]));
-    }
+    let (pairs, warning) = merge_pairs(merges)?;
     let names = special_tokens(config, ["<s>", "</s>", "<pad>", "<unk>", "<mask>"]);
     let [cls, sep, _, unk, _] = names;
     for (key, name) in [("cls_token", cls), ("sep_token", sep)] {
@@ -553,5 +541,39 @@ fn byte_level_bpe(
             "merges": pairs,
         },
     });
-    Ok((json, None))
+    Ok((json, warning))
+}
+
+/// The pairs of a `merges.txt`. As with transformers 4, its first line is the version whatever it says, and what stands
+/// behind the last line end is none; a warning names pairs that are lost so.
+fn merge_pairs(text: &str) -> Result<(Vec<[&str; 2]>, Option<String>), String> {
+    let mut lines: Vec<&str> = text.split('\n').collect();
+    let last = lines.pop();
+    let first = lines.first().copied();
+    let lost: Vec<String> = [first.filter(|line| !line.starts_with("#version")), last]
+        .into_iter()
+        .flatten()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(quote)
+        .collect();
+    let mut pairs = Vec::new();
+    for (number, line) in (1..).zip(lines).skip(1) {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let tokens: Vec<&str> = line.split_whitespace().collect();
+        let pair = <[&str; 2]>::try_from(tokens).map_err(|_| {
+            format!("merges.txt: line {number}: not two tokens with a space between them")
+        })?;
+        pairs.push(pair);
+    }
+    let warning = (!lost.is_empty()).then(|| {
+        format!(
+            "merges.txt: {} passed over, as transformers 4 does: the first line is always the #version, and the last one \
+             needs a line end",
+            lost.join(" and ")
+        )
+    });
+    Ok((pairs, warning))
 }
