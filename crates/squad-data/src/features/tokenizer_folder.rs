@@ -56,6 +56,7 @@ type SavedTokens = BTreeMap<u64, AddedToken>;
 /// SentencePiece model.
 pub(super) fn read(path: &Path) -> Result<Found, Error> {
     if !path.is_dir() {
+        refuse_part(path)?;
         return Ok(Found {
             name: path.display().to_string(),
             json: read_json(path)?,
@@ -99,6 +100,18 @@ pub(super) fn read(path: &Path) -> Result<Found, Error> {
         warnings: warning.into_iter().chain(side).collect(),
         without_types,
     })
+}
+
+/// Refuses a vocabulary: other files of its folder say how it is used.
+fn refuse_part(path: &Path) -> Result<(), Error> {
+    let is_named = |name: &&str| *name != TOKENIZER && path.ends_with(name);
+    let is_vocabulary = FILES.into_iter().flatten().any(is_named);
+    let is_sentencepiece = path.extension().is_some_and(|ending| ending == "model");
+    if path.is_file() && (is_vocabulary || is_sentencepiece) {
+        let problem = "other files of its folder say how it is used: name the folder";
+        return Err(wrong(path, problem));
+    }
+    Ok(())
 }
 
 fn no_tokenizer(folder: &Path) -> Error {

@@ -450,6 +450,36 @@ fn a_vocabulary_with_merges_becomes_robertas_tokenizer() {
     assert!(message.contains("vocab.json: "), "{message}");
 }
 
+#[test]
+fn a_vocabulary_is_named_by_its_folder() {
+    let folder = test_support::temp_dir();
+    let error = |name: &str| {
+        let file = folder.path().join(name);
+        QaTokenizer::from_file(&file).unwrap_err().to_string()
+    };
+    // As a SentencePiece model and other binary files begin.
+    let model = b"\n\x0e\n\x05<unk>\x15\0\0\0\0\x18\x02\xff";
+    for name in [
+        "spm.model",
+        "tokenizer.model",
+        "vocab.txt",
+        "vocab.json",
+        "merges.txt",
+    ] {
+        assert!(error(name).contains("No such file"), "{name}");
+        std::fs::write(folder.path().join(name), model).unwrap();
+        let message = error(name);
+        assert!(
+            message.ends_with(&format!(
+                "{name}: other files of its folder say how it is used: name the folder"
+            )),
+            "{message}"
+        );
+    }
+    std::fs::write(folder.path().join("tokenizer.json"), model).unwrap();
+    assert!(error("tokenizer.json").contains("not UTF-8"));
+}
+
 /// A pair as transformers tokenizes it.
 #[derive(Deserialize)]
 struct ExpectedPair {
