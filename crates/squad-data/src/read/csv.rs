@@ -7,7 +7,7 @@ use crate::error::{Error, one_line, quote};
 use crate::read::RecordColumns;
 use crate::read::builder::{ExampleBuilder, Location};
 use crate::read::foreign::Foreign;
-use crate::read::raw::{Field, RawItem};
+use crate::read::raw::{Field, RawItem, plain};
 use crate::read::text::TextReader;
 
 /// What may stand between cells.
@@ -46,10 +46,9 @@ fn first_row(head: &str, delimiter: u8) -> Vec<String> {
     }
 }
 
-/// A column's name: in any case, with white space around it or between its words.
+/// A column's name in its plain spelling.
 fn column(name: &str) -> String {
-    let name = name.trim_start_matches('\u{feff}').to_lowercase();
-    name.split_whitespace().collect::<Vec<_>>().join("_")
+    plain(name.trim_start_matches('\u{feff}'))
 }
 
 /// Reads a table and gives the questions to the builder.

@@ -89,7 +89,7 @@ impl Foreign {
             | "long_answer_candidates"
             | "question_text"
             | "html" => NATURAL_QUESTIONS,
-            "EntityPages" | "SearchResults" | "QuestionSource" => TRIVIA_QA,
+            "EntityPages" | "SearchResults" | "QuestionSource" | "NormalizedAliases" => TRIVIA_QA,
             "supporting_facts" => HOTPOT_QA,
             "story" | "input_text" | "span_text" => COQA,
             "storyId" | "story_id" => NEWS_QA,

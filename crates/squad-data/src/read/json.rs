@@ -12,7 +12,7 @@ use serde_path_to_error::Track;
 use crate::error::{Error, one_line, without_position};
 use crate::read::builder::{ExampleBuilder, Location};
 use crate::read::folder::SPLITS;
-use crate::read::raw::{ITEM, ItemFields, RawItem, list_for_item, nested};
+use crate::read::raw::{ITEM, ItemFields, RawItem, list_for_item, nested, plain};
 use crate::read::text::{Position, TextReader};
 
 /// Reads one document, or lines, and gives the questions to the builder. Returns the document's version.
@@ -226,7 +226,7 @@ impl<'de> Visitor<'de> for TopLevelSeed<'_, '_> {
                         found = Some(list);
                     }
                 }
-                _ if name == "version" && !self.only_item => version = map.next_value()?,
+                _ if plain(&name) == "version" && !self.only_item => version = map.next_value()?,
                 // A document may have further fields, whatever their names.
                 (Some(_), _) => drop(map.next_value::<IgnoredAny>()?),
                 (None, None) => item.take(&name, &mut map)?,
@@ -247,8 +247,9 @@ impl<'de> Visitor<'de> for TopLevelSeed<'_, '_> {
 /// The list of a document that has this name. The Hub's datasets-server answers with `rows`; `DatasetDict` has a list for
 /// each split.
 fn list_name(name: &str) -> Option<&'static str> {
-    let lists = ["data", "rows", "examples"].into_iter().chain(SPLITS);
-    lists.into_iter().find(|list| *list == name)
+    let name = plain(name);
+    let mut lists = ["data", "rows", "examples"].into_iter().chain(SPLITS);
+    lists.find(|list| *list == name)
 }
 
 /// Reads the elements of a list and gives them to the builder; `false` for a value that is no list.

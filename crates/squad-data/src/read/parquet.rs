@@ -25,7 +25,7 @@ use crate::memory::check_text_size;
 use crate::read::builder::{ExampleBuilder, Location};
 use crate::read::checked_pages::CheckedGroup;
 use crate::read::foreign::Foreign;
-use crate::read::raw::{Field, RawItem};
+use crate::read::raw::{Field, RawItem, plain};
 
 /// Name of the thread that decodes a Parquet file.
 ///
@@ -334,8 +334,9 @@ fn columns(schema: &Type) -> Result<Type, String> {
         let (name, Some(field)) = (column.name(), known(column)) else {
             continue;
         };
-        if columns.iter().any(|other| other.name() == name) {
-            return Err(format!("two columns `{name}`; drop one"));
+        let is_same = |other: &Arc<Type>| plain(other.name()) == plain(name);
+        if columns.iter().any(is_same) {
+            return Err(format!("two columns `{}`; drop one", plain(name)));
         }
         // Of no meaning, so it may have any type.
         if field == Field::Text && has(Field::Context) && !has(Field::AnswerStart) {

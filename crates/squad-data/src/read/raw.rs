@@ -109,8 +109,13 @@ pub(super) enum Field {
 }
 
 impl Field {
-    /// The field of this name: the one list of names, for JSON, CSV and Parquet.
+    /// The field of this name, in any [spelling](plain) that people and spreadsheets give it.
     pub(super) fn of(name: &str) -> Option<Self> {
+        Self::named(name).or_else(|| Self::named(&plain(name)).filter(Self::is_of_people))
+    }
+
+    /// The field of this name: the one list of names, for JSON, CSV and Parquet.
+    fn named(name: &str) -> Option<Self> {
         Some(match name {
             // CMRC 2018 has `query_id`, `query_text` and `context_text` in its own form.
             "id" | "query_id" => Self::Id,
@@ -142,12 +147,22 @@ impl Field {
         has(Self::Paragraphs) || has_context && (has(Self::Question) || has(Self::Qas))
     }
 
+    /// Whether it is a field of questions, and not of the program that wrote a file around them.
+    fn is_of_people(&self) -> bool {
+        !matches!(self, Self::Header | Self::Row | Self::TruncatedCells)
+    }
+
     /// The field of a table's column of this name.
     #[cfg(any(feature = "csv", feature = "parquet"))]
     pub(super) fn of_column(name: &str) -> Option<Self> {
-        Self::of(name)
-            .filter(|field| !matches!(field, Self::Header | Self::Row | Self::TruncatedCells))
+        Self::of(name).filter(Self::is_of_people)
     }
+}
+
+/// A field's name in lower case, without white space around it and with `_` between its words.
+pub(super) fn plain(name: &str) -> String {
+    let name = name.to_lowercase();
+    name.split_whitespace().collect::<Vec<_>>().join("_")
 }
 
 /// The name of a field of a [`RawItem`] or a [`RawQuestion`].

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use parquet::basic::Compression;
 use serde_json::{Value, json};
 use squad_data::{
     Dataset, FeatureOptions, FlawKind, Gold, LabelAnswer, LongQuestions, OnBadAnswer, ReadOptions,
@@ -12,6 +13,7 @@ use squad_data::{
 
 use crate::common::{read, read_error, read_with, short, small_tokenizer, strict};
 use crate::forms::gzip;
+use crate::parquet_writer::{Column, HUB, columns, file};
 
 const CONTEXT: &str = "The ferry to Sandø was built by Ida Krag in 1911. It sank in 1938.";
 
@@ -510,6 +512,60 @@ fn tables_are_read() {
     assert_eq!(dataset.examples[0].answers()[0].start, Some(41));
 }
 
+/// As spreadsheets and databases write them.
+#[test]
+fn names_of_fields_may_have_capitals_in_every_form() {
+    const NAMES: [&str; 10] = [
+        "data",
+        "title",
+        "paragraphs",
+        "context",
+        "qas",
+        "id",
+        "question",
+        "answers",
+        "text",
+        "answer_start",
+    ];
+    let capital = |name: &str| {
+        let words = name.split('_');
+        let words = words.map(|word| word[..1].to_uppercase() + &word[1..]);
+        words.collect::<Vec<_>>().join(" ")
+    };
+    let upper = |name: &str| name.to_uppercase();
+    let spelled = |text: &str, [before, after]: [&str; 2], spell: &dyn Fn(&str) -> String| {
+        NAMES.into_iter().fold(text.to_owned(), |text, name| {
+            let new = format!("{before}{}{after}", spell(name));
+            text.replace(&format!("{before}{name}{after}"), &new)
+        })
+    };
+    let row = row(&answers()).to_string();
+    let flat = json!({"id": "q1", "context": CONTEXT, "question": "Who?", "answer": "Ida Krag", "answer_start": 32});
+    let document = json!({"data": [{"title": "Ferry", "paragraphs": [paragraph(&answers())]}]});
+    for text in [&row, &flat.to_string(), &document.to_string()] {
+        for spell in [&capital as &dyn Fn(&str) -> String, &upper] {
+            let text = spelled(text, ["\"", "\":"], spell);
+            assert!(!text.contains("\"context\""), "{text}");
+            assert_read("f.json", &text, "q1");
+            assert_read("f.jsonl", text + "\n", "q1");
+        }
+    }
+    let columns = columns(&examples("f.json", &row));
+    let schema = spelled(HUB, [" ", " "], &upper);
+    assert_read(
+        "f.parquet",
+        file(&schema, &[columns], Compression::UNCOMPRESSED),
+        "q1",
+    );
+    let texts = || Column::texts([CONTEXT]);
+    let twice = file(
+        "message schema { optional binary context (UTF8); optional binary Context (UTF8); optional binary question (UTF8); }",
+        &[vec![texts(), texts(), texts()]],
+        Compression::UNCOMPRESSED,
+    );
+    assert!(read_error("f.parquet", &twice).contains("two columns `context`; drop one"));
+}
+
 #[test]
 fn tables_that_are_wrong() {
     for (name, text, expected) in [
@@ -642,7 +698,8 @@ fn forms_that_are_not_read_are_named() {
         "answers": [{"span_start": 0, "input_text": "Ida Krag"}]}]});
     let drop =
         json!({"nfl_1": {"passage": CONTEXT, "qa_pairs": [{"question": "Who?", "answer": {}}]}});
-    let trivia = json!({"Data": [{"Question": "Who?", "QuestionId": "1", "EntityPages": []}], "Domain": "Web"});
+    let trivia = json!({"Data": [{"Answer": {"Aliases": ["Ida Krag"], "NormalizedAliases": ["ida krag"], "Value": "Ida Krag"},
+        "Question": "Who?", "QuestionId": "1", "EntityPages": []}], "Domain": "Web"});
     let tydi = json!({"annotations": [{}], "document_html": html, "document_plaintext": CONTEXT, "question_text": "Who?", "example_id": 1});
     let news = json!({"data": [{"storyId": "x", "text": CONTEXT, "questions": [{"q": "Who?"}]}], "version": "1"});
     let dureader = json!({"documents": [{"paragraphs": [CONTEXT]}], "answers": ["Ida Krag"], "question": "Who?", "fact_or_opinion": "FACT"});
