@@ -1,12 +1,13 @@
 //! CSV and TSV to examples: a header with the Hub's column names, and a row for each question.
 
-use csv::{Position as CsvPosition, Reader, ReaderBuilder, StringRecord};
+use csv::{Reader, ReaderBuilder, StringRecord};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, one_line, quote};
 use crate::read::RecordColumns;
 use crate::read::builder::{ExampleBuilder, Location};
 use crate::read::foreign::Foreign;
+use crate::read::quotes::DoubledQuotes;
 use crate::read::raw::{Field, RawItem, plain};
 use crate::read::text::TextReader;
 
@@ -95,15 +96,17 @@ pub(super) fn records(
 /// A table of which the header is read.
 struct Table<'t, 'a> {
     file: String,
-    reader: Reader<&'t mut TextReader<'a>>,
+    reader: Reader<DoubledQuotes<&'t mut TextReader<'a>>>,
     columns: Vec<String>,
 }
 
 impl<'t, 'a> Table<'t, 'a> {
     fn open(text: &'t mut TextReader<'a>, delimiter: u8) -> Result<Self, Error> {
         let file = text.name().to_owned();
+        let text = DoubledQuotes::new(text, delimiter);
         let mut reader = ReaderBuilder::new().delimiter(delimiter).from_reader(text);
-        let header = reader.headers().map_err(|error| csv_error(&file, &error))?;
+        let header = reader.headers();
+        let header = header.map_err(|error| csv_error(&file, 0, &error))?;
         let columns = header.iter().map(column).collect();
         Ok(Self {
             file,
@@ -140,7 +143,7 @@ impl<'t, 'a> Table<'t, 'a> {
             {
                 return Err(Error::foreign(&self.file, &foreign));
             }
-            if !read.map_err(|error| csv_error(&self.file, &error))? {
+            if !read.map_err(|error| csv_error(&self.file, number, &error))? {
                 break;
             }
             // Rows that a spreadsheet saves below its last one.
@@ -167,18 +170,17 @@ fn wrong(file: &str, row: usize, problem: String) -> Error {
     }
 }
 
-fn csv_error(file: &str, error: &csv::Error) -> Error {
-    let row = error.position().map_or(0, CsvPosition::record) as usize;
-    match error.kind() {
+/// The error of the `csv` crate, in this row unless it says another.
+fn csv_error(file: &str, row: usize, error: &csv::Error) -> Error {
+    let row = error.position().map_or(row, |at| at.record() as usize);
+    let problem = match error.kind() {
         csv::ErrorKind::UnequalLengths {
             expected_len, len, ..
-        } => wrong(
-            file,
-            row,
-            format!(
-                "{len} cells, but the header has {expected_len}; is a quote or a delimiter missing?"
-            ),
+        } => format!(
+            "{len} cells, but the header has {expected_len}; is a quote or a delimiter missing?"
         ),
-        _ => wrong(file, row, quote(&one_line(error))),
-    }
+        csv::ErrorKind::Io(error) => one_line(error),
+        _ => quote(&one_line(error)),
+    };
+    wrong(file, row, problem)
 }

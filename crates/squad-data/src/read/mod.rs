@@ -17,6 +17,8 @@ mod options;
 mod parquet;
 #[cfg(feature = "parquet")]
 mod parquet_pages;
+#[cfg(feature = "csv")]
+mod quotes;
 mod raw;
 mod text;
 mod utf16;

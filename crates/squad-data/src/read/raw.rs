@@ -1177,10 +1177,11 @@ impl<'de> Deserialize<'de> for Spans {
     }
 }
 
-/// Whether a cell stands for no value, as pandas and Python write it.
+/// Whether a cell stands for no value, as pandas, Python and MySQL write it.
 fn is_null(text: &str) -> bool {
     let text = text.trim();
     text.is_empty()
+        || text == "\\N"
         || ["nan", "none", "null", "<na>", "n/a"]
             .iter()
             .any(|null| text.eq_ignore_ascii_case(null))

@@ -566,6 +566,45 @@ fn names_of_fields_may_have_capitals_in_every_form() {
     assert!(read_error("f.parquet", &twice).contains("two columns `context`; drop one"));
 }
 
+/// As MySQL's SELECT INTO OUTFILE and Spark write tables.
+#[test]
+fn backslashes_may_escape_quotes_in_tables() {
+    let table = "id,context,question,answers\n\
+        \"q1\",\"Ida \\\"the mason\\\" Krag, C:\\\\x, \\alpha\",\"Who is \\\"the mason\\\"?\",\"\\\"the mason\\\"\"\n\
+        \"q2\",\"Ida\",\"Who?\",\\N\n";
+    let check = |examples: &[squad_data::Example]| {
+        assert_eq!(
+            &*examples[0].context,
+            "Ida \"the mason\" Krag, C:\\x, \\alpha"
+        );
+        assert_eq!(examples[0].question, "Who is \"the mason\"?");
+        let answer = &examples[0].answers()[0];
+        assert_eq!((&*answer.text, answer.start), ("\"the mason\"", Some(4)));
+        assert!(examples[1].answers().is_empty() && examples.len() == 2);
+    };
+    check(&examples("f.csv", table));
+    check(&examples(
+        "f.tsv",
+        table
+            .replace("\",\"", "\"\t\"")
+            .replace("\",\\N", "\"\t\\N")
+            .replace(
+                "id,context,question,answers",
+                "id\tcontext\tquestion\tanswers",
+            ),
+    ));
+    // Negative control: doubled quotes leave backslashes alone.
+    let doubled = table.replace("\\\"", "\"\"");
+    let context = &examples("f.csv", doubled)[0].context;
+    assert_eq!(&**context, "Ida \"the mason\" Krag, C:\\\\x, \\alpha");
+    let both = table.to_owned() + "\"q3\",\"Ida \"\"the mason\"\"\",\"Who?\",\"Ida\"\n";
+    assert_eq!(
+        read_error("f.csv", both.as_bytes()),
+        "f.csv: row 3: quotes inside cells are escaped by a backslash in one place and not in another; write them doubled, as \
+         RFC 4180 has them"
+    );
+}
+
 #[test]
 fn tables_that_are_wrong() {
     for (name, text, expected) in [

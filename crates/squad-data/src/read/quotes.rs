@@ -1,0 +1,248 @@
+//! Quotes inside the cells of a table: doubled, as RFC 4180 has them, or behind a backslash, as MySQL and Spark write them.
+
+use std::io::{self, Read};
+
+/// What to do with a table in which both occur.
+const MIXED: &str = "quotes inside cells are escaped by a backslash in one place and not in another; write them doubled, as \
+                     RFC 4180 has them";
+
+/// A table's text in which quotes inside cells are doubled.
+///
+/// Inside a quoted cell, a quote behind a backslash that neither ends the cell nor is doubled cannot be RFC 4180's: from there
+/// on `\"` is a quote and `\\` a backslash. It is an error if text before was read by the other rule.
+pub(super) struct DoubledQuotes<R> {
+    source: R,
+    cells: Cells,
+    /// Of the source.
+    chunk: Vec<u8>,
+    /// `text[next..]` is to be returned, then the error.
+    text: Vec<u8>,
+    next: usize,
+    is_mixed: bool,
+}
+
+const CHUNK: usize = 1 << 13;
+
+impl<R: Read> DoubledQuotes<R> {
+    pub(super) fn new(source: R, delimiter: u8) -> Self {
+        Self {
+            source,
+            cells: Cells {
+                delimiter,
+                place: Place::CellStart,
+                escape: Escape::Unknown,
+                is_doubtful: false,
+            },
+            chunk: vec![0; CHUNK],
+            text: Vec::with_capacity(CHUNK),
+            next: 0,
+            is_mixed: false,
+        }
+    }
+}
+
+impl<R: Read> Read for DoubledQuotes<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while self.next == self.text.len() {
+            if self.is_mixed {
+                return Err(io::Error::other(MIXED));
+            }
+            self.text.clear();
+            self.next = 0;
+            let count = self.source.read(&mut self.chunk)?;
+            let mut bytes = self.chunk[..count].iter();
+            self.is_mixed = !bytes.all(|byte| self.cells.pass(*byte, &mut self.text));
+            if count == 0 {
+                self.is_mixed = !self.cells.end(&mut self.text);
+                if self.text.is_empty() && !self.is_mixed {
+                    return Ok(0);
+                }
+            }
+        }
+        let count = out.len().min(self.text.len() - self.next);
+        out[..count].copy_from_slice(&self.text[self.next..self.next + count]);
+        self.next += count;
+        Ok(count)
+    }
+}
+
+/// Follows the cells of a table.
+struct Cells {
+    delimiter: u8,
+    place: Place,
+    escape: Escape,
+    /// Whether the cell has `\""`, which was read as a backslash and a doubled quote and not as the cell's end.
+    is_doubtful: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    CellStart,
+    /// In a cell without quotes, or behind the quotes of one.
+    Plain,
+    Quoted,
+    /// Behind a backslash in a quoted cell, which is not written yet. So are the quotes of the next two.
+    Backslash,
+    BackslashQuote,
+    /// Behind a quote in a quoted cell.
+    Quote,
+}
+
+/// What quotes inside cells are known by.
+#[derive(Clone, Copy, PartialEq)]
+enum Escape {
+    /// Both rules have read the same text so far.
+    Unknown,
+    Doubling,
+    Backslash,
+}
+
+impl Cells {
+    /// Passes over a byte and writes what is decided; `false` if the text follows no single rule.
+    fn pass(&mut self, byte: u8, out: &mut Vec<u8>) -> bool {
+        let is_end = byte == self.delimiter || matches!(byte, b'\n' | b'\r');
+        let behind = if is_end {
+            Place::CellStart
+        } else {
+            Place::Plain
+        };
+        match (self.place, byte) {
+            (Place::CellStart, b'"') => {
+                out.push(byte);
+                self.place = Place::Quoted;
+            }
+            (Place::CellStart | Place::Plain, _) => {
+                out.push(byte);
+                self.place = behind;
+            }
+            (Place::Quoted, b'"') => self.place = Place::Quote,
+            (Place::Quoted, b'\\') => self.place = Place::Backslash,
+            (Place::Quoted, _) => out.push(byte),
+            (Place::Backslash, b'"') => self.place = Place::BackslashQuote,
+            (Place::Backslash, _) => {
+                self.place = Place::Quoted;
+                if byte != b'\\' {
+                    out.push(b'\\');
+                } else if self.escape != Escape::Backslash {
+                    self.escape = Escape::Doubling;
+                    out.push(b'\\');
+                }
+                out.push(byte);
+            }
+            (Place::BackslashQuote, _) => return self.pass_backslash_quote(byte, out),
+            (Place::Quote, b'"') => {
+                let is_one_rule = self.escape != Escape::Backslash;
+                self.escape = Escape::Doubling;
+                self.place = Place::Quoted;
+                out.extend(b"\"\"");
+                return is_one_rule;
+            }
+            (Place::Quote, _) => {
+                self.place = behind;
+                out.extend([b'"', byte]);
+                // Text behind a closing quote: it is the opening quote of another cell.
+                let was_doubtful = std::mem::take(&mut self.is_doubtful);
+                return is_end || !was_doubtful;
+            }
+        }
+        true
+    }
+
+    /// [`Cells::pass`] behind `\"`.
+    fn pass_backslash_quote(&mut self, byte: u8, out: &mut Vec<u8>) -> bool {
+        let may_be_doubling = byte == self.delimiter || matches!(byte, b'\n' | b'\r' | b'"');
+        if self.escape != Escape::Backslash && may_be_doubling {
+            self.escape = Escape::Doubling;
+            self.is_doubtful |= byte == b'"';
+            self.place = Place::Quote;
+            out.push(b'\\');
+            return self.pass(byte, out);
+        }
+        if self.escape == Escape::Doubling {
+            return false;
+        }
+        self.escape = Escape::Backslash;
+        out.extend(b"\"\"");
+        self.place = Place::Quoted;
+        self.pass(byte, out)
+    }
+
+    /// Writes what waits for another byte; `false` as [`Cells::pass`].
+    fn end(&mut self, out: &mut Vec<u8>) -> bool {
+        let last = std::mem::replace(&mut self.place, Place::Plain);
+        match last {
+            Place::Backslash => out.push(b'\\'),
+            Place::BackslashQuote if self.escape == Escape::Backslash => out.extend(b"\"\""),
+            Place::BackslashQuote => out.extend(b"\\\""),
+            Place::Quote => out.push(b'"'),
+            Place::CellStart | Place::Plain | Place::Quoted => {}
+        }
+        last != Place::Quoted || !self.is_doubtful
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What becomes of a text, in whatever pieces it comes.
+    fn doubled(text: &str) -> Result<String, String> {
+        let read = |mut source: &mut dyn Read| {
+            let mut out = String::new();
+            let read = DoubledQuotes::new(&mut source, b',').read_to_string(&mut out);
+            read.map(|_| out).map_err(|error| error.to_string())
+        };
+        let whole = read(&mut text.as_bytes());
+        let (first, second) = text.split_at(text.len() / 2);
+        assert_eq!(read(&mut first.as_bytes().chain(second.as_bytes())), whole);
+        whole
+    }
+
+    #[test]
+    fn escaped_quotes_are_doubled() {
+        for (text, expected) in [
+            (r#""a \"b\" c",d"#, r#""a ""b"" c",d"#),
+            (r#""\"b\"","\"c\"","d\\""#, r#""""b""","""c""","d\""#),
+            (
+                r#""\"b, c\", d\n \\n \" e",\"x\",\\"#,
+                r#""""b, c"", d\n \n "" e",\"x\",\\"#,
+            ),
+            (
+                "\"\\\"b\",\"c\\\"\"\n\"\",\"d\\\"",
+                "\"\"\"b\",\"c\"\"\"\n\"\",\"d\"\"",
+            ),
+        ] {
+            assert_eq!(doubled(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_of_rfc_4180_stay() {
+        for text in [
+            "",
+            r#"a\"b\",\"c\\"#,
+            r#""a ""b"" \ c","C:\","\\d","\""e"" \f""#,
+            r#""C:\",a"#,
+            "\"C:\\\"\r\n\"a\\\"\"b\"\n\"\\",
+            r#""a" b,"c"d\"e"#,
+            "\"a\\\"",
+        ] {
+            assert_eq!(doubled(text).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn two_rules_in_one_text_are_an_error() {
+        for text in [
+            r#""a ""b""","c \"d\" e""#,
+            r#""a \"b\"","c ""d"" e""#,
+            r#""C:\","c \"d\" e""#,
+            r#""\\alpha","c \"d\" e""#,
+            r#""6'2\"","c \"d\" e""#,
+            r#""6'2\"",c,"""#,
+            r#"a,"6'2\"""#,
+        ] {
+            assert_eq!(doubled(text), Err(MIXED.to_owned()), "{text}");
+        }
+    }
+}
