@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::error::{Error, one_line, quote};
 use crate::read::RecordColumns;
 use crate::read::builder::{ExampleBuilder, Location};
-use crate::read::foreign::Foreign;
+use crate::read::foreign::{DRAWN_TABLE, Foreign};
 use crate::read::quotes::DoubledQuotes;
 use crate::read::raw::{Field, RawItem, plain};
 use crate::read::text::TextReader;
@@ -107,7 +107,12 @@ impl<'t, 'a> Table<'t, 'a> {
         let mut reader = ReaderBuilder::new().delimiter(delimiter).from_reader(text);
         let header = reader.headers();
         let header = header.map_err(|error| csv_error(&file, 0, &error))?;
-        let columns = header.iter().map(column).collect();
+        let columns: Vec<String> = header.iter().map(column).collect();
+        // Bars on both sides, and no line of dashes in the first row.
+        let is_blank = |name: Option<&String>| name.is_some_and(String::is_empty);
+        if delimiter == b'|' && is_blank(columns.first()) && is_blank(columns.last()) {
+            return Err(Error::foreign(&file, &DRAWN_TABLE));
+        }
         Ok(Self {
             file,
             reader,

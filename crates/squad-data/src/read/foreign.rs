@@ -69,8 +69,8 @@ pub(super) const PRODIGY: Foreign = foreign(
 const TABLE: &str = "save it as CSV, JSON Lines or Parquet";
 
 #[cfg(feature = "csv")]
-const DRAWN_TABLE: Foreign = foreign(
-    "a Markdown table, or another with a line of dashes below its header",
+pub(super) const DRAWN_TABLE: Foreign = foreign(
+    "a Markdown table, or another that is drawn with lines",
     TABLE,
 );
 const ERROR_MESSAGE: Foreign = foreign(

@@ -665,7 +665,18 @@ fn tables_that_are_drawn_are_named() {
         format!(" id | context | question \n----+---------+----------\n q1 | {CONTEXT} | Who? \n");
     let org = markdown.replace("|---|:---:|---:|", "|---+-----+----|");
     let commas = format!("id,context,question\n--,-------,--------\nq1,{CONTEXT},Who?\n");
-    for text in [&markdown, &without_bars, &joined, &org, &commas] {
+    // With bars alone, and as wikis have it.
+    let bars = format!("| context | question |\n| {CONTEXT} | Who? |\n");
+    let wiki = format!("||context||question||\n|{CONTEXT}|Who?|\n");
+    for text in [
+        &markdown,
+        &without_bars,
+        &joined,
+        &org,
+        &commas,
+        &bars,
+        &wiki,
+    ] {
         for name in ["f.csv", "f.md", "f.txt"] {
             for text in [text.clone(), text.replace('\n', "\r\n")] {
                 let message = read_error(name, text.as_bytes());
@@ -677,6 +688,9 @@ fn tables_that_are_drawn_are_named() {
             }
         }
     }
+    // Columns without a name on one side: pandas' index.
+    let text = format!("|context|question|answer\n0|{CONTEXT}|Who?|Ida Krag\n");
+    assert_read("f.csv", &text, "0");
     // Cells of dashes beside others, or in a later row.
     for rows in [
         format!("{CONTEXT}|-|-"),
