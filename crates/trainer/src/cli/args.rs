@@ -146,7 +146,8 @@ pub(super) struct Predict {
     #[arg(long, value_name = "FILE")]
     #[arg(conflicts_with_all = ["question", "context", "context_file"])]
     pub(super) dataset: Option<PathBuf>,
-    /// File for the answers to --dataset; squad adds FILE's .nbest.json and .null_odds.json [default: standard output]
+    /// File for the answers to --dataset, replaced if it is there; squad also writes, or replaces, FILE.nbest.json and
+    /// FILE.null_odds.json, of FILE without .json [default: standard output]
     #[arg(long, value_name = "FILE", requires = "dataset")]
     pub(super) out: Option<PathBuf>,
     /// Form of the answers to --dataset [default: by the ending of --out, else jsonl]

@@ -27,7 +27,10 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
         check_twice(dataset)?;
     }
     if let Some(out) = &args.out {
-        check_output(out, &[dataset])?;
+        let files = format.files(out);
+        files
+            .iter()
+            .try_for_each(|file| check_output(file, &[dataset]))?;
     }
     let LoadedModel {
         pretrained,

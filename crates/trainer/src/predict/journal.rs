@@ -11,8 +11,8 @@ use crate::Error;
 
 /// `OUT.partial`: the run's settings on its first line and a record on each other line.
 pub(super) struct Journal {
-    /// The file of answers.
-    out: PathBuf,
+    /// The files of answers.
+    parts: Vec<(PathBuf, Layout)>,
     /// `OUT.partial`.
     path: PathBuf,
     file: File,
@@ -22,11 +22,17 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Opens `OUT.partial`. Keeps the records of an earlier run with the same settings, in multiples of `chunk`.
-    pub(super) fn open(out: &Path, settings: &Value, chunk: usize) -> Result<Self, Error> {
+    pub(super) fn open(
+        out: &Path,
+        format: PredictionFormat,
+        settings: &Value,
+        chunk: usize,
+    ) -> Result<Self, Error> {
         let path = partial(out);
         let failed = |error: io::Error| Error::file(&path, error);
-        if out.is_dir() {
-            return Err(Error::file(out, "is a folder; --out names a file"));
+        let parts = format.parts(out);
+        if let Some((folder, _)) = parts.iter().find(|(file, _)| file.is_dir()) {
+            return Err(Error::file(folder, "is a folder; --out names a file"));
         }
         let file = OpenOptions::new()
             .read(true)
@@ -40,7 +46,7 @@ impl Journal {
             return Err(Error::file(&path, "another process is writing this file"));
         }
         let mut journal = Self {
-            out: out.into(),
+            parts,
             path: path.clone(),
             file,
             len: 0,
@@ -112,15 +118,11 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes the files of the format and removes the journal.
-    pub(super) fn finish(self, format: PredictionFormat, is_first_part: bool) -> Result<(), Error> {
-        if format == PredictionFormat::Squad {
-            let n_best = self.out.with_extension("nbest.json");
-            self.write(&n_best, Layout::NBestById, is_first_part)?;
-            let null_odds = self.out.with_extension("null_odds.json");
-            self.write(&null_odds, Layout::NullOddsById, is_first_part)?;
+    /// Writes the files of answers and removes the journal.
+    pub(super) fn finish(self, is_first_part: bool) -> Result<(), Error> {
+        for (file, layout) in &self.parts {
+            self.write(file, *layout, is_first_part)?;
         }
-        self.write(&self.out, format.layout(), is_first_part)?;
         std::fs::remove_file(&self.path).map_err(|error| Error::file(&self.path, error))
     }
 
@@ -147,8 +149,8 @@ pub fn check_prediction_journal(out: &Path, lines: &[u8]) -> Result<(), Error> {
     let path = partial(out);
     let text = [b"null\n", lines].concat();
     std::fs::write(&path, text).map_err(|error| Error::file(&path, error))?;
-    let journal = Journal::open(out, &Value::Null, 1)?;
-    journal.finish(PredictionFormat::Squad, true)
+    let journal = Journal::open(out, PredictionFormat::Squad, &Value::Null, 1)?;
+    journal.finish(true)
 }
 
 /// `OUT.partial`.
@@ -198,7 +200,8 @@ mod tests {
         let first_line = format!("{settings}\n");
         let open = |text: &str| {
             std::fs::write(partial(&out), text).unwrap();
-            let opened = Journal::open(&out, &settings, 1).map(|journal| journal.len());
+            let opened = Journal::open(&out, PredictionFormat::Jsonl, &settings, 1);
+            let opened = opened.map(|journal| journal.len());
             let left = std::fs::read_to_string(partial(&out)).unwrap();
             (opened.map_err(|error| error.to_string()), left)
         };

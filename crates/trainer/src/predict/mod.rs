@@ -149,7 +149,7 @@ impl Predictor {
         let questions = what.shard.of(summary.questions);
         let options = self.options(summary.has_unanswerable);
         let settings = self.settings(summary, &questions);
-        let mut journal = Journal::open(out, &settings, CHUNK)?;
+        let mut journal = Journal::open(out, what.format, &settings, CHUNK)?;
         let (resumed, total) = (journal.len(), questions.len());
         progress(resumed, total);
         let mut too_long = 0;
@@ -163,7 +163,7 @@ impl Predictor {
                 journal.append(records)
             },
         )?;
-        journal.finish(what.format, what.shard.is_first())?;
+        journal.finish(what.shard.is_first())?;
         Ok(PredictedDataset {
             questions: total,
             resumed,

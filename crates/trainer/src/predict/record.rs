@@ -1,6 +1,7 @@
 //! The answer to a question in a file, and the forms of files.
 
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use squad_data::{Prediction, SpanAnswer};
@@ -19,6 +20,37 @@ pub enum PredictionFormat {
 }
 
 impl PredictionFormat {
+    /// The files that answers to `out` go to, `out` last. Files of these names are replaced.
+    pub fn files(self, out: &Path) -> Vec<PathBuf> {
+        let parts = self.parts(out).into_iter();
+        parts.map(|(file, _)| file).collect()
+    }
+
+    /// [`PredictionFormat::files`] with their layouts.
+    pub(super) fn parts(self, out: &Path) -> Vec<(PathBuf, Layout)> {
+        let is_json = out
+            .extension()
+            .is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+        // Another ending may be a part of the name: that of `minilm-0.5` and `minilm-0.9`.
+        let stem = if is_json {
+            out.with_extension("")
+        } else {
+            out.to_owned()
+        };
+        let beside = |ending: &str| {
+            let mut name = stem.clone().into_os_string();
+            name.push(ending);
+            PathBuf::from(name)
+        };
+        let mut parts = Vec::new();
+        if self == Self::Squad {
+            parts.push((beside(".nbest.json"), Layout::NBestById));
+            parts.push((beside(".null_odds.json"), Layout::NullOddsById));
+        }
+        parts.push((out.to_owned(), self.layout()));
+        parts
+    }
+
     /// The layout of the file itself.
     pub(super) fn layout(self) -> Layout {
         match self {

@@ -230,6 +230,27 @@ fn every_format_holds_the_same_answers_and_can_be_scored() {
     assert_eq!(printed.stdout, sandbox.text("squad"));
 }
 
+/// Names that differ behind a dot have n-best lists of their own.
+#[test]
+fn files_beside_the_answers_are_named_after_them() {
+    let sandbox = Sandbox::new();
+    for out in ["minilm-0.5", "minilm-0.9"] {
+        let out = format!("--out={out}");
+        done(&predict(
+            &sandbox,
+            &["--dataset=dev.json", "--format=squad", &out],
+        ));
+    }
+    let files = sandbox.files("");
+    let files: Vec<_> = files
+        .iter()
+        .filter(|name| name.starts_with("minilm"))
+        .collect();
+    let names = ["", ".nbest.json", ".null_odds.json"];
+    let expected = ["5", "9"].map(|end| names.map(|name| format!("minilm-0.{end}{name}")));
+    assert_eq!(files, expected.iter().flatten().collect::<Vec<_>>());
+}
+
 #[test]
 fn a_table_quotes_commas_quotes_and_line_ends() {
     let sandbox = Sandbox::new();
@@ -514,6 +535,14 @@ fn a_file_with_a_fault_leaves_nothing() {
     predict(&sandbox, &["--dataset=dev.json", "--json"]).mistake(&["--json needs --out"]);
     predict(&sandbox, &["--dataset=dev.json", "--out=encoder"])
         .mistake(&["encoder", "is a folder"]);
+    // The files beside it are looked at before the work, too.
+    std::fs::create_dir(sandbox.path("x.nbest.json")).unwrap();
+    predict(&sandbox, &["--dataset=dev.json", "--out=x.json"])
+        .mistake(&["x.nbest.json: is a folder"]);
+    std::fs::remove_dir(sandbox.path("x.nbest.json")).unwrap();
+    sandbox.write("y.null_odds.json", &sandbox.text("dev.json"));
+    predict(&sandbox, &["--dataset=y.null_odds.json", "--out=y.json"])
+        .mistake(&["y.null_odds.json: is the dataset itself"]);
     assert!(!sandbox.files("").iter().any(|name| name.starts_with("x.")));
     let summary = predict(&sandbox, &["--dataset=dev.json", "--out=x.json", "--json"]).json();
     assert_eq!(
