@@ -1,9 +1,9 @@
-use std::fs::{File, TryLockError};
+use std::fs::{DirEntry, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use run_log::CONFIG;
+use run_log::{CHECKPOINTS_DIR, CONFIG, METRICS_LOG};
 
 use crate::Error;
 use crate::device::process::{hostname, is_running};
@@ -23,6 +23,21 @@ pub struct RunDir {
     lock: Lock,
 }
 
+/// Why a folder cannot be opened.
+enum NotOpened {
+    /// Another process has it.
+    Taken(Error),
+    Failed(Error),
+}
+
+impl From<NotOpened> for Error {
+    fn from(why: NotOpened) -> Self {
+        match why {
+            NotOpened::Taken(error) | NotOpened::Failed(error) => error,
+        }
+    }
+}
+
 /// The lock that keeps other processes out of the folder.
 #[derive(Debug)]
 enum Lock {
@@ -37,7 +52,7 @@ impl RunDir {
     /// Creates the folder and checks that it is writable.
     ///
     /// # Errors
-    /// If it cannot be created or written to, holds a run, or is used by another process.
+    /// If it cannot be created or written to, holds a run or a part of one, or is used by another process.
     pub fn create(path: &Path) -> Result<Self, Error> {
         Self::check_no_run(path)?;
         let is_new = !path.exists();
@@ -48,8 +63,8 @@ impl RunDir {
         Ok(run_dir)
     }
 
-    /// Creates the first of `runs/NAME`, `runs/NAME-2`, … that does not exist. Processes that do this at once get
-    /// different folders.
+    /// Creates the first of `runs/NAME`, `runs/NAME-2`, … that does not exist or that a process has left which was killed
+    /// before its run began. Processes that do this at once get different folders.
     ///
     /// # Errors
     /// If no folder can be created or written to.
@@ -61,12 +76,16 @@ impl RunDir {
                 number => runs.join(format!("{name}-{number}")),
             };
             match std::fs::create_dir(&path) {
-                Ok(()) => {
-                    atomic_fs::sync_folder(runs)?;
-                    return Self::open(&path, true, LOCK_TIMEOUT);
-                }
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                Ok(()) => atomic_fs::sync_folder(runs)?,
+                Err(e) if e.kind() == ErrorKind::AlreadyExists && is_unused(&path) => {}
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
                 Err(e) => return Err(cannot_create(&path, e)),
+            }
+            match Self::open(&path, true, Duration::ZERO) {
+                // Another process may have begun and ended a run meanwhile.
+                Ok(run_dir) if is_unused(&path) => return Ok(run_dir),
+                Ok(_) | Err(NotOpened::Taken(_)) => {}
+                Err(NotOpened::Failed(error)) => return Err(error),
             }
         }
         Err(Error::file(runs, "every number is taken"))
@@ -78,7 +97,7 @@ impl RunDir {
     /// If it holds no run, is not writable, or is used by another process.
     pub fn resume(path: &Path) -> Result<Self, Error> {
         Self::config_in(path)?;
-        Self::open(path, false, LOCK_TIMEOUT)
+        Ok(Self::open(path, false, LOCK_TIMEOUT)?)
     }
 
     /// The path of a run's configuration file.
@@ -103,10 +122,24 @@ impl RunDir {
                 "already holds a run: give another --run-dir, or go on with --resume",
             ));
         }
+        // A new run would append to the one and take up the other.
+        let has_log = path.join(METRICS_LOG).exists();
+        let checkpoints = path.join(CHECKPOINTS_DIR);
+        if has_log || checkpoints.is_dir() && !is_unused(&checkpoints) {
+            let name = if has_log {
+                METRICS_LOG
+            } else {
+                CHECKPOINTS_DIR
+            };
+            let message = format!(
+                "holds {name} of a run without its {CONFIG}: give another --run-dir, or put {CONFIG} back and go on with --resume"
+            );
+            return Err(Error::file(path, message));
+        }
         Ok(())
     }
 
-    fn open(path: &Path, is_new: bool, timeout: Duration) -> Result<Self, Error> {
+    fn open(path: &Path, is_new: bool, timeout: Duration) -> Result<Self, NotOpened> {
         let opened = Lock::acquire(path, timeout, File::try_lock).map(|lock| Self {
             path: path.into(),
             is_new,
@@ -118,14 +151,14 @@ impl RunDir {
                 let _ = std::fs::remove_dir(path);
             }
         })?;
-        check_writable(path).map_err(|e| not_writable(path, e))?;
+        check_writable(path).map_err(|e| NotOpened::Failed(not_writable(path, e)))?;
         run_dir.clean();
         Ok(run_dir)
     }
 
     /// Removes what killed processes have left half-written. Other processes are kept out by the lock.
     fn clean(&self) {
-        for folder in ["", run_log::CHECKPOINTS_DIR, run_log::EVAL_DIR] {
+        for folder in ["", CHECKPOINTS_DIR, run_log::EVAL_DIR] {
             atomic_fs::remove_leftovers(self.join(folder));
         }
     }
@@ -166,7 +199,7 @@ impl RunDir {
 impl Drop for RunDir {
     fn drop(&mut self) {
         let is_ours =
-            |entry: &std::fs::DirEntry| [LOCK, OWNER].iter().any(|name| entry.file_name() == *name);
+            |entry: &DirEntry| [LOCK, OWNER].iter().any(|name| entry.file_name() == *name);
         let is_empty =
             atomic_fs::entries(&self.path).is_ok_and(|entries| entries.iter().all(is_ours));
         // An error while dropping cannot be reported.
@@ -186,21 +219,27 @@ impl Lock {
         folder: &Path,
         timeout: Duration,
         try_lock: impl Fn(&File) -> Result<(), TryLockError>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, NotOpened> {
         const POLL: Duration = Duration::from_millis(50);
         let path = folder.join(LOCK);
+        let taken = |message: &str| NotOpened::Taken(Error::file(folder, message));
         let file = File::options().create(true).append(true).open(&path);
-        let file = file.map_err(|e| not_writable(folder, e))?;
+        let file = file.map_err(|e| match e.kind() {
+            ErrorKind::NotFound if !folder.exists() => {
+                taken("another process has just removed this folder")
+            }
+            _ => NotOpened::Failed(not_writable(folder, e)),
+        })?;
         let started = Instant::now();
         loop {
             match try_lock(&file) {
-                Ok(()) => return Ok(Self::File { _file: file }),
+                Ok(()) if is_same_file(&file, &path) => return Ok(Self::File { _file: file }),
+                Ok(()) => return Err(taken("another process has just removed this folder")),
                 Err(TryLockError::WouldBlock) if started.elapsed() < timeout => {
                     std::thread::sleep(POLL);
                 }
                 Err(TryLockError::WouldBlock) => {
-                    return Err(Error::file(
-                        folder,
+                    return Err(taken(
                         "another process is running in this folder: wait for it, or give another one",
                     ));
                 }
@@ -211,7 +250,7 @@ impl Lock {
     }
 
     /// Writes the owner file, and replaces one of a process of this machine that has ended.
-    fn write_owner_file(folder: &Path) -> Result<Self, Error> {
+    fn write_owner_file(folder: &Path) -> Result<Self, NotOpened> {
         let path = folder.join(OWNER);
         let (host, here) = (hostname(), std::process::id());
         for _ in 0..2 {
@@ -219,27 +258,41 @@ impl Lock {
             match created.and_then(|mut file| write!(file, "{here} {host}")) {
                 Ok(()) => return Ok(Self::Owner(path)),
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(not_writable(folder, e)),
+                Err(e) => return Err(NotOpened::Failed(not_writable(folder, e))),
             }
             let text = std::fs::read_to_string(&path).unwrap_or_default();
             let (pid, other) = text.split_once(' ').unwrap_or((&text, ""));
             if other != host || pid.parse().is_ok_and(is_running) {
-                return Err(Error::file(
-                    folder,
-                    format!(
-                        "process {pid} on {other} runs in this folder, whose file system has no locks; \
-                         if that process has ended, remove {}",
-                        path.display()
-                    ),
-                ));
+                let message = format!(
+                    "process {pid} on {other} runs in this folder, whose file system has no locks; if that process has \
+                     ended, remove {}",
+                    path.display()
+                );
+                return Err(NotOpened::Taken(Error::file(folder, message)));
             }
             let _ = std::fs::remove_file(&path);
         }
-        Err(Error::file(
-            folder,
-            "another process has just begun a run here",
-        ))
+        let message = "another process has just begun a run here";
+        Err(NotOpened::Taken(Error::file(folder, message)))
     }
+}
+
+/// Whether a folder is empty but for what a killed process may leave: locks and half-written files.
+fn is_unused(folder: &Path) -> bool {
+    let is_hidden = |entry: &DirEntry| entry.file_name().as_encoded_bytes().starts_with(b".");
+    atomic_fs::entries(folder).is_ok_and(|entries| entries.iter().all(is_hidden))
+}
+
+/// Whether an open file still has its name: whoever gives up a new folder removes it with its lock.
+fn is_same_file(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let of = |found: std::io::Result<std::fs::Metadata>| found.ok().map(|f| (f.dev(), f.ino()));
+        of(file.metadata()) == of(path.metadata())
+    }
+    #[cfg(not(unix))]
+    path.exists()
 }
 
 /// Makes a folder and its parents, and syncs them to the disk.
@@ -293,6 +346,39 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_a_process_that_was_killed_before_its_run_is_taken() {
+        let runs = tempfile::tempdir().unwrap();
+        let path = |name: &str| runs.path().join(name);
+        let next = || RunDir::create_next(runs.path(), "run").unwrap();
+        for name in ["run", "run-2", "run-3"] {
+            std::fs::create_dir(path(name)).unwrap();
+            std::fs::write(path(name).join(LOCK), "").unwrap();
+        }
+        std::fs::write(path("run").join("notes.txt"), "").unwrap();
+        std::fs::write(path("run-2/.writing-config.toml-x"), "").unwrap();
+        let [second, third, fourth] = [next(), next(), next()];
+        let dirs = [&second, &third, &fourth].map(|dir| dir.path().to_owned());
+        assert_eq!(dirs, ["run-2", "run-3", "run-4"].map(path));
+        assert!(!path("run-2/.writing-config.toml-x").exists());
+        drop(second);
+        assert!(!path("run-2").exists());
+    }
+
+    #[test]
+    fn what_is_left_of_a_run_without_its_configuration_is_no_new_run() {
+        for left in ["checkpoints/step-4/state.json", METRICS_LOG] {
+            let run = tempfile::tempdir().unwrap();
+            let file = run.path().join(left);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, "").unwrap();
+            refused(
+                RunDir::create(run.path()),
+                "of a run without its config.toml",
+            );
+        }
+    }
+
+    #[test]
     fn processes_that_start_at_once_get_different_folders() {
         let runs = tempfile::tempdir().unwrap();
         let start = std::sync::Barrier::new(8);
@@ -315,7 +401,9 @@ mod tests {
         let runs = tempfile::tempdir().unwrap();
         let path = runs.path().join("run");
         let first = RunDir::create(&path).unwrap();
-        let second = || RunDir::open(&path, false, Duration::from_millis(100));
+        let second = || -> Result<RunDir, Error> {
+            Ok(RunDir::open(&path, false, Duration::from_millis(100))?)
+        };
         refused(second(), "another process is running");
         refused(RunDir::resume(&path), "holds no run");
         first.write(CONFIG, "").unwrap();
@@ -348,7 +436,8 @@ mod tests {
     #[test]
     fn without_locks_a_file_names_the_owner() {
         let run = tempfile::tempdir().unwrap();
-        let acquire = || Lock::acquire(run.path(), Duration::ZERO, no_locks);
+        let acquire =
+            || -> Result<Lock, Error> { Ok(Lock::acquire(run.path(), Duration::ZERO, no_locks)?) };
         let owner = run.path().join(OWNER);
         let lock = acquire().unwrap();
         let text = std::fs::read_to_string(&owner).unwrap();
@@ -382,7 +471,8 @@ mod tests {
         assert!(left.iter().all(|folder| !folder.exists()));
         // Not by a process that is kept out.
         std::fs::create_dir_all(&left[0]).unwrap();
-        refused(RunDir::open(run.path(), false, Duration::ZERO), "another");
+        let opened = RunDir::open(run.path(), false, Duration::ZERO);
+        refused(opened.map_err(Error::from), "another");
         assert!(left[0].exists());
         drop(first);
         let names: Vec<_> = std::fs::read_dir(run.path().join("eval"))
