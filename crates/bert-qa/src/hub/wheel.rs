@@ -291,6 +291,9 @@ pub fn check_wheel(wheel: &Path, folder: &Path) -> Result<(), Error> {
 /// Downloads the wheels that a requirements file names with the first `pip` that works. A source
 /// package is never taken: building one would run its code.
 fn pip_download(requirements: &Path, folder: &Path) -> Result<(), String> {
+    // What a killed pip leaves goes with the folder, and not into the system's.
+    let temporary = folder.join("tmp");
+    std::fs::create_dir(&temporary).map_err(|e| format!("{}: {e}", temporary.display()))?;
     let mut last = String::from("no pip was found: install Python's pip");
     for program in [&["python3", "-m", "pip"][..], &["pip3"], &["pip"]] {
         let output = Command::new(program[0])
@@ -301,6 +304,7 @@ fn pip_download(requirements: &Path, folder: &Path) -> Result<(), String> {
             .arg(requirements)
             .arg("--dest")
             .arg(folder)
+            .env("TMPDIR", &temporary)
             .output();
         match output {
             Ok(output) if output.status.success() => return Ok(()),

