@@ -8,7 +8,7 @@ use trainer::{Config, DistributedConfig, Error, Outcome, RunDir, Trained, Traine
 
 use super::args::Train;
 use super::log::Log;
-use super::{finish, notice, or_none, signals};
+use super::{config_error, finish, notice, or_none, signals};
 
 /// Trains until the end or a signal. Exit code 75: stopped, with a checkpoint to resume from.
 pub(super) fn run(args: Train, log: &Log) -> ExitCode {
@@ -37,15 +37,36 @@ pub(super) fn run(args: Train, log: &Log) -> ExitCode {
 
 /// The configuration and its file.
 fn resolve(args: &Train) -> Result<(PathBuf, Config), Error> {
+    let device = args.device.iter().map(|name| format!("run.device={name}"));
+    let settings: Vec<_> = args.settings.iter().cloned().chain(device).collect();
     let file = match (&args.config, &args.resume) {
         (Some(file), _) => file.clone(),
         (None, Some(run)) => RunDir::config_in(run)?,
-        (None, None) => "configs/quickstart.toml".into(),
+        (None, None) => {
+            let file = PathBuf::from("configs/quickstart.toml");
+            if !file.exists() {
+                return Ok((file, quick_start(&settings)?));
+            }
+            file
+        }
     };
-    let device = args.device.iter().map(|name| format!("run.device={name}"));
-    let settings: Vec<_> = args.settings.iter().cloned().chain(device).collect();
     let config = Config::resolve(&file, &settings)?;
     Ok((file, config))
+}
+
+/// The quick start's settings in a folder that is not the repository's.
+fn quick_start(settings: &[String]) -> Result<Config, Error> {
+    let config = Config::quick_start(settings)?;
+    let sample = Path::new("datasets/sample");
+    let is_in_sample = |file: &PathBuf| file.starts_with(sample);
+    let asks_for_sample =
+        config.train.files.iter().any(is_in_sample) || is_in_sample(&config.eval.file);
+    if asks_for_sample && !sample.exists() {
+        let message = "the quick start's questions are in the repository's datasets/sample: run it there, or give train.files=FILE \
+                       and eval.file=FILE; trainer fetch dataset squad1 downloads SQuAD";
+        return Err(config_error(message));
+    }
+    Ok(config)
 }
 
 fn prepare(args: Train, config_file: &Path, config: Config) -> Result<Trainer<'static>, Error> {

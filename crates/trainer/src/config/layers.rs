@@ -19,6 +19,16 @@ impl Config {
         Self::layered(&[(file.display().to_string(), table)], settings)
     }
 
+    /// As [`Config::resolve`], with `configs/quickstart.toml` of the repository, which is compiled in.
+    ///
+    /// # Errors
+    /// As [`Config::resolve`].
+    pub fn quick_start(settings: &[String]) -> Result<Self, Error> {
+        const NAME: &str = "configs/quickstart.toml";
+        let table = parse(NAME.as_ref(), include_str!("quickstart.toml"))?;
+        Self::layered(&[(NAME.to_owned(), table)], settings)
+    }
+
     /// As [`Config::resolve`], from a text that messages call `name`.
     pub(crate) fn from_toml(name: &str, text: &str) -> Result<Self, Error> {
         let table = parse(name.as_ref(), text)?;

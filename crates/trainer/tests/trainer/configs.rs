@@ -2,7 +2,7 @@ use std::path::Path;
 
 use trainer::Config;
 
-use crate::support::workspace;
+use crate::support::{HOST_DEVICE, Sandbox, workspace};
 
 #[test]
 fn every_configuration_of_the_repository_resolves() {
@@ -45,6 +45,31 @@ fn the_quick_start_needs_only_the_repository() {
     for file in config.train.files.iter().chain([&config.eval.file]) {
         assert!(workspace(file).is_file(), "{}", file.display());
     }
+}
+
+#[test]
+fn the_settings_of_the_quick_start_are_there_without_the_repository() {
+    let file = workspace("configs/quickstart.toml");
+    let resolved = Config::resolve(&file, &[]).unwrap();
+    assert_eq!(Config::quick_start(&[]).unwrap(), resolved);
+    // A folder without `configs/`.
+    let sandbox = Sandbox::new();
+    sandbox
+        .command(&[])
+        .mistake(&["the quick start's questions are in the repository"]);
+    sandbox
+        .command(&["train.files=train.json"])
+        .mistake(&["give train.files=FILE and eval.file=FILE"]);
+    let questions = ["train.files=train.json", "eval.file=dev.json"];
+    let more = [
+        "model.source=./encoder",
+        "train.max_steps=1",
+        "run.threads=1",
+        HOST_DEVICE,
+    ];
+    sandbox.command(&[&questions[..], &more].concat()).success();
+    let table: toml::Table = sandbox.text("runs/quickstart/config.toml").parse().unwrap();
+    assert_eq!(table["train"]["learning_rate"].as_float(), Some(2e-4));
 }
 
 /// The settings of a section as a Markdown table: key, default, doc comment.
