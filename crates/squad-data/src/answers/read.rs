@@ -44,9 +44,10 @@ impl PredictedAnswers {
     /// - FARM's and Haystack's objects with lists of `predictions` and of `answers`.
     ///
     /// An answer is a text; a number, read as its digits; `null`, "no answer"; an object with `prediction_text`,
-    /// `prediction`, `answer` or `text`, as the pipelines of transformers give; or a list of such objects (n-best files) or
-    /// of pairs of text and score (DrQA). In a list the one with the highest probability or score counts, and without
-    /// these the first.
+    /// `prediction`, `predicted_answer`, `predicted_text`, `predicted` or `pred`, or else with `answer` or `text`, as the
+    /// pipelines of transformers give; or a list of such objects (n-best files) or of pairs of text and score (DrQA). In a
+    /// list the one with the highest probability or score counts, and without these the first. Beside a prediction,
+    /// `answers`, `answer` and `text` are the gold answer or the context.
     ///
     /// ```
     /// # let folder = std::env::temp_dir().join(format!("squad-data-predictions-{}", std::process::id()));
@@ -88,15 +89,8 @@ impl PredictedAnswers {
                 }
                 let id = record_id(&fields)?;
                 self.add_probability(&id, &fields)?;
-                let text = match list_of(&fields, "answers") {
-                    Some(answers) => best(answers).map(|text| match text.as_str() {
-                        // FARM's way to say so.
-                        "no_answer" => String::new(),
-                        _ => text,
-                    }),
-                    None => text_field(&fields),
-                };
-                self.insert(id.clone(), text.map_err(|problem| of_id(&id, &problem))?);
+                let text = record_text(&fields).map_err(|problem| of_id(&id, &problem))?;
+                self.insert(id, text);
             }
         }
         Ok(())
@@ -163,26 +157,33 @@ impl NoAnswerProbabilities {
 
 /// Names in the forms of files.
 const ID_KEYS: [&str; 4] = ["id", "question_id", "query_id", "qid"];
-/// The last one is Kaggle's column `PredictionString`.
-const TEXT_KEYS: [&str; 5] = [
+/// Names of a prediction. The last one is Kaggle's column `PredictionString`.
+const PREDICTION_KEYS: [&str; 7] = [
     "prediction_text",
     "prediction",
-    "answer",
-    "text",
+    "predicted_answer",
+    "predicted_text",
+    "predicted",
+    "pred",
     "predictionstring",
 ];
+/// Names of an answer: beside a prediction, the gold one, or the context.
+const ANSWER_KEYS: [&str; 2] = ["answer", "text"];
 const SCORE_KEYS: [&str; 2] = ["probability", "score"];
 const NO_ANSWER_PROBABILITY: &str = "no_answer_probability";
 
+/// Whether a field of this name has an answer's text.
+fn is_text_key(name: &str) -> bool {
+    PREDICTION_KEYS.contains(&name) || ANSWER_KEYS.contains(&name)
+}
+
 /// The columns of a table.
 const COLUMNS: RecordColumns = RecordColumns {
-    is_wanted: |name| {
-        ID_KEYS.contains(&name) || TEXT_KEYS.contains(&name) || name == NO_ANSWER_PROBABILITY
-    },
+    is_wanted: |name| ID_KEYS.contains(&name) || is_text_key(name) || name == NO_ANSWER_PROBABILITY,
     is_header: |names| {
-        let has = |key: &str| names.iter().any(|name| name == key);
-        ID_KEYS.into_iter().any(has)
-            && (TEXT_KEYS.into_iter().any(has) || has(NO_ANSWER_PROBABILITY))
+        let has = |is_wanted: fn(&str) -> bool| names.iter().any(|name| is_wanted(name));
+        has(|name| ID_KEYS.contains(&name))
+            && has(|name| is_text_key(name) || name == NO_ANSWER_PROBABILITY)
     },
 };
 
@@ -334,7 +335,7 @@ impl<'de> Visitor<'de> for Items<'_, '_> {
         }
         let is_by_id = |(key, value): &(String, Value)| {
             let answers = value.as_object().filter(|_| key == "predictions");
-            answers.is_some_and(|answers| !TEXT_KEYS.iter().any(|key| answers.contains_key(*key)))
+            answers.is_some_and(|answers| !answers.keys().any(|key| is_text_key(key)))
         };
         if let Some(wrapper) = first.iter().position(is_by_id)
             && let (_, Value::Object(answers)) = first.swap_remove(wrapper)
@@ -392,11 +393,38 @@ fn plain_text(value: &Value) -> Result<String, String> {
     }
 }
 
+/// The text of an object that has its id inside.
+fn record_text(fields: &Map<String, Value>) -> Result<String, String> {
+    if let Some(text) = one_text(fields, &PREDICTION_KEYS)? {
+        return Ok(text);
+    }
+    let Some(answers) = list_of(fields, "answers") else {
+        return text_field(fields);
+    };
+    let text = best(answers)?;
+    // FARM's way to say that there is no answer.
+    Ok(if text == "no_answer" {
+        String::new()
+    } else {
+        text
+    })
+}
+
 /// The text of an object.
 fn text_field(fields: &Map<String, Value>) -> Result<String, String> {
+    for keys in [&PREDICTION_KEYS[..], &ANSWER_KEYS] {
+        if let Some(text) = one_text(fields, keys)? {
+            return Ok(text);
+        }
+    }
+    Err("an object without prediction_text, prediction, answer or text".to_owned())
+}
+
+/// The text that an object has under one of these names, or the same under several.
+fn one_text(fields: &Map<String, Value>, keys: &[&str]) -> Result<Option<String>, String> {
     let mut found: Option<(&str, String)> = None;
-    for key in TEXT_KEYS {
-        let Some(value) = fields.get(key) else {
+    for key in keys {
+        let Some(value) = fields.get(*key) else {
             continue;
         };
         let text = plain_text(value)?;
@@ -408,9 +436,7 @@ fn text_field(fields: &Map<String, Value>) -> Result<String, String> {
             None => found = Some((key, text)),
         }
     }
-    found
-        .map(|(_, text)| text)
-        .ok_or_else(|| "an object without prediction_text, prediction, answer or text".to_owned())
+    Ok(found.map(|(_, text)| text))
 }
 
 /// The best of a list: of objects, of pairs of text and score, or of a single text.

@@ -74,6 +74,33 @@ fn every_form_gives_the_same_answers() {
     assert_eq!(read.texts, expected);
 }
 
+/// What evaluation scripts write: the question, the gold answer and the prediction.
+#[test]
+fn beside_a_prediction_answers_and_texts_are_no_predictions() {
+    let expected = answers(&[("7", "Bo"), ("8", "")]);
+    for text in [
+        "id,question,answer,predicted_answer\n7,Who?,Lund,Bo\n8,Why?,Lund,\n",
+        "id\tanswer\tprediction_text\n7\tLund\tBo\n8\tLund\t\n",
+        "id,text,pred\n7,Bo Lund built it.,Bo\n8,Bo Lund built it.,\n",
+        "{\"id\": 7, \"answer\": \"Lund\", \"pred\": \"Bo\"}\n{\"id\": 8, \"answer\": \"Lund\", \"pred\": null}\n",
+        r#"[{"id": 7, "answers": [{"text": "Lund"}], "prediction": "Bo"}, {"id": 8, "answers": ["Lund"], "prediction": ""}]"#,
+        r#"{"7": {"text": "Lund", "predicted": "Bo"}, "8": {"answer": "Lund", "predicted_text": ""}}"#,
+        r#"{"7": [{"text": "Lund", "prediction": "Bo", "score": 1}], "8": []}"#,
+    ] {
+        let read = read(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(read.texts, expected, "{text}");
+    }
+    let schema = "message predictions { optional int64 id; optional binary answer (UTF8); optional binary predicted (UTF8); }";
+    let columns = vec![
+        Column::flat(Values::Int64(vec![7, 8])),
+        Column::texts(["Lund", "Lund"]),
+        Column::texts(["Bo", ""]),
+    ];
+    let parquet = file(schema, &[columns], parquet::basic::Compression::SNAPPY);
+    let read = with_file(&parquet, PredictedAnswers::read).unwrap();
+    assert_eq!(read.texts, expected);
+}
+
 #[test]
 fn a_score_that_is_no_number_is_none() {
     let read = read(r#"{"7": [["Bo", "nan"], ["Lund", "0.5"], ["Bo Lund", 0.1]]}"#).unwrap();
@@ -147,15 +174,19 @@ fn what_is_ambiguous_or_no_prediction_is_an_error_that_shows_the_expected_form()
             &["\"data\""],
         ),
         (
-            "{\"id\": \"7\", \"predicted\": \"Bo\"}\n{\"id\": \"8\", \"predicted\": \"Bo\"}\n",
+            "{\"id\": \"7\", \"output\": \"Bo\"}\n{\"id\": \"8\", \"output\": \"Bo\"}\n",
             &["line 1", "\"7\"", "without prediction_text"],
         ),
         ("", &["empty"]),
         ("7,Bo\n", &["line 1", "\"7,Bo\""]),
-        ("Id,Predicted\n7,Bo\n", &["line 1", "\"Id,Predicted\""]),
+        ("Id,Output\n7,Bo\n", &["line 1", "\"Id,Output\""]),
         (
             "id,answer,text\n7,Bo,Lund\n",
             &["row 1", "\"7\"", "answer and text are different"],
+        ),
+        (
+            "id,answer,pred,predicted\n7,Bo,Bo,Lund\n",
+            &["row 1", "\"7\"", "predicted and pred are different"],
         ),
         ("{\"7\": \"Bo\"", &["line 1", "ends too early"]),
         (
