@@ -37,7 +37,7 @@ impl PredictedAnswers {
     ///
     /// The answers are
     ///
-    /// - an object from ids to answers, also as the `predictions` of another;
+    /// - an object from ids to answers, also as the `predictions` of another; an answer with an id of its own has that;
     /// - objects with an id (`id`, `question_id`, `query_id` or `qid`) and an answer, in a list or one on each line, as
     ///   `evaluate` takes them, with `no_answer_probability` where they have it;
     /// - the rows of a table, with the same names as columns;
@@ -276,6 +276,15 @@ impl Items<'_, '_> {
             E::custom("an entry is wrong")
         })
     }
+
+    /// Gives an entry of an object: by its key, or by an id of its own, beside which pandas' `orient="index"` has the row's
+    /// number as key.
+    fn give_entry<E: de::Error>(&mut self, key: String, value: Value) -> Result<(), E> {
+        self.give(match value {
+            Value::Object(fields) if record_id(&fields).is_ok() => Item::Record(fields),
+            value => Item::Pair(key, value),
+        })
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Items<'_, '_> {
@@ -314,14 +323,14 @@ impl<'de> Visitor<'de> for Items<'_, '_> {
         let mut by_id = false;
         while let Some((key, value)) = map.next_entry::<String, Value>()? {
             if by_id {
-                self.give(Item::Pair(key, value))?;
+                self.give_entry(key, value)?;
                 continue;
             }
             first.push((key, value));
             if first.len() == FIELDS_OF_A_RECORD {
                 by_id = true;
                 for (id, value) in std::mem::take(&mut first) {
-                    self.give(Item::Pair(id, value))?;
+                    self.give_entry(id, value)?;
                 }
             }
         }
@@ -343,7 +352,7 @@ impl<'de> Visitor<'de> for Items<'_, '_> {
             first = answers.into_iter().collect();
         }
         for (id, value) in first {
-            self.give(Item::Pair(id, value))?;
+            self.give_entry(id, value)?;
         }
         Ok(())
     }

@@ -101,6 +101,27 @@ fn beside_a_prediction_answers_and_texts_are_no_predictions() {
     assert_eq!(read.texts, expected);
 }
 
+/// As `to_json(orient="index")` of pandas writes them, by the number of the row.
+#[test]
+fn an_id_inside_an_entry_outranks_its_key() {
+    let expected = answers(&[("7", "Bo"), ("0", "Lund")]);
+    for text in [
+        r#"{"0": {"id": 7, "prediction_text": "Bo"}, "1": {"id": 0, "prediction_text": "Lund"}}"#,
+        r#"{"predictions": {"0": {"qid": "7", "answer": "Bo"}, "1": {"qid": "0", "answer": "Lund"}}}"#,
+        r#"{"7": {"id": null, "text": "Bo"}, "0": {"id": "0", "text": "Lund"}}"#,
+    ] {
+        assert_eq!(read(text).unwrap().texts, expected, "{text}");
+    }
+    let values = r#"{"0": {"id": 7, "no_answer_probability": 0.5}}"#;
+    let values = probabilities(values).unwrap().values;
+    assert_eq!(values, [("7".to_owned(), 0.5)]);
+    let entry = |row: usize| format!(r#""{row}": {{"id": {}, "text": "answer {row}"}}"#, row + 1);
+    let many: Vec<String> = (0..100).map(entry).collect();
+    let read = read(&format!("{{{}}}", many.join(", "))).unwrap();
+    assert_eq!(read.texts["1"], "answer 0");
+    assert_eq!(read.texts["100"], "answer 99");
+}
+
 #[test]
 fn a_score_that_is_no_number_is_none() {
     let read = read(r#"{"7": [["Bo", "nan"], ["Lund", "0.5"], ["Bo Lund", 0.1]]}"#).unwrap();
