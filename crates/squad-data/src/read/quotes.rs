@@ -5,11 +5,16 @@ use std::io::{self, Read};
 /// What to do with a table in which both occur.
 const MIXED: &str = "quotes inside cells are escaped by a backslash in one place and not in another; write them doubled, as \
                      RFC 4180 has them";
+const BEHIND: &str = "text behind a closing quote; a cell that begins with a quote ends with one, and quotes inside it are \
+                      doubled";
+const OPEN: &str = "the file ends inside a quoted cell; is the download complete?";
 
 /// A table's text in which quotes inside cells are doubled.
 ///
 /// Inside a quoted cell, a quote behind a backslash that neither ends the cell nor is doubled cannot be RFC 4180's: from there
 /// on `\"` is a quote and `\\` a backslash. It is an error if text before was read by the other rule.
+///
+/// So are text behind a closing quote, and a quoted cell without one: the `csv` crate would read both without a word.
 pub(super) struct DoubledQuotes<R> {
     source: R,
     cells: Cells,
@@ -18,7 +23,7 @@ pub(super) struct DoubledQuotes<R> {
     /// `text[next..]` is to be returned, then the error.
     text: Vec<u8>,
     next: usize,
-    is_mixed: bool,
+    fault: Option<&'static str>,
 }
 
 const CHUNK: usize = 1 << 13;
@@ -36,7 +41,7 @@ impl<R: Read> DoubledQuotes<R> {
             chunk: vec![0; CHUNK],
             text: Vec::with_capacity(CHUNK),
             next: 0,
-            is_mixed: false,
+            fault: None,
         }
     }
 }
@@ -44,17 +49,18 @@ impl<R: Read> DoubledQuotes<R> {
 impl<R: Read> Read for DoubledQuotes<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while self.next == self.text.len() {
-            if self.is_mixed {
-                return Err(io::Error::other(MIXED));
+            if let Some(fault) = self.fault {
+                return Err(io::Error::other(fault));
             }
             self.text.clear();
             self.next = 0;
             let count = self.source.read(&mut self.chunk)?;
             let mut bytes = self.chunk[..count].iter();
-            self.is_mixed = !bytes.all(|byte| self.cells.pass(*byte, &mut self.text));
+            let passed = bytes.try_for_each(|byte| self.cells.pass(*byte, &mut self.text));
+            self.fault = passed.err();
             if count == 0 {
-                self.is_mixed = !self.cells.end(&mut self.text);
-                if self.text.is_empty() && !self.is_mixed {
+                self.fault = self.cells.end(&mut self.text).err();
+                if self.text.is_empty() && self.fault.is_none() {
                     return Ok(0);
                 }
             }
@@ -78,7 +84,7 @@ struct Cells {
 #[derive(Clone, Copy, PartialEq)]
 enum Place {
     CellStart,
-    /// In a cell without quotes, or behind the quotes of one.
+    /// In a cell without quotes.
     Plain,
     Quoted,
     /// Behind a backslash in a quoted cell, which is not written yet. So are the quotes of the next two.
@@ -86,6 +92,8 @@ enum Place {
     BackslashQuote,
     /// Behind a quote in a quoted cell.
     Quote,
+    /// In the blanks behind a quoted cell.
+    Blank,
 }
 
 /// What quotes inside cells are known by.
@@ -98,14 +106,9 @@ enum Escape {
 }
 
 impl Cells {
-    /// Passes over a byte and writes what is decided; `false` if the text follows no single rule.
-    fn pass(&mut self, byte: u8, out: &mut Vec<u8>) -> bool {
+    /// Passes over a byte and writes what is decided. An error says which rule is broken.
+    fn pass(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), &'static str> {
         let is_end = byte == self.delimiter || matches!(byte, b'\n' | b'\r');
-        let behind = if is_end {
-            Place::CellStart
-        } else {
-            Place::Plain
-        };
         match (self.place, byte) {
             (Place::CellStart, b'"') => {
                 out.push(byte);
@@ -113,7 +116,11 @@ impl Cells {
             }
             (Place::CellStart | Place::Plain, _) => {
                 out.push(byte);
-                self.place = behind;
+                self.place = if is_end {
+                    Place::CellStart
+                } else {
+                    Place::Plain
+                };
             }
             (Place::Quoted, b'"') => self.place = Place::Quote,
             (Place::Quoted, b'\\') => self.place = Place::Backslash,
@@ -131,25 +138,33 @@ impl Cells {
             }
             (Place::BackslashQuote, _) => return self.pass_backslash_quote(byte, out),
             (Place::Quote, b'"') => {
-                let is_one_rule = self.escape != Escape::Backslash;
+                if self.escape == Escape::Backslash {
+                    return Err(MIXED);
+                }
                 self.escape = Escape::Doubling;
                 self.place = Place::Quoted;
                 out.extend(b"\"\"");
-                return is_one_rule;
             }
-            (Place::Quote, _) => {
-                self.place = behind;
-                out.extend([b'"', byte]);
-                // Text behind a closing quote: it is the opening quote of another cell.
-                let was_doubtful = std::mem::take(&mut self.is_doubtful);
-                return is_end || !was_doubtful;
+            (Place::Quote | Place::Blank, _) => {
+                if self.place == Place::Quote {
+                    out.push(b'"');
+                }
+                // Other text than blanks: the quote is not the closing one, as in `"Who" built it?`.
+                self.place = match byte {
+                    _ if is_end => Place::CellStart,
+                    b' ' | b'\t' => Place::Blank,
+                    _ if self.is_doubtful => return Err(MIXED),
+                    _ => return Err(BEHIND),
+                };
+                self.is_doubtful &= !is_end;
+                out.push(byte);
             }
         }
-        true
+        Ok(())
     }
 
     /// [`Cells::pass`] behind `\"`.
-    fn pass_backslash_quote(&mut self, byte: u8, out: &mut Vec<u8>) -> bool {
+    fn pass_backslash_quote(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), &'static str> {
         let may_be_doubling = byte == self.delimiter || matches!(byte, b'\n' | b'\r' | b'"');
         if self.escape != Escape::Backslash && may_be_doubling {
             self.escape = Escape::Doubling;
@@ -159,7 +174,7 @@ impl Cells {
             return self.pass(byte, out);
         }
         if self.escape == Escape::Doubling {
-            return false;
+            return Err(MIXED);
         }
         self.escape = Escape::Backslash;
         out.extend(b"\"\"");
@@ -167,17 +182,17 @@ impl Cells {
         self.pass(byte, out)
     }
 
-    /// Writes what waits for another byte; `false` as [`Cells::pass`].
-    fn end(&mut self, out: &mut Vec<u8>) -> bool {
-        let last = std::mem::replace(&mut self.place, Place::Plain);
-        match last {
-            Place::Backslash => out.push(b'\\'),
-            Place::BackslashQuote if self.escape == Escape::Backslash => out.extend(b"\"\""),
-            Place::BackslashQuote => out.extend(b"\\\""),
+    /// Writes what waits for another byte. An error as from [`Cells::pass`].
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), &'static str> {
+        match std::mem::replace(&mut self.place, Place::Plain) {
+            // `\"` closes the cell at the end of a text in which backslashes escape nothing.
+            Place::BackslashQuote if self.escape != Escape::Backslash => out.extend(b"\\\""),
             Place::Quote => out.push(b'"'),
-            Place::CellStart | Place::Plain | Place::Quoted => {}
+            Place::CellStart | Place::Plain | Place::Blank => {}
+            Place::Quoted if self.is_doubtful => return Err(MIXED),
+            Place::Quoted | Place::Backslash | Place::BackslashQuote => return Err(OPEN),
         }
-        last != Place::Quoted || !self.is_doubtful
+        Ok(())
     }
 }
 
@@ -208,8 +223,8 @@ mod tests {
                 r#""""b, c"", d\n \n "" e",\"x\",\\"#,
             ),
             (
-                "\"\\\"b\",\"c\\\"\"\n\"\",\"d\\\"",
-                "\"\"\"b\",\"c\"\"\"\n\"\",\"d\"\"",
+                "\"\\\"b\",\"c\\\"\"\n\"\",\"d\\\"\"",
+                "\"\"\"b\",\"c\"\"\"\n\"\",\"d\"\"\"",
             ),
         ] {
             assert_eq!(doubled(text).as_deref(), Ok(expected), "{text}");
@@ -223,8 +238,8 @@ mod tests {
             r#"a\"b\",\"c\\"#,
             r#""a ""b"" \ c","C:\","\\d","\""e"" \f""#,
             r#""C:\",a"#,
-            "\"C:\\\"\r\n\"a\\\"\"b\"\n\"\\",
-            r#""a" b,"c"d\"e"#,
+            "\"C:\\\"\r\n\"a\\\"\"b\"\n\\",
+            "\"a\" ,\"\"\t\r\n5\" pipe,a \"b\", \"c\"\n\"d\" ",
             "\"a\\\"",
         ] {
             assert_eq!(doubled(text).as_deref(), Ok(text));
@@ -243,6 +258,29 @@ mod tests {
             r#"a,"6'2\"""#,
         ] {
             assert_eq!(doubled(text), Err(MIXED.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn text_behind_a_closing_quote_and_an_open_cell_are_errors() {
+        for text in [
+            r#""Who" built it?,a"#,
+            r#"a,"mill" by Ane"#,
+            r#""Where,a\n"stop" b"#,
+            r#""a"b"#,
+            r#"""a"""#,
+            r#""a""b"c""#,
+        ] {
+            assert_eq!(doubled(text), Err(BEHIND.to_owned()), "{text}");
+        }
+        for text in [
+            "a,\"",
+            "a,\"b\n",
+            "\"a \"\"",
+            "\"a\\",
+            r#""a \"b\" c","d\""#,
+        ] {
+            assert_eq!(doubled(text), Err(OPEN.to_owned()), "{text}");
         }
     }
 }

@@ -618,6 +618,19 @@ fn tables_that_are_wrong() {
             format!("context,question\n{CONTEXT}\n"),
             "row 1: 1 cells, but the header has 2",
         ),
+        // No quoting at all, and part of a cell.
+        (
+            "f.tsv",
+            format!(
+                "question\tcontext\tid\na\t{CONTEXT}\t0\n\"Where\t{CONTEXT}\t1\nWho said \"stop\"\t{CONTEXT}\t2\n"
+            ),
+            "row 2: text behind a closing quote",
+        ),
+        (
+            "f.csv",
+            format!("context,question\n{CONTEXT},\"Who\" built it?\n"),
+            "row 1: text behind a closing quote",
+        ),
         (
             "f.csv",
             format!("context,question,question\n{CONTEXT},a,b\n"),
@@ -653,6 +666,11 @@ fn tables_that_are_wrong() {
         assert!(message.contains(expected), "{expected} is not in {message}");
         assert!(!message.contains("download"), "{message}");
     }
+    let cut = format!("context,question\n{CONTEXT},a\n{CONTEXT},\"Who bu");
+    assert_eq!(
+        read_error("f.csv", cut.as_bytes()),
+        "f.csv: row 2: the file ends inside a quoted cell; is the download complete?"
+    );
 }
 
 #[test]

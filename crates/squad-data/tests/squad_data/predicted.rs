@@ -226,6 +226,19 @@ fn what_is_ambiguous_or_no_prediction_is_an_error_that_shows_the_expected_form()
         }
         assert!(!error.contains('\n'), "{error}");
     }
+    for (text, problem) in [
+        (
+            "id\tprediction_text\n1\t\"Ane Holm\n2\t1871\n3\t\n",
+            "row 1: the file ends inside a quoted cell",
+        ),
+        (
+            "id,answer\n1,5\" pipe\n2,\"5\" pipe\n",
+            "row 2: text behind a closing quote",
+        ),
+    ] {
+        let error = read(text).expect_err(text).to_string();
+        assert!(error.contains(problem), "{problem} in {error}");
+    }
     let drawn = read("| id | answer |\n|---|---|\n| 7 | Bo |\n").unwrap_err();
     assert!(drawn.to_string().contains("this is a Markdown table"));
     for text in [
