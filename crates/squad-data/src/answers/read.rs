@@ -9,7 +9,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::{Map, Value};
 
 use crate::error::{Error, quote, without_position};
-use crate::read::{RecordColumns, number_text, python, read_records};
+use crate::read::{RecordColumns, number_text, plain, python, read_records};
 
 /// The answers of a file of predictions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,8 +38,8 @@ impl PredictedAnswers {
     /// The answers are
     ///
     /// - an object from ids to answers, also as the `predictions` of another; an answer with an id of its own has that;
-    /// - objects with an id (`id`, `question_id`, `query_id` or `qid`) and an answer, in a list or one on each line, as
-    ///   `evaluate` takes them, with `no_answer_probability` where they have it;
+    /// - objects with an id (`id`, `question_id`, `query_id` or `qid`) and an answer, in a list, also inside an object, or
+    ///   one on each line, as `evaluate` takes them, with `no_answer_probability` where they have it;
     /// - the rows of a table, with the same names as columns;
     /// - FARM's and Haystack's objects with lists of `predictions` and of `answers`.
     ///
@@ -81,12 +81,6 @@ impl PredictedAnswers {
                 self.insert(id, text);
             }
             Item::Record(fields) => {
-                if let Some(results) = list_of(&fields, "predictions") {
-                    return results.iter().try_for_each(|result| match result {
-                        Value::Object(fields) => self.add(Item::Record(fields.clone())),
-                        other => Err(format!("a prediction is {}", kind(other))),
-                    });
-                }
                 let id = record_id(&fields)?;
                 self.add_probability(&id, &fields)?;
                 let text = record_text(&fields).map_err(|problem| of_id(&id, &problem))?;
@@ -97,8 +91,10 @@ impl PredictedAnswers {
     }
 
     fn add_probability(&mut self, id: &str, fields: &Map<String, Value>) -> Result<(), String> {
-        // An empty cell of a table.
-        let is_blank = |value: &&Value| value.as_str().is_some_and(|cell| cell.trim().is_empty());
+        // Null, or an empty cell of a table.
+        let is_blank = |value: &&Value| {
+            value.is_null() || value.as_str().is_some_and(|cell| cell.trim().is_empty())
+        };
         if let Some(value) = fields.get(NO_ANSWER_PROBABILITY).filter(|v| !is_blank(v)) {
             let value = number(value).ok_or_else(|| {
                 of_id(
@@ -177,13 +173,20 @@ fn is_text_key(name: &str) -> bool {
     PREDICTION_KEYS.contains(&name) || ANSWER_KEYS.contains(&name)
 }
 
+/// Whether a field of this name has what belongs to an id.
+fn is_value_key(name: &str) -> bool {
+    is_text_key(name) || name == NO_ANSWER_PROBABILITY
+}
+
 /// The columns of a table.
 const COLUMNS: RecordColumns = RecordColumns {
-    is_wanted: |name| ID_KEYS.contains(&name) || is_text_key(name) || name == NO_ANSWER_PROBABILITY,
+    is_wanted: |name| {
+        let name = plain(name);
+        ID_KEYS.contains(&&*name) || is_value_key(&name)
+    },
     is_header: |names| {
         let has = |is_wanted: fn(&str) -> bool| names.iter().any(|name| is_wanted(name));
-        has(|name| ID_KEYS.contains(&name))
-            && has(|name| is_text_key(name) || name == NO_ANSWER_PROBABILITY)
+        has(|name| ID_KEYS.contains(&name)) && has(is_value_key)
     },
 };
 
@@ -210,7 +213,8 @@ fn read_items(path: &Path, expected: &'static str, sink: &mut Sink<'_>) -> Resul
         expected,
     };
     let text = read_records(path, &COLUMNS, &mut |row, fields| {
-        sink(Item::Record(fields)).map_err(|problem| wrong(format!("row {row}: "), problem))
+        sink(Item::Record(plain_names(fields)))
+            .map_err(|problem| wrong(format!("row {row}: "), problem))
     })?;
     let Some(mut text) = text else {
         return Ok(());
@@ -281,9 +285,38 @@ impl Items<'_, '_> {
     /// number as key.
     fn give_entry<E: de::Error>(&mut self, key: String, value: Value) -> Result<(), E> {
         self.give(match value {
-            Value::Object(fields) if record_id(&fields).is_ok() => Item::Record(fields),
-            value => Item::Pair(key, value),
+            Value::Object(fields) => {
+                let fields = plain_names(fields);
+                if record_id(&fields).is_ok() {
+                    Item::Record(fields)
+                } else {
+                    Item::Pair(key, Value::Object(fields))
+                }
+            }
+            value => Item::Pair(key, plain_inside(value)),
         })
+    }
+
+    /// Gives an object of a list or of a line: a record, or the records of the list inside it.
+    fn give_record<E: de::Error>(&mut self, mut fields: Map<String, Value>) -> Result<(), E> {
+        let list = wrapped(fields.iter()).cloned();
+        match list.and_then(|name| fields.remove(&name)) {
+            Some(Value::Array(records)) => records
+                .into_iter()
+                .try_for_each(|record| self.give_element(record)),
+            _ => self.give(Item::Record(plain_names(fields))),
+        }
+    }
+
+    fn give_element<E: de::Error>(&mut self, element: Value) -> Result<(), E> {
+        match element {
+            Value::Object(fields) => self.give_record(fields),
+            other => {
+                let problem = format!("{} in the list, instead of an object", kind(&other));
+                *self.fault = Some(problem);
+                Err(E::custom("an entry is wrong"))
+            }
+        }
     }
 }
 
@@ -304,14 +337,7 @@ impl<'de> Visitor<'de> for Items<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
         while let Some(entry) = list.next_element::<Value>()? {
-            match entry {
-                Value::Object(fields) => self.give(Item::Record(fields))?,
-                other => {
-                    let problem = format!("{} in the list, instead of an object", kind(&other));
-                    *self.fault = Some(problem);
-                    return Err(de::Error::custom("an entry is wrong"));
-                }
-            }
+            self.give_element(entry)?;
         }
         Ok(())
     }
@@ -334,14 +360,12 @@ impl<'de> Visitor<'de> for Items<'_, '_> {
                 }
             }
         }
-        let has = |keys: &[&str]| first.iter().any(|(key, _)| keys.contains(&key.as_str()));
-        let is_record = has(&ID_KEYS);
-        let wraps = first
-            .iter()
-            .any(|(key, value)| key == "predictions" && is_list_of_records(value));
-        if is_record || wraps {
-            return self.give(Item::Record(first.into_iter().collect()));
+        let has = |is_wanted: fn(&str) -> bool| first.iter().any(|(key, _)| is_wanted(&plain(key)));
+        let is_record = has(|key| ID_KEYS.contains(&key));
+        if is_record || wrapped(first.iter().map(|(key, value)| (key, value))).is_some() {
+            return self.give_record(first.into_iter().collect());
         }
+        let lacks_id = has(is_value_key);
         let is_by_id = |(key, value): &(String, Value)| {
             let answers = value.as_object().filter(|_| key == "predictions");
             answers.is_some_and(|answers| !answers.keys().any(|key| is_text_key(key)))
@@ -350,6 +374,8 @@ impl<'de> Visitor<'de> for Items<'_, '_> {
             && let (_, Value::Object(answers)) = first.swap_remove(wrapper)
         {
             first = answers.into_iter().collect();
+        } else if lacks_id {
+            return self.give_record(first.into_iter().collect());
         }
         for (id, value) in first {
             self.give_entry(id, value)?;
@@ -358,11 +384,48 @@ impl<'de> Visitor<'de> for Items<'_, '_> {
     }
 }
 
-fn is_list_of_records(value: &Value) -> bool {
-    let has_id = |value: &Value| ID_KEYS.iter().any(|key| value.get(key).is_some());
-    value
-        .as_array()
-        .is_some_and(|list| !list.is_empty() && list.iter().all(has_id))
+/// The list that an object is around: `predictions`, or its only list, if it has no id and each element has one.
+fn wrapped<'v>(
+    fields: impl Iterator<Item = (&'v String, &'v Value)> + Clone,
+) -> Option<&'v String> {
+    let is_id = |name: &String| ID_KEYS.contains(&&*plain(name));
+    let mut lists = fields.clone().filter(|(_, value)| value.is_array());
+    if let Some((name, _)) = lists.clone().find(|(name, _)| *name == "predictions") {
+        return Some(name);
+    }
+    let (Some((name, list)), None) = (lists.next(), lists.next()) else {
+        return None;
+    };
+    let has_id = |value: &Value| {
+        let fields = value.as_object();
+        fields.is_some_and(|fields| fields.keys().any(is_id))
+    };
+    let records = list.as_array().filter(|list| !list.is_empty())?;
+    let is_wrapper = records.iter().all(has_id) && !fields.clone().any(|(name, _)| is_id(name));
+    is_wrapper.then_some(name)
+}
+
+/// Fields by their names in the spelling of a table's columns. A name that has it already outranks one that gets it.
+fn plain_names(fields: Map<String, Value>) -> Map<String, Value> {
+    let (plain_ones, others): (Vec<_>, Vec<_>) = fields
+        .into_iter()
+        .partition(|(name, _)| plain(name) == *name);
+    let others = others
+        .into_iter()
+        .map(|(name, value)| (plain(&name), value));
+    let named = others.chain(plain_ones);
+    named
+        .map(|(name, value)| (name, plain_inside(value)))
+        .collect()
+}
+
+/// [`plain_names`] of the objects in a value.
+fn plain_inside(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => Value::Object(plain_names(fields)),
+        Value::Array(list) => Value::Array(list.into_iter().map(plain_inside).collect()),
+        other => other,
+    }
 }
 
 fn list_of<'v>(fields: &'v Map<String, Value>, key: &str) -> Option<&'v Vec<Value>> {
@@ -436,7 +499,10 @@ fn one_text(fields: &Map<String, Value>, keys: &[&str]) -> Result<Option<String>
         let Some(value) = fields.get(*key) else {
             continue;
         };
-        let text = plain_text(value)?;
+        let text = match value {
+            Value::Array(entries) => best(entries)?,
+            plain => plain_text(plain)?,
+        };
         match &found {
             Some((first, other)) if *other != text => {
                 return Err(format!("{first} and {key} are different answers"));

@@ -37,7 +37,7 @@ pub(crate) use self::json::python;
 pub use self::options::{OnBadAnswer, ReadOptions};
 #[cfg(feature = "parquet")]
 pub use self::parquet::PARQUET_THREAD;
-pub(crate) use self::raw::number_text;
+pub(crate) use self::raw::{number_text, plain};
 use self::text::DataFile;
 pub(crate) use self::text::{Position, TextReader};
 use crate::dataset::Dataset;

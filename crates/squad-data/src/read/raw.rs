@@ -160,7 +160,7 @@ impl Field {
 }
 
 /// A field's name in lower case, without white space around it and with `_` between its words.
-pub(super) fn plain(name: &str) -> String {
+pub(crate) fn plain(name: &str) -> String {
     let name = name.to_lowercase();
     name.split_whitespace().collect::<Vec<_>>().join("_")
 }

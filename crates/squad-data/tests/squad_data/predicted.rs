@@ -51,6 +51,13 @@ fn every_form_gives_the_same_answers() {
         r#"{"7": [["Bo", 0.1], ["Bo Lund", 0.7]], "8": [["1902", 0.9]], "9": [["", 1]]}"#,
         r#"[{"task": "qa", "predictions": [{"id": "7", "answers": [{"answer": "Bo Lund", "score": 2}, {"answer": "Bo", "score": 1}]}, {"question_id": "8", "answers": [{"answer": "1902"}]}]}, {"predictions": [{"id": "9", "answers": [{"answer": "no_answer"}]}]}]"#,
         r#"{"7": ["Bo Lund"], "8": [1902], "9": [null]}"#,
+        r#"[{"id": "7", "answer": ["Bo Lund"]}, {"id": "8", "answer": [1902]}, {"id": "9", "answer": [""]}]"#,
+        // Lists inside an object, as pandas' orient="table" writes them, and names as tables have them.
+        r#"{"schema": {"fields": [{"name": "id"}]}, "data": [{"index": 0, "id": 7, "prediction": "Bo Lund"}, {"id": 8, "prediction": 1902}, {"id": 9, "prediction": null}]}"#,
+        r#"{"model": "x", "results": [{"ID": 7, "Prediction Text": "Bo Lund"}, {"ID": 8, "Answer": "1902"}, {"Id": 9, "PredictionString": ""}]}"#,
+        // Lists of which each belongs to an id.
+        r#"{"7": [{"id": 1, "text": "Bo Lund"}, {"id": 2, "text": "Bo"}], "8": [{"id": 1, "text": "1902"}], "9": []}"#,
+        "{\"id\": 7, \"text\": \"Bo Lund\", \"no_answer_probability\": null}\n{\"id\": 8, \"text\": \"1902\"}\n{\"id\": 9, \"text\": \"\"}\n",
         // Tables.
         "id,prediction_text\r\n7,Bo Lund\r\n8,1902\r\n9,\r\n",
         "id,PredictionString\n7,Bo Lund\n8,1902\n9,\n",
@@ -63,7 +70,7 @@ fn every_form_gives_the_same_answers() {
         assert_eq!(read.num_duplicates, 0, "{text}");
         assert_eq!(read.no_answer_probabilities, [], "{text}");
     }
-    let schema = "message predictions { optional int64 id; optional binary prediction_text (UTF8); optional int32 x; }";
+    let schema = "message predictions { optional int64 Id; optional binary PredictionString (UTF8); optional int32 x; }";
     let columns = vec![
         Column::flat(Values::Int64(vec![7, 8, 9])),
         Column::texts(["Bo Lund", "1902", ""]),
@@ -216,8 +223,16 @@ fn what_is_ambiguous_or_no_prediction_is_an_error_that_shows_the_expected_form()
         ),
         (r#"[{"id": true, "answer": "x"}]"#, &["id is true"]),
         (
-            r#"[{"id": "7", "answer": "x", "no_answer_probability": null}]"#,
-            &["\"7\"", "null"],
+            r#"[{"id": "7", "answer": "x", "no_answer_probability": true}]"#,
+            &["\"7\"", "true"],
+        ),
+        (
+            "{\"qas_id\": \"7\", \"pred\": \"x\"}\n{\"qas_id\": \"8\", \"pred\": \"y\"}\n",
+            &["line 1", "an object has no id"],
+        ),
+        (
+            r#"[{"id": "7", "answer": ["Bo", "Lund"]}]"#,
+            &["\"7\"", "several texts"],
         ),
     ] {
         let error = read(text).expect_err(text).to_string();
