@@ -13,6 +13,8 @@ use crate::read::text::TextReader;
 
 /// What may stand between cells.
 const DELIMITERS: [u8; 4] = *b",\t;|";
+/// In bytes, of a column that is looked for in rows.
+const LONGEST_NAME: usize = 64;
 
 /// The delimiter of a text that begins like this, if its first line is the header of a table of questions.
 pub(super) fn delimiter(head: &str) -> Option<u8> {
@@ -139,6 +141,10 @@ impl<'t, 'a> Table<'t, 'a> {
     ) -> Result<(), Error> {
         let columns = self.columns.iter().map(String::as_str).enumerate();
         let columns: Vec<(usize, &str)> = columns.filter(|(_, name)| is_read(name)).collect();
+        let is_name = |cell: &str| {
+            let name = (cell.len() <= LONGEST_NAME).then(|| column(cell));
+            name.is_some_and(|name| is_read(&name) || self.columns.contains(&name))
+        };
         let mut record = StringRecord::new();
         for number in 1.. {
             let read = self.reader.read_record(&mut record);
@@ -154,6 +160,15 @@ impl<'t, 'a> Table<'t, 'a> {
             // Rows that a spreadsheet saves below its last one.
             if record.iter().all(|cell| cell.trim().is_empty()) {
                 continue;
+            }
+            // Of a table that was put behind this one.
+            if record.iter().all(is_name) {
+                if record.iter().map(column).eq(self.columns.iter().cloned()) {
+                    continue;
+                }
+                let problem =
+                    "another header, with other columns; give each table as a file of its own";
+                return Err(wrong(&self.file, number, problem.to_owned()));
             }
             let cell =
                 |&(at, name): &(usize, &str)| Some((name.to_owned(), Value::from(record.get(at)?)));

@@ -566,6 +566,17 @@ fn names_of_fields_may_have_capitals_in_every_form() {
     assert!(read_error("f.parquet", &twice).contains("two columns `context`; drop one"));
 }
 
+/// As `cat a.csv b.csv` makes them.
+#[test]
+fn a_header_that_occurs_again_is_passed_over() {
+    let table = format!(
+        ",ID,context,question\n0,q1,{CONTEXT},id\n,id,context,question\r\n0,q2,{CONTEXT},Who?\n\u{feff},Id,Context,Question\n"
+    );
+    let read = examples("f.csv", table);
+    let ids: Vec<&str> = read.iter().map(|example| &*example.id).collect();
+    assert_eq!(ids, ["q1", "q2"]);
+}
+
 /// As MySQL's SELECT INTO OUTFILE and Spark write tables.
 #[test]
 fn backslashes_may_escape_quotes_in_tables() {
@@ -617,6 +628,11 @@ fn tables_that_are_wrong() {
             "f.csv",
             format!("context,question\n{CONTEXT}\n"),
             "row 1: 1 cells, but the header has 2",
+        ),
+        (
+            "f.csv",
+            format!("context,question,id\n{CONTEXT},a,0\nid,context,question\n1,{CONTEXT},b\n"),
+            "row 2: another header, with other columns; give each table as a file of its own",
         ),
         // No quoting at all, and part of a cell.
         (

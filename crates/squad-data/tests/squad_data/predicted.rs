@@ -61,6 +61,7 @@ fn every_form_gives_the_same_answers() {
         // Tables.
         "id,prediction_text\r\n7,Bo Lund\r\n8,1902\r\n9,\r\n",
         "id,PredictionString\n7,Bo Lund\n8,1902\n9,\n",
+        "id,answer\n7,Bo Lund\nid,answer\n8,1902\nid,answer\n9,\n",
         r#"{"predictions": {"7": "Bo Lund", "8": "1902", "9": ""}, "metrics": {"f1": 1}}"#,
         "question\tquestion_id\tanswer\nWho?\t7\tBo Lund\nWhen?\t8\t1902\nWhy?\t9\t\n",
         "\u{feff};ID;Prediction;no_answer_probability\n0;7;Bo Lund;\n1;8;1902;\n2;9;;\n",
