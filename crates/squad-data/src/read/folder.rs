@@ -20,7 +20,21 @@ const METADATA: [&str; 6] = [
 ];
 
 /// Names of splits.
-pub(super) const SPLITS: [&str; 6] = ["train", "validation", "valid", "dev", "eval", "test"];
+pub(super) const SPLITS: [&str; 13] = [
+    "train",
+    "training",
+    "trainset",
+    "validation",
+    "valid",
+    "val",
+    "dev",
+    "devel",
+    "devset",
+    "eval",
+    "test",
+    "testing",
+    "testset",
+];
 
 /// The files that `path` names, in order:
 ///
@@ -46,7 +60,7 @@ pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
         let Ok(mut shards) = data_files(&folder) else {
             continue;
         };
-        shards.retain(|file| split(file) == Some(name));
+        shards.retain(|file| split(file).is_some_and(|split| split.eq_ignore_ascii_case(name)));
         if !shards.is_empty() {
             check_shards(&folder, &shards)?;
             return Ok(shards);
@@ -72,8 +86,23 @@ fn of_folder(folder: &Path) -> Result<Vec<PathBuf>, Error> {
         );
         return Err(wrong(folder, problem));
     }
+    if let [only] = splits[..]
+        && let Some(other) = files.iter().find(|file| split(file).is_none())
+    {
+        let problem = format!(
+            "a folder with the split {only} and with {}, whose name says no split; name {}, or each file",
+            file_name(other),
+            folder.join(only).display()
+        );
+        return Err(wrong(folder, problem));
+    }
     check_shards(folder, &files)?;
     Ok(files)
+}
+
+fn file_name(file: &Path) -> String {
+    let name = file.file_name().unwrap_or(file.as_os_str());
+    name.to_string_lossy().into_owned()
 }
 
 fn in_subfolder(folder: &Path) -> Result<Vec<PathBuf>, Error> {
@@ -104,10 +133,7 @@ fn in_subfolder(folder: &Path) -> Result<Vec<PathBuf>, Error> {
             ),
         )),
         _ => {
-            let names: Vec<String> = folders
-                .iter()
-                .filter_map(|f| Some(f.file_name()?.to_string_lossy().into_owned()))
-                .collect();
+            let names: Vec<String> = folders.iter().map(|folder| file_name(folder)).collect();
             Err(wrong(
                 folder,
                 format!(
@@ -167,14 +193,32 @@ fn shard(file: &Path) -> Option<Shard<'_>> {
     })
 }
 
-/// The split that a file's name says: of a shard, or the first word that names one.
+/// The split that a file's name says: of a shard, or the first word that names one, in any case.
 fn split(file: &Path) -> Option<&str> {
     if let Some(shard) = shard(file) {
         return Some(shard.split);
     }
-    let name = file.file_name()?.to_str()?;
-    let mut words = name.split(|c: char| !c.is_alphanumeric());
-    words.find(|word| SPLITS.contains(word))
+    let words = words(file.file_name()?.to_str()?);
+    let mut words = words.split_whitespace();
+    words.find_map(|word| SPLITS.into_iter().find(|split| *split == word))
+}
+
+/// The words of a name in lower case, with spaces between them: of `squadTrain2.json` `squad train json`.
+fn words(name: &str) -> String {
+    let mut words = String::with_capacity(2 * name.len());
+    let mut before = ' ';
+    let mut rest = name.chars().peekable();
+    while let Some(c) = rest.next() {
+        let is_in_word = before.is_lowercase() || rest.peek().is_some_and(|c| c.is_lowercase());
+        if !c.is_alphabetic() || c.is_uppercase() && is_in_word {
+            words.push(' ');
+        }
+        if c.is_alphabetic() {
+            words.extend(c.to_lowercase());
+        }
+        before = c;
+    }
+    words
 }
 
 /// Checks that no shard is missing.
@@ -257,7 +301,19 @@ mod tests {
         );
         assert_eq!(of("dev.json"), Some("dev"));
         assert_eq!(of("cmrc2018_train.json.gz"), Some("train"));
+        for (name, word) in [
+            ("Train.json", "train"),
+            ("TRAIN.csv", "train"),
+            ("squadTrain.json", "train"),
+            ("SQuADDev.json", "dev"),
+            ("train2.json", "train"),
+            ("squad_val.jsonl", "val"),
+            ("testing.json", "testing"),
+        ] {
+            assert_eq!(of(name), Some(word), "{name}");
+        }
         assert_eq!(of("development.json"), None);
+        assert_eq!(of("constraints.json"), None);
         assert_eq!(of("0000.parquet"), None);
     }
 }

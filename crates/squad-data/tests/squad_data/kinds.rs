@@ -116,6 +116,14 @@ fn wrappers_are_read() {
             "the splits train and validation; write each into a file of its own",
         ),
         (
+            json!({"train": [row], "val": [row]}),
+            "the splits train and val; write each into a file of its own",
+        ),
+        (
+            json!({"training": [row], "testing": [row]}),
+            "the splits testing and training; write each into a file of its own",
+        ),
+        (
             json!({"rows": [cut]}),
             "rows[0]: `truncated_cells`: the server has cut texts of this row",
         ),
