@@ -524,11 +524,8 @@ impl<'a> ExampleBuilder<'a> {
         let mut first_flaw = None;
         let (mut unlocated, mut repaired) = (0, 0);
         for answer in answers.claimed {
-            let is_there = |start: &i64| {
-                let located = paragraph.locator.locate(&answer.text, Some(*start));
-                located.is_ok()
-            };
-            let start = answer.start.or(answer.hint.filter(is_there));
+            let at_hint = || paragraph.locator.at(&answer.text, answer.hint?);
+            let start = answer.start.or_else(|| Some(at_hint()? as i64));
             let mismatch = match paragraph.locator.locate(&answer.text, start) {
                 Ok(start) => {
                     gold.push(GoldAnswer {
@@ -659,6 +656,27 @@ impl<'a> ExampleBuilder<'a> {
     }
 }
 
+/// Takes a doubtful text as what it is: an answer if the context has it, at its start if it has one. For a text such as
+/// `none` the context alone says too little.
+fn without_doubt(answers: RawAnswers, locator: &Locator<'_>) -> RawAnswers {
+    let RawAnswers::Doubtful(answer, other) = answers else {
+        return answers;
+    };
+    let mut starts = answer.start.into_iter().chain(answer.hint);
+    let is_at_start = starts.any(|start| locator.at(&answer.text, start).is_some());
+    let is_text = is_at_start
+        || if *other == RawAnswers::Null {
+            answer.start > Some(0)
+        } else {
+            answer.start.is_none() && locator.has(&answer.text)
+        };
+    if is_text {
+        RawAnswers::Given(vec![answer])
+    } else {
+        *other
+    }
+}
+
 /// The answers of a question.
 #[derive(Default)]
 struct Answers {
@@ -677,6 +695,7 @@ impl Answers {
         detected: Option<Vec<Detected>>,
         locator: &Locator<'_>,
     ) -> Result<Self, String> {
+        let answers = without_doubt(answers, locator);
         if let RawAnswers::Unequal(texts, starts) = answers {
             return Err(format!(
                 "answers.text has {texts} entries and answers.answer_start {starts}; give each answer one entry in both"

@@ -125,7 +125,8 @@ impl<'t, 'a> Table<'t, 'a> {
     /// Checks that no column of questions occurs twice.
     fn check_columns(&self) -> Result<(), Error> {
         for (number, name) in self.columns.iter().enumerate() {
-            if Field::of_column(name).is_some() && self.columns[..number].contains(name) {
+            let is_read = Field::of_column(name).is_some_and(|field| !field.may_be_another());
+            if is_read && self.columns[..number].contains(name) {
                 let problem = format!("two columns `{name}`; drop one");
                 return Err(wrong(&self.file, 0, problem));
             }

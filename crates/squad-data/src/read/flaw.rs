@@ -182,14 +182,20 @@ impl Flaws {
         self.first.iter().filter(move |flaw| flaw.kind == kind)
     }
 
-    /// One line that says what was left out, repaired, not found or numbered; `None` if nothing was.
+    /// One line that says what was left out, repaired, not found, guessed or numbered; `None` if nothing was.
     pub fn summary(&self) -> Option<String> {
+        let count = |kind| self.counts.get(&kind).copied().unwrap_or(0);
         let parts: Vec<String> = [
             (self.skipped_questions, "skipped", "question"),
             (self.repaired_answers, "repaired", "answer"),
             (self.unlocated_answers, "not in their context", "answer"),
             (
-                self.counts.get(&FlawKind::IdMissing).copied().unwrap_or(0),
+                count(FlawKind::StartMissing),
+                "without answer_start labelled at the first of several places",
+                "answer",
+            ),
+            (
+                count(FlawKind::IdMissing),
                 "numbered for lack of an id",
                 "question",
             ),

@@ -144,6 +144,22 @@ impl<'a> Locator<'a> {
         })
     }
 
+    /// Where `text` stands if it is at `start`, in whatever unit that counts.
+    pub(super) fn at(&self, text: &str, start: i64) -> Option<usize> {
+        let at = usize::try_from(start).ok();
+        let is_there = |at: &usize| {
+            let end = at.saturating_add(text.chars().count());
+            self.index.slice(*at..end) == Some(text)
+        };
+        let in_other_unit = || self.in_other_unit(text, start).map(|(_, at)| at);
+        at.filter(is_there).or_else(in_other_unit)
+    }
+
+    /// Whether the context has `text` anywhere.
+    pub(super) fn has(&self, text: &str) -> bool {
+        self.context.contains(text)
+    }
+
     /// The place of `text` whose `start` counts bytes or UTF-16 code units, as some tools do, and the unit's name.
     fn in_other_unit(&self, text: &str, start: i64) -> Option<(&'static str, usize)> {
         let start = usize::try_from(start).ok().filter(|_| !text.is_empty())?;

@@ -342,6 +342,9 @@ fn columns(schema: &Type) -> Result<Type, String> {
         if field == Field::Text && has(Field::Context) && !has(Field::AnswerStart) {
             continue;
         }
+        if field.may_be_another() && !is_plain(column) {
+            continue;
+        }
         check_shape(column, name, 0)?;
         let is_text = matches!(field, Field::Title | Field::Context | Field::Question);
         if is_text && !column.is_primitive() {
@@ -353,6 +356,20 @@ fn columns(schema: &Type) -> Result<Type, String> {
         columns.push(column.clone());
     }
     projection(schema, columns)
+}
+
+/// Whether a column holds numbers or texts, or lists of them.
+fn is_plain(column: &Type) -> bool {
+    if !column.is_primitive() {
+        return is_list(column)
+            && check_shape(column, "", 0).is_ok()
+            && element(column).is_some_and(|element| element.is_primitive() && is_plain(element));
+    }
+    match column.get_physical_type() {
+        Physical::INT32 | Physical::INT64 | Physical::FLOAT | Physical::DOUBLE => true,
+        Physical::BYTE_ARRAY => column.get_basic_info().converted_type() == ConvertedType::UTF8,
+        _ => false,
+    }
 }
 
 /// A schema of some columns of another.

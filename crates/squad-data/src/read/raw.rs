@@ -67,6 +67,56 @@ pub(super) enum RawAnswers {
     Given(Vec<RawAnswer>),
     /// Two lists of these different lengths.
     Unequal(usize, usize),
+    /// A text that may stand for something else: for no value, such as `none`, or for a list, such as `[1]`. Only the
+    /// context tells.
+    Doubtful(RawAnswer, Box<RawAnswers>),
+}
+
+impl RawAnswers {
+    /// Gives these starts to the answers, unless one has its own.
+    fn with_starts(self, starts: Vec<Option<i64>>) -> Self {
+        let mut answers = match self {
+            Self::Given(answers) => answers,
+            Self::Doubtful(answer, other) => {
+                let start = answer.start.or(starts.first().copied().flatten());
+                let other = Box::new(other.with_starts(starts));
+                return Self::Doubtful(RawAnswer { start, ..answer }, other);
+            }
+            other => return other,
+        };
+        let says_nothing = |start: &Option<i64>| match start {
+            // Of no answer.
+            Some(start) => answers.is_empty() && *start <= 0,
+            None => true,
+        };
+        let has_own = answers.iter().any(|answer| answer.start.is_some());
+        if has_own || starts.iter().all(says_nothing) {
+            return Self::Given(answers);
+        }
+        if starts.len() != answers.len() {
+            return Self::Unequal(answers.len(), starts.len());
+        }
+        for (answer, start) in answers.iter_mut().zip(starts) {
+            answer.start = start;
+        }
+        Self::Given(answers)
+    }
+
+    /// Gives these hints to the answers that have none of their own.
+    fn with_hints(mut self, hints: Vec<Option<i64>>) -> Self {
+        let answers = match &mut self {
+            Self::Given(answers) => answers.as_mut_slice(),
+            Self::Doubtful(answer, other) => {
+                **other = std::mem::take(&mut **other).with_hints(hints.clone());
+                std::slice::from_mut(answer)
+            }
+            _ => &mut [],
+        };
+        for (answer, hint) in answers.iter_mut().zip(hints) {
+            answer.hint = answer.hint.or(hint);
+        }
+        self
+    }
 }
 
 /// An answer.
@@ -76,7 +126,8 @@ pub(super) struct RawAnswer {
     pub(super) text: String,
     /// `answer_start`, in characters; may be outside the context.
     pub(super) start: Option<i64>,
-    /// `start`, as annotation tools and pipelines write it: where the text may stand if there is no `answer_start`.
+    /// `start`, as annotation tools and pipelines write it: where the text stands if there is no `answer_start` and the
+    /// context has it there.
     pub(super) hint: Option<i64>,
 }
 
@@ -98,6 +149,7 @@ pub(super) enum Field {
     Answers,
     AnswerText,
     AnswerStart,
+    Hint,
     Text,
     IsImpossible,
     DetectedAnswers,
@@ -126,6 +178,7 @@ impl Field {
             "answers" => Self::Answers,
             "answer" | "answer_text" | "answers.text" => Self::AnswerText,
             "answer_start" | "answers.answer_start" => Self::AnswerStart,
+            "start" | "start_char" | "answerStart" | "answerstart" | "answer_starts" => Self::Hint,
             "text" => Self::Text,
             "is_impossible" => Self::IsImpossible,
             "detected_answers" => Self::DetectedAnswers,
@@ -152,6 +205,12 @@ impl Field {
         !matches!(self, Self::Header | Self::Row | Self::TruncatedCells)
     }
 
+    /// Whether other data sets use the name for something else, which is passed over.
+    #[cfg(any(feature = "csv", feature = "parquet"))]
+    pub(super) fn may_be_another(self) -> bool {
+        matches!(self, Self::Hint)
+    }
+
     /// The field of a table's column of this name.
     #[cfg(any(feature = "csv", feature = "parquet"))]
     pub(super) fn of_column(name: &str) -> Option<Self> {
@@ -169,8 +228,6 @@ pub(crate) fn plain(name: &str) -> String {
 enum Key {
     Field(Field),
     Foreign(Foreign),
-    /// `start` of an answer.
-    Hint,
     /// The name, if it is asked for and short.
     Unknown(Option<String>),
 }
@@ -200,7 +257,6 @@ impl Visitor<'_> for KeySeed {
         Ok(match (Field::of(name), Foreign::of_field(name)) {
             (Some(field), _) => Key::Field(field),
             (None, Some(foreign)) => Key::Foreign(foreign),
-            (None, None) if name == "start" && !self.keep_unknown => Key::Hint,
             (None, None) => {
                 let is_kept = self.keep_unknown && name.len() <= 40;
                 Key::Unknown(is_kept.then(|| name.to_owned()))
@@ -214,36 +270,36 @@ impl Visitor<'_> for KeySeed {
 struct FlatAnswer {
     answers: Option<RawAnswers>,
     starts: Option<Starts>,
+    hints: Vec<Option<i64>>,
     /// The field `text`: the context of a row that has no other, else the answers beside `answer_start`.
     text: Option<serde_json::Value>,
 }
 
 impl FlatAnswer {
-    /// Joins the fields, unless there are `answers`.
+    /// Joins the fields. `answers` say more than a text.
     fn join(self, answers: &mut RawAnswers) {
-        if !matches!(answers, RawAnswers::Missing | RawAnswers::Null) {
-            return;
-        }
+        let given = std::mem::take(answers);
         let text = self.text.filter(|_| self.starts.is_some());
         let texts = || RawAnswers::deserialize(text?).ok();
-        match (self.answers.or_else(texts), self.starts) {
-            (Some(RawAnswers::Given(mut texts)), Some(starts)) => {
-                let starts = starts.0;
-                // An object has its own start.
-                if texts.iter().any(|text| text.start.is_some()) || starts.is_empty() {
-                    *answers = RawAnswers::Given(texts);
-                } else if starts.len() == texts.len() {
-                    for (text, start) in texts.iter_mut().zip(starts) {
-                        text.start = start;
-                    }
-                    *answers = RawAnswers::Given(texts);
-                } else {
-                    *answers = RawAnswers::Unequal(texts.len(), starts.len());
-                }
-            }
-            (Some(given), _) => *answers = given,
-            (None, _) => {}
+        let flat = match given {
+            RawAnswers::Given(_) | RawAnswers::Unequal(..) => None,
+            _ => self.answers.or_else(texts),
+        };
+        let says_something = |flat: &RawAnswers| *flat != RawAnswers::Null;
+        let joined = match given {
+            RawAnswers::Missing => flat.unwrap_or(given),
+            _ => flat.filter(says_something).unwrap_or(given),
+        };
+        let mut starts = self.starts.unwrap_or_default().0;
+        let mut hints = self.hints;
+        // One start beside several answers is that of one of them.
+        if let (RawAnswers::Given(answers), [start]) = (&joined, &starts[..])
+            && answers.len() > 1
+        {
+            hints = vec![*start; answers.len()];
+            starts.clear();
         }
+        *answers = joined.with_starts(starts).with_hints(hints);
     }
 }
 
@@ -268,6 +324,7 @@ impl RawQuestion {
             Field::Answers => self.answers = map.next_value()?,
             Field::AnswerText => flat.answers = Some(map.next_value()?),
             Field::AnswerStart => flat.starts = Some(map.next_value()?),
+            Field::Hint => flat.hints = hints(map)?,
             Field::Text => flat.text = Some(map.next_value()?),
             Field::IsImpossible => self.is_impossible = map.next_value::<Flag>()?.0,
             Field::DetectedAnswers => self.detected = map.next_value::<DetectedAnswers>()?.0,
@@ -300,7 +357,7 @@ impl<'de> Deserialize<'de> for RawQuestion {
                             question.foreign.get_or_insert(foreign);
                             false
                         }
-                        Key::Hint | Key::Unknown(_) => false,
+                        Key::Unknown(_) => false,
                     };
                     if !is_taken {
                         map.next_value::<IgnoredAny>()?;
@@ -500,7 +557,6 @@ impl ItemFields {
                     *known = foreign;
                 }
             }
-            Key::Hint => drop(map.next_value::<IgnoredAny>()?),
             Key::Unknown(name) => {
                 let ForeignInside(foreign) = map.next_value()?;
                 let item = &mut self.item;
@@ -935,14 +991,26 @@ impl<'de> Deserialize<'de> for RawAnswers {
                 if trimmed.starts_with(['[', '{']) || trimmed.starts_with("array(") {
                     let has_values = trimmed.contains(['\'', '"', ':']) || trimmed.contains("...");
                     match literal::parse(trimmed) {
-                        Ok(value) => return RawAnswers::deserialize(value).map_err(E::custom),
+                        Ok(value) => {
+                            let list = RawAnswers::deserialize(value).map_err(E::custom)?;
+                            let is_empty = list == RawAnswers::Given(Vec::new());
+                            let may_be_text = !has_values && !is_empty && trimmed.starts_with('[');
+                            return Ok(if may_be_text {
+                                doubtful(text, list)
+                            } else {
+                                list
+                            });
+                        }
                         Err(problem) if has_values => return Err(E::custom(problem)),
                         // The text of an answer, such as `{x}`.
                         Err(_) => {}
                     }
                 }
-                if is_null(trimmed) {
+                if trimmed.is_empty() {
                     return Ok(RawAnswers::Null);
+                }
+                if is_null(trimmed) {
+                    return Ok(doubtful(text, RawAnswers::Null));
                 }
                 Ok(RawAnswers::Given(vec![RawAnswer {
                     text: text.to_owned(),
@@ -970,11 +1038,18 @@ impl<'de> Deserialize<'de> for RawAnswers {
                 Ok(RawAnswers::Null)
             }
         }
+        fn doubtful(text: &str, other: RawAnswers) -> RawAnswers {
+            let answer = RawAnswer {
+                text: text.to_owned(),
+                ..RawAnswer::default()
+            };
+            RawAnswers::Doubtful(answer, Box::new(other))
+        }
         from.deserialize_any(AnswersVisitor)
     }
 }
 
-/// The value of `start`, one or a list of them; none if it is something else.
+/// The starts that a hint gives, one or a list of them; none if it is something else.
 fn hints<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Vec<Option<i64>>, A::Error> {
     let value: serde_json::Value = map.next_value()?;
     Ok(Starts::deserialize(value).unwrap_or_default().0)
@@ -990,7 +1065,7 @@ fn pair_of_lists<'de, A: MapAccess<'de>>(mut map: A) -> Result<RawAnswers, A::Er
         match key {
             Key::Field(Field::Text) => texts = Some(map.next_value::<RawAnswers>()?),
             Key::Field(Field::AnswerStart) => starts = Some(map.next_value::<Starts>()?),
-            Key::Hint => hinted = hints(&mut map)?,
+            Key::Field(Field::Hint) => hinted = hints(&mut map)?,
             Key::Foreign(found) => {
                 map.next_value::<IgnoredAny>()?;
                 foreign = Some(found);
@@ -998,10 +1073,10 @@ fn pair_of_lists<'de, A: MapAccess<'de>>(mut map: A) -> Result<RawAnswers, A::Er
             _ => drop(map.next_value::<IgnoredAny>()?),
         }
     }
-    let (mut texts, starts) = match (texts, starts) {
-        (Some(RawAnswers::Given(texts)), starts) => (texts, starts),
+    let texts = match (texts, &starts) {
         // A text that is null: no answer.
-        (Some(_), _) => return Ok(RawAnswers::Given(Vec::new())),
+        (Some(RawAnswers::Null), _) => return Ok(RawAnswers::Given(Vec::new())),
+        (Some(texts), _) => texts,
         // An object without fields: no answer.
         (None, None) if is_empty => return Ok(RawAnswers::Given(Vec::new())),
         (None, Some(_)) => return Err(named(de::Error::missing_field("text"), foreign)),
@@ -1010,22 +1085,14 @@ fn pair_of_lists<'de, A: MapAccess<'de>>(mut map: A) -> Result<RawAnswers, A::Er
             return Err(named(error, foreign));
         }
     };
-    let Some(Starts(starts)) = starts else {
-        for (answer, hint) in texts.iter_mut().zip(hinted) {
-            answer.hint = answer.hint.or(hint);
-        }
-        return Ok(RawAnswers::Given(texts));
-    };
-    if starts.len() != texts.len() && !(starts.is_empty() && texts.len() == 1) {
-        return Ok(RawAnswers::Unequal(texts.len(), starts.len()));
+    let starts = starts.map(|Starts(starts)| starts);
+    if let (RawAnswers::Given(texts), Some([])) = (&texts, starts.as_deref())
+        && texts.len() > 1
+    {
+        return Ok(RawAnswers::Unequal(texts.len(), 0));
     }
-    let starts = starts.into_iter().chain(std::iter::repeat(None));
-    let answers = texts.into_iter().zip(starts);
-    Ok(RawAnswers::Given(
-        answers
-            .map(|(answer, start)| RawAnswer { start, ..answer })
-            .collect(),
-    ))
+    let texts = texts.with_starts(starts.unwrap_or_default());
+    Ok(texts.with_hints(hinted))
 }
 
 impl<'de> Deserialize<'de> for RawAnswer {
@@ -1051,7 +1118,9 @@ impl<'de> Deserialize<'de> for RawAnswer {
                         Key::Field(Field::AnswerStart) => {
                             answer.start = map.next_value::<Start>()?.0;
                         }
-                        Key::Hint => answer.hint = hints(&mut map)?.first().copied().flatten(),
+                        Key::Field(Field::Hint) => {
+                            answer.hint = hints(&mut map)?.first().copied().flatten();
+                        }
                         Key::Foreign(found) => {
                             map.next_value::<IgnoredAny>()?;
                             foreign = Some(found);

@@ -6,6 +6,7 @@ mod brute_force;
 mod common;
 mod data_loader;
 mod features;
+mod fields;
 mod forms;
 mod fuzz;
 mod golden;

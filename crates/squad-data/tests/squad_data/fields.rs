@@ -1,0 +1,265 @@
+//! Names and values of fields that tools write, in every form that has them.
+
+use parquet::basic::Compression;
+use serde_json::{Value, json};
+use squad_data::{Example, FlawKind, Gold};
+
+use crate::common::read;
+use crate::parquet_writer::{Column, Values, file};
+
+/// "mill" stands at 2 and at 10.
+const CONTEXT: &str = "a mill, a mill";
+
+/// A file of one question with these fields as JSON, as lines, as CSV and as Parquet, whose cells hold lists as JSON.
+fn in_all_forms(fields: &[(&str, Value)]) -> Vec<(&'static str, Vec<u8>)> {
+    let row: serde_json::Map<String, Value> = fields
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .collect();
+    let row = Value::Object(row);
+    let cell = |value: &Value| match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let names: Vec<String> = fields.iter().map(|(name, _)| quoted(name)).collect();
+    let cells: Vec<String> = fields
+        .iter()
+        .map(|(_, value)| quoted(&cell(value)))
+        .collect();
+    let csv = format!("{}\n{}\n", names.join(","), cells.join(","));
+    let (mut schema, mut columns) = ("message schema {".to_owned(), Vec::new());
+    for (name, value) in fields {
+        let (kind, values) = match value.as_i64() {
+            Some(number) => ("int64", Values::Int64(vec![number])),
+            None => ("binary", Values::Texts(vec![cell(value)])),
+        };
+        let annotation = if kind == "binary" { " (UTF8)" } else { "" };
+        schema += &format!(" optional {kind} {name}{annotation};");
+        columns.push(Column::flat(values));
+    }
+    let parquet = file(&(schema + " }"), &[columns], Compression::UNCOMPRESSED);
+    vec![
+        ("f.json", json!({"data": [row]}).to_string().into_bytes()),
+        ("f.jsonl", row.to_string().into_bytes()),
+        ("f.csv", csv.into_bytes()),
+        ("f.parquet", parquet),
+    ]
+}
+
+/// The example of a row with these fields, which must be the same in every form.
+#[track_caller]
+fn example(fields: &[(&str, Value)]) -> Example {
+    let mut all = in_all_forms(fields).into_iter().map(|(name, bytes)| {
+        let dataset = read(name, &bytes).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(dataset.len(), 1, "{name}");
+        (name, dataset.examples[0].clone())
+    });
+    let (_, first) = all.next().unwrap();
+    for (name, other) in all {
+        assert_eq!(other, first, "{name}");
+    }
+    first
+}
+
+/// The answers of a row with these fields beside its id, context and question.
+#[track_caller]
+fn answers(context: &str, fields: &[(&str, Value)]) -> Vec<(String, Option<usize>)> {
+    let mut row = vec![
+        ("id", json!("q1")),
+        ("context", json!(context)),
+        ("question", json!("What?")),
+    ];
+    row.extend(fields.iter().cloned());
+    let example = example(&row);
+    let answers = example.answers().iter();
+    answers
+        .map(|answer| (answer.text.clone(), answer.start))
+        .collect()
+}
+
+/// [`answers`], of which there is one.
+#[track_caller]
+fn answer(context: &str, fields: &[(&str, Value)]) -> (String, Option<usize>) {
+    let mut answers = answers(context, fields);
+    assert_eq!(answers.len(), 1, "{fields:?}");
+    answers.remove(0)
+}
+
+#[test]
+fn a_start_beside_the_answers_is_theirs() {
+    let mill = ("mill".to_owned(), Some(10));
+    for field in ["answers", "answer", "answer_text"] {
+        for (given, start) in [
+            (json!("mill"), json!(10)),
+            (json!(["mill"]), json!([10])),
+            (json!(["mill"]), json!(10)),
+        ] {
+            let fields = [(field, given), ("answer_start", start)];
+            assert_eq!(answer(CONTEXT, &fields), mill, "{fields:?}");
+        }
+    }
+    let objects = json!([{"text": "mill"}]);
+    assert_eq!(
+        answer(
+            CONTEXT,
+            &[("answers", objects), ("answer_start", json!(10))]
+        ),
+        mill
+    );
+    // One start for two answers is that of one of them.
+    let fields = [
+        ("answers", json!(["mill", "a mill"])),
+        ("answer_start", json!(8)),
+    ];
+    let both = [("mill".to_owned(), Some(2)), ("a mill".to_owned(), Some(8))];
+    assert_eq!(answers(CONTEXT, &fields), both);
+    // Starts of their own, or none at all.
+    for (given, starts) in [
+        (json!([{"text": "mill", "answer_start": 10}]), json!(2)),
+        (json!({"text": ["mill"], "answer_start": [10]}), json!([2])),
+    ] {
+        let fields = [("answers", given), ("answer_start", starts)];
+        assert_eq!(answer(CONTEXT, &fields), mill, "{fields:?}");
+    }
+    for starts in [json!(null), json!(-1), json!([]), json!([-1])] {
+        let fields = [
+            ("answers", json!([])),
+            ("answer_start", starts),
+            ("is_impossible", json!("true")),
+        ];
+        assert!(answers(CONTEXT, &fields).is_empty(), "{fields:?}");
+    }
+    for (name, bytes) in in_all_forms(&[
+        ("context", json!(CONTEXT)),
+        ("question", json!("What?")),
+        ("answers", json!(["mill", "a mill"])),
+        ("answer_start", json!([10, 8, 0])),
+    ]) {
+        let message = read(name, &bytes).unwrap_err().to_string();
+        assert!(
+            message.contains("answers.text has 2 entries and answers.answer_start 3"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_hint_by_any_name_says_where_the_answer_stands() {
+    for name in ["start", "start_char", "answerStart", "answer_starts"] {
+        for value in [json!(10), json!([10]), json!("10")] {
+            for field in ["answer", "answers"] {
+                let fields = [(field, json!("mill")), (name, value.clone())];
+                assert_eq!(answer(CONTEXT, &fields).1, Some(10), "{fields:?}");
+            }
+        }
+        // It counts something else, or is something else.
+        for value in [json!(5), json!("noon"), json!({"x": 1}), json!(["a", 10])] {
+            let fields = [("answer", json!("mill")), (name, value)];
+            assert_eq!(answer(CONTEXT, &fields).1, Some(2), "{fields:?}");
+        }
+        let qas = json!([{"question": "What?", "answers": [{"text": "mill", name: 10}]}]);
+        let paragraph = json!({"context": CONTEXT, "qas": qas}).to_string();
+        let dataset = read("f.json", paragraph.as_bytes()).unwrap();
+        assert_eq!(dataset.examples[0].answers()[0].start, Some(10), "{name}");
+    }
+    // In UTF-16 units, and in bytes.
+    for start in [13, 15] {
+        let answers = json!([{"text": "mill", "start": start}]);
+        let found = answer("🎉 a mill, a mill", &[("answers", answers)]);
+        assert_eq!(found.1, Some(12), "{start}");
+    }
+}
+
+#[test]
+fn a_place_that_was_guessed_is_in_the_summary() {
+    for (name, bytes) in in_all_forms(&[
+        ("id", json!("q1")),
+        ("context", json!(CONTEXT)),
+        ("question", json!("What?")),
+        ("answers", json!(["mill"])),
+    ]) {
+        let flaws = read(name, &bytes).unwrap().flaws;
+        assert_eq!(flaws.counts[&FlawKind::StartMissing], 1);
+        assert_eq!(
+            flaws.summary().as_deref(),
+            Some("1 answer without answer_start labelled at the first of several places"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn words_for_no_value_are_answers_where_the_context_has_them() {
+    let context = "In all, none of them survived.";
+    let none = ("none".to_owned(), Some(8));
+    for field in ["answer_text", "answer", "answers"] {
+        for start in [json!(8), json!("8"), json!([8])] {
+            let fields = [(field, json!("none")), ("answer_start", start)];
+            assert_eq!(answer(context, &fields), none, "{fields:?}");
+        }
+        let fields = [(field, json!("none")), ("start", json!(8))];
+        assert_eq!(answer(context, &fields), none, "{fields:?}");
+    }
+    for given in [
+        json!({"text": "none", "answer_start": 8}),
+        json!({"text": ["none"], "answer_start": [8]}),
+        json!({"text": "none", "start": 8}),
+    ] {
+        assert_eq!(
+            answer(context, &[("answers", given.clone())]),
+            none,
+            "{given}"
+        );
+    }
+    // A start behind the first character is of an answer, if of a wrong one.
+    let fields = [("answer", json!("none")), ("answer_start", json!(9))];
+    assert_eq!(answer(context, &fields).1, None);
+    for word in ["none", "null", "nan", "N/A"] {
+        for start in [json!(null), json!(-1), json!(0), json!("nan")] {
+            let fields = [("answer_text", json!(word)), ("answer_start", start)];
+            let mut row = vec![
+                ("id", json!("q1")),
+                ("context", json!(context)),
+                ("question", json!("?")),
+            ];
+            row.extend(fields.clone());
+            // A file without a single answer is one to be answered.
+            assert_eq!(example(&row).gold, Gold::Unknown, "{fields:?}");
+        }
+    }
+}
+
+#[test]
+fn a_text_in_brackets_is_an_answer_where_the_context_has_it() {
+    let context = "See [1] and [citation needed], but 1 or 2, 3.";
+    for (text, start) in [("[1]", 4), ("[citation needed]", 12)] {
+        let expected = (text.to_owned(), Some(start));
+        for field in ["answer", "answers"] {
+            assert_eq!(answer(context, &[(field, json!(text))]), expected);
+            let fields = [(field, json!(text)), ("answer_start", json!(start))];
+            assert_eq!(answer(context, &fields), expected);
+        }
+    }
+    let texts = |given: &str| {
+        let answers = answers(context, &[("answers", json!(given))]);
+        answers
+            .into_iter()
+            .map(|(text, _)| text)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(texts("[2, 3]"), ["2", "3"]);
+    assert_eq!(texts("[citation needed, 1]"), ["citation needed", "1"]);
+    assert_eq!(texts("['1']"), ["1"]);
+    // DuckDB's list of texts with its list of starts.
+    let fields = [
+        ("answers", json!("[citation needed]")),
+        ("answer_start", json!("[13]")),
+    ];
+    assert_eq!(
+        answer(context, &fields),
+        ("citation needed".to_owned(), Some(13))
+    );
+    assert!(texts("[]").is_empty());
+}
