@@ -305,9 +305,10 @@ impl<'a> ExampleBuilder<'a> {
         title: &Arc<str>,
         mut item: RawItem,
     ) -> Result<(), Error> {
-        let mut questions = item.qas.iter().flatten();
-        let in_question = questions.find_map(|question| question.foreign);
-        if let Some(foreign) = item.foreign.filter(|f| f.is_decisive()).or(in_question) {
+        let questions = item.qas.iter().flatten();
+        let in_questions = questions.filter_map(|question| question.foreign);
+        let mut all = item.foreign.into_iter().chain(in_questions);
+        if let Some(foreign) = all.find(Foreign::is_decisive) {
             return Err(Error::foreign(&self.file, &foreign));
         }
         let foreign = item.foreign.or(item.foreign_inside);
@@ -403,15 +404,19 @@ impl<'a> ExampleBuilder<'a> {
                 id,
             });
         }
+        let foreign = raw.foreign.or(paragraph.foreign);
         let question = match raw.question {
             Some(Context::Text(question)) => question,
             Some(Context::Other) => {
                 let problem = "the question is not a text but a list or an object";
-                return Err(self.foreign_or(raw.foreign.or(paragraph.foreign), || {
-                    self.wrong_question(place, id, problem)
-                }));
+                return Err(self.foreign_or(foreign, || self.wrong_question(place, id, problem)));
             }
-            None => String::new(),
+            None => {
+                if let Some(foreign) = raw.foreign {
+                    return Err(Error::foreign(&self.file, &foreign));
+                }
+                String::new()
+            }
         };
         if question.trim().is_empty() && !self.options.keep_empty {
             if self.options.leaves_out_empty() {
@@ -422,7 +427,9 @@ impl<'a> ExampleBuilder<'a> {
         }
         let answers = match Answers::new(raw.answers, raw.detected, paragraph.locator) {
             Ok(answers) => answers,
-            Err(problem) => return Err(self.wrong_question(place, id, &problem)),
+            Err(problem) => {
+                return Err(self.foreign_or(foreign, || self.wrong_question(place, id, &problem)));
+            }
         };
         let Some(gold) = self.gold(paragraph, &id, answers, raw.is_impossible)? else {
             self.dataset.flaws.skipped_questions += 1;

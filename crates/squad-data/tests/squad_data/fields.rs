@@ -263,3 +263,37 @@ fn a_text_in_brackets_is_an_answer_where_the_context_has_it() {
     );
     assert!(texts("[]").is_empty());
 }
+
+#[test]
+fn a_field_of_another_data_set_does_not_make_a_question_of_that() {
+    let answer = json!([{"text": "mill", "answer_start": 10}]);
+    for (name, value) in [
+        ("supporting_facts", json!([])),
+        ("error", json!(null)),
+        ("story_id", json!("s1")),
+        ("exact_answer", json!("mill")),
+        ("question_text", json!("What?")),
+        ("html", json!("<p>")),
+        ("passages", json!([{"x": 1}])),
+        ("completed_by", json!(3)),
+    ] {
+        let mut question = json!({"id": "q1", "question": "What?", "answers": answer});
+        question[name] = value.clone();
+        let paragraph = json!({"context": CONTEXT, "qas": [question]});
+        for text in [
+            json!({"data": [{"title": "Mills", "paragraphs": [paragraph]}]}),
+            paragraph,
+        ] {
+            let read = read("f.json", text.to_string().as_bytes());
+            let dataset = read.unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(dataset.examples[0].answers()[0].start, Some(10), "{name}");
+        }
+        let fields = [("answers", answer.clone()), (name, value)];
+        assert_eq!(self::answer(CONTEXT, &fields).1, Some(10), "{name}");
+    }
+    // Without a question the field says what the file is.
+    let qas = json!([{"id": "q1", "question_text": "What?", "answers": []}]);
+    let text = json!({"context": CONTEXT, "qas": qas}).to_string();
+    let message = read("f.json", text.as_bytes()).unwrap_err().to_string();
+    assert!(message.contains("this is Natural Questions"), "{message}");
+}
