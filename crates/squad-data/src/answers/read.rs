@@ -152,7 +152,7 @@ impl NoAnswerProbabilities {
 }
 
 /// Names in the forms of files.
-const ID_KEYS: [&str; 4] = ["id", "question_id", "query_id", "qid"];
+const ID_KEYS: [&str; 5] = ["id", "question_id", "query_id", "qid", "guid"];
 /// Names of a prediction. The last one is Kaggle's column `PredictionString`.
 const PREDICTION_KEYS: [&str; 7] = [
     "prediction_text",

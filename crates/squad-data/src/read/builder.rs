@@ -391,7 +391,7 @@ impl<'a> ExampleBuilder<'a> {
 
     fn question(&mut self, paragraph: &Paragraph<'_>, raw: RawQuestion) -> Result<(), Error> {
         let place = paragraph.place;
-        let id = self.question_id(place, raw.id);
+        let id = self.question_id(place, raw.id, raw.other_id);
         let (key, first) = self.find(&id);
         if let Some(first) = first {
             if self.options.keep_going {
@@ -446,20 +446,26 @@ impl<'a> ExampleBuilder<'a> {
         Ok(())
     }
 
-    /// The id of the next question, behind the file's prefix; a question without one gets its number.
-    fn question_id(&mut self, place: Place, id: Option<String>) -> String {
+    /// The id of the next question, behind the file's prefix; a question without one gets its number. So does one whose
+    /// `other_id` has occurred: other data sets may count something else by that name.
+    fn question_id(
+        &mut self,
+        place: Place,
+        id: Option<String>,
+        other_id: Option<String>,
+    ) -> String {
         let number = self.num_in_set;
         self.num_in_set += 1;
-        let id = id.filter(|id| !id.is_empty()).unwrap_or_else(|| {
-            let id = number.to_string();
-            self.flaw(FlawKind::IdMissing, place, id.clone());
-            id
-        });
-        if self.id_prefix.is_empty() {
-            id
-        } else {
-            format!("{}{id}", self.id_prefix)
+        let given = |id: Option<String>| {
+            let id = id.filter(|id| !id.is_empty())?;
+            Some(format!("{}{id}", self.id_prefix))
+        };
+        let other = || given(other_id).filter(|id| self.find(id).1.is_none());
+        if let Some(id) = given(id).or_else(other) {
+            return id;
         }
+        self.flaw(FlawKind::IdMissing, place, number.to_string());
+        format!("{}{number}", self.id_prefix)
     }
 
     /// The key of an id in `ids`, and its example if it has one.

@@ -47,6 +47,8 @@ pub(super) enum Context {
 #[derive(Default)]
 pub(super) struct RawQuestion {
     pub(super) id: Option<String>,
+    /// What takes the place of a missing `id`: a name of other data sets for it.
+    pub(super) other_id: Option<String>,
     pub(super) question: Option<Context>,
     pub(super) answers: RawAnswers,
     pub(super) is_impossible: Option<bool>,
@@ -142,6 +144,7 @@ pub(super) struct Detected {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
     Id,
+    OtherId,
     Qid,
     Title,
     Context,
@@ -170,7 +173,8 @@ impl Field {
     fn named(name: &str) -> Option<Self> {
         Some(match name {
             // CMRC 2018 has `query_id`, `query_text` and `context_text` in its own form.
-            "id" | "query_id" => Self::Id,
+            "id" => Self::Id,
+            "query_id" | "question_id" | "guid" => Self::OtherId,
             "qid" => Self::Qid,
             "title" => Self::Title,
             "context" | "context_text" => Self::Context,
@@ -208,7 +212,7 @@ impl Field {
     /// Whether other data sets use the name for something else, which is passed over.
     #[cfg(any(feature = "csv", feature = "parquet"))]
     pub(super) fn may_be_another(self) -> bool {
-        matches!(self, Self::Hint)
+        matches!(self, Self::Hint | Self::OtherId)
     }
 
     /// The field of a table's column of this name.
@@ -320,6 +324,11 @@ impl RawQuestion {
             // MRQA has both; its predictions are keyed by `qid`.
             Field::Qid => self.id = map.next_value::<Scalar>()?.0.or(self.id.take()),
             Field::Id => self.id = self.id.take().or(map.next_value::<Scalar>()?.0),
+            Field::OtherId => {
+                let id: serde_json::Value = map.next_value()?;
+                let id = Scalar::deserialize(id).ok().and_then(|Scalar(id)| id);
+                self.other_id = self.other_id.take().or(id);
+            }
             Field::Question => self.question = Some(map.next_value()?),
             Field::Answers => self.answers = map.next_value()?,
             Field::AnswerText => flat.answers = Some(map.next_value()?),

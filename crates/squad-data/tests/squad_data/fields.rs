@@ -297,3 +297,46 @@ fn a_field_of_another_data_set_does_not_make_a_question_of_that() {
     let message = read("f.json", text.as_bytes()).unwrap_err().to_string();
     assert!(message.contains("this is Natural Questions"), "{message}");
 }
+
+#[test]
+fn other_names_of_ids_yield_to_id() {
+    let row = |ids: &[(&'static str, Value)]| {
+        let mut row = ids.to_vec();
+        row.push(("context", json!(CONTEXT)));
+        row.push(("question", json!("What?")));
+        row
+    };
+    for name in ["query_id", "question_id", "guid"] {
+        for (value, id) in [(json!("a-1"), "a-1"), (json!(17), "17")] {
+            assert_eq!(example(&row(&[(name, value.clone())])).id, id, "{name}");
+            let other = (name, value);
+            let (id, no_id) = (("id", json!("q1")), ("id", json!("")));
+            for both in [[other.clone(), id.clone()], [id, other.clone()]] {
+                assert_eq!(example(&row(&both)).id, "q1", "{name}");
+            }
+            assert_ne!(example(&row(&[no_id, other])).id, "", "{name}");
+        }
+        // Something else of that name.
+        let question = json!({name: {"x": 1}, "question": "What?", "answers": []});
+        let text = json!({"context": CONTEXT, "qas": [question]}).to_string();
+        assert_eq!(read("f.json", text.as_bytes()).unwrap().examples[0].id, "0");
+    }
+    // KLUE's.
+    let question = json!({"guid": "klue-mrc-v1_train_1", "question": "What?", "answers": []});
+    let text = json!({"context": CONTEXT, "qas": [question]}).to_string();
+    let dataset = read("f.json", text.as_bytes()).unwrap();
+    assert_eq!(dataset.examples[0].id, "klue-mrc-v1_train_1");
+    assert!(dataset.flaws.is_empty());
+}
+
+#[test]
+fn another_id_that_occurs_again_is_none() {
+    let row = |id: &str| json!({"question_id": id, "context": CONTEXT, "question": "What?"});
+    let lines = [row("a"), row("a"), row("b")]
+        .map(|row| format!("{row}\n"))
+        .concat();
+    let dataset = read("f.jsonl", lines.as_bytes()).unwrap();
+    let ids: Vec<&str> = dataset.examples.iter().map(|e| &*e.id).collect();
+    assert_eq!(ids, ["a", "1", "b"]);
+    assert_eq!(dataset.flaws.counts[&FlawKind::IdMissing], 1);
+}
