@@ -231,6 +231,11 @@ impl<'a> ExampleBuilder<'a> {
         self.num_in_set
     }
 
+    /// What is wrong in the files.
+    pub(super) fn into_flaws(self) -> Flaws {
+        self.dataset.flaws
+    }
+
     /// The examples in file order.
     pub(super) fn finish(mut self) -> Result<Dataset, Error> {
         if let Some((flaw, count)) = self.bad

@@ -125,7 +125,7 @@ impl Dataset {
     }
 
     /// Gives the questions of a file or folder to `each`, in order, until it breaks. Memory holds one article of the file, or
-    /// one row, and not the whole.
+    /// one row, and not the whole. Returns what is wrong in the part that was read.
     ///
     /// The examples are those of [`Dataset::read`], with two exceptions: an id that occurs again in another article or row
     /// is not noticed, and in a file without a single answer a question with an empty list of answers is
@@ -152,18 +152,19 @@ impl Dataset {
     pub fn for_each(
         path: &Path,
         each: &mut dyn FnMut(Example) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    ) -> Result<Flaws, Error> {
         let files = folder::files(path)?;
         let mut builder = ExampleBuilder::new(ReadOptions::default()).with_sink(each);
         for file in &files {
             builder.begin_file(&file.display().to_string(), String::new());
             let read = read_file(file, &mut builder);
             if builder.is_stopped {
-                return Ok(());
+                return Ok(builder.into_flaws());
             }
             read?;
         }
-        builder.end_set(&path.display().to_string(), None)
+        builder.end_set(&path.display().to_string(), None)?;
+        Ok(builder.into_flaws())
     }
 
     /// [`Dataset::for_each`] of a stream, such as standard input: any form but Parquet. Messages call it `name`.

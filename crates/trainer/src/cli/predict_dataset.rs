@@ -71,6 +71,12 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
         bar.set_position(done as u64);
     })?;
     bar.finish_and_clear();
+    if done.numbered > 0 {
+        notice(&format!(
+            "warning: {} questions without an id: the answers are under their numbers in the file, from 0",
+            done.numbered
+        ));
+    }
     if done.resumed > 0 {
         notice(&format!("{} answers are of an earlier run", done.resumed));
     }

@@ -16,7 +16,7 @@ use bert_qa::{Pretrained, WeightCache, check_finite_logits, predict_logits};
 use burn::tensor::Device;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use squad_data::{AnswerOptions, Dataset, Example, SpanLogits, extract_answers};
+use squad_data::{AnswerOptions, Dataset, Example, FlawKind, SpanLogits, extract_answers};
 
 use crate::artifacts::digest::add_text;
 use crate::config::{AnswerConfig, FeatureConfig};
@@ -73,7 +73,9 @@ pub struct PredictDataset {
 pub struct PredictedDataset {
     /// Number of questions of the shard.
     pub questions: usize,
-    /// Number of these that an earlier run had answered.
+    /// Number of questions of the file that have no id. Their number in it, from 0, takes its place.
+    pub numbered: usize,
+    /// Number of the shard's questions that an earlier run had answered.
     pub resumed: usize,
     /// Number of these that this run gave an empty answer because they are too long, under `long_questions = "skip"`.
     pub too_long: usize,
@@ -114,6 +116,7 @@ impl Predictor {
         let options = self.options(summary.has_unanswerable);
         let mut answered = PredictedDataset {
             questions: questions.len(),
+            numbered: summary.numbered,
             resumed: 0,
             too_long: 0,
         };
@@ -166,6 +169,7 @@ impl Predictor {
         journal.finish(what.shard.is_first())?;
         Ok(PredictedDataset {
             questions: total,
+            numbered: summary.numbered,
             resumed,
             too_long,
         })
@@ -278,6 +282,8 @@ fn num_too_long(records: &[PredictionRecord]) -> usize {
 /// What is known of a file of questions before its first answer.
 struct DatasetSummary {
     questions: usize,
+    /// Questions without an id.
+    numbered: usize,
     /// Whether a question may have no answer: one has none, or it is not known whether it has.
     has_unanswerable: bool,
     /// SHA-256 of ids, questions and contexts.
@@ -289,7 +295,7 @@ impl DatasetSummary {
     fn read(path: &Path) -> Result<Self, Error> {
         let (mut questions, mut has_unanswerable) = (0, false);
         let mut hasher = Sha256::new();
-        Dataset::for_each(path, &mut |example| {
+        let flaws = Dataset::for_each(path, &mut |example| {
             questions += 1;
             has_unanswerable |= example.answers().is_empty();
             for text in [&*example.id, &example.question, &example.context] {
@@ -297,8 +303,10 @@ impl DatasetSummary {
             }
             ControlFlow::Continue(())
         })?;
+        let numbered = flaws.counts.get(&FlawKind::IdMissing);
         Ok(Self {
             questions,
+            numbered: numbered.copied().unwrap_or(0),
             has_unanswerable,
             digest: format!("{:x}", hasher.finalize()),
         })

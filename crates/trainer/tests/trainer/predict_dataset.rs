@@ -33,6 +33,24 @@ fn write_rows(sandbox: &Sandbox, name: &str, count: usize) {
 }
 
 #[test]
+fn questions_without_an_id_are_counted() {
+    let sandbox = Sandbox::new();
+    let row = |id: &str| format!("{{{id}\"question\": \"What?\", \"context\": \"A mill.\"}}\n");
+    let rows = [row("\"guid\": \"g1\", "), row(""), row("")].concat();
+    sandbox.write("rows.jsonl", &rows);
+    for out in [&[][..], &["--out=out.jsonl"]] {
+        let finished = predict(&sandbox, &[&["--dataset=rows.jsonl"], out].concat());
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        let expected = "warning: 2 questions without an id: the answers are under their numbers";
+        assert!(finished.stderr.contains(expected), "{finished:?}");
+    }
+    let ids: Vec<Value> = (sandbox.text("out.jsonl").lines())
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].take())
+        .collect();
+    assert_eq!(ids, ["g1", "1", "2"]);
+}
+
+#[test]
 #[cfg(unix)]
 fn what_must_not_be_overwritten_or_cannot_be_read_twice_is_refused_at_once() {
     use std::os::unix::fs::symlink;
