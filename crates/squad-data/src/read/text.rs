@@ -438,10 +438,26 @@ pub(super) fn is_json(head: &[u8]) -> bool {
     matches!(head[space_before_json(head)..], [b'{' | b'[', ..])
 }
 
+/// What Windows-1252 has at 0x80 to 0x9f; a space where it has nothing.
+const WINDOWS_1252: [char; 32] = [
+    '€', ' ', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', ' ', 'Ž', ' ', //
+    ' ', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', ' ', 'ž', 'Ÿ',
+];
+
 /// What encoding bytes may have that are not UTF-8, and what to do.
 fn encoding(bytes: &[u8]) -> String {
     let first = bytes.first().copied().unwrap_or_default();
     let is_alone = bytes.get(1).is_none_or(u8::is_ascii);
+    // The second byte of a character of GB18030 or Shift_JIS may be ASCII, but half of all bytes is not.
+    let near = &bytes[..bytes.len().min(32)];
+    let is_rare = near.iter().filter(|byte| !byte.is_ascii()).count() <= 1 + near.len() / 8;
+    let character = WINDOWS_1252.get(usize::from(first).wrapping_sub(0x80));
+    if let Some(character) = character.filter(|c| **c != ' ' && is_alone && is_rare) {
+        return format!(
+            "not UTF-8: the byte 0x{first:02x} is {character:?} in Windows-1252; convert the file, for example with iconv -f \
+             WINDOWS-1252 -t UTF-8"
+        );
+    }
     if is_alone && first >= 0xa0 {
         return format!(
             "not UTF-8: the byte 0x{first:02x} is {:?} in Latin-1 and Windows-1252; convert the file, for example with \

@@ -771,6 +771,29 @@ fn every_encoding_is_read() {
         message.contains("0xf8 is 'ø' in Latin-1 and Windows-1252"),
         "{message}"
     );
+    // Windows' quotes and dashes; a text in Shift_JIS, of which the second byte is ASCII.
+    for (bytes, expected) in [
+        (
+            &b"It\x92s the mill, of 1871."[..],
+            "0x92 is '’' in Windows-1252",
+        ),
+        (b"1871\x961902", "0x96 is '–' in Windows-1252"),
+        (
+            b"\x8365e\x83X\x83g\x82\xcc",
+            "is it Windows-1252, GB18030, Shift_JIS",
+        ),
+        (b"It\x81s", "is it Windows-1252, GB18030, Shift_JIS"),
+    ] {
+        let text = [b"id,context,question\nq1,", bytes, b",Who?\n"].concat();
+        let message = read_error("f.csv", &text);
+        assert!(message.contains(expected), "{expected} is not in {message}");
+        let is_western = expected.starts_with("0x");
+        assert_eq!(
+            message.contains("iconv -f WINDOWS-1252"),
+            is_western,
+            "{message}"
+        );
+    }
     // A file that is cut within a character.
     let cut = &text.as_bytes()[..text.find('ø').unwrap() + 1];
     assert!(read_error("f.json", cut).contains("is the download complete?"));
