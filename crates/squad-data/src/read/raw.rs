@@ -1066,13 +1066,14 @@ fn hints<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Vec<Option<i64>>, A::Err
 
 /// `{"text": …, "answer_start": …}` with lists or single values.
 fn pair_of_lists<'de, A: MapAccess<'de>>(mut map: A) -> Result<RawAnswers, A::Error> {
-    let (mut texts, mut starts, mut foreign) = (None, None, None);
+    let (mut texts, mut other, mut starts, mut foreign) = (None, None, None, None);
     let mut hinted = Vec::new();
     let mut is_empty = true;
     while let Some(key) = map.next_key_seed(FIELD_KEY)? {
         is_empty = false;
         match key {
             Key::Field(Field::Text) => texts = Some(map.next_value::<RawAnswers>()?),
+            Key::Field(Field::AnswerText) => other = Some(map.next_value::<serde_json::Value>()?),
             Key::Field(Field::AnswerStart) => starts = Some(map.next_value::<Starts>()?),
             Key::Field(Field::Hint) => hinted = hints(&mut map)?,
             Key::Foreign(found) => {
@@ -1082,7 +1083,10 @@ fn pair_of_lists<'de, A: MapAccess<'de>>(mut map: A) -> Result<RawAnswers, A::Er
             _ => drop(map.next_value::<IgnoredAny>()?),
         }
     }
-    let texts = match (texts, &starts) {
+    // In Haystack's labels an answer has an `answer`, and what else it has says what it is.
+    let other = other.filter(|_| foreign.is_none());
+    let other = || RawAnswers::deserialize(other?).ok();
+    let texts = match (texts.or_else(other), &starts) {
         // A text that is null: no answer.
         (Some(RawAnswers::Null), _) => return Ok(RawAnswers::Given(Vec::new())),
         (Some(texts), _) => texts,
@@ -1116,13 +1120,16 @@ impl<'de> Deserialize<'de> for RawAnswer {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawAnswer, A::Error> {
                 let mut answer = RawAnswer::default();
-                let mut has_text = false;
+                let (mut has_text, mut other) = (false, None);
                 let mut foreign = None;
                 while let Some(key) = map.next_key_seed(FIELD_KEY)? {
                     match key {
                         Key::Field(Field::Text) => {
                             answer.text = map.next_value::<Scalar>()?.0.unwrap_or_default();
                             has_text = true;
+                        }
+                        Key::Field(Field::AnswerText) => {
+                            other = Some(map.next_value::<serde_json::Value>()?);
                         }
                         Key::Field(Field::AnswerStart) => {
                             answer.start = map.next_value::<Start>()?.0;
@@ -1136,6 +1143,12 @@ impl<'de> Deserialize<'de> for RawAnswer {
                         }
                         _ => drop(map.next_value::<IgnoredAny>()?),
                     }
+                }
+                let other = other.filter(|_| foreign.is_none());
+                let other = || Scalar::deserialize(other?).ok();
+                if !has_text && let Some(Scalar(text)) = other() {
+                    answer.text = text.unwrap_or_default();
+                    has_text = true;
                 }
                 if has_text {
                     Ok(answer)

@@ -340,3 +340,32 @@ fn another_id_that_occurs_again_is_none() {
     assert_eq!(ids, ["a", "1", "b"]);
     assert_eq!(dataset.flaws.counts[&FlawKind::IdMissing], 1);
 }
+
+#[test]
+fn the_text_of_an_answer_may_have_other_names() {
+    let mill = ("mill".to_owned(), Some(10));
+    for name in ["answer_text", "answer"] {
+        for given in [
+            json!({name: ["mill"], "answer_start": [10]}),
+            json!({name: "mill", "answer_start": 10}),
+            json!([{name: "mill", "answer_start": 10}]),
+            json!([{name: "mill", "start": 10}]),
+            json!({name: "mill", "start": 10}),
+            // `text` is the text where both are.
+            json!([{name: {"x": 1}, "text": "mill", "answer_start": 10}]),
+            json!({name: [[1]], "text": ["mill"], "answer_start": [10]}),
+        ] {
+            assert_eq!(
+                answer(CONTEXT, &[("answers", given.clone())]),
+                mill,
+                "{given}"
+            );
+        }
+    }
+    let wrong = json!({"context": CONTEXT, "question": "?", "answers": [{"answer": {"x": 1}}]});
+    let message = read("f.json", wrong.to_string().as_bytes()).unwrap_err();
+    assert!(
+        message.to_string().contains("missing field `text`"),
+        "{message}"
+    );
+}
