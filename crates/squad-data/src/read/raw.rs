@@ -200,8 +200,8 @@ impl Field {
     #[cfg(any(feature = "csv", feature = "parquet"))]
     pub(super) fn make_questions(columns: &[Self]) -> bool {
         let has = |field: Self| columns.contains(&field);
-        let has_context = has(Self::Context) || has(Self::Text) && has(Self::Question);
-        has(Self::Paragraphs) || has_context && (has(Self::Question) || has(Self::Qas))
+        let has_questions = has(Self::Question) || has(Self::Qas);
+        has(Self::Paragraphs) || has_questions && (has(Self::Context) || has(Self::Text))
     }
 
     /// Whether it is a field of questions, and not of the program that wrote a file around them.
@@ -628,8 +628,9 @@ impl ItemFields {
                 Ok(*row)
             };
         }
+        let has_questions = self.item.question.question.is_some() || self.item.qas.is_some();
         if self.item.context.is_none()
-            && self.item.question.question.is_some()
+            && has_questions
             && let Some(serde_json::Value::String(text)) = self.flat.text.take_if(|t| t.is_string())
         {
             self.item.context = Some(Context::Text(text));
@@ -847,9 +848,9 @@ impl<'de> Deserialize<'de> for Flag {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Flag, E> {
                 let word = text.trim();
                 let is = |words: &[&str]| words.iter().any(|w| word.eq_ignore_ascii_case(w));
-                if is(&["true", "1", "1.0", "yes"]) {
+                if is(&["true", "t", "1", "1.0", "yes", "y"]) {
                     Ok(Flag(Some(true)))
-                } else if is(&["false", "0", "0.0", "no"]) {
+                } else if is(&["false", "f", "0", "0.0", "no", "n"]) {
                     Ok(Flag(Some(false)))
                 } else if is_null(word) {
                     Ok(Flag(None))
@@ -1276,6 +1277,8 @@ fn is_null(text: &str) -> bool {
         || ["nan", "none", "null", "<na>", "n/a"]
             .iter()
             .any(|null| text.eq_ignore_ascii_case(null))
+        // R's; `na` is a word.
+        || text == "NA"
 }
 
 /// Beyond 2^53 not every whole number has a floating-point number of its own.

@@ -369,3 +369,39 @@ fn the_text_of_an_answer_may_have_other_names() {
         "{message}"
     );
 }
+
+#[test]
+fn null_and_truth_as_databases_and_r_write_them() {
+    for (flag, is_impossible) in [
+        ("t", true),
+        ("T", true),
+        ("y", true),
+        ("f", false),
+        ("N", false),
+        ("NA", false),
+        ("\\N", false),
+    ] {
+        let given = if is_impossible { "" } else { "a mill" };
+        let row = [
+            ("id", json!("q1")),
+            ("context", json!("It is a mill.")),
+            ("question", json!("What?")),
+            ("answer", json!(given)),
+            ("is_impossible", json!(flag)),
+        ];
+        assert_eq!(example(&row).is_impossible(), is_impossible, "{flag}");
+    }
+    for null in ["NA", "\\N"] {
+        let fields = [
+            ("answer", json!(null)),
+            ("answer_start", json!(null)),
+            ("is_impossible", json!("t")),
+        ];
+        assert!(answers(CONTEXT, &fields).is_empty(), "{null}");
+        let fields = [("answer", json!("mill")), ("answer_start", json!(null))];
+        assert_eq!(answer(CONTEXT, &fields).1, Some(2), "{null}");
+    }
+    let fields = [("answer", json!("NA")), ("answer_start", json!(3))];
+    assert_eq!(answer("In NA only.", &fields).1, Some(3));
+    assert_eq!(answer("It is na.", &[("answer", json!("na"))]).1, Some(6));
+}

@@ -266,6 +266,14 @@ fn a_column_of_text_is_the_context_or_the_answer() {
     assert_read("f.jsonl", row.to_string(), "q1");
     let row = json!({"id": "q1", "context": CONTEXT, "question": "Who?", "text": ["Ida Krag"], "answer_start": [32]});
     assert_read("f.jsonl", row.to_string(), "q1");
+    let qas = paragraph(&answers())["qas"].take();
+    let paragraph = json!({"text": CONTEXT, "qas": qas});
+    let article = json!({"title": "Ferry", "paragraphs": [paragraph]});
+    for value in [json!([paragraph]), json!({"data": [article]}), paragraph] {
+        assert_read("f.json", value.to_string(), "q1");
+    }
+    let quoted = qas.to_string().replace('"', "\"\"");
+    assert_read("f.csv", format!("text,qas\n{CONTEXT},\"{quoted}\"\n"), "q1");
     // Of no meaning here.
     let row = json!({"id": "q1", "context": CONTEXT, "question": "Who?", "text": {"x": 1}, "answers": answers()});
     assert_read("f.jsonl", row.to_string(), "q1");
