@@ -32,6 +32,22 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
     }
 }
 
+/// The text of what Python's `str` makes of bytes, such as `b'Ane Holm'`, which tables of TFDS have in their cells.
+pub(super) fn of_bytes(text: &str) -> Option<String> {
+    let quote = text.strip_prefix('b')?.chars().next()?;
+    if !matches!(quote, '\'' | '"') || text.len() < 3 || !text.ends_with(quote) {
+        return None;
+    }
+    let mut parser = Parser {
+        rest: text,
+        not_bare: usize::MAX,
+    };
+    match parser.value(0).ok()? {
+        Value::String(text) if parser.rest.is_empty() => Some(text),
+        _ => None,
+    }
+}
+
 struct Parser<'a> {
     rest: &'a str,
     /// `bare_text` has found that no text without quotes begins while the rest is longer than this. So it looks at each
@@ -154,7 +170,12 @@ impl Parser<'_> {
             // Strings with a prefix.
             "u" | "b" | "r" if rest.starts_with(['\'', '"']) => {
                 self.rest = rest;
-                return self.string().map(Value::String);
+                let text = self.string()?;
+                return Ok(Value::String(if word == "b" {
+                    of_utf8(text)
+                } else {
+                    text
+                }));
             }
             _ => {}
         }
@@ -219,6 +240,16 @@ impl Parser<'_> {
             }
         }
     }
+}
+
+/// The text whose bytes in UTF-8 stand in `text` as characters, if they do.
+fn of_utf8(text: String) -> String {
+    let bytes: Option<Vec<u8>> = text
+        .chars()
+        .map(|c| u8::try_from(u32::from(c)).ok())
+        .collect();
+    let decoded = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    decoded.unwrap_or(text)
 }
 
 /// Whether a word is a number as Python and numpy write it: `33`, `0.5`, `33.`, but not `007` or `1.50`.
@@ -286,6 +317,16 @@ mod tests {
             parse(odd),
             Ok(json!([{"text": "Zoë ’\n", "answer_start": null, "x": -1.5, "y": true}]))
         );
+    }
+
+    #[test]
+    fn bytes_are_utf_8() {
+        let text = r#"[b'Zo\xc3\xab \xe2\x80\x99', b'\xff', b"it's"]"#;
+        assert_eq!(parse(text), Ok(json!(["Zoë ’", "ÿ", "it's"])));
+        assert_eq!(of_bytes(r"b'Zo\xc3\xab'").as_deref(), Some("Zoë"));
+        for text in ["b", "b'", "b'a' or 'b'", "b'a", "by 'a'", "'a'", "b''c''"] {
+            assert_eq!(of_bytes(text), None, "{text}");
+        }
     }
 
     #[test]

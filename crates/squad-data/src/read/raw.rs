@@ -180,8 +180,9 @@ impl Field {
             "context" | "context_text" => Self::Context,
             "question" | "query_text" => Self::Question,
             "answers" => Self::Answers,
-            "answer" | "answer_text" | "answers.text" => Self::AnswerText,
-            "answer_start" | "answers.answer_start" => Self::AnswerStart,
+            // pandas' json_normalize joins names with dots, TFDS's as_dataframe with slashes.
+            "answer" | "answer_text" | "answers.text" | "answers/text" => Self::AnswerText,
+            "answer_start" | "answers.answer_start" | "answers/answer_start" => Self::AnswerStart,
             "start" | "start_char" | "answerStart" | "answerstart" | "answer_starts" => Self::Hint,
             "text" => Self::Text,
             "is_impossible" => Self::IsImpossible,
@@ -724,12 +725,12 @@ impl<'de> Deserialize<'de> for Context {
                 f.write_str("a text")
             }
 
-            fn visit_str<E>(self, text: &str) -> Result<Context, E> {
-                Ok(Context::Text(text.to_owned()))
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Context, E> {
+                self.visit_string(text.to_owned())
             }
 
             fn visit_string<E>(self, text: String) -> Result<Context, E> {
-                Ok(Context::Text(text))
+                Ok(Context::Text(literal::of_bytes(&text).unwrap_or(text)))
             }
 
             fn visit_unit<E>(self) -> Result<Context, E> {
@@ -763,12 +764,12 @@ impl<'de> Deserialize<'de> for Scalar {
                 f.write_str("a string or a number")
             }
 
-            fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
-                Ok(Scalar(Some(text.to_owned())))
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Scalar, E> {
+                self.visit_string(text.to_owned())
             }
 
             fn visit_string<E>(self, text: String) -> Result<Scalar, E> {
-                Ok(Scalar(Some(text)))
+                Ok(Scalar(Some(literal::of_bytes(&text).unwrap_or(text))))
             }
 
             fn visit_i64<E>(self, number: i64) -> Result<Scalar, E> {
@@ -1023,7 +1024,7 @@ impl<'de> Deserialize<'de> for RawAnswers {
                     return Ok(doubtful(text, RawAnswers::Null));
                 }
                 Ok(RawAnswers::Given(vec![RawAnswer {
-                    text: text.to_owned(),
+                    text: literal::of_bytes(trimmed).unwrap_or_else(|| text.to_owned()),
                     ..RawAnswer::default()
                 }]))
             }

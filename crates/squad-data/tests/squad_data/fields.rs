@@ -405,3 +405,19 @@ fn null_and_truth_as_databases_and_r_write_them() {
     assert_eq!(answer("In NA only.", &fields).1, Some(3));
     assert_eq!(answer("It is na.", &[("answer", json!("na"))]).1, Some(6));
 }
+
+#[test]
+fn tables_of_tfds_are_read() {
+    let row = [
+        ("answers/answer_start", json!("[14]")),
+        ("answers/text", json!(r"[b'Zo\xc3\xab']")),
+        ("context", json!(r#"b"It's built by Zo\xc3\xab.""#)),
+        ("id", json!("b'q1'")),
+        ("question", json!("b'Who?'")),
+    ];
+    let example = example(&row);
+    let answer = &example.answers()[0];
+    assert_eq!((&*example.id, &*example.question), ("q1", "Who?"));
+    assert_eq!(&*example.context, "It's built by Zoë.");
+    assert_eq!((&*answer.text, answer.start), ("Zoë", Some(14)));
+}
