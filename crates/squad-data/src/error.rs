@@ -31,7 +31,7 @@ pub enum Error {
         /// The data file.
         file: String,
         /// What is missing.
-        problem: &'static str,
+        problem: String,
     },
     /// A compressed data file is damaged or incomplete.
     #[error(

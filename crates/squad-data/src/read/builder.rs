@@ -112,6 +112,8 @@ struct FileSet {
     is_labelled: bool,
     /// Questions that say that they have an answer and give none. Without any answer in the files they are to be answered.
     answer_missing: Flaws,
+    /// Names of the unknown fields of the first paragraph that has some in place of questions.
+    unknown: Option<String>,
 }
 
 /// A paragraph whose questions are read.
@@ -170,7 +172,7 @@ impl<'a> ExampleBuilder<'a> {
                 self.is_stopped = true;
                 return Err(Error::Empty {
                     file: self.file.clone(),
-                    problem: "no more questions are wanted",
+                    problem: "no more questions are wanted".to_owned(),
                 });
             }
         }
@@ -200,9 +202,13 @@ impl<'a> ExampleBuilder<'a> {
         let num_skipped = self.dataset.flaws.skipped_questions - set.skipped_before;
         let examples = &mut self.dataset.examples[set.first_example..];
         if examples.is_empty() && self.num_given == 0 && num_skipped == 0 {
+            let problem = match set.unknown {
+                Some(names) => format!("no question in it, but fields that are not read: {names}"),
+                None => "no question in it".to_owned(),
+            };
             return Err(Error::Empty {
                 file: name.to_owned(),
-                problem: "no question in it",
+                problem,
             });
         }
         if set.is_labelled {
@@ -369,7 +375,7 @@ impl<'a> ExampleBuilder<'a> {
     /// The questions of a paragraph or a row. MRQA's first line, an article without paragraphs, and a paragraph nobody has
     /// asked about have none.
     fn take_questions(
-        &self,
+        &mut self,
         place: Place,
         item: &mut RawItem,
         foreign: Option<Foreign>,
@@ -386,6 +392,10 @@ impl<'a> ExampleBuilder<'a> {
             Some(Context::Other) => false,
         };
         if is_passed_over {
+            if !item.unknown.is_empty() {
+                let names = || quote(&item.unknown.join(", "));
+                self.set.unknown.get_or_insert_with(names);
+            }
             return Ok(Vec::new());
         }
         let has_context = item.context.is_some();

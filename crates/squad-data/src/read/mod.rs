@@ -316,7 +316,7 @@ fn read_content(
     if is_blank && !text.skip_space()? {
         return Err(Error::Empty {
             file: text.name().to_owned(),
-            problem: "the file is empty",
+            problem: "the file is empty".to_owned(),
         });
     }
     let head = text.peek()?;

@@ -128,6 +128,14 @@ fn wrappers_are_read() {
             "rows[0]: `truncated_cells`: the server has cut texts of this row",
         ),
         (
+            json!({"context": CONTEXT, "questions": [{"question": "Who?"}]}),
+            "no question in it, but fields that are not read: \"questions\"",
+        ),
+        (
+            json!([{"title": "F", "paragraphs": [{"context": CONTEXT}, {"context": CONTEXT, "qa": [1], "x": 1}]}]),
+            "no question in it, but fields that are not read: \"qa, x\"",
+        ),
+        (
             json!({"train": {"id": ["q1"], "context": [CONTEXT]}}),
             "but found \"train\"",
         ),
