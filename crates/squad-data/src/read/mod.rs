@@ -379,7 +379,23 @@ fn no_table(
             problem,
         });
     }
-    json::parse(text, builder)
+    let head = text.peek()?.trim_start();
+    let is_json = head.starts_with(['"', '-']) || head.starts_with(|c: char| c.is_ascii_digit());
+    let is_word = ["true", "false", "null"]
+        .iter()
+        .any(|word| head.starts_with(word));
+    if is_json && !head.starts_with("---") || is_word || json::python(head.as_bytes()).is_some() {
+        return json::parse(text, builder);
+    }
+    let line = head.lines().next().unwrap_or_default();
+    let problem = format!(
+        "neither JSON, CSV nor Parquet, but a file that begins with {}; datasets/README.md lists the forms",
+        crate::error::quote(line)
+    );
+    Err(Error::Form {
+        file: text.name().to_owned(),
+        problem,
+    })
 }
 
 /// For each file what comes before its ids: its name without extensions, or its path if that is not its own.

@@ -180,7 +180,7 @@ fn texts_that_are_not_json() {
         "line 1, column 13: not valid JSON",
     );
     assert_error("{\"data\":[\n", "not valid JSON: EOF");
-    assert_error(b"\0\0\0", "line 1, column 1");
+    assert_error(b"\0\0\0", "a file that begins with \"\\0\\0\\0\"");
     assert_error("{\"data\":[{\"title\":\"\0\"}]}", "control character");
 }
 

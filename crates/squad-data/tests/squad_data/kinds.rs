@@ -908,6 +908,20 @@ fn forms_that_are_not_read_are_named() {
         let message = read_error("f.json", by_column.to_string().as_bytes());
         assert!(message.contains("orient=\"records\""), "{message}");
     }
+    for (text, line) in [
+        ("version: v2.0\ndata:\n", "\"version: v2.0\""),
+        ("---\nversion: v2.0\n", "\"---\""),
+        ("// comment\n{\"data\": []}", "\"// comment\""),
+        ("callback({\"data\": []})", "\"callback({"),
+        ("Entry not found", "\"Entry not found\""),
+        ("/annex/objects/SHA256E-s3--0.json", "\"/annex/objects/"),
+        ("]\0\0\u{1}\0", "\"]\\0\\0\\u{1}\\0\""),
+    ] {
+        let message = read_error("f.json", text.as_bytes());
+        let expected =
+            format!("f.json: neither JSON, CSV nor Parquet, but a file that begins with {line}");
+        assert!(message.starts_with(&expected), "{message}");
+    }
     let message = read_error("f.json", b"{'data': []}");
     assert!(
         message.contains("a Python literal; write the file with json.dumps"),
