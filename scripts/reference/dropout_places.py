@@ -1,13 +1,18 @@
 """transformers' models in train mode with masks that are a function of the place, and with dropout at wrong places.
 
-needs numpy and torch; used by make_parity_fixture.py.
+needs numpy, torch and transformers; used by make_parity_fixture.py.
 """
 import copy, re
 import numpy as np, torch
 from torch import nn
+from transformers.activations import ACT2FN
 from tiny import dropout_factors
 
-SEED, STEP, HEAD_SITE = 5, 7, 65535
+SEED, STEP, HEAD_SITE, CONV_SITE = 5, 7, 65535, 65534
+
+
+def has_convolution(model):
+    return model.config.model_type == "deberta-v2" and model.deberta.encoder.conv is not None
 
 
 class Masks:
@@ -28,6 +33,8 @@ class Masks:
     def site(name):
         if "albert_layers." in name:  # shared by layers: the place depends on the call
             return lambda layer: 3 * layer + 2
+        if name.endswith("encoder.conv.dropout"):
+            return CONV_SITE
         found = re.search(r"layers?\.(\d+)\.", name)
         if not found:
             return 0 if "embeddings" in name else HEAD_SITE
@@ -114,6 +121,18 @@ def wrong_dropouts(model):
         for layer in encoder.layer:
             layer.attention.self.pos_dropout.p = 0.0
 
+    def no_convolution_dropout(other, encoder):
+        encoder.conv.dropout.p = 0.0
+
+    def after_convolution_activation(other, encoder):
+        conv = encoder.conv
+
+        def forward(hidden, residual, mask):
+            convolved = conv.conv(hidden.permute(0, 2, 1)).permute(0, 2, 1)
+            return conv.LayerNorm(residual + conv.dropout(ACT2FN[conv.conv_act](convolved)))
+
+        conv.forward = forward
+
     def no_head_dropout(other, encoder):
         other.dropout.p = 0.0
 
@@ -155,8 +174,9 @@ def wrong_dropouts(model):
     if model.config.model_type == "albert":
         return {change.__name__: changed(change) for change in albert_changes(dropout, after) + [before_embeddings_norm]}
     changes = [after_norm, before_second_linear, other_architecture, no_attention_dropout, before_embeddings_norm]
-    return {change.__name__: changed(change) for change in changes + [no_head_dropout] * (not is_bert) + [no_position_dropout] * is_deberta}
-
+    changes += [no_head_dropout] * (not is_bert) + [no_position_dropout] * is_deberta
+    changes += [no_convolution_dropout, after_convolution_activation] * has_convolution(model)
+    return {change.__name__: changed(change) for change in changes}
 
 
 def albert_changes(dropout, after):

@@ -1,8 +1,8 @@
 """Makes crates/bert-qa/tests/fixtures/parity/: for small models of every kind, what `transformers` and PyTorch compute.
 
 usage: python scripts/reference/make_parity_fixture.py [CASE ...]     all cases, or some
-needs numpy, tokenizers, torch, transformers, safetensors; made with torch 2.9.0 and transformers 5.23.0. Run again, it writes the same
-bytes; there is nothing else to do to renew the expected values.
+needs numpy, tokenizers, torch, transformers, safetensors; made with transformers 5.23.0 and torch 2.9.0, or 2.11.0 (bert-relu,
+deberta-v2-conv, modernbert-bias). Run again, it writes the same bytes; there is nothing else to do to renew the expected values.
 
 Of each model there are:
 config.json, tokenizer.json   as transformers writes them
@@ -28,7 +28,7 @@ from transformers import (AlbertConfig, AlbertTokenizer, AutoModel, AutoModelFor
                           CamembertTokenizer, DebertaV2Config, DistilBertConfig, ElectraConfig, ModernBertConfig, MPNetConfig, RobertaConfig,
                           XLMRobertaConfig, XLMRobertaTokenizer, get_linear_schedule_with_warmup)
 from transformers.models.modernbert import modeling_modernbert
-from dropout_places import Masks, wrong_dropouts
+from dropout_places import Masks, has_convolution, wrong_dropouts
 from tiny import byte_level_tokenizer, make_tokenizer, mpnet_tokenizer, unigram_tokenizer, weights
 
 OUT = pathlib.Path(__file__).resolve().parents[2] / "crates" / "bert-qa" / "tests" / "fixtures" / "parity"
@@ -64,6 +64,10 @@ CASES = {  # configuration; tokenizer; whether names have the prefix; whether th
     # The keys' other values: projections of their own, a row for each distance, positions in the input, token types.
     "deberta-v2": (DebertaV2Config(vocab_size=60, share_att_key=False, position_biased_input=True, type_vocab_size=2,
                                    max_relative_positions=24, **DEBERTA), make_tokenizer(True), False, False),
+    # As DeBERTa-v2's large models: with a convolution.
+    "deberta-v2-conv": (DebertaV2Config(vocab_size=60, share_att_key=True, norm_rel_ebd="layer_norm", position_biased_input=False,
+                                        position_buckets=16, max_relative_positions=-1, conv_kernel_size=3, conv_act="gelu", **DEBERTA),
+                        make_tokenizer(True), True, False),
     "electra": (ElectraConfig(vocab_size=60, embedding_size=8, **SMALL, **BERT), make_tokenizer(True), True, False),
     # As electra-base: no projection, and files without the prefix.
     "electra-base": (ElectraConfig(vocab_size=60, embedding_size=12, **SMALL, **BERT), make_tokenizer(True), False, False),
@@ -112,6 +116,7 @@ def make_model(config, has_prefix, has_pooler):
     for name, shape in shapes.items():
         is_gamma = name.endswith("weight") and name.rpartition(".")[0] in norms
         scale = 1 / 32 if "_embeddings." in name and "rel_" not in name else 0.125 if shape[-1] > 200 and len(shape) == 2 else 0.5
+        scale = 0.25 if len(shape) == 3 else scale  # a convolution sums over three tokens
         in_file = name if has_prefix else name.removeprefix(prefix)
         tensors.append([in_file, shape, scale, float(is_gamma)])
         if name in model.state_dict():
@@ -296,6 +301,36 @@ def wrong_relations(model):
     return {change.__name__: changed(change) for change in changes.get(model.config.model_type, [])}
 
 
+def wrong_convolutions(model, windows):
+    """Logits with another convolution, by what is wrong."""
+    def changed(change):
+        other = copy.deepcopy(model)
+        change(other.deberta.encoder, other.deberta.encoder.conv)
+        return logits_of(other, windows)
+
+    def no_convolution(encoder, conv):
+        encoder.conv = None
+
+    def across_features(encoder, conv):
+        # Of the packed batch, as if it were one text.
+        whole, start = conv.conv(torch.cat([evaluate(model, window)[1][0] for window in windows]).T[None]), 0
+
+        def convolve(hidden):
+            nonlocal start
+            start += hidden.shape[-1]
+            return whole[..., start - hidden.shape[-1]:start].clone()
+
+        conv.conv.forward = convolve
+
+    def reversed_kernel(encoder, conv):
+        conv.conv.weight.data = conv.conv.weight.data.flip(-1)
+
+    def other_activation(encoder, conv):
+        conv.conv_act = "tanh"
+
+    return {change.__name__: changed(change) for change in [no_convolution, across_features, reversed_kernel, other_activation]}
+
+
 def unmasked_logits(model, windows):
     output = model(**inputs(model, windows))
     pairs = torch.stack([output.start_logits, output.end_logits], 2)
@@ -328,6 +363,8 @@ def expected(model, windows, clip, name):
         positions = lambda w: torch.arange(len(w["input_ids"]))[None]
         wrong["positions_from_zero"] = torch.cat([evaluate(model, w, position_ids=positions(w))[0] for w in windows])
     wrong |= {key: logits_of(other, windows) for key, other in wrong_relations(model).items()}
+    if has_convolution(model):
+        wrong |= wrong_convolutions(model, windows)
     out |= {f"wrong.{key}.logits": value for key, value in wrong.items()}
 
     # A text may hold padding tokens: in one window the fourth token and the eighth.

@@ -51,9 +51,10 @@ pub use hub::check_wheel;
 pub use hub::{Hub, ModelSource, Wheel, model_cache};
 pub use logits::{check_finite_logits, predict_logits, try_predict_logits};
 pub use model::{
-    Architecture, BertAttention, BertConfig, BertEmbeddings, BertEncoder, BertForQuestionAnswering,
-    BertIntermediate, BertLayer, BertModel, BertOutput, BertSelfAttention, DropoutSeed,
-    EncoderLayer, ModelUnit, PackedInput, PredictionHead, span_loss,
+    Architecture, BertAttention, BertConfig, BertConv, BertEmbeddings, BertEncoder,
+    BertForQuestionAnswering, BertIntermediate, BertLayer, BertModel, BertOutput,
+    BertSelfAttention, DropoutSeed, EncoderLayer, ModelUnit, PackedInput, PredictionHead,
+    span_loss,
 };
 pub use pretrained::{
     CardData, CardFile, LoadReport, ModelAssets, ModelCard, Pretrained, QaConfig, hugging_face_name,

@@ -53,7 +53,7 @@ pub use cu_seqlens::CuSeqlens;
 pub use dropout::dropout;
 pub use embedding::embedding;
 pub use geglu::geglu;
-pub use linear::{Activation, linear, linear_side_by_side};
+pub use linear::{Activation, activate, linear, linear_side_by_side};
 pub use norm::dropout_add_layer_norm;
 pub use philox::{Dropout, DropoutKey};
 pub use precision::{Precision, autocast, has_bf16_tensors};

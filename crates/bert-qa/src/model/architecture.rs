@@ -317,7 +317,6 @@ const DEBERTA_V2: ArchitectureSpec = ArchitectureSpec {
     class: "DebertaV2ForQuestionAnswering",
     token_types: TokenTypes::IfAny,
     relative_attention: RelativeAttention::Disentangled,
-    fixed: &[("conv_kernel_size", "0")],
     prefix: "deberta",
     names: &[
         [

@@ -7,6 +7,7 @@ use fused_ops::Activation;
 use super::architecture::{
     Architecture, ArchitectureSpec, OutputDropout, Positions, RelativeAttention, TokenTypes,
 };
+use super::conv::ConvConfig;
 use super::relative::RelativeAttentionConfig;
 use super::rotary::LayerAttention;
 use crate::error::Error;
@@ -60,6 +61,8 @@ pub struct BertConfig {
     pub(super) position_biased_input: bool,
     /// What attention adds for the distance between query and key.
     pub(super) relative_attention: Option<RelativeAttentionConfig>,
+    /// The convolution that joins the first layer's output.
+    pub(super) conv: Option<ConvConfig>,
     /// Rotary positions and window of each layer.
     pub(super) layer_attention: Vec<LayerAttention>,
     /// Whether new position embeddings are sinusoidal.
@@ -192,6 +195,10 @@ impl BertConfig {
                     &file,
                     max_position_embeddings,
                 )?),
+            },
+            conv: match spec.relative_attention {
+                RelativeAttention::Disentangled => ConvConfig::read(&file)?,
+                RelativeAttention::None | RelativeAttention::Bias => None,
             },
             sinusoidal_positions: keys
                 .sinusoidal_positions
@@ -460,7 +467,7 @@ impl ConfigReader<'_> {
         id.ok_or_else(|| format!("{key} is {value}: it must be the id of a token"))
     }
 
-    fn activation(&self, (key, default): (&str, &str)) -> Result<Activation, String> {
+    pub(super) fn activation(&self, (key, default): (&str, &str)) -> Result<Activation, String> {
         let default = Value::from(default);
         let value = self.get(key).unwrap_or(&default);
         let found = ACTIVATIONS.iter().find(|(name, _)| value == name);
@@ -525,6 +532,26 @@ mod tests {
         let list = DEBERTA.replace("\"p2c|c2p\"", "[\"p2c\", \"c2p\"]");
         let list = BertConfig::from_json(&list).unwrap();
         assert_eq!(list.relative_attention, Some(plain));
+    }
+
+    #[test]
+    fn deberta_has_a_convolution_where_the_file_has_one() {
+        let conv = |extra: &str| {
+            let config = BertConfig::from_json(&DEBERTA.replace("\"extra\": 1", extra));
+            config.unwrap().conv
+        };
+        for none in [
+            "\"extra\": 1",
+            "\"conv_kernel_size\": 0, \"conv_groups\": 4",
+        ] {
+            assert_eq!(conv(none), None);
+        }
+        let xlarge = "\"conv_kernel_size\": 3, \"conv_act\": \"gelu\"";
+        let expected = ConvConfig {
+            kernel_size: 3,
+            activation: Activation::Gelu,
+        };
+        assert_eq!(conv(xlarge), Some(expected));
     }
 
     #[test]
@@ -761,8 +788,26 @@ mod tests {
             (
                 DEBERTA,
                 extra,
-                "\"conv_kernel_size\": 3",
-                "conv_kernel_size 3",
+                "\"conv_kernel_size\": 4",
+                "conv_kernel_size 4",
+            ),
+            (
+                DEBERTA,
+                extra,
+                "\"conv_kernel_size\": 65",
+                "conv_kernel_size 65",
+            ),
+            (
+                DEBERTA,
+                extra,
+                "\"conv_kernel_size\": 3, \"conv_groups\": 2",
+                "conv_groups 2",
+            ),
+            (
+                DEBERTA,
+                extra,
+                "\"conv_kernel_size\": 3, \"conv_act\": \"mish\"",
+                "conv_act \"mish\"",
             ),
             (
                 DEBERTA,

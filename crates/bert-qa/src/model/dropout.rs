@@ -43,6 +43,8 @@ pub(super) enum DropoutSite {
     LayerOutput(usize),
     /// Of the embeddings of relative positions, in each layer's attention.
     PositionEmbeddings(usize),
+    /// Of DeBERTa-v2's convolution.
+    Convolution,
     Head,
 }
 
@@ -55,6 +57,7 @@ impl DropoutSite {
             Self::AttentionOutput(layer) => 2 + 3 * layer,
             Self::LayerOutput(layer) => 3 + 3 * layer,
             Self::PositionEmbeddings(layer) => (1 << 15) + layer,
+            Self::Convolution => return u16::MAX - 1,
             Self::Head => return u16::MAX,
         };
         // `BertConfig` allows at most 4096 layers.

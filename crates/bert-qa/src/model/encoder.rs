@@ -8,6 +8,7 @@ use fused_ops::{
 };
 
 use super::config::BertConfig;
+use super::conv::BertConv;
 use super::dropout::{DropoutSeed, DropoutSite};
 use super::fused::{bias, dropout, dropout_add_layer_norm, layer_norm, linear};
 use super::init::Init;
@@ -255,10 +256,16 @@ impl<'a> EncoderLayer<'a> {
         }
         let (attention, output) = (&layer.attention.output, &layer.output);
         let eps = layer.layer_norm_eps;
+        let conv = self.encoder.conv.as_ref().filter(|_| self.index == 0);
+        let conv = conv.map(|conv| (conv, hidden.clone()));
         let context = self.attend(hidden.clone(), input, seed);
         let hidden = attention.forward(context, hidden, eps, self.attention_output_dropout(seed));
         let inner = linear(&layer.intermediate.dense, hidden.clone(), layer.hidden_act);
-        output.forward(inner, hidden, eps, self.layer_output_dropout(seed))
+        let hidden = output.forward(inner, hidden, eps, self.layer_output_dropout(seed));
+        match conv {
+            Some((conv, embedded)) => conv.forward(embedded, hidden, &input.cu_seqlens, seed),
+            None => hidden,
+        }
     }
 
     /// [`EncoderLayer::forward`] with norms before the sub-layers and a gated feed-forward layer.
@@ -381,6 +388,8 @@ pub struct BertEncoder {
     rel_embeddings: Option<Embedding>,
     /// Of `rel_embeddings`.
     layer_norm: Option<LayerNorm>,
+    /// DeBERTa-v2's, a part of the first layer.
+    conv: Option<BertConv>,
     #[module(skip)]
     relative_attention: Option<RelativeAttentionConfig>,
     layer_norm_eps: f64,
@@ -406,6 +415,7 @@ impl BertEncoder {
             rel_embeddings: positions
                 .map(|positions| init.embedding(positions.buckets.rows(), config.hidden_size)),
             layer_norm: normalized.map(|_| init.layer_norm(config.hidden_size, true)),
+            conv: config.conv.map(|conv| BertConv::new(config, conv, init)),
             relative_attention: relative,
             layer_norm_eps: config.layer_norm_eps,
             num_hidden_layers: config.num_hidden_layers,

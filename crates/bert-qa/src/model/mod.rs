@@ -3,6 +3,7 @@
 mod architecture;
 mod bert;
 mod config;
+mod conv;
 mod dropout;
 mod embeddings;
 mod encoder;
@@ -17,6 +18,7 @@ mod units;
 pub use architecture::Architecture;
 pub use bert::{BertForQuestionAnswering, BertModel, PredictionHead};
 pub use config::BertConfig;
+pub use conv::BertConv;
 pub use dropout::DropoutSeed;
 pub use embeddings::BertEmbeddings;
 pub use encoder::{

@@ -5,7 +5,7 @@ pub enum ModelUnit {
     Embeddings,
     /// What all layers need.
     AllLayers,
-    /// What one layer needs, or several where layers share parameters.
+    /// What one layer needs, or several where layers share parameters. DeBERTa-v2's convolution belongs to the first.
     Layer(usize),
     /// What [`head`](super::bert::BertForQuestionAnswering::head) needs.
     Head,
@@ -18,8 +18,11 @@ impl ModelUnit {
         match [(); 3].map(|()| parts.next().unwrap_or_default()) {
             ["encoder", _, part] if part.starts_with("embeddings") => Self::Embeddings,
             ["encoder", _, "encoder"] => {
-                let layer = parts.next().filter(|part| *part == "layer");
-                let index = layer.and_then(|_| parts.next()?.parse().ok());
+                let index = match parts.next() {
+                    Some("layer") => parts.next().and_then(|index| index.parse().ok()),
+                    Some("conv") => Some(0),
+                    _ => None,
+                };
                 index.map_or(Self::AllLayers, Self::Layer)
             }
             _ => Self::Head,
@@ -48,6 +51,14 @@ mod tests {
             ),
             (
                 "encoder.MpNet.encoder.relative_attention_bias.weight",
+                ModelUnit::AllLayers,
+            ),
+            (
+                "encoder.DebertaV2.encoder.conv.layer_norm.gamma",
+                ModelUnit::Layer(0),
+            ),
+            (
+                "encoder.DebertaV2.encoder.layer_norm.gamma",
                 ModelUnit::AllLayers,
             ),
             ("encoder.ModernBert.final_norm.gamma", ModelUnit::Head),

@@ -2,6 +2,7 @@
 
 mod assets;
 mod checkpoint_files;
+mod conv_weight;
 mod file_kind;
 mod finite;
 mod load;

@@ -10,6 +10,7 @@ use burn::store::{
 use burn::tensor::Shape;
 
 use super::checkpoint_files::CheckpointFiles;
+use super::conv_weight::{ConvWeight, is_conv_weight, pytorch_shape};
 use super::finite::{FiniteF32, FirstError};
 use super::names::{hugging_face_name, to_hugging_face, to_module_paths};
 use crate::error::Error;
@@ -69,6 +70,7 @@ pub(super) fn load(
     let first_error = FirstError::default();
     let adapter = FiniteF32::new(&first_error, "these weights cannot be used");
     let adapter = adapter.chain(PyTorchToBurnAdapter);
+    let adapter = adapter.chain(ConvWeight::FromPyTorch);
     let result = model.apply(tensors, None, Some(Box::new(adapter)), false);
     // Burn reports the adapter's error too, but in its own words.
     let of_adapter = first_error.take();
@@ -187,9 +189,12 @@ fn explain(error: &ApplyError, sources: &BTreeMap<String, TensorSource>) -> (Str
     }
 }
 
-/// The shape of a parameter in the file, where linear layers are transposed.
+/// The shape of a parameter in the file, where linear layers are transposed and a convolution has three axes.
 fn file_shape(path: &str, shape: &Shape) -> Vec<usize> {
     let mut shape = shape.to_vec();
+    if let (true, &[rows, width]) = (is_conv_weight(path), &shape[..]) {
+        return pytorch_shape(rows, width).into();
+    }
     if !path.contains("embeddings.") && !path.contains("relative_attention_bias.") {
         shape.reverse();
     }
@@ -200,6 +205,7 @@ fn file_shape(path: &str, shape: &Shape) -> Vec<usize> {
 pub(super) fn save(model: &BertForQuestionAnswering, path: &Path) -> Result<(), Error> {
     let first_error = FirstError::default();
     let adapter = FiniteF32::new(&first_error, "the model has diverged and is not saved");
+    let adapter = adapter.chain(ConvWeight::ToPyTorch);
     let mut store = SafetensorsStore::from_file(path)
         .with_to_adapter(adapter.chain(BurnToPyTorchAdapter))
         .remap(to_hugging_face(model.architecture()))

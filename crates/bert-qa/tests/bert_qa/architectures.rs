@@ -21,7 +21,7 @@ fn prefix(name: &str) -> &'static str {
         "roberta" | "camembert" | "xlm-roberta" => "roberta.",
         "mpnet" => "mpnet.",
         "modernbert" => "model.",
-        "deberta-v2" | "deberta-v3" => "deberta.",
+        "deberta-v2" | "deberta-v2-conv" | "deberta-v3" => "deberta.",
         "electra" | "electra-base" => "electra.",
         "albert" | "albert-groups" => "albert.",
         _ => "bert.",
@@ -102,6 +102,12 @@ fn a_saved_model_keeps_its_architecture() {
             3,
         ),
         (
+            "deberta-v2-conv",
+            Architecture::DebertaV2,
+            "DebertaV2ForQuestionAnswering",
+            3,
+        ),
+        (
             "modernbert",
             Architecture::ModernBert,
             "ModernBertForQuestionAnswering",
@@ -162,6 +168,22 @@ fn errors_use_the_architectures_own_names() {
         "distilbert.transformer.layer.0.ffn.lin1.",
         "[20, 12]",
         "[24, 12]",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+
+    // A convolution has three axes in the file.
+    let folder = Case::read("deberta-v2-conv").model();
+    edit(
+        &folder.path().join("config.json"),
+        "\"conv_kernel_size\": 3",
+        "\"conv_kernel_size\": 5",
+    );
+    let message = load(folder.path()).unwrap_err();
+    for part in [
+        "deberta.encoder.conv.conv.weight",
+        "[12, 12, 3]",
+        "[12, 12, 5]",
     ] {
         assert!(message.contains(part), "{message}");
     }

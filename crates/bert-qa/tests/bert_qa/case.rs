@@ -12,7 +12,7 @@ use test_support::{TempDir, temp_dir};
 use crate::tensors::{Tensors, read_tensors};
 
 /// The folders.
-pub(crate) const CASES: [&str; 15] = [
+pub(crate) const CASES: [&str; 16] = [
     "bert-uncased",
     "bert-cased",
     "distilbert",
@@ -23,6 +23,7 @@ pub(crate) const CASES: [&str; 15] = [
     "mpnet",
     "deberta-v3",
     "deberta-v2",
+    "deberta-v2-conv",
     "modernbert",
     "electra",
     "electra-base",

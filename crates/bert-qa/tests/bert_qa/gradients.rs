@@ -97,7 +97,7 @@ fn gradients_match_pytorch(backend: &Backend) {
             // ModernBERT has no bias but the head's.
             let expected = match name {
                 "modernbert" => 1,
-                "deberta-v3" => 2,
+                "deberta-v3" | "deberta-v2-conv" => 2,
                 // One group of layers, or two.
                 "albert" => 2,
                 "albert-groups" => 3,

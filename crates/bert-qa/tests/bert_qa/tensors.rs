@@ -78,6 +78,14 @@ impl<F: OfParameter> ModuleVisitor for Collector<F> {
         let Some(tensor) = self.of_parameter.take(parameter.val()) else {
             return;
         };
+        if name.ends_with(".conv.conv.weight") {
+            // [kernel_size * in, out] here, [out, in, kernel_size] in PyTorch.
+            let [rows, width] = [0, 1].map(|axis| tensor.shape()[axis]);
+            let axes = tensor.reshape([rows / width, width, width]);
+            let values = axes.permute([2, 1, 0]).into_data().iter().collect();
+            self.found.insert(name, values);
+            return;
+        }
         // A linear layer's weight is [in, out] in Burn and [out, in] in PyTorch; an embedding's is the same in both.
         let is_embedding = ["_embeddings.", "relative_attention_bias"]
             .iter()

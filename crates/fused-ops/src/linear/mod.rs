@@ -66,11 +66,15 @@ pub fn reference(
     bias: Tensor<1>,
     activation: Activation,
 ) -> Tensor<2> {
-    let output = input.matmul(weight) + bias.unsqueeze();
+    activate(input.matmul(weight) + bias.unsqueeze(), activation)
+}
+
+/// The activation by itself, from Burn primitives: where something stands between it and a linear layer.
+pub fn activate(input: Tensor<2>, activation: Activation) -> Tensor<2> {
     match activation {
-        Activation::Identity => output,
-        Activation::Gelu => gelu(output),
-        Activation::GeluTanh => gelu_tanh(output),
+        Activation::Identity => input,
+        Activation::Gelu => gelu(input),
+        Activation::GeluTanh => gelu_tanh(input),
     }
 }
 

@@ -285,6 +285,7 @@ pub(crate) mod tests {
             ("parity/mpnet", 5),
             ("parity/deberta-v2", 5),
             ("parity/deberta-v3", 5),
+            ("parity/deberta-v2-conv", 5),
             ("parity/modernbert", 6),
         ] {
             let model = model(fixture, &device);

@@ -31,6 +31,11 @@ fn architectures() -> Vec<Value> {
                "pos_att_type": "p2c|c2p", "share_att_key": true, "max_relative_positions": -1,
                "position_buckets": 16, "norm_rel_ebd": "layer_norm",
                "position_biased_input": false, "type_vocab_size": 0}),
+        // Version 2's large models: the same, and a convolution.
+        json!({"model_type": "deberta-v2", "relative_attention": true,
+               "pos_att_type": "p2c|c2p", "share_att_key": true, "max_relative_positions": -1,
+               "position_buckets": 16, "norm_rel_ebd": "layer_norm", "conv_kernel_size": 3,
+               "conv_act": "gelu", "position_biased_input": false, "type_vocab_size": 0}),
         json!({"model_type": "modernbert", "num_hidden_layers": 4, "local_attention": 16,
                "embedding_dropout": 0.1, "attention_dropout": 0.1, "mlp_dropout": 0.1,
                "classifier_dropout": 0.1, "pad_token_id": 0}),

@@ -9,13 +9,14 @@ use crate::case::{Case, Window, batch, case_file, sample};
 use crate::tensors::{Tensors, Value, by_name, largest_difference};
 
 /// The cases that the fixture trains.
-const CASES: [&str; 13] = [
+const CASES: [&str; 14] = [
     "bert-uncased",
     "bert-cased",
     "distilbert",
     "mpnet",
     "deberta-v3",
     "deberta-v2",
+    "deberta-v2-conv",
     "modernbert",
     "roberta",
     "camembert",
