@@ -48,6 +48,7 @@ CASES = {  # configuration; tokenizer; whether names have the prefix; whether th
     "bert-uncased": (BertConfig(vocab_size=60, **SMALL, **BERT), make_tokenizer(True), True, False),
     "bert-cased": (BertConfig(vocab_size=112, hidden_size=20, num_hidden_layers=1, num_attention_heads=5,
                               intermediate_size=12, layer_norm_eps=1e-6, **BERT), make_tokenizer(False), False, True),
+    "bert-relu": (BertConfig(vocab_size=60, hidden_act="relu", **SMALL | BERT | dict(num_hidden_layers=1)), make_tokenizer(True), True, False),
     "distilbert": (DistilBertConfig(vocab_size=60, dim=12, n_layers=2, n_heads=3, hidden_dim=20, max_position_embeddings=40,
                                     dropout=0.1, attention_dropout=0.2, qa_dropout=0.3), make_tokenizer(True), True, False),
     "minilm": (BertConfig(vocab_size=60, hidden_size=384, num_hidden_layers=1, num_attention_heads=12,
@@ -219,9 +220,9 @@ def train(model, windows, max_grad_norm, steps, warmup_ratio=RUN["warmup_ratio"]
 
 
 def wrong_activation(model):
-    """GELU by tanh, or the exact one where tanh is right."""
+    """GELU by tanh, or the exact one where tanh or ReLU is right."""
     model = copy.deepcopy(model)
-    other = "none" if getattr(model.config, "hidden_act", "gelu") == "gelu_new" else "tanh"
+    other = "none" if getattr(model.config, "hidden_act", "gelu") in {"gelu_new", "relu"} else "tanh"
     for module in model.modules():
         for name in "intermediate_act_fn", "activation", "act":
             if hasattr(module, name):

@@ -187,8 +187,8 @@ fn unsupported_configurations_are_errors() {
         ),
         (
             "\"hidden_act\": \"gelu\"",
-            "\"hidden_act\": \"silu\"",
-            "\"silu\"",
+            "\"hidden_act\": \"mish\"",
+            "\"mish\"",
         ),
         (
             "\"hidden_act\"",

@@ -12,9 +12,10 @@ use test_support::{TempDir, temp_dir};
 use crate::tensors::{Tensors, read_tensors};
 
 /// The folders.
-pub(crate) const CASES: [&str; 16] = [
+pub(crate) const CASES: [&str; 17] = [
     "bert-uncased",
     "bert-cased",
+    "bert-relu",
     "distilbert",
     "minilm",
     "roberta",

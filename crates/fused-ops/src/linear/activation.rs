@@ -1,12 +1,20 @@
-/// The activation after a linear layer.
+/// The activation after a linear layer, by Hugging Face's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// None.
     Identity,
-    /// The exact Gaussian error linear unit, `x Φ(x)` (Hendrycks & Gimpel 2016): Hugging Face's `"gelu"`, not the `tanh`
-    /// approximation.
+    /// `"gelu"`: the exact Gaussian error linear unit, `x Φ(x)` (Hendrycks & Gimpel 2016), not the `tanh` approximation.
     Gelu,
-    /// The `tanh` approximation of [`Activation::Gelu`] (the same paper, section 2): Hugging Face's `"gelu_new"`, and
-    /// `"gelu_pytorch_tanh"`.
+    /// `"gelu_new"` and `"gelu_pytorch_tanh"`: the `tanh` approximation of [`Activation::Gelu`] (the same paper, section 2).
     GeluTanh,
+    /// `"gelu_10"`: [`Activation::Gelu`], at most 10 (Wu et al. 2020).
+    Gelu10,
+    /// `"quick_gelu"`: `x σ(1.702 x)`.
+    QuickGelu,
+    /// `"relu"`: `max(x, 0)`.
+    Relu,
+    /// `"silu"` and `"swish"`: `x σ(x)`.
+    Silu,
+    /// `"tanh"`.
+    Tanh,
 }

@@ -181,7 +181,7 @@ pub(super) fn backward(
 
 /// Adds the bias to every row of a matmul and applies the activation, on this thread.
 ///
-/// GELU with `output` leaves the sum in `matmul` and its activation in `output`; otherwise the result replaces
+/// An activation with `output` leaves the sum in `matmul` and its activation in `output`; otherwise the result replaces
 /// `matmul`.
 pub(super) fn bias_activation(
     matmul: &mut [f32],
@@ -199,6 +199,11 @@ pub(super) fn bias_activation(
             }
             Activation::Gelu => bias_function(matmul, bias, output.as_deref_mut(), gelu),
             Activation::GeluTanh => bias_function(matmul, bias, output.as_deref_mut(), gelu_tanh),
+            Activation::Gelu10 => bias_function(matmul, bias, output.as_deref_mut(), gelu_10),
+            Activation::QuickGelu => bias_function(matmul, bias, output.as_deref_mut(), quick_gelu),
+            Activation::Relu => bias_function(matmul, bias, output.as_deref_mut(), relu),
+            Activation::Silu => bias_function(matmul, bias, output.as_deref_mut(), silu),
+            Activation::Tanh => bias_function(matmul, bias, output.as_deref_mut(), tanh),
         },
     );
 }
@@ -239,6 +244,42 @@ fn gelu_tanh(x: f32) -> f32 {
     x * tanh_weight(x).0
 }
 
+#[inline(always)]
+fn gelu_10(x: f32) -> f32 {
+    gelu(x).clamp(-10.0, 10.0)
+}
+
+#[inline(always)]
+fn quick_gelu(x: f32) -> f32 {
+    x * sigmoid_weight(x, QUICK).0
+}
+
+#[inline(always)]
+fn silu(x: f32) -> f32 {
+    x * sigmoid_weight(x, 1.0).0
+}
+
+/// NaN stays NaN.
+#[inline(always)]
+fn relu(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
+}
+
+#[inline(always)]
+fn tanh(x: f32) -> f32 {
+    2.0f32.mul_add(sigmoid_weight(x, 2.0).0, -1.0)
+}
+
+/// The factor in QuickGELU.
+const QUICK: f32 = 1.702;
+
+/// `σ(scale x)`, and its slope in `x`.
+#[inline(always)]
+fn sigmoid_weight(x: f32, scale: f32) -> (f32, f32) {
+    let weight = 1.0 / (1.0 + exp(-scale * x));
+    (weight, scale * weight * (1.0 - weight))
+}
+
 /// `(1 + tanh(u)) / 2` of `u = √(2/π) (x + 0.044715 x³)`, and its slope in `x`.
 #[inline(always)]
 fn tanh_weight(x: f32) -> (f32, f32) {
@@ -268,7 +309,7 @@ pub(super) fn activation_backward_parallel(
     );
 }
 
-/// The gradient of the activation's input, on this thread: `grad (w(x) + x w'(x))`, where the activation is `x w(x)`.
+/// The gradient of the activation's input, on this thread.
 pub(super) fn activation_backward(
     activation: Activation,
     input: &[f32],
@@ -282,6 +323,24 @@ pub(super) fn activation_backward(
             Activation::Identity => output.copy_from_slice(grad),
             Activation::Gelu => weight_backward(input, grad, output, normal),
             Activation::GeluTanh => weight_backward(input, grad, output, tanh_weight),
+            Activation::Gelu10 => slope_backward(input, grad, output, |x| {
+                if gelu(x) > 10.0 {
+                    0.0
+                } else {
+                    weight_slope(x, normal(x))
+                }
+            }),
+            Activation::QuickGelu => {
+                weight_backward(input, grad, output, |x| sigmoid_weight(x, QUICK));
+            }
+            Activation::Relu => {
+                slope_backward(input, grad, output, |x| if x > 0.0 { 1.0 } else { 0.0 });
+            }
+            Activation::Silu => weight_backward(input, grad, output, |x| sigmoid_weight(x, 1.0)),
+            // tanh(x) is 2 σ(2 x) - 1.
+            Activation::Tanh => {
+                slope_backward(input, grad, output, |x| 2.0 * sigmoid_weight(x, 2.0).1);
+            }
         },
     );
 }
@@ -294,9 +353,20 @@ fn weight_backward(
     output: &mut [f32],
     weight: impl Fn(f32) -> (f32, f32),
 ) {
+    slope_backward(input, grad, output, |x| weight_slope(x, weight(x)));
+}
+
+/// The slope of `x w(x)` from `w(x)` and its slope.
+#[inline(always)]
+fn weight_slope(x: f32, (weight, slope): (f32, f32)) -> f32 {
+    x.mul_add(slope, weight)
+}
+
+/// [`activation_backward`] of an activation with this slope.
+#[inline(always)]
+fn slope_backward(input: &[f32], grad: &[f32], output: &mut [f32], slope: impl Fn(f32) -> f32) {
     for (out, (x, grad)) in output.iter_mut().zip(input.iter().zip(grad)) {
-        let (weight, slope) = weight(*x);
-        *out = grad * x.mul_add(slope, weight);
+        *out = grad * slope(*x);
     }
 }
 

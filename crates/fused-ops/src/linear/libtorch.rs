@@ -62,21 +62,45 @@ fn forward_on_gpu(
     save: bool,
 ) -> (TchTensor, Option<TchTensor>) {
     let output = bias.tensor.addmm(&input.tensor, &weight.tensor);
-    match approximation(activation) {
-        None => (TchTensor::new(output), None),
-        Some(approximation) => {
-            let activated = TchTensor::new(output.gelu(approximation));
-            (activated, save.then(|| TchTensor::new(output)))
-        }
+    if activation == Activation::Identity {
+        return (TchTensor::new(output), None);
+    }
+    let activated = TchTensor::new(activate_on_gpu(activation, &output));
+    (activated, save.then(|| TchTensor::new(output)))
+}
+
+/// The factor in QuickGELU.
+const QUICK: f64 = 1.702;
+
+fn activate_on_gpu(activation: Activation, x: &Tensor) -> Tensor {
+    match activation {
+        Activation::Identity => x.shallow_clone(),
+        Activation::Gelu => x.gelu("none"),
+        Activation::GeluTanh => x.gelu("tanh"),
+        Activation::Gelu10 => x.gelu("none").clamp(-10.0, 10.0),
+        Activation::QuickGelu => (x * QUICK).sigmoid() * x,
+        Activation::Relu => x.relu(),
+        Activation::Silu => x.silu(),
+        Activation::Tanh => x.tanh(),
     }
 }
 
-/// libtorch's name of GELU's approximation.
-fn approximation(activation: Activation) -> Option<&'static str> {
+/// The gradient of `x`.
+fn activation_backward_on_gpu(activation: Activation, x: &Tensor, grad: &Tensor) -> Tensor {
+    let sigmoid = |scale: f64| {
+        let weight = (x * scale).sigmoid();
+        let slope = (1.0 - &weight) * x * scale + 1.0;
+        grad * weight * slope
+    };
     match activation {
-        Activation::Identity => None,
-        Activation::Gelu => Some("none"),
-        Activation::GeluTanh => Some("tanh"),
+        Activation::Identity => grad.shallow_clone(),
+        Activation::Gelu => x.gelu_backward(grad, "none"),
+        Activation::GeluTanh => x.gelu_backward(grad, "tanh"),
+        Activation::Gelu10 => x.gelu_backward(&(grad * x.gelu("none").le(10.0)), "none"),
+        Activation::QuickGelu => sigmoid(QUICK),
+        Activation::Relu => grad * x.gt(0.0),
+        Activation::Silu => sigmoid(1.0),
+        Activation::Tanh => grad * (1.0 - x.tanh().square()),
     }
 }
 
@@ -87,9 +111,8 @@ fn backward_on_gpu(
     pre_activation: Option<(Activation, &TchTensor)>,
     grad: TchTensor,
 ) -> [TchTensor; 3] {
-    let before = pre_activation.and_then(|(activation, x)| Some((approximation(activation)?, x)));
-    let grad = match before {
-        Some((approximation, x)) => x.tensor.gelu_backward(&grad.tensor, approximation),
+    let grad = match pre_activation {
+        Some((activation, x)) => activation_backward_on_gpu(activation, &x.tensor, &grad.tensor),
         None => grad.tensor,
     };
     let grad_input = grad.mm(&weight.tensor.tr());
@@ -323,6 +346,20 @@ mod tests {
         let [tanh, expected] = outcomes(Activation::GeluTanh, Kind::Float);
         assert_close(&tanh, &expected, TOLERANCE);
         assert!(distance(&tanh[0].tensor, &gelu[0].tensor) > 1e-4);
+        for activation in [
+            Activation::Gelu10,
+            Activation::QuickGelu,
+            Activation::Relu,
+            Activation::Silu,
+            Activation::Tanh,
+        ] {
+            let [ours, expected] = outcomes(activation, Kind::Float);
+            // Gradients of the bias are sums of 200 numbers that nearly cancel.
+            assert_close(&ours, &expected, 3.0 * TOLERANCE);
+            if activation != Activation::Gelu10 {
+                assert!(distance(&ours[0].tensor, &gelu[0].tensor) > 1e-3);
+            }
+        }
     }
 
     /// Weights and their gradients stay `f32`.

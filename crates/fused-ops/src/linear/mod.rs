@@ -10,6 +10,7 @@ mod kernel;
 #[cfg(feature = "tch")]
 mod libtorch;
 
+use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{DType, Tensor};
 
 use crate::concat::concat_weights;
@@ -75,6 +76,11 @@ pub fn activate(input: Tensor<2>, activation: Activation) -> Tensor<2> {
         Activation::Identity => input,
         Activation::Gelu => gelu(input),
         Activation::GeluTanh => gelu_tanh(input),
+        Activation::Gelu10 => gelu(input).clamp(-10.0, 10.0),
+        Activation::QuickGelu => input.clone() * sigmoid(input * 1.702),
+        Activation::Relu => relu(input),
+        Activation::Silu => input.clone() * sigmoid(input),
+        Activation::Tanh => input.tanh(),
     }
 }
 

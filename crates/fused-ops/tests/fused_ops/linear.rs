@@ -7,6 +7,17 @@ use super::support::{Outcome, matrix, on_pools, outcome, vector};
 /// Sums of a few hundred products in `f32`, and an error of 1.5e-7 in the normal distribution.
 const TOLERANCE: f32 = 5e-6;
 
+const SMOOTH: [Activation; 5] = [
+    Activation::Gelu,
+    Activation::GeluTanh,
+    Activation::QuickGelu,
+    Activation::Silu,
+    Activation::Tanh,
+];
+
+/// Their slope jumps, so that rounding changes the gradient of a number beside the jump.
+const KINKED: [Activation; 2] = [Activation::Gelu10, Activation::Relu];
+
 type Op = fn(Tensor<2>, Tensor<2>, Tensor<1>, Activation) -> Tensor<2>;
 
 fn run(op: Op, [rows, inputs, outputs]: [usize; 3], activation: Activation) -> Outcome {
@@ -28,9 +39,13 @@ fn gelu_is_not_the_tanh_approximation() {
 
 #[test]
 fn linear_equals_the_reference() {
-    for activation in [Activation::Identity, Activation::Gelu, Activation::GeluTanh] {
+    let identity = run(reference::linear, [70, 33, 47], Activation::Identity);
+    run(linear, [70, 33, 47], Activation::Identity).assert_close(&identity, TOLERANCE);
+    for activation in SMOOTH.into_iter().chain(KINKED) {
         let reference = run(reference::linear, [70, 33, 47], activation);
         run(linear, [70, 33, 47], activation).assert_close(&reference, TOLERANCE);
+        // Negative control.
+        identity.assert_far(&reference, 1e-2);
     }
 }
 
@@ -93,7 +108,7 @@ proptest! {
         rows in 1usize..150,
         inputs in 1usize..70,
         outputs in 1usize..70,
-        activation in prop::sample::select(vec![Activation::Identity, Activation::Gelu, Activation::GeluTanh]),
+        activation in prop::sample::select(&SMOOTH[..]),
     ) {
         let shape = [rows, inputs, outputs];
         let reference = run(reference::linear, shape, activation);

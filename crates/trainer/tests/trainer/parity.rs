@@ -9,9 +9,10 @@ use crate::case::{Case, Window, batch, case_file, sample};
 use crate::tensors::{Tensors, Value, by_name, largest_difference};
 
 /// The cases that the fixture trains.
-const CASES: [&str; 14] = [
+const CASES: [&str; 15] = [
     "bert-uncased",
     "bert-cased",
+    "bert-relu",
     "distilbert",
     "mpnet",
     "deberta-v3",
