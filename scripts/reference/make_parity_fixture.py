@@ -83,6 +83,12 @@ CASES["modernbert"] = (
     ModernBertConfig(vocab_size=60, hidden_size=12, num_hidden_layers=4, num_attention_heads=3, intermediate_size=20, local_attention=16,
                      max_position_embeddings=LONG, embedding_dropout=0.05, attention_dropout=0.2, mlp_dropout=0.1, classifier_dropout=0.3,
                      pad_token_id=0, bos_token_id=2, cls_token_id=2, eos_token_id=3, sep_token_id=3), make_tokenizer(True), True, False)
+# With every bias that there can be.
+CASES["modernbert-bias"] = (
+    ModernBertConfig(vocab_size=60, hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20, local_attention=16,
+                     max_position_embeddings=LONG, embedding_dropout=0.05, attention_dropout=0.2, mlp_dropout=0.1, classifier_dropout=0.3,
+                     attention_bias=True, mlp_bias=True, norm_bias=True, classifier_bias=True,
+                     pad_token_id=0, bos_token_id=2, cls_token_id=2, eos_token_id=3, sep_token_id=3), make_tokenizer(True), False, False)
 AFTER_PADDING = {"roberta", "camembert", "xlm-roberta", "mpnet"}  # model types whose positions begin after the padding token's
 
 
@@ -238,6 +244,14 @@ def without_projection_bias(model):
     return model
 
 
+def without_biases(model):
+    model = copy.deepcopy(model)
+    for name, parameter in model.named_parameters():
+        if name.endswith(".bias") and name != "classifier.bias":
+            nn.init.zeros_(parameter)
+    return model
+
+
 def first_group_only(model):
     model = copy.deepcopy(model)
     model.config.num_hidden_groups = 1
@@ -358,6 +372,8 @@ def expected(model, windows, clip, name):
         wrong["segments"] = torch.cat([evaluate(model, w, token_type_ids=types(w))[0] for w in windows])
     if any("project" in name or "mapping_in" in name for name, _ in model.named_parameters()):
         wrong["projection_without_bias"] = logits_of(without_projection_bias(model), windows)
+    if getattr(model.config, "mlp_bias", False):
+        wrong["no_biases"] = logits_of(without_biases(model), windows)
     if getattr(model.config, "num_hidden_groups", 1) > 1:
         wrong["first_group_only"] = logits_of(first_group_only(model), windows)
     if model.config.model_type in AFTER_PADDING:

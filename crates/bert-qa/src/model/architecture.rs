@@ -420,12 +420,8 @@ const MODERNBERT: ArchitectureSpec = ArchitectureSpec {
     pad_token_id: 50283,
     pre_norm: true,
     fixed: &[
-        ("attention_bias", "false"),
         ("classifier_activation", "\"gelu\""),
-        ("classifier_bias", "false"),
         ("hidden_activation", "\"gelu\""),
-        ("mlp_bias", "false"),
-        ("norm_bias", "false"),
         ("rope_scaling", "null"),
     ],
     attention_output_dropout: OutputDropout::Probabilities,

@@ -68,8 +68,8 @@ impl BertForQuestionAnswering {
             (Some(span_head), None)
         };
         let head = pre_norm.then(|| PredictionHead {
-            dense: init.linear(width, width, false),
-            norm: init.layer_norm(width, false),
+            dense: init.linear(width, width, config.biases.classifier),
+            norm: init.layer_norm(width, config.biases.norm),
         });
         let embeddings = BertEmbeddings::new(config, init);
         let (from, to) = (config.embedding_size, config.hidden_size);
@@ -79,7 +79,7 @@ impl BertForQuestionAnswering {
                 .projects_embeddings()
                 .then(|| init.linear(from, to, true)),
             encoder: BertEncoder::new(config, init),
-            final_norm: pre_norm.then(|| init.layer_norm(width, false)),
+            final_norm: pre_norm.then(|| init.layer_norm(width, config.biases.norm)),
         };
         Self {
             encoder: Encoder::new(config.architecture, model),

@@ -65,10 +65,42 @@ pub struct BertConfig {
     pub(super) conv: Option<ConvConfig>,
     /// Rotary positions and window of each layer.
     pub(super) layer_attention: Vec<LayerAttention>,
+    /// Which linear layers and norms have biases.
+    pub(super) biases: Biases,
     /// Whether new position embeddings are sinusoidal.
     pub(super) sinusoidal_positions: bool,
     /// The whole file: [`BertConfig::to_json`] writes its other keys unchanged.
     raw: Map<String, Value>,
+}
+
+/// Which linear layers and norms have biases. The span head has them always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Biases {
+    pub(super) attention: bool,
+    /// Of the feed-forward layers.
+    pub(super) mlp: bool,
+    pub(super) norm: bool,
+    /// Of the layer before the span head.
+    pub(super) classifier: bool,
+}
+
+impl Biases {
+    const ALL: Self = Self {
+        attention: true,
+        mlp: true,
+        norm: true,
+        classifier: true,
+    };
+
+    /// ModernBERT's keys.
+    fn read(file: &ConfigReader<'_>) -> Result<Self, String> {
+        Ok(Self {
+            attention: file.flag("attention_bias", false)?,
+            mlp: file.flag("mlp_bias", false)?,
+            norm: file.flag("norm_bias", false)?,
+            classifier: file.flag("classifier_bias", false)?,
+        })
+    }
 }
 
 impl BertConfig {
@@ -199,6 +231,11 @@ impl BertConfig {
             conv: match spec.relative_attention {
                 RelativeAttention::Disentangled => ConvConfig::read(&file)?,
                 RelativeAttention::None | RelativeAttention::Bias => None,
+            },
+            biases: if spec.pre_norm {
+                Biases::read(&file)?
+            } else {
+                Biases::ALL
             },
             sinusoidal_positions: keys
                 .sinusoidal_positions
@@ -349,6 +386,11 @@ impl BertConfig {
                 map.remove(key);
             }
         }
+        // transformers 5 cannot use null.
+        let local = self.layer_attention.iter().find(|of| of.window.is_some());
+        if let (Some(theta @ Value::Null), Some(local)) = (map.get_mut("local_rope_theta"), local) {
+            *theta = local.rotary.theta.into();
+        }
         for (key, prob) in self.dropouts() {
             map.insert(key.into(), prob.into());
         }
@@ -430,6 +472,11 @@ pub(super) struct ConfigReader<'a>(&'a Map<String, Value>);
 impl ConfigReader<'_> {
     pub(super) fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key).filter(|value| !value.is_null())
+    }
+
+    /// Whether the file has the key, with `null`.
+    pub(super) fn is_null(&self, key: &str) -> bool {
+        self.0.get(key).is_some_and(Value::is_null)
     }
 
     /// A size. The bound is far above any published encoder, so that a damaged file cannot ask for more
@@ -633,6 +680,12 @@ mod tests {
             \"global_attn_every_n_layers\": 2";
         let (global, local) = ((500.0, None), (200.0, Some(4)));
         assert_eq!(layers(older), [global, local, global, local]);
+        // transformers 4: the theta of global layers.
+        let null = "\"global_rope_theta\": 500.0, \"local_rope_theta\": null";
+        assert_eq!(layers(null)[1], (500.0, Some(64)));
+        let config = BertConfig::from_json(&MODERNBERT.replace("\"extra\": 1", null));
+        let saved = config.unwrap().to_json();
+        assert!(saved.contains("\"local_rope_theta\": 500.0"), "{saved}");
         let newer = "\"rope_parameters\": {\"full_attention\": {\"rope_theta\": 500.0, \"rope_type\": \"default\"},
             \"sliding_attention\": {\"rope_theta\": 200.0}}, \"local_attention\": 8, \"layer_types\":
             [\"sliding_attention\", \"full_attention\", \"full_attention\", \"sliding_attention\"]";
@@ -889,7 +942,7 @@ mod tests {
                 "attention_head_size",
             ),
             (DEBERTA, extra, "\"type_vocab_size\": 1", "type_vocab_size"),
-            (MODERNBERT, extra, "\"mlp_bias\": true", "mlp_bias true"),
+            (MODERNBERT, extra, "\"mlp_bias\": 1", "mlp_bias is 1"),
             (MODERNBERT, extra, "\"hidden_activation\": \"silu\"", "silu"),
             (
                 MODERNBERT,

@@ -42,7 +42,7 @@ impl BertEmbeddings {
                 0 => None,
                 types => Some(init.embedding(types, width)),
             },
-            layer_norm: init.layer_norm(width, !spec.pre_norm),
+            layer_norm: init.layer_norm(width, config.biases.norm),
             positions: spec.positions,
             token_types: spec.token_types,
             pad_token_id: config.pad_token_id,

@@ -39,7 +39,7 @@ impl BertSelfAttention {
                 query: None,
                 key: None,
                 value: None,
-                qkv: Some(init.linear(width, 3 * width, false)),
+                qkv: Some(init.linear(width, 3 * width, config.biases.attention)),
                 pos_key_proj: None,
                 pos_query_proj: None,
             };
@@ -129,10 +129,10 @@ pub struct BertOutput {
 }
 
 impl BertOutput {
-    fn new(config: &BertConfig, input: usize, init: &mut Init) -> Self {
+    fn new(config: &BertConfig, input: usize, bias: bool, init: &mut Init) -> Self {
         let (width, pre_norm) = (config.hidden_size, config.architecture.spec().pre_norm);
         Self {
-            dense: init.linear(input, width, !pre_norm),
+            dense: init.linear(input, width, bias),
             layer_norm: (!pre_norm).then(|| init.layer_norm(width, true)),
         }
     }
@@ -195,22 +195,19 @@ pub struct BertLayer {
 impl BertLayer {
     fn new(config: &BertConfig, index: usize, init: &mut Init) -> Self {
         let (width, inner) = (config.hidden_size, config.intermediate_size);
-        let pre_norm = config.architecture.spec().pre_norm;
+        let (biases, pre_norm) = (config.biases, config.architecture.spec().pre_norm);
+        let gates = if pre_norm { inner } else { 0 };
         Self {
             attention: BertAttention {
-                layer_norm: (pre_norm && index > 0).then(|| init.layer_norm(width, false)),
+                layer_norm: (pre_norm && index > 0).then(|| init.layer_norm(width, biases.norm)),
                 self_attention: BertSelfAttention::new(config, init),
-                output: BertOutput::new(config, width, init),
+                output: BertOutput::new(config, width, biases.attention, init),
             },
             intermediate: BertIntermediate {
-                layer_norm: pre_norm.then(|| init.layer_norm(width, false)),
-                dense: if pre_norm {
-                    init.linear(width, 2 * inner, false)
-                } else {
-                    init.linear(width, inner, true)
-                },
+                layer_norm: pre_norm.then(|| init.layer_norm(width, biases.norm)),
+                dense: init.linear(width, inner + gates, biases.mlp),
             },
-            output: BertOutput::new(config, inner, init),
+            output: BertOutput::new(config, inner, biases.mlp, init),
             positions: config.layer_attention.get(index).copied(),
             pre_norm,
             num_attention_heads: config.num_attention_heads,

@@ -20,8 +20,14 @@ impl LayerAttention {
             rotary: rotary(file, "full_attention", "global_rope_theta", 160_000.0)?,
             window: None,
         };
+        // In transformers 4, null stands for the theta of global layers.
+        let local_default = if file.is_null("local_rope_theta") {
+            global.rotary.theta
+        } else {
+            10_000.0
+        };
         let local = Self {
-            rotary: rotary(file, "sliding_attention", "local_rope_theta", 10_000.0)?,
+            rotary: rotary(file, "sliding_attention", "local_rope_theta", local_default)?,
             window: Some(file.size("local_attention", Some(128))? / 2),
         };
         let Some(types) = file.get("layer_types") else {

@@ -20,7 +20,7 @@ fn prefix(name: &str) -> &'static str {
         "distilbert" => "distilbert.",
         "roberta" | "camembert" | "xlm-roberta" => "roberta.",
         "mpnet" => "mpnet.",
-        "modernbert" => "model.",
+        "modernbert" | "modernbert-bias" => "model.",
         "deberta-v2" | "deberta-v2-conv" | "deberta-v3" => "deberta.",
         "electra" | "electra-base" => "electra.",
         "albert" | "albert-groups" => "albert.",

@@ -12,7 +12,7 @@ use test_support::{TempDir, temp_dir};
 use crate::tensors::{Tensors, read_tensors};
 
 /// The folders.
-pub(crate) const CASES: [&str; 17] = [
+pub(crate) const CASES: [&str; 18] = [
     "bert-uncased",
     "bert-cased",
     "bert-relu",
@@ -26,6 +26,7 @@ pub(crate) const CASES: [&str; 17] = [
     "deberta-v2",
     "deberta-v2-conv",
     "modernbert",
+    "modernbert-bias",
     "electra",
     "electra-base",
     "albert",

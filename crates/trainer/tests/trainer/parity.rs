@@ -9,7 +9,7 @@ use crate::case::{Case, Window, batch, case_file, sample};
 use crate::tensors::{Tensors, Value, by_name, largest_difference};
 
 /// The cases that the fixture trains.
-const CASES: [&str; 15] = [
+const CASES: [&str; 16] = [
     "bert-uncased",
     "bert-cased",
     "bert-relu",
@@ -19,6 +19,7 @@ const CASES: [&str; 15] = [
     "deberta-v2",
     "deberta-v2-conv",
     "modernbert",
+    "modernbert-bias",
     "roberta",
     "camembert",
     "xlm-roberta",
