@@ -32,10 +32,12 @@ pub(super) fn explain(path: &Path, error: &str) -> String {
     format!("damaged, truncated, or not a weights file ({error}): download it again")
 }
 
-/// What Burn's reader says of a pickle with objects that it does not know: containers such as `deque`, TorchScript,
-/// quantized tensors, and whole modules in the old format, whose storages have four fields.
-const OTHER_OBJECTS: [&str; 4] = [
+/// What Burn's reader says of a pickle with objects that it does not know: containers such as `deque` or `defaultdict`
+/// with items, keys that are neither text nor numbers, TorchScript, quantized tensors, and whole modules in the old
+/// format, whose storages have four fields.
+const OTHER_OBJECTS: [&str; 5] = [
     "unexpected pickle opcode",
+    "dict key must be",
     "unsupported Python type",
     "Expected a dictionary at the root",
     "persistent id has 4 fields",
@@ -130,6 +132,7 @@ mod tests {
         std::fs::write(&path, b"PK\x03\x04....").unwrap();
         for error in [
             "pickle: unexpected pickle opcode SetItem in current context",
+            "pickle: invalid data in pickle file: dict key must be a str or int, got tuple",
             "invalid PyTorch file format: Expected a dictionary at the root of the PyTorch file, found list",
         ] {
             let explained = explain(&path, error);

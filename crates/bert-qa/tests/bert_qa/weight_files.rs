@@ -128,6 +128,16 @@ fn the_first_bert_files_load_and_other_heads_are_reported() {
     );
 }
 
+/// Beside the weights lie numbers and arrays of NumPy, states of random number generators, an empty `defaultdict`, a
+/// `Counter` and a `Namespace`.
+#[test]
+fn objects_that_are_no_tensors_do_not_matter() {
+    let (tensors, report) = load(&with_bin("others.bin"));
+    assert_eq!(tensors, whole());
+    assert!(report.missing.is_empty());
+    assert_eq!(report.unexpected, ["rng_state.cpu"]);
+}
+
 #[test]
 fn shards_give_the_whole_model() {
     for count in [1, 2, 5] {
