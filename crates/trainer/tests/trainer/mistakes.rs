@@ -88,7 +88,7 @@ fn dataset_errors_are_one_line() {
         (
             "text.json",
             "no JSON".to_owned(),
-            &["text.json", "line 1"][..],
+            &["text.json", "begins with \"no JSON\""][..],
         ),
         (
             "cut.json",
