@@ -38,8 +38,8 @@ impl PredictedAnswers {
     /// The answers are
     ///
     /// - an object from ids to answers, also as the `predictions` of another; an answer with an id of its own has that;
-    /// - objects with an id (`id`, `question_id`, `query_id` or `qid`) and an answer, in a list, also inside an object, or
-    ///   one on each line, as `evaluate` takes them, with `no_answer_probability` where they have it;
+    /// - objects with an id (`id`, `question_id`, `query_id`, `qid` or `guid`) and an answer, in a list, also inside an
+    ///   object, or one on each line, as `evaluate` takes them, with `no_answer_probability` where they have it;
     /// - the rows of a table, with the same names as columns;
     /// - FARM's and Haystack's objects with lists of `predictions` and of `answers`.
     ///

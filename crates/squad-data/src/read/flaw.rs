@@ -177,6 +177,11 @@ impl Flaws {
         self.counts.values().sum()
     }
 
+    /// Number of flaws of a kind.
+    pub fn count(&self, kind: FlawKind) -> usize {
+        self.counts.get(&kind).copied().unwrap_or(0)
+    }
+
     /// The first flaws of a kind, at most ten.
     pub fn of(&self, kind: FlawKind) -> impl Iterator<Item = &Flaw> {
         self.first.iter().filter(move |flaw| flaw.kind == kind)
@@ -184,18 +189,17 @@ impl Flaws {
 
     /// One line that says what was left out, repaired, not found, guessed or numbered; `None` if nothing was.
     pub fn summary(&self) -> Option<String> {
-        let count = |kind| self.counts.get(&kind).copied().unwrap_or(0);
         let parts: Vec<String> = [
             (self.skipped_questions, "skipped", "question"),
             (self.repaired_answers, "repaired", "answer"),
             (self.unlocated_answers, "not in their context", "answer"),
             (
-                count(FlawKind::StartMissing),
+                self.count(FlawKind::StartMissing),
                 "without answer_start labelled at the first of several places",
                 "answer",
             ),
             (
-                count(FlawKind::IdMissing),
+                self.count(FlawKind::IdMissing),
                 "numbered for lack of an id",
                 "question",
             ),

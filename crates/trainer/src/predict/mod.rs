@@ -303,10 +303,9 @@ impl DatasetSummary {
             }
             ControlFlow::Continue(())
         })?;
-        let numbered = flaws.counts.get(&FlawKind::IdMissing);
         Ok(Self {
             questions,
-            numbered: numbered.copied().unwrap_or(0),
+            numbered: flaws.count(FlawKind::IdMissing),
             has_unanswerable,
             digest: format!("{:x}", hasher.finalize()),
         })
