@@ -232,7 +232,7 @@ impl Loaded {
         let mut description = format!("{}: {report}", config.model.source);
         if let Some(checkpoint) = checkpoint {
             checkpoint.check_data(&data, options.allow_config_changes)?;
-            optimizer = checkpoint.optimizer(optimizer, &model, &device)?;
+            optimizer.restore(checkpoint.state.step, checkpoint.moments(&model, &device)?);
             description = format!("going on from {}", checkpoint.model_folder().display());
             state = checkpoint.state;
             plan.restore(&state)?;
