@@ -66,23 +66,14 @@ impl<'a> Prefetcher<'a> {
 
 #[cfg(test)]
 mod tests {
+    use squad_data::BatchSize;
+
     use super::*;
-    use squad_data::{BatchSize, PairTemplate};
+    use crate::data::test_feature;
 
     #[test]
     fn steps_are_the_rest_of_the_epoch_in_order_and_the_thread_ends_on_drop() {
-        let feature = Feature {
-            example_index: 0,
-            input_ids: vec![101, 7, 102],
-            template: PairTemplate::bert(101, 102).into(),
-            context: 1..2,
-            max_context: 1..2,
-            offsets: vec![(0, 1)],
-            word_starts: Vec::new(),
-            start_position: 1,
-            end_position: 1,
-        };
-        let features = vec![feature; 23];
+        let features = vec![test_feature(vec![101, 7, 102], 1..=1); 23];
         let mut sampler = BatchSampler::new(vec![3; 23], BatchSize::Features(2), 1).unwrap();
         sampler.start_epoch(1);
         sampler.next();
