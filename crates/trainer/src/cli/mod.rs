@@ -84,7 +84,7 @@ fn notice(line: &str) {
 
 fn warn_about_metric(dataset: &Dataset, metric: Metric) {
     if let Some(warning) = trainer::metric_warning(dataset, metric) {
-        notice(&format!("warning: {warning}: give --metric"));
+        tracing::warn!("{warning}: give --metric");
     }
 }
 
@@ -141,7 +141,7 @@ fn load(
     let folder = trainer::model_folder(model, &notice)?;
     let mut pretrained = Pretrained::load(&folder, 0, &device)?;
     for warning in pretrained.assets.tokenizer.warnings() {
-        notice(&format!("warning: {warning}"));
+        tracing::warn!("{warning}");
     }
     let default = pretrained.assets.qa_config_or_default();
     let config = features.over((&default).into());
@@ -163,9 +163,7 @@ fn load(
         ));
     }
     if !pretrained.report.missing.is_empty() {
-        notice(&format!(
-            "warning: {model} has no trained span head: its answers are random"
-        ));
+        tracing::warn!("{model} has no trained span head: its answers are random");
     }
     let model = pretrained.model.with_precision(precision, &device);
     pretrained.model = model.fuse_qkv_projections();
