@@ -16,7 +16,7 @@ mod train;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use bert_qa::{AnswerOptions, Precision, Pretrained, QuestionAnswerer};
+use bert_qa::{AnswerOptions, BertConfig, Precision, Pretrained, QuestionAnswerer};
 use burn::tensor::Device;
 use clap::Parser;
 use qa_metrics::Metric;
@@ -148,19 +148,8 @@ fn load(
     config.options().validate()?;
     config.check_positions(&pretrained.assets.config)?;
     let answer_config = answers.over((&default).into());
-    let is_short = default.max_seq_length < FeatureConfig::default().max_seq_length;
-    if pretrained.assets.qa_config.is_none() && features.max_seq_length.is_none() && is_short {
-        let positions = pretrained.assets.config.max_seq_length();
-        let limit = default.max_seq_length;
-        let limit = if limit < positions {
-            format!("tokenizer_config.json has model_max_length {limit}")
-        } else {
-            format!("the model holds {limit} tokens")
-        };
-        notice(&format!(
-            "{limit}: max_seq_length {}, doc_stride {}",
-            config.max_seq_length, config.doc_stride
-        ));
+    if pretrained.assets.qa_config.is_none() && features.max_seq_length.is_none() {
+        notice_short_features(&config, &pretrained.assets.config);
     }
     if !pretrained.report.missing.is_empty() {
         tracing::warn!("{model} has no trained span head: its answers are random");
@@ -180,6 +169,23 @@ fn load(
         has_no_answer,
         precision,
     })
+}
+
+/// Says what limits the features of a model without `qa_config.json`, if they are shorter than by default.
+fn notice_short_features(features: &FeatureConfig, model: &BertConfig) {
+    let length = features.max_seq_length;
+    if length >= FeatureConfig::default().max_seq_length {
+        return;
+    }
+    let limit = if length < model.max_seq_length() {
+        format!("tokenizer_config.json has model_max_length {length}")
+    } else {
+        format!("the model holds {length} tokens")
+    };
+    let doc_stride = features.doc_stride;
+    notice(&format!(
+        "{limit}: max_seq_length {length}, doc_stride {doc_stride}"
+    ));
 }
 
 fn devices(args: &Devices) -> Result<(), Error> {
