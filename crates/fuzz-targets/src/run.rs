@@ -92,7 +92,7 @@ pub(crate) fn report(bytes: &[u8]) {
         sandbox::write(&format!("report/{name}"), part);
     }
     let questions = || Dataset::from_json("eval.json", QUESTIONS.as_bytes());
-    let _ = report::write_report(&folder, report::RunConfig::default(), questions, None);
+    let _ = report::write_report(&folder, report::RunSettings::default(), questions, None);
     sandbox::remove(&folder);
 }
 

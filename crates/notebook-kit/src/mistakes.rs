@@ -146,15 +146,13 @@ impl Labelled<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use squad_data::GoldAnswer;
 
     use super::*;
 
     fn tokenizer() -> QaTokenizer {
-        let path = "../squad-data/tests/fixtures/tokenizer.json";
-        QaTokenizer::from_file(&Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+        let path = "crates/squad-data/tests/fixtures/tokenizer.json";
+        QaTokenizer::from_file(&crate::root().join(path)).unwrap()
     }
 
     /// The fixture's vocabulary has "the" and "cat".

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use plots::moving_average;
 use run_log::{Record, RecordKind, read_records};
 use trainer::{EpochReport, Error, EvaluationReport, Observer, RunStart, StepReport, Trainer};
 
@@ -183,14 +184,7 @@ impl RunCurves {
 
     /// The moving average of a figure over a centred window of steps.
     pub fn smoothed(&self, name: &str, window: usize) -> Vec<(f64, f64)> {
-        let raw = self.steps(name);
-        let mean = |index: usize| {
-            let around =
-                &raw[index.saturating_sub(window / 2)..(index + window / 2 + 1).min(raw.len())];
-            let sum: f64 = around.iter().map(|point| point.1).sum();
-            (raw[index].0, sum / around.len() as f64)
-        };
-        (0..raw.len()).map(mean).collect()
+        moving_average(&self.steps(name), window)
     }
 
     fn points(&self, kind: RecordKind, name: &str) -> Vec<(f64, f64)> {

@@ -8,6 +8,7 @@ mod bars;
 mod downsampled;
 mod heat_map;
 mod lines;
+mod moving_average;
 mod palette;
 mod svg;
 
@@ -15,6 +16,7 @@ pub use axis::Axis;
 pub use bars::{Bars, histogram};
 pub use heat_map::heat_map;
 pub use lines::{Lines, Look, Series};
+pub use moving_average::moving_average;
 pub use palette::{COLOURS, GRID, INK, hex};
 pub use svg::Svg;
 

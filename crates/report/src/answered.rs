@@ -12,8 +12,8 @@ use serde_json::Value;
 use squad_data::{Dataset, Example};
 
 use crate::Error;
+use crate::answer_kind::AnswerKind;
 use crate::groups::ScoredExample;
-use crate::outcome::Outcome;
 use crate::run::read_json;
 
 /// A question of the evaluation set and its answer.
@@ -31,7 +31,7 @@ pub(crate) struct Answered {
     pub(crate) exact: bool,
     /// F1, from 0 to 1.
     pub(crate) f1: f64,
-    pub(crate) outcome: Outcome,
+    pub(crate) kind: AnswerKind,
 }
 
 impl Answered {
@@ -181,7 +181,7 @@ impl EvalFiles {
             null_odds: self.null_odds.get(&example.id).copied().flatten(),
             exact,
             f1,
-            outcome: Outcome::of(example, (exact, f1), text, span.as_ref()),
+            kind: AnswerKind::of(example, (exact, f1), text, span.as_ref()),
             example: example.clone(),
             span,
         })
@@ -196,7 +196,7 @@ pub(crate) fn best(answered: &[Answered], count: usize) -> Vec<&Answered> {
 
 /// The wrong answers with the lowest F1; of equal ones the most probable first.
 pub(crate) fn worst(answered: &[Answered], count: usize) -> Vec<&Answered> {
-    let wrong = answered.iter().filter(|a| !a.outcome.is_right());
+    let wrong = answered.iter().filter(|a| !a.kind.is_right());
     ordered(wrong, count, |a, b| a.f1.total_cmp(&b.f1))
 }
 
@@ -227,7 +227,7 @@ mod tests {
             null_odds: None,
             exact,
             f1,
-            outcome: Outcome::of(&example, (exact, f1), text, None),
+            kind: AnswerKind::of(&example, (exact, f1), text, None),
             example,
         }
     }

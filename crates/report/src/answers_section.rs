@@ -2,11 +2,11 @@
 
 use maud::{Markup, html};
 
+use crate::answer_kind::AnswerKind;
 use crate::answered::{Answered, best, worst};
 use crate::excerpt::{Piece, excerpt};
 use crate::format::decimals;
 use crate::groups::{Group, by_answer_length, by_context_length, by_question_word};
-use crate::outcome::Outcome;
 
 /// Number of best and of worst answers.
 const SHOWN: usize = 5;
@@ -48,10 +48,10 @@ fn card(answered: &Answered) -> Markup {
         answered.span.clone(),
     );
     html! {
-        article class=(if answered.outcome.is_right() { "right" } else { "wrong" }) {
+        article class=(if answered.kind.is_right() { "right" } else { "wrong" }) {
             h4 { (example.stripped_question()) }
             p.facts {
-                span.outcome { (answered.outcome.name()) }
+                span.outcome { (answered.kind.name()) }
                 span { "F1 " (decimals(100.0 * answered.f1, 1)) }
                 @if let Some(probability) = answered.probability {
                     span { "probability " (decimals(probability, 2)) }
@@ -115,13 +115,13 @@ fn golds(answered: &Answered) -> Markup {
     }
 }
 
-/// The number of questions of each outcome.
-pub(crate) fn outcomes(answered: &[Answered]) -> Markup {
-    let count = |outcome: Outcome| answered.iter().filter(|a| a.outcome == outcome).count();
+/// The number of questions of each kind of answer.
+pub(crate) fn kinds(answered: &[Answered]) -> Markup {
+    let count = |kind: AnswerKind| answered.iter().filter(|a| a.kind == kind).count();
     let some_unanswerable = answered.iter().any(|a| a.example.is_impossible());
-    let applies = |outcome: &Outcome| match outcome {
-        Outcome::RightlyUnanswered | Outcome::WronglyAnswered => some_unanswerable,
-        Outcome::Unanswered => some_unanswerable || count(*outcome) > 0,
+    let applies = |kind: &AnswerKind| match kind {
+        AnswerKind::RightlyUnanswered | AnswerKind::WronglyAnswered => some_unanswerable,
+        AnswerKind::Unanswered => some_unanswerable || count(*kind) > 0,
         _ => true,
     };
     html! {
@@ -132,14 +132,14 @@ pub(crate) fn outcomes(answered: &[Answered]) -> Markup {
                     th scope="col" { "Outcome" } th scope="col" { "Questions" }
                     th scope="col" { "Share" } td {}
                 } }
-                tbody { @for outcome in Outcome::ALL.into_iter().filter(applies) {
-                    @let share = 100.0 * count(outcome) as f64 / answered.len() as f64;
+                tbody { @for kind in AnswerKind::ALL.into_iter().filter(applies) {
+                    @let share = 100.0 * count(kind) as f64 / answered.len() as f64;
                     tr {
                         th scope="row" {
-                            (outcome.name()) small { (outcome.definition()) }
+                            (kind.name()) small { (kind.definition()) }
                         }
-                        td { (count(outcome)) } td { (decimals(share, 1)) " %" }
-                        td.bar { (bar(share, outcome.is_right())) }
+                        td { (count(kind)) } td { (decimals(share, 1)) " %" }
+                        td.bar { (bar(share, kind.is_right())) }
                     }
                 } }
             } }

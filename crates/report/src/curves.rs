@@ -1,7 +1,7 @@
 //! The curves of a run, and its table of epochs.
 
 use maud::{Markup, PreEscaped, html};
-use plots::{Axis, Lines, Look, Series};
+use plots::{Axis, Lines, Look, Series, moving_average};
 use run_log::Record;
 
 use crate::format::{decimals, figure};
@@ -82,17 +82,10 @@ fn points(records: &[Record], name: &str) -> Vec<(f64, f64)> {
     records.iter().filter_map(point).collect()
 }
 
-/// The moving average over a centred window of about a twentieth of the values, at most 201 and shorter at the ends;
-/// also returns the size of the window.
+/// The moving average over a window of about a twentieth of the values, 5 to 201; also returns the size of the window.
 fn smoothed(raw: &[(f64, f64)]) -> (usize, Vec<(f64, f64)>) {
-    let side = (raw.len() / 40).clamp(2, 100);
-    let mean = |index: usize| {
-        let end = (index + side + 1).min(raw.len());
-        let window = &raw[index.saturating_sub(side)..end];
-        let sum: f64 = window.iter().map(|(_, value)| value).sum();
-        (raw[index].0, sum / window.len() as f64)
-    };
-    (2 * side + 1, (0..raw.len()).map(mean).collect())
+    let window = 2 * (raw.len() / 40).clamp(2, 100) + 1;
+    (window, moving_average(raw, window))
 }
 
 /// A figure of each step and its moving average; a limit is a horizontal line.
@@ -201,18 +194,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_moving_average_is_centred() {
-        let line: Vec<_> = (0..200)
-            .map(|x| (f64::from(x), 3.0 * f64::from(x)))
-            .collect();
-        let (window, means) = smoothed(&line);
-        assert_eq!(window, 11);
-        // A straight line stays where it is, but for its ends: sums of whole numbers are exact.
-        assert_eq!(means[5..195], line[5..195]);
-        assert_eq!(means[0], (0.0, 7.5));
-        let (window, means) = smoothed(&[(1.0, 0.0), (2.0, 6.0), (3.0, 0.0), (4.0, 0.0)]);
-        assert_eq!(window, 5);
-        assert_eq!(means, [(1.0, 2.0), (2.0, 1.5), (3.0, 1.5), (4.0, 2.0)]);
-        assert!(smoothed(&[]).1.is_empty());
+    fn the_window_grows_with_the_number_of_values() {
+        for (values, window) in [(0, 5), (4, 5), (200, 11), (100_000, 201)] {
+            let (found, means) = smoothed(&vec![(0.0, 1.0); values]);
+            assert_eq!((found, means.len()), (window, values));
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! the run's files and its evaluation set, and no clock.
 #![deny(missing_docs)]
 
+mod answer_kind;
 mod answered;
 mod answers_section;
 mod calibration;
@@ -12,7 +13,6 @@ mod error;
 mod excerpt;
 mod format;
 mod groups;
-mod outcome;
 mod page;
 mod run;
 
@@ -31,7 +31,7 @@ use run::Run;
 
 /// The configuration of a run: a table of settings for each section.
 #[derive(Clone, Debug, Default)]
-pub struct RunConfig {
+pub struct RunSettings {
     /// The run's settings.
     pub settings: Table,
     /// The default settings; the page marks those that differ.
@@ -47,7 +47,7 @@ pub struct RunConfig {
 /// If a file of the run is damaged (the message names file and line), or the page cannot be written.
 pub fn write_report<E: Display>(
     run_dir: &Path,
-    config: RunConfig,
+    config: RunSettings,
     eval_questions: impl FnOnce() -> Result<Dataset, E>,
     out: Option<&Path>,
 ) -> Result<PathBuf, Error> {

@@ -6,7 +6,7 @@ use toml::{Table, Value};
 use crate::answered::Answers;
 use crate::format::{NONE, count, decimals, duration};
 use crate::run::Run;
-use crate::{RunConfig, answers_section, calibration, curves};
+use crate::{RunSettings, answers_section, calibration, curves};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -120,7 +120,7 @@ fn navigation(run: &Run, answers: &Answers) -> Markup {
 fn eval_sections(answers: &Answers) -> Markup {
     match answers {
         Answers::Scored(answered) => html! {
-            (answers_section::outcomes(answered))
+            (answers_section::kinds(answered))
             (answers_section::lengths(answered))
             (answers_section::answers(answered))
         },
@@ -152,7 +152,7 @@ fn scores(run: &Run) -> Markup {
 }
 
 /// Every setting; those that are not the default are bold.
-fn configuration(config: &RunConfig) -> Markup {
+fn configuration(config: &RunSettings) -> Markup {
     let lines = settings(&config.settings).map(|(section, key, value)| {
         let default = config.defaults.get(section).and_then(|keys| keys.get(key));
         let text = match value {

@@ -6,12 +6,12 @@ use run_log::{Record, RecordKind};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Error, RunConfig};
+use crate::{Error, RunSettings};
 
 /// What the folder of a run holds, finished or not.
 pub(crate) struct Run {
     folder: PathBuf,
-    pub(crate) config: RunConfig,
+    pub(crate) config: RunSettings,
     pub(crate) steps: Vec<Record>,
     pub(crate) evaluations: Vec<Record>,
     pub(crate) epochs: Vec<Record>,
@@ -28,7 +28,7 @@ pub(crate) fn exact(record: &Record, prefix: &str) -> Option<f64> {
 }
 
 impl Run {
-    pub(crate) fn read(folder: &Path, config: RunConfig) -> Result<Self, Error> {
+    pub(crate) fn read(folder: &Path, config: RunSettings) -> Result<Self, Error> {
         let mut run = Self {
             folder: folder.into(),
             config,

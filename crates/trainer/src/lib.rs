@@ -47,8 +47,8 @@ pub use config::{
 pub use data::{FeaturizedDataset, read_eval_questions, read_questions, read_scorable};
 pub use device::process::{keep_freed_memory, peak_memory_bytes, quiet_handled_panics};
 pub use device::{
-    DeviceInfo, DeviceMemory, absent_devices, available, device, devices, warn_without_gpu,
-    with_threads,
+    DeviceInfo, DeviceMemory, absent_devices, available_precision, device, devices,
+    warn_without_gpu, with_threads,
 };
 pub use distributed::{check_all_ranks, connect};
 pub use download::{DownloadEvent, DownloadOptions};

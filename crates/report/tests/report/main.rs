@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use qa_metrics::{Metric, score_v2};
-use report::{Error, RunConfig, gold_answers, write_report};
+use report::{Error, RunSettings, gold_answers, write_report};
 use serde_json::{Value, json};
 use squad_data::Dataset;
 use tempfile::TempDir;
@@ -104,7 +104,7 @@ impl Sandbox {
     /// Writes the page and reads it.
     fn try_report(&self) -> Result<String, Error> {
         let toml = |text: &str| text.parse::<toml::Table>().unwrap();
-        let config = RunConfig {
+        let config = RunSettings {
             settings: toml(
                 "[train]\nfiles = [\"a.json\"]\nlayers = [1, 2]\nseed = 1\n[model]\nsource = \"tiny\"",
             ),

@@ -9,7 +9,7 @@ use crate::Error;
 use crate::artifacts::digest::{file_digests, sha256, text_digest};
 use crate::config::Config;
 use crate::data::DataDigests;
-use crate::optim::adamw::{Moments, Optimizer};
+use crate::optim::adamw::Moments;
 use crate::optim::state_file;
 use crate::train::state::RunState;
 
@@ -269,15 +269,13 @@ impl Checkpoint {
         self.folder.join(MODEL)
     }
 
-    /// The optimizer of `model` with the saved moments.
-    pub(crate) fn optimizer(
+    /// The optimizer's moments of `model`, on a device without autodiff.
+    pub(crate) fn moments(
         &self,
-        optimizer: Optimizer,
         model: &BertForQuestionAnswering,
         device: &Device,
-    ) -> Result<Optimizer, Error> {
-        let path = self.folder.join(OPTIMIZER);
-        state_file::read(optimizer, self.state.step, model, device, &path)
+    ) -> Result<Moments, Error> {
+        state_file::read(model, device, &self.folder.join(OPTIMIZER))
     }
 
     /// Checks that the sets are those of the checkpoint. With `allow_config_changes` the evaluation set may be another.

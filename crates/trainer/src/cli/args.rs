@@ -527,7 +527,7 @@ impl DeviceArgs {
         &self,
         work: impl FnOnce() -> Result<T, Error> + Send,
     ) -> Result<T, Error> {
-        let precision = trainer::available(self.precision());
+        let precision = trainer::available_precision(self.precision());
         trainer::with_threads(self.threads, || autocast(precision, work))?
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn run(args: &Inspect) -> Result<(), Error> {
     let tokenizer = args.tokenizer.as_deref().map(QaTokenizer::from_file);
     let tokenizer = tokenizer.transpose()?;
     for warning in tokenizer.iter().flat_map(QaTokenizer::warnings) {
-        notice(&format!("warning: {warning}"));
+        tracing::warn!("{warning}");
     }
     let read_options = |on_bad_answer| ReadOptions {
         on_bad_answer,

@@ -16,7 +16,7 @@ mod train;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use bert_qa::{AnswerOptions, Precision, Pretrained, QuestionAnswerer};
+use bert_qa::{AnswerOptions, BertConfig, Precision, Pretrained, QuestionAnswerer};
 use burn::tensor::Device;
 use clap::Parser;
 use qa_metrics::Metric;
@@ -84,7 +84,7 @@ fn notice(line: &str) {
 
 fn warn_about_metric(dataset: &Dataset, metric: Metric) {
     if let Some(warning) = trainer::metric_warning(dataset, metric) {
-        notice(&format!("warning: {warning}: give --metric"));
+        tracing::warn!("{warning}: give --metric");
     }
 }
 
@@ -141,31 +141,18 @@ fn load(
     let folder = trainer::model_folder(model, &notice)?;
     let mut pretrained = Pretrained::load(&folder, 0, &device)?;
     for warning in pretrained.assets.tokenizer.warnings() {
-        notice(&format!("warning: {warning}"));
+        tracing::warn!("{warning}");
     }
     let default = pretrained.assets.qa_config_or_default();
     let config = features.over((&default).into());
     config.options().validate()?;
     config.check_positions(&pretrained.assets.config)?;
     let answer_config = answers.over((&default).into());
-    let is_short = default.max_seq_length < FeatureConfig::default().max_seq_length;
-    if pretrained.assets.qa_config.is_none() && features.max_seq_length.is_none() && is_short {
-        let positions = pretrained.assets.config.max_seq_length();
-        let limit = default.max_seq_length;
-        let limit = if limit < positions {
-            format!("tokenizer_config.json has model_max_length {limit}")
-        } else {
-            format!("the model holds {limit} tokens")
-        };
-        notice(&format!(
-            "{limit}: max_seq_length {}, doc_stride {}",
-            config.max_seq_length, config.doc_stride
-        ));
+    if pretrained.assets.qa_config.is_none() && features.max_seq_length.is_none() {
+        notice_short_features(&config, &pretrained.assets.config);
     }
     if !pretrained.report.missing.is_empty() {
-        notice(&format!(
-            "warning: {model} has no trained span head: its answers are random"
-        ));
+        tracing::warn!("{model} has no trained span head: its answers are random");
     }
     let model = pretrained.model.with_precision(precision, &device);
     pretrained.model = model.fuse_qkv_projections();
@@ -182,6 +169,23 @@ fn load(
         has_no_answer,
         precision,
     })
+}
+
+/// Says what limits the features of a model without `qa_config.json`, if they are shorter than by default.
+fn notice_short_features(features: &FeatureConfig, model: &BertConfig) {
+    let length = features.max_seq_length;
+    if length >= FeatureConfig::default().max_seq_length {
+        return;
+    }
+    let limit = if length < model.max_seq_length() {
+        format!("tokenizer_config.json has model_max_length {length}")
+    } else {
+        format!("the model holds {length} tokens")
+    };
+    let doc_stride = features.doc_stride;
+    notice(&format!(
+        "{limit}: max_seq_length {length}, doc_stride {doc_stride}"
+    ));
 }
 
 fn devices(args: &Devices) -> Result<(), Error> {

@@ -72,19 +72,19 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
     })?;
     bar.finish_and_clear();
     if done.numbered > 0 {
-        notice(&format!(
-            "warning: {} questions without an id: the answers are under their numbers in the file, from 0",
+        tracing::warn!(
+            "{} questions without an id: the answers are under their numbers in the file, from 0",
             done.numbered
-        ));
+        );
     }
     if done.resumed > 0 {
         notice(&format!("{} answers are of an earlier run", done.resumed));
     }
     if done.too_long > 0 {
-        notice(&format!(
-            "warning: {} questions are too long and have an empty answer",
+        tracing::warn!(
+            "{} questions are too long and have an empty answer",
             done.too_long
-        ));
+        );
     }
     if args.json {
         let summary = json!({

@@ -1,4 +1,4 @@
-use report::RunConfig;
+use report::RunSettings;
 use trainer::{Config, Error, read_eval_questions};
 
 use super::args::Report;
@@ -15,7 +15,7 @@ pub(super) fn run(args: &Report) -> Result<(), Error> {
     }
     let config = Config::resolve(&path, &[])?;
     let table = |config| toml::Table::try_from(config).expect("a configuration is a table");
-    let settings = RunConfig {
+    let settings = RunSettings {
         settings: table(&config),
         defaults: table(&Config::default()),
     };

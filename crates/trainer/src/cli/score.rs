@@ -6,7 +6,7 @@ use squad_data::{Dataset, NoAnswerProbabilities, PredictedAnswers, ReadOptions};
 use trainer::{Error, read_scorable};
 
 use super::args::Score;
-use super::{config_error, notice, print_object, warn_about_metric};
+use super::{config_error, print_object, warn_about_metric};
 
 pub(super) fn run(args: &Score) -> Result<(), Error> {
     if args.na_prob_thresh.is_some_and(f64::is_nan) {
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Score) -> Result<(), Error> {
     let counts = Mismatches::new(&dataset, &predicted.texts, duplicates);
     counts.warn(dataset.has_unanswerable());
     if args.na_probs.is_some() && !dataset.has_unanswerable() {
-        notice("warning: every question has an answer: --na-probs changes nothing");
+        tracing::warn!("every question has an answer: --na-probs changes nothing");
     }
     let scored = trainer::score(&dataset, &predicted.texts, null_odds, args.metric.metric);
     let mut scores = scored.map_err(|source| Error::Metrics {
@@ -117,8 +117,8 @@ impl Mismatches {
         ] {
             match count {
                 0 => {}
-                1 => notice(&format!("warning: 1 {one} {what}")),
-                count => notice(&format!("warning: {count} {several} {what}")),
+                1 => tracing::warn!("1 {one} {what}"),
+                count => tracing::warn!("{count} {several} {what}"),
             }
         }
     }

@@ -43,14 +43,13 @@ impl Config {
             self.optimization(),
             self.saving(),
             self.distribution(),
-            vec![(
-                self.run.threads > MAX_THREADS,
-                "run.threads must be at most 1024",
-            )],
         ]
         .concat();
         let wrong = checks.into_iter().filter(|(wrong, _)| *wrong);
         let mut complaints: Vec<String> = wrong.map(|(_, text)| text.to_owned()).collect();
+        if self.run.threads > MAX_THREADS {
+            complaints.push(format!("run.threads must be at most {MAX_THREADS}"));
+        }
         if let Err(error) = self.features.options().validate() {
             complaints.push(format!("features: {error}"));
         }
@@ -79,15 +78,15 @@ impl Config {
             ),
             (
                 train.files.is_empty(),
-                "train.files is empty: name at least one SQuAD JSON file",
+                "train.files is empty: name at least one file of questions",
             ),
             (
                 train.files.iter().any(|file| file.as_os_str().is_empty()),
-                "train.files has an empty name: name SQuAD JSON files",
+                "train.files has an empty name: name files of questions",
             ),
             (
                 !has_eval_file && train.train_fraction == 0.0,
-                "eval.file is empty: name a SQuAD JSON file, or set train.train_fraction",
+                "eval.file is empty: name a file of questions, or set train.train_fraction",
             ),
             (
                 has_eval_file && train.train_fraction != 0.0,
@@ -99,7 +98,7 @@ impl Config {
             ),
             (
                 !probability(train.train_fraction),
-                "train.train_fraction must be in 0..1: the share of the questions to train on",
+                "train.train_fraction must be at least 0 and less than 1: the share of the questions to train on",
             ),
             (
                 answers.n_best_size == 0,
@@ -114,7 +113,7 @@ impl Config {
                 "answers.n_best_size must be at most 10000",
             ),
             (
-                !(answers.temperature > 0.0 && answers.temperature.is_finite()),
+                !positive(answers.temperature.into()),
                 "answers.temperature must be positive",
             ),
             (
@@ -146,7 +145,7 @@ impl Config {
             ),
             (
                 !probability(train.warmup_ratio),
-                "train.warmup_ratio must be in 0..1",
+                "train.warmup_ratio must be at least 0 and less than 1",
             ),
             (
                 !(train.layerwise_lr_decay > 0.0 && train.layerwise_lr_decay <= 1.0),
@@ -158,11 +157,11 @@ impl Config {
             ),
             (
                 !probability(train.adam_beta1),
-                "train.adam_beta1 must be in 0..1",
+                "train.adam_beta1 must be at least 0 and less than 1",
             ),
             (
                 !probability(train.adam_beta2),
-                "train.adam_beta2 must be in 0..1",
+                "train.adam_beta2 must be at least 0 and less than 1",
             ),
             (
                 !positive(train.adam_epsilon),

@@ -37,22 +37,24 @@ impl Config {
 
     /// As [`Config::resolve`], from tables, each with the name that complaints give it.
     pub(crate) fn layered(tables: &[(String, Table)], settings: &[String]) -> Result<Self, Error> {
-        let known = Table::try_from(Self::default()).expect("the defaults are a table");
-        let mut merged = known.clone();
+        let defaults = Table::try_from(Self::default()).expect("the defaults are a table");
+        let mut merged = defaults.clone();
         let mut complaints = Vec::new();
+        let mut overlay = |name: &str, table: &Table, complaints: &mut Vec<String>| {
+            let defaults = &defaults;
+            Overlay {
+                defaults,
+                name,
+                complaints,
+            }
+            .merge(&mut merged, table, defaults, "");
+        };
         for (name, table) in tables {
-            overlay(&mut merged, table, [&known; 2], "", name, &mut complaints);
+            overlay(name, table, &mut complaints);
         }
         for setting in settings {
-            match parse_setting(setting, &known) {
-                Ok(table) => overlay(
-                    &mut merged,
-                    &table,
-                    [&known; 2],
-                    "",
-                    setting,
-                    &mut complaints,
-                ),
+            match parse_setting(setting, &defaults) {
+                Ok(table) => overlay(setting, &table, &mut complaints),
                 Err(complaint) => complaints.push(complaint),
             }
         }
@@ -83,58 +85,64 @@ fn parse(file: &Path, text: &str) -> Result<Table, Error> {
         .map_err(|e: toml::de::Error| Error::toml(file, text, &e))
 }
 
-/// Copies the values of `table` into `merged` where `known`, the part of `root` behind `prefix`, has the key with the same type.
-fn overlay(
-    merged: &mut Table,
-    table: &Table,
-    [root, known]: [&Table; 2],
-    prefix: &str,
-    name: &str,
-    complaints: &mut Vec<String>,
-) {
-    for (key, value) in table {
-        let path = format!("{prefix}{key}");
-        match (known.get(key), value) {
-            (Some(Value::Table(known)), Value::Table(value)) => {
-                let Some(Value::Table(merged)) = merged.get_mut(key) else {
-                    unreachable!("`merged` began as a copy of `known`");
-                };
-                let prefix = format!("{path}.");
-                overlay(merged, value, [root, known], &prefix, name, complaints);
-            }
-            (Some(Value::Float(_)), Value::Integer(value)) => {
-                merged.insert(key.clone(), Value::Float(*value as f64));
-            }
-            (Some(Value::Integer(_)), Value::Integer(value)) if *value < 0 => {
-                complaints.push(format!("{name}: {path} must not be negative"));
-            }
-            (Some(Value::Array(_)), Value::Array(items))
-                if !items.iter().all(|item| item.is_str()) =>
-            {
-                complaints.push(format!("{name}: {path} must be a list of file names"));
-            }
-            (Some(known), value) if known.same_type(value) => {
-                merged.insert(key.clone(), value.clone());
-            }
-            (Some(known), value) => complaints.push(format!(
-                "{name}: {path} must be {}, not {}",
-                with_article(known.type_str()),
-                with_article(value.type_str())
-            )),
-            (None, _) => {
-                let hint = nearest(root, prefix, key);
-                let hint = hint.map(|near| format!(" (did you mean {near}?)"));
-                complaints.push(format!(
-                    "{name}: unknown key {path}{}",
-                    hint.unwrap_or_default()
-                ));
+/// Lays a table over the configuration.
+struct Overlay<'a> {
+    /// The default configuration, which has every key.
+    defaults: &'a Table,
+    /// What complaints call the table.
+    name: &'a str,
+    complaints: &'a mut Vec<String>,
+}
+
+impl Overlay<'_> {
+    /// Copies the values of `table` into `merged` where `known`, the part of the defaults behind `prefix`, has the key with the
+    /// same type.
+    fn merge(&mut self, merged: &mut Table, table: &Table, known: &Table, prefix: &str) {
+        for (key, value) in table {
+            let path = format!("{prefix}{key}");
+            match (known.get(key), value) {
+                (Some(Value::Table(known)), Value::Table(value)) => {
+                    let Some(Value::Table(merged)) = merged.get_mut(key) else {
+                        unreachable!("`merged` began as a copy of the defaults");
+                    };
+                    self.merge(merged, value, known, &format!("{path}."));
+                }
+                (Some(Value::Float(_)), Value::Integer(value)) => {
+                    merged.insert(key.clone(), Value::Float(*value as f64));
+                }
+                (Some(Value::Integer(_)), Value::Integer(value)) if *value < 0 => {
+                    self.complain(format!("{path} must not be negative"));
+                }
+                (Some(Value::Array(_)), Value::Array(items))
+                    if !items.iter().all(|item| item.is_str()) =>
+                {
+                    self.complain(format!("{path} must be a list of file names"));
+                }
+                (Some(known), value) if known.same_type(value) => {
+                    merged.insert(key.clone(), value.clone());
+                }
+                (Some(known), value) => self.complain(format!(
+                    "{path} must be {}, not {}",
+                    with_article(known.type_str()),
+                    with_article(value.type_str())
+                )),
+                (None, _) => {
+                    let hint = nearest(self.defaults, prefix, key);
+                    let hint = hint.map(|near| format!(" (did you mean {near}?)"));
+                    let hint = hint.unwrap_or_default();
+                    self.complain(format!("unknown key {path}{hint}"));
+                }
             }
         }
+    }
+
+    fn complain(&mut self, complaint: String) {
+        self.complaints.push(format!("{}: {complaint}", self.name));
     }
 }
 
 /// The path of the key that is most like an unknown one: in its section, or in another, because the section may be what is wrong.
-fn nearest(root: &Table, prefix: &str, unknown: &str) -> Option<String> {
+fn nearest(defaults: &Table, prefix: &str, unknown: &str) -> Option<String> {
     // Compares the end of a key too: `epochs` is nearest to `num_train_epochs`.
     let likeness = |path: &str| {
         let key = path.rsplit('.').next().unwrap_or(path);
@@ -143,7 +151,7 @@ fn nearest(root: &Table, prefix: &str, unknown: &str) -> Option<String> {
         ends.map(|end| strsim::jaro(end, unknown))
             .fold(0.0, f64::max)
     };
-    let paths = root.iter().flat_map(|(section, value)| {
+    let paths = defaults.iter().flat_map(|(section, value)| {
         let keys = value.as_table().into_iter().flat_map(Table::keys);
         let paths = keys.map(move |key| format!("{section}.{key}"));
         paths.chain([section.clone()])
@@ -166,7 +174,7 @@ fn with_article(kind: &str) -> String {
 
 /// `section.key=value` as a nested table. A value that is not TOML is a string, and a string for a list is its items
 /// separated by commas, so that a shell needs no quotes.
-fn parse_setting(setting: &str, known: &Table) -> Result<Table, String> {
+fn parse_setting(setting: &str, defaults: &Table) -> Result<Table, String> {
     let complaint = || format!("{setting}: settings are written section.key=value");
     let (path, text) = setting.split_once('=').ok_or_else(complaint)?;
     let (section, key) = path.split_once('.').ok_or_else(complaint)?;
@@ -174,7 +182,7 @@ fn parse_setting(setting: &str, known: &Table) -> Result<Table, String> {
     let mut value = parsed
         .and_then(|mut table| table.remove("value"))
         .unwrap_or_else(|| Value::String(text.to_owned()));
-    let expected = known.get(section).and_then(|section| section.get(key));
+    let expected = defaults.get(section).and_then(|section| section.get(key));
     if let (Some(Value::Array(_)), Value::String(items)) = (expected, &value) {
         let items = items
             .split(',')
@@ -280,6 +288,23 @@ mod tests {
         let complaints = resolve("", &["eval.every_steps=9223372036854775807"]).unwrap_err();
         assert!(complaints.starts_with("eval.every_steps: "), "{complaints}");
         assert!(complaints.contains("9223372036854775807"), "{complaints}");
+    }
+
+    #[test]
+    fn a_name_that_is_no_choice_names_its_key_once() {
+        for (setting, part) in [
+            ("features.stride=steps", "`overlap` or `step`"),
+            ("eval.metric=rouge", "mlqa"),
+            ("train.on_bad_answer=ignore", "`repair`"),
+        ] {
+            let complaints = resolve("", &[setting]).unwrap_err();
+            let (key, name) = setting.split_once('=').unwrap();
+            assert!(complaints.starts_with(&format!("{key}: ")), "{complaints}");
+            assert_eq!(complaints.matches(key).count(), 1, "{complaints}");
+            for part in [name, part] {
+                assert!(complaints.contains(part), "{complaints}");
+            }
+        }
     }
 
     #[test]

@@ -4,8 +4,7 @@ mod layers;
 mod train;
 
 use bert_qa::{BertConfig, QaConfig};
-use serde::de::{Error as _, IntoDeserializer};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use squad_data::{LabelAnswer, LongQuestions, StrideKind};
 
 use crate::Error;
@@ -59,7 +58,6 @@ pub struct FeatureConfig {
     pub doc_stride: usize,
     /// What `doc_stride` counts: `overlap`, the tokens that consecutive features share (Hugging Face), or `step`, the
     /// tokens from one feature's start to the next's (Google's run_squad.py).
-    #[serde(deserialize_with = "stride")]
     pub stride: StrideKind,
     /// Maximum length of a question in tokens. 0: whatever leaves room for the context.
     pub max_query_length: usize,
@@ -68,16 +66,6 @@ pub struct FeatureConfig {
     /// Which gold answer a feature is labelled with: `first`, and "no answer" where the feature does not hold it; or
     /// `any`, the first that the feature holds.
     pub label_answer: LabelAnswer,
-}
-
-/// Parses `features.stride`; the error names the key.
-fn stride<'de, D: Deserializer<'de>>(value: D) -> Result<StrideKind, D::Error> {
-    let name = String::deserialize(value)?;
-    StrideKind::deserialize(name.as_str().into_deserializer()).map_err(|_: D::Error| {
-        D::Error::custom(format!(
-            "features.stride must be \"overlap\" or \"step\", not {name:?}"
-        ))
-    })
 }
 
 /// `[answers]`: how answers are extracted from logits.

@@ -1,8 +1,7 @@
 use std::path::PathBuf;
 
 use qa_metrics::Metric;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use squad_data::OnBadAnswer;
 
 /// `[train]`: data, batches, optimizer.
@@ -82,20 +81,12 @@ pub struct EvalConfig {
     /// Also evaluate every N optimizer steps. 0: never.
     pub every_steps: u32,
     /// How answers are scored: `squad`, `mlqa:LANG` (`ar`, `de`, `en`, `es`, `hi`, `vi`, `zh`), `korquad`, `cmrc` or `drcd`.
-    #[serde(deserialize_with = "metric")]
     pub metric: Metric,
     /// The figure by which evaluations are compared, for example `f1`, `exact`, `best_f1` or `loss` (lower is better);
     /// the best model is kept in `best/`. Empty: no comparison.
     pub metric_for_best_model: String,
     /// Make the best model the run's result instead of the last one.
     pub load_best_model_at_end: bool,
-}
-
-/// Parses `eval.metric`; the error names the key.
-fn metric<'de, D: Deserializer<'de>>(value: D) -> Result<Metric, D::Error> {
-    let name = String::deserialize(value)?;
-    let parsed = name.parse();
-    parsed.map_err(|error: qa_metrics::Error| D::Error::custom(format!("eval.metric: {error}")))
 }
 
 /// `[checkpoints]`: what is saved during the run.

@@ -286,3 +286,20 @@ fn not_empty(dataset: Dataset) -> Result<Dataset, Error> {
         Ok(dataset)
     }
 }
+
+/// A feature of these tokens, all but the first and the last of the context, with this label.
+#[cfg(test)]
+pub(crate) fn test_feature(input_ids: Vec<u32>, label: std::ops::RangeInclusive<usize>) -> Feature {
+    let context = 1..input_ids.len() - 1;
+    Feature {
+        example_index: 0,
+        input_ids,
+        template: squad_data::PairTemplate::bert(101, 102).into(),
+        max_context: context.clone(),
+        context,
+        offsets: Vec::new(),
+        word_starts: Vec::new(),
+        start_position: *label.start(),
+        end_position: *label.end(),
+    }
+}

@@ -199,8 +199,8 @@ pub(crate) fn set_precision(info: &DeviceInfo, run: &RunConfig) -> Result<Precis
                 "run.float32_matmul_precision = \"high\" needs a GPU: device {} has \"highest\" and \"medium\"",
                 info.name
             ))),
-            Float32MatmulPrecision::Medium => Ok(available(Precision::Bf16)),
-            Float32MatmulPrecision::Highest if run.bf16 => Ok(available(Precision::Bf16)),
+            Float32MatmulPrecision::Medium => Ok(available_precision(Precision::Bf16)),
+            Float32MatmulPrecision::Highest if run.bf16 => Ok(available_precision(Precision::Bf16)),
             Float32MatmulPrecision::Highest => Ok(Precision::F32),
         };
     }
@@ -222,7 +222,7 @@ pub(crate) fn set_precision(info: &DeviceInfo, run: &RunConfig) -> Result<Precis
 }
 
 /// The precision, or `f32` with a warning where the processor lacks the instructions.
-pub fn available(precision: Precision) -> Precision {
+pub fn available_precision(precision: Precision) -> Precision {
     if precision.is_available() {
         return precision;
     }
@@ -293,7 +293,7 @@ mod tests {
             bf16,
             ..plain.clone()
         };
-        let bf16 = available(Precision::Bf16);
+        let bf16 = available_precision(Precision::Bf16);
         for run in [
             with(Float32MatmulPrecision::Highest, true),
             with(Float32MatmulPrecision::Medium, false),

@@ -165,32 +165,25 @@ impl CheckpointedLayers {
 
 #[cfg(all(test, feature = "cpu"))]
 pub(crate) mod tests {
+    use burn::module::Module;
+    use burn::tensor::Device;
+    use squad_data::PackedBatch;
+
     use super::*;
+    use crate::data::test_feature;
     use crate::distributed::units::{num_stages, units};
     use crate::optim::gradients::ParameterGradients;
-    use burn::tensor::Device;
-    use squad_data::{Feature, PackedBatch, PairTemplate};
 
     pub(crate) fn model(fixture: &str, device: &Device) -> BertForQuestionAnswering {
-        let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../bert-qa/tests/fixtures");
-        let fixture = format!("{fixtures}/{fixture}/config.json");
-        let config = bert_qa::BertConfig::read(fixture.as_ref()).unwrap();
+        let fixtures = test_support::workspace_path("crates/bert-qa/tests/fixtures");
+        let fixture = fixtures.join(fixture).join("config.json");
+        let config = bert_qa::BertConfig::read(&fixture).unwrap();
         BertForQuestionAnswering::new(&config, 3, device)
     }
 
     pub(crate) fn batch() -> PackedBatch {
-        let feature = |tokens: u32| Feature {
-            example_index: 0,
-            input_ids: (0..tokens).collect(),
-            template: PairTemplate::bert(101, 102).into(),
-            context: 2..tokens as usize - 1,
-            max_context: 2..tokens as usize - 1,
-            offsets: Vec::new(),
-            word_starts: Vec::new(),
-            start_position: 2,
-            end_position: 3,
-        };
-        PackedBatch::new(&[feature(9), feature(5), feature(12)], &[0, 1, 2])
+        let features = [9, 5, 12].map(|tokens| test_feature((0..tokens).collect(), 2..=3));
+        PackedBatch::new(&features, &[0, 1, 2])
     }
 
     /// The gradients of all parameters, by unit, and the loss.
@@ -241,7 +234,7 @@ pub(crate) mod tests {
         let stages = num_stages(&units(model));
         let input = PackedInput::new(&batch(), device);
         let mut layers = CheckpointedLayers::new(input, Some(seed));
-        let plain = burn::module::Module::valid(model);
+        let plain = model.valid();
         (1..stages).for_each(|_| layers.forward(&plain));
         let (mut gradients, mut loss) = (ParameterGradients::default(), f32::NAN);
         for stage in (0..stages).rev() {

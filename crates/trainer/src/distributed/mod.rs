@@ -73,21 +73,27 @@ pub fn connect(config: &DistributedConfig) -> Result<Arc<dyn ProcessGroup>, Erro
 
 /// Checks that all ranks run the same version with the same features, before they exchange anything else.
 pub(crate) fn assert_same_build(group: &dyn ProcessGroup) -> Result<(), Error> {
-    let features = [
-        ("cpu", cfg!(feature = "cpu")),
-        ("libtorch", cfg!(feature = "libtorch")),
-        ("cuda", cfg!(feature = "cuda")),
-        ("nccl", cfg!(feature = "nccl")),
-        ("parquet", cfg!(feature = "parquet")),
-    ];
-    let features = features.iter().filter(|(_, is_on)| *is_on);
-    let features: Vec<_> = features.map(|(name, _)| *name).collect();
-    let build = format!("{VERSIONS:?} {features:?}");
+    let build = format!("{VERSIONS:?} {:?}", shared_features());
     assert_same_on_all_ranks(
         group,
         "the program (version and features)",
         build.as_bytes(),
     )
+}
+
+/// The features of this build that all ranks must share: what reads the data and computes.
+fn shared_features() -> Vec<&'static str> {
+    let features = [
+        ("cpu", cfg!(feature = "cpu")),
+        ("flex", cfg!(feature = "flex")),
+        ("libtorch", cfg!(feature = "libtorch")),
+        ("cuda", cfg!(feature = "cuda")),
+        ("nccl", cfg!(feature = "nccl")),
+        ("csv", cfg!(feature = "csv")),
+        ("parquet", cfg!(feature = "parquet")),
+    ];
+    let features = features.into_iter().filter(|(_, is_on)| *is_on);
+    features.map(|(name, _)| name).collect()
 }
 
 /// Runs `work` on the ranks that have some, while the others wait, however long it takes. All ranks must call it at the
@@ -258,6 +264,13 @@ mod tests {
         let lost = without_timeout(&group(3), Some(work(Duration::from_secs(60))));
         assert!(matches!(lost, Err(Error::Group(_))), "{lost:?}");
         assert!(started.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn ranks_share_the_features_that_read_and_compute() {
+        let features = shared_features();
+        assert_eq!(features.contains(&"csv"), cfg!(feature = "csv"));
+        assert_eq!(features.contains(&"flex"), cfg!(feature = "flex"));
     }
 
     #[test]

@@ -51,29 +51,14 @@ fn argmax(logits: &[f32]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use squad_data::PairTemplate;
-
     use super::*;
-
-    fn feature(start_position: usize, end_position: usize) -> Feature {
-        Feature {
-            example_index: 0,
-            input_ids: vec![0; 4],
-            template: PairTemplate::bert(101, 102).into(),
-            context: 1..3,
-            max_context: 1..3,
-            offsets: vec![(0, 1), (1, 2)],
-            word_starts: Vec::new(),
-            start_position,
-            end_position,
-        }
-    }
+    use crate::data::test_feature;
 
     #[test]
     fn known_logits_have_known_scores() {
         let flat = vec![0.0; 4];
         let sure = vec![-50.0, 50.0, -50.0, -50.0];
-        let features = [feature(1, 1), feature(1, 2)];
+        let features = [1..=1, 1..=2].map(|label| test_feature(vec![0; 4], label));
         let logits = [[sure.clone(), sure.clone()], [sure, flat]];
         let scores = FeatureScores::new(&features, &logits);
         // The second feature's end is one of four equally likely ones; the rest has no loss.

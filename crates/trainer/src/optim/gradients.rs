@@ -11,23 +11,23 @@ pub(crate) struct StepSums {
     pub(crate) loss: f64,
     /// The global norm of the summed gradients.
     pub(crate) grad_norm: f32,
-    pub(crate) features: usize,
+    pub(crate) num_features: usize,
 }
 
 impl StepSums {
     /// The mean loss of a feature.
     pub(crate) fn mean_loss(&self) -> f32 {
-        (self.loss / self.features as f64) as f32
+        (self.loss / self.num_features as f64) as f32
     }
 
     /// The global norm of the mean gradients, before clipping.
     pub(crate) fn mean_grad_norm(&self) -> f32 {
-        self.grad_norm / self.features as f32
+        self.grad_norm / self.num_features as f32
     }
 
     /// The factor that makes clipped means of the summed gradients.
     pub(crate) fn gradient_scale(&self, max_grad_norm: f64) -> f64 {
-        gradient_scale(self.grad_norm, self.features, max_grad_norm)
+        gradient_scale(self.grad_norm, self.num_features, max_grad_norm)
     }
 }
 
@@ -61,26 +61,26 @@ pub(crate) enum StepScale {
 pub(crate) fn gradient_scale_on_device(
     loss: Tensor<1>,
     norm: Tensor<1>,
-    features: usize,
+    num_features: usize,
     max_grad_norm: f64,
 ) -> GradientScale {
     let found_inf = ((loss + norm.clone()) * 0.0).is_nan().float();
     let factor = if max_grad_norm > 0.0 {
-        let mean = norm / features as f64;
+        let mean = norm / num_features as f64;
         ((mean + 1e-6).recip() * max_grad_norm).clamp_max(1.0)
     } else {
         norm.ones_like()
     };
     GradientScale {
-        divisor: factor.recip() * features as f64,
+        divisor: factor.recip() * num_features as f64,
         found_inf,
     }
 }
 
-/// The factor that makes clipped means of gradients that are sums over `count` features and whose global norm is `norm`.
-pub(crate) fn gradient_scale(norm: f32, count: usize, max_grad_norm: f64) -> f64 {
-    let count = count as f64;
-    clip_factor(f64::from(norm) / count, max_grad_norm) / count
+/// The factor that makes clipped means of gradients that are sums over `num_features` features and whose global norm is `norm`.
+pub(crate) fn gradient_scale(norm: f32, num_features: usize, max_grad_norm: f64) -> f64 {
+    let num_features = num_features as f64;
+    clip_factor(f64::from(norm) / num_features, max_grad_norm) / num_features
 }
 
 /// As PyTorch's `clip_grad_norm_`: `max / (norm + 1e-6)`, at most 1; a maximum of 0 does not clip.

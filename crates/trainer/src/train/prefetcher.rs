@@ -3,14 +3,14 @@ use std::thread::Scope;
 
 use squad_data::{BatchSampler, Feature, PackedBatch, SamplerState, Shard};
 
-/// The number of steps that are ready in advance, at most.
-const READY: usize = 2;
+/// The number of steps that are packed in advance, at most.
+const PREFETCH_STEPS: usize = 2;
 
 /// The batches of one optimizer step.
 #[derive(Debug, PartialEq)]
 pub(crate) struct StepBatches {
     /// The indices of the step's features, of all ranks.
-    pub(crate) features: Vec<usize>,
+    pub(crate) feature_indices: Vec<usize>,
     /// This rank's part of each micro-batch, which may be empty.
     pub(crate) batches: Vec<PackedBatch>,
     /// The position in the epoch after this step.
@@ -24,25 +24,23 @@ pub(crate) struct Prefetcher<'a> {
 }
 
 impl<'a> Prefetcher<'a> {
-    /// The rest of the sampler's epoch, `count` batches for each step. The thread ends with the epoch, or soon after the
+    /// The rest of the sampler's epoch, `batches_per_step` batches for each step. The thread ends with the epoch, or soon after the
     /// prefetcher is dropped.
     pub(crate) fn new(
         scope: &'a Scope<'a, '_>,
         mut sampler: BatchSampler,
         features: &'a [Feature],
-        count: usize,
+        batches_per_step: usize,
         shard: Shard,
     ) -> Self {
         let mut steps = std::iter::from_fn(move || {
-            let all: Vec<_> = sampler.by_ref().take(count).collect();
-            let batches = all
+            let global_batches: Vec<_> = sampler.by_ref().take(batches_per_step).collect();
+            let own_batches = global_batches
                 .iter()
                 .map(|batch| PackedBatch::new(features, shard.of_batch(batch)));
-            let batches = batches.collect();
-            let features = all.concat();
-            (!features.is_empty()).then(|| StepBatches {
-                features,
-                batches,
+            (!global_batches.is_empty()).then(|| StepBatches {
+                feature_indices: global_batches.concat(),
+                batches: own_batches.collect(),
                 position: sampler.state(),
             })
         });
@@ -51,7 +49,7 @@ impl<'a> Prefetcher<'a> {
                 steps: Box::new(steps),
             };
         }
-        let (sender, receiver) = sync_channel(READY);
+        let (sender, receiver) = sync_channel(PREFETCH_STEPS);
         scope.spawn(move || steps.try_for_each(|step| sender.send(step)));
         Self {
             steps: Box::new(receiver.into_iter()),
@@ -66,32 +64,23 @@ impl<'a> Prefetcher<'a> {
 
 #[cfg(test)]
 mod tests {
+    use squad_data::BatchSize;
+
     use super::*;
-    use squad_data::{BatchSize, PairTemplate};
+    use crate::data::test_feature;
 
     #[test]
     fn steps_are_the_rest_of_the_epoch_in_order_and_the_thread_ends_on_drop() {
-        let feature = Feature {
-            example_index: 0,
-            input_ids: vec![101, 7, 102],
-            template: PairTemplate::bert(101, 102).into(),
-            context: 1..2,
-            max_context: 1..2,
-            offsets: vec![(0, 1)],
-            word_starts: Vec::new(),
-            start_position: 1,
-            end_position: 1,
-        };
-        let features = vec![feature; 23];
+        let features = vec![test_feature(vec![101, 7, 102], 1..=1); 23];
         let mut sampler = BatchSampler::new(vec![3; 23], BatchSize::Features(2), 1).unwrap();
         sampler.start_epoch(1);
         sampler.next();
         let expected: Vec<Vec<usize>> = sampler.clone().collect();
-        let alone = Shard::new(0, 1).unwrap();
+        let whole = Shard::new(0, 1).unwrap();
         let test = || {
             std::thread::scope(|scope| {
-                let mut ahead = Prefetcher::new(scope, sampler.clone(), &features, 3, alone);
-                let steps: Vec<_> = std::iter::from_fn(|| ahead.next()).collect();
+                let mut prefetcher = Prefetcher::new(scope, sampler.clone(), &features, 3, whole);
+                let steps: Vec<_> = std::iter::from_fn(|| prefetcher.next()).collect();
                 assert_eq!(steps.len(), 4); // 11 batches by three.
                 let positions = steps.iter().map(|step| step.position.next_batch);
                 assert!(positions.eq([4, 7, 10, 12]));
@@ -99,8 +88,8 @@ mod tests {
                 let batches = batches.map(|batch| batch.feature_indices);
                 assert!(batches.eq(expected.clone()));
                 // A prefetcher that is dropped early does not keep the scope alive.
-                let mut ahead = Prefetcher::new(scope, sampler.clone(), &features, 1, alone);
-                assert!(ahead.next().is_some());
+                let mut prefetcher = Prefetcher::new(scope, sampler.clone(), &features, 1, whole);
+                assert!(prefetcher.next().is_some());
             })
         };
         for threads in [1, 2] {

@@ -75,23 +75,23 @@ impl RunOptions {
     /// run folder behind.
     pub(crate) fn set_up(&self, observer: &mut dyn Observer) -> Result<RunSetup, Error> {
         let started = Instant::now();
-        let group = Arc::clone(&self.group);
-        let ranks = Ranks::new(Arc::clone(&group));
-        distributed::assert_same_build(&*group)?;
-        let (run_dir, checkpoint) = check_all_ranks(&*group, self.open())?;
+        let group = &self.group;
+        let ranks = Ranks::new(Arc::clone(group));
+        distributed::assert_same_build(&**group)?;
+        let (run_dir, checkpoint) = check_all_ranks(&**group, self.open())?;
         let checkpoint_digest = checkpoint.as_ref().map(Checkpoint::digest).transpose();
-        let checkpoint_digest = check_all_ranks(&*group, checkpoint_digest)?.unwrap_or_default();
+        let checkpoint_digest = check_all_ranks(&**group, checkpoint_digest)?.unwrap_or_default();
         ranks.assert_same("the configuration", self.config.shared().as_bytes())?;
         ranks.assert_same("the checkpoint to resume", checkpoint_digest.as_bytes())?;
-        let folder = check_all_ranks(&*group, self.model_folder(checkpoint.as_ref()))?;
+        let folder = check_all_ranks(&**group, self.model_folder(checkpoint.as_ref()))?;
         let loaded = Loaded::new(self, &ranks, &folder, checkpoint, observer);
-        let loaded = check_all_ranks(&*group, loaded)?;
+        let loaded = check_all_ranks(&**group, loaded)?;
         loaded.assert_same_on_all_ranks(&ranks)?;
         let collectives = distributed::collectives(
             &self.config.distributed,
             &loaded.info,
             &loaded.device,
-            &group,
+            group,
         )?;
         // From here on no error is the user's mistake: the run folder stays.
         if let Some(run_dir) = &run_dir {
@@ -104,7 +104,7 @@ impl RunOptions {
             loaded.model,
             loaded.optimizer,
             loaded.device.clone().autodiff(),
-            &group,
+            group,
             collectives,
         );
         Ok(RunSetup {
@@ -132,26 +132,40 @@ impl RunOptions {
     /// The run folder, on rank 0 only, and the checkpoint to resume from.
     fn open(&self) -> Result<(Option<RunDir>, Option<Checkpoint>), Error> {
         distributed::check(&self.config.distributed, self.group.world_size())?;
-        let is_main = self.group.rank() == 0;
-        let path = match &self.run_dir {
-            Some(path) if self.resume => path,
-            path => {
-                let create = || match path {
-                    Some(path) => RunDir::create(path),
-                    None => RunDir::create_next(Path::new("runs"), &self.run_name),
-                };
-                return Ok((is_main.then(create).transpose()?, None));
+        match &self.run_dir {
+            Some(path) if self.resume => {
+                let (run_dir, checkpoint) = self.open_to_resume(path)?;
+                Ok((run_dir, Some(checkpoint)))
             }
+            path => Ok((self.create_run_dir(path.as_deref())?, None)),
+        }
+    }
+
+    fn create_run_dir(&self, path: Option<&Path>) -> Result<Option<RunDir>, Error> {
+        if !self.is_main() {
+            return Ok(None);
+        }
+        let created = match path {
+            Some(path) => RunDir::create(path),
+            None => RunDir::create_next(Path::new("runs"), &self.run_name),
         };
-        let run_dir = is_main.then(|| RunDir::resume(path)).transpose()?;
+        created.map(Some)
+    }
+
+    fn open_to_resume(&self, path: &Path) -> Result<(Option<RunDir>, Checkpoint), Error> {
+        let run_dir = self.is_main().then(|| RunDir::resume(path)).transpose()?;
         let checkpoints = Checkpoints::new(path, self.config.checkpoints.save_total_limit);
         let (checkpoint, damaged) = checkpoints.latest()?;
         self.check_config_changes(path, &checkpoint.config)?;
-        if is_main {
+        if self.is_main() {
             checkpoints.set_aside(damaged);
             checkpoints.prune(&checkpoint.state);
         }
-        Ok((run_dir, Some(checkpoint)))
+        Ok((run_dir, checkpoint))
+    }
+
+    fn is_main(&self) -> bool {
+        self.group.rank() == 0
     }
 
     /// Checks that the run in a folder may continue with this configuration; `before` is that of its checkpoint.
@@ -232,7 +246,7 @@ impl Loaded {
         let mut description = format!("{}: {report}", config.model.source);
         if let Some(checkpoint) = checkpoint {
             checkpoint.check_data(&data, options.allow_config_changes)?;
-            optimizer = checkpoint.optimizer(optimizer, &model, &device)?;
+            optimizer.restore(checkpoint.state.step, checkpoint.moments(&model, &device)?);
             description = format!("going on from {}", checkpoint.model_folder().display());
             state = checkpoint.state;
             plan.restore(&state)?;

@@ -126,7 +126,7 @@ impl RunState {
     pub(crate) fn add_step(&mut self, step: &StepBatches) {
         self.step += 1;
         self.sampler = step.position.clone();
-        self.features += step.features.len() as u64;
+        self.features += step.feature_indices.len() as u64;
     }
 
     /// Whether the next batch is the first of its epoch.
@@ -194,7 +194,7 @@ pub(crate) struct SavedTotals {
 pub(crate) struct EpochTotals {
     /// Of the loss, over features.
     pub(crate) loss: f64,
-    pub(crate) features: usize,
+    pub(crate) num_features: usize,
     pub(crate) seconds: f64,
     pub(crate) spans: SpanMetrics,
 }
@@ -209,7 +209,7 @@ impl EpochTotals {
         };
         Self {
             loss: saved.loss,
-            features: saved.features,
+            num_features: saved.features,
             seconds: saved.seconds,
             spans: SpanMetrics::from_sums(sums, total, &run.device),
         }
@@ -229,15 +229,15 @@ impl EpochTotals {
 
     /// Adds a step.
     pub(crate) fn add_step(&mut self, sums: &StepSums, seconds: f64) {
-        self.loss += f64::from(sums.mean_loss()) * sums.features as f64;
-        self.features += sums.features;
+        self.loss += f64::from(sums.mean_loss()) * sums.num_features as f64;
+        self.num_features += sums.num_features;
         self.seconds += seconds;
     }
 
     pub(crate) fn save(&self) -> Result<SavedTotals, Error> {
         Ok(SavedTotals {
             loss: self.loss,
-            features: self.features,
+            features: self.num_features,
             seconds: self.seconds,
             spans: self.spans.sums().map_err(Error::device)?,
         })

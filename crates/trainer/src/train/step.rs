@@ -17,8 +17,8 @@ pub(crate) struct StepInfo {
     learning_rate: f64,
     /// Of all ranks.
     tokens: usize,
-    /// Indices of the features, of all ranks.
-    features: Vec<usize>,
+    /// Of all ranks.
+    feature_indices: Vec<usize>,
     started: Instant,
 }
 
@@ -37,13 +37,16 @@ impl TrainLoop<'_> {
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
         let number = self.state.step + 1;
-        tracing::debug!("step {number}: features {}", self.names(&step.features));
+        tracing::debug!(
+            "step {number}: features {}",
+            self.names(&step.feature_indices)
+        );
         let mut info = StepInfo {
             step: number,
-            epoch: 0,
+            epoch: self.state.epoch(),
             learning_rate: self.plan.lr(self.state.step),
             tokens: step.batches.iter().map(PackedBatch::num_tokens).sum(),
-            features: step.features.clone(),
+            feature_indices: step.feature_indices.clone(),
             started: Instant::now(),
         };
         let own_loss = self.accumulate(&step.batches)?;
@@ -55,7 +58,6 @@ impl TrainLoop<'_> {
             (loss, norm) => StepNumbers::Host(self.step_on_host(&mut info, step, loss, &norm)?),
         };
         self.state.add_step(step);
-        info.epoch = self.state.epoch();
         match numbers {
             StepNumbers::Host(sums) => self.report_step(info, sums, observer),
             StepNumbers::Device(readback) => {
@@ -81,7 +83,7 @@ impl TrainLoop<'_> {
         let sums = StepSums {
             loss,
             grad_norm: grad_norm.to_host(),
-            features: info.features.len(),
+            num_features: info.feature_indices.len(),
         };
         let own = step.batches.iter().flat_map(|batch| &batch.feature_indices);
         self.check_finite(info, own.copied(), &sums, own_loss)?;
@@ -101,7 +103,8 @@ impl TrainLoop<'_> {
     ) -> Result<Readback, Error> {
         let readback = Readback::start(Tensor::cat(vec![loss.clone(), norm.clone()], 0))?;
         let max_grad_norm = self.run.config.train.max_grad_norm;
-        let scale = gradient_scale_on_device(loss, norm, info.features.len(), max_grad_norm);
+        let num_features = info.feature_indices.len();
+        let scale = gradient_scale_on_device(loss, norm, num_features, max_grad_norm);
         let scale = StepScale::Device(Box::new(scale));
         self.engine.step(scale, info.learning_rate)?;
         Ok(readback)
@@ -125,9 +128,9 @@ impl TrainLoop<'_> {
         let sums = StepSums {
             loss: f64::from(loss),
             grad_norm,
-            features: info.features.len(),
+            num_features: info.feature_indices.len(),
         };
-        self.check_finite(&info, info.features.iter().copied(), &sums, loss)?;
+        self.check_finite(&info, info.feature_indices.iter().copied(), &sums, loss)?;
         // The device began this step when the one before had ended.
         info.started = info.started.max(self.last_read.unwrap_or(info.started));
         self.last_read = Some(Instant::now());
@@ -151,7 +154,7 @@ impl TrainLoop<'_> {
             smoothed_loss: self.state.smoothed.add(f64::from(sums.mean_loss())),
             grad_norm: sums.mean_grad_norm(),
             learning_rate: info.learning_rate,
-            features: sums.features,
+            features: sums.num_features,
             tokens: info.tokens,
             seconds,
             device_memory: self.run.info.memory(),
@@ -189,7 +192,8 @@ impl TrainLoop<'_> {
             ("loss", loss, own.collect(), !own_loss.is_finite())
         } else if !grad_norm.is_finite() {
             let is_main = self.run.ranks.is_main();
-            ("gradient's norm", grad_norm, info.features.clone(), is_main)
+            let features = info.feature_indices.clone();
+            ("gradient's norm", grad_norm, features, is_main)
         } else {
             return Ok(());
         };

@@ -134,13 +134,11 @@ impl TrainLoop<'_> {
             return Ok(());
         };
         // Every rank has all logits and gets the same error.
+        let shared = |error| run.ranks.shared_error(error, run.ranks.is_main());
         let (answers, metric) = (&run.config.answers, run.config.eval.metric);
-        let evaluation = evaluate_logits(self.eval, &logits, answers, metric)
-            .map_err(|error| run.ranks.shared_error(error, run.ranks.is_main()))?;
-        let is_best = self
-            .plan
-            .compare(&mut self.state, &evaluation.metrics)
-            .map_err(|error| run.ranks.shared_error(error, run.ranks.is_main()))?;
+        let evaluation = evaluate_logits(self.eval, &logits, answers, metric).map_err(shared)?;
+        let is_best = self.plan.compare(&mut self.state, &evaluation.metrics);
+        let is_best = is_best.map_err(shared)?;
         if let Some(checkpointer) = &self.checkpointer {
             checkpointer.check_run_dir()?;
             if is_best {
@@ -169,10 +167,10 @@ impl TrainLoop<'_> {
         let report = EpochReport {
             epoch,
             step,
-            train_loss: totals.loss / totals.features as f64,
+            train_loss: totals.loss / totals.num_features as f64,
             train_span_exact: 100.0 * spans.exact_match,
             train_span_f1: 100.0 * spans.f1,
-            features_per_second: totals.features as f64 / totals.seconds,
+            features_per_second: totals.num_features as f64 / totals.seconds,
             evaluation: evaluation.filter(|report| report.step == step).cloned(),
         };
         observer.epoch(&report)?;

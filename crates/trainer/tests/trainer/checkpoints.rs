@@ -98,7 +98,7 @@ fn every_file_of_a_checkpoint_is_checked() {
 }
 
 #[test]
-fn a_changed_evaluation_set_is_told() {
+fn a_changed_evaluation_set_is_reported() {
     let sandbox = Sandbox::new();
     stopped(&sandbox, "run", SETTINGS, 2);
     let whole = sandbox.text("dev.json");
@@ -162,8 +162,8 @@ fn a_best_model_that_is_not_the_runs_is_not_its_result() {
         let resume = format!("--resume={run}");
         let resumed = sandbox.command(&[&resume]);
         assert_eq!(resumed.code, Some(0), "{resumed:?}");
-        let is_told = resumed.stderr.contains("the result is the last model");
-        assert_eq!(is_told, what.is_some(), "{resumed:?}");
+        let has_warning = resumed.stderr.contains("the result is the last model");
+        assert_eq!(has_warning, what.is_some(), "{resumed:?}");
         let expected = if what.is_some() { &last } else { &best };
         assert!(&sandbox.weights(run) == expected, "{run}");
     }

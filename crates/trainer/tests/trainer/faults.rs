@@ -67,7 +67,6 @@ fn a_running_run_does_not_need_its_dataset() {
 }
 
 #[test]
-#[ignore = "needs unprivileged user and mount namespaces"]
 fn a_second_process_cannot_use_the_run_folder() {
     let sandbox = Sandbox::new();
     let child = sandbox.start(&[LONG, &["checkpoints.every_steps=1"]].concat());

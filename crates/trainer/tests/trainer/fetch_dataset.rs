@@ -126,7 +126,7 @@ fn mirrors_come_from_the_command_line_and_the_environment() {
 }
 
 #[test]
-fn mistakes_are_told_before_anything_is_asked() {
+fn mistakes_are_reported_before_any_request() {
     let sandbox = Sandbox::new();
     fetch(&sandbox, &["squad3"], "").mistake(&["squad3", "squad1, squad2", "dev-v2.0.json"]);
     for address in ["/mnt/data", "ftp://host/data", "http://"] {

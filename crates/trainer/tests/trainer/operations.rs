@@ -6,6 +6,7 @@ use std::io::Write;
 
 use trainer::Trainer;
 
+use crate::checkpoints::stopped;
 use crate::support::Sandbox;
 use test_support::TinyModel;
 
@@ -168,20 +169,8 @@ fn a_step_gives_the_numbers_of_the_kernels() {
     ];
     let whole = sandbox.train("whole", &settings);
     assert!(whole.metrics["steps"].as_u64() > Some(5));
-    let trainer = Trainer::new(sandbox.config(&settings)).unwrap();
-    let stop = trainer.stop_flag();
-    let mut seen = 0;
-    let trainer = trainer.on_step(|_| {
-        seen += 1;
-        if seen == 3 {
-            stop.stop();
-        }
-    });
-    let stopped = trainer.run_dir(sandbox.path("stopped")).fit().unwrap();
-    assert!(stopped.finished().is_none());
-    let resumed = Trainer::new(sandbox.config(&settings)).unwrap();
-    let resumed = resumed.resume(sandbox.path("stopped")).fit().unwrap();
-    assert!(resumed.finished().is_some());
+    stopped(&sandbox, "stopped", &settings, 3);
+    sandbox.resume("stopped", &settings);
     assert_eq!(sandbox.weights("stopped"), sandbox.weights("whole"));
     let losses = |run: &str| -> Vec<_> {
         let lines = sandbox.json_lines(&format!("{run}/metrics.jsonl"));

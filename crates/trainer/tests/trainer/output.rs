@@ -134,6 +134,23 @@ fn progress_and_logs_that_cannot_be_written_do_not_stop_a_run() {
     }
 }
 
+#[test]
+fn the_log_level_selects_warnings() {
+    let sandbox = Sandbox::new();
+    let id = &sandbox.json("dev.json")["data"][0]["paragraphs"][0]["qas"][0]["id"];
+    sandbox.write(
+        "one.json",
+        &serde_json::json!({ id.as_str().unwrap(): "" }).to_string(),
+    );
+    let score = ["score", "--dataset=dev.json", "--predictions=one.json"];
+    for (level, is_shown) in [("info", true), ("warn", true), ("error", false)] {
+        let output = trainer(&sandbox, &score).env("RUST_LOG", level).output();
+        let stderr = String::from_utf8(output.unwrap().stderr).unwrap();
+        let warning = "warning: 7 questions have no prediction";
+        assert_eq!(stderr.contains(warning), is_shown, "{level}: {stderr}");
+    }
+}
+
 /// `trainer … 2>&1 | head -1`
 #[test]
 #[cfg(unix)]

@@ -6,7 +6,7 @@ use squad_data::Example;
 
 /// The kind of a scored answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum AnswerKind {
     Exact,
     RightlyUnanswered,
     Boundary,
@@ -15,7 +15,7 @@ pub(crate) enum Outcome {
     WronglyAnswered,
 }
 
-impl Outcome {
+impl AnswerKind {
     pub(crate) const ALL: [Self; 6] = [
         Self::Exact,
         Self::RightlyUnanswered,
@@ -98,30 +98,30 @@ mod tests {
             if let Some(span) = &span {
                 assert_eq!(example.slice(span.clone()), Some(text));
             }
-            Outcome::of(example, (exact, f1), text, span.as_ref())
+            AnswerKind::of(example, (exact, f1), text, span.as_ref())
         };
-        assert_eq!(of(&example, "", 0..0), Outcome::RightlyUnanswered);
-        assert_eq!(of(&example, "fox", 8..11), Outcome::WronglyAnswered);
+        assert_eq!(of(&example, "", 0..0), AnswerKind::RightlyUnanswered);
+        assert_eq!(of(&example, "fox", 8..11), AnswerKind::WronglyAnswered);
         let example = example.with_answers(vec![GoldAnswer {
             text: "red fox".into(),
             start: Some(4),
         }]);
-        assert_eq!(of(&example, "The red fox", 0..11), Outcome::Exact);
-        assert_eq!(of(&example, "fox", 8..11), Outcome::Boundary);
-        assert_eq!(of(&example, "fox saw", 8..15), Outcome::Boundary);
-        assert_eq!(of(&example, "saw", 12..15), Outcome::WrongSpan);
+        assert_eq!(of(&example, "The red fox", 0..11), AnswerKind::Exact);
+        assert_eq!(of(&example, "fox", 8..11), AnswerKind::Boundary);
+        assert_eq!(of(&example, "fox saw", 8..15), AnswerKind::Boundary);
+        assert_eq!(of(&example, "saw", 12..15), AnswerKind::WrongSpan);
         // Shares "red" with the gold answer, but is elsewhere.
-        assert_eq!(of(&example, "red hen", 20..27), Outcome::WrongSpan);
-        assert_eq!(of(&example, "", 0..0), Outcome::Unanswered);
+        assert_eq!(of(&example, "red hen", 20..27), AnswerKind::WrongSpan);
+        assert_eq!(of(&example, "", 0..0), AnswerKind::Unanswered);
         // Without the place of the answer, its text decides.
         let scores = (false, 0.5);
         assert_eq!(
-            Outcome::of(&example, scores, "red", None),
-            Outcome::Boundary
+            AnswerKind::of(&example, scores, "red", None),
+            AnswerKind::Boundary
         );
         assert_eq!(
-            Outcome::of(&example, (false, 0.0), "hen", None),
-            Outcome::WrongSpan
+            AnswerKind::of(&example, (false, 0.0), "hen", None),
+            AnswerKind::WrongSpan
         );
     }
 }
