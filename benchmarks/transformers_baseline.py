@@ -14,7 +14,7 @@ transformers' own sampler and pads them to their longest.
 `onnxruntime` exports it, fuses it with its own optimizer and, with --int8, quantizes its weights (dynamic quantization).
 Last run with torch 2.9.0, transformers 5.23.0, openvino 2026.4.1, onnxruntime 1.32.0 and onnx 1.23.2.
 """
-import argparse, json, os, pathlib, sys, tempfile, threading, time
+import argparse, json, os, pathlib, tempfile, threading, time
 
 
 def arguments():

@@ -219,13 +219,13 @@ timing() { # BATCH_SIZE PRECISION
 }
 
 # transformers with SDPA and fused AdamW on the same questions.
-peer() { # BATCH_SIZE PRECISION PADDING [--compile]
+baseline() { # BATCH_SIZE PRECISION PADDING [--compile]
     local steps=(--steps 80 --warmup-steps 40 --device cuda)
     on_gpu || steps=(--steps 2 --warmup-steps 1)
     limited timeout 180 "$python" benchmarks/transformers_baseline.py train "$scratch/timed" "$questions" --batch-size "$1" --padding "$3" \
-        "${steps[@]}" ${peer_settings[$2]} "${@:4}" >"$scratch/peer.json" 2>"$scratch/peer.log" ||
-        { tail -n 1 "$scratch/peer.log" && return 1; }
-    "$python" - "$scratch/peer.json" "$3${4:+-compiled}" "$1 $2" "$scratch/rates" <<'PYTHON'
+        "${steps[@]}" ${baseline_settings[$2]} "${@:4}" >"$scratch/baseline.json" 2>"$scratch/baseline.log" ||
+        { tail -n 1 "$scratch/baseline.log" && return 1; }
+    "$python" - "$scratch/baseline.json" "$3${4:+-compiled}" "$1 $2" "$scratch/rates" <<'PYTHON'
 import json, sys
 
 path, who, name, rates = sys.argv[1:]
@@ -246,19 +246,19 @@ for line in open(sys.argv[1]):
     who, batch, precision, rate, memory = line.split()
     found.setdefault((batch, precision), {})[who] = float(rate), float(memory)
 for (batch, precision), of in found.items():
-    ours, peers = of.get("ours"), {who: of[who] for who in of if who != "ours"}
-    if not ours or "padded" not in peers:
+    ours, baselines = of.get("ours"), {who: of[who] for who in of if who != "ours"}
+    if not ours or "padded" not in baselines:
         continue
-    best = max(peers, key=lambda who: peers[who][0])
-    line = f"batches of {batch}, {precision}: {ours[0] / peers['padded'][0]:.2f} times the padded, {ours[0] / peers[best][0]:.2f} times {best}"
-    if ours[1] and peers["padded"][1]:
-        line += f", {ours[1] / peers['padded'][1]:.2f} of the padded memory"
+    best = max(baselines, key=lambda who: baselines[who][0])
+    line = f"batches of {batch}, {precision}: {ours[0] / baselines['padded'][0]:.2f} times the padded, {ours[0] / baselines[best][0]:.2f} times {best}"
+    if ours[1] and baselines["padded"][1]:
+        line += f", {ours[1] / baselines['padded'][1]:.2f} of the padded memory"
     print(line)
 PYTHON
 }
 
 declare -A settings=([f32]="" [tf32]="run.float32_matmul_precision=high" [bf16]="run.bf16=true")
-declare -A peer_settings=([f32]="" [tf32]="--float32-matmul-precision high" [bf16]="--bf16")
+declare -A baseline_settings=([f32]="" [tf32]="--float32-matmul-precision high" [bf16]="--bf16")
 precisions=(f32 tf32 bf16)
 
 speed() { # BATCH_SIZE
@@ -269,11 +269,11 @@ speed() { # BATCH_SIZE
         return
     fi
     for precision in "${precisions[@]}"; do
-        for padding in padded grouped; do check "transformers $padding, $precision, batches of $1" peer "$1" "$precision" "$padding"; done
+        for padding in padded grouped; do check "transformers $padding, $precision, batches of $1" baseline "$1" "$precision" "$padding"; done
     done
     # In f32 compilation gains least, and it costs a minute.
     if on_gpu; then
-        for precision in tf32 bf16; do check "transformers grouped, compiled, $precision, batches of $1" peer "$1" "$precision" grouped --compile; done
+        for precision in tf32 bf16; do check "transformers grouped, compiled, $precision, batches of $1" baseline "$1" "$precision" grouped --compile; done
     fi
     ratios
 }

@@ -1,7 +1,7 @@
 """Asks transformers' question-answering pipeline the questions of a SQuAD file, and compares its answers with ours.
 
 usage: PYTHONPATH=FOLDER_WITH_TRANSFORMERS_4 python scripts/reference/check_pipeline.py TRAINER MODEL DATASET [options]
-TRAINER: the program, whose `predict --pipeline` is asked with the same settings. Needs numpy, torch and transformers before 5.3:
+TRAINER: the program, whose `predict --pipeline` is asked with the same settings. Needs torch and transformers before 5.3:
 later versions have no such pipeline. Made with torch 2.9.0 and transformers 4.57.6.
 
 For all questions the pipeline's own preprocess and postprocess are called, with logits of the model in batches of features of about
@@ -18,7 +18,6 @@ Fails (exit 1) if any other answer differs, or if more than one in a hundred are
 Negative control: each list against the next question's must differ in most cases.
 """
 import argparse, json, subprocess, sys, time
-import numpy as np
 import torch
 import transformers
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer, PreTrainedTokenizerFast

@@ -13,7 +13,7 @@ pub struct TinyModel {
     pub num_hidden_layers: usize,
     /// Width of hidden states; the feed-forward layer has twice as much.
     pub hidden_size: usize,
-    /// The longest window in tokens.
+    /// The longest feature in tokens.
     pub max_position_embeddings: usize,
     /// Rows of the word embedding fewer than the tokenizer has tokens.
     pub missing_rows: usize,
