@@ -191,7 +191,7 @@ impl Dataset {
         name: &str,
         source: impl Read,
         each: &mut dyn FnMut(Example) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    ) -> Result<Flaws, Error> {
         let mut builder = ExampleBuilder::new(ReadOptions::default()).with_sink(each);
         builder.begin_file(name, String::new());
         let mut text = text::stream(name, source)?;
@@ -199,7 +199,7 @@ impl Dataset {
             Err(error) if !builder.is_stopped && !matches!(error, Error::Empty { .. }) => {
                 Err(error)
             }
-            _ => Ok(()),
+            _ => Ok(builder.into_flaws()),
         }
     }
 

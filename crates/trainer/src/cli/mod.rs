@@ -82,6 +82,15 @@ fn notice(line: &str) {
     tracing::info!("{line}");
 }
 
+/// Says how many questions of a file to be answered have no id.
+fn notice_numbered(count: usize) {
+    if count > 0 {
+        notice(&format!(
+            "warning: {count} questions without an id: the answers are under their numbers in the file, from 0"
+        ));
+    }
+}
+
 fn warn_about_metric(dataset: &Dataset, metric: Metric) {
     if let Some(warning) = trainer::metric_warning(dataset, metric) {
         notice(&format!("warning: {warning}: give --metric"));
