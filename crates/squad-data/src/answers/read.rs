@@ -249,7 +249,7 @@ fn read_items(path: &Path, expected: &'static str, sink: &mut Sink<'_>) -> Resul
             });
             return Err(text.cause(error));
         }
-        if !text.skip_space()? {
+        if !text.skip_space_or_padding()? {
             return Ok(());
         }
     }

@@ -29,7 +29,7 @@ pub(super) fn parse(
                 let line = Location::Line(start.lines + 1);
                 builder.item(if is_first { Location::Document } else { line }, *item)?;
             }
-            TopLevel::Document { .. } if text.skip_space()? => {
+            TopLevel::Document { .. } if text.skip_space_or_padding()? => {
                 let Position { lines, bytes, .. } = text.position();
                 return Err(Error::Json {
                     file: text.name().to_owned(),
@@ -42,7 +42,7 @@ pub(super) fn parse(
             }
             TopLevel::Document { version } => return Ok(version),
         }
-        if !text.skip_space()? {
+        if !text.skip_space_or_padding()? {
             return Ok(None);
         }
         only_item = true;

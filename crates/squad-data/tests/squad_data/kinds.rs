@@ -221,6 +221,58 @@ fn files_that_were_put_together_are_read() {
 }
 
 #[test]
+fn padding_behind_json_is_passed_over() {
+    let line = row(&answers()).to_string();
+    let list = json!([row(&answers())]).to_string();
+    for text in [
+        &line,
+        &list,
+        &json!({"data": [row(&answers())]}).to_string(),
+    ] {
+        for end in [
+            "\x1a",
+            "\n\x1a",
+            "\r\n\x1a\r\n",
+            "\0",
+            &"\0".repeat(100_000),
+            "\0\n\x1a\0",
+        ] {
+            assert_read("f.json", format!("{text}{end}"), "q1");
+        }
+    }
+    let stream = format!("{line}\n\x1a");
+    let mut count = 0;
+    let read = Dataset::for_each_from_reader("standard input", stream.as_bytes(), &mut |_| {
+        count += 1;
+        ControlFlow::Continue(())
+    });
+    assert_eq!((read.is_ok(), count), (true, 1));
+    // Nowhere else.
+    let other = line.replace("q1", "q2");
+    for (text, place) in [
+        (format!("{line}\n\x1a{other}"), "line 2, column 1: "),
+        (
+            format!("{line}\0\n\n{other}\n\0"),
+            &format!("line 1, column {}: ", line.len() + 1),
+        ),
+        (format!("{list}\n\x1a\n{list}"), "line 2, column 1: "),
+    ] {
+        let message = read_error("f.json", text.as_bytes());
+        let expected = format!(
+            "f.json: {place}not valid JSON: zeros or 0x1a, which may stand at the end of a file only; remove them"
+        );
+        assert_eq!(message, expected);
+    }
+    for text in [
+        format!("\0{line}"),
+        line.replacen(',', ",\0", 1),
+        "\x1a".to_owned(),
+    ] {
+        read_error("f.json", text.as_bytes());
+    }
+}
+
+#[test]
 fn mrqa_is_read() {
     let header = json!({"header": {"dataset": "Ferries", "split": "dev"}});
     let question = json!({
