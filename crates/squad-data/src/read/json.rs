@@ -235,12 +235,18 @@ impl<'de> Visitor<'de> for TopLevelSeed<'_, '_> {
         if found.is_none() {
             return Ok(TopLevel::Item(Box::new(item.finish::<A::Error>()?)));
         }
-        let version = match version {
-            serde_json::Value::Null => None,
-            serde_json::Value::String(version) => Some(version),
-            other => Some(other.to_string()),
-        };
+        let version = version_text(version);
         Ok(TopLevel::Document { version })
+    }
+}
+
+/// The text of a document's `version`. R's jsonlite may write it as a list of one.
+fn version_text(version: serde_json::Value) -> Option<String> {
+    match version {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(version) => Some(version),
+        serde_json::Value::Array(mut list) if list.len() == 1 => version_text(list.swap_remove(0)),
+        other => Some(other.to_string()),
     }
 }
 

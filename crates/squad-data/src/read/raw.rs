@@ -738,8 +738,11 @@ impl<'de> Deserialize<'de> for Context {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Context, A::Error> {
-                while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Context::Other)
+                let mut found = list.next_element()?.unwrap_or(Context::Other);
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    found = Context::Other;
+                }
+                Ok(found)
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Context, A::Error> {
@@ -749,6 +752,19 @@ impl<'de> Deserialize<'de> for Context {
         }
         from.deserialize_any(ContextVisitor)
     }
+}
+
+/// The value of a list of one, as R's jsonlite writes a single value; `None` of an empty list. More values are the error
+/// `several`.
+fn only<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(
+    mut list: A,
+    several: impl FnOnce() -> A::Error,
+) -> Result<Option<T>, A::Error> {
+    let first = list.next_element()?;
+    if list.next_element::<IgnoredAny>()?.is_some() {
+        return Err(several());
+    }
+    Ok(first)
 }
 
 /// An id, a title or an answer's text: a string, or a number as its decimal text.
@@ -792,8 +808,9 @@ impl<'de> Deserialize<'de> for Scalar {
                 Ok(Scalar(None))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Scalar, A::Error> {
-                Err(by_column("a list"))
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Scalar, A::Error> {
+                let only = only(list, || by_column("a list"))?;
+                Ok(only.unwrap_or(Scalar(None)))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Scalar, A::Error> {
@@ -816,7 +833,7 @@ struct Flag(Option<bool>);
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct FlagVisitor;
-        impl Visitor<'_> for FlagVisitor {
+        impl<'de> Visitor<'de> for FlagVisitor {
             type Value = Flag;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -863,6 +880,11 @@ impl<'de> Deserialize<'de> for Flag {
             fn visit_unit<E>(self) -> Result<Flag, E> {
                 Ok(Flag(None))
             }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Flag, A::Error> {
+                let several = || de::Error::invalid_type(de::Unexpected::Seq, &self);
+                Ok(only(list, several)?.unwrap_or(Flag(None)))
+            }
         }
         from.deserialize_any(FlagVisitor)
     }
@@ -878,7 +900,7 @@ struct Start(Option<i64>);
 impl<'de> Deserialize<'de> for Start {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct StartVisitor;
-        impl Visitor<'_> for StartVisitor {
+        impl<'de> Visitor<'de> for StartVisitor {
             type Value = Start;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -917,6 +939,11 @@ impl<'de> Deserialize<'de> for Start {
 
             fn visit_unit<E>(self) -> Result<Start, E> {
                 Ok(Start(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Start, A::Error> {
+                let several = || de::Error::invalid_type(de::Unexpected::Seq, &self);
+                Ok(only(list, several)?.unwrap_or(Start(None)))
             }
         }
         from.deserialize_any(StartVisitor)
@@ -1196,9 +1223,16 @@ impl<'de> Deserialize<'de> for DetectedAnswers {
 
         #[derive(serde::Deserialize)]
         struct Lists {
-            text: Vec<Scalar>,
+            text: Texts,
             #[serde(default)]
             char_spans: Vec<Spans>,
+        }
+
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Texts {
+            Many(Vec<Scalar>),
+            One(Scalar),
         }
 
         struct DetectedVisitor;
@@ -1231,7 +1265,11 @@ impl<'de> Deserialize<'de> for DetectedAnswers {
                     Lists::deserialize(de::value::MapAccessDeserializer::new(map))?;
                 let spans = char_spans.into_iter().map(|spans| spans.0);
                 let spans = spans.chain(std::iter::repeat_with(Vec::new));
-                let all = text.into_iter().zip(spans);
+                let texts = match text {
+                    Texts::Many(texts) => texts,
+                    Texts::One(text) => vec![text],
+                };
+                let all = texts.into_iter().zip(spans);
                 let all = all.map(|(text, char_spans)| Detected {
                     text: text.0.unwrap_or_default(),
                     char_spans,
@@ -1243,7 +1281,7 @@ impl<'de> Deserialize<'de> for DetectedAnswers {
     }
 }
 
-/// Ranges as `[[0, 7]]`, or with the Hub's rows as `{"start": [0], "end": [7]}` or `[{"start": 0, "end": 7}]`.
+/// Ranges as `[[0, 7]]`, or with the Hub's rows as `{"start": [0], "end": [7]}` or `[{"start": 0, "end": 7}]`, or one object.
 #[derive(Default)]
 struct Spans(Vec<(i64, i64)>);
 
@@ -1255,6 +1293,7 @@ impl<'de> Deserialize<'de> for Spans {
             Pairs(Vec<(i64, i64)>),
             Objects(Vec<Object>),
             Lists { start: Vec<i64>, end: Vec<i64> },
+            One(Object),
         }
 
         #[derive(serde::Deserialize)]
@@ -1266,6 +1305,7 @@ impl<'de> Deserialize<'de> for Spans {
             Any::Pairs(pairs) => pairs,
             Any::Objects(objects) => objects.iter().map(|o| (o.start, o.end)).collect(),
             Any::Lists { start, end } => start.into_iter().zip(end).collect(),
+            Any::One(Object { start, end }) => vec![(start, end)],
         }))
     }
 }

@@ -220,6 +220,63 @@ fn files_that_were_put_together_are_read() {
     assert_read("f.jsonl", pair, "q1");
 }
 
+/// As R's jsonlite writes them, without and with `auto_unbox`.
+#[test]
+fn single_values_may_be_lists_of_one_and_lists_of_one_single_values() {
+    let question = json!({"id": ["q1"], "question": ["Who built it?"], "is_impossible": [false],
+        "answers": [{"text": ["Ida Krag"], "answer_start": [32]}]});
+    let article =
+        json!({"title": ["Ferry"], "paragraphs": [{"context": [CONTEXT], "qas": [question]}]});
+    let row = |answers: Value| json!({"id": ["q1"], "title": [], "context": [CONTEXT], "question": ["Who?"], "answers": answers});
+    for value in [
+        json!({"id": ["q1"], "context": [CONTEXT], "question": ["Who?"], "is_impossible": [0],
+            "answer_text": ["Ida Krag"], "answer_start": [[32]]}),
+        json!({"version": ["1.1"], "data": [article]}),
+        json!([row(json!({"text": ["Ida Krag"], "answer_start": [32]}))]),
+        row(json!([{"text": ["Ida Krag"], "answer_start": [32]}])),
+        row(json!([{"text": ["Ida Krag"], "start": [32]}])),
+        row(json!({"text": "Ida Krag", "answer_start": 32})),
+        row(json!({"text": ["Ida Krag"], "answer_start": 32})),
+        row(json!({"text": "Ida Krag", "answer_start": [32]})),
+        row(json!("Ida Krag")),
+    ] {
+        assert_read("f.json", value.to_string(), "q1");
+    }
+    let document = json!({"version": ["1.1"], "data": [article]}).to_string();
+    let document = read("f.json", document.as_bytes()).unwrap();
+    assert_eq!(document.version.as_deref(), Some("1.1"));
+    assert_eq!(&*document.examples[0].title, "Ferry");
+    let spans = [json!([{"start": 32, "end": 39}]), json!([[[32, 39]]])];
+    for spans in spans {
+        let mut mrqa = row(json!("Ida Krag"));
+        mrqa["detected_answers"] = json!({"text": "Ida Krag", "char_spans": spans});
+        assert_read("f.jsonl", mrqa.to_string(), "q1");
+    }
+    // No value, and several.
+    let mut impossible = row(json!({"text": [], "answer_start": []}));
+    impossible["is_impossible"] = json!([true]);
+    assert!(examples("f.json", impossible.to_string())[0].is_impossible());
+    let two = json!([1, 0]);
+    for (field, expected) in [
+        ("id", "a list instead of a text or a number"),
+        ("title", "a list instead of a text or a number"),
+        (
+            "is_impossible",
+            "invalid type: sequence, expected true or false",
+        ),
+        ("context", "context[0]: invalid type: integer"),
+    ] {
+        let mut row = row(json!([]));
+        row[field] = two.clone();
+        let message = read_error("f.json", row.to_string().as_bytes());
+        assert!(message.contains(expected), "{expected} is not in {message}");
+    }
+    let mut row = row(json!([]));
+    row["context"] = json!([CONTEXT, CONTEXT]);
+    let message = read_error("f.json", row.to_string().as_bytes());
+    assert!(message.contains("the context is not a text"), "{message}");
+}
+
 #[test]
 fn padding_behind_json_is_passed_over() {
     let line = row(&answers()).to_string();
@@ -952,7 +1009,7 @@ fn forms_that_are_not_read_are_named() {
     }
     for by_column in [
         json!({"id": {"0": "q1"}, "context": {"0": CONTEXT}, "question": {"0": "Who?"}}),
-        json!({"id": ["q1"], "context": [CONTEXT], "question": ["Who?"]}),
+        json!({"id": ["q1", "q2"], "context": [CONTEXT, CONTEXT], "question": ["Who?", "?"]}),
         json!({"columns": ["id", "context"], "index": [0], "data": [["q1", CONTEXT]]}),
         json!([["q1", CONTEXT, "Who?"]]),
         json!({"0": row(&answers()), "1": row(&answers())}),

@@ -51,6 +51,9 @@ fn every_form_gives_the_same_answers() {
         r#"{"7": [["Bo", 0.1], ["Bo Lund", 0.7]], "8": [["1902", 0.9]], "9": [["", 1]]}"#,
         r#"[{"task": "qa", "predictions": [{"id": "7", "answers": [{"answer": "Bo Lund", "score": 2}, {"answer": "Bo", "score": 1}]}, {"question_id": "8", "answers": [{"answer": "1902"}]}]}, {"predictions": [{"id": "9", "answers": [{"answer": "no_answer"}]}]}]"#,
         r#"{"7": ["Bo Lund"], "8": [1902], "9": [null]}"#,
+        // R's jsonlite.
+        r#"[{"id": ["7"], "prediction_text": ["Bo Lund"]}, {"id": [8], "answer": [1902]}, {"id": ["9"], "answer": [""]}]"#,
+        "{\"7\": \"Bo Lund\", \"8\": 1902, \"9\": null}\r\n\x1a\0\0",
         r#"[{"id": "7", "answer": ["Bo Lund"]}, {"id": "8", "answer": [1902]}, {"id": "9", "answer": [""]}]"#,
         // Lists inside an object, as pandas' orient="table" writes them, and names as tables have them.
         r#"{"schema": {"fields": [{"name": "id"}]}, "data": [{"index": 0, "id": 7, "prediction": "Bo Lund"}, {"id": 8, "prediction": 1902}, {"id": 9, "prediction": null}]}"#,
@@ -167,6 +170,8 @@ fn no_answer_probabilities_keep_their_order() {
         r#"{"8": 0.75, "7": 0.25}"#,
         r#"{"8": "0.75", "7": {"no_answer_probability": 0.25}}"#,
         r#"[{"id": 8, "no_answer_probability": 0.75}, {"id": "7", "no_answer_probability": 0.25}]"#,
+        r#"{"8": [0.75], "7": [0.25]}"#,
+        r#"[{"id": [8], "no_answer_probability": [0.75]}, {"id": ["7"], "no_answer_probability": [0.25]}]"#,
         "{\"id\": 8, \"no_answer_probability\": 0.75}\n{\"id\": 7, \"no_answer_probability\": 0.25}",
         "id,prediction_text,no_answer_probability\n8,x,0.75\n7,,0.25\n",
     ] {
