@@ -8,7 +8,7 @@ use crate::read::RecordColumns;
 use crate::read::builder::{ExampleBuilder, Location};
 use crate::read::foreign::{DRAWN_TABLE, Foreign};
 use crate::read::quotes::DoubledQuotes;
-use crate::read::raw::{Field, RawItem, plain};
+use crate::read::raw::{Field, RawItem, may_have_answers, plain};
 use crate::read::text::TextReader;
 
 /// What may stand between cells.
@@ -64,6 +64,9 @@ pub(super) fn parse(
     let read = Table::open(text, delimiter).and_then(|table| {
         table.check_columns()?;
         let is_read = |name: &str| Field::of_column(name).is_some();
+        let columns = table.columns.iter();
+        let unread = columns.filter(|name| !is_read(name) && may_have_answers(name));
+        builder.note_unread(unread.cloned());
         table.each_row(is_read, &mut |number, row| {
             let item: RawItem =
                 serde_path_to_error::deserialize(Value::Object(row)).map_err(|error| {
