@@ -623,12 +623,19 @@ impl<'a> ExampleBuilder<'a> {
             if self.unread.len() < MAX_NAMES && !self.unread.contains(&field) {
                 let flaw = Flaw {
                     field: Some(clipped(&field)),
-                    ..Flaw::of_question(FlawKind::FieldUnread, self.file.clone(), String::new())
+                    ..Flaw::of_file(FlawKind::FieldUnread, self.file.clone())
                 };
                 self.dataset.flaws.add(flaw);
                 self.unread.push(field);
             }
         }
+    }
+
+    /// Notes that a table may have been written without quoting.
+    #[cfg(feature = "csv")]
+    pub(super) fn note_unclear_quotes(&mut self) {
+        let flaw = Flaw::of_file(FlawKind::QuotesUnclear, self.file.clone());
+        self.dataset.flaws.add(flaw);
     }
 
     fn flaw(&mut self, kind: FlawKind, place: Place, id: String) {
@@ -837,6 +844,10 @@ fn take_text(answer: &mut RawAnswer, locator: &Locator<'_>) -> Result<bool, Stri
 }
 
 impl Flaw {
+    fn of_file(kind: FlawKind, file: String) -> Self {
+        Self::of_question(kind, file, String::new())
+    }
+
     fn of_question(kind: FlawKind, place: String, id: String) -> Self {
         Self {
             kind,

@@ -61,7 +61,7 @@ pub(super) fn parse(
     builder: &mut ExampleBuilder<'_>,
 ) -> Result<(), Error> {
     let file = text.name().to_owned();
-    let read = Table::open(text, delimiter).and_then(|table| {
+    let read = Table::open(text, delimiter).and_then(|mut table| {
         table.check_columns()?;
         let is_read = |name: &str| Field::of_column(name).is_some();
         let columns = table.columns.iter();
@@ -74,7 +74,11 @@ pub(super) fn parse(
                     wrong(&file, number, format!("column `{column}`: {problem}"))
                 })?;
             builder.item(Location::Row(number), item)
-        })
+        })?;
+        if table.reader.get_ref().is_unclear() {
+            builder.note_unclear_quotes();
+        }
+        Ok(())
     });
     read.map_err(|error| text.take_fault().unwrap_or(error))
 }
@@ -93,7 +97,7 @@ pub(super) fn records(
         return Ok(false);
     };
     let read =
-        Table::open(text, delimiter).and_then(|table| table.each_row(columns.is_wanted, each));
+        Table::open(text, delimiter).and_then(|mut table| table.each_row(columns.is_wanted, each));
     read.map_err(|error| text.take_fault().unwrap_or(error))?;
     Ok(true)
 }
@@ -139,7 +143,7 @@ impl<'t, 'a> Table<'t, 'a> {
 
     /// Gives each row, with its number from 1, to `each`: the cells of the columns for which `is_read` holds.
     fn each_row(
-        mut self,
+        &mut self,
         is_read: fn(&str) -> bool,
         each: &mut dyn FnMut(usize, Map<String, Value>) -> Result<(), Error>,
     ) -> Result<(), Error> {

@@ -41,6 +41,8 @@ pub enum FlawKind {
     TextMissing,
     /// A field of a row, or a column, that is not read though its name has "answer" or "label" in it.
     FieldUnread,
+    /// Quotation marks around cells are left out as quoting, but the table may have none: they may belong to the cells.
+    QuotesUnclear,
     /// The question has no id; it gets its number in the file, from 0.
     IdMissing,
     /// The id has occurred before.
@@ -72,6 +74,9 @@ impl FlawKind {
                 "no text: the answer is what the context has from start to before end"
             }
             Self::FieldUnread => "a field that is not read, by its name one of answers",
+            Self::QuotesUnclear => {
+                "quotation marks around cells are left out, but may belong to them: nothing says whether the table has quoting"
+            }
             Self::IdMissing => "no id: the question's number in its file, from 0, takes its place",
             Self::DuplicateId => "the id has occurred before",
             Self::EmptyQuestion => "the question is empty",
@@ -238,6 +243,9 @@ impl Flaws {
             .collect();
         if !unread.is_empty() {
             parts.push(format!("fields not read: {}", unread.join(", ")));
+        }
+        if self.count(FlawKind::QuotesUnclear) > 0 {
+            parts.push("quotation marks around cells left out as quoting".to_owned());
         }
         (!parts.is_empty()).then(|| parts.join(", "))
     }

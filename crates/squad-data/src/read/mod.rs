@@ -21,6 +21,8 @@ mod parquet_pages;
 mod quotes;
 mod raw;
 mod text;
+#[cfg(feature = "csv")]
+mod unquoted;
 mod utf16;
 
 use std::collections::HashMap;
@@ -169,7 +171,9 @@ impl Dataset {
 
     /// [`Dataset::for_each`] of a stream, such as standard input: any form but Parquet. Messages call it `name`.
     ///
-    /// Each question of JSON Lines or CSV is given as soon as its line is read. An empty stream has no questions.
+    /// Each question of JSON Lines or CSV is given as soon as its line is read; between tabs, from the first cell on that
+    /// begins with a quotation mark, as soon as it is known whether the table has quoting. An empty stream has no questions.
+    /// Returns what is wrong in the part that was read.
     ///
     /// # Errors
     ///

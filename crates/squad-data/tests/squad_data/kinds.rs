@@ -749,6 +749,111 @@ fn backslashes_may_escape_quotes_in_tables() {
     );
 }
 
+/// Rows of cells between tabs, which are id, question and answer, behind a header.
+fn tabbed(rows: &[&str]) -> String {
+    let row = |row: &&str| format!("{row}\t\"Yes\" he said, \"no\" she said\n");
+    let rows: String = rows.iter().map(row).collect();
+    format!("id\tquestion\tanswer\tcontext\n{rows}")
+}
+
+#[test]
+fn cells_between_tabs_may_have_no_quoting() {
+    let rows = [
+        "q1\t\"Yes\" who said?\tYes",
+        "q2\t\"No\"\t\"no\"",
+        "q3\tWho said \"no\"?\t\"no",
+    ];
+    for text in [
+        tabbed(&rows),
+        tabbed(&rows).replace('\n', "\r\n"),
+        tabbed(&[rows[1], rows[2]]),
+    ] {
+        let dataset = read("f.tsv", text.as_bytes()).unwrap();
+        assert!(dataset.flaws.is_empty(), "{:?}", dataset.flaws);
+        for example in &dataset.examples {
+            assert_eq!(&*example.context, "\"Yes\" he said, \"no\" she said");
+            let (question, answer, start) = match &*example.id {
+                "q1" => ("\"Yes\" who said?", "Yes", 1),
+                "q2" => ("\"No\"", "\"no\"", 15),
+                _ => ("Who said \"no\"?", "\"no", 15),
+            };
+            let gold = &example.answers()[0];
+            assert_eq!((&*example.question, &*gold.text), (question, answer));
+            assert_eq!(gold.start, Some(start));
+        }
+    }
+    // A quotation mark opens a cell that another line closes.
+    let open = "question\tcontext\n\"Where\tthe mill\nWhat\tthe 5\"\n";
+    let read_open = examples("f.tsv", open);
+    assert_eq!(
+        (&*read_open[0].question, &*read_open[1].context),
+        ("\"Where", "the 5\"")
+    );
+    let lone = examples("f.tsv", "question\tcontext\n\"Where\tthe mill\n");
+    assert_eq!(lone[0].question, "\"Where");
+}
+
+#[test]
+fn cells_between_tabs_that_are_quoted_stay_so() {
+    let question = |text: &str| {
+        let dataset = read("f.tsv", text.as_bytes()).unwrap();
+        (
+            dataset.examples[0].question.clone(),
+            dataset.flaws.summary(),
+        )
+    };
+    let unclear = "quotation marks around cells left out as quoting".to_owned();
+    for (row, expected, summary) in [
+        // A tab, a line end and a quote inside the cell; the header is quoted; nothing says.
+        ("id\tquestion\tcontext\nq1\t\"a\tb\"\tmill\n", "a\tb", None),
+        ("id\tquestion\tcontext\nq1\t\"a\nb\"\tmill\n", "a\nb", None),
+        (
+            "id\tquestion\tcontext\nq1\t\"a \"\"b\"\"\"\tmill\n",
+            "a \"b\"",
+            None,
+        ),
+        (
+            "\"id\"\t\"question\"\t\"context\"\n\"q1\"\t\"a\"\t\"mill\"\n",
+            "a",
+            None,
+        ),
+        (
+            "id\tquestion\tcontext\nq1\t\"a\"\tmill\n",
+            "a",
+            Some(unclear),
+        ),
+        (
+            "id\tquestion\tcontext\nq1\ta \"b\"\tmill\n",
+            "a \"b\"",
+            None,
+        ),
+    ] {
+        assert_eq!(question(row), (expected.to_owned(), summary), "{row}");
+    }
+    // Both: what is known to be quoting does not become text.
+    for (text, expected) in [
+        (
+            "id\tquestion\tcontext\nq1\t\"a\tb\"\tmill\nq2\t\"a\" b\tmill\n",
+            "row 2: text behind a closing quote",
+        ),
+        (
+            "\"id\"\t\"question\"\tcontext\nq2\t\"a\" b\tmill\n",
+            "row 1: text behind a closing quote",
+        ),
+        (
+            "id\tquestion\tcontext\nq1\tmill\t\"Who bu",
+            "row 1: the file ends inside a quoted cell",
+        ),
+        (
+            "id\tquestion\tcontext\nq1\t\"a\" b\tmill\nq2\tmill\n",
+            "row 2: 2 cells, but the header has 3",
+        ),
+    ] {
+        let message = read_error("f.tsv", text.as_bytes());
+        assert!(message.contains(expected), "{expected} is not in {message}");
+    }
+}
+
 #[test]
 fn tables_that_are_wrong() {
     for (name, text, expected) in [
@@ -767,11 +872,10 @@ fn tables_that_are_wrong() {
             format!("context,question,id\n{CONTEXT},a,0\nid,context,question\n1,{CONTEXT},b\n"),
             "row 2: another header, with other columns; give each table as a file of its own",
         ),
-        // No quoting at all, and part of a cell.
         (
-            "f.tsv",
+            "f.csv",
             format!(
-                "question\tcontext\tid\na\t{CONTEXT}\t0\n\"Where\t{CONTEXT}\t1\nWho said \"stop\"\t{CONTEXT}\t2\n"
+                "question,context,id\na,{CONTEXT},0\n\"Where,{CONTEXT},1\nWho said \"stop\",{CONTEXT},2\n"
             ),
             "row 2: text behind a closing quote",
         ),

@@ -249,7 +249,7 @@ fn what_is_ambiguous_or_no_prediction_is_an_error_that_shows_the_expected_form()
     }
     for (text, problem) in [
         (
-            "id\tprediction_text\n1\t\"Ane Holm\n2\t1871\n3\t\n",
+            "id,prediction_text\n1,\"Ane Holm\n2,1871\n3,\n",
             "row 1: the file ends inside a quoted cell",
         ),
         (
@@ -260,6 +260,9 @@ fn what_is_ambiguous_or_no_prediction_is_an_error_that_shows_the_expected_form()
         let error = read(text).expect_err(text).to_string();
         assert!(error.contains(problem), "{problem} in {error}");
     }
+    // Between tabs such a quotation mark belongs to the text.
+    let tabs = read("id\tprediction_text\n1\t\"Ane Holm\n2\t1871\n").unwrap();
+    assert_eq!(tabs.texts, answers(&[("1", "\"Ane Holm"), ("2", "1871")]));
     let drawn = read("| id | answer |\n|---|---|\n| 7 | Bo |\n").unwrap_err();
     assert!(drawn.to_string().contains("this is a Markdown table"));
     for text in [
