@@ -409,13 +409,11 @@ fn id_prefixes<'a>(files: &[&'a PathBuf]) -> HashMap<&'a PathBuf, String> {
             .file_name()
             .unwrap_or(file.as_os_str())
             .to_string_lossy();
-        let mut stem: &str = &name;
-        for extension in [
-            ".gz", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet",
-        ] {
-            stem = stem.strip_suffix(extension).unwrap_or(stem);
-        }
-        stem.to_owned()
+        let name = name.strip_suffix(".gz").unwrap_or(&name);
+        let is_ours = |extension: &&str| folder::EXTENSIONS.contains(extension);
+        let parts = name.rsplit_once('.');
+        let stem = parts.filter(|(_, extension)| is_ours(extension));
+        stem.map_or(name, |(stem, _)| stem).to_owned()
     };
     let mut counts: HashMap<String, usize> = HashMap::new();
     for file in files {

@@ -416,7 +416,7 @@ impl<'de> Deserialize<'de> for RawQuestion {
                     let is_taken = match key {
                         Key::Field(field) => {
                             let taken = question.field(field, &mut flat, &mut map);
-                            taken.map_err(|error| named(error, question.foreign))?
+                            taken.map_err(|error| cause(error, question.foreign))?
                         }
                         Key::Foreign(foreign) => {
                             question.foreign.get_or_insert(foreign);
@@ -457,7 +457,7 @@ pub(super) fn list_for_item<E: de::Error>() -> E {
 }
 
 /// An error in a file of a form that is known and not read: the form is the cause.
-fn named<E: de::Error>(error: E, foreign: Option<Foreign>) -> E {
+fn cause<E: de::Error>(error: E, foreign: Option<Foreign>) -> E {
     foreign.map_or(error, |foreign| E::custom(foreign.problem()))
 }
 
@@ -613,7 +613,7 @@ impl ItemFields {
         match key {
             Key::Field(field) => {
                 let taken = self.field(field, map);
-                return taken.map_err(|error| named(error, self.item.foreign));
+                return taken.map_err(|error| cause(error, self.item.foreign));
             }
             Key::Foreign(foreign) => {
                 map.next_value::<IgnoredAny>()?;
@@ -1208,10 +1208,10 @@ fn pair_of_lists<'de, A: MapAccess<'de>>(mut map: A) -> Result<RawAnswers, A::Er
             let spans = spans.filter_map(|(start, end)| RawAnswer::of_span(start, end));
             return Ok(RawAnswers::Given(spans.collect()));
         }
-        (None, Some(_)) => return Err(named(de::Error::missing_field("text"), foreign)),
+        (None, Some(_)) => return Err(cause(de::Error::missing_field("text"), foreign)),
         (None, None) => {
             let error = de::Error::custom("no `text` and no `answer_start` in `answers`");
-            return Err(named(error, foreign));
+            return Err(cause(error, foreign));
         }
     };
     let starts = starts.map(|Starts(starts)| starts);
@@ -1273,7 +1273,7 @@ impl<'de> Deserialize<'de> for RawAnswer {
                     return Ok(answer);
                 }
                 RawAnswer::of_span(answer.start.or(answer.hint), end)
-                    .ok_or_else(|| named(de::Error::missing_field("text"), foreign))
+                    .ok_or_else(|| cause(de::Error::missing_field("text"), foreign))
             }
 
             fn visit_str<E>(self, text: &str) -> Result<RawAnswer, E> {
