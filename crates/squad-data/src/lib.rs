@@ -46,6 +46,7 @@ mod features;
 mod memory;
 mod overlap;
 mod read;
+mod varint;
 mod write;
 
 pub use answers::{

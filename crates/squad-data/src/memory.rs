@@ -1,3 +1,5 @@
+//! How much memory there is, and how much of it the text of a file may take.
+
 use std::path::Path;
 use std::sync::OnceLock;
 

@@ -249,7 +249,7 @@ fn read_items(path: &Path, expected: &'static str, sink: &mut Sink<'_>) -> Resul
             });
             return Err(text.cause(error));
         }
-        if !text.skip_space()? {
+        if !text.skip_space_or_padding()? {
             return Ok(());
         }
     }
@@ -436,10 +436,18 @@ fn of_id(id: &str, problem: &str) -> String {
     format!("id {}: {problem}", quote(id))
 }
 
+/// The value of a list of one, as R's jsonlite writes a single value; any other value itself.
+fn only(value: &Value) -> &Value {
+    match value {
+        Value::Array(list) if list.len() == 1 => &list[0],
+        other => other,
+    }
+}
+
 /// A record's id; a number is its digits.
 fn record_id(fields: &Map<String, Value>) -> Result<String, String> {
     let found = ID_KEYS.iter().find_map(|key| fields.get(*key));
-    match found {
+    match found.map(only) {
         Some(Value::String(id)) => Ok(id.clone()),
         Some(Value::Number(id)) => number_text(id),
         Some(other) => Err(format!("an id is {}", kind(other))),
@@ -542,7 +550,7 @@ fn best(entries: &[Value]) -> Result<String, String> {
 
 /// A number, also as a text.
 fn number(value: &Value) -> Option<f64> {
-    match value {
+    match only(value) {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,

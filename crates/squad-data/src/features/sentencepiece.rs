@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::features::added_token::{ADDITIONAL, AddedToken, DECODER};
 use crate::features::charsmap::encode_base64;
 use crate::features::tokenizer_folder::{Built, MAKE_TOKENIZER, flag};
+use crate::varint::varint;
 
 /// XLM-V has 901,629.
 const MAX_PIECES: usize = 4_000_000;
@@ -24,24 +25,6 @@ enum Field<'a> {
     Bytes(&'a [u8]),
     /// Of a type that SentencePiece does not use.
     Fixed64,
-}
-
-/// Takes a variable-length number from the front.
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (&byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        let bits = u64::from(byte & 0x7f);
-        if shift == 63 && bits > 1 {
-            return None;
-        }
-        value |= bits << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 /// Takes a field and its number from the front. `None` if the bytes are no protobuf message.

@@ -73,6 +73,8 @@ pub(super) struct ExampleBuilder<'a> {
     options: ReadOptions,
     /// The file that is read, for messages.
     file: String,
+    /// Its fields that are not read and may have answers.
+    unread: Vec<String>,
     /// What comes before its ids.
     id_prefix: String,
     /// Number of questions in the data set so far.
@@ -131,6 +133,7 @@ impl<'a> ExampleBuilder<'a> {
         Self {
             options,
             file: String::new(),
+            unread: Vec::new(),
             id_prefix: String::new(),
             num_in_set: 0,
             files: Vec::new(),
@@ -185,6 +188,7 @@ impl<'a> ExampleBuilder<'a> {
     /// A file begins; `id_prefix` comes before its ids.
     pub(super) fn begin_file(&mut self, file: &str, id_prefix: String) {
         file.clone_into(&mut self.file);
+        self.unread.clear();
         self.id_prefix = id_prefix;
         self.files.push((self.dataset.len(), file.to_owned()));
     }
@@ -384,6 +388,7 @@ impl<'a> ExampleBuilder<'a> {
             return Ok(questions);
         }
         if item.question.question.is_some() {
+            self.note_unread(std::mem::take(&mut item.unread));
             return Ok(vec![std::mem::take(&mut item.question)]);
         }
         let is_passed_over = match &item.context {
@@ -446,6 +451,9 @@ impl<'a> ExampleBuilder<'a> {
                 return Err(self.foreign_or(foreign, || self.wrong_question(place, id, &problem)));
             }
         };
+        for _ in 0..answers.num_spans {
+            self.flaw(FlawKind::TextMissing, place, id.clone());
+        }
         let Some(gold) = self.gold(paragraph, &id, answers, raw.is_impossible)? else {
             self.dataset.flaws.skipped_questions += 1;
             return Ok(());
@@ -609,6 +617,27 @@ impl<'a> ExampleBuilder<'a> {
         Some(Gold::Answers(gold))
     }
 
+    /// Notes fields of a row that are not read and may have answers, each once in a file.
+    pub(super) fn note_unread(&mut self, fields: impl IntoIterator<Item = String>) {
+        for field in fields {
+            if self.unread.len() < MAX_NAMES && !self.unread.contains(&field) {
+                let flaw = Flaw {
+                    field: Some(clipped(&field)),
+                    ..Flaw::of_file(FlawKind::FieldUnread, self.file.clone())
+                };
+                self.dataset.flaws.add(flaw);
+                self.unread.push(field);
+            }
+        }
+    }
+
+    /// Notes that a table may have been written without quoting.
+    #[cfg(feature = "csv")]
+    pub(super) fn note_unclear_quotes(&mut self) {
+        let flaw = Flaw::of_file(FlawKind::QuotesUnclear, self.file.clone());
+        self.dataset.flaws.add(flaw);
+    }
+
     fn flaw(&mut self, kind: FlawKind, place: Place, id: String) {
         let flaw = Flaw::of_question(kind, self.at(place), id);
         self.dataset.flaws.add(flaw);
@@ -714,6 +743,8 @@ struct Answers {
     texts: Vec<String>,
     /// Whether nothing is said about answers at all.
     is_missing: bool,
+    /// Number of those that were given without a text.
+    num_spans: usize,
 }
 
 impl Answers {
@@ -733,14 +764,19 @@ impl Answers {
             return Ok(Self::of_mrqa(detected, answers, locator));
         }
         let is_missing = answers == RawAnswers::Missing;
-        let claimed = match answers {
+        let mut claimed = match answers {
             RawAnswers::Given(answers) => answers,
             _ => Vec::new(),
         };
+        let mut num_spans = 0;
+        for answer in &mut claimed {
+            num_spans += usize::from(take_text(answer, locator)?);
+        }
         Ok(Self {
             claimed,
-            texts: Vec::new(),
             is_missing,
+            num_spans,
+            ..Self::default()
         })
     }
 
@@ -765,7 +801,7 @@ impl Answers {
                 claimed.push(RawAnswer {
                     text,
                     start: Some(start),
-                    hint: None,
+                    ..RawAnswer::default()
                 });
             }
         }
@@ -781,12 +817,37 @@ impl Answers {
         Self {
             claimed,
             texts,
-            is_missing: false,
+            ..Self::default()
         }
     }
 }
 
+/// Gives an answer that has no text but its end the context's text; `false` if it has none there, as -1 or an empty range
+/// says.
+fn take_text(answer: &mut RawAnswer, locator: &Locator<'_>) -> Result<bool, String> {
+    let (Some(start), Some(end)) = (answer.start, answer.end) else {
+        return Ok(false);
+    };
+    if start < 0 || end == start {
+        return Ok(false);
+    }
+    let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
+    let text = range.and_then(|(start, end)| locator.slice(start..end));
+    let text = text.ok_or_else(|| {
+        format!(
+            "its answer has no text, and the context has no characters from {start} to before {end}; correct `start` and `end`, \
+             or give the answer's text"
+        )
+    })?;
+    text.clone_into(&mut answer.text);
+    Ok(!text.trim().is_empty())
+}
+
 impl Flaw {
+    fn of_file(kind: FlawKind, file: String) -> Self {
+        Self::of_question(kind, file, String::new())
+    }
+
     fn of_question(kind: FlawKind, place: String, id: String) -> Self {
         Self {
             kind,
@@ -799,6 +860,7 @@ impl Flaw {
             nearest_text: None,
             distance: None,
             unit: None,
+            field: None,
         }
     }
 

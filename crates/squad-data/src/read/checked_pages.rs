@@ -17,7 +17,8 @@ use parquet::record::reader::RowIter;
 use parquet::schema::types::Type;
 
 use crate::memory::check_text_size;
-use crate::read::parquet_pages::{LargestRow, Pages, longest_entry, varint, zigzag};
+use crate::read::parquet_pages::{LargestRow, Pages, longest_entry, zigzag};
+use crate::varint::varint;
 
 /// A row group whose pages are checked before they are decoded.
 pub(super) struct CheckedGroup<'a> {

@@ -8,7 +8,7 @@ use crate::read::RecordColumns;
 use crate::read::builder::{ExampleBuilder, Location};
 use crate::read::foreign::{DRAWN_TABLE, Foreign};
 use crate::read::quotes::DoubledQuotes;
-use crate::read::raw::{Field, RawItem, plain};
+use crate::read::raw::{Field, RawItem, may_have_answers, plain};
 use crate::read::text::TextReader;
 
 /// What may stand between cells.
@@ -61,9 +61,12 @@ pub(super) fn parse(
     builder: &mut ExampleBuilder<'_>,
 ) -> Result<(), Error> {
     let file = text.name().to_owned();
-    let read = Table::open(text, delimiter).and_then(|table| {
+    let read = Table::open(text, delimiter).and_then(|mut table| {
         table.check_columns()?;
         let is_read = |name: &str| Field::of_column(name).is_some();
+        let columns = table.columns.iter();
+        let unread = columns.filter(|name| !is_read(name) && may_have_answers(name));
+        builder.note_unread(unread.cloned());
         table.each_row(is_read, &mut |number, row| {
             let item: RawItem =
                 serde_path_to_error::deserialize(Value::Object(row)).map_err(|error| {
@@ -71,7 +74,11 @@ pub(super) fn parse(
                     wrong(&file, number, format!("column `{column}`: {problem}"))
                 })?;
             builder.item(Location::Row(number), item)
-        })
+        })?;
+        if table.reader.get_ref().is_unclear() {
+            builder.note_unclear_quotes();
+        }
+        Ok(())
     });
     read.map_err(|error| text.take_fault().unwrap_or(error))
 }
@@ -90,7 +97,7 @@ pub(super) fn records(
         return Ok(false);
     };
     let read =
-        Table::open(text, delimiter).and_then(|table| table.each_row(columns.is_wanted, each));
+        Table::open(text, delimiter).and_then(|mut table| table.each_row(columns.is_wanted, each));
     read.map_err(|error| text.take_fault().unwrap_or(error))?;
     Ok(true)
 }
@@ -136,7 +143,7 @@ impl<'t, 'a> Table<'t, 'a> {
 
     /// Gives each row, with its number from 1, to `each`: the cells of the columns for which `is_read` holds.
     fn each_row(
-        mut self,
+        &mut self,
         is_read: fn(&str) -> bool,
         each: &mut dyn FnMut(usize, Map<String, Value>) -> Result<(), Error>,
     ) -> Result<(), Error> {

@@ -37,6 +37,12 @@ pub enum FlawKind {
     Contradiction,
     /// `is_impossible` is false but there is no answer.
     AnswerMissing,
+    /// The answer has no text but `start` and `end`; it is what the context has from `start` to before `end`.
+    TextMissing,
+    /// A field of a row, or a column, that is not read though its name has "answer" or "label" in it.
+    FieldUnread,
+    /// Quotation marks around cells are left out as quoting, but the table may have none: they may belong to the cells.
+    QuotesUnclear,
     /// The question has no id; it gets its number in the file, from 0.
     IdMissing,
     /// The id has occurred before.
@@ -64,6 +70,13 @@ impl FlawKind {
             }
             Self::Contradiction => "is_impossible is true but there are answers",
             Self::AnswerMissing => "is_impossible is false but there is no answer",
+            Self::TextMissing => {
+                "no text: the answer is what the context has from start to before end"
+            }
+            Self::FieldUnread => "a field that is not read, by its name one of answers",
+            Self::QuotesUnclear => {
+                "quotation marks around cells are left out, but may belong to them: nothing says whether the table has quoting"
+            }
             Self::IdMissing => "no id: the question's number in its file, from 0, takes its place",
             Self::DuplicateId => "the id has occurred before",
             Self::EmptyQuestion => "the question is empty",
@@ -102,6 +115,9 @@ pub struct Flaw {
     /// What `start` counts instead of characters, if `nearest_start` is the place that it then means.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<&'static str>,
+    /// The name of a field that is not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
 }
 
 impl fmt::Display for Flaw {
@@ -111,7 +127,11 @@ impl fmt::Display for Flaw {
             write!(f, "question {}: ", quote(&self.id))?;
         }
         let Some(text) = &self.text else {
-            return f.write_str(self.kind.description());
+            f.write_str(self.kind.description())?;
+            return match &self.field {
+                Some(field) => write!(f, ": {}", quote(field)),
+                None => Ok(()),
+            };
         };
         write!(f, "answer {} ", quote(text))?;
         match (self.start, &self.found) {
@@ -187,15 +207,20 @@ impl Flaws {
         self.first.iter().filter(move |flaw| flaw.kind == kind)
     }
 
-    /// One line that says what was left out, repaired, not found, guessed or numbered; `None` if nothing was.
+    /// One line that says what was left out, repaired, not found, guessed, numbered or not read; `None` if nothing was.
     pub fn summary(&self) -> Option<String> {
-        let parts: Vec<String> = [
+        let mut parts: Vec<String> = [
             (self.skipped_questions, "skipped", "question"),
             (self.repaired_answers, "repaired", "answer"),
             (self.unlocated_answers, "not in their context", "answer"),
             (
                 self.count(FlawKind::StartMissing),
                 "without answer_start labelled at the first of several places",
+                "answer",
+            ),
+            (
+                self.count(FlawKind::TextMissing),
+                "without text taken from start to before end",
                 "answer",
             ),
             (
@@ -211,6 +236,17 @@ impl Flaws {
             format!("{count} {noun}{s} {what}")
         })
         .collect();
+        let unread = self.of(FlawKind::FieldUnread);
+        let unread: Vec<String> = unread
+            .flat_map(|flaw| &flaw.field)
+            .map(|f| quote(f))
+            .collect();
+        if !unread.is_empty() {
+            parts.push(format!("fields not read: {}", unread.join(", ")));
+        }
+        if self.count(FlawKind::QuotesUnclear) > 0 {
+            parts.push("quotation marks around cells left out as quoting".to_owned());
+        }
         (!parts.is_empty()).then(|| parts.join(", "))
     }
 

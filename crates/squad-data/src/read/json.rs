@@ -29,7 +29,7 @@ pub(super) fn parse(
                 let line = Location::Line(start.lines + 1);
                 builder.item(if is_first { Location::Document } else { line }, *item)?;
             }
-            TopLevel::Document { .. } if text.skip_space()? => {
+            TopLevel::Document { .. } if text.skip_space_or_padding()? => {
                 let Position { lines, bytes, .. } = text.position();
                 return Err(Error::Json {
                     file: text.name().to_owned(),
@@ -42,7 +42,7 @@ pub(super) fn parse(
             }
             TopLevel::Document { version } => return Ok(version),
         }
-        if !text.skip_space()? {
+        if !text.skip_space_or_padding()? {
             return Ok(None);
         }
         only_item = true;
@@ -235,12 +235,18 @@ impl<'de> Visitor<'de> for TopLevelSeed<'_, '_> {
         if found.is_none() {
             return Ok(TopLevel::Item(Box::new(item.finish::<A::Error>()?)));
         }
-        let version = match version {
-            serde_json::Value::Null => None,
-            serde_json::Value::String(version) => Some(version),
-            other => Some(other.to_string()),
-        };
+        let version = version_text(version);
         Ok(TopLevel::Document { version })
+    }
+}
+
+/// The text of a document's `version`. R's jsonlite may write it as a list of one.
+fn version_text(version: serde_json::Value) -> Option<String> {
+    match version {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(version) => Some(version),
+        serde_json::Value::Array(mut list) if list.len() == 1 => version_text(list.swap_remove(0)),
+        other => Some(other.to_string()),
     }
 }
 

@@ -21,6 +21,8 @@ mod parquet_pages;
 mod quotes;
 mod raw;
 mod text;
+#[cfg(feature = "csv")]
+mod unquoted;
 mod utf16;
 
 use std::collections::HashMap;
@@ -169,7 +171,9 @@ impl Dataset {
 
     /// [`Dataset::for_each`] of a stream, such as standard input: any form but Parquet. Messages call it `name`.
     ///
-    /// Each question of JSON Lines or CSV is given as soon as its line is read. An empty stream has no questions.
+    /// Each question of JSON Lines or CSV is given as soon as its line is read; between tabs, from the first cell on that
+    /// begins with a quotation mark, as soon as it is known whether the table has quoting. An empty stream has no questions.
+    /// Returns what is wrong in the part that was read.
     ///
     /// # Errors
     ///
@@ -191,7 +195,7 @@ impl Dataset {
         name: &str,
         source: impl Read,
         each: &mut dyn FnMut(Example) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    ) -> Result<Flaws, Error> {
         let mut builder = ExampleBuilder::new(ReadOptions::default()).with_sink(each);
         builder.begin_file(name, String::new());
         let mut text = text::stream(name, source)?;
@@ -199,7 +203,7 @@ impl Dataset {
             Err(error) if !builder.is_stopped && !matches!(error, Error::Empty { .. }) => {
                 Err(error)
             }
-            _ => Ok(()),
+            _ => Ok(builder.into_flaws()),
         }
     }
 
@@ -405,13 +409,11 @@ fn id_prefixes<'a>(files: &[&'a PathBuf]) -> HashMap<&'a PathBuf, String> {
             .file_name()
             .unwrap_or(file.as_os_str())
             .to_string_lossy();
-        let mut stem: &str = &name;
-        for extension in [
-            ".gz", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet",
-        ] {
-            stem = stem.strip_suffix(extension).unwrap_or(stem);
-        }
-        stem.to_owned()
+        let name = name.strip_suffix(".gz").unwrap_or(&name);
+        let is_ours = |extension: &&str| folder::EXTENSIONS.contains(extension);
+        let parts = name.rsplit_once('.');
+        let stem = parts.filter(|(_, extension)| is_ours(extension));
+        stem.map_or(name, |(stem, _)| stem).to_owned()
     };
     let mut counts: HashMap<String, usize> = HashMap::new();
     for file in files {

@@ -7,8 +7,8 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use parquet::basic::{ConvertedType, LogicalType, Repetition, Type as Physical};
@@ -25,7 +25,7 @@ use crate::memory::check_text_size;
 use crate::read::builder::{ExampleBuilder, Location};
 use crate::read::checked_pages::CheckedGroup;
 use crate::read::foreign::Foreign;
-use crate::read::raw::{Field, RawItem, plain};
+use crate::read::raw::{Field, RawItem, may_have_answers, plain};
 
 /// Name of the thread that decodes a Parquet file.
 ///
@@ -42,14 +42,32 @@ const MAX_QUEUED_ROWS: usize = 64;
 ///
 /// Returns the uncompressed size in bytes of the columns that were read, as the file states it.
 pub(super) fn read(file: File, name: &str, builder: &mut ExampleBuilder<'_>) -> Result<u64, Error> {
+    let unread = OnceLock::new();
+    let columns = |schema: &Type| {
+        let read = columns(schema)?;
+        unread.get_or_init(|| unread_columns(schema, &read));
+        Ok(read)
+    };
     let shape = Shape {
         columns: &columns,
         row: raw_row,
         keeps_rows: !builder.has_sink(),
     };
-    rows(file, name, &shape, &mut |number, row| {
+    let bytes = rows(file, name, &shape, &mut |number, row| {
         builder.item(Location::Row(number), row)
-    })
+    })?;
+    builder.note_unread(unread.into_inner().unwrap_or_default());
+    Ok(bytes)
+}
+
+/// The columns of a schema that are not read and may have answers.
+fn unread_columns(schema: &Type, read: &Type) -> Vec<String> {
+    let is_read = |name: &str| read.get_fields().iter().any(|field| field.name() == name);
+    let names = schema.get_fields().iter().map(|field| field.name());
+    names
+        .filter(|name| !is_read(name) && may_have_answers(name))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Gives each row of a file, with its number from 1, to `each`: the columns that `is_wanted`.
@@ -342,7 +360,8 @@ fn columns(schema: &Type) -> Result<Type, String> {
         if field == Field::Text && has(Field::Context) && !has(Field::AnswerStart) {
             continue;
         }
-        if field.may_be_another() && !is_plain(column) {
+        let is_labels = matches!(field, Field::Labels(_)) && check_shape(column, name, 0).is_ok();
+        if field.may_be_another() && !is_plain(column) && !is_labels {
             continue;
         }
         check_shape(column, name, 0)?;

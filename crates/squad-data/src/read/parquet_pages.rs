@@ -18,6 +18,7 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::ChunkReader;
 
 use crate::memory::check_text_size;
+use crate::varint::varint;
 
 /// Bytes of a file that are read at once to find a page's header, which may hold statistics.
 const HEADER_BYTES: usize = 1 << 12;
@@ -425,20 +426,6 @@ impl Thrift<'_> {
         self.rest = self.rest.get(count..)?;
         Some(())
     }
-}
-
-/// Takes a number of variable length (ULEB128) from the start of some bytes.
-pub(super) fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut number = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (&byte, behind) = rest.split_first()?;
-        *rest = behind;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
 }
 
 /// The signed number that zigzag encoding writes as this one.

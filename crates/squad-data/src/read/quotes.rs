@@ -2,6 +2,8 @@
 
 use std::io::{self, Read};
 
+use crate::read::unquoted::{Quoting, Undecided, Unquoted};
+
 /// What to do with a table in which both occur.
 const MIXED: &str = "quotes inside cells are escaped by a backslash in one place and not in another; write them doubled, as \
                      RFC 4180 has them";
@@ -14,10 +16,14 @@ const OPEN: &str = "the file ends inside a quoted cell; is the download complete
 /// Inside a quoted cell, a quote behind a backslash that neither ends the cell nor is doubled cannot be RFC 4180's: from there
 /// on `\"` is a quote and `\\` a backslash. It is an error if text before was read by the other rule.
 ///
-/// So are text behind a closing quote, and a quoted cell without one: the `csv` crate would read both without a word.
+/// So are text behind a closing quote, and a quoted cell without one: the `csv` crate would read both without a word. Between
+/// tabs they show that the text has no quoting, if its lines are as long as the header: its cells that begin with a quote are
+/// then quoted.
 pub(super) struct DoubledQuotes<R> {
     source: R,
-    cells: Cells,
+    text_kind: TextKind,
+    /// Whether cells in quotes may have none around them.
+    is_unclear: bool,
     /// Of the source.
     chunk: Vec<u8>,
     /// `text[next..]` is to be returned, then the error.
@@ -32,16 +38,79 @@ impl<R: Read> DoubledQuotes<R> {
     pub(super) fn new(source: R, delimiter: u8) -> Self {
         Self {
             source,
-            cells: Cells {
-                delimiter,
-                place: Place::CellStart,
-                escape: Escape::Unknown,
-                is_doubtful: false,
-            },
+            text_kind: TextKind::new(delimiter),
+            is_unclear: false,
             chunk: vec![0; CHUNK],
             text: Vec::with_capacity(CHUNK),
             next: 0,
             fault: None,
+        }
+    }
+
+    /// Whether the text, as far as it has been read, can be read with quoting and without, with other cells. It was read with
+    /// quoting.
+    pub(super) fn is_unclear(&self) -> bool {
+        self.is_unclear
+    }
+
+    fn pass(&mut self, count: usize) -> Result<(), &'static str> {
+        for at in 0..count {
+            let byte = self.chunk[at];
+            match &mut self.text_kind {
+                TextKind::Quoted(cells) => cells.pass(byte, &mut self.text)?,
+                TextKind::Unquoted(cells) => cells.pass(byte, &mut self.text),
+                TextKind::Undecided(cells) => {
+                    if let Some(quoting) = cells.pass(byte, &mut self.text)? {
+                        self.decide(quoting);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), &'static str> {
+        if let TextKind::Undecided(cells) = &mut self.text_kind {
+            let quoting = cells.end()?;
+            self.decide(quoting);
+        }
+        match &mut self.text_kind {
+            TextKind::Quoted(cells) => cells.end(&mut self.text)?,
+            TextKind::Unquoted(cells) => cells.end(&mut self.text),
+            TextKind::Undecided(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Writes the text that waits for the decision.
+    fn decide(&mut self, quoting: Quoting) {
+        let TextKind::Undecided(undecided) = &mut self.text_kind else {
+            return;
+        };
+        self.is_unclear = quoting == Quoting::Unclear;
+        self.text_kind = if quoting == Quoting::Unquoted {
+            TextKind::Unquoted(undecided.take_unquoted(&mut self.text))
+        } else {
+            TextKind::Quoted(undecided.take_quoted(&mut self.text))
+        };
+    }
+}
+
+/// What is known of the quoting of a text.
+enum TextKind {
+    Quoted(Cells),
+    Unquoted(Unquoted),
+    Undecided(Box<Undecided>),
+}
+
+impl TextKind {
+    /// At the start of a text. Tables between tabs are written without quoting, too.
+    fn new(delimiter: u8) -> Self {
+        let cells = Cells::new(delimiter);
+        if delimiter == b'\t' {
+            Self::Undecided(Box::new(Undecided::new(cells)))
+        } else {
+            Self::Quoted(cells)
         }
     }
 }
@@ -55,11 +124,9 @@ impl<R: Read> Read for DoubledQuotes<R> {
             self.text.clear();
             self.next = 0;
             let count = self.source.read(&mut self.chunk)?;
-            let mut bytes = self.chunk[..count].iter();
-            let passed = bytes.try_for_each(|byte| self.cells.pass(*byte, &mut self.text));
-            self.fault = passed.err();
+            self.fault = self.pass(count).err();
             if count == 0 {
-                self.fault = self.cells.end(&mut self.text).err();
+                self.fault = self.end().err();
                 if self.text.is_empty() && self.fault.is_none() {
                     return Ok(0);
                 }
@@ -73,16 +140,16 @@ impl<R: Read> Read for DoubledQuotes<R> {
 }
 
 /// Follows the cells of a table.
-struct Cells {
-    delimiter: u8,
-    place: Place,
-    escape: Escape,
+pub(super) struct Cells {
+    pub(super) delimiter: u8,
+    pub(super) place: Place,
+    pub(super) escape: Escape,
     /// Whether the cell has `\""`, which was read as a backslash and a doubled quote and not as the cell's end.
     is_doubtful: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Place {
+pub(super) enum Place {
     CellStart,
     /// In a cell without quotes.
     Plain,
@@ -98,7 +165,7 @@ enum Place {
 
 /// What quotes inside cells are known by.
 #[derive(Clone, Copy, PartialEq)]
-enum Escape {
+pub(super) enum Escape {
     /// Both rules have read the same text so far.
     Unknown,
     Doubling,
@@ -106,8 +173,17 @@ enum Escape {
 }
 
 impl Cells {
+    pub(super) fn new(delimiter: u8) -> Self {
+        Self {
+            delimiter,
+            place: Place::CellStart,
+            escape: Escape::Unknown,
+            is_doubtful: false,
+        }
+    }
+
     /// Passes over a byte and writes what is decided. An error says which rule is broken.
-    fn pass(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), &'static str> {
+    pub(super) fn pass(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), &'static str> {
         let is_end = byte == self.delimiter || matches!(byte, b'\n' | b'\r');
         match (self.place, byte) {
             (Place::CellStart, b'"') => {
@@ -183,7 +259,7 @@ impl Cells {
     }
 
     /// Writes what waits for another byte. An error as from [`Cells::pass`].
-    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), &'static str> {
+    pub(super) fn end(&mut self, out: &mut Vec<u8>) -> Result<(), &'static str> {
         match std::mem::replace(&mut self.place, Place::Plain) {
             // `\"` closes the cell at the end of a text in which backslashes escape nothing.
             Place::BackslashQuote if self.escape != Escape::Backslash => out.extend(b"\\\""),
@@ -229,6 +305,26 @@ mod tests {
         ] {
             assert_eq!(doubled(text).as_deref(), Ok(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn a_table_between_tabs_is_decided_on_within_bounds() {
+        let read = |rows: String| {
+            let text = format!("a\tb\n{rows}");
+            let mut source = DoubledQuotes::new(text.as_bytes(), b'\t');
+            let mut out = String::new();
+            let is_read = source.read_to_string(&mut out).is_ok();
+            (is_read, source.is_unclear(), out.len().abs_diff(text.len()))
+        };
+        let unclear = "\"x\"\ty\n".repeat(3 << 20);
+        assert_eq!(read(unclear.clone()), (true, true, 0));
+        let (is_read, ..) = read(unclear.clone() + "\"x\" z\ty\n");
+        assert!(!is_read);
+        // The control: with less text before, the same row says that there is no quoting.
+        assert_eq!(read("\"x\" z\ty\n".to_owned()), (true, false, 4));
+        // A quotation mark that nothing closes.
+        let open = format!("\"x\ty\n{}", "x\ty\n".repeat(5 << 20));
+        assert_eq!(read(open), (true, false, 3));
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(super) struct RawItem {
     pub(super) foreign_inside: Option<Foreign>,
     /// The first names of unknown fields, for messages.
     pub(super) unknown: Vec<String>,
+    /// The first names of fields that are not read and [may have answers](may_have_answers).
+    pub(super) unread: Vec<String>,
 }
 
 /// A context or a question, or something else of that name.
@@ -131,6 +133,19 @@ pub(super) struct RawAnswer {
     /// `start`, as annotation tools and pipelines write it: where the text stands if there is no `answer_start` and the
     /// context has it there.
     pub(super) hint: Option<i64>,
+    /// Of an answer without a text: the character behind its last one.
+    pub(super) end: Option<i64>,
+}
+
+impl RawAnswer {
+    /// An answer that has no text but its place; `None` if one of both is missing.
+    fn of_span(start: Option<i64>, end: Option<i64>) -> Option<Self> {
+        Some(Self {
+            start: Some(start?),
+            end: Some(end?),
+            ..Self::default()
+        })
+    }
 }
 
 /// An answer of MRQA: a text and its places, as inclusive ranges of characters.
@@ -153,7 +168,10 @@ pub(super) enum Field {
     AnswerText,
     AnswerStart,
     Hint,
+    End,
     Text,
+    /// Spans in the context, or something else of this name.
+    Labels(&'static str),
     IsImpossible,
     DetectedAnswers,
     Qas,
@@ -183,8 +201,12 @@ impl Field {
             // pandas' json_normalize joins names with dots, TFDS's as_dataframe with slashes.
             "answer" | "answer_text" | "answers.text" | "answers/text" => Self::AnswerText,
             "answer_start" | "answers.answer_start" | "answers/answer_start" => Self::AnswerStart,
-            "start" | "start_char" | "answerStart" | "answerstart" | "answer_starts" => Self::Hint,
+            "start" | "start_char" | "start_offset" | "answerStart" | "answerstart"
+            | "answer_starts" => Self::Hint,
+            "end" | "end_char" | "end_offset" => Self::End,
             "text" => Self::Text,
+            "label" => Self::Labels("label"),
+            "labels" => Self::Labels("labels"),
             "is_impossible" => Self::IsImpossible,
             "detected_answers" => Self::DetectedAnswers,
             "qas" => Self::Qas,
@@ -213,7 +235,10 @@ impl Field {
     /// Whether other data sets use the name for something else, which is passed over.
     #[cfg(any(feature = "csv", feature = "parquet"))]
     pub(super) fn may_be_another(self) -> bool {
-        matches!(self, Self::Hint | Self::OtherId)
+        matches!(
+            self,
+            Self::Hint | Self::End | Self::OtherId | Self::Labels(_)
+        )
     }
 
     /// The field of a table's column of this name.
@@ -221,6 +246,13 @@ impl Field {
     pub(super) fn of_column(name: &str) -> Option<Self> {
         Self::of(name).filter(Self::is_of_people)
     }
+}
+
+/// Whether the name of a field that is not read says that it may have answers: `gold_answer_2`, `label_text`.
+pub(super) fn may_have_answers(name: &str) -> bool {
+    let name = plain(name);
+    // SQuAD 2.0's wrong answers.
+    (name.contains("answer") || name.contains("label")) && name != "plausible_answers"
 }
 
 /// A field's name in lower case, without white space around it and with `_` between its words.
@@ -276,6 +308,9 @@ struct FlatAnswer {
     answers: Option<RawAnswers>,
     starts: Option<Starts>,
     hints: Vec<Option<i64>>,
+    labels: Option<Vec<RawAnswer>>,
+    /// The name of labels that are no spans.
+    unread: Option<&'static str>,
     /// The field `text`: the context of a row that has no other, else the answers beside `answer_start`.
     text: Option<serde_json::Value>,
 }
@@ -297,6 +332,18 @@ impl FlatAnswer {
         };
         let mut starts = self.starts.unwrap_or_default().0;
         let mut hints = self.hints;
+        let joined = match (joined, self.labels) {
+            (RawAnswers::Missing | RawAnswers::Null, Some(labels)) => RawAnswers::Given(labels),
+            // The places of the answers.
+            (joined, Some(labels)) if hints.is_empty() => {
+                hints = labels
+                    .iter()
+                    .map(|label| label.start.or(label.hint))
+                    .collect();
+                joined
+            }
+            (joined, _) => joined,
+        };
         // One start beside several answers is that of one of them.
         if let (RawAnswers::Given(answers), [start]) = (&joined, &starts[..])
             && answers.len() > 1
@@ -335,6 +382,14 @@ impl RawQuestion {
             Field::AnswerText => flat.answers = Some(map.next_value()?),
             Field::AnswerStart => flat.starts = Some(map.next_value()?),
             Field::Hint => flat.hints = hints(map)?,
+            // Of a span; a row's own says nothing.
+            Field::End => drop(map.next_value::<IgnoredAny>()?),
+            Field::Labels(name) => {
+                let labels: serde_json::Value = map.next_value()?;
+                let is_blank = labels.is_null() || labels.as_str().is_some_and(is_null);
+                flat.labels = spans(labels);
+                flat.unread = Some(name).filter(|_| flat.labels.is_none() && !is_blank);
+            }
             Field::Text => flat.text = Some(map.next_value()?),
             Field::IsImpossible => self.is_impossible = map.next_value::<Flag>()?.0,
             Field::DetectedAnswers => self.detected = map.next_value::<DetectedAnswers>()?.0,
@@ -361,7 +416,7 @@ impl<'de> Deserialize<'de> for RawQuestion {
                     let is_taken = match key {
                         Key::Field(field) => {
                             let taken = question.field(field, &mut flat, &mut map);
-                            taken.map_err(|error| named(error, question.foreign))?
+                            taken.map_err(|error| cause(error, question.foreign))?
                         }
                         Key::Foreign(foreign) => {
                             question.foreign.get_or_insert(foreign);
@@ -402,7 +457,7 @@ pub(super) fn list_for_item<E: de::Error>() -> E {
 }
 
 /// An error in a file of a form that is known and not read: the form is the cause.
-fn named<E: de::Error>(error: E, foreign: Option<Foreign>) -> E {
+fn cause<E: de::Error>(error: E, foreign: Option<Foreign>) -> E {
     foreign.map_or(error, |foreign| E::custom(foreign.problem()))
 }
 
@@ -558,7 +613,7 @@ impl ItemFields {
         match key {
             Key::Field(field) => {
                 let taken = self.field(field, map);
-                return taken.map_err(|error| named(error, self.item.foreign));
+                return taken.map_err(|error| cause(error, self.item.foreign));
             }
             Key::Foreign(foreign) => {
                 map.next_value::<IgnoredAny>()?;
@@ -571,6 +626,10 @@ impl ItemFields {
                 let ForeignInside(foreign) = map.next_value()?;
                 let item = &mut self.item;
                 item.foreign_inside = item.foreign_inside.or(foreign);
+                let is_unread = name.as_deref().is_some_and(may_have_answers);
+                if is_unread && item.unread.len() < MAX_NAMES {
+                    item.unread.extend(name.clone());
+                }
                 if item.unknown.len() < MAX_NAMES {
                     item.unknown.extend(name);
                 }
@@ -642,6 +701,7 @@ impl ItemFields {
             .item
             .foreign
             .filter(|f| !(has_answers && *f == foreign::PRODIGY));
+        self.item.unread.extend(self.flat.unread.map(str::to_owned));
         self.flat.join(&mut self.item.question.answers);
         Ok(self.item)
     }
@@ -738,8 +798,11 @@ impl<'de> Deserialize<'de> for Context {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Context, A::Error> {
-                while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Context::Other)
+                let mut found = list.next_element()?.unwrap_or(Context::Other);
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    found = Context::Other;
+                }
+                Ok(found)
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Context, A::Error> {
@@ -749,6 +812,19 @@ impl<'de> Deserialize<'de> for Context {
         }
         from.deserialize_any(ContextVisitor)
     }
+}
+
+/// The value of a list of one, as R's jsonlite writes a single value; `None` of an empty list. More values are the error
+/// `several`.
+fn only<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(
+    mut list: A,
+    several: impl FnOnce() -> A::Error,
+) -> Result<Option<T>, A::Error> {
+    let first = list.next_element()?;
+    if list.next_element::<IgnoredAny>()?.is_some() {
+        return Err(several());
+    }
+    Ok(first)
 }
 
 /// An id, a title or an answer's text: a string, or a number as its decimal text.
@@ -792,8 +868,9 @@ impl<'de> Deserialize<'de> for Scalar {
                 Ok(Scalar(None))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Scalar, A::Error> {
-                Err(by_column("a list"))
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Scalar, A::Error> {
+                let only = only(list, || by_column("a list"))?;
+                Ok(only.unwrap_or(Scalar(None)))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Scalar, A::Error> {
@@ -816,7 +893,7 @@ struct Flag(Option<bool>);
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct FlagVisitor;
-        impl Visitor<'_> for FlagVisitor {
+        impl<'de> Visitor<'de> for FlagVisitor {
             type Value = Flag;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -863,6 +940,11 @@ impl<'de> Deserialize<'de> for Flag {
             fn visit_unit<E>(self) -> Result<Flag, E> {
                 Ok(Flag(None))
             }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Flag, A::Error> {
+                let several = || de::Error::invalid_type(de::Unexpected::Seq, &self);
+                Ok(only(list, several)?.unwrap_or(Flag(None)))
+            }
         }
         from.deserialize_any(FlagVisitor)
     }
@@ -878,7 +960,7 @@ struct Start(Option<i64>);
 impl<'de> Deserialize<'de> for Start {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct StartVisitor;
-        impl Visitor<'_> for StartVisitor {
+        impl<'de> Visitor<'de> for StartVisitor {
             type Value = Start;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -917,6 +999,11 @@ impl<'de> Deserialize<'de> for Start {
 
             fn visit_unit<E>(self) -> Result<Start, E> {
                 Ok(Start(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Start, A::Error> {
+                let several = || de::Error::invalid_type(de::Unexpected::Seq, &self);
+                Ok(only(list, several)?.unwrap_or(Start(None)))
             }
         }
         from.deserialize_any(StartVisitor)
@@ -1066,10 +1153,31 @@ fn hints<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Vec<Option<i64>>, A::Err
     Ok(Starts::deserialize(value).unwrap_or_default().0)
 }
 
+/// The spans that annotation tools write as labels: objects with `start` and `end`, also with a `text`, or doccano's
+/// `[3, 9, "ANSWER"]`. `None` of anything else, such as the number of a class.
+fn spans(labels: serde_json::Value) -> Option<Vec<RawAnswer>> {
+    use serde_json::Value;
+    let span = |label: Value| match label {
+        Value::Array(parts) => match &parts[..] {
+            [start, end, ..] => RawAnswer::of_span(start.as_i64(), end.as_i64()),
+            _ => None,
+        },
+        label => {
+            let answer = RawAnswer::deserialize(label).ok();
+            answer.filter(|answer| answer.start.or(answer.hint).is_some())
+        }
+    };
+    match labels {
+        Value::String(text) => spans(literal::parse(text.trim()).ok()?),
+        Value::Array(labels) => labels.into_iter().map(span).collect(),
+        label => span(label).map(|span| vec![span]),
+    }
+}
+
 /// `{"text": …, "answer_start": …}` with lists or single values.
 fn pair_of_lists<'de, A: MapAccess<'de>>(mut map: A) -> Result<RawAnswers, A::Error> {
     let (mut texts, mut other, mut starts, mut foreign) = (None, None, None, None);
-    let mut hinted = Vec::new();
+    let (mut hinted, mut ends) = (Vec::new(), Vec::new());
     let mut is_empty = true;
     while let Some(key) = map.next_key_seed(FIELD_KEY)? {
         is_empty = false;
@@ -1078,6 +1186,7 @@ fn pair_of_lists<'de, A: MapAccess<'de>>(mut map: A) -> Result<RawAnswers, A::Er
             Key::Field(Field::AnswerText) => other = Some(map.next_value::<serde_json::Value>()?),
             Key::Field(Field::AnswerStart) => starts = Some(map.next_value::<Starts>()?),
             Key::Field(Field::Hint) => hinted = hints(&mut map)?,
+            Key::Field(Field::End) => ends = hints(&mut map)?,
             Key::Foreign(found) => {
                 map.next_value::<IgnoredAny>()?;
                 foreign = Some(found);
@@ -1094,10 +1203,15 @@ fn pair_of_lists<'de, A: MapAccess<'de>>(mut map: A) -> Result<RawAnswers, A::Er
         (Some(texts), _) => texts,
         // An object without fields: no answer.
         (None, None) if is_empty => return Ok(RawAnswers::Given(Vec::new())),
-        (None, Some(_)) => return Err(named(de::Error::missing_field("text"), foreign)),
+        (None, None) if !ends.is_empty() && hinted.len() == ends.len() => {
+            let spans = hinted.into_iter().zip(ends);
+            let spans = spans.filter_map(|(start, end)| RawAnswer::of_span(start, end));
+            return Ok(RawAnswers::Given(spans.collect()));
+        }
+        (None, Some(_)) => return Err(cause(de::Error::missing_field("text"), foreign)),
         (None, None) => {
             let error = de::Error::custom("no `text` and no `answer_start` in `answers`");
-            return Err(named(error, foreign));
+            return Err(cause(error, foreign));
         }
     };
     let starts = starts.map(|Starts(starts)| starts);
@@ -1123,7 +1237,7 @@ impl<'de> Deserialize<'de> for RawAnswer {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawAnswer, A::Error> {
                 let mut answer = RawAnswer::default();
                 let (mut has_text, mut other) = (false, None);
-                let mut foreign = None;
+                let (mut foreign, mut end) = (None, None);
                 while let Some(key) = map.next_key_seed(FIELD_KEY)? {
                     match key {
                         Key::Field(Field::Text) => {
@@ -1139,6 +1253,9 @@ impl<'de> Deserialize<'de> for RawAnswer {
                         Key::Field(Field::Hint) => {
                             answer.hint = hints(&mut map)?.first().copied().flatten();
                         }
+                        Key::Field(Field::End) => {
+                            end = hints(&mut map)?.first().copied().flatten();
+                        }
                         Key::Foreign(found) => {
                             map.next_value::<IgnoredAny>()?;
                             foreign = Some(found);
@@ -1153,10 +1270,10 @@ impl<'de> Deserialize<'de> for RawAnswer {
                     has_text = true;
                 }
                 if has_text {
-                    Ok(answer)
-                } else {
-                    Err(named(de::Error::missing_field("text"), foreign))
+                    return Ok(answer);
                 }
+                RawAnswer::of_span(answer.start.or(answer.hint), end)
+                    .ok_or_else(|| cause(de::Error::missing_field("text"), foreign))
             }
 
             fn visit_str<E>(self, text: &str) -> Result<RawAnswer, E> {
@@ -1196,9 +1313,16 @@ impl<'de> Deserialize<'de> for DetectedAnswers {
 
         #[derive(serde::Deserialize)]
         struct Lists {
-            text: Vec<Scalar>,
+            text: Texts,
             #[serde(default)]
             char_spans: Vec<Spans>,
+        }
+
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Texts {
+            Many(Vec<Scalar>),
+            One(Scalar),
         }
 
         struct DetectedVisitor;
@@ -1231,7 +1355,11 @@ impl<'de> Deserialize<'de> for DetectedAnswers {
                     Lists::deserialize(de::value::MapAccessDeserializer::new(map))?;
                 let spans = char_spans.into_iter().map(|spans| spans.0);
                 let spans = spans.chain(std::iter::repeat_with(Vec::new));
-                let all = text.into_iter().zip(spans);
+                let texts = match text {
+                    Texts::Many(texts) => texts,
+                    Texts::One(text) => vec![text],
+                };
+                let all = texts.into_iter().zip(spans);
                 let all = all.map(|(text, char_spans)| Detected {
                     text: text.0.unwrap_or_default(),
                     char_spans,
@@ -1243,7 +1371,7 @@ impl<'de> Deserialize<'de> for DetectedAnswers {
     }
 }
 
-/// Ranges as `[[0, 7]]`, or with the Hub's rows as `{"start": [0], "end": [7]}` or `[{"start": 0, "end": 7}]`.
+/// Ranges as `[[0, 7]]`, or with the Hub's rows as `{"start": [0], "end": [7]}` or `[{"start": 0, "end": 7}]`, or one object.
 #[derive(Default)]
 struct Spans(Vec<(i64, i64)>);
 
@@ -1255,6 +1383,7 @@ impl<'de> Deserialize<'de> for Spans {
             Pairs(Vec<(i64, i64)>),
             Objects(Vec<Object>),
             Lists { start: Vec<i64>, end: Vec<i64> },
+            One(Object),
         }
 
         #[derive(serde::Deserialize)]
@@ -1266,6 +1395,7 @@ impl<'de> Deserialize<'de> for Spans {
             Any::Pairs(pairs) => pairs,
             Any::Objects(objects) => objects.iter().map(|o| (o.start, o.end)).collect(),
             Any::Lists { start, end } => start.into_iter().zip(end).collect(),
+            Any::One(Object { start, end }) => vec![(start, end)],
         }))
     }
 }

@@ -346,11 +346,39 @@ impl<'a> TextReader<'a> {
 
     /// Skips what may stand before a JSON value; `false` at the end of the text.
     pub(crate) fn skip_space(&mut self) -> Result<bool, Error> {
+        self.skip(space_before_json)
+    }
+
+    /// [`TextReader::skip_space`] behind a JSON value, which [padding](is_padding) may follow up to the end of the text.
+    pub(crate) fn skip_space_or_padding(&mut self) -> Result<bool, Error> {
+        let is_padded = self.skip_space()? && is_padding(self.buffer[self.next]);
+        if !is_padded {
+            return Ok(self.next < self.valid);
+        }
+        let Position { lines, bytes, .. } = self.position();
+        let padding = |text: &[u8]| {
+            let is_passed = |byte: &&u8| is_padding(**byte) || byte.is_ascii_whitespace();
+            text.iter().take_while(is_passed).count()
+        };
+        if !self.skip(padding)? {
+            return Ok(false);
+        }
+        Err(Error::Json {
+            file: self.name.clone(),
+            line: lines + 1,
+            column: bytes + 1,
+            problem: "zeros or 0x1a, which may stand at the end of a file only; remove them"
+                .to_owned(),
+        })
+    }
+
+    /// Skips as much as `length` says of the text to come; `false` at its end.
+    fn skip(&mut self, length: impl Fn(&[u8]) -> usize) -> Result<bool, Error> {
         loop {
             let rest = &self.buffer[self.next..self.valid];
-            let space = space_before_json(rest);
-            let found = space < rest.len();
-            self.next += space;
+            let skipped = length(rest);
+            let found = skipped < rest.len();
+            self.next += skipped;
             if found {
                 return Ok(true);
             }
@@ -431,6 +459,11 @@ fn space_before_json(text: &[u8]) -> usize {
             _ => return length,
         };
     }
+}
+
+/// Whether a byte pads the end of a file: the zeros of a disk's block, or DOS's 0x1a for the end.
+fn is_padding(byte: u8) -> bool {
+    matches!(byte, 0 | 0x1a)
 }
 
 /// Whether a text begins with a JSON object or list.

@@ -421,3 +421,137 @@ fn tables_of_tfds_are_read() {
     assert_eq!(&*example.context, "It's built by Zoë.");
     assert_eq!((&*answer.text, answer.start), ("Zoë", Some(14)));
 }
+
+#[test]
+fn labels_are_spans_of_the_context() {
+    let mill = ("mill".to_owned(), Some(10));
+    let objects = [
+        json!([{"start": 10, "end": 14}]),
+        json!([{"start": 10, "end": 14, "labels": ["ANSWER"]}]),
+        json!([{"id": 7, "label": "ANSWER", "start_offset": 10, "end_offset": 14}]),
+        json!([{"start": [10], "end": [14]}]),
+        json!({"start": [10], "end": [14]}),
+        json!({"start": 10, "end": 14}),
+    ];
+    let doccano = json!([[10, 14, "ANSWER"]]);
+    for given in objects.iter().chain([&doccano]) {
+        for name in ["label", "labels", "answers"] {
+            if name == "answers" && *given == doccano {
+                continue;
+            }
+            let fields = [(name, given.clone())];
+            assert_eq!(answer(CONTEXT, &fields), mill, "{fields:?}");
+            let row = json!({"id": "q1", "context": CONTEXT, "question": "?", name: given});
+            let flaws = read("f.json", row.to_string().as_bytes()).unwrap().flaws;
+            assert_eq!(
+                flaws.summary().as_deref(),
+                Some("1 answer without text taken from start to before end"),
+                "{row}"
+            );
+        }
+    }
+    // With a text, and beside answers whose places they are.
+    let text = json!([{"start": 10, "end": 14, "text": "mill"}]);
+    assert_eq!(answer(CONTEXT, &[("label", text)]), mill);
+    for end in [13, 14] {
+        let fields = [
+            ("answers", json!(["mill"])),
+            ("labels", json!([{"start": [10], "end": [end]}])),
+        ];
+        assert_eq!(answer(CONTEXT, &fields), mill);
+    }
+    let question = json!({"id": "q1", "question": "?", "labels": [{"start": 10, "end": 14}]});
+    let paragraph = json!({"context": CONTEXT, "qas": [question]}).to_string();
+    let dataset = read("f.json", paragraph.as_bytes()).unwrap();
+    assert_eq!(dataset.examples[0].answers()[0].text, "mill");
+    for none in [
+        json!([{"start": -1, "end": -1}]),
+        json!([[4, 4]]),
+        json!([]),
+    ] {
+        assert!(answers(CONTEXT, &[("labels", none)]).is_empty());
+    }
+    for (start, end) in [(10, 15), (14, 10), (90, 99)] {
+        let labels = json!([{"start": start, "end": end}]);
+        let row = json!({"id": "q1", "context": CONTEXT, "question": "?", "labels": labels});
+        let message = read("f.json", row.to_string().as_bytes()).unwrap_err();
+        let expected = format!(
+            "f.json: line 1: question \"q1\": its answer has no text, and the context has no characters from {start} to before \
+             {end}; correct `start` and `end`, or give the answer's text"
+        );
+        assert!(message.to_string().ends_with(&expected), "{message}");
+    }
+}
+
+#[test]
+fn labels_may_be_structs_of_parquet() {
+    let schema = "message schema {
+        optional binary context (UTF8);
+        optional binary question (UTF8);
+        optional group labels (LIST) {
+            repeated group list { optional group element { optional int32 start; optional int32 end; } }
+        }
+    }";
+    let of = |number: i32| Column {
+        definitions: vec![4],
+        ..Column::flat(Values::Int32(vec![number]))
+    };
+    let columns = vec![
+        Column::texts([CONTEXT]),
+        Column::texts(["What?"]),
+        of(10),
+        of(14),
+    ];
+    let bytes = file(schema, &[columns], Compression::UNCOMPRESSED);
+    let examples = read("f.parquet", &bytes).unwrap().examples;
+    let answer = &examples[0].answers()[0];
+    assert_eq!((&*answer.text, answer.start), ("mill", Some(10)));
+}
+
+#[test]
+fn fields_that_may_have_answers_and_are_not_read_are_named() {
+    let row = |more: &[(&'static str, Value)]| {
+        let mut row = vec![
+            ("id", json!("q1")),
+            ("context", json!(CONTEXT)),
+            ("question", json!("What?")),
+            ("answer", json!("a mill, a mill")),
+        ];
+        row.extend(more.iter().cloned());
+        row
+    };
+    let summary = |name: &str, bytes: &[u8]| read(name, bytes).unwrap().flaws.summary();
+    let unread = row(&[
+        ("gold_answer_2", json!("a mill")),
+        ("label", json!(1)),
+        ("model_answer", json!("a mill")),
+        ("plausible_answers", json!("a mill")),
+        ("notes", json!("a mill")),
+    ]);
+    for (name, bytes) in in_all_forms(&unread) {
+        let summary = summary(name, &bytes).unwrap();
+        for field in ["gold_answer_2", "label", "model_answer"] {
+            assert!(summary.contains(&format!("\"{field}\"")), "{summary}");
+        }
+        assert!(summary.starts_with("fields not read: "), "{summary}");
+        assert_eq!(summary.matches('"').count(), 6, "{name}: {summary}");
+    }
+    let none = row(&[("plausible_answers", json!([])), ("label", json!(null))]);
+    for (name, bytes) in in_all_forms(&none) {
+        assert_eq!(summary(name, &bytes), None, "{name}");
+    }
+    // Once in a file, however many rows have it.
+    let lines: String = (0..20)
+        .map(|id| json!({"id": id, "context": CONTEXT, "question": "?", "Gold Answer": "a"}))
+        .map(|row| format!("{row}\n"))
+        .collect();
+    let flaws = read("f.jsonl", lines.as_bytes()).unwrap().flaws;
+    assert_eq!(flaws.counts, [(FlawKind::FieldUnread, 1)].into());
+    let line = flaws.first[0].to_string();
+    let expected = "f.jsonl: a field that is not read, by its name one of answers: \"Gold Answer\"";
+    assert!(line.ends_with(expected), "{line}");
+    // A question of a paragraph has fields of annotation tools.
+    let qas = json!([{"id": "q1", "question": "?", "answers": [], "answer_category": "x"}]);
+    let paragraph = json!({"context": CONTEXT, "qas": qas}).to_string();
+    assert_eq!(summary("f.json", paragraph.as_bytes()), None);
+}

@@ -220,6 +220,115 @@ fn files_that_were_put_together_are_read() {
     assert_read("f.jsonl", pair, "q1");
 }
 
+/// As R's jsonlite writes them, without and with `auto_unbox`.
+#[test]
+fn single_values_may_be_lists_of_one_and_lists_of_one_single_values() {
+    let question = json!({"id": ["q1"], "question": ["Who built it?"], "is_impossible": [false],
+        "answers": [{"text": ["Ida Krag"], "answer_start": [32]}]});
+    let article =
+        json!({"title": ["Ferry"], "paragraphs": [{"context": [CONTEXT], "qas": [question]}]});
+    let row = |answers: Value| json!({"id": ["q1"], "title": [], "context": [CONTEXT], "question": ["Who?"], "answers": answers});
+    for value in [
+        json!({"id": ["q1"], "context": [CONTEXT], "question": ["Who?"], "is_impossible": [0],
+            "answer_text": ["Ida Krag"], "answer_start": [[32]]}),
+        json!({"version": ["1.1"], "data": [article]}),
+        json!([row(json!({"text": ["Ida Krag"], "answer_start": [32]}))]),
+        row(json!([{"text": ["Ida Krag"], "answer_start": [32]}])),
+        row(json!([{"text": ["Ida Krag"], "start": [32]}])),
+        row(json!({"text": "Ida Krag", "answer_start": 32})),
+        row(json!({"text": ["Ida Krag"], "answer_start": 32})),
+        row(json!({"text": "Ida Krag", "answer_start": [32]})),
+        row(json!("Ida Krag")),
+    ] {
+        assert_read("f.json", value.to_string(), "q1");
+    }
+    let document = json!({"version": ["1.1"], "data": [article]}).to_string();
+    let document = read("f.json", document.as_bytes()).unwrap();
+    assert_eq!(document.version.as_deref(), Some("1.1"));
+    assert_eq!(&*document.examples[0].title, "Ferry");
+    let spans = [json!([{"start": 32, "end": 39}]), json!([[[32, 39]]])];
+    for spans in spans {
+        let mut mrqa = row(json!("Ida Krag"));
+        mrqa["detected_answers"] = json!({"text": "Ida Krag", "char_spans": spans});
+        assert_read("f.jsonl", mrqa.to_string(), "q1");
+    }
+    // No value, and several.
+    let mut impossible = row(json!({"text": [], "answer_start": []}));
+    impossible["is_impossible"] = json!([true]);
+    assert!(examples("f.json", impossible.to_string())[0].is_impossible());
+    let two = json!([1, 0]);
+    for (field, expected) in [
+        ("id", "a list instead of a text or a number"),
+        ("title", "a list instead of a text or a number"),
+        (
+            "is_impossible",
+            "invalid type: sequence, expected true or false",
+        ),
+        ("context", "context[0]: invalid type: integer"),
+    ] {
+        let mut row = row(json!([]));
+        row[field] = two.clone();
+        let message = read_error("f.json", row.to_string().as_bytes());
+        assert!(message.contains(expected), "{expected} is not in {message}");
+    }
+    let mut row = row(json!([]));
+    row["context"] = json!([CONTEXT, CONTEXT]);
+    let message = read_error("f.json", row.to_string().as_bytes());
+    assert!(message.contains("the context is not a text"), "{message}");
+}
+
+#[test]
+fn padding_behind_json_is_passed_over() {
+    let line = row(&answers()).to_string();
+    let list = json!([row(&answers())]).to_string();
+    for text in [
+        &line,
+        &list,
+        &json!({"data": [row(&answers())]}).to_string(),
+    ] {
+        for end in [
+            "\x1a",
+            "\n\x1a",
+            "\r\n\x1a\r\n",
+            "\0",
+            &"\0".repeat(100_000),
+            "\0\n\x1a\0",
+        ] {
+            assert_read("f.json", format!("{text}{end}"), "q1");
+        }
+    }
+    let stream = format!("{line}\n\x1a");
+    let mut count = 0;
+    let read = Dataset::for_each_from_reader("standard input", stream.as_bytes(), &mut |_| {
+        count += 1;
+        ControlFlow::Continue(())
+    });
+    assert_eq!((read.is_ok(), count), (true, 1));
+    // Nowhere else.
+    let other = line.replace("q1", "q2");
+    for (text, place) in [
+        (format!("{line}\n\x1a{other}"), "line 2, column 1: "),
+        (
+            format!("{line}\0\n\n{other}\n\0"),
+            &format!("line 1, column {}: ", line.len() + 1),
+        ),
+        (format!("{list}\n\x1a\n{list}"), "line 2, column 1: "),
+    ] {
+        let message = read_error("f.json", text.as_bytes());
+        let expected = format!(
+            "f.json: {place}not valid JSON: zeros or 0x1a, which may stand at the end of a file only; remove them"
+        );
+        assert_eq!(message, expected);
+    }
+    for text in [
+        format!("\0{line}"),
+        line.replacen(',', ",\0", 1),
+        "\x1a".to_owned(),
+    ] {
+        read_error("f.json", text.as_bytes());
+    }
+}
+
 #[test]
 fn mrqa_is_read() {
     let header = json!({"header": {"dataset": "Ferries", "split": "dev"}});
@@ -640,6 +749,111 @@ fn backslashes_may_escape_quotes_in_tables() {
     );
 }
 
+/// Rows of cells between tabs, which are id, question and answer, behind a header.
+fn tabbed(rows: &[&str]) -> String {
+    let row = |row: &&str| format!("{row}\t\"Yes\" he said, \"no\" she said\n");
+    let rows: String = rows.iter().map(row).collect();
+    format!("id\tquestion\tanswer\tcontext\n{rows}")
+}
+
+#[test]
+fn cells_between_tabs_may_have_no_quoting() {
+    let rows = [
+        "q1\t\"Yes\" who said?\tYes",
+        "q2\t\"No\"\t\"no\"",
+        "q3\tWho said \"no\"?\t\"no",
+    ];
+    for text in [
+        tabbed(&rows),
+        tabbed(&rows).replace('\n', "\r\n"),
+        tabbed(&[rows[1], rows[2]]),
+    ] {
+        let dataset = read("f.tsv", text.as_bytes()).unwrap();
+        assert!(dataset.flaws.is_empty(), "{:?}", dataset.flaws);
+        for example in &dataset.examples {
+            assert_eq!(&*example.context, "\"Yes\" he said, \"no\" she said");
+            let (question, answer, start) = match &*example.id {
+                "q1" => ("\"Yes\" who said?", "Yes", 1),
+                "q2" => ("\"No\"", "\"no\"", 15),
+                _ => ("Who said \"no\"?", "\"no", 15),
+            };
+            let gold = &example.answers()[0];
+            assert_eq!((&*example.question, &*gold.text), (question, answer));
+            assert_eq!(gold.start, Some(start));
+        }
+    }
+    // A quotation mark opens a cell that another line closes.
+    let open = "question\tcontext\n\"Where\tthe mill\nWhat\tthe 5\"\n";
+    let read_open = examples("f.tsv", open);
+    assert_eq!(
+        (&*read_open[0].question, &*read_open[1].context),
+        ("\"Where", "the 5\"")
+    );
+    let lone = examples("f.tsv", "question\tcontext\n\"Where\tthe mill\n");
+    assert_eq!(lone[0].question, "\"Where");
+}
+
+#[test]
+fn cells_between_tabs_that_are_quoted_stay_so() {
+    let question = |text: &str| {
+        let dataset = read("f.tsv", text.as_bytes()).unwrap();
+        (
+            dataset.examples[0].question.clone(),
+            dataset.flaws.summary(),
+        )
+    };
+    let unclear = "quotation marks around cells left out as quoting".to_owned();
+    for (row, expected, summary) in [
+        // A tab, a line end and a quote inside the cell; the header is quoted; nothing says.
+        ("id\tquestion\tcontext\nq1\t\"a\tb\"\tmill\n", "a\tb", None),
+        ("id\tquestion\tcontext\nq1\t\"a\nb\"\tmill\n", "a\nb", None),
+        (
+            "id\tquestion\tcontext\nq1\t\"a \"\"b\"\"\"\tmill\n",
+            "a \"b\"",
+            None,
+        ),
+        (
+            "\"id\"\t\"question\"\t\"context\"\n\"q1\"\t\"a\"\t\"mill\"\n",
+            "a",
+            None,
+        ),
+        (
+            "id\tquestion\tcontext\nq1\t\"a\"\tmill\n",
+            "a",
+            Some(unclear),
+        ),
+        (
+            "id\tquestion\tcontext\nq1\ta \"b\"\tmill\n",
+            "a \"b\"",
+            None,
+        ),
+    ] {
+        assert_eq!(question(row), (expected.to_owned(), summary), "{row}");
+    }
+    // Both: what is known to be quoting does not become text.
+    for (text, expected) in [
+        (
+            "id\tquestion\tcontext\nq1\t\"a\tb\"\tmill\nq2\t\"a\" b\tmill\n",
+            "row 2: text behind a closing quote",
+        ),
+        (
+            "\"id\"\t\"question\"\tcontext\nq2\t\"a\" b\tmill\n",
+            "row 1: text behind a closing quote",
+        ),
+        (
+            "id\tquestion\tcontext\nq1\tmill\t\"Who bu",
+            "row 1: the file ends inside a quoted cell",
+        ),
+        (
+            "id\tquestion\tcontext\nq1\t\"a\" b\tmill\nq2\tmill\n",
+            "row 2: 2 cells, but the header has 3",
+        ),
+    ] {
+        let message = read_error("f.tsv", text.as_bytes());
+        assert!(message.contains(expected), "{expected} is not in {message}");
+    }
+}
+
 #[test]
 fn tables_that_are_wrong() {
     for (name, text, expected) in [
@@ -658,11 +872,10 @@ fn tables_that_are_wrong() {
             format!("context,question,id\n{CONTEXT},a,0\nid,context,question\n1,{CONTEXT},b\n"),
             "row 2: another header, with other columns; give each table as a file of its own",
         ),
-        // No quoting at all, and part of a cell.
         (
-            "f.tsv",
+            "f.csv",
             format!(
-                "question\tcontext\tid\na\t{CONTEXT}\t0\n\"Where\t{CONTEXT}\t1\nWho said \"stop\"\t{CONTEXT}\t2\n"
+                "question,context,id\na,{CONTEXT},0\n\"Where,{CONTEXT},1\nWho said \"stop\",{CONTEXT},2\n"
             ),
             "row 2: text behind a closing quote",
         ),
@@ -900,7 +1113,7 @@ fn forms_that_are_not_read_are_named() {
     }
     for by_column in [
         json!({"id": {"0": "q1"}, "context": {"0": CONTEXT}, "question": {"0": "Who?"}}),
-        json!({"id": ["q1"], "context": [CONTEXT], "question": ["Who?"]}),
+        json!({"id": ["q1", "q2"], "context": [CONTEXT, CONTEXT], "question": ["Who?", "?"]}),
         json!({"columns": ["id", "context"], "index": [0], "data": [["q1", CONTEXT]]}),
         json!([["q1", CONTEXT, "Who?"]]),
         json!({"0": row(&answers()), "1": row(&answers())}),

@@ -51,6 +51,9 @@ fn every_form_gives_the_same_answers() {
         r#"{"7": [["Bo", 0.1], ["Bo Lund", 0.7]], "8": [["1902", 0.9]], "9": [["", 1]]}"#,
         r#"[{"task": "qa", "predictions": [{"id": "7", "answers": [{"answer": "Bo Lund", "score": 2}, {"answer": "Bo", "score": 1}]}, {"question_id": "8", "answers": [{"answer": "1902"}]}]}, {"predictions": [{"id": "9", "answers": [{"answer": "no_answer"}]}]}]"#,
         r#"{"7": ["Bo Lund"], "8": [1902], "9": [null]}"#,
+        // R's jsonlite.
+        r#"[{"id": ["7"], "prediction_text": ["Bo Lund"]}, {"id": [8], "answer": [1902]}, {"id": ["9"], "answer": [""]}]"#,
+        "{\"7\": \"Bo Lund\", \"8\": 1902, \"9\": null}\r\n\x1a\0\0",
         r#"[{"id": "7", "answer": ["Bo Lund"]}, {"id": "8", "answer": [1902]}, {"id": "9", "answer": [""]}]"#,
         // Lists inside an object, as pandas' orient="table" writes them, and names as tables have them.
         r#"{"schema": {"fields": [{"name": "id"}]}, "data": [{"index": 0, "id": 7, "prediction": "Bo Lund"}, {"id": 8, "prediction": 1902}, {"id": 9, "prediction": null}]}"#,
@@ -167,6 +170,8 @@ fn no_answer_probabilities_keep_their_order() {
         r#"{"8": 0.75, "7": 0.25}"#,
         r#"{"8": "0.75", "7": {"no_answer_probability": 0.25}}"#,
         r#"[{"id": 8, "no_answer_probability": 0.75}, {"id": "7", "no_answer_probability": 0.25}]"#,
+        r#"{"8": [0.75], "7": [0.25]}"#,
+        r#"[{"id": [8], "no_answer_probability": [0.75]}, {"id": ["7"], "no_answer_probability": [0.25]}]"#,
         "{\"id\": 8, \"no_answer_probability\": 0.75}\n{\"id\": 7, \"no_answer_probability\": 0.25}",
         "id,prediction_text,no_answer_probability\n8,x,0.75\n7,,0.25\n",
     ] {
@@ -244,7 +249,7 @@ fn what_is_ambiguous_or_no_prediction_is_an_error_that_shows_the_expected_form()
     }
     for (text, problem) in [
         (
-            "id\tprediction_text\n1\t\"Ane Holm\n2\t1871\n3\t\n",
+            "id,prediction_text\n1,\"Ane Holm\n2,1871\n3,\n",
             "row 1: the file ends inside a quoted cell",
         ),
         (
@@ -255,6 +260,9 @@ fn what_is_ambiguous_or_no_prediction_is_an_error_that_shows_the_expected_form()
         let error = read(text).expect_err(text).to_string();
         assert!(error.contains(problem), "{problem} in {error}");
     }
+    // Between tabs such a quotation mark belongs to the text.
+    let tabs = read("id\tprediction_text\n1\t\"Ane Holm\n2\t1871\n").unwrap();
+    assert_eq!(tabs.texts, answers(&[("1", "\"Ane Holm"), ("2", "1871")]));
     let drawn = read("| id | answer |\n|---|---|\n| 7 | Bo |\n").unwrap_err();
     assert!(drawn.to_string().contains("this is a Markdown table"));
     for text in [

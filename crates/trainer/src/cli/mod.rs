@@ -82,6 +82,15 @@ fn notice(line: &str) {
     tracing::info!("{line}");
 }
 
+/// Warns about questions of a file to be answered that have no id.
+fn warn_about_numbered(count: usize) {
+    if count > 0 {
+        tracing::warn!(
+            "{count} questions without an id: the answers are under their numbers in the file, from 0"
+        );
+    }
+}
+
 fn warn_about_metric(dataset: &Dataset, metric: Metric) {
     if let Some(warning) = trainer::metric_warning(dataset, metric) {
         tracing::warn!("{warning}: give --metric");

@@ -8,11 +8,11 @@ use std::path::Path;
 
 use bert_qa::{PipelineAnswer, PipelineOptions, QuestionAnswerer};
 use serde_json::json;
-use squad_data::{Dataset, Example};
+use squad_data::{Dataset, Example, FlawKind};
 use trainer::{Error, ResultWriter, print_result};
 
 use super::args::Predict;
-use super::{check_output, config_error, file_error, load, or_none};
+use super::{check_output, config_error, file_error, load, or_none, warn_about_numbered};
 
 /// Number of questions that are answered together.
 const CHUNK: usize = 256;
@@ -71,7 +71,7 @@ pub(super) fn dataset(args: &Predict, dataset: &Path) -> Result<(), Error> {
     let answer_all = |out: &mut dyn Write| {
         let mut chunk = Vec::with_capacity(CHUNK);
         let mut outcome = Ok(());
-        Dataset::for_each(dataset, &mut |example| {
+        let flaws = Dataset::for_each(dataset, &mut |example| {
             chunk.push(example);
             if chunk.len() == CHUNK {
                 outcome = answer(&mut chunk, out);
@@ -82,7 +82,9 @@ pub(super) fn dataset(args: &Predict, dataset: &Path) -> Result<(), Error> {
             }
         })?;
         outcome?;
-        answer(&mut chunk, out)
+        answer(&mut chunk, out)?;
+        warn_about_numbered(flaws.count(FlawKind::IdMissing));
+        Ok(())
     };
     let Some(path) = &args.out else {
         let written = answer_all(&mut ResultWriter::new());

@@ -2,10 +2,16 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
-use trainer::{DatasetShard, Error, PredictDataset, PredictionFormat, Predictor, ResultWriter};
+use trainer::{
+    DatasetShard, Error, PredictDataset, PredictedDataset, PredictionFormat, Predictor,
+    ResultWriter,
+};
 
 use super::args::{Format, Predict};
-use super::{LoadedModel, check_output, check_twice, config_error, load, notice, print_object};
+use super::{
+    LoadedModel, check_output, check_twice, config_error, load, notice, print_object,
+    warn_about_numbered,
+};
 
 pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
     if args.top_k.is_some() {
@@ -56,7 +62,9 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
     };
     if is_standard_input {
         let (input, output) = (std::io::stdin().lock(), ResultWriter::new());
-        return predictor.predict_lines(input, output, format).map(drop);
+        let done = predictor.predict_lines(input, output, format)?;
+        print_notices(&done);
+        return Ok(());
     }
     let what = PredictDataset {
         dataset: dataset.into(),
@@ -71,21 +79,7 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
         bar.set_position(done as u64);
     })?;
     bar.finish_and_clear();
-    if done.numbered > 0 {
-        tracing::warn!(
-            "{} questions without an id: the answers are under their numbers in the file, from 0",
-            done.numbered
-        );
-    }
-    if done.resumed > 0 {
-        notice(&format!("{} answers are of an earlier run", done.resumed));
-    }
-    if done.too_long > 0 {
-        tracing::warn!(
-            "{} questions are too long and have an empty answer",
-            done.too_long
-        );
-    }
+    print_notices(&done);
     if args.json {
         let summary = json!({
             "questions": done.questions,
@@ -97,6 +91,19 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
         print_object(&summary, true)?;
     }
     Ok(())
+}
+
+fn print_notices(done: &PredictedDataset) {
+    warn_about_numbered(done.numbered);
+    if done.resumed > 0 {
+        notice(&format!("{} answers are of an earlier run", done.resumed));
+    }
+    if done.too_long > 0 {
+        tracing::warn!(
+            "{} questions are too long and have an empty answer",
+            done.too_long
+        );
+    }
 }
 
 /// The form of `--format`, else that of the ending of `--out`.

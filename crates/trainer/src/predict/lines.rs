@@ -1,15 +1,15 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::ops::ControlFlow;
 
-use squad_data::{Dataset, Example};
+use squad_data::{Dataset, Example, FlawKind, Flaws};
 
 use super::record::{PredictionFormat, PredictionWriter};
-use super::{Predictor, standard_output};
+use super::{PredictedDataset, Predictor, num_too_long, standard_output};
 use crate::Error;
 
 impl Predictor {
     /// Answers the questions of a stream in any form but Parquet, and writes each answer as one line as soon as its question
-    /// is read. Returns the number of questions.
+    /// is read.
     ///
     /// # Errors
     /// If the stream is not as [`Dataset::for_each_from_reader`] takes it, a question cannot be answered, or the format is not one of
@@ -19,41 +19,48 @@ impl Predictor {
         questions: impl Read,
         out: impl Write,
         format: PredictionFormat,
-    ) -> Result<usize, Error> {
+    ) -> Result<PredictedDataset, Error> {
         if !matches!(format, PredictionFormat::Jsonl | PredictionFormat::Csv) {
             let message = "--format: questions from standard input are answered line by line, in jsonl or csv";
             return Err(Error::config(message));
         }
         let options = self.options(true);
         let mut writer = PredictionWriter::new(out, format.layout(), true);
-        let mut count = 0;
-        for_each_question(questions, &mut |example| {
-            for record in self.predict(&[example], &options)? {
-                let written = writer.write(&record);
+        let (mut count, mut too_long) = (0, 0);
+        let flaws = for_each_question(questions, &mut |example| {
+            let records = self.predict(&[example], &options)?;
+            for record in &records {
+                let written = writer.write(record);
                 if is_closed(written.and_then(|()| writer.flush()))? {
                     return Ok(ControlFlow::Break(()));
                 }
             }
             count += 1;
+            too_long += num_too_long(&records);
             Ok(ControlFlow::Continue(()))
         })?;
         is_closed(writer.finish().map(drop))?;
-        Ok(count)
+        Ok(PredictedDataset {
+            questions: count,
+            numbered: flaws.count(FlawKind::IdMissing),
+            resumed: 0,
+            too_long,
+        })
     }
 }
 
 type OnQuestion<'a> = dyn FnMut(Example) -> Result<ControlFlow<()>, Error> + 'a;
 
 /// Calls `each` with every question, until it breaks or fails.
-fn for_each_question(questions: impl Read, each: &mut OnQuestion<'_>) -> Result<(), Error> {
+fn for_each_question(questions: impl Read, each: &mut OnQuestion<'_>) -> Result<Flaws, Error> {
     let mut outcome = Ok(());
-    Dataset::for_each_from_reader("standard input", questions, &mut |example| {
+    let flaws = Dataset::for_each_from_reader("standard input", questions, &mut |example| {
         each(example).unwrap_or_else(|error| {
             outcome = Err(error);
             ControlFlow::Break(())
         })
     })?;
-    outcome
+    outcome.map(|()| flaws)
 }
 
 /// Whether the reader has closed the pipe, which is no error.

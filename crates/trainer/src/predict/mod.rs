@@ -68,7 +68,7 @@ pub struct PredictDataset {
     pub format: PredictionFormat,
 }
 
-/// What [`Predictor::predict_dataset`] did.
+/// What [`Predictor::predict_dataset`] or [`Predictor::predict_lines`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PredictedDataset {
     /// Number of questions of the shard.
