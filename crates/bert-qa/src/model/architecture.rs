@@ -33,8 +33,8 @@ pub(crate) struct ArchitectureSpec {
     pub(crate) drops_layer_output: bool,
     /// The prefix of parameter names in Hugging Face's files.
     pub(crate) prefix: &'static str,
-    /// The names that follow the prefix, in files that may lack it.
-    pub(crate) units: &'static [&'static str],
+    /// The encoder's child modules: what parameter names begin with in files that lack the prefix.
+    pub(crate) children: &'static [&'static str],
     /// Parts of parameter names: in Hugging Face's files, and in module paths. They are replaced in
     /// this order, so a longer part stands before one that it contains.
     pub(crate) names: &'static [[&'static str; 2]],
@@ -266,7 +266,7 @@ const BERT: ArchitectureSpec = ArchitectureSpec {
     always_projects_embeddings: false,
     drops_layer_output: true,
     prefix: "bert",
-    units: &["embeddings", "encoder", "pooler"],
+    children: &["embeddings", "encoder", "pooler"],
     // `self` is a keyword of Rust.
     names: &[
         [".attention.self.", ".attention.self_attention."],
@@ -345,7 +345,7 @@ const ELECTRA: ArchitectureSpec = ArchitectureSpec {
     },
     class: "ElectraForQuestionAnswering",
     prefix: "electra",
-    units: &["embeddings", "embeddings_project", "encoder"],
+    children: &["embeddings", "embeddings_project", "encoder"],
     ..BERT
 };
 
@@ -426,7 +426,7 @@ const MODERNBERT: ArchitectureSpec = ArchitectureSpec {
     ],
     attention_output_dropout: OutputDropout::Probabilities,
     prefix: "model",
-    units: &["embeddings", "layers", "final_norm"],
+    children: &["embeddings", "layers", "final_norm"],
     names: &[
         [
             ".embeddings.tok_embeddings.",
@@ -475,7 +475,7 @@ const DISTILBERT: ArchitectureSpec = ArchitectureSpec {
     always_projects_embeddings: false,
     drops_layer_output: true,
     prefix: "distilbert",
-    units: &["embeddings", "transformer"],
+    children: &["embeddings", "transformer"],
     names: &[
         [".transformer.layer.", ".encoder.layer."],
         [".attention.q_lin.", ".attention.self_attention.query."],
