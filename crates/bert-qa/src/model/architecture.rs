@@ -447,33 +447,22 @@ const MODERNBERT: ArchitectureSpec = ArchitectureSpec {
 const DISTILBERT: ArchitectureSpec = ArchitectureSpec {
     model_type: "distilbert",
     keys: ConfigKeys {
-        embedding_size: None,
         hidden_size: "dim",
         num_hidden_layers: "n_layers",
-        num_hidden_groups: None,
         num_attention_heads: "n_heads",
         intermediate_size: "hidden_dim",
         hidden_act: ("activation", "gelu"),
-        embedding_dropout_prob: None,
         hidden_dropout_prob: ("dropout", 0.1),
         attention_probs_dropout_prob: ("attention_dropout", 0.1),
         qa_dropout_prob: Some(("qa_dropout", 0.1)),
         layer_norm_eps: None,
-        position_biased_input: None,
-        max_position_embeddings: 512,
         sinusoidal_positions: Some("sinusoidal_pos_embds"),
+        ..BERT.keys
     },
     class: "DistilBertForQuestionAnswering",
     model_inputs: &["input_ids", "attention_mask"],
-    positions: Positions::FromZero,
     token_types: TokenTypes::None,
-    pad_token_id: 0,
-    relative_attention: RelativeAttention::None,
-    pre_norm: false,
-    fixed: &[],
     attention_output_dropout: OutputDropout::None,
-    always_projects_embeddings: false,
-    drops_layer_output: true,
     prefix: "distilbert",
     children: &["embeddings", "transformer"],
     names: &[
@@ -488,4 +477,5 @@ const DISTILBERT: ArchitectureSpec = ArchitectureSpec {
         [".output_layer_norm.", ".output.layer_norm."],
         [".LayerNorm.", ".layer_norm."],
     ],
+    ..BERT
 };

@@ -12,6 +12,9 @@ use super::relative::RelativeAttentionConfig;
 use super::rotary::LayerAttention;
 use crate::error::Error;
 
+/// The most encoder layers: the number of each dropout site has 16 bits.
+pub(super) const MAX_LAYERS: usize = 4096;
+
 /// Vocabularies are padded to a multiple of 8, 64 or 128.
 const MAX_PADDING: usize = 128;
 
@@ -237,9 +240,10 @@ impl BertConfig {
             } else {
                 Biases::ALL
             },
-            sinusoidal_positions: keys
-                .sinusoidal_positions
-                .is_some_and(|key| raw.get(key) == Some(&true.into())),
+            sinusoidal_positions: match keys.sinusoidal_positions {
+                Some(key) => file.flag(key, false)?,
+                None => false,
+            },
             raw,
         };
         config.check(spec).map(|()| config)
@@ -266,9 +270,11 @@ impl BertConfig {
                 "max_position_embeddings {rows} leaves no position after pad_token_id {pad}"
             ));
         }
-        if self.num_hidden_layers > 4096 {
+        if self.num_hidden_layers > MAX_LAYERS {
             let (key, layers) = (keys.num_hidden_layers, self.num_hidden_layers);
-            return Err(format!("{key} is {layers}: it must be at most 4096"));
+            return Err(format!(
+                "{key} is {layers}: it must be at most {MAX_LAYERS}"
+            ));
         }
         if self.num_hidden_groups > self.num_hidden_layers {
             let (groups, layers) = (self.num_hidden_groups, self.num_hidden_layers);
@@ -852,6 +858,12 @@ mod tests {
                 "\"qa_dropout\": 0.3",
                 "\"qa_dropout\": \"x\"",
                 "qa_dropout is \"x\"",
+            ),
+            (
+                DISTILBERT,
+                extra,
+                "\"sinusoidal_pos_embds\": \"yes\"",
+                "sinusoidal_pos_embds is \"yes\"",
             ),
             (BERT, extra, "\"type_vocab_size\": 1", "type_vocab_size"),
             (BERT, extra, "\"layer_norm_eps\": 0", "layer_norm_eps"),
