@@ -56,7 +56,10 @@ fn folders_of_another_kind_say_what_to_do() {
         })
     };
     let checkpoints = without_config("checkpoint-500/config.json");
-    assert_says(&checkpoints, &["name one of its checkpoint folders"]);
+    assert_says(
+        &checkpoints,
+        &["give one of its checkpoint folders instead"],
+    );
     let adapter = without_config("adapter_config.json");
     assert_says(&adapter, &["a PEFT adapter", "merge_and_unload"]);
     let tensorflow = message(|folder| {
