@@ -125,12 +125,11 @@ pub(super) fn forward(
     match weight {
         Weight::F32(weight) => {
             gemm(target, left, right(weight), Threads::All);
-            let width = outputs.max(1);
             for_each_chunk(
-                [(matmul, ROWS_PER_TASK * width)],
+                [(matmul, ROWS_PER_TASK * outputs)],
                 || (),
                 |(), task, [block]| {
-                    let rows = block.chunks_exact_mut(width);
+                    let rows = block.chunks_exact_mut(outputs);
                     for (row, sums) in (task * ROWS_PER_TASK..).zip(rows) {
                         epilogue(row, 0..outputs, sums);
                     }
