@@ -6,7 +6,7 @@ use pulp::Arch;
 
 use super::kernel::Block;
 use super::terms::{RelativeBuckets, RelativeKind};
-use crate::kernels::gemm::{Matrix, Target, Threads, gemm};
+use crate::kernels::gemm::{Matrix, Target, Threads, copy_to_column, gemm};
 use crate::kernels::reduce::add_to;
 use crate::kernels::simd::vectorized;
 
@@ -242,15 +242,11 @@ impl<'a> RelativeTable<'a> {
         if self.kind != RelativeKind::Bias {
             return;
         }
-        let count = self.table.len() / self.columns;
-        let sums = filled(&mut scratch.products, count);
+        let sums = filled(&mut scratch.products, self.table.len() / self.columns);
         for (row, grad) in self.rows.iter().zip(&scratch.by_offset) {
             sums[*row] += grad / scale;
         }
-        // A matmul with 1 copies the numbers to the head's column without more unsafe code.
-        let one = Matrix::new(&[1.0], 1, 1, 1);
-        let target = grad_table(head, self.columns);
-        gemm(target, Matrix::new(sums, count, 1, 1), one, Threads::One);
+        copy_to_column(grad_table(head, self.columns), sums);
     }
 
     /// Calls `op` with every score of a block, `[queries, keys]`, and the product that belongs to it: of a query,
