@@ -63,7 +63,7 @@ impl CachedRepo {
         std::fs::create_dir_all(&folder)?;
         let target = Path::new("../../blobs").join(blob.file_name().unwrap_or_default());
         let link = folder.join(file);
-        // In one step, of which a killed process leaves nothing behind.
+        // Atomic: a killed process leaves nothing behind.
         if symlink(&target, &link).is_ok() {
             return Ok(link);
         }

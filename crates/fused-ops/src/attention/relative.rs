@@ -163,7 +163,7 @@ impl<'a> RelativeTable<'a> {
         for term in self.position_terms(head) {
             let content = term.content(block, head);
             let positions = self.matrix(&term, &used, head).transposed();
-            let products = filled(&mut scratch.products, term.len(block) * used.len());
+            let products = zeroed(&mut scratch.products, term.len(block) * used.len());
             let target = Target::new(products, used.len());
             gemm(target, content, positions, Threads::One);
             self.for_each_pair(
@@ -207,7 +207,7 @@ impl<'a> RelativeTable<'a> {
         for term in self.position_terms(head) {
             let content = term.content(block, head);
             let positions = self.matrix(&term, &used, head);
-            let products = filled(&mut scratch.products, term.len(block) * used.len());
+            let products = zeroed(&mut scratch.products, term.len(block) * used.len());
             self.for_each_pair(
                 &term,
                 block,
@@ -228,7 +228,7 @@ impl<'a> RelativeTable<'a> {
 
     /// Begins the gradient of a head's bias.
     pub(super) fn begin(&self, scratch: &mut RelativeScratch) {
-        filled(&mut scratch.by_offset, self.rows.len());
+        zeroed(&mut scratch.by_offset, self.rows.len());
     }
 
     /// Ends the gradient of a head's bias, from those of all its blocks.
@@ -242,7 +242,7 @@ impl<'a> RelativeTable<'a> {
         if self.kind != RelativeKind::Bias {
             return;
         }
-        let sums = filled(&mut scratch.products, self.table.len() / self.columns);
+        let sums = zeroed(&mut scratch.products, self.table.len() / self.columns);
         for (row, grad) in self.rows.iter().zip(&scratch.by_offset) {
             sums[*row] += grad / scale;
         }
@@ -339,8 +339,8 @@ impl PositionTerm {
     }
 }
 
-/// The first `len` elements, zeroed.
-fn filled(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+/// The buffer with `len` zeros.
+fn zeroed(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     buffer.clear();
     buffer.resize(len, 0.0);
     buffer
