@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bert_qa::Pretrained;
+use bert_qa::{BertConfig, Pretrained};
 use test_support::TempDir;
 
 use crate::common::{
@@ -83,6 +83,9 @@ fn a_missing_model_type_comes_from_classes_or_names() {
     for keys in [&["model_type"][..], &["model_type", "architectures"]] {
         let folder = copy_of("tiny-bert");
         remove(folder.path(), keys);
+        // Without the weights' names, classes alone can tell.
+        let config = BertConfig::read(&folder.path().join("config.json"));
+        assert_eq!(config.is_ok(), keys == ["model_type"]);
         let loaded = Pretrained::load(folder.path(), 0, &cpu()).unwrap();
         assert_eq!(by_name(&loaded.model, Value), by_name(&tiny().model, Value));
         assert!(
