@@ -251,9 +251,15 @@ impl QuestionAnswerer {
         for examples in chunks(examples) {
             let features = make_features(examples, &self.tokenizer, &self.features)?;
             let logits = autocast(self.precision, || {
-                let max_tokens = self.max_tokens_per_batch;
+                let (max_tokens, progress) = (self.max_tokens_per_batch, &mut |_| {});
                 self.weights.scope(|| {
-                    predict_logits_in_batches(&self.model, &features, max_tokens, &self.device)
+                    predict_logits_in_batches(
+                        &self.model,
+                        &features,
+                        max_tokens,
+                        &self.device,
+                        progress,
+                    )
                 })
             });
             let spans: Vec<_> = logits

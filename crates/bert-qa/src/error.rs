@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::path::{Path, PathBuf};
 
 /// An error of this crate. Its message is one line.
@@ -77,5 +78,14 @@ impl Error {
 impl From<atomic_fs::Error> for Error {
     fn from(error: atomic_fs::Error) -> Self {
         Self::io(&error.path, error.source)
+    }
+}
+
+/// The first names, so that a message stays readable.
+pub(crate) fn list<S: Borrow<str>>(names: &[S]) -> String {
+    const SHOWN: usize = 8;
+    match names.len().saturating_sub(SHOWN) {
+        0 | 1 => names.join(", "),
+        more => format!("{} and {more} more", names[..SHOWN].join(", ")),
     }
 }

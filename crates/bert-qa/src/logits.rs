@@ -3,7 +3,7 @@ use std::convert::Infallible;
 use burn::tensor::Device;
 use squad_data::{Example, Feature, PackedBatch, batches_by_tokens};
 
-use crate::error::Error;
+use crate::error::{Error, list};
 use crate::model::{BertForQuestionAnswering, PackedInput};
 use crate::{Precision, WeightCache};
 
@@ -11,7 +11,7 @@ use crate::{Precision, WeightCache};
 /// less memory than the weights.
 pub(crate) const TOKENS_PER_BATCH: usize = 4096;
 
-/// Start and end logits of every feature, without dropout, in the order of `features`.
+/// Start and end logits of every feature, `[tokens]` each, without dropout, in the order of `features`.
 ///
 /// Calls `progress` after each batch with the number of features done. Weights that `autocast`'s precision packs are kept in
 /// the caller's [`WeightCache`], or else for this call. With a cache, fuse the model's projections once:
@@ -22,15 +22,7 @@ pub fn predict_logits(
     device: &Device,
     progress: &mut dyn FnMut(usize),
 ) -> Vec<[Vec<f32>; 2]> {
-    let indices: Vec<usize> = (0..features.len()).collect();
-    let logits = try_predict_logits(model, features, &indices, device, &mut |done| {
-        progress(done);
-        Ok::<(), Infallible>(())
-    });
-    match logits {
-        Ok(logits) => logits,
-        Err(never) => match never {},
-    }
+    predict_logits_in_batches(model, features, TOKENS_PER_BATCH, device, progress)
 }
 
 /// As [`predict_logits`], in batches of at most `max_tokens` tokens; a longer feature is a batch of its own.
@@ -39,10 +31,14 @@ pub(crate) fn predict_logits_in_batches(
     features: &[Feature],
     max_tokens: usize,
     device: &Device,
+    progress: &mut dyn FnMut(usize),
 ) -> Vec<[Vec<f32>; 2]> {
     let indices: Vec<usize> = (0..features.len()).collect();
-    let done = &mut |_| Ok::<(), Infallible>(());
-    match in_batches(model, features, &indices, max_tokens, device, done) {
+    let progress = &mut |done| {
+        progress(done);
+        Ok::<(), Infallible>(())
+    };
+    match in_batches(model, features, &indices, max_tokens, device, progress) {
         Ok(logits) => logits,
         Err(never) => match never {},
     }
@@ -111,7 +107,6 @@ pub fn check_finite_logits(
     features: &[Feature],
     logits: &[[Vec<f32>; 2]],
 ) -> Result<(), Error> {
-    const SHOWN: usize = 8;
     /// A score is a sum of two logits, and odds are the difference of two scores.
     const LARGEST: f32 = f32::MAX / 8.0;
     // Also refuses NaN.
@@ -126,15 +121,10 @@ pub fn check_finite_logits(
     if ids.is_empty() {
         return Ok(());
     }
-    let more = match ids.len().saturating_sub(SHOWN) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    ids.truncate(SHOWN);
     Err(Error::NotFinite {
         what: format!(
-            "the model's logits are not finite for questions {}{more}: its weights are too large or damaged",
-            ids.join(", ")
+            "the model's logits are not finite for questions {}: its weights are too large or damaged",
+            list(&ids)
         ),
     })
 }

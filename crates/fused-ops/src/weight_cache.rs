@@ -24,7 +24,7 @@ type Weights = HashMap<Key, Entry>;
 type Key = (usize, usize, Precision);
 
 struct Entry {
-    /// The weights themselves: while something else holds their memory, no tensor is written there, in place or anew.
+    /// The weights themselves: while the entry holds their memory, nothing writes to it and no other tensor gets its address.
     _weights: Box<dyn Any + Send>,
     packed: Arc<dyn Any + Send + Sync>,
 }
@@ -83,7 +83,7 @@ impl WeightCache {
         precision: Precision,
         pack: impl FnOnce() -> T,
     ) -> Arc<T> {
-        // The copy of a strided view.
+        // A strided view was copied.
         let Cow::Borrowed(elements) = elements else {
             return Arc::new(pack());
         };

@@ -33,7 +33,7 @@ impl CachedRepo {
         let reference = self.path.join("refs").join(&self.revision);
         let commit = std::fs::read_to_string(reference).ok()?;
         let commit = commit.trim();
-        is_word(commit).then(|| commit.to_owned())
+        is_safe_name(commit).then(|| commit.to_owned())
     }
 
     /// The folder of a commit's files.
@@ -63,7 +63,7 @@ impl CachedRepo {
         std::fs::create_dir_all(&folder)?;
         let target = Path::new("../../blobs").join(blob.file_name().unwrap_or_default());
         let link = folder.join(file);
-        // In one step, of which a killed process leaves nothing behind.
+        // Atomic: a killed process leaves nothing behind.
         if symlink(&target, &link).is_ok() {
             return Ok(link);
         }
@@ -115,10 +115,10 @@ fn is_commit(revision: &str) -> bool {
     revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Whether a server's or user's word can stand in a path as one name.
-pub(crate) fn is_word(word: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    !word.is_empty() && !word.starts_with('.') && word.bytes().all(plain)
+/// Whether a name from a server or the user can be one component of a path.
+pub(super) fn is_safe_name(name: &str) -> bool {
+    let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    !name.is_empty() && !name.starts_with('.') && name.bytes().all(is_safe)
 }
 
 #[cfg(test)]
@@ -126,12 +126,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_is_no_path() {
-        for word in ["abc", "53aa51172d14-2", "a.b_c"] {
-            assert!(is_word(word), "{word}");
+    fn a_safe_name_does_not_leave_its_folder() {
+        for name in ["abc", "53aa51172d14-2", "a.b_c"] {
+            assert!(is_safe_name(name), "{name}");
         }
-        for word in ["", ".", "..", "../x", "a/b", "a\\b", ".hidden", "a b"] {
-            assert!(!is_word(word), "{word}");
+        for name in ["", ".", "..", "../x", "a/b", "a\\b", ".hidden", "a b"] {
+            assert!(!is_safe_name(name), "{name}");
         }
     }
 }

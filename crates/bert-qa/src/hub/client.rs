@@ -1,6 +1,6 @@
 use download::{Client, DownloadEvent, Head, redacted};
 
-use super::cache::is_word;
+use super::cache::is_safe_name;
 use super::settings::Hub;
 
 /// Asks the Hub for files of one repository at one revision.
@@ -88,8 +88,8 @@ impl<'a> HubClient<'a> {
             let etag = linked_etag.or_else(|| text("etag"));
             let etag = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_owned());
             return Ok(Some(FileMetadata {
-                commit: self.word(commit, "X-Repo-Commit")?,
-                etag: self.word(etag, "ETag")?,
+                commit: self.safe_name(commit, "X-Repo-Commit")?,
+                etag: self.safe_name(etag, "ETag")?,
                 is_direct,
                 size: linked_size.or(length),
             }));
@@ -98,8 +98,8 @@ impl<'a> HubClient<'a> {
     }
 
     /// A header's value, which becomes a name in the cache.
-    fn word(&self, value: Option<String>, header: &str) -> Result<String, String> {
-        value.filter(|word| is_word(word)).ok_or_else(|| {
+    fn safe_name(&self, value: Option<String>, header: &str) -> Result<String, String> {
+        value.filter(|name| is_safe_name(name)).ok_or_else(|| {
             let endpoint = redacted(&self.hub.endpoint);
             format!(
                 "a response with no {header} that can be used: is {endpoint} a Hugging Face Hub?"

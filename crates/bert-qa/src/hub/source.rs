@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use download::DownloadEvent;
 
-use super::cache::is_word;
+use super::cache::is_safe_name;
 use super::settings::Hub;
 use super::wheel::{WHEELS, Wheel};
 use crate::Error;
@@ -76,7 +76,7 @@ impl ModelSource {
                 "no such folder (a Hub model is named owner/name, a wheel wheel:PACKAGE{hint})"
             )));
         }
-        if let Some(revision) = revision.filter(|revision| !revision.split('/').all(is_word)) {
+        if let Some(revision) = revision.filter(|revision| !revision.split('/').all(is_safe_name)) {
             return Err(error(format!("\"{revision}\" is no branch, tag or commit")));
         }
         Ok(Self::Hub {
@@ -132,7 +132,7 @@ impl ModelSource {
 
 /// `owner/name`.
 fn is_hub_name(text: &str) -> bool {
-    text.split('/').count() == 2 && text.split('/').all(is_word)
+    text.split('/').count() == 2 && text.split('/').all(is_safe_name)
 }
 
 impl fmt::Display for ModelSource {

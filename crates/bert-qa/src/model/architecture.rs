@@ -33,8 +33,8 @@ pub(crate) struct ArchitectureSpec {
     pub(crate) drops_layer_output: bool,
     /// The prefix of parameter names in Hugging Face's files.
     pub(crate) prefix: &'static str,
-    /// The names that follow the prefix, in files that may lack it.
-    pub(crate) units: &'static [&'static str],
+    /// The encoder's child modules: what parameter names begin with in files that lack the prefix.
+    pub(crate) children: &'static [&'static str],
     /// Parts of parameter names: in Hugging Face's files, and in module paths. They are replaced in
     /// this order, so a longer part stands before one that it contains.
     pub(crate) names: &'static [[&'static str; 2]],
@@ -266,7 +266,7 @@ const BERT: ArchitectureSpec = ArchitectureSpec {
     always_projects_embeddings: false,
     drops_layer_output: true,
     prefix: "bert",
-    units: &["embeddings", "encoder", "pooler"],
+    children: &["embeddings", "encoder", "pooler"],
     // `self` is a keyword of Rust.
     names: &[
         [".attention.self.", ".attention.self_attention."],
@@ -345,7 +345,7 @@ const ELECTRA: ArchitectureSpec = ArchitectureSpec {
     },
     class: "ElectraForQuestionAnswering",
     prefix: "electra",
-    units: &["embeddings", "embeddings_project", "encoder"],
+    children: &["embeddings", "embeddings_project", "encoder"],
     ..BERT
 };
 
@@ -426,7 +426,7 @@ const MODERNBERT: ArchitectureSpec = ArchitectureSpec {
     ],
     attention_output_dropout: OutputDropout::Probabilities,
     prefix: "model",
-    units: &["embeddings", "layers", "final_norm"],
+    children: &["embeddings", "layers", "final_norm"],
     names: &[
         [
             ".embeddings.tok_embeddings.",
@@ -447,35 +447,24 @@ const MODERNBERT: ArchitectureSpec = ArchitectureSpec {
 const DISTILBERT: ArchitectureSpec = ArchitectureSpec {
     model_type: "distilbert",
     keys: ConfigKeys {
-        embedding_size: None,
         hidden_size: "dim",
         num_hidden_layers: "n_layers",
-        num_hidden_groups: None,
         num_attention_heads: "n_heads",
         intermediate_size: "hidden_dim",
         hidden_act: ("activation", "gelu"),
-        embedding_dropout_prob: None,
         hidden_dropout_prob: ("dropout", 0.1),
         attention_probs_dropout_prob: ("attention_dropout", 0.1),
         qa_dropout_prob: Some(("qa_dropout", 0.1)),
         layer_norm_eps: None,
-        position_biased_input: None,
-        max_position_embeddings: 512,
         sinusoidal_positions: Some("sinusoidal_pos_embds"),
+        ..BERT.keys
     },
     class: "DistilBertForQuestionAnswering",
     model_inputs: &["input_ids", "attention_mask"],
-    positions: Positions::FromZero,
     token_types: TokenTypes::None,
-    pad_token_id: 0,
-    relative_attention: RelativeAttention::None,
-    pre_norm: false,
-    fixed: &[],
     attention_output_dropout: OutputDropout::None,
-    always_projects_embeddings: false,
-    drops_layer_output: true,
     prefix: "distilbert",
-    units: &["embeddings", "transformer"],
+    children: &["embeddings", "transformer"],
     names: &[
         [".transformer.layer.", ".encoder.layer."],
         [".attention.q_lin.", ".attention.self_attention.query."],
@@ -488,4 +477,5 @@ const DISTILBERT: ArchitectureSpec = ArchitectureSpec {
         [".output_layer_norm.", ".output.layer_norm."],
         [".LayerNorm.", ".layer_norm."],
     ],
+    ..BERT
 };

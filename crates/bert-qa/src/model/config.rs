@@ -12,6 +12,9 @@ use super::relative::RelativeAttentionConfig;
 use super::rotary::LayerAttention;
 use crate::error::Error;
 
+/// The most encoder layers: the number of each dropout site has 16 bits.
+pub(super) const MAX_LAYERS: usize = 4096;
+
 /// Vocabularies are padded to a multiple of 8, 64 or 128.
 const MAX_PADDING: usize = 128;
 
@@ -104,21 +107,17 @@ impl Biases {
 }
 
 impl BertConfig {
-    /// Reads and checks a `config.json`.
+    /// Reads and checks a `config.json`, which names the model by `model_type` or by a class of transformers in
+    /// `architectures`. Missing keys have the defaults of transformers' configuration of the architecture.
     ///
     /// # Errors
     /// If the file cannot be read or parsed, a value is out of range, or the model is not supported:
     /// another model type, activation or position embedding, a decoder, pruned or quantized weights.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = atomic_fs::read_text(path)?;
-        Self::from_json(&text).map_err(|message| Error::Config {
-            path: path.into(),
-            message,
-        })
+        Self::read_or_guess(path, &|| Ok(None))
     }
 
-    /// As [`BertConfig::read`]. If the file does not name the model, by `model_type` or by a class of transformers in
-    /// `architectures`, `guess` does.
+    /// As [`BertConfig::read`]. If the file does not name the model, `guess` does.
     pub(crate) fn read_or_guess(
         path: &Path,
         guess: &dyn Fn() -> Result<Option<Architecture>, Error>,
@@ -138,8 +137,8 @@ impl BertConfig {
             let named = named.or_else(|| raw.get("name")).and_then(Value::as_str);
             let known = named.and_then(Architecture::of_class);
             let Some(architecture) = known.map_or_else(guess, |known| Ok(Some(known)))? else {
-                let message = "no model_type, no known class in architectures, and the weights' names are not an \
-                               encoder's: is this a Hugging Face model folder?";
+                let message = "no model_type, no known class in architectures, and no weights with an encoder's names: \
+                               is this a Hugging Face model folder?";
                 return Err(wrong(message.to_owned()));
             };
             let model_type = architecture.spec().model_type;
@@ -155,12 +154,6 @@ impl BertConfig {
             self.vocab_size = rows;
             self.raw.insert("vocab_size".into(), rows.into());
         }
-    }
-
-    /// Parses a `config.json`. Missing keys have the defaults of transformers' `BertConfig` and
-    /// `DistilBertConfig`.
-    fn from_json(text: &str) -> Result<Self, String> {
-        Self::from_map(parse(text)?)
     }
 
     fn from_map(raw: Map<String, Value>) -> Result<Self, String> {
@@ -237,9 +230,10 @@ impl BertConfig {
             } else {
                 Biases::ALL
             },
-            sinusoidal_positions: keys
-                .sinusoidal_positions
-                .is_some_and(|key| raw.get(key) == Some(&true.into())),
+            sinusoidal_positions: match keys.sinusoidal_positions {
+                Some(key) => file.flag(key, false)?,
+                None => false,
+            },
             raw,
         };
         config.check(spec).map(|()| config)
@@ -266,9 +260,11 @@ impl BertConfig {
                 "max_position_embeddings {rows} leaves no position after pad_token_id {pad}"
             ));
         }
-        if self.num_hidden_layers > 4096 {
+        if self.num_hidden_layers > MAX_LAYERS {
             let (key, layers) = (keys.num_hidden_layers, self.num_hidden_layers);
-            return Err(format!("{key} is {layers}: it must be at most 4096"));
+            return Err(format!(
+                "{key} is {layers}: it must be at most {MAX_LAYERS}"
+            ));
         }
         if self.num_hidden_groups > self.num_hidden_layers {
             let (groups, layers) = (self.num_hidden_groups, self.num_hidden_layers);
@@ -570,6 +566,12 @@ mod tests {
     "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 16,
     "pad_token_id": 0, "extra": 1}"#;
 
+    impl BertConfig {
+        fn from_json(text: &str) -> Result<Self, String> {
+            Self::from_map(parse(text)?)
+        }
+    }
+
     #[test]
     fn deberta_reads_its_keys_in_each_form() {
         let relative = |extra: &str| {
@@ -852,6 +854,12 @@ mod tests {
                 "\"qa_dropout\": 0.3",
                 "\"qa_dropout\": \"x\"",
                 "qa_dropout is \"x\"",
+            ),
+            (
+                DISTILBERT,
+                extra,
+                "\"sinusoidal_pos_embds\": \"yes\"",
+                "sinusoidal_pos_embds is \"yes\"",
             ),
             (BERT, extra, "\"type_vocab_size\": 1", "type_vocab_size"),
             (BERT, extra, "\"layer_norm_eps\": 0", "layer_norm_eps"),

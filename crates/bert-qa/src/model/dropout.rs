@@ -1,5 +1,7 @@
 use fused_ops::{Dropout, DropoutKey};
 
+use super::config::MAX_LAYERS;
+
 /// Identifies the dropout masks of one forward pass: equal seeds give equal masks. Without a seed
 /// nothing is dropped, as in evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,16 +53,20 @@ pub(super) enum DropoutSite {
 impl DropoutSite {
     /// A different number for every site.
     fn number(self) -> u16 {
+        /// Three sites of each layer come before it, one of each layer from it on, and the last two after these.
+        const POSITIONS: usize = 1 << 15;
+        const {
+            assert!(3 * MAX_LAYERS < POSITIONS && POSITIONS + MAX_LAYERS < u16::MAX as usize - 1);
+        };
         let number = match self {
             Self::Embeddings => 0,
             Self::AttentionProbabilities(layer) => 1 + 3 * layer,
             Self::AttentionOutput(layer) => 2 + 3 * layer,
             Self::LayerOutput(layer) => 3 + 3 * layer,
-            Self::PositionEmbeddings(layer) => (1 << 15) + layer,
+            Self::PositionEmbeddings(layer) => POSITIONS + layer,
             Self::Convolution => return u16::MAX - 1,
             Self::Head => return u16::MAX,
         };
-        // `BertConfig` allows at most 4096 layers.
         number as u16
     }
 }

@@ -93,9 +93,9 @@ impl BertSelfAttention {
 
     /// Query, key and value side by side, `[tokens, 3 * hidden_size]`.
     ///
-    /// One matmul with the three weights concatenated; three matmuls where the weights are larger
-    /// than the output, and concatenating them would cost more than it saves, or where weights are cached: a concatenated
-    /// one would be another in every pass.
+    /// One matmul with the three weights concatenated. Three matmuls where the weights are larger than the output, because
+    /// concatenating them costs more than it saves, and where packed weights are cached, because a concatenated weight is
+    /// another tensor in every pass.
     fn project(&self, hidden: Tensor<2>) -> Tensor<2> {
         if let Some(qkv) = &self.qkv {
             return linear(qkv, hidden, Activation::Identity);
@@ -106,7 +106,7 @@ impl BertSelfAttention {
                 .expect("a projection where `qkv` is none")
         });
         let [tokens, hidden_size] = hidden.dims();
-        // A backend with `bf16` tensors caches what it has put together.
+        // Backends with `bf16` tensors cache the concatenated weight.
         let is_packed = WeightCache::current().is_some()
             && Precision::current() != Precision::F32
             && !has_bf16_tensors(&hidden.device());

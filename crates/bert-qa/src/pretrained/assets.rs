@@ -204,11 +204,11 @@ fn instead_of_config(folder: &Path) -> &'static str {
         is_named && entry.path().join(CONFIG).is_file()
     };
     if folder.join("model").join(CONFIG).is_file() {
-        ": name its folder model"
+        ": give its folder \"model\" instead"
     } else if folder.join("adapter_config.json").is_file() {
         ", but a PEFT adapter: put it into its base model with merge_and_unload().save_pretrained(FOLDER)"
     } else if atomic_fs::entries(folder).is_ok_and(|entries| entries.iter().any(is_checkpoint)) {
-        ": name one of its checkpoint folders"
+        ": give one of its checkpoint folders instead"
     } else {
         ""
     }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use squad_data::readable_size;
 use zip::ZipArchive;
 
-use super::file_kind::explain;
+use super::file_kind::{explain, is_safetensors};
 use super::names::{renamed, to_module_paths};
 use super::safetensors_file;
 use crate::error::Error;
@@ -297,10 +297,7 @@ fn open(path: &Path) -> Result<Vec<Tensor>, Error> {
         path: path.into(),
         message: explain(path, &message),
     };
-    if path
-        .extension()
-        .is_some_and(|extension| extension == "safetensors")
-    {
+    if is_safetensors(path) {
         return safetensors_file::tensors(path).map_err(error);
     }
     check_pickle(path)?;

@@ -7,9 +7,7 @@ use serde_json::{Map, Value};
 /// Explains why a weights file cannot be read, and what to do, in one line. Recognizes common
 /// mistakes by the file's first bytes; otherwise quotes the reader's `error`.
 pub(super) fn explain(path: &Path, error: &str) -> String {
-    let is_safetensors = path
-        .extension()
-        .is_some_and(|extension| extension == "safetensors");
+    let is_safetensors = is_safetensors(path);
     let (start, length) = match beginning(path) {
         Ok(read) => read,
         Err(error) => return format!("cannot be read: {error}"),
@@ -30,6 +28,12 @@ pub(super) fn explain(path: &Path, error: &str) -> String {
         );
     }
     format!("damaged, truncated, or not a weights file ({error}): download it again")
+}
+
+/// Whether a weights file is safetensors, by its name; else it is PyTorch's.
+pub(super) fn is_safetensors(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "safetensors")
 }
 
 /// What Burn's reader says of a pickle with objects that it does not know: containers such as `deque` or `defaultdict`
@@ -108,7 +112,8 @@ fn header_problem(start: &[u8], length: u64) -> Option<String> {
     if described > u128::from(length) {
         return Some(truncated(described));
     }
-    header.iter().find_map(|(name, tensor)| {
+    let mut tensors = header.iter().filter(|(name, _)| *name != "__metadata__");
+    tensors.find_map(|(name, tensor)| {
         let dtype = tensor["dtype"].as_str().filter(|dtype| !DTYPES.contains(dtype))?;
         Some(format!(
             "tensor \"{name}\" holds {dtype}, which is not supported: weights are f32, f16, bf16 or f64"
@@ -184,6 +189,12 @@ mod tests {
                 "a.safetensors",
                 b"\x2e\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F4\",\"data_offsets\":[0,1]}}     1",
                 "tensor \"a\" holds F4",
+            ),
+            // Metadata is text of any kind.
+            (
+                "a.safetensors",
+                b"\x2c\0\0\0\0\0\0\0{\"__metadata__\":{\"dtype\":\"int4\"},\"a\":{}}    ",
+                "not a weights file (why): download",
             ),
             (
                 "a.bin",

@@ -41,9 +41,9 @@ pub fn hugging_face_name(path: &str) -> String {
 pub(super) fn to_module_paths(architecture: Architecture) -> KeyRemapper {
     let spec = architecture.spec();
     let (prefix, path) = (spec.prefix, &architecture.path());
-    let units = spec.units.join("|");
+    let children = spec.children.join("|");
     let mut patterns = vec![(
-        format!(r"^(?:{prefix}\.)?({units})\."),
+        format!(r"^(?:{prefix}\.)?({children})\."),
         format!("{path}.$1."),
     )];
     for [theirs, ours] in spec.names {

@@ -9,12 +9,6 @@ use crate::error::Error;
 /// The file's name in a model folder. transformers ignores it.
 pub(crate) const QA_CONFIG: &str = "qa_config.json";
 
-/// The default of [`QaConfig::max_seq_length`].
-const MAX_SEQ_LENGTH: usize = 384;
-
-/// The most that [`QaConfig::doc_stride`] is by default.
-const DOC_STRIDE: usize = 128;
-
 /// How a model answers: its features, how answers are found, and what was fitted after training.
 ///
 /// It is `qa_config.json` in the model folder, and the default of whatever answers with that folder. A key that the file
@@ -42,13 +36,14 @@ pub struct QaConfig {
     pub temperature: f32,
 }
 
+/// That of [`FeatureOptions`], or half of a shorter feature.
 fn default_stride(max_seq_length: usize) -> usize {
-    (max_seq_length / 2).min(DOC_STRIDE)
+    (max_seq_length / 2).min(FeatureOptions::default().doc_stride)
 }
 
 impl Default for QaConfig {
     fn default() -> Self {
-        Self::new(MAX_SEQ_LENGTH)
+        Self::new(FeatureOptions::default().max_seq_length)
     }
 }
 
@@ -57,12 +52,12 @@ impl QaConfig {
     /// consecutive ones share at most 128 and at most half, as in transformers' pipeline, and the defaults of
     /// [`AnswerOptions`].
     pub fn new(positions: usize) -> Self {
-        let max_seq_length = positions.min(MAX_SEQ_LENGTH);
-        let answers = AnswerOptions::default();
+        let (features, answers) = (FeatureOptions::default(), AnswerOptions::default());
+        let max_seq_length = positions.min(features.max_seq_length);
         Self {
             max_seq_length,
             doc_stride: default_stride(max_seq_length),
-            stride: StrideKind::Overlap,
+            stride: features.stride,
             max_query_length: 0,
             n_best_size: answers.n_best_size,
             max_answer_length: answers.max_answer_length,

@@ -13,7 +13,7 @@ use super::checkpoint_files::CheckpointFiles;
 use super::conv_weight::{ConvWeight, is_conv_weight, pytorch_shape};
 use super::finite::{FiniteF32, FirstError};
 use super::names::{hugging_face_name, to_hugging_face, to_module_paths};
-use crate::error::Error;
+use crate::error::{Error, list};
 use crate::model::{Architecture, BertForQuestionAnswering};
 
 /// The result of loading weights, by Hugging Face's names. [`Display`](fmt::Display) gives one line.
@@ -46,15 +46,6 @@ impl fmt::Display for LoadReport {
             }
         }
         Ok(())
-    }
-}
-
-/// The first names, so that the line stays readable.
-fn list(names: &[String]) -> String {
-    const SHOWN: usize = 8;
-    match names.len().saturating_sub(SHOWN) {
-        0 | 1 => names.join(", "),
-        more => format!("{} and {more} more", names[..SHOWN].join(", ")),
     }
 }
 

@@ -4,25 +4,13 @@ use std::path::Path;
 
 use bert_qa::Pretrained;
 
-use crate::common::{copy_of, cpu, edit, fixture, rename_tensor};
+use crate::common::{assert_says, copy_of, cpu, edit, fixture, refusal, rename_tensor};
 
 /// The error message of loading a damaged copy of the tiny model.
 fn message(damage: impl FnOnce(&Path)) -> String {
     let folder = copy_of("tiny-bert");
     damage(folder.path());
-    let loaded = Pretrained::load(folder.path(), 0, &cpu());
-    let message = loaded
-        .expect_err("a damaged model must be refused")
-        .to_string();
-    assert!(!message.contains('\n'), "more than one line: {message}");
-    message
-}
-
-#[track_caller]
-fn assert_says(message: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(message.contains(part), "no {part:?} in {message:?}");
-    }
+    refusal(folder.path())
 }
 
 /// Negative control of the other tests.
@@ -35,7 +23,7 @@ fn an_undamaged_copy_loads() {
 #[test]
 fn missing_folders_and_files_are_errors() {
     for path in [fixture("none"), fixture("expected.json")] {
-        let message = Pretrained::load(&path, 0, &cpu()).unwrap_err().to_string();
+        let message = refusal(&path);
         assert_says(&message, &[path.to_str().unwrap(), "no such model folder"]);
     }
     for file in ["config.json", "tokenizer.json", "model.safetensors"] {
@@ -56,7 +44,10 @@ fn folders_of_another_kind_say_what_to_do() {
         })
     };
     let checkpoints = without_config("checkpoint-500/config.json");
-    assert_says(&checkpoints, &["name one of its checkpoint folders"]);
+    assert_says(
+        &checkpoints,
+        &["give one of its checkpoint folders instead"],
+    );
     let adapter = without_config("adapter_config.json");
     assert_says(&adapter, &["a PEFT adapter", "merge_and_unload"]);
     let tensorflow = message(|folder| {

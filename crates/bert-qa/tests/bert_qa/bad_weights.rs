@@ -9,19 +9,14 @@ use test_support::TempDir;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use crate::common::{copy_of, cpu, fixture, read_tensors, rename_tensor, rewrite_weights};
+use crate::common::{
+    assert_says, copy_of, cpu, fixture, read_tensors, refusal, rename_tensor, rewrite_weights,
+};
 use crate::weight_files::{divide, with_bin, without_weights};
 
 #[track_caller]
 fn refused(folder: &TempDir, parts: &[&str]) {
-    let loaded = Pretrained::load(folder.path(), 0, &cpu());
-    let message = loaded
-        .expect_err("these weights must be refused")
-        .to_string();
-    assert!(!message.contains('\n'), "more than one line: {message}");
-    for part in parts {
-        assert!(message.contains(part), "no {part:?} in {message:?}");
-    }
+    assert_says(&refusal(folder.path()), parts);
 }
 
 /// Overwrites one value of a tensor.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bert_qa::{BertForQuestionAnswering, DropoutSeed, PackedInput, Pretrained};
+use bert_qa::{BertForQuestionAnswering, DropoutSeed, LoadReport, PackedInput, Pretrained};
 use burn::tensor::Device;
 use squad_data::PackedBatch;
 use test_support::{TempDir, copy_folder};
@@ -36,6 +36,28 @@ pub(crate) fn tiny() -> Pretrained {
 /// A temporary copy of a fixture.
 pub(crate) fn copy_of(name: &str) -> TempDir {
     copy_folder(fixture(name))
+}
+
+/// A model folder's parameters, and the report of loading it.
+pub(crate) fn load(folder: &Path) -> (Tensors, LoadReport) {
+    let loaded = Pretrained::load(folder, 0, &cpu()).unwrap();
+    (by_name(&loaded.model, Value), loaded.report)
+}
+
+/// The error of loading a model folder, which is one line.
+#[track_caller]
+pub(crate) fn refusal(folder: &Path) -> String {
+    let loaded = Pretrained::load(folder, 0, &cpu());
+    let message = loaded.expect_err("it must be refused").to_string();
+    assert!(!message.contains('\n'), "more than one line: {message}");
+    message
+}
+
+#[track_caller]
+pub(crate) fn assert_says(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "no {part:?} in {message:?}");
+    }
 }
 
 /// Replaces text that a file contains exactly once.

@@ -141,8 +141,8 @@ fn common_mistakes_do_not_match(backend: &Backend) {
         }
         // Swapped token types in BERT only, dropout before the head in DistilBERT only, positions from 0 in RoBERTa only,
         // and token types where it has two. MPNet and DeBERTa have three mistakes with distances, and DeBERTa drops
-        // embeddings of positions; its convolution has six mistakes. ModernBERT has mistakes of its own. ELECTRA and ALBERT without the projection's bias,
-        // ALBERT with one group only.
+        // embeddings of positions; its convolution has six mistakes. ModernBERT has mistakes of its own. ELECTRA and
+        // ALBERT have one without the projection's bias, ALBERT another with one group only.
         let expected = match name {
             "roberta" | "electra" | "albert" => 10,
             "modernbert" | "albert-groups" => 11,

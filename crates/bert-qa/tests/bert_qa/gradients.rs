@@ -88,10 +88,9 @@ fn gradients_match_pytorch(backend: &Backend) {
                     "{name} {start}{parameter}: {difference}"
                 );
             }
-            // Each layer's key bias, the head's bias, and the last norm's unless dropout follows it or layers
-            // share it. DeBERTa multiplies
-            // keys with queries of positions too, which differ from key to key; where keys of positions have a projection
-            // of their own, its bias takes the place.
+            // Each layer's key bias, the head's bias, and the last norm's unless dropout follows it or layers share it.
+            // DeBERTa multiplies keys with queries of positions too, which differ from key to key; where keys of
+            // positions have a projection of their own, its bias takes the place.
             let layers = case.all("layer.", "").len();
             let before_head = name == "distilbert" && dropout.is_some();
             // ModernBERT has no bias but the head's, or a last norm's too, which dropout follows.

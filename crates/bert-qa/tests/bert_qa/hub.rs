@@ -6,7 +6,7 @@ use std::time::Duration;
 use bert_qa::{DownloadEvent, DownloadOptions, Hub, ModelSource, Pretrained};
 use test_support::{HttpServer, Reply, copy_folder, temp_dir};
 
-use crate::common::{Value, by_name, cpu, file_names, fixture, tiny};
+use crate::common::{Value, assert_says, by_name, cpu, file_names, fixture, tiny};
 use crate::hub_server::{COMMIT, Files, answer, asked_files, etag, files, serve};
 
 /// A port of this machine where nothing listens.
@@ -49,12 +49,9 @@ fn is_tiny(folder: &Path) -> bool {
     by_name(&loaded.model, Value) == by_name(&tiny().model, Value)
 }
 
-/// The error has all of these parts.
+#[track_caller]
 fn assert_refused(result: Result<PathBuf, String>, parts: &[&str]) {
-    let message = result.unwrap_err();
-    for part in parts {
-        assert!(message.contains(part), "{part:?} is not in {message}");
-    }
+    assert_says(&result.unwrap_err(), parts);
 }
 
 #[test]

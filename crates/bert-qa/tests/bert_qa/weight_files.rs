@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use bert_qa::{LoadReport, Pretrained};
 use burn::tensor::{DType, TensorData};
 use test_support::TempDir;
 
 use crate::common::{
-    Tensors, Value, by_name, copy_of, cpu, fixture, read_tensors, rewrite_weights, tiny,
+    Tensors, Value, by_name, copy_of, fixture, load, read_tensors, rewrite_weights, tiny,
 };
 
 /// The tiny model without its weights.
@@ -69,18 +68,13 @@ fn keep_tensors(file: &Path, names: &[&String]) {
     });
 }
 
-fn load(folder: &TempDir) -> (Tensors, LoadReport) {
-    let loaded = Pretrained::load(folder.path(), 0, &cpu()).unwrap();
-    (by_name(&loaded.model, Value), loaded.report)
-}
-
 fn whole() -> Tensors {
     by_name(&tiny().model, Value)
 }
 
 #[test]
 fn a_pytorch_file_gives_the_same_bits() {
-    let (tensors, report) = load(&with_bin("pytorch_model.bin"));
+    let (tensors, report) = load(with_bin("pytorch_model.bin").path());
     assert_eq!(tensors, whole());
     assert_eq!(report.files, ["pytorch_model.bin"]);
     assert!(report.loaded.iter().eq(tensors.keys()));
@@ -90,7 +84,7 @@ fn a_pytorch_file_gives_the_same_bits() {
 /// The tensors of the file are `f16`, `bf16` and `f64` in turn: the original values, rounded to that type.
 #[test]
 fn f16_bf16_and_f64_become_f32() {
-    let (tensors, _) = load(&with_bin("mixed.bin"));
+    let (tensors, _) = load(with_bin("mixed.bin").path());
     let dtypes = [DType::F16, DType::BF16, DType::F64].into_iter().cycle();
     let mut rounded = 0;
     for ((name, values), dtype) in whole().into_iter().zip(dtypes) {
@@ -110,7 +104,7 @@ fn f16_bf16_and_f64_become_f32() {
 
 #[test]
 fn the_first_bert_files_load_and_other_heads_are_reported() {
-    let (tensors, report) = load(&with_bin("legacy.bin"));
+    let (tensors, report) = load(with_bin("legacy.bin").path());
     let mut expected = whole();
     for head in ["qa_outputs.weight", "qa_outputs.bias"] {
         expected.insert(head.into(), tensors[head].clone());
@@ -132,7 +126,7 @@ fn the_first_bert_files_load_and_other_heads_are_reported() {
 /// `Counter` and a `Namespace`.
 #[test]
 fn objects_that_are_no_tensors_do_not_matter() {
-    let (tensors, report) = load(&with_bin("others.bin"));
+    let (tensors, report) = load(with_bin("others.bin").path());
     assert_eq!(tensors, whole());
     assert!(report.missing.is_empty());
     assert_eq!(report.unexpected, ["rng_state.cpu"]);
@@ -143,7 +137,7 @@ fn shards_give_the_whole_model() {
     for count in [1, 2, 5] {
         let folder = copy_of("tiny-bert");
         divide(folder.path(), count);
-        let (tensors, report) = load(&folder);
+        let (tensors, report) = load(folder.path());
         assert_eq!(tensors, whole());
         assert_eq!(report.files.len(), count);
         assert!(report.missing.is_empty() && report.unexpected.is_empty());
@@ -162,7 +156,7 @@ fn pytorch_shards_load() {
         .collect();
     let index = serde_json::json!({ "weight_map": weight_map });
     std::fs::write(path("pytorch_model.bin.index.json"), index.to_string()).unwrap();
-    assert_eq!(load(&folder).0, whole());
+    assert_eq!(load(folder.path()).0, whole());
 }
 
 /// As in transformers, if both exist.
@@ -170,5 +164,5 @@ fn pytorch_shards_load() {
 fn safetensors_take_precedence() {
     let folder = copy_of("tiny-bert");
     std::fs::write(folder.path().join("pytorch_model.bin"), "not read").unwrap();
-    assert_eq!(load(&folder).1.files, ["model.safetensors"]);
+    assert_eq!(load(folder.path()).1.files, ["model.safetensors"]);
 }

@@ -13,7 +13,7 @@ use super::rotary::Rotation;
 use super::softmax::{softmax_row, softmax_row_backward};
 use super::terms::RotaryEmbedding;
 use crate::cu_seqlens::CuSeqlens;
-use crate::kernels::gemm::{Matrix, Target, Threads, gemm, gemm_in};
+use crate::kernels::gemm::{Matrix, Target, Threads, copy_to_column, gemm_in};
 use crate::kernels::parallel::{SharedBuffer, for_each};
 use crate::kernels::reduce::{dot, sum_rows};
 use crate::kernels::simd::vectorized;
@@ -509,13 +509,7 @@ pub(crate) fn forward(
                         Threads::One,
                     );
                 }
-                // A matmul with 1 copies the numbers to the head's column without more unsafe code.
-                gemm(
-                    feature.column_target(&lse),
-                    Matrix::new(lse_column, feature.len, 1, 1),
-                    Matrix::new(&[1.0], 1, 1, 1),
-                    Threads::One,
-                );
+                copy_to_column(feature.column_target(&lse), &lse_column[..feature.len]);
             }
         },
     );

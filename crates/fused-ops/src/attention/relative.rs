@@ -6,7 +6,7 @@ use pulp::Arch;
 
 use super::kernel::Block;
 use super::terms::{RelativeBuckets, RelativeKind};
-use crate::kernels::gemm::{Matrix, Target, Threads, gemm};
+use crate::kernels::gemm::{Matrix, Target, Threads, copy_to_column, gemm};
 use crate::kernels::reduce::add_to;
 use crate::kernels::simd::vectorized;
 
@@ -163,7 +163,7 @@ impl<'a> RelativeTable<'a> {
         for term in self.position_terms(head) {
             let content = term.content(block, head);
             let positions = self.matrix(&term, &used, head).transposed();
-            let products = filled(&mut scratch.products, term.len(block) * used.len());
+            let products = zeroed(&mut scratch.products, term.len(block) * used.len());
             let target = Target::new(products, used.len());
             gemm(target, content, positions, Threads::One);
             self.for_each_pair(
@@ -207,7 +207,7 @@ impl<'a> RelativeTable<'a> {
         for term in self.position_terms(head) {
             let content = term.content(block, head);
             let positions = self.matrix(&term, &used, head);
-            let products = filled(&mut scratch.products, term.len(block) * used.len());
+            let products = zeroed(&mut scratch.products, term.len(block) * used.len());
             self.for_each_pair(
                 &term,
                 block,
@@ -228,7 +228,7 @@ impl<'a> RelativeTable<'a> {
 
     /// Begins the gradient of a head's bias.
     pub(super) fn begin(&self, scratch: &mut RelativeScratch) {
-        filled(&mut scratch.by_offset, self.rows.len());
+        zeroed(&mut scratch.by_offset, self.rows.len());
     }
 
     /// Ends the gradient of a head's bias, from those of all its blocks.
@@ -242,15 +242,11 @@ impl<'a> RelativeTable<'a> {
         if self.kind != RelativeKind::Bias {
             return;
         }
-        let count = self.table.len() / self.columns;
-        let sums = filled(&mut scratch.products, count);
+        let sums = zeroed(&mut scratch.products, self.table.len() / self.columns);
         for (row, grad) in self.rows.iter().zip(&scratch.by_offset) {
             sums[*row] += grad / scale;
         }
-        // A matmul with 1 copies the numbers to the head's column without more unsafe code.
-        let one = Matrix::new(&[1.0], 1, 1, 1);
-        let target = grad_table(head, self.columns);
-        gemm(target, Matrix::new(sums, count, 1, 1), one, Threads::One);
+        copy_to_column(grad_table(head, self.columns), sums);
     }
 
     /// Calls `op` with every score of a block, `[queries, keys]`, and the product that belongs to it: of a query,
@@ -343,8 +339,8 @@ impl PositionTerm {
     }
 }
 
-/// The first `len` elements, zeroed.
-fn filled(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+/// The buffer with `len` zeros.
+fn zeroed(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     buffer.clear();
     buffer.resize(len, 0.0);
     buffer

@@ -28,12 +28,12 @@ impl Function<3> for Concat {
         let parts = parts.map(B::values);
         let [output] = fill::<B, 1>([&[rows, 3 * columns]], |[output]| {
             for_each_chunk(
-                [(output, ROWS_PER_TASK * 3 * columns.max(1))],
+                [(output, ROWS_PER_TASK * 3 * columns)],
                 || (),
                 |(), task, [output]| {
-                    let rows = output.chunks_exact_mut(3 * columns.max(1));
+                    let rows = output.chunks_exact_mut(3 * columns);
                     for (row, output) in (task * ROWS_PER_TASK..).zip(rows) {
-                        let places = output.chunks_exact_mut(columns.max(1));
+                        let places = output.chunks_exact_mut(columns);
                         for (part, place) in parts.iter().zip(places) {
                             place.copy_from_slice(&part[row * columns..][..columns]);
                         }
@@ -51,7 +51,7 @@ impl Function<3> for Concat {
     ) -> [FloatTensor<B>; 3] {
         let [rows, columns] = B::dims(&grad);
         let shape = [rows, columns / 3];
-        let block = ROWS_PER_TASK * shape[1].max(1);
+        let block = ROWS_PER_TASK * shape[1];
         let grad = B::values(&grad);
         fill::<B, 3>([&shape; 3], |parts| {
             for_each_chunk(
@@ -59,7 +59,7 @@ impl Function<3> for Concat {
                 || (),
                 |(), task, parts| {
                     for (index, part) in parts.into_iter().enumerate() {
-                        let places = part.chunks_exact_mut(shape[1].max(1));
+                        let places = part.chunks_exact_mut(shape[1]);
                         for (row, place) in (task * ROWS_PER_TASK..).zip(places) {
                             place.copy_from_slice(
                                 &grad[row * columns + index * shape[1]..][..shape[1]],

@@ -6,7 +6,6 @@ use crate::philox::Dropout;
 
 /// Dropout of a `[rows, columns]` matrix.
 pub(crate) fn dropout(input: &[f32], columns: usize, dropout: &Dropout, output: &mut [f32]) {
-    let columns = columns.max(1);
     let arch = Arch::new();
     for_each_chunk(
         [(output, ROWS_PER_TASK * columns)],

@@ -12,7 +12,7 @@ pub(super) struct Geglu;
 pub(super) fn forward(input: &[f32], width: usize, output: &mut [f32]) {
     let arch = Arch::new();
     for_each_chunk(
-        [(output, ROWS_PER_TASK * width.max(1))],
+        [(output, ROWS_PER_TASK * width)],
         || (),
         |(), index, [output]| {
             let input = input[index * ROWS_PER_TASK * 2 * width..].chunks_exact(2 * width);
@@ -36,7 +36,7 @@ pub(super) fn forward(input: &[f32], width: usize, output: &mut [f32]) {
 pub(super) fn backward(input: &[f32], width: usize, grad: &[f32], grad_input: &mut [f32]) {
     let arch = Arch::new();
     for_each_chunk(
-        [(grad_input, ROWS_PER_TASK * 2 * width.max(1))],
+        [(grad_input, ROWS_PER_TASK * 2 * width)],
         || (),
         |(), index, [grad_input]| {
             let first = index * ROWS_PER_TASK * width;

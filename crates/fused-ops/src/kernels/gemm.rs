@@ -215,9 +215,26 @@ pub(crate) fn gemm(target: Target<'_>, left: Matrix<'_>, right: Matrix<'_>, thre
     }
 }
 
+/// Copies numbers to the first column of a target.
+///
+/// # Panics
+/// If the column reaches outside the target.
+pub(crate) fn copy_to_column(target: Target<'_>, column: &[f32]) {
+    // A matmul with 1 needs no more unsafe code.
+    let column = Matrix::new(column, column.len(), 1, 1);
+    gemm(target, column, Matrix::new(&[1.0], 1, 1, 1), Threads::One);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn copy_to_column_leaves_other_columns() {
+        let mut out = [7.0; 6];
+        copy_to_column(Target::new(&mut out[1..], 2), &[1.0, -2.0]);
+        assert_eq!(out, [7.0, 1.0, 7.0, -2.0, 7.0, 7.0]);
+    }
 
     #[test]
     fn gemm_takes_strided_and_transposed_matrices() {

@@ -18,6 +18,7 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::gemm::{Matrix, Target, Threads, assert_shapes};
+use super::math::ROUND;
 use super::simd::vectorized;
 use super::tasks::{Epilogue, SharedTarget, TASK_ROWS, Tasks, with_buffer};
 
@@ -117,8 +118,6 @@ struct Quantization {
 /// Quantises one token; `target` has a whole number of groups, and what the token lacks is 0 there.
 #[inline(always)]
 fn quantize_row(row: &[f32], target: &mut [u8]) -> Quantization {
-    /// Added to a number in 0..=255, it puts the rounded number into the lowest bits.
-    const ROUND: f32 = 12_582_912.0;
     let (mut low, mut high, mut invalid) = ([0.0f32; 16], [0.0f32; 16], [0.0f32; 16]);
     let chunks = row.chunks_exact(16);
     let mut tail = [0.0; 16];

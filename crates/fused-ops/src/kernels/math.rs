@@ -2,6 +2,9 @@
 //!
 //! `mul_add` is one instruction inside [`super::simd::vectorized`] if the processor has it.
 
+/// 1.5 · 2^23: added to a number below 2^22, it rounds the number to the nearest integer and leaves that in the lowest bits.
+pub(super) const ROUND: f32 = 12_582_912.0;
+
 /// `e^x` for `x` up to 88, to about 2 units in the last place; 0 below -87.
 ///
 /// Splits `x` into `n ln 2 + r`: a polynomial gives `e^r`, the exponent bits give `2^n`.
@@ -11,8 +14,6 @@ pub(crate) fn exp(x: f32) -> f32 {
     // ln 2 in two parts. The first has few bits, so `n` times it is exact.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
-    // Adding 1.5 · 2^23 rounds to the nearest integer and leaves it in the lowest bits.
-    const ROUND: f32 = 12_582_912.0;
     let clamped = x.clamp(-87.0, 88.0);
     let rounded = clamped.mul_add(LOG2_E, ROUND);
     let n = rounded - ROUND;

@@ -35,7 +35,7 @@ pub(crate) fn for_each<S>(
 }
 
 /// Splits each buffer into chunks of the length that comes with it, and calls `task` once with every index and the chunks
-/// of that index.
+/// of that index. An empty buffer has no chunk, whatever the length.
 ///
 /// # Panics
 /// If the buffers have different numbers of chunks.
@@ -44,6 +44,7 @@ pub(crate) fn for_each_chunk<S, const N: usize>(
     scratch: impl Fn() -> S + Sync,
     task: impl Fn(&mut S, usize, [&mut [f32]; N]) + Sync,
 ) {
+    let buffers = buffers.map(|(buffer, len)| (buffer, len.max(1)));
     let counts = buffers.each_ref().map(|(b, len)| b.len().div_ceil(*len));
     assert!(
         counts.windows(2).all(|pair| pair[0] == pair[1]),
@@ -109,6 +110,13 @@ mod tests {
         );
         assert!((0..1003).all(|i| left[i] == (i / 5) as f32));
         assert_eq!(right, [1.0; 201]);
+    }
+
+    #[test]
+    fn an_empty_buffer_has_no_chunk() {
+        for len in [0, 4] {
+            for_each_chunk([(&mut [], len)], || (), |(), _, _| panic!("a chunk"));
+        }
     }
 
     #[test]

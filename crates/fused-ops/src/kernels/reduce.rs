@@ -40,7 +40,7 @@ pub(crate) fn column_sums(matrix: &[f32], sums: &mut [f32]) {
     let task = ROWS_PER_TASK * columns;
     let mut partial = vec![0.0f32; matrix.len().div_ceil(task.max(1)) * columns];
     for_each_chunk(
-        [(&mut partial, columns.max(1))],
+        [(&mut partial, columns)],
         || (),
         |(), index, [sums]| {
             let rows = &matrix[index * task..matrix.len().min((index + 1) * task)];

@@ -18,3 +18,6 @@ pub enum Activation {
     /// `"tanh"`.
     Tanh,
 }
+
+/// The factor in [`Activation::QuickGelu`].
+pub(super) const QUICK_GELU: f64 = 1.702;

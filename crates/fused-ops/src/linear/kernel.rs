@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use pulp::Arch;
 
-use super::activation::Activation;
+use super::activation::{Activation, QUICK_GELU};
 use crate::kernels::gemm::{Matrix, Target, Threads, gemm, gemm_in};
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::int8_gemm::{Instructions, QuantizedMatrix, gemm_int8};
@@ -125,12 +125,11 @@ pub(super) fn forward(
     match weight {
         Weight::F32(weight) => {
             gemm(target, left, right(weight), Threads::All);
-            let width = outputs.max(1);
             for_each_chunk(
-                [(matmul, ROWS_PER_TASK * width)],
+                [(matmul, ROWS_PER_TASK * outputs)],
                 || (),
                 |(), task, [block]| {
-                    let rows = block.chunks_exact_mut(width);
+                    let rows = block.chunks_exact_mut(outputs);
                     for (row, sums) in (task * ROWS_PER_TASK..).zip(rows) {
                         epilogue(row, 0..outputs, sums);
                     }
@@ -251,7 +250,7 @@ fn gelu_10(x: f32) -> f32 {
 
 #[inline(always)]
 fn quick_gelu(x: f32) -> f32 {
-    x * sigmoid_weight(x, QUICK).0
+    x * sigmoid_weight(x, QUICK_GELU as f32).0
 }
 
 #[inline(always)]
@@ -269,9 +268,6 @@ fn relu(x: f32) -> f32 {
 fn tanh(x: f32) -> f32 {
     2.0f32.mul_add(sigmoid_weight(x, 2.0).0, -1.0)
 }
-
-/// The factor in QuickGELU.
-const QUICK: f32 = 1.702;
 
 /// `σ(scale x)`, and its slope in `x`.
 #[inline(always)]
@@ -331,7 +327,9 @@ pub(super) fn activation_backward(
                 }
             }),
             Activation::QuickGelu => {
-                weight_backward(input, grad, output, |x| sigmoid_weight(x, QUICK));
+                weight_backward(input, grad, output, |x| {
+                    sigmoid_weight(x, QUICK_GELU as f32)
+                });
             }
             Activation::Relu => {
                 slope_backward(input, grad, output, |x| if x > 0.0 { 1.0 } else { 0.0 });

@@ -8,7 +8,7 @@ use burn::backend::libtorch::TchTensor;
 use tch::{Device, Kind, Tensor};
 use torch_shim::{mm_f32, single_threaded};
 
-use super::activation::Activation;
+use super::activation::{Activation, QUICK_GELU};
 use super::bf16::{activation_backward_bf16, bias_activation_bf16};
 use super::kernel::{activation_backward, bias_activation};
 use crate::backend::HostMemory;
@@ -69,16 +69,13 @@ fn forward_on_gpu(
     (activated, save.then(|| TchTensor::new(output)))
 }
 
-/// The factor in QuickGELU.
-const QUICK: f64 = 1.702;
-
 fn activate_on_gpu(activation: Activation, x: &Tensor) -> Tensor {
     match activation {
         Activation::Identity => x.shallow_clone(),
         Activation::Gelu => x.gelu("none"),
         Activation::GeluTanh => x.gelu("tanh"),
         Activation::Gelu10 => x.gelu("none").clamp(-10.0, 10.0),
-        Activation::QuickGelu => (x * QUICK).sigmoid() * x,
+        Activation::QuickGelu => (x * QUICK_GELU).sigmoid() * x,
         Activation::Relu => x.relu(),
         Activation::Silu => x.silu(),
         Activation::Tanh => x.tanh(),
@@ -97,7 +94,7 @@ fn activation_backward_on_gpu(activation: Activation, x: &Tensor, grad: &Tensor)
         Activation::Gelu => x.gelu_backward(grad, "none"),
         Activation::GeluTanh => x.gelu_backward(grad, "tanh"),
         Activation::Gelu10 => x.gelu_backward(&(grad * x.gelu("none").le(10.0)), "none"),
-        Activation::QuickGelu => sigmoid(QUICK),
+        Activation::QuickGelu => sigmoid(QUICK_GELU),
         Activation::Relu => grad * x.gt(0.0),
         Activation::Silu => sigmoid(1.0),
         Activation::Tanh => grad * (1.0 - x.tanh().square()),

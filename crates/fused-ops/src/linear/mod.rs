@@ -16,6 +16,8 @@ use burn::tensor::{DType, Tensor};
 use crate::concat::concat_weights;
 use crate::upload::runs_asynchronously;
 
+use activation::QUICK_GELU;
+
 pub use activation::Activation;
 
 /// `activation(input · weight + bias)`.
@@ -77,7 +79,7 @@ pub fn activate(input: Tensor<2>, activation: Activation) -> Tensor<2> {
         Activation::Gelu => gelu(input),
         Activation::GeluTanh => gelu_tanh(input),
         Activation::Gelu10 => gelu(input).clamp(-10.0, 10.0),
-        Activation::QuickGelu => input.clone() * sigmoid(input * 1.702),
+        Activation::QuickGelu => input.clone() * sigmoid(input * QUICK_GELU),
         Activation::Relu => relu(input),
         Activation::Silu => input.clone() * sigmoid(input),
         Activation::Tanh => input.tanh(),

@@ -74,7 +74,7 @@ impl<T: Equivalence> Request<T> {
         message: Vec<T>,
     ) -> Result<Self, Error> {
         let memory = Memory::new(message, Vec::new());
-        let (count, to, comm) = (count(memory.input.len())?, rank(to)?, comm.as_raw());
+        let (count, to, comm) = (int(memory.input.len())?, int(to)?, comm.as_raw());
         Self::start(memory, |memory, datatype, request| {
             // SAFETY: `input` has `count` elements and lives until the operation completes (see `Request`).
             unsafe {
@@ -98,7 +98,7 @@ impl<T: Equivalence> Request<T> {
         room: Vec<T>,
     ) -> Result<Self, Error> {
         let memory = Memory::new(Vec::new(), room);
-        let (count, from, comm) = (count(memory.output.len())?, rank(from)?, comm.as_raw());
+        let (count, from, comm) = (int(memory.output.len())?, int(from)?, comm.as_raw());
         Self::start(memory, |memory, datatype, request| {
             // SAFETY: `output` has room for `count` elements and lives until the operation completes.
             unsafe {
@@ -114,7 +114,7 @@ impl<T: Equivalence> Request<T> {
         T: Clone + Default,
     {
         let output = vec![T::default(); input.len()];
-        let (count, comm) = (count(input.len())?, comm.as_raw());
+        let (count, comm) = (int(input.len())?, comm.as_raw());
         Self::start(Memory::new(input, output), |memory, datatype, request| {
             let (input, output) = memory.pointers();
             // SAFETY: both have `count` elements, do not overlap, and live until the operation completes.
@@ -138,7 +138,7 @@ impl<T: Equivalence> Request<T> {
         root: usize,
         buffer: Vec<T>,
     ) -> Result<Self, Error> {
-        let (count, root, comm) = (count(buffer.len())?, rank(root)?, comm.as_raw());
+        let (count, root, comm) = (int(buffer.len())?, int(root)?, comm.as_raw());
         let memory = Memory::new(Vec::new(), buffer);
         Self::start(memory, |memory, datatype, request| {
             let (_, buffer) = memory.pointers();
@@ -163,11 +163,11 @@ impl<T: Equivalence> Request<T> {
         let mut memory = Memory::new(input, room);
         let mut end = 0;
         for len in counts {
-            memory.counts.push(count(*len)?);
-            memory.offsets.push(count(end)?);
+            memory.counts.push(int(*len)?);
+            memory.offsets.push(int(end)?);
             end += len;
         }
-        let (sent, comm) = (count(memory.input.len())?, comm.as_raw());
+        let (sent, comm) = (int(memory.input.len())?, comm.as_raw());
         Self::start(memory, |memory, datatype, request| {
             let (input, output) = memory.pointers();
             let (counts, offsets) = (memory.counts.as_ptr(), memory.offsets.as_ptr());
@@ -196,7 +196,7 @@ impl<T: Equivalence> Request<T> {
             "one shard per rank"
         );
         let memory = Memory::new(input, vec![T::default(); shard_len]);
-        let (count, comm) = (count(shard_len)?, comm.as_raw());
+        let (count, comm) = (int(shard_len)?, comm.as_raw());
         Self::start(memory, |memory, datatype, request| {
             let (input, output) = memory.pointers();
             // SAFETY: `input` has `count` elements per rank and `output` has `count`; they do not
@@ -253,14 +253,23 @@ fn check(code: c_int) -> Result<(), Error> {
     }))
 }
 
-fn count(len: usize) -> Result<c_int, Error> {
-    c_int::try_from(len).map_err(|_| Error::TooLong { len })
-}
-
-fn rank(rank: usize) -> Result<c_int, Error> {
-    c_int::try_from(rank).map_err(|_| Error::TooLong { len: rank })
+/// A length or a rank as MPI takes it.
+pub(super) fn int(number: usize) -> Result<c_int, Error> {
+    c_int::try_from(number).map_err(|_| Error::TooLong { len: number })
 }
 
 fn world_size(comm: &SimpleCommunicator) -> usize {
     usize::try_from(comm.size()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_bytes_than_a_message_can_have_are_an_error() {
+        assert_eq!(int(0x7fff_ffff), Ok(i32::MAX));
+        let error = int(0x8000_0000).unwrap_err();
+        assert!(error.to_string().starts_with("2147483648 bytes"), "{error}");
+    }
 }

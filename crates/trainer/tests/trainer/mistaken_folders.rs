@@ -30,7 +30,7 @@ fn a_bad_model_folder_is_one_line() {
     let config = sandbox.path("encoder/config.json");
     std::fs::copy(config, sandbox.path("finished/model/config.json")).unwrap();
     let evaluated = sandbox.command(&["evaluate", "--model=finished", "--dataset=dev.json"]);
-    evaluated.mistake(&["finished", "name its folder model"]);
+    evaluated.mistake(&["finished", "give its folder \"model\" instead"]);
     train(&sandbox, &["model.source=./none"]).mistake(&["./none", "no such folder"]);
     train(&sandbox, &["model.source=wheel:none"]).mistake(&["wheel:none"]);
 
