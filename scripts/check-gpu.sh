@@ -139,7 +139,8 @@ train() { # RUN SETTING...
     local run=$1
     shift
     rm -rf "${scratch:?}/$run"
-    limited "$trainer" --run-dir "$scratch/$run" model.init=random eval.max_eval_samples=8 "$@" >"$scratch/$run.log" 2>&1 ||
+    limited "$trainer" --run-dir "$scratch/$run" model.init=random eval.max_eval_samples=8 \
+        run.float32_matmul_precision=highest "$@" >"$scratch/$run.log" 2>&1 ||
         { tail -n 3 "$scratch/$run.log" && return 1; }
 }
 
@@ -173,7 +174,7 @@ precision() { # NAME LIMIT SETTING...
 # A GPU adds in any order, so equal runs differ a little.
 resume() {
     local whole=(--run-dir "$scratch/whole" run.device="$device" model.source="$scratch/minilm" model.init=random train.max_steps=30
-        eval.max_eval_samples=8 checkpoints.every_steps=5)
+        eval.max_eval_samples=8 checkpoints.every_steps=5 run.float32_matmul_precision=highest)
     rm -rf "$scratch"/{whole,stopped}
     limited "$trainer" "${whole[@]}" >"$scratch/whole.log" 2>&1
     whole[1]=$scratch/stopped
@@ -389,7 +390,8 @@ two_ranks() { # RUN LIMIT SETTING...
     local run=$1 limit=$2
     shift 2
     mpirun --allow-run-as-root --oversubscribe -n 2 "$trainer" --run-dir "$scratch/$run" model.init=random model.source="$scratch/minilm" \
-        train.dropout=false train.max_steps=20 train.per_device_train_batch_size=4 eval.max_eval_samples=8 "$@" >"$scratch/$run.log" 2>&1 ||
+        train.dropout=false train.max_steps=20 train.per_device_train_batch_size=4 eval.max_eval_samples=8 \
+        run.float32_matmul_precision=highest "$@" >"$scratch/$run.log" 2>&1 ||
         { tail -n 3 "$scratch/$run.log" && return 1; }
     grep 'processes, .* through NCCL' "$scratch/$run.log" && same_losses highest "$run" "$limit"
 }

@@ -14,7 +14,10 @@ from pathlib import Path
 
 LIST = Path(__file__).with_name("operations.txt")
 OPERATION = re.compile(r"^([0-9a-f]+) [tT] burn_\w+::ops::.* for (burn_dispatch|burn_ndarray)::backend::\w+>::([a-z0-9_]+)$")
-TRAIN = "train.max_steps=2 train.gradient_accumulation_steps=2 train.per_device_train_batch_size=2 eval.max_eval_samples=2"
+TRAIN = (
+    "train.max_steps=2 train.gradient_accumulation_steps=2 train.per_device_train_batch_size=2 eval.max_eval_samples=2 "
+    "run.float32_matmul_precision=highest"
+)
 QUESTION = ["--question", "Who built the bridge?", "--context", "The bridge was built by Ane Holm in 1871."]
 
 
