@@ -48,10 +48,14 @@ pub(crate) fn parquet(bytes: &[u8]) {
     read("data.parquet", bytes);
 }
 
-/// Reads the bytes as they are and, if they are a text, as its UTF-16, which must give the same.
+/// Reads the bytes as they are and, if they are a text without zeros, as its UTF-16, which must give the same.
 pub(crate) fn utf16(bytes: &[u8]) {
     read("data.json", bytes);
-    let Ok(text) = str::from_utf8(bytes) else {
+    // With zeros it may be taken for UTF-16 without a byte order mark.
+    let Some(text) = str::from_utf8(bytes)
+        .ok()
+        .filter(|text| !text.contains('\0'))
+    else {
         return;
     };
     let little: Vec<u8> = units(text).flat_map(u16::to_le_bytes).collect();

@@ -211,8 +211,9 @@ impl Unquoted {
         }
     }
 
-    pub(super) fn end(&self, out: &mut Vec<u8>) {
-        if self.place == Place::Quoted {
+    /// Ends a cell, once: nothing is written at a second end.
+    pub(super) fn end(&mut self, out: &mut Vec<u8>) {
+        if std::mem::replace(&mut self.place, Place::CellStart) == Place::Quoted {
             out.push(b'"');
         }
     }
