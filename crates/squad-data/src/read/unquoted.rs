@@ -20,7 +20,8 @@ pub(super) enum Quoting {
 /// Text from the first cell on that begins with a quotation mark waits for the decision.
 pub(super) struct Undecided {
     cells: Cells,
-    /// Lines are the rows of a text without quoting, records those of one with quoting.
+    /// Lines are the rows of a text without quoting, records those of one with quoting. Before the text that waits they are the
+    /// same and only lines are counted.
     lines: RowLengths,
     records: RowLengths,
     /// Whether a quoted cell of the record has a line end.
@@ -50,12 +51,15 @@ impl Undecided {
     ) -> Result<Option<Quoting>, &'static str> {
         let is_quote = self.cells.place == Place::CellStart && byte == b'"';
         let is_header = self.lines.header == 0;
-        self.lines.pass(byte);
-        if self.held.is_empty() && !is_quote {
-            self.records.pass(byte);
-            self.cells.pass(byte, out)?;
-            return Ok(None);
+        if self.held.is_empty() {
+            if !is_quote {
+                self.lines.pass(byte);
+                self.cells.pass(byte, out)?;
+                return Ok(None);
+            }
+            self.records = self.lines.clone();
         }
+        self.lines.pass(byte);
         self.held.push(byte);
         if let Err(problem) = self.cells.pass(byte, &mut self.quoted) {
             return if self.is_even_text() && !is_header {
@@ -103,13 +107,11 @@ impl Undecided {
                 Err(problem)
             };
         }
+        if self.held.is_empty() {
+            return Ok(Quoting::Quoted);
+        }
         self.records.end();
-        let undecided = if self.held.is_empty() {
-            Quoting::Quoted
-        } else {
-            Quoting::Unclear
-        };
-        Ok(self.decision().unwrap_or(undecided))
+        Ok(self.decision().unwrap_or(Quoting::Unclear))
     }
 
     /// Writes the text that waits as quoted cells, which go on from there.
@@ -146,6 +148,7 @@ impl Undecided {
 }
 
 /// Whether rows are as long as the header.
+#[derive(Clone)]
 struct RowLengths {
     delimiter: u8,
     /// Number of the header's cells; 0 in the header.
