@@ -20,6 +20,10 @@ const MAX_PATTERN: usize = 2048;
 /// WordPiece's time grows with the square of a word's length. Known tokenizers have 100 and 200.
 const MAX_CHARS_PER_WORD: u64 = 1000;
 
+/// The largest id of a vocabulary: to save one takes time and memory for each id below it. The largest known vocabulary of an
+/// encoder has 901,629 tokens.
+const MAX_ID: u64 = (4 << 20) - 1;
+
 /// A `tokenizer.json` in parts.
 pub(super) struct TokenizerJson {
     /// What the `tokenizers` crate reads: without decoder, truncation and padding.
@@ -99,10 +103,8 @@ fn check_model(model: &Value) -> Result<(), String> {
     if empty {
         return Err("model.vocab is empty".to_owned());
     }
-    if let Some([first, second]) = vocab.as_object().and_then(with_one_id) {
-        return Err(format!(
-            "model.vocab gives {first:?} and {second:?} the same id: one of them would be lost when it is saved"
-        ));
+    if let Value::Object(vocab) = vocab {
+        check_ids(vocab)?;
     }
     let dropout = model["dropout"].as_f64().unwrap_or(0.0);
     if dropout != 0.0 {
@@ -120,13 +122,23 @@ fn check_model(model: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// Two entries of a vocabulary that have one id.
-fn with_one_id(vocab: &Map<String, Value>) -> Option<[&str; 2]> {
+fn check_ids(vocab: &Map<String, Value>) -> Result<(), String> {
     let mut tokens = HashMap::with_capacity(vocab.len());
-    vocab.iter().find_map(|(token, id)| {
-        let other = tokens.insert(id.as_u64()?, token);
-        other.map(|other| [other.as_str(), token])
-    })
+    for (token, id) in vocab {
+        // The `tokenizers` crate refuses what is no id.
+        let Some(id) = id.as_u64() else { continue };
+        if id > MAX_ID {
+            return Err(format!(
+                "model.vocab gives {token:?} the id {id}, which is too large: use at most {MAX_ID}"
+            ));
+        }
+        if let Some(other) = tokens.insert(id, token) {
+            return Err(format!(
+                "model.vocab gives {other:?} and {token:?} the same id: one of them would be lost when it is saved"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Added tokens with an empty text mean nothing; the rest must be texts.
@@ -371,6 +383,16 @@ mod tests {
                 "model",
                 json!({"type": "WordPiece", "vocab": {"a": 1, "b": 2, "c": 1}}),
                 "gives \"a\" and \"c\" the same id",
+            ),
+            (
+                "model",
+                json!({"type": "BPE", "vocab": {"a": 0, "b": 2_888_888_884_u64}}),
+                "gives \"b\" the id 2888888884, which is too large",
+            ),
+            (
+                "model",
+                json!({"type": "WordLevel", "vocab": {"a": 4_194_304}}),
+                "use at most 4194303",
             ),
             (
                 "model",
