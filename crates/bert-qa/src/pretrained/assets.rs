@@ -97,10 +97,13 @@ impl ModelAssets {
     /// If a file cannot be written, or a weight is NaN or infinite; an existing folder is then
     /// unchanged.
     pub fn save(&self, model: &BertForQuestionAnswering, folder: &Path) -> Result<(), Error> {
-        atomic_fs::replace_folder(folder, |new| self.write(model, new))
+        atomic_fs::replace_folder(folder, |new| {
+            self.write(model, self.qa_config.as_ref(), new)
+        })
     }
 
-    /// As [`ModelAssets::save`], with a model card, `README.md`.
+    /// As [`ModelAssets::save`], with a model card, `README.md`, and always with the `qa_config.json` that the card's
+    /// example reads.
     ///
     /// # Errors
     /// As [`ModelAssets::save`].
@@ -111,7 +114,7 @@ impl ModelAssets {
         card: &ModelCard,
     ) -> Result<(), Error> {
         atomic_fs::replace_folder(folder, |new| {
-            self.write(model, new)?;
+            self.write(model, Some(&self.qa_config_or_default()), new)?;
             write(&new.join(MODEL_CARD), &card.to_markdown())
         })
     }
@@ -135,12 +138,17 @@ impl ModelAssets {
         limit.map_or(positions, |limit| limit.min(positions))
     }
 
-    fn write(&self, model: &BertForQuestionAnswering, folder: &Path) -> Result<(), Error> {
+    fn write(
+        &self,
+        model: &BertForQuestionAnswering,
+        qa_config: Option<&QaConfig>,
+        folder: &Path,
+    ) -> Result<(), Error> {
         let config = folder.join(CONFIG);
         write(&config, &self.config.to_json())?;
         write(&folder.join(TOKENIZER_CONFIG), &self.tokenizer_config())?;
         self.tokenizer.save(&folder.join(TOKENIZER))?;
-        if let Some(qa_config) = &self.qa_config {
+        if let Some(qa_config) = qa_config {
             write(&folder.join(QA_CONFIG), &qa_config.to_json()?)?;
         }
         let weights = folder.join(WEIGHTS[0]);

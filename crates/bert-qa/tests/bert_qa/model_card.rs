@@ -93,7 +93,7 @@ fn the_body_has_the_same_in_tables() {
         "\n```toml\n[train]\nseed = 7\n```\n",
         "\n| exact_match | 57.89 |\n| f1 | 69.81 |\n| total | 34 |\n\n",
         "\n| trainer | 0.1.0 |\n| bert-qa | 0.1.0 |\n| Burn | 0.22.1 |\n",
-        "\n```python\nimport torch\n",
+        "\n```python\nimport json, torch\n",
         "\n```rust\nlet answerer",
     ] {
         assert_eq!(body.matches(part).count(), 1, "{part} in {body}");

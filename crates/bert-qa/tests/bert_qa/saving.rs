@@ -161,7 +161,7 @@ fn all_files_have_the_same_permissions() {
 }
 
 #[test]
-fn save_with_card_writes_a_readme() {
+fn save_with_card_writes_a_readme_and_what_its_example_reads() {
     let parent = temp_dir();
     let folder = parent.path().join("model");
     let card = ModelCard {
@@ -170,8 +170,9 @@ fn save_with_card_writes_a_readme() {
     };
     let Pretrained { model, assets, .. } = tiny();
     assets.save_with_card(&model, &folder, &card).unwrap();
-    assert_eq!(file_names(&folder)[0], "README.md");
-    assert_eq!(file_names(&folder)[1..], FILES);
+    let mut expected = [&["README.md", "qa_config.json"], &FILES[..]].concat();
+    expected.sort_unstable();
+    assert_eq!(file_names(&folder), expected);
     let text = std::fs::read_to_string(folder.join("README.md")).unwrap();
     assert_eq!(text, card.to_markdown());
 }
