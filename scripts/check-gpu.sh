@@ -132,8 +132,13 @@ shape() { # NAME LAYERS HEADS WIDTH
         -e "s/(\"hidden_size\": )[0-9]+/\1$4/" -e "s/(\"intermediate_size\": )[0-9]+/\1$((4 * $4))/" \
         configs/shapes/bert-base-uncased/config.json >"$scratch/$1/config.json"
 }
-shape minilm 6 12 384
-if on_gpu; then shape timed 12 12 768; else shape timed 2 2 128; fi
+if on_gpu; then
+    shape minilm 6 12 384
+    shape timed 12 12 768
+else
+    shape minilm 2 4 128
+    shape timed 2 2 128
+fi
 
 train() { # RUN SETTING...
     local run=$1
