@@ -8,6 +8,7 @@ use burn::store::{
     SafetensorsStore,
 };
 use burn::tensor::Shape;
+use squad_data::counted;
 
 use super::checkpoint_files::{CheckpointFiles, StoredTensor};
 use super::conv_weight::{ConvWeight, is_conv_weight, pytorch_shape};
@@ -31,7 +32,7 @@ pub struct LoadReport {
 
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "loaded {} tensors", self.loaded.len())?;
+        write!(f, "loaded {}", counted(self.loaded.len(), "tensor"))?;
         match self.files.as_slice() {
             [] => {}
             [file] => write!(f, " from {file}")?,

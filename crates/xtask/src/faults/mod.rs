@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
         }
     }
     print_line(&format!(
-        "{schedules} schedules, {} failed {}",
+        "schedules: {schedules}, failed: {} {}",
         failed.len(),
         failed.join(" ")
     ));
