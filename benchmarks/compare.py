@@ -99,7 +99,7 @@ class Workspace:
         chosen = [questions[i * len(questions) // count] for i in range(count)]
         return {"version": "1.1", "data": [{"title": "chosen", "paragraphs": [{"context": c, "qas": [q]} for c, q in chosen]}]}
 
-    def our_features(self, trainer, questions=None):
+    def trainer_features(self, trainer, questions=None):
         counts = json.loads(finish([trainer, "inspect", "--dataset", questions or self.questions, "--tokenizer", self.model, "--json",
                                     *self.lengths("--max-seq-length", "--doc-stride")])[0])
         return counts["features"], round(counts["features"] * counts["mean_length"])
@@ -123,10 +123,10 @@ def measure(task, contender, workspace):
         return figures["features_per_second"], memory, figures["cpu_seconds_per_feature"]
     rate, memory, seconds = run_trainer(task, contender, workspace, workspace.questions)
     if contender.name not in workspace.start_up:
-        few, _ = workspace.our_features(contender.binary or workspace.trainer, workspace.few)
+        few, _ = workspace.trainer_features(contender.binary or workspace.trainer, workspace.few)
         workspace.start_up[contender.name] = few, run_trainer(task, contender, workspace, workspace.few)[2]
     few, start_up = workspace.start_up[contender.name]
-    features, _ = workspace.our_features(contender.binary or workspace.trainer)
+    features, _ = workspace.trainer_features(contender.binary or workspace.trainer)
     return rate, memory, (seconds - start_up) / (features - few)
 
 
@@ -148,7 +148,7 @@ def run_trainer(task, contender, workspace, questions):
         shutil.rmtree(run_dir)
     elif options.batch_size == 1:
         os.environ["RAYON_NUM_THREADS"] = str(options.threads)
-        features, _ = workspace.our_features(trainer, questions)
+        features, _ = workspace.trainer_features(trainer, questions)
         count = sum(len(article["paragraphs"]) for article in json.loads(questions.read_text())["data"])
         output, memory, seconds = finish([options.answerer, workspace.model, questions, f"precision={contender.precision or 'f32'}", "batch=1"])
         figures = {"features_per_second": float(output.split()[0]) * features / count}
@@ -196,10 +196,10 @@ def compare(task, options):
     try:
         record = {"task": task, "shape": options.shape, "environment": environment()}
         limits, _ = workspace.baseline("limits")
-        theirs = (limits["features"], limits["tokens"])
+        expected = (limits["features"], limits["tokens"])
         for trainer in {contender.binary or workspace.trainer for contender in options.contenders if not contender.is_baseline}:
-            if (ours := workspace.our_features(trainer)) != theirs:
-                sys.exit(f"the features differ: (count, tokens) is {ours} in {trainer} and {theirs} in transformers")
+            if (found := workspace.trainer_features(trainer)) != expected:
+                sys.exit(f"the features differ: (count, tokens) is {found} in {trainer} and {expected} in transformers")
         if task == "answer":
             trained_model(workspace)
         results = {contender.name: {"features_per_second": [], "cpu_seconds_per_feature": [], "peak_memory_bytes": 0}
@@ -230,9 +230,9 @@ def cpu_time(record, name):
     return times and statistics.median(times)
 
 
-def ratios(record, ours, baseline):
+def ratios(record, name, baseline):
     """Ratio of the medians, lowest and highest ratio of a round."""
-    rates = [record["results"][name]["features_per_second"] for name in (ours, baseline)]
+    rates = [record["results"][each]["features_per_second"] for each in (name, baseline)]
     by_round = [a / b for a, b in zip(*rates)]
     return statistics.median(rates[0]) / statistics.median(rates[1]), min(by_round), max(by_round)
 
@@ -291,9 +291,9 @@ def regression_check(options):
     started = time.monotonic()
 
     def missed(results):
-        best = lambda ours, baseline: max(a / b for a, b in zip(*(results[name]["features_per_second"] for name in (ours, baseline))))
-        return [f"{ours} against {baseline}: {best(ours, baseline):.2f} x is below {floor} x" for ours, baseline, floor in floors
-                if best(ours, baseline) < floor]
+        best = lambda *names: max(a / b for a, b in zip(*(results[name]["features_per_second"] for name in names)))
+        return [f"{name} against {baseline}: {best(name, baseline):.2f} x is below {floor} x" for name, baseline, floor in floors
+                if best(name, baseline) < floor]
 
     options.until = lambda results: not missed(results) or time.monotonic() - started > CHECK_SECONDS
     record = compare("train", options)

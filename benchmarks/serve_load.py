@@ -8,7 +8,6 @@ usage: serve_load.py TRAINER MODEL [--clients 8] [--questions 600] [--rounds 3] 
 """
 
 import argparse
-import copy
 import http.client
 import json
 import platform
@@ -57,7 +56,7 @@ def questions(count):
     pairs = [(paragraph["context"], qa["question"]) for paragraph in paragraphs for qa in paragraph["qas"]]
     # Neighbours have different texts, as requests of different people.
     pairs = [pairs[i * 37 % len(pairs)] for i in range(len(pairs))]
-    return [(str(i), *copy.copy(pairs[i % len(pairs)])) for i in range(count)]
+    return [(str(i), *pairs[i % len(pairs)]) for i in range(count)]
 
 
 def batch_job(args, rows, folder):

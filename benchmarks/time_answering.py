@@ -1,18 +1,15 @@
-"""Times our answering and PyTorch's on the same questions of a SQuAD file, one after the other, in several rounds.
+"""Times answering by the crate bert-qa and by PyTorch on the same questions of a SQuAD file, one after the other, in several rounds.
 
 usage: python benchmarks/time_answering.py MODEL DATASET [--questions 96] [--rounds 8] [--threads 2]
            [--program target/debug/examples/answer_file]
-The questions are spread evenly over the file. Both sides go from texts to answers: tokenising, the model, the search for
-the best span. Ours is the example `answer_file` of the crate bert-qa; PyTorch's is transformers'
-AutoModelForQuestionAnswering on batches padded to their longest window, without gradients, and run_qa.py's search in
-NumPy, over tokens of the context only. Both get an allocator that keeps its pages (MALLOC_MMAP_MAX_=0, a large
-MALLOC_TRIM_THRESHOLD_): this script starts itself again with it. Short rounds, of which the best counts, because other
-work on the machine only ever makes them slower. Needs torch and transformers; made with torch 2.9.0 and transformers
-5.23.0.
+The questions are spread evenly over the file. Both go from texts to answers: tokenising, the model, the search for the
+best span. bert-qa is its example `answer_file`; PyTorch is transformers' AutoModelForQuestionAnswering on batches padded
+to their longest feature, without gradients, and run_qa.py's search in NumPy, over tokens of the context only. Both get
+the allocator of run_qa_features.py. Short rounds, of which the best counts, because other work on the machine only ever
+makes them slower. Needs torch and transformers; made with torch 2.9.0 and transformers 5.23.0.
 """
-import argparse, json, os, statistics, subprocess, sys, tempfile, time
+import argparse, json, os, statistics, subprocess, tempfile, time
 
-ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
 parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
 parser.add_argument("model")
 parser.add_argument("dataset")
@@ -21,9 +18,8 @@ parser.add_argument("--rounds", type=int, default=8)
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--program", default="target/debug/examples/answer_file")
 args = parser.parse_args()
-if any(os.environ.get(name) != value for name, value in ALLOCATOR.items()):
-    os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | ALLOCATOR)
 
+import run_qa_features  # Starts this script again with an allocator that keeps its pages.
 import numpy as np
 import torch
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
@@ -54,24 +50,24 @@ def answer(pairs):
     inputs = tokenizer([question for question, _ in pairs], [context for _, context in pairs], truncation="only_second",
                        max_length=384, stride=128, return_overflowing_tokens=True, return_offsets_mapping=True,
                        padding=True, return_tensors="pt")
-    windows, of = inputs.pop("offset_mapping").tolist(), inputs.pop("overflow_to_sample_mapping").tolist()
+    offset_mapping, sample_mapping = inputs.pop("offset_mapping").tolist(), inputs.pop("overflow_to_sample_mapping").tolist()
     with torch.no_grad():
         output = model(**inputs)
     best = [(-np.inf, "")] * len(pairs)
-    for i, pair in enumerate(of):
-        offsets = [offset if part == 1 else None for offset, part in zip(windows[i], inputs.sequence_ids(i))]
+    for i, pair in enumerate(sample_mapping):
+        offsets = [offset if part == 1 else None for offset, part in zip(offset_mapping[i], inputs.sequence_ids(i))]
         found = best_span(pairs[pair][1], offsets, output.start_logits[i].numpy(), output.end_logits[i].numpy())
         best[pair] = max(best[pair], found)
     return [text for _, text in best]
 
 
-def time_theirs(batch):
+def time_pytorch(batch):
     started = time.perf_counter()
     texts_found = [text for i in range(0, len(texts), batch) for text in answer(texts[i:i + batch])]
     return len(texts) / (time.perf_counter() - started), texts_found
 
 
-def time_ours(batch, file):
+def time_bert_qa(batch, file):
     with tempfile.NamedTemporaryFile() as out:
         command = [args.program, args.model, file, f"batch={batch}", f"out={out.name}"]
         run = subprocess.run(command, env=os.environ | {"RAYON_NUM_THREADS": str(args.threads)}, check=True,
@@ -87,13 +83,13 @@ with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
     answer(texts[:8])  # the first calls are slower
     print(f"{len(texts)} questions, {args.threads} threads; questions/s")
     for batch in (1, 32):
-        ours, theirs = [], []
+        bert_qa, pytorch = [], []
         for number in range(args.rounds):
-            (our_rate, our_texts), (their_rate, their_texts) = time_ours(batch, file.name), time_theirs(batch)
-            same = sum(a == b for a, b in zip(our_texts, their_texts))
-            print(f"batch {batch}, round {number + 1}: ours {our_rate:.2f}, PyTorch {their_rate:.2f}, "
-                  f"{our_rate / their_rate:.2f} x ({same} answers equal)", flush=True)
-            ours.append(our_rate)
-            theirs.append(their_rate)
-        print(f"batch {batch}, best: ours {max(ours):.2f}, PyTorch {max(theirs):.2f}, {max(ours) / max(theirs):.2f} x; "
-              f"median: ours {statistics.median(ours):.2f}, PyTorch {statistics.median(theirs):.2f}", flush=True)
+            (rate, answers), (pytorch_rate, pytorch_answers) = time_bert_qa(batch, file.name), time_pytorch(batch)
+            same = sum(a == b for a, b in zip(answers, pytorch_answers))
+            print(f"batch {batch}, round {number + 1}: bert-qa {rate:.2f}, PyTorch {pytorch_rate:.2f}, "
+                  f"{rate / pytorch_rate:.2f} x ({same} answers equal)", flush=True)
+            bert_qa.append(rate)
+            pytorch.append(pytorch_rate)
+        print(f"batch {batch}, best: bert-qa {max(bert_qa):.2f}, PyTorch {max(pytorch):.2f}, {max(bert_qa) / max(pytorch):.2f} x; "
+              f"median: bert-qa {statistics.median(bert_qa):.2f}, PyTorch {statistics.median(pytorch):.2f}", flush=True)

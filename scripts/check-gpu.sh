@@ -3,7 +3,7 @@
 #   scripts/check-gpu.sh [--device D] [--model FOLDER] [--minutes N] [STAGE...]
 # Stages, in this order; without one, `all`:
 #   tests       kernels, parity, masks, AdamW; 20 steps in f32, TF32 and bf16 beside the CPU's losses; kill and resume
-#   speed       features/s of BERT base in each precision, ours and transformers'; speed-8 and speed-64 are its halves, by batch size
+#   speed       features/s of BERT base in each precision, the trainer's and transformers'; speed-8 and speed-64 are its halves, by batch size
 #   trace       busy share of the GPU, launches a step, waits of the host, the longest kernels
 #   real        all-MiniLM-L6-v2 (--model) on 7,783 questions in each precision, with the F1 of the CPU
 #   configs     each configuration a100-* whole, seconds an epoch
@@ -209,7 +209,7 @@ rate = {what: statistics.median(line[f"train/{what}_per_second"] for line in lat
 memory = json.load(open(run + "/metrics.json")).get("device_peak_memory_bytes") or 0
 print("%.1f features/s, %.0f tokens/s, median of %d steps" % (rate["features"], rate["tokens"], len(later)), end="")
 print(f"; peak memory of the device {memory / 2**30:.2f} GiB" if memory else "")
-print("ours", name, rate["features"], memory, file=open(rates, "a"))
+print("trainer", name, rate["features"], memory, file=open(rates, "a"))
 PYTHON
 }
 
@@ -242,7 +242,7 @@ print(who, name, rate, memory, file=open(rates, "a"))
 PYTHON
 }
 
-# Ours beside transformers'. The goals: 2 times the padded and 1.3 times the best, at most half of the padded memory.
+# The trainer beside transformers. The goals: 2 times the padded and 1.3 times the best, at most half of the padded memory.
 ratios() {
     "$python" - "$scratch/rates" <<'PYTHON'
 import sys
@@ -252,13 +252,13 @@ for line in open(sys.argv[1]):
     who, batch, precision, rate, memory = line.split()
     found.setdefault((batch, precision), {})[who] = float(rate), float(memory)
 for (batch, precision), of in found.items():
-    ours, baselines = of.get("ours"), {who: of[who] for who in of if who != "ours"}
-    if not ours or "padded" not in baselines:
+    trainer, baselines = of.get("trainer"), {who: of[who] for who in of if who != "trainer"}
+    if not trainer or "padded" not in baselines:
         continue
     best = max(baselines, key=lambda who: baselines[who][0])
-    line = f"batches of {batch}, {precision}: {ours[0] / baselines['padded'][0]:.2f} times the padded, {ours[0] / baselines[best][0]:.2f} times {best}"
-    if ours[1] and baselines["padded"][1]:
-        line += f", {ours[1] / baselines['padded'][1]:.2f} of the padded memory"
+    line = f"batches of {batch}, {precision}: {trainer[0] / baselines['padded'][0]:.2f} times the padded, {trainer[0] / baselines[best][0]:.2f} times {best}"
+    if trainer[1] and baselines["padded"][1]:
+        line += f", {trainer[1] / baselines['padded'][1]:.2f} of the padded memory"
     print(line)
 PYTHON
 }
@@ -269,7 +269,7 @@ precisions=(f32 tf32 bf16)
 
 speed() { # BATCH_SIZE
     local precision padding
-    for precision in "${precisions[@]}"; do check "ours, $precision, batches of $1" timing "$1" "$precision"; done
+    for precision in "${precisions[@]}"; do check "trainer, $precision, batches of $1" timing "$1" "$precision"; done
     if ! "$python" -c 'import torch, transformers' 2>/dev/null; then
         skipped "transformers' speed: $python has no torch or no transformers"
         return
@@ -413,7 +413,7 @@ nccl() {
     stage tests || check "20 steps in f32" steps highest run.device=cuda:0
     check "two ranks by DDP" two_ranks ddp 1e-3 distributed.strategy=ddp distributed.verify_params_every_steps=1
     check "two ranks by FSDP" two_ranks fsdp 1e-3 distributed.strategy=fsdp
-    check "two ranks by FSDP, grad_op" two_ranks grad-op 1e-3 distributed.strategy=fsdp distributed.sharding_strategy=shard_grad_op
+    check "two ranks by FSDP, shard_grad_op" two_ranks grad-op 1e-3 distributed.strategy=fsdp distributed.sharding_strategy=shard_grad_op
     check "two ranks by DDP, sums in bf16" two_ranks ddp-bf16 5e-2 distributed.strategy=ddp distributed.bf16_compress=true
     check "two ranks by FSDP, sums in bf16" two_ranks fsdp-bf16 5e-2 distributed.strategy=fsdp distributed.bf16_compress=true
 }

@@ -48,7 +48,7 @@ def run(name, config, model, folder, *settings):
     command = [options.trainer, "--config", ROOT / "configs" / "reproductions" / f"{name}.toml", "--run-dir", folder, f"model.source={model}",
                "model.init=random", f"train.files={files}", "train.dropout=false", "eval.max_eval_samples=1", "eval.every_epochs=0",
                "checkpoints.every_epochs=0", "checkpoints.every_steps=0", *settings]
-    if "file" in config["eval"] if "eval" in config else False:
+    if "file" in config.get("eval", {}):
         command.append(f"eval.file={data_file(config['eval']['file'])}")
     done = subprocess.run(command, env=os.environ | {"RUST_LOG": "trainer=debug"}, capture_output=True, text=True)
     if done.returncode != 0:
@@ -126,15 +126,16 @@ for name in options.names or NAMES:
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         model_folder(config["model"]["source"], scratch)
-        steps, ours = run(name, config, scratch, scratch / "run", f"train.max_steps={options.steps}")
+        steps, losses = run(name, config, scratch, scratch / "run", f"train.max_steps={options.steps}")
         run(name, config, scratch, scratch / "start", "train.max_steps=1", "train.learning_rate=1e-30")
         tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(scratch / "tokenizer.json"))
-        theirs, untrained = (pytorch_losses(scratch / "start" / "model", config["train"], steps, options.steps,
+        expected, untrained = (pytorch_losses(scratch / "start" / "model", config["train"], steps, options.steps,
                                             windows(tokenizer, config), learns) for learns in (True, False))
-    largest = lambda others: max(abs(a - b) for a, b in zip(ours, others, strict=True))
-    difference, control = largest(theirs), largest(untrained)
+    largest = lambda others: max(abs(a - b) for a, b in zip(losses, others, strict=True))
+    difference, control = largest(expected), largest(untrained)
     worst = max(worst, difference)
-    print(f"{name:18} ours {' '.join(f'{x:.5f}' for x in ours)}  PyTorch {' '.join(f'{x:.5f}' for x in theirs)}  difference {difference:.1e}, without steps {control:.1e}", flush=True)
+    shown, expected = (" ".join(f"{loss:.5f}" for loss in some) for some in (losses, expected))
+    print(f"{name:18} trainer {shown}  PyTorch {expected}  difference {difference:.1e}, without steps {control:.1e}", flush=True)
     if difference > TOLERANCE:
         sys.exit(f"{name}: the losses differ by {difference:.1e}, more than {TOLERANCE}")
     if control < 10 * TOLERANCE:

@@ -1,4 +1,4 @@
-"""Python and `trainer` find each other's models in Hugging Face's cache: checked with a Hub of our own, both ways.
+"""Python and `trainer` find each other's models in Hugging Face's cache: checked with a Hub on this machine, both ways.
 
 usage: python scripts/reference/check_hub_cache.py TRAINER MODEL_FOLDER
 needs torch, transformers and huggingface_hub; made with transformers 5.23.0 and huggingface_hub 2.4.0. TRAINER is the

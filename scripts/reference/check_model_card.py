@@ -1,7 +1,7 @@
 """Checks a model folder's README.md as its readers will: the Hub, and someone who copies its Python example.
 
 usage: python scripts/reference/check_model_card.py FOLDER ANSWER
-ANSWER: what our own program answers to the example's question. Needs torch and transformers; made with torch 2.9.0
+ANSWER: what bert-qa answers to the example's question. Needs torch and transformers; made with torch 2.9.0
 and transformers 5.23.0 (huggingface_hub 2.4.0).
 
 Fails (exit 1) if the front matter is not the Hub's, lacks what the Hub shows, or the example, run in the folder with a
@@ -37,5 +37,5 @@ if run.returncode != 0:
     sys.exit(f"the example failed: {run.stderr}")
 answer = run.stdout.strip()
 if answer != args.answer:
-    sys.exit(f"the example answers {answer!r}, we answer {args.answer!r}")
+    sys.exit(f"the example answers {answer!r}, bert-qa {args.answer!r}")
 print(f"{args.folder}: front matter good, scores {scores}, the example answers {answer!r}")

@@ -1,16 +1,16 @@
-"""Asks transformers' question-answering pipeline the questions of a SQuAD file, and compares its answers with ours.
+"""Asks transformers' question-answering pipeline the questions of a SQuAD file, and compares its answers with those of `trainer predict --pipeline`.
 
 usage: PYTHONPATH=FOLDER_WITH_TRANSFORMERS_4 python scripts/reference/check_pipeline.py TRAINER MODEL DATASET [options]
-TRAINER: the program, whose `predict --pipeline` is asked with the same settings. Needs torch and transformers before 5.3:
+TRAINER: the program, which is asked with the same settings. Needs torch and transformers before 5.3:
 later versions have no such pipeline. Made with torch 2.9.0 and transformers 4.57.6.
 
 For all questions the pipeline's own preprocess and postprocess are called, with logits of the model in batches of features of about
-one length; for the first --called questions, the pipeline itself. MODEL is loaded by transformers there and by us here. SETTINGS below
-has the settings; --settings chooses some of them.
+one length; for the first --called questions, the pipeline itself. --settings chooses some of
+SETTINGS.
 
 An answer is equal if text, start and end are, and the score to 1e-5 and to a hundredth of itself. Of those that are not, these are explained:
-  tie     the pipeline's list has an answer with our text and place, or we have its, whose score differs by less than 1e-5: rounding
-          decides which one is first, or which one is the last of a list
+  tie     one of the two answers is in the other list too, with a score that differs by less than 1e-5: rounding decides which one is
+          first, or which one is the last of a list
   cut     the text and place are equal, and the score differs by no more than 5e-3: of two spans of equal probability at the end of
           the list of candidates, which are summed by text, rounding decides which one is a candidate
   zero    the pipeline has filled its list with spans of probability 0
@@ -40,7 +40,7 @@ parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETT
 parser.add_argument("--max-questions", type=int, default=None)
 parser.add_argument("--called", type=int, default=0, help="questions for which the pipeline itself is called")
 parser.add_argument("--threads", type=int, default=2)
-parser.add_argument("--rounds", type=int, default=0, help="measure the called pipeline and ours, one after the other, N times", metavar="N")
+parser.add_argument("--rounds", type=int, default=0, help="measure the called pipeline and the trainer, one after the other, N times", metavar="N")
 args = parser.parse_args()
 torch.set_num_threads(args.threads)
 transformers.logging.set_verbosity_error()
@@ -84,7 +84,7 @@ def logits_of(pipe, features, batch=16):
     return found
 
 
-def theirs(pipe, rows, settings, chunk=256):
+def pipeline_answers(pipe, rows, settings, chunk=256):
     """For each of `settings`, which share a window, the list of answers to each row."""
     window = {key: value for key, value in settings[0].items() if key in WINDOW}
     found = [[] for _ in settings]
@@ -93,7 +93,7 @@ def theirs(pipe, rows, settings, chunk=256):
         made = [list(pipe.preprocess(example, **window)) for example in examples]
         logits = iter(logits_of(pipe, [feature for features in made for feature in features]))
         for features in made:
-            outputs = [{**feature, "start": start, "end": end} for feature, (start, end) in zip(features, logits_for(features, logits))]
+            outputs = [{**feature, "start": start, "end": end} for feature, (start, end) in zip(features, logits)]
             for answers, one in zip(found, settings):
                 post = {key: value for key, value in one.items() if key not in WINDOW}
                 result = pipe.postprocess([dict(output) for output in outputs], **post)
@@ -103,12 +103,8 @@ def theirs(pipe, rows, settings, chunk=256):
     return found
 
 
-def logits_for(features, logits):
-    return [next(logits) for _ in features]
-
-
-def ours(settings):
-    """Our answers by id."""
+def trainer_answers(settings):
+    """The trainer's answers by id."""
     flags = {"top_k": "--top-k", "max_answer_len": "--max-answer-len", "max_seq_len": "--max-seq-length", "doc_stride": "--doc-stride"}
     command = [args.trainer, "predict", "--pipeline", "--model", args.model, "--dataset", args.dataset, "--threads", str(args.threads)]
     for key, value in settings.items():
@@ -124,25 +120,25 @@ def place(answer):
     return answer["answer"], answer["start"], answer["end"]
 
 
-def difference(their, our):
-    """The kind of the first difference of two lists; None if they are equal."""
+def difference(expected, found):
+    """The gravest kind of difference of two lists, the pipeline's and the trainer's; None if they are equal."""
     kinds = set()
-    for rank in range(max(len(their), len(our))):
-        if rank >= len(our):
-            kinds.add("zero" if their[rank]["score"] < 1e-30 else "missing")
+    for rank in range(max(len(expected), len(found))):
+        if rank >= len(found):
+            kinds.add("zero" if expected[rank]["score"] < 1e-30 else "missing")
             continue
-        if rank >= len(their):
+        if rank >= len(expected):
             return "more"
-        t, o = their[rank], our[rank]
-        gap = abs(t["score"] - o["score"])
-        if place(t) == place(o):
+        e, f = expected[rank], found[rank]
+        gap = abs(e["score"] - f["score"])
+        if place(e) == place(f):
             # Scores of random models are small: their own size counts too.
-            if gap > min(EQUAL, 0.01 * max(t["score"], 1e-30)):
+            if gap > min(EQUAL, 0.01 * max(e["score"], 1e-30)):
                 kinds.add("cut" if gap <= CUT else "score")
         else:
             near = lambda one, others: any(place(one) == place(x) and abs(one["score"] - x["score"]) <= EQUAL for x in others)
-            last = rank == len(their) - 1
-            kinds.add("tie" if gap <= EQUAL and (last or near(t, our) or near(o, their)) else "answer")
+            last = rank == len(expected) - 1
+            kinds.add("tie" if gap <= EQUAL and (last or near(e, found) or near(f, expected)) else "answer")
     for kind in ("more", "answer", "score", "missing", "cut", "tie", "zero"):
         if kind in kinds:
             return kind
@@ -158,17 +154,18 @@ for name, settings in chosen.items():
 failed = False
 
 
-def compare(name, rows, their, our, how):
+def compare(name, rows, lists, found, how):
+    """Compares the pipeline's lists, in the order of the rows, with the trainer's, by id."""
     global failed
     kinds, shown = {}, 0
-    for (id, question, _), answers in zip(rows, their):
-        kind = difference(answers, our[id])
+    for (id, question, _), answers in zip(rows, lists):
+        kind = difference(answers, found[id])
         if kind:
             kinds[kind] = kinds.get(kind, 0) + 1
             if kind not in ("tie", "zero") and shown < 5:
                 shown += 1
-                print(f"  {kind}: {id} {question!r}\n    theirs {answers}\n    ours   {our[id]}")
-    control = sum(difference(a, our[next_row[0]]) is not None for a, next_row in zip(their, rows[1:] + rows[:1]))
+                print(f"  {kind}: {id} {question!r}\n    pipeline {answers}\n    trainer  {found[id]}")
+    control = sum(difference(answers, found[id]) is not None for answers, (id, *_) in zip(lists, rows[1:] + rows[:1]))
     print(f"{how}, {name} {chosen[name]}: {len(rows)} questions, differences {kinds or 'none'}; {control} differ from the next question's",
           flush=True)
     rare = sum(kinds.get(kind, 0) for kind in ("tie", "cut")) <= max(1, len(rows) // 100)
@@ -176,21 +173,21 @@ def compare(name, rows, their, our, how):
 
 
 for names in windows.values():
-    lists = theirs(pipe, rows, [chosen[name] for name in names])
-    for name, their in zip(names, lists):
-        our = ours(chosen[name])
-        compare(name, rows, their, our, "pre- and postprocess")
+    by_settings = pipeline_answers(pipe, rows, [chosen[name] for name in names])
+    for name, lists in zip(names, by_settings):
+        found = trainer_answers(chosen[name])
+        compare(name, rows, lists, found, "pre- and postprocess")
         called = rows[: args.called]
         if called:
-            their = [pipe(question=q, context=c, **chosen[name]) for _, q, c in called]
-            compare(name, called, [x if isinstance(x, list) else [x] for x in their], our, "the pipeline called")
+            lists = [pipe(question=q, context=c, **chosen[name]) for _, q, c in called]
+            compare(name, called, [x if isinstance(x, list) else [x] for x in lists], found, "the pipeline called")
         for _ in range(args.rounds):
             started = time.time()
             for _, q, c in called:
                 pipe(question=q, context=c, **chosen[name])
             middle = time.time()
-            our = ours(chosen[name])  # Of the whole file, with starting the program and loading the model.
-            rates = len(called) / (middle - started), len(our) / (time.time() - middle)
-            print(f"  questions/s: the pipeline {rates[0]:.2f}, ours {rates[1]:.2f}, {rates[1] / rates[0]:.2f} times", flush=True)
+            found = trainer_answers(chosen[name])  # Of the whole file, with starting the program and loading the model.
+            rates = len(called) / (middle - started), len(found) / (time.time() - middle)
+            print(f"  questions/s: the pipeline {rates[0]:.2f}, the trainer {rates[1]:.2f}, {rates[1] / rates[0]:.2f} times", flush=True)
 print(f"transformers {transformers.__version__}, torch {torch.__version__}")
 sys.exit("answers differ" if failed else 0)

@@ -1,4 +1,4 @@
-"""Loads a model folder with transformers, as anyone would, and compares what it computes with our answers.
+"""Loads a model folder with transformers, as anyone would, and compares what it computes with the answers of bert-qa.
 
 usage: python scripts/reference/check_saved_model.py FOLDER DATASET ANSWERS
 DATASET: SQuAD JSON; every question's window must fit the model whole. ANSWERS: what the example `answer_file` of the
@@ -7,9 +7,9 @@ crate bert-qa wrote about it. Needs torch and transformers; made with torch 2.9.
 Fails (exit 1) if
 - transformers had to make up a parameter, found one that it has no place for, or has a tokenizer that does not give the model's inputs
   (token types, which BERT has and DistilBERT does not);
-- a logit of ours (start and end of every span listed, and both of [CLS]) differs from transformers' by more than 1e-4:
+- a logit of bert-qa (start and end of every span listed, and both of [CLS]) differs from transformers' by more than 1e-4:
   f32 sums of some hundred terms through 6 layers, in another order, differ by about 1e-5;
-- the best span by transformers' logits, searched as run_qa.py does, is another than ours, and not as good.
+- the best span by transformers' logits, searched as run_qa.py does, is another than bert-qa's, and not as good.
 Negative control: with token types swapped (DistilBERT: the first two tokens), logits must differ by more than that.
 """
 import argparse, json, sys
@@ -53,7 +53,7 @@ def swap(inputs):
 
 
 def differences(start, end, offsets, in_context, answer):
-    """Of our logits from these, at the tokens that our spans begin and end with."""
+    """Of bert-qa's logits from these, at the tokens that its spans begin and end with."""
     first_of = {offsets[i][0]: i for i in reversed(in_context)}
     last_of = {offsets[i][1]: i for i in in_context}
     yield abs(start[0] + end[0] - answer["null_score"])
@@ -87,11 +87,11 @@ for context, question in rows:
     start, end = logits(model, inputs)
     largest = max(largest, *differences(start, end, offsets, in_context, answer))
     (first, last), score = best_span(start, end, in_context)
-    ours = answer["spans"][0]
-    if (offsets[first][0], offsets[last][1]) != (ours["start"], ours["end"]):
-        if score - ours["start_logit"] - ours["end_logit"] > TOLERANCE:
+    best = answer["spans"][0]
+    if (offsets[first][0], offsets[last][1]) != (best["start"], best["end"]):
+        if score - best["start_logit"] - best["end_logit"] > TOLERANCE:
             sys.exit(f"{question['id']}: transformers' best span is {context[offsets[first][0]:offsets[last][1]]!r}, "
-                     f"ours {context[ours['start']:ours['end']]!r}")
+                     f"bert-qa's {context[best['start']:best['end']]!r}")
         ties += 1
     swapped = swap(inputs)
     control = max(control, *differences(*logits(model, swapped), offsets, in_context, answer))

@@ -18,7 +18,7 @@ gradients.safetensors   gradient of the mean loss with respect to every paramete
 - The loss is taken over each window's real tokens (the mean of the cross-entropies of start and end), window by window
   without padding. `padded_loss` is what transformers reports for the same windows padded into one batch: padding takes
   part in its softmax, so it is another number.
-- Id 0, `[PAD]`, is left out: transformers gives its embedding no gradient, and no window of ours ever holds it.
+- Id 0, `[PAD]`, is left out: transformers gives its embedding no gradient, and no window holds it.
 """
 import json, pathlib, random, shutil
 import torch

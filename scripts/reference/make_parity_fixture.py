@@ -44,6 +44,9 @@ SMALL = dict(hidden_size=12, num_hidden_layers=2, num_attention_heads=3, interme
 ROBERTA = SMALL | BERT | dict(max_position_embeddings=42, layer_norm_eps=1e-5)
 # Distances from 9 on share rows.
 DEBERTA = SMALL | BERT | dict(relative_attention=True, pos_att_type="p2c|c2p", max_position_embeddings=LONG)
+MODERNBERT = SMALL | dict(vocab_size=60, local_attention=16, max_position_embeddings=LONG, embedding_dropout=0.05, attention_dropout=0.2,
+                          mlp_dropout=0.1, classifier_dropout=0.3, pad_token_id=0, bos_token_id=2, cls_token_id=2, eos_token_id=3,
+                          sep_token_id=3)
 CASES = {  # configuration; tokenizer; whether names have the prefix; whether there is a pooler
     "bert-uncased": (BertConfig(vocab_size=60, **SMALL, **BERT), make_tokenizer(True), True, False),
     "bert-cased": (BertConfig(vocab_size=112, hidden_size=20, num_hidden_layers=1, num_attention_heads=5,
@@ -77,18 +80,12 @@ CASES = {  # configuration; tokenizer; whether names have the prefix; whether th
     # Four layers by two groups of parameters, and a projection from a width to itself.
     "albert-groups": (AlbertConfig(vocab_size=70, embedding_size=12, num_hidden_groups=2, **(SMALL | BERT | dict(num_hidden_layers=4))),
                       unigram_tokenizer(AlbertTokenizer), False, True),
-}
-CASES["modernbert"] = (
     # Layers 0 and 3 see all tokens, the others eight on either side.
-    ModernBertConfig(vocab_size=60, hidden_size=12, num_hidden_layers=4, num_attention_heads=3, intermediate_size=20, local_attention=16,
-                     max_position_embeddings=LONG, embedding_dropout=0.05, attention_dropout=0.2, mlp_dropout=0.1, classifier_dropout=0.3,
-                     pad_token_id=0, bos_token_id=2, cls_token_id=2, eos_token_id=3, sep_token_id=3), make_tokenizer(True), True, False)
-# With every bias that there can be.
-CASES["modernbert-bias"] = (
-    ModernBertConfig(vocab_size=60, hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20, local_attention=16,
-                     max_position_embeddings=LONG, embedding_dropout=0.05, attention_dropout=0.2, mlp_dropout=0.1, classifier_dropout=0.3,
-                     attention_bias=True, mlp_bias=True, norm_bias=True, classifier_bias=True,
-                     pad_token_id=0, bos_token_id=2, cls_token_id=2, eos_token_id=3, sep_token_id=3), make_tokenizer(True), False, False)
+    "modernbert": (ModernBertConfig(**MODERNBERT | dict(num_hidden_layers=4)), make_tokenizer(True), True, False),
+    # With every bias that there can be.
+    "modernbert-bias": (ModernBertConfig(attention_bias=True, mlp_bias=True, norm_bias=True, classifier_bias=True, **MODERNBERT),
+                        make_tokenizer(True), False, False),
+}
 AFTER_PADDING = {"roberta", "camembert", "xlm-roberta", "mpnet"}  # model types whose positions begin after the padding token's
 
 
@@ -155,7 +152,7 @@ def make_windows(tokenizer, config):
 
 
 def inputs(model, windows):
-    """A batch in transformers' form. Others than BERT get no token types: their tokenizers return none."""
+    """A batch in transformers' form. Models without token types get none: their tokenizers return none."""
     longest = max(len(w["input_ids"]) for w in windows)
     pad = lambda values, value=0: torch.tensor([list(v) + [value] * (longest - len(v)) for v in values])
     batch = {"input_ids": pad((w["input_ids"] for w in windows), model.config.pad_token_id)}

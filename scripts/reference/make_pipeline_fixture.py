@@ -2,10 +2,11 @@
 
 Last run with transformers 4.57.6 (the last release line with the pipeline), tokenizers 0.22.2, torch 2.9.0.
 
-    python make_pipeline_fixture.py > ../../crates/squad-data/tests/fixtures/pipeline.json
-    python make_pipeline_fixture.py MODEL_FOLDER SQUAD_FILE NUM_QUESTIONS OUT_FOLDER
+    python scripts/reference/make_pipeline_fixture.py
+    python scripts/reference/make_pipeline_fixture.py MODEL_FOLDER SQUAD_FILE NUM_QUESTIONS OUT_FOLDER
 
-The first form draws logits for questions on the committed tokenizer. The second one takes those of a model, for the first
+The first form draws logits for questions on the committed tokenizer and writes crates/squad-data/tests/fixtures/pipeline.json. The
+second one takes those of a model, for the first
 questions of a file, and writes `logits.bin` (for each feature its length as u32, then start and end logits as f32,
 little-endian) beside `answers.json`.
 """
@@ -24,6 +25,7 @@ from transformers import (
 )
 from transformers.pipelines.question_answering import QuestionAnsweringPipeline, SquadExample
 
+FIXTURES = Path(__file__).resolve().parents[2] / "crates/squad-data/tests/fixtures"
 SETTINGS = [
     {},
     {"top_k": 5, "handle_impossible_answer": True},
@@ -46,8 +48,7 @@ def answers(pipe, example, features, logits):
 
 
 def fixture():
-    here = Path(__file__).parents[2]
-    file = here / "crates/squad-data/tests/fixtures/tokenizer.json"
+    file = FIXTURES / "tokenizer.json"
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(file), **SPECIAL)
     config = BertConfig(vocab_size=len(tokenizer), hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
     pipe = QuestionAnsweringPipeline(model=BertForQuestionAnswering(config), tokenizer=tokenizer)
@@ -74,7 +75,8 @@ def fixture():
                 "answers": answers(pipe, example, features, logits),
             }
         )
-    json.dump({"max_seq_len": 60, "doc_stride": 20, "settings": SETTINGS, "cases": cases}, sys.stdout, ensure_ascii=False, indent=1)
+    fixture = {"max_seq_len": 60, "doc_stride": 20, "settings": SETTINGS, "cases": cases}
+    (FIXTURES / "pipeline.json").write_text(json.dumps(fixture, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def real(model, file, count, out):

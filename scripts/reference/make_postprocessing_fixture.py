@@ -44,7 +44,7 @@ def logits(examples, windows, side):
 def main():
     examples = run_qa.read_examples(ROOT / "datasets" / "sample" / "dev.json")
     tokenizer = ROOT / "crates" / "squad-data" / "tests" / "fixtures" / "tokenizer.json"
-    windows, _ = run_qa.make_windows(examples, tokenizer, MAX_SEQ_LENGTH, DOC_STRIDE, pad=False)
+    windows = run_qa.make_windows(examples, tokenizer, MAX_SEQ_LENGTH, DOC_STRIDE)
     starts, ends = (logits(examples, windows, side) for side in (0, 1))
     texts, n_best, null_odds, best_spans = run_qa.answer(
         examples, windows, starts, ends, N_BEST_SIZE, MAX_ANSWER_LENGTH, context_first=True

@@ -147,8 +147,8 @@ def read_examples(path):
     ]
 
 
-def make_windows(examples, tokenizer_file, max_seq_length, doc_stride, pad):
-    """Windows as run_qa.py makes them, and their lengths without padding."""
+def make_windows(examples, tokenizer_file, max_seq_length, doc_stride):
+    """Windows as run_qa.py makes them, without padding."""
     from transformers import PreTrainedTokenizerFast
 
     special = dict(pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]")
@@ -161,11 +161,9 @@ def make_windows(examples, tokenizer_file, max_seq_length, doc_stride, pad):
         stride=doc_stride,
         return_overflowing_tokens=True,
         return_offsets_mapping=True,
-        padding="max_length" if pad else False,
     )
-    windows, lengths = [], []
+    windows = []
     for index, example in enumerate(encoded["overflow_to_sample_mapping"]):
         pairs = zip(encoded["offset_mapping"][index], encoded.sequence_ids(index))
         windows.append({"example": example, "offsets": [pair if part == 1 else None for pair, part in pairs]})
-        lengths.append(sum(encoded["attention_mask"][index]))
-    return windows, lengths
+    return windows

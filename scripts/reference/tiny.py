@@ -1,7 +1,7 @@
 """What the scripts that make fixtures share: tokenizers of letters, weights by a formula, dropout masks by Philox.
 
 needs numpy, tokenizers and transformers. The formula and the masks are written a second time in Rust (crates/bert-qa/tests/bert_qa/
-case.rs and crates/fused-ops/src/dropout.rs): that both agree is what the fixtures' tests find out.
+case.rs and crates/fused-ops/src/dropout/): that both agree is what the fixtures' tests find out.
 """
 import string
 import numpy as np

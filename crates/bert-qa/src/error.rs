@@ -48,7 +48,7 @@ pub enum Error {
         message: String,
     },
     /// Weights or logits that are not finite numbers.
-    #[error("{what}; try a lower learning rate")]
+    #[error("{what}")]
     NotFinite {
         /// Which, and where.
         what: String,

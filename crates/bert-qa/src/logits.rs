@@ -1,7 +1,7 @@
 use std::convert::Infallible;
 
 use burn::tensor::Device;
-use squad_data::{Example, Feature, PackedBatch, batches_by_tokens};
+use squad_data::{Example, Feature, PackedBatch, batches_by_tokens, counted};
 
 use crate::error::{Error, list};
 use crate::model::{BertForQuestionAnswering, PackedInput};
@@ -123,7 +123,8 @@ pub fn check_finite_logits(
     }
     Err(Error::NotFinite {
         what: format!(
-            "the model's logits are not finite for questions {}: its weights are too large or damaged",
+            "the model's logits are not finite for {} ({}): its weights are too large or damaged",
+            counted(ids.len(), "question"),
             list(&ids)
         ),
     })

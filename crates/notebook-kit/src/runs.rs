@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use plots::moving_average;
 use run_log::{Record, RecordKind, read_records};
+use squad_data::counted;
 use trainer::{EpochReport, Error, EvaluationReport, Observer, RunStart, StepReport, Trainer};
 
 use crate::data::{fresh_run_dir, quickstart, run_dir};
@@ -104,10 +105,10 @@ impl<W: std::io::Write + Send> Observer for PlainLines<W> {
     fn start(&mut self, start: &RunStart) {
         (self.total_steps, self.epochs) = (start.total_steps, start.epochs);
         self.say(&format!(
-            "{} features, {} epochs, {} steps{}",
-            start.features,
-            start.epochs,
-            start.total_steps,
+            "{}, {}, {}{}",
+            counted(start.features, "feature"),
+            counted(start.epochs as usize, "epoch"),
+            counted(start.total_steps as usize, "step"),
             match start.step {
                 0 => String::new(),
                 step => format!(", resumed after step {step}"),

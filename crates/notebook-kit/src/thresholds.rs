@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use qa_metrics::{Metric, NaProbs, Question, max_exact_match, max_f1, score_v2_with_na_probs};
-use report::{ScoredExample, gold_answers};
+use report::ScoredExample;
 use squad_data::{Dataset, Prediction};
 use trainer::Error;
 
@@ -29,7 +29,7 @@ pub fn threshold_curve(
     predictions: &[Prediction],
     count: usize,
 ) -> Result<Vec<AtThreshold>, Error> {
-    let questions = gold_answers(dataset);
+    let questions = dataset.gold_answers();
     let texts: HashMap<String, String> = predictions
         .iter()
         .map(|p| (p.id.clone(), p.best_text().to_owned()))
@@ -90,7 +90,7 @@ pub fn scored<'a>(dataset: &'a Dataset, predictions: &[Prediction]) -> Vec<Score
     dataset
         .examples
         .iter()
-        .zip(gold_answers(dataset))
+        .zip(dataset.gold_answers())
         .map(score)
         .collect()
 }

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::path::Path;
 
-use qa_metrics::{Metric, Question, score_v1, score_v2};
+use qa_metrics::{Metric, score_v1, score_v2};
 use serde::Deserialize;
 use serde_json::Value;
 use squad_data::{Dataset, Example};
@@ -98,17 +98,6 @@ impl Answers {
     }
 }
 
-/// The id and the gold answers of each question in file order, for the official metrics.
-pub fn gold_answers(dataset: &Dataset) -> Vec<Question<'_>> {
-    let examples = dataset.examples.iter();
-    examples
-        .map(|example| Question {
-            id: &example.id,
-            answers: example.answers().iter().map(|a| a.text.as_str()).collect(),
-        })
-        .collect()
-}
-
 impl EvalFiles {
     fn read(folder: &Path) -> Result<Option<Self>, Error> {
         let Some(predictions) = read_json(&folder.join(run_log::PREDICTIONS))? else {
@@ -130,7 +119,7 @@ impl EvalFiles {
     /// Scores each question as the official script does; `None` if the run answered another dataset.
     fn score(&self, dataset: &Dataset) -> Option<Vec<Answered>> {
         let examples = &dataset.examples;
-        let questions = gold_answers(dataset);
+        let questions = dataset.gold_answers();
         let named = self.metrics.get("metric").cloned();
         let metric: Metric = named
             .map_or(Ok(Metric::Squad), serde_json::from_value)

@@ -22,7 +22,6 @@ use std::path::{Path, PathBuf};
 use squad_data::Dataset;
 use toml::Table;
 
-pub use answered::gold_answers;
 pub use error::Error;
 pub use groups::{Group, ScoredExample, by_answer_length, by_context_length, by_question_word};
 

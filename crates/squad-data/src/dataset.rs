@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use qa_metrics::Question;
+
 use crate::batching::rng::SplitMix64;
 use crate::error::Error;
 use crate::example::{Example, Gold};
@@ -76,6 +78,17 @@ impl Dataset {
     pub fn num_unlabelled(&self) -> usize {
         let unknown = |e: &&Example| e.gold == Gold::Unknown;
         self.examples.iter().filter(unknown).count()
+    }
+
+    /// The id and the gold answers of each question in file order, as the official metrics take them.
+    pub fn gold_answers(&self) -> Vec<Question<'_>> {
+        let examples = self.examples.iter();
+        examples
+            .map(|example| Question {
+                id: &example.id,
+                answers: example.answers().iter().map(|a| a.text.as_str()).collect(),
+            })
+            .collect()
     }
 
     /// Splits the questions at random into `fraction` of them (rounded) and the rest, both in file order. The first part

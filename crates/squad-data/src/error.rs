@@ -265,6 +265,18 @@ fn and_others(count: usize) -> String {
     }
 }
 
+/// A number of things for messages; the noun's plural ends with `s`.
+///
+/// ```
+/// use squad_data::counted;
+///
+/// assert_eq!([1, 2].map(|count| counted(count, "question")), ["1 question", "2 questions"]);
+/// ```
+pub fn counted(count: usize, noun: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{s}")
+}
+
 /// Quotes text for a one-line message: control characters escaped, at most 60 characters.
 pub(crate) fn quote(text: &str) -> String {
     const LIMIT: usize = 60;

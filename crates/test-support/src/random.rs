@@ -33,6 +33,14 @@ impl Random {
         ((self.next_u64() >> 16) % bound as u64) as usize
     }
 
+    /// One of several values.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn one_of<T: Copy>(&mut self, values: &[T]) -> T {
+        values[self.below(values.len())]
+    }
+
     /// A number in -1..1, a multiple of 2⁻²³.
     pub fn uniform(&mut self) -> f32 {
         (self.next_u64() >> 40) as f32 / (1 << 23) as f32 - 1.0

@@ -116,6 +116,26 @@ impl Error {
         }
     }
 
+    /// The error of a run: if the model has diverged, with what to do about it.
+    pub(crate) fn in_training(self) -> Self {
+        match self {
+            Self::Model(bert_qa::Error::NotFinite { what }) => {
+                let what = format!("{what}; try a lower train.learning_rate");
+                Self::Model(bert_qa::Error::NotFinite { what })
+            }
+            Self::Rank {
+                place,
+                source,
+                is_known,
+            } => Self::Rank {
+                place,
+                source: Box::new(source.in_training()),
+                is_known,
+            },
+            error => error,
+        }
+    }
+
     /// One complaint about the configuration or the arguments.
     pub(crate) fn config(message: impl Into<String>) -> Self {
         Self::Config(vec![message.into()])

@@ -37,6 +37,7 @@ mod train;
 pub use artifacts::checkpoint::check_run_state;
 pub use artifacts::digest::model_digest;
 pub use artifacts::model_folder::model_folder;
+pub use artifacts::predictions::PredictionFormat;
 pub use artifacts::run_dir::RunDir;
 pub use bert_qa::model_cache;
 pub use config::{
@@ -62,9 +63,7 @@ pub use optim::adamw::Optimizer;
 pub use optim::lr_scheduler::Schedule;
 #[doc(hidden)]
 pub use optim::state_file::check_optimizer_state;
-pub use predict::{
-    DatasetShard, PredictDataset, PredictedDataset, PredictionFormat, Predictor, answer_object,
-};
+pub use predict::{DatasetShard, PredictDataset, PredictedDataset, Predictor, answer_object};
 #[doc(hidden)]
 pub use predict::{check_prediction_journal, check_question_lines};
 #[cfg(feature = "serve")]

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 use squad_data::QaTokenizer;
 
-use super::checkpoint_files::{CheckpointFiles, WEIGHTS};
+use super::checkpoint_files::{CheckpointFiles, WEIGHTS, architecture};
 use super::model_card::ModelCard;
 use super::qa_config::{QA_CONFIG, QaConfig};
 use super::weights;
@@ -47,8 +47,9 @@ impl ModelAssets {
         } else {
             require(folder, CONFIG, instead_of_config(folder))?
         };
-        let config =
-            BertConfig::read_or_guess(&file, &|| CheckpointFiles::find(folder)?.architecture())?;
+        let config = BertConfig::read_or_guess(&file, &|| {
+            Ok(architecture(&CheckpointFiles::find(folder)?.open()?))
+        })?;
         if !has_tokenizer(folder) {
             require(folder, TOKENIZER, MAKE_TOKENIZER)?;
         }

@@ -52,6 +52,9 @@ const WRAPPERS: [&str; 7] = [
     "network",
 ];
 
+/// A tensor and the file that holds it.
+pub(super) type StoredTensor = (PathBuf, Tensor);
+
 /// The weights files of a model folder: one file, or an index and its shards, or FARM's two.
 #[derive(Debug)]
 pub(crate) struct CheckpointFiles {
@@ -118,8 +121,8 @@ impl CheckpointFiles {
 
     /// Every tensor with its file, by Hugging Face's names. Reads headers only: a tensor's values
     /// are read when they are used.
-    pub(super) fn open(&self) -> Result<Vec<(PathBuf, Tensor)>, Error> {
-        let mut tensors: BTreeMap<String, (PathBuf, Tensor)> = BTreeMap::new();
+    pub(super) fn open(&self) -> Result<Vec<StoredTensor>, Error> {
+        let mut tensors: BTreeMap<String, StoredTensor> = BTreeMap::new();
         for file in self.files() {
             for mut tensor in open(&file)? {
                 tensor.name = modern_name(tensor.name);
@@ -158,46 +161,43 @@ impl CheckpointFiles {
         Ok(tensors)
     }
 
-    /// The number of rows of the word embedding, if the files have one.
-    pub(super) fn word_embedding_rows(&self) -> Result<Option<usize>, Error> {
-        let tensors = self.open()?;
-        let is_embedding = |name: &str| {
-            let names = ["word_embeddings", "tok_embeddings"];
-            let rest = names
-                .iter()
-                .find_map(|kind| name.strip_suffix(&format!("embeddings.{kind}.weight")));
-            rest.is_some_and(|rest| {
-                rest.is_empty() || (rest.ends_with('.') && rest.matches('.').count() == 1)
-            })
-        };
-        let embedding = tensors
-            .iter()
-            .find(|(_, tensor)| is_embedding(&tensor.name));
-        Ok(embedding.and_then(|(_, tensor)| tensor.shape.to_vec().first().copied()))
-    }
-
-    /// The architecture to which most tensors belong, by their names.
-    pub(super) fn architecture(&self) -> Result<Option<Architecture>, Error> {
-        let tensors = self.open()?;
-        let counts = Architecture::ALL.iter().map(|&architecture| {
-            let remapper = to_module_paths(architecture);
-            let theirs = tensors.iter().filter(|(_, tensor)| {
-                let name = renamed(&remapper, &tensor.name);
-                name.starts_with("encoder.") && name != tensor.name
-            });
-            (theirs.count(), architecture)
-        });
-        // Of equal ones the first: names alone do not tell them apart.
-        let best = counts.rev().max_by_key(|&(count, _)| count);
-        Ok(best
-            .filter(|&(count, _)| count > 0)
-            .map(|(_, architecture)| architecture))
-    }
-
     fn error(&self, message: String) -> Error {
         let path = self.path.clone();
         Error::Weights { path, message }
     }
+}
+
+/// The number of rows of the word embedding, if there is one.
+pub(super) fn word_embedding_rows(tensors: &[StoredTensor]) -> Option<usize> {
+    let is_embedding = |name: &str| {
+        let names = ["word_embeddings", "tok_embeddings"];
+        let rest = names
+            .iter()
+            .find_map(|kind| name.strip_suffix(&format!("embeddings.{kind}.weight")));
+        rest.is_some_and(|rest| {
+            rest.is_empty() || (rest.ends_with('.') && rest.matches('.').count() == 1)
+        })
+    };
+    let embedding = tensors
+        .iter()
+        .find(|(_, tensor)| is_embedding(&tensor.name));
+    embedding.and_then(|(_, tensor)| tensor.shape.to_vec().first().copied())
+}
+
+/// The architecture to which most tensors belong, by their names.
+pub(super) fn architecture(tensors: &[StoredTensor]) -> Option<Architecture> {
+    let counts = Architecture::ALL.iter().map(|&architecture| {
+        let remapper = to_module_paths(architecture);
+        let theirs = tensors.iter().filter(|(_, tensor)| {
+            let name = renamed(&remapper, &tensor.name);
+            name.starts_with("encoder.") && name != tensor.name
+        });
+        (theirs.count(), architecture)
+    });
+    // Of equal ones the first: names alone do not tell them apart.
+    let best = counts.rev().max_by_key(|&(count, _)| count);
+    best.filter(|&(count, _)| count > 0)
+        .map(|(_, architecture)| architecture)
 }
 
 /// The only file of the folder that may be a checkpoint of PyTorch or a safetensors file of another name.

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use squad_data::{memory_limit, readable_size};
 
 use super::assets::{CONFIG, ModelAssets};
-use super::checkpoint_files::CheckpointFiles;
+use super::checkpoint_files::{CheckpointFiles, word_embedding_rows};
 use super::weights::{self, LoadReport};
 use crate::error::Error;
 use crate::model::BertForQuestionAnswering;
@@ -45,11 +45,12 @@ impl Pretrained {
     pub fn load(folder: &Path, seed: u64, device: &Device) -> Result<Self, Error> {
         let mut assets = ModelAssets::read(folder)?;
         let files = CheckpointFiles::find(folder)?;
-        if let Some(rows) = files.word_embedding_rows()? {
+        let tensors = files.open()?;
+        if let Some(rows) = word_embedding_rows(&tensors) {
             assets.config.pad_vocabulary(rows);
         }
         let mut model = new_model(folder, &assets, seed, device)?;
-        let report = weights::load(&mut model, &files)?;
+        let report = weights::load(&mut model, &files, tensors)?;
         Ok(Self {
             model,
             assets,

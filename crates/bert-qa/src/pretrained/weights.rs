@@ -8,8 +8,9 @@ use burn::store::{
     SafetensorsStore,
 };
 use burn::tensor::Shape;
+use squad_data::counted;
 
-use super::checkpoint_files::CheckpointFiles;
+use super::checkpoint_files::{CheckpointFiles, StoredTensor};
 use super::conv_weight::{ConvWeight, is_conv_weight, pytorch_shape};
 use super::finite::{FiniteF32, FirstError};
 use super::names::{hugging_face_name, to_hugging_face, to_module_paths};
@@ -31,7 +32,7 @@ pub struct LoadReport {
 
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "loaded {} tensors", self.loaded.len())?;
+        write!(f, "loaded {}", counted(self.loaded.len(), "tensor"))?;
         match self.files.as_slice() {
             [] => {}
             [file] => write!(f, " from {file}")?,
@@ -49,15 +50,16 @@ impl fmt::Display for LoadReport {
     }
 }
 
-/// Loads weights of Hugging Face's layout into `model`.
+/// Loads `tensors`, those of `files`, into `model`.
 ///
 /// Only the span head may be missing: it keeps its initial values. Parameters become `f32`. One
 /// tensor at a time is read, so at most one is in memory besides the parameters.
 pub(super) fn load(
     model: &mut BertForQuestionAnswering,
     files: &CheckpointFiles,
+    tensors: Vec<StoredTensor>,
 ) -> Result<LoadReport, Error> {
-    let (tensors, sources) = by_module_path(files, model.architecture())?;
+    let (tensors, sources) = by_module_path(tensors, model.architecture(), &files.path)?;
     let first_error = FirstError::default();
     let adapter = FiniteF32::new(&first_error, "these weights cannot be used");
     let adapter = adapter.chain(PyTorchToBurnAdapter);
@@ -102,10 +104,11 @@ struct TensorSource {
 
 /// The tensors with module paths as names, and their sources by Hugging Face's names.
 fn by_module_path(
-    files: &CheckpointFiles,
+    tensors: Vec<StoredTensor>,
     architecture: Architecture,
+    path: &Path,
 ) -> Result<(Vec<Tensor>, BTreeMap<String, TensorSource>), Error> {
-    let (paths, tensors): (Vec<_>, Vec<_>) = files.open()?.into_iter().unzip();
+    let (paths, tensors): (Vec<_>, Vec<_>) = tensors.into_iter().unzip();
     let (tensors, _) = to_module_paths(architecture).remap(tensors);
     let mut sources = BTreeMap::new();
     for (tensor, file) in tensors.iter().zip(paths) {
@@ -114,7 +117,7 @@ fn by_module_path(
         let source = TensorSource { file, shape };
         if sources.insert(name.clone(), source).is_some() {
             return Err(Error::Weights {
-                path: files.path.clone(),
+                path: path.into(),
                 message: format!(
                     "two tensors for \"{name}\", with and without the encoder's prefix"
                 ),

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use qa_metrics::{Metric, score_v2};
-use report::{Error, RunSettings, gold_answers, write_report};
+use report::{Error, RunSettings, write_report};
 use serde_json::{Value, json};
 use squad_data::Dataset;
 use tempfile::TempDir;
@@ -67,7 +67,7 @@ impl Sandbox {
         sandbox.write("run/eval/null_odds.json", &object(&|_| json!(-1.5)));
         let dataset = Dataset::read(&sandbox.path("pies.json")).unwrap();
         let texts: HashMap<String, String> = serde_json::from_str(&predictions).unwrap();
-        let scores = score_v2(&gold_answers(&dataset), &texts, Metric::Squad)
+        let scores = score_v2(&dataset.gold_answers(), &texts, Metric::Squad)
             .unwrap()
             .scores;
         let scores = serde_json::to_value(scores).unwrap();

@@ -9,7 +9,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::{Map, Value};
 
 use crate::error::{Error, quote, without_position};
-use crate::read::{RecordColumns, number_text, plain, python, read_records};
+use crate::read::{RecordColumns, number_text, only, plain, python, read_records};
 
 /// The answers of a file of predictions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -434,14 +434,6 @@ fn list_of<'v>(fields: &'v Map<String, Value>, key: &str) -> Option<&'v Vec<Valu
 
 fn of_id(id: &str, problem: &str) -> String {
     format!("id {}: {problem}", quote(id))
-}
-
-/// The value of a list of one, as R's jsonlite writes a single value; any other value itself.
-fn only(value: &Value) -> &Value {
-    match value {
-        Value::Array(list) if list.len() == 1 => &list[0],
-        other => other,
-    }
 }
 
 /// A record's id; a number is its digits.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+use crate::error::{Error, counted};
 
 /// `[CLS]` and two `[SEP]`, the special tokens of most encoders.
 const NUM_SPECIAL: usize = 3;
@@ -146,8 +146,9 @@ impl FeatureOptions {
             StrideKind::Step => "the step must be at least 1 and at most",
         };
         let problem = format!(
-            "{rule} the room for the context, {room} tokens (max_seq_length {} less {num_special} special tokens \
+            "{rule} the room for the context, {} (max_seq_length {} less {num_special} special tokens \
              and {question} of the question)",
+            counted(room, "token"),
             self.max_seq_length
         );
         wrong("doc_stride", self.doc_stride, problem)

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::error::Error;
+use crate::error::{Error, counted};
 use crate::features::options::{FeatureOptions, StrideKind};
 
 /// A feature's part of the context.
@@ -50,8 +50,9 @@ pub(super) fn context_windows(
             StrideKind::Step => "steps (doc_stride) of",
         };
         return Err(too_long(format!(
-            "max_seq_length {} then has room for {room} tokens of the context, and {stride} {} needs at least {}",
+            "max_seq_length {} then has room for {} of the context, and {stride} {} needs at least {}",
             options.max_seq_length,
+            counted(room, "token"),
             options.doc_stride,
             options.min_room()
         )));

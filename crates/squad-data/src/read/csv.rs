@@ -3,7 +3,7 @@
 use csv::{Reader, ReaderBuilder, StringRecord};
 use serde_json::{Map, Value};
 
-use crate::error::{Error, one_line, quote};
+use crate::error::{Error, counted, one_line, quote};
 use crate::read::RecordColumns;
 use crate::read::builder::{ExampleBuilder, Location};
 use crate::read::foreign::{DRAWN_TABLE, Foreign};
@@ -205,7 +205,8 @@ fn csv_error(file: &str, row: usize, error: &csv::Error) -> Error {
         csv::ErrorKind::UnequalLengths {
             expected_len, len, ..
         } => format!(
-            "{len} cells, but the header has {expected_len}; is a quote or a delimiter missing?"
+            "{}, but the header has {expected_len}; is a quote or a delimiter missing?",
+            counted(*len as usize, "cell")
         ),
         csv::ErrorKind::Io(error) => one_line(error),
         _ => quote(&one_line(error)),

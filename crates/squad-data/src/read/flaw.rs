@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::error::quote;
+use crate::error::{counted, quote};
 
 /// Flaws of a kind that are kept with their place.
 const MAX_LISTED: usize = 10;
@@ -231,10 +231,7 @@ impl Flaws {
         ]
         .into_iter()
         .filter(|(count, ..)| *count > 0)
-        .map(|(count, what, noun)| {
-            let s = if count == 1 { "" } else { "s" };
-            format!("{count} {noun}{s} {what}")
-        })
+        .map(|(count, what, noun)| format!("{} {what}", counted(count, noun)))
         .collect();
         let unread = self.of(FlawKind::FieldUnread);
         let unread: Vec<String> = unread

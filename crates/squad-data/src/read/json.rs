@@ -12,7 +12,7 @@ use serde_path_to_error::Track;
 use crate::error::{Error, one_line, without_position};
 use crate::read::builder::{ExampleBuilder, Location};
 use crate::read::folder::SPLITS;
-use crate::read::raw::{ITEM, ItemFields, RawItem, list_for_item, nested, plain};
+use crate::read::raw::{ITEM, ItemFields, RawItem, list_for_item, nested, only, plain};
 use crate::read::text::{Position, TextReader};
 
 /// Reads one document, or lines, and gives the questions to the builder. Returns the document's version.
@@ -235,17 +235,16 @@ impl<'de> Visitor<'de> for TopLevelSeed<'_, '_> {
         if found.is_none() {
             return Ok(TopLevel::Item(Box::new(item.finish::<A::Error>()?)));
         }
-        let version = version_text(version);
+        let version = version_text(&version);
         Ok(TopLevel::Document { version })
     }
 }
 
-/// The text of a document's `version`. R's jsonlite may write it as a list of one.
-fn version_text(version: serde_json::Value) -> Option<String> {
-    match version {
+/// The text of a document's `version`.
+fn version_text(version: &serde_json::Value) -> Option<String> {
+    match only(version) {
         serde_json::Value::Null => None,
-        serde_json::Value::String(version) => Some(version),
-        serde_json::Value::Array(mut list) if list.len() == 1 => version_text(list.swap_remove(0)),
+        serde_json::Value::String(version) => Some(version.clone()),
         other => Some(other.to_string()),
     }
 }

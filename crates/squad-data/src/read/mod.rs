@@ -39,7 +39,7 @@ pub(crate) use self::json::python;
 pub use self::options::{OnBadAnswer, ReadOptions};
 #[cfg(feature = "parquet")]
 pub use self::parquet::PARQUET_THREAD;
-pub(crate) use self::raw::{number_text, plain};
+pub(crate) use self::raw::{number_text, only, plain};
 use self::text::DataFile;
 pub(crate) use self::text::{Position, TextReader};
 use crate::dataset::Dataset;

@@ -865,7 +865,7 @@ fn tables_that_are_wrong() {
         (
             "f.csv",
             format!("context,question\n{CONTEXT}\n"),
-            "row 1: 1 cells, but the header has 2",
+            "row 1: 1 cell, but the header has 2",
         ),
         (
             "f.csv",

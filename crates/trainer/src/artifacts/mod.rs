@@ -4,4 +4,5 @@ pub(crate) mod checkpoint;
 pub(crate) mod digest;
 pub(crate) mod model_card;
 pub(crate) mod model_folder;
+pub(crate) mod predictions;
 pub(crate) mod run_dir;

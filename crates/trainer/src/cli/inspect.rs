@@ -2,7 +2,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use squad_data::{
-    Dataset, Feature, Flaws, LongQuestions, OnBadAnswer, QaTokenizer, ReadOptions, make_features,
+    Dataset, Feature, Flaws, LongQuestions, OnBadAnswer, QaTokenizer, ReadOptions, counted,
+    make_features,
 };
 use trainer::{Error, FeatureConfig, print_result};
 
@@ -157,11 +158,11 @@ fn fix(fixed: Dataset, out: &Path, report: &mut Value) -> Result<(), Error> {
         "dropped_answers": dropped,
     });
     notice(&format!(
-        "{}: {} questions; {} answers repaired, {dropped} dropped, {} questions left out",
+        "{}: {}; {} repaired, {dropped} dropped, {} left out",
         out.display(),
-        fixed.len(),
-        flaws.repaired_answers,
-        flaws.skipped_questions
+        counted(fixed.len(), "question"),
+        counted(flaws.repaired_answers, "answer"),
+        counted(flaws.skipped_questions, "question")
     ));
     Ok(())
 }

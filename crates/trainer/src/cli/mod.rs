@@ -21,7 +21,7 @@ use burn::tensor::Device;
 use clap::Parser;
 use qa_metrics::Metric;
 use serde_json::json;
-use squad_data::{Dataset, LongQuestions};
+use squad_data::{Dataset, LongQuestions, counted};
 use trainer::{AnswerConfig, Error, FeatureConfig, print_result};
 
 use args::{AnswerArgs, Cli, Command, DeviceArgs, Devices, FeatureArgs};
@@ -86,7 +86,8 @@ fn notice(line: &str) {
 fn warn_about_numbered(count: usize) {
     if count > 0 {
         tracing::warn!(
-            "{count} questions without an id: the answers are under their numbers in the file, from 0"
+            "{} without an id: the number in the file, from 0, takes its place",
+            counted(count, "question")
         );
     }
 }

@@ -2,6 +2,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
+use squad_data::counted;
 use trainer::{
     DatasetShard, Error, PredictDataset, PredictedDataset, PredictionFormat, Predictor,
     ResultWriter,
@@ -100,8 +101,8 @@ fn print_notices(done: &PredictedDataset) {
     }
     if done.too_long > 0 {
         tracing::warn!(
-            "{} questions are too long and have an empty answer",
-            done.too_long
+            "{} too long for a feature, with an empty answer",
+            counted(done.too_long, "question")
         );
     }
 }

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use qa_metrics::{max_exact_match, max_f1};
-use squad_data::Example;
+use squad_data::{Example, counted};
 use trainer::{Config, DistributedConfig, Error, Outcome, RunDir, Trained, Trainer};
 
 use super::args::Train;
@@ -136,8 +136,8 @@ fn summary(trained: &Trained) -> String {
     let metrics = &trained.metrics;
     let figure = |value: &serde_json::Value| value.as_f64().unwrap_or(f64::NAN);
     lines.push(format!(
-        "\n{} steps, {:.2} features/s in training, {:.0} s in all, peak memory {:.0} MiB",
-        metrics["steps"],
+        "\n{}, {:.2} features/s in training, {:.0} s in all, peak memory {:.0} MiB",
+        counted(figure(&metrics["steps"]) as usize, "step"),
         figure(&metrics["features_per_second"]),
         figure(&metrics["seconds"]),
         figure(&metrics["peak_memory_bytes"]) / f64::from(1 << 20),

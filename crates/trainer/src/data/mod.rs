@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use squad_data::{
-    Dataset, Example, Feature, Gold, OnBadAnswer, QaTokenizer, ReadOptions,
+    Dataset, Example, Feature, Gold, OnBadAnswer, QaTokenizer, ReadOptions, counted,
     make_features_with_progress,
 };
 
@@ -49,8 +49,9 @@ impl FeaturizedDataset {
         let skipped = drop_skipped(&mut dataset, &mut features);
         if skipped > 0 {
             tracing::warn!(
-                "{}: left out {skipped} questions that are too long",
-                dataset.name
+                "{}: left out {} too long for a feature",
+                dataset.name,
+                counted(skipped, "question")
             );
             dataset.flaws.skipped_questions += skipped;
             if dataset.is_empty() {
@@ -156,9 +157,8 @@ fn read_train_files(config: &Config) -> Result<Dataset, Error> {
             "train.on_bad_answer = \"skip\" leaves such questions out"
         };
         let problem = format!(
-            "{count} of {} questions, first {:?}, have no gold answer to train on and do not say that they are impossible; \
-             {advice}",
-            questions.len(),
+            "no gold answer to train on, and not said to be impossible: {count} of {}, first {:?}; {advice}",
+            counted(questions.len(), "question"),
             first.id
         );
         return Err(Error::file(Path::new(&questions.name), problem));
@@ -212,8 +212,9 @@ fn labelled(questions: Dataset) -> Dataset {
         return questions;
     }
     tracing::warn!(
-        "{}: left out {unknown} questions without gold answers",
-        questions.name
+        "{}: left out {} without gold answers",
+        questions.name,
+        counted(unknown, "question")
     );
     let mut questions = questions.labelled();
     questions.flaws.skipped_questions += unknown;

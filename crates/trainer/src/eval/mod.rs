@@ -8,7 +8,6 @@ use std::time::Instant;
 use bert_qa::{BertForQuestionAnswering, check_finite_logits, predict_logits};
 use burn::tensor::Device;
 use qa_metrics::{Metric, NaProbs, ScoresV1, ScoresV2, score_v1, score_v2, score_v2_with_na_probs};
-use report::gold_answers;
 use serde_json::{Value, json};
 use squad_data::{Dataset, Example, Prediction, SpanLogits, extract_answers};
 
@@ -117,7 +116,7 @@ fn score_predictions(
     threshold: f64,
     metric: Metric,
 ) -> Result<(Value, Option<f64>), qa_metrics::Error> {
-    let questions = gold_answers(dataset);
+    let questions = dataset.gold_answers();
     let texts = predictions
         .iter()
         .map(|p| (p.id.clone(), p.best_text().to_owned()))
@@ -183,7 +182,7 @@ pub fn score(
     null_odds: Option<(&NaProbs, f64)>,
     metric: Metric,
 ) -> Result<Value, qa_metrics::Error> {
-    let questions = gold_answers(dataset);
+    let questions = dataset.gold_answers();
     let scores = match (dataset.has_unanswerable(), null_odds) {
         (false, _) => {
             let scored = score_v1(&questions, predictions, metric)?;

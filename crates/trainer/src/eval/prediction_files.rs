@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use rayon::prelude::*;
-use serde::{Serialize, Serializer};
 use squad_data::Prediction;
 
 use crate::Error;
+use crate::artifacts::predictions::{Layout, PredictionRecord, write_predictions};
 use crate::artifacts::run_dir::check_writable;
 use crate::eval::Evaluation;
-use crate::predict::NBestEntry;
 
 impl Evaluation {
     /// Creates the folder for [`Evaluation::write`] and checks that it is writable.
@@ -36,22 +35,27 @@ impl Evaluation {
     /// If a file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
         std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
-        let all = &self.predictions;
         let mut files = vec![
-            (run_log::NBEST, n_best_json(all)),
-            (run_log::PREDICTIONS, json_by_id(all, |p| p.text.as_str())),
-            // As f64, so that a threshold found in this file equals the one in metrics.json.
-            (
-                run_log::NULL_ODDS,
-                json_by_id(all, |p| f64::from(p.null_odds)),
-            ),
+            (run_log::NBEST, Layout::NBestById, None),
+            (run_log::PREDICTIONS, Layout::ById, None),
+            (run_log::NULL_ODDS, Layout::NullOddsById, None),
         ];
         if let Some(threshold) = self.best_f1_threshold {
-            let best = |p| text_at(p, threshold);
-            files.push((run_log::PREDICTIONS_AT_BEST_F1, json_by_id(all, best)));
+            let name = run_log::PREDICTIONS_AT_BEST_F1;
+            files.push((name, Layout::ById, Some(threshold)));
         }
-        let write = |(name, text): &(&str, String)| atomic_fs::write_file(folder.join(name), text);
-        files.par_iter().try_for_each(write)?;
+        files
+            .into_par_iter()
+            .try_for_each(|(name, layout, threshold)| {
+                let records = self.predictions.iter().map(|prediction| {
+                    let mut record = PredictionRecord::new(prediction);
+                    if let Some(threshold) = threshold {
+                        record.prediction_text = text_at(prediction, threshold).to_owned();
+                    }
+                    Ok(record)
+                });
+                write_predictions(&folder.join(name), layout, true, records)
+            })?;
         let metrics = format!("{:#}\n", self.metrics);
         Ok(atomic_fs::write_file(
             folder.join(run_log::METRICS),
@@ -67,38 +71,4 @@ fn text_at(prediction: &Prediction, threshold: f64) -> &str {
     } else {
         prediction.best_text()
     }
-}
-
-const PLAIN: &str = "texts and numbers are plain JSON";
-
-/// A JSON object with a value for each question, by its id.
-fn json_by_id<'a, V, F>(predictions: &'a [Prediction], value: F) -> String
-where
-    V: Serialize,
-    F: Fn(&'a Prediction) -> V,
-{
-    struct InOrder<'a, F>(&'a [Prediction], F);
-    impl<'a, V: Serialize, F: Fn(&'a Prediction) -> V> Serialize for InOrder<'a, F> {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.collect_map(self.0.iter().map(|p| (&p.id, self.1(p))))
-        }
-    }
-    serde_json::to_string_pretty(&InOrder(predictions, value)).expect(PLAIN) + "\n"
-}
-
-/// A JSON object of lists by question id, one span on each line. Built in parallel: it is by far the largest file.
-fn n_best_json(predictions: &[Prediction]) -> String {
-    let list = |prediction: &Prediction| {
-        let mut list = format!(
-            "  {}: [",
-            serde_json::to_string(&prediction.id).expect(PLAIN)
-        );
-        for (number, span) in prediction.n_best.iter().enumerate() {
-            list.push_str(if number == 0 { "\n    " } else { ",\n    " });
-            list.push_str(&serde_json::to_string(&NBestEntry::new(span)).expect(PLAIN));
-        }
-        list + "\n  ]"
-    };
-    let lists: Vec<String> = predictions.par_iter().map(list).collect();
-    ["{\n", &lists.join(",\n"), "\n}\n"].concat()
 }

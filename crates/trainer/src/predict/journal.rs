@@ -1,13 +1,15 @@
 //! The answers so far, from which an interrupted run resumes.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::record::{Layout, PredictionFormat, PredictionRecord, PredictionWriter};
 use crate::Error;
+use crate::artifacts::predictions::{
+    Layout, PredictionFormat, PredictionRecord, PredictionWriter, write_predictions,
+};
 
 /// `OUT.partial`: the run's settings on its first line and a record on each other line.
 pub(super) struct Journal {
@@ -129,14 +131,9 @@ impl Journal {
     fn write(&self, path: &Path, layout: Layout, is_first_part: bool) -> Result<(), Error> {
         let read_failed = |error: io::Error| Error::file(&self.path, error);
         let journal = File::open(&self.path).map_err(read_failed)?;
-        let write = |file: &mut File| -> io::Result<()> {
-            let mut writer = PredictionWriter::new(BufWriter::new(file), layout, is_first_part);
-            for line in BufReader::new(journal).lines().skip(1) {
-                writer.write(&serde_json::from_str(&line?)?)?;
-            }
-            writer.finish().map(drop)
-        };
-        Ok(atomic_fs::write_file_with(path, write)?)
+        let lines = BufReader::new(journal).lines().skip(1);
+        let records = lines.map(|line| Ok(serde_json::from_str(&line?)?));
+        write_predictions(path, layout, is_first_part, records)
     }
 }
 

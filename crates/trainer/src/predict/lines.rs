@@ -3,9 +3,9 @@ use std::ops::ControlFlow;
 
 use squad_data::{Dataset, Example, FlawKind, Flaws};
 
-use super::record::{PredictionFormat, PredictionWriter};
 use super::{PredictedDataset, Predictor, num_too_long, standard_output};
 use crate::Error;
+use crate::artifacts::predictions::{PredictionFormat, PredictionWriter};
 
 impl Predictor {
     /// Answers the questions of a stream in any form but Parquet, and writes each answer as one line as soon as its question

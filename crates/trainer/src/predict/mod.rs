@@ -3,7 +3,6 @@
 mod answer_object;
 mod journal;
 mod lines;
-mod record;
 mod shard;
 
 use std::borrow::Cow;
@@ -19,6 +18,7 @@ use sha2::{Digest, Sha256};
 use squad_data::{AnswerOptions, Dataset, Example, FlawKind, SpanLogits, extract_answers};
 
 use crate::artifacts::digest::add_text;
+use crate::artifacts::predictions::{PredictionFormat, PredictionRecord, PredictionWriter};
 use crate::config::{AnswerConfig, FeatureConfig};
 use crate::logging::output::ResultWriter;
 use crate::{Error, data};
@@ -26,10 +26,6 @@ pub use answer_object::answer_object;
 use journal::Journal;
 pub use journal::check_prediction_journal;
 pub use lines::check_question_lines;
-
-pub(crate) use record::NBestEntry;
-pub use record::PredictionFormat;
-use record::{PredictionRecord, PredictionWriter};
 pub use shard::DatasetShard;
 
 /// Number of questions that are answered together. A resumed run begins at a multiple of it, so that its batches are those of

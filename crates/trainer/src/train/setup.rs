@@ -5,7 +5,7 @@ use std::time::Instant;
 use bert_qa::{BertForQuestionAnswering, ModelAssets, ModelCard, Precision, Pretrained};
 use burn::tensor::Device;
 use process_group::ProcessGroup;
-use squad_data::Feature;
+use squad_data::{Feature, counted};
 
 use crate::Error;
 use crate::artifacts::checkpoint::{Checkpoint, Checkpoints};
@@ -299,11 +299,11 @@ impl Loaded {
             tracing::warn!("{warning}");
         }
         tracing::info!(
-            "training on {} questions ({} features), evaluating on {} ({} features), on {}",
-            self.train.dataset.len(),
-            self.train.features.len(),
+            "training on {} ({}), evaluating on {} ({}), on {}",
+            counted(self.train.dataset.len(), "question"),
+            counted(self.train.features.len(), "feature"),
             self.eval.dataset.len(),
-            self.eval.features.len(),
+            counted(self.eval.features.len(), "feature"),
             self.info.name
         );
         let metric = config.eval.metric;

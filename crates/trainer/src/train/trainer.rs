@@ -118,7 +118,7 @@ impl<'a> Trainer<'a> {
         let group = Arc::clone(&self.options.group);
         with_threads(self.options.config.run.threads, || self.run())
             .and_then(|outcome| outcome)
-            .map_err(|error| with_rank(error, &*group))
+            .map_err(|error| with_rank(error.in_training(), &*group))
     }
 
     fn run(mut self) -> Result<Outcome, Error> {

@@ -26,7 +26,7 @@ fn weights_that_are_not_finite_are_never_saved() {
         assert_eq!(finished.code, Some(1), "{finished:?}");
         let last = finished.stderr.lines().last().unwrap();
         assert!(
-            last.starts_with("error: ") && last.contains("learning rate"),
+            last.starts_with("error: ") && last.contains("; try a lower train.learning_rate"),
             "{finished:?}"
         );
         let files = sandbox.files(run);

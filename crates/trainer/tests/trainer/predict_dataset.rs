@@ -51,7 +51,7 @@ fn questions_without_an_id_are_counted() {
         sandbox.command_with_input(&model, rows.as_bytes()),
     ] {
         assert_eq!(finished.code, Some(0), "{finished:?}");
-        let expected = "warning: 2 questions without an id: the answers are under their numbers";
+        let expected = "warning: 2 questions without an id: the number in the file";
         assert_eq!(finished.stderr.matches(expected).count(), 1, "{finished:?}");
     }
     let ids: Vec<Value> = (sandbox.text("out.jsonl").lines())
@@ -530,7 +530,9 @@ fn a_question_that_is_too_long_has_an_empty_answer() {
     ] {
         let finished = predict(dataset, "skip");
         assert!(
-            finished.stderr.contains("1 questions are too long"),
+            finished
+                .stderr
+                .contains("1 question too long for a feature"),
             "{finished:?}"
         );
         assert_eq!(finished.json()["too_long"], 1);

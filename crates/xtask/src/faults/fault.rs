@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::random::Random;
+use test_support::Random;
+
 use super::{Bench, Ended};
 
 /// Calls by which a run changes what is on the disk.
@@ -44,33 +45,33 @@ const OTHERS: [&str; 12] = [
 #[derive(Default)]
 pub(super) struct Calls {
     /// How often each thread makes each of them.
-    counts: Vec<(&'static str, u64)>,
+    counts: Vec<(&'static str, usize)>,
     /// How many `openat` the dynamic loader makes at most, which gives up when it is interrupted.
-    loading: u64,
+    loading: usize,
 }
 
 /// One thing that goes wrong.
 #[derive(Clone, Debug)]
 pub(super) enum Fault {
     /// SIGKILL at the n-th call of a thread.
-    Kill { call: &'static str, at: u64 },
+    Kill { call: &'static str, at: usize },
     /// An error of the n-th call of a thread, and of all later ones if it `lasts`.
     Error {
         call: &'static str,
         error: &'static str,
-        at: u64,
+        at: usize,
         lasts: bool,
     },
     /// Every n-th call of these is interrupted, once the program is loaded.
-    Interrupted { every: u64, loading: u64 },
+    Interrupted { every: usize, loading: usize },
     /// Writing takes this many milliseconds longer.
-    Slow { milliseconds: u64 },
+    Slow { milliseconds: usize },
     /// No file may be longer: a write stops in the middle, and the process gets SIGXFSZ.
-    FileSize { bytes: u64 },
+    FileSize { bytes: usize },
     /// SIGKILL after this many milliseconds.
-    KillAfter { milliseconds: u64 },
+    KillAfter { milliseconds: usize },
     /// A signal for rank 1 once there are so many lines; a delayed rank goes on after two seconds.
-    Rank { signal: &'static str, lines: u64 },
+    Rank { signal: &'static str, lines: usize },
 }
 
 impl Calls {
@@ -95,7 +96,7 @@ impl Calls {
             return Err(format!("strace of the run: {status}"));
         }
         let text = std::fs::read(trace).map_err(|e| e.to_string())?;
-        let mut counts = BTreeMap::<(&str, &'static str), u64>::new();
+        let mut counts = BTreeMap::<(&str, &'static str), usize>::new();
         let mut loading = 0;
         let text = String::from_utf8_lossy(&text);
         for line in text.lines() {
@@ -119,7 +120,7 @@ impl Calls {
     }
 
     /// A call, and which of a thread's calls.
-    fn draw(&self, random: &mut Random, among: &[&'static str]) -> (&'static str, u64) {
+    fn draw(&self, random: &mut Random, among: &[&'static str]) -> (&'static str, usize) {
         let among: Vec<_> = self
             .counts
             .iter()
@@ -288,11 +289,11 @@ fn run_ranks(
     words: &[String],
     run: &Path,
     signal: &str,
-    lines: u64,
+    lines: usize,
 ) -> Result<(Ended, Option<String>), String> {
     let command = bench.launch(words);
     let log = run.join("metrics.jsonl");
-    let count = move || std::fs::read_to_string(&log).map_or(0, |text| text.lines().count() as u64);
+    let count = move || std::fs::read_to_string(&log).map_or(0, |text| text.lines().count());
     let lines = count() + lines;
     let marker = words[0].clone();
     std::thread::scope(|scope| {

@@ -17,8 +17,8 @@ pub(crate) use self::field::plain;
 use self::field::{FIELD_KEY, ForeignInside, ITEM_KEY, Key};
 pub(super) use self::field::{Field, may_have_answers};
 pub(super) use self::values::nested;
-pub(crate) use self::values::number_text;
 use self::values::{Flag, Listed, Scalar, is_null};
+pub(crate) use self::values::{number_text, only};
 use crate::read::foreign::{self, Foreign, MAX_NAMES};
 use crate::read::literal;
 

@@ -54,9 +54,16 @@ pub(in crate::read) fn nested<T: DeserializeOwned, E: de::Error>(
     T::deserialize(value).map(Some).map_err(E::custom)
 }
 
-/// The value of a list of one, as R's jsonlite writes a single value; `None` of an empty list. More values are the error
-/// `several`.
-fn only<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(
+/// The value of a list of one, as R's jsonlite writes a single value; any other value itself.
+pub(crate) fn only(value: &serde_json::Value) -> &serde_json::Value {
+    match value {
+        serde_json::Value::Array(list) if list.len() == 1 => only(&list[0]),
+        other => other,
+    }
+}
+
+/// As [`only`], of a list that is being read; `None` of an empty list. More values are the error `several`.
+fn only_element<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(
     mut list: A,
     several: impl FnOnce() -> A::Error,
 ) -> Result<Option<T>, A::Error> {
@@ -109,7 +116,7 @@ impl<'de> Deserialize<'de> for Scalar {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Scalar, A::Error> {
-                let only = only(list, || by_column("a list"))?;
+                let only = only_element(list, || by_column("a list"))?;
                 Ok(only.unwrap_or(Scalar(None)))
             }
 
@@ -183,7 +190,7 @@ impl<'de> Deserialize<'de> for Flag {
 
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Flag, A::Error> {
                 let several = || de::Error::invalid_type(de::Unexpected::Seq, &self);
-                Ok(only(list, several)?.unwrap_or(Flag(None)))
+                Ok(only_element(list, several)?.unwrap_or(Flag(None)))
             }
         }
         from.deserialize_any(FlagVisitor)
@@ -243,7 +250,7 @@ impl<'de> Deserialize<'de> for Start {
 
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Start, A::Error> {
                 let several = || de::Error::invalid_type(de::Unexpected::Seq, &self);
-                Ok(only(list, several)?.unwrap_or(Start(None)))
+                Ok(only_element(list, several)?.unwrap_or(Start(None)))
             }
         }
         from.deserialize_any(StartVisitor)

@@ -205,7 +205,7 @@ fn an_evaluation_that_is_not_finite_ends_all_ranks() {
     };
     let outcomes = run_ranks(2, run).into_iter();
     let errors: Vec<_> = outcomes.map(Result::unwrap_err).collect();
-    check_one_error(&errors, 0, &["logits are not finite"]);
+    check_one_error(&errors, 0, &["logits are not finite", "learning_rate"]);
     assert_eq!(errors[0].exit_code(), 1);
 }
 

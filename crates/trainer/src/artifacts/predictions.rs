@@ -1,10 +1,12 @@
-//! The answer to a question in a file, and the forms of files.
+//! Files of predictions: those of an evaluation, and those of `predict` in every form.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use squad_data::{Prediction, SpanAnswer};
+
+use crate::Error;
 
 /// The form of a file of predictions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +29,7 @@ impl PredictionFormat {
     }
 
     /// [`PredictionFormat::files`] with their layouts.
-    pub(super) fn parts(self, out: &Path) -> Vec<(PathBuf, Layout)> {
+    pub(crate) fn parts(self, out: &Path) -> Vec<(PathBuf, Layout)> {
         let is_json = out
             .extension()
             .is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
@@ -52,7 +54,7 @@ impl PredictionFormat {
     }
 
     /// The layout of the file itself.
-    pub(super) fn layout(self) -> Layout {
+    pub(crate) fn layout(self) -> Layout {
         match self {
             Self::Squad => Layout::ById,
             Self::Jsonl => Layout::Lines,
@@ -64,23 +66,23 @@ impl PredictionFormat {
 
 /// The answer to a question with its scores.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct PredictionRecord {
-    pub(super) id: String,
-    pub(super) prediction_text: String,
+pub(crate) struct PredictionRecord {
+    pub(crate) id: String,
+    pub(crate) prediction_text: String,
     /// Probability of the answer among the distinct n-best entries.
     probability: Option<f32>,
     /// Range of the answer in characters of the context.
     offsets: Option<[usize; 2]>,
     /// Probability of "no answer" among the n-best entries.
     no_answer_probability: f32,
-    /// As in `null_odds.json`; `None` is NaN.
+    /// `None` is NaN. As `f64`, so that a threshold found in `null_odds.json` equals the one in `metrics.json`.
     null_odds: Option<f64>,
     n_best: Vec<NBestEntry>,
 }
 
 /// An entry of `nbest.json`, with run_qa's keys and `offsets` in characters.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct NBestEntry {
+struct NBestEntry {
     text: String,
     probability: f32,
     start_logit: f32,
@@ -97,7 +99,7 @@ struct ListEntry<'a> {
 }
 
 impl NBestEntry {
-    pub(crate) fn new(span: &SpanAnswer) -> Self {
+    fn new(span: &SpanAnswer) -> Self {
         Self {
             text: span.text.clone(),
             probability: span.probability,
@@ -109,7 +111,7 @@ impl NBestEntry {
 }
 
 impl PredictionRecord {
-    pub(super) fn new(prediction: &Prediction) -> Self {
+    pub(crate) fn new(prediction: &Prediction) -> Self {
         let chosen = prediction.answer();
         Self {
             id: prediction.id.clone(),
@@ -123,7 +125,7 @@ impl PredictionRecord {
     }
 
     /// The empty answer to a question that leaves no room for its context.
-    pub(super) fn too_long(id: &str) -> Self {
+    pub(crate) fn too_long(id: &str) -> Self {
         Self {
             id: id.to_owned(),
             prediction_text: String::new(),
@@ -135,14 +137,14 @@ impl PredictionRecord {
         }
     }
 
-    pub(super) fn is_too_long(&self) -> bool {
+    pub(crate) fn is_too_long(&self) -> bool {
         self.n_best.is_empty()
     }
 }
 
 /// How a file is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(crate) enum Layout {
     /// An object from ids to answers.
     ById,
     /// An object from ids to n-best lists.
@@ -157,8 +159,22 @@ pub(super) enum Layout {
     Table,
 }
 
+/// Writes a file of records, whole or not at all. Only the first of several parts of a table has a header.
+pub(crate) fn write_predictions(
+    path: &Path,
+    layout: Layout,
+    is_first_part: bool,
+    mut records: impl Iterator<Item = io::Result<PredictionRecord>>,
+) -> Result<(), Error> {
+    Ok(atomic_fs::write_file_with(path, |file| {
+        let mut writer = PredictionWriter::new(BufWriter::new(file), layout, is_first_part);
+        records.try_for_each(|record| writer.write(&record?))?;
+        writer.finish().map(drop)
+    })?)
+}
+
 /// Writes records one after the other.
-pub(super) struct PredictionWriter<W> {
+pub(crate) struct PredictionWriter<W> {
     out: W,
     layout: Layout,
     /// Whether nothing has been written.
@@ -172,7 +188,7 @@ const COLUMNS: &str =
 
 impl<W: Write> PredictionWriter<W> {
     /// Only the first of several parts of a table has a header, so that they can be concatenated.
-    pub(super) fn new(out: W, layout: Layout, is_first_part: bool) -> Self {
+    pub(crate) fn new(out: W, layout: Layout, is_first_part: bool) -> Self {
         Self {
             out,
             layout,
@@ -181,7 +197,7 @@ impl<W: Write> PredictionWriter<W> {
         }
     }
 
-    pub(super) fn write(&mut self, record: &PredictionRecord) -> io::Result<()> {
+    pub(crate) fn write(&mut self, record: &PredictionRecord) -> io::Result<()> {
         self.begin()?;
         let is_first = std::mem::take(&mut self.is_empty);
         match self.layout {
@@ -242,12 +258,12 @@ impl<W: Write> PredictionWriter<W> {
         )
     }
 
-    pub(super) fn flush(&mut self) -> io::Result<()> {
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
 
     /// Writes the end of the file and returns what it was written to.
-    pub(super) fn finish(mut self) -> io::Result<W> {
+    pub(crate) fn finish(mut self) -> io::Result<W> {
         self.begin()?;
         match self.layout {
             Layout::ById | Layout::NBestById | Layout::NullOddsById => writeln!(self.out, "\n}}")?,
