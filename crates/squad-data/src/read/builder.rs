@@ -409,9 +409,10 @@ impl<'a> ExampleBuilder<'a> {
         }))
     }
 
-    fn question(&mut self, paragraph: &Paragraph<'_>, raw: RawQuestion) -> Result<(), Error> {
+    fn question(&mut self, paragraph: &Paragraph<'_>, mut raw: RawQuestion) -> Result<(), Error> {
         let place = paragraph.place;
-        let id = self.question_id(place, raw.id, raw.other_id);
+        let id = raw.take_id();
+        let id = self.question_id(place, id, raw.other_id);
         let (key, first) = self.find(&id);
         if let Some(first) = first {
             if self.options.keep_going {

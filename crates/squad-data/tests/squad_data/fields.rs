@@ -329,6 +329,38 @@ fn other_names_of_ids_yield_to_id() {
     assert!(dataset.flaws.is_empty());
 }
 
+/// TriviaQA in SQuAD's form asks a question, which has the `qid`, of each of its documents. MRQA's predictions are keyed by
+/// `qid`.
+#[test]
+fn a_qid_outranks_an_id_in_mrqa_alone() {
+    let question =
+        |id: &str| json!({"id": id, "qid": "t1", "question": "What?", "answers": ["mill"]});
+    let text = json!({"data": [{"paragraphs": [
+        {"context": CONTEXT, "qas": [question("t1--a.txt")]},
+        {"context": CONTEXT, "qas": [question("t1--b.txt")]},
+    ]}]});
+    let dataset = read("f.json", text.to_string().as_bytes()).unwrap();
+    let ids: Vec<&str> = dataset.examples.iter().map(|e| &*e.id).collect();
+    assert_eq!(ids, ["t1--a.txt", "t1--b.txt"]);
+    let row = |ids: [(&'static str, &str); 2]| {
+        let rest = [("context", CONTEXT), ("question", "What?")];
+        let row = ids.into_iter().chain(rest);
+        row.map(|(name, text)| (name, json!(text)))
+            .collect::<Vec<_>>()
+    };
+    let mut mrqa = row([("id", "x"), ("qid", "m1")]);
+    mrqa.push(("detected_answers", json!([{"text": "mill"}])));
+    for (row, id) in [
+        (row([("id", "x"), ("qid", "t1")]), "x"),
+        (row([("qid", "t1"), ("id", "x")]), "x"),
+        (row([("id", ""), ("qid", "t1")]), "t1"),
+        (row([("qid", ""), ("id", "x")]), "x"),
+        (mrqa, "m1"),
+    ] {
+        assert_eq!(example(&row).id, id, "{row:?}");
+    }
+}
+
 #[test]
 fn another_id_that_occurs_again_is_none() {
     let row = |id: &str| json!({"question_id": id, "context": CONTEXT, "question": "What?"});
