@@ -470,8 +470,8 @@ impl<'a> ExampleBuilder<'a> {
         Ok(())
     }
 
-    /// The id of the next question, behind the file's prefix; a question without one gets its number. So does one whose
-    /// `other_id` has occurred: other data sets may count something else by that name.
+    /// The id of the next question, behind the file's prefix; a question without one gets its number, or `3-2` if another
+    /// has the id 3. So does one whose `other_id` has occurred: other data sets may count something else by that name.
     fn question_id(
         &mut self,
         place: Place,
@@ -488,8 +488,15 @@ impl<'a> ExampleBuilder<'a> {
         if let Some(id) = given(id).or_else(other) {
             return id;
         }
-        self.flaw(FlawKind::IdMissing, place, number.to_string());
-        format!("{}{number}", self.id_prefix)
+        let mut id = format!("{}{number}", self.id_prefix);
+        for again in 2.. {
+            if self.find(&id).1.is_none() {
+                break;
+            }
+            id = format!("{}{number}-{again}", self.id_prefix);
+        }
+        self.flaw(FlawKind::IdMissing, place, id.clone());
+        id
     }
 
     /// The key of an id in `ids`, and its example if it has one.

@@ -374,6 +374,74 @@ fn another_id_that_occurs_again_is_none() {
 }
 
 #[test]
+fn a_number_in_the_place_of_an_id_is_that_of_no_other_question() {
+    let ids = |rows: [Value; 4]| {
+        let line = |mut row: Value| {
+            row["context"] = json!(CONTEXT);
+            row["question"] = json!("What?");
+            row.to_string() + "\n"
+        };
+        let dataset = read("f.jsonl", rows.map(line).concat().as_bytes()).unwrap();
+        let ids = dataset.examples.into_iter().map(|example| example.id);
+        ids.collect::<Vec<_>>()
+    };
+    let rows = [1, 1, 2, 2].map(|id| json!({"question_id": id}));
+    assert_eq!(ids(rows), ["1", "1-2", "2", "3"]);
+    let rows = [json!({"id": 2}), json!({"id": "2-2"}), json!({}), json!({})];
+    assert_eq!(ids(rows), ["2", "2-2", "2-3", "3"]);
+}
+
+#[test]
+fn an_answer_may_be_a_pair_of_text_and_start() {
+    let second = ("mill".to_owned(), Some(10));
+    for list in [
+        json!([["mill", 10]]),
+        json!([[10, "mill"]]),
+        json!([["mill", 10.0], {"text": "mill", "answer_start": 10}]),
+    ] {
+        let found = answers(CONTEXT, &[("answers", list.clone())]);
+        assert!(found.iter().all(|answer| *answer == second), "{list}");
+    }
+    let list = json!([["mill", 10], [2, "mill"], ["a mill,"]]);
+    let starts = answers(CONTEXT, &[("answers", list)]);
+    let starts: Vec<_> = starts.iter().map(|(_, start)| *start).collect();
+    assert_eq!(starts, [Some(10), Some(2), Some(0)]);
+    for wrong in [
+        json!([[]]),
+        json!([[2, 6]]),
+        json!([["a", "mill"]]),
+        json!([["mill", 2, 6]]),
+        json!([["mill", 2.5]]),
+    ] {
+        let row = json!({"context": CONTEXT, "question": "What?", "answers": wrong});
+        let error = read("f.json", row.to_string().as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("answers[0]"), "{error}");
+    }
+}
+
+#[test]
+fn a_start_may_have_a_comma() {
+    let context = "x".repeat(1234) + " mill, mill";
+    for (start, place) in [("1,235", 1235), ("1235,0", 1235), ("1241,00", 1241)] {
+        let fields = [("answer", json!("mill")), ("answer_start", json!(start))];
+        assert_eq!(answer(&context, &fields).1, Some(place), "{start}");
+    }
+    for start in [
+        "1,5",
+        "12,35",
+        "1,2345",
+        ",235",
+        "1235,",
+        "1,235,0",
+        "12351,235",
+    ] {
+        let row = json!({"context": context, "question": "What?", "answer": "mill", "answer_start": start});
+        let error = read("f.json", row.to_string().as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("a whole number"), "{error}");
+    }
+}
+
+#[test]
 fn the_text_of_an_answer_may_have_other_names() {
     let mill = ("mill".to_owned(), Some(10));
     for name in ["answer_text", "answer"] {

@@ -901,6 +901,11 @@ fn tables_that_are_wrong() {
         ),
         (
             "f.csv",
+            format!("context;question;answer;answer_start\n{CONTEXT};a;b;3,5\n"),
+            "column `answer_start`: invalid value: string \"3,5\"",
+        ),
+        (
+            "f.csv",
             "sep=;\ncontext;text\n".to_owned(),
             "its first line is \"context;text\"",
         ),
