@@ -38,16 +38,17 @@ impl PredictedAnswers {
     /// The answers are
     ///
     /// - an object from ids to answers, also as the `predictions` of another; an answer with an id of its own has that;
-    /// - objects with an id (`id`, `question_id`, `query_id`, `qid` or `guid`) and an answer, in a list, also inside an
-    ///   object, or one on each line, as `evaluate` takes them, with `no_answer_probability` where they have it;
+    /// - objects with an id (`id`, `question_id`, `query_id`, `qid`, `guid` or another name of it in files of questions) and
+    ///   an answer, in a list, also inside an object, or one on each line, as `evaluate` takes them, with
+    ///   `no_answer_probability` where they have it;
     /// - the rows of a table, with the same names as columns;
     /// - FARM's and Haystack's objects with lists of `predictions` and of `answers`.
     ///
     /// An answer is a text; a number, read as its digits; `null`, "no answer"; an object with `prediction_text`,
-    /// `prediction`, `predicted_answer`, `predicted_text`, `predicted` or `pred`, or else with `answer` or `text`, as the
-    /// pipelines of transformers give; or a list of such objects (n-best files) or of pairs of text and score (DrQA). In a
-    /// list the one with the highest probability or score counts, and without these the first. Beside a prediction,
-    /// `answers`, `answer` and `text` are the gold answer or the context.
+    /// `prediction`, `predicted_answer`, `predicted_text`, `predicted`, `pred` or AllenNLP's `best_span_str`, or else with
+    /// `answer` or `text`, as the pipelines of transformers give; or a list of such objects (n-best files) or of pairs of
+    /// text and score (DrQA). In a list the one with the highest probability or score counts, and without these the first.
+    /// Beside a prediction, `answers`, `answer` and `text` are the gold answer or the context.
     ///
     /// ```
     /// # let folder = std::env::temp_dir().join(format!("squad-data-predictions-{}", std::process::id()));
@@ -152,15 +153,27 @@ impl NoAnswerProbabilities {
 }
 
 /// Names in the forms of files.
-const ID_KEYS: [&str; 5] = ["id", "question_id", "query_id", "qid", "guid"];
-/// Names of a prediction. The last one is Kaggle's column `PredictionString`.
-const PREDICTION_KEYS: [&str; 7] = [
+const ID_KEYS: [&str; 9] = [
+    "id",
+    "question_id",
+    "query_id",
+    "qid",
+    "guid",
+    "example_id",
+    "uid",
+    "_id",
+    "key",
+];
+/// Names of a prediction. The last ones are AllenNLP's, and Kaggle's column `PredictionString`.
+const PREDICTION_KEYS: [&str; 9] = [
     "prediction_text",
     "prediction",
     "predicted_answer",
     "predicted_text",
     "predicted",
     "pred",
+    "best_span_str",
+    "prediction_string",
     "predictionstring",
 ];
 /// Names of an answer: beside a prediction, the gold one, or the context.

@@ -253,7 +253,7 @@ fn version_text(version: serde_json::Value) -> Option<String> {
 /// The list of a document that has this name. The Hub's datasets-server answers with `rows`; `DatasetDict` has a list for
 /// each split.
 fn list_name(name: &str) -> Option<&'static str> {
-    let name = plain(name);
+    let name = plain(name).replace('_', "");
     let mut lists = ["data", "rows", "examples"].into_iter().chain(SPLITS);
     lists.find(|list| *list == name)
 }

@@ -147,7 +147,7 @@ fn a_start_beside_the_answers_is_theirs() {
 
 #[test]
 fn a_hint_by_any_name_says_where_the_answer_stands() {
-    for name in ["start", "start_char", "answerStart", "answer_starts"] {
+    for name in ["start", "start_char", "start_offset", "answer_starts"] {
         for value in [json!(10), json!([10]), json!("10")] {
             for field in ["answer", "answers"] {
                 let fields = [(field, json!("mill")), (name, value.clone())];
@@ -306,7 +306,7 @@ fn other_names_of_ids_yield_to_id() {
         row.push(("question", json!("What?")));
         row
     };
-    for name in ["query_id", "question_id", "guid"] {
+    for name in ["query_id", "question_id", "guid", "_id", "uid", "key"] {
         for (value, id) in [(json!("a-1"), "a-1"), (json!(17), "17")] {
             assert_eq!(example(&row(&[(name, value.clone())])).id, id, "{name}");
             let other = (name, value);
