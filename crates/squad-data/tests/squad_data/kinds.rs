@@ -716,6 +716,37 @@ fn names_of_fields_may_have_capitals_in_every_form() {
     assert!(read_error("f.parquet", &twice).contains("two columns `context`; drop one"));
 }
 
+/// R's `write.table` writes no name for the column of its rows' names.
+#[test]
+fn names_of_rows_may_have_no_header() {
+    for delimiter in ["\t", ",", ";"] {
+        let line = |cells: &[&str]| {
+            let cells: Vec<String> = cells.iter().map(|cell| format!("\"{cell}\"")).collect();
+            cells.join(delimiter) + "\n"
+        };
+        let header = line(&["id", "context", "question", "answer_text", "answer_start"]);
+        let rows = ["q1", "q2"].map(|id| line(&["1", id, CONTEXT, "Who?", "Ida Krag", "32"]));
+        let table = header.clone() + &rows.concat();
+        let read = examples("f.csv", &table);
+        let ids: Vec<&str> = read.iter().map(|example| &*example.id).collect();
+        assert_eq!(ids, ["q1", "q2"]);
+        assert_eq!(read[1].answers()[0].start, Some(32));
+        // The controls: a name that is no number, a header without quotes, and a further row of another length.
+        for (wrong, row) in [
+            (table.replacen("\"1\"", "\"a\"", 1), 1),
+            (header.replace('"', "") + &rows[0], 1),
+            (
+                table.clone() + &line(&["q3", CONTEXT, "Who?", "Ida Krag", "32"]),
+                3,
+            ),
+        ] {
+            let message = read_error("f.csv", wrong.as_bytes());
+            assert!(message.contains(&format!("row {row}: ")), "{message}");
+            assert!(message.contains("cells, but the header has"), "{message}");
+        }
+    }
+}
+
 /// As `cat a.csv b.csv` makes them.
 #[test]
 fn a_header_that_occurs_again_is_passed_over() {

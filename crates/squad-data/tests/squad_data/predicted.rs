@@ -64,6 +64,10 @@ fn every_form_gives_the_same_answers() {
         // Tables.
         "id,prediction_text\r\n7,Bo Lund\r\n8,1902\r\n9,\r\n",
         "id,PredictionString\n7,Bo Lund\n8,1902\n9,\n",
+        "\"id\"\t\"prediction_text\"\n\"1\"\t7\t\"Bo Lund\"\n\"2\"\t8\t\"1902\"\n\"3\"\t9\t\"\"\n",
+        "{\"_id\": 7, \"predictionText\": \"Bo Lund\"}\n{\"key\": \"8\", \"prediction-text\": \"1902\"}\n{\"uid\": \"9\", \"predictedAnswer\": \"\"}\n",
+        // AllenNLP.
+        "{\"id\": 7, \"best_span\": [3, 4], \"best_span_str\": \"Bo Lund\"}\n{\"id\": 8, \"best_span_str\": \"1902\"}\n{\"id\": 9, \"best_span_str\": \"\"}\n",
         "id,answer\n7,Bo Lund\nid,answer\n8,1902\nid,answer\n9,\n",
         r#"{"predictions": {"7": "Bo Lund", "8": "1902", "9": ""}, "metrics": {"f1": 1}}"#,
         "question\tquestion_id\tanswer\nWho?\t7\tBo Lund\nWhen?\t8\t1902\nWhy?\t9\t\n",
