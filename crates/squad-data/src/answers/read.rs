@@ -203,6 +203,10 @@ const COLUMNS: RecordColumns = RecordColumns {
     },
 };
 
+/// What is wrong with gold answers.
+const QUESTIONS: &str =
+    "these are questions with their gold answers, and no predictions; is it the file of --dataset?";
+
 /// The expected forms, for messages.
 const ANSWERS: &str = r#"{"ID": "ANSWER", …}, or objects {"id": "ID", "prediction_text": "ANSWER"} in a list or one on each line, or a table with these columns"#;
 const PROBABILITIES: &str = r#"{"ID": 0.25, …}, or objects {"id": "ID", "no_answer_probability": 0.25} in a list or one on each line, or a table with these columns"#;
@@ -491,9 +495,19 @@ fn record_text(fields: &Map<String, Value>) -> Result<String, String> {
     if let Some(text) = one_text(fields, &PREDICTION_KEYS)? {
         return Ok(text);
     }
-    let Some(answers) = list_of(fields, "answers") else {
-        return text_field(fields);
-    };
+    match list_of(fields, "answers") {
+        Some(answers) => best_answer(answers),
+        None => text_field(fields),
+    }
+}
+
+/// The best of FARM's and Haystack's `answers`.
+fn best_answer(answers: &[Value]) -> Result<String, String> {
+    // Else the gold answers would score themselves.
+    let is_gold = |answer: &Value| answer.get("answer_start").is_some();
+    if answers.iter().any(is_gold) {
+        return Err(format!("`answers` with `answer_start`: {QUESTIONS}"));
+    }
     let text = best(answers)?;
     // FARM's way to say that there is no answer.
     Ok(if text == "no_answer" {
@@ -510,6 +524,13 @@ fn text_field(fields: &Map<String, Value>) -> Result<String, String> {
             return Ok(text);
         }
     }
+    if let Some(answers) = list_of(fields, "answers") {
+        return best_answer(answers);
+    }
+    let names = ["paragraphs", "qas", "answers"];
+    if let Some(name) = names.into_iter().find(|name| fields.contains_key(*name)) {
+        return Err(format!("`{name}`, and no prediction_text: {QUESTIONS}"));
+    }
     Err("an object without prediction_text, prediction, answer or text".to_owned())
 }
 
@@ -520,10 +541,7 @@ fn one_text(fields: &Map<String, Value>, keys: &[&str]) -> Result<Option<String>
         let Some(value) = fields.get(*key) else {
             continue;
         };
-        let text = match value {
-            Value::Array(entries) => best(entries)?,
-            plain => plain_text(plain)?,
-        };
+        let text = answer(value)?;
         match &found {
             Some((first, other)) if *other != text => {
                 return Err(format!("{first} and {key} are different answers"));
@@ -561,11 +579,11 @@ fn best(entries: &[Value]) -> Result<String, String> {
     Ok(best.map(|(_, text)| text).unwrap_or_default())
 }
 
-/// A number, also as a text.
+/// A number, also as a text, in which a table may have a decimal comma.
 fn number(value: &Value) -> Option<f64> {
     match only(value) {
         Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
+        Value::String(text) => text.trim().replacen(',', ".", 1).parse().ok(),
         _ => None,
     }
 }
