@@ -9,7 +9,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::{Map, Value};
 
 use crate::error::{Error, quote, without_position};
-use crate::read::{RecordColumns, number_text, plain, python, read_records};
+use crate::read::{RecordColumns, in_a_text, no_json, number_text, plain, read_records};
 
 /// The answers of a file of predictions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -261,7 +261,7 @@ fn read_items(path: &Path, expected: &'static str, sink: &mut Sink<'_>) -> Resul
                 let (line, column) = start.of_error(&error);
                 wrong(
                     format!("line {line}, column {column}: "),
-                    fault.unwrap_or_else(|| problem(&error, python(text.last()))),
+                    fault.unwrap_or_else(|| problem(&error, no_json(text.last()))),
                 )
             });
             return Err(text.cause(error));
@@ -272,14 +272,17 @@ fn read_items(path: &Path, expected: &'static str, sink: &mut Sink<'_>) -> Resul
     }
 }
 
-fn problem(error: &serde_json::Error, python: Option<&str>) -> String {
+fn problem(error: &serde_json::Error, no_json: Option<&str>) -> String {
     let problem = without_position(error);
-    match python {
+    match no_json {
         _ if error.is_eof() => {
             format!("the JSON ends too early: {problem}; is the file complete?")
         }
         Some(advice) if error.is_syntax() => format!("{problem}: {advice}"),
-        _ => problem,
+        _ => match in_a_text(&problem) {
+            Some(advice) => format!("{problem}: {advice}"),
+            None => problem,
+        },
     }
 }
 

@@ -334,7 +334,15 @@ impl<'a> ExampleBuilder<'a> {
         let context = match item.context {
             Some(Context::Text(context)) => Ok(context),
             Some(Context::Other) => {
-                Err("the context is not a text but a list or an object".to_owned())
+                let is_no_text = |q: &RawQuestion| matches!(q.question, Some(Context::Other));
+                let advice = if questions.iter().all(is_no_text) {
+                    format!(", and so is the question; if the file goes by columns, {BY_COLUMN}")
+                } else {
+                    String::new()
+                };
+                Err(format!(
+                    "the context is not a text but a list or an object{advice}"
+                ))
             }
             None if item.unknown.is_empty() => Err("no `context`".to_owned()),
             None => {

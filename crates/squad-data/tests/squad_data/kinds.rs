@@ -1167,6 +1167,7 @@ fn forms_that_are_not_read_are_named() {
     for by_column in [
         json!({"id": {"0": "q1"}, "context": {"0": CONTEXT}, "question": {"0": "Who?"}}),
         json!({"id": ["q1", "q2"], "context": [CONTEXT, CONTEXT], "question": ["Who?", "?"]}),
+        json!({"context": [CONTEXT, CONTEXT], "question": ["Who?", "?"]}),
         json!({"columns": ["id", "context"], "index": [0], "data": [["q1", CONTEXT]]}),
         json!([["q1", CONTEXT, "Who?"]]),
         json!({"0": row(&answers()), "1": row(&answers())}),

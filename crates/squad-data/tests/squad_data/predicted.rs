@@ -252,6 +252,11 @@ fn what_is_ambiguous_or_no_prediction_is_an_error_that_shows_the_expected_form()
             &["line 2", "expected value: NaN", "write null"],
         ),
         (r#"[{"id": true, "answer": "x"}]"#, &["id is true"]),
+        ("{\"7\": \"Bo\nLund\"}", &["line 2", "is written \\n"]),
+        (
+            "{\"7\": \"Bo\"},\n{\"8\": \"\"},\n",
+            &["line 1", "do not end with one"],
+        ),
         (
             r#"[{"id": "7", "answer": "x", "no_answer_probability": true}]"#,
             &["\"7\"", "true"],
