@@ -1109,6 +1109,17 @@ fn forms_that_are_not_read_are_named() {
     let prodigy = json!({"text": CONTEXT, "question": "Who?", "spans": [{"start": 32, "end": 40}], "answer": "accept", "_task_hash": 1});
     let haystack = json!([{"query": "Who?", "document": {"content": CONTEXT},
         "answer": {"answer": "Ida Krag", "offsets_in_document": [{"start": 32, "end": 40}]}}]);
+    let duo = json!([{"id": "1", "plot": CONTEXT, "title": "F", "qa": [{"id": "1", "question": "Who?", "answers": ["Ida Krag"]}]}]);
+    let duo_rows = json!({"plot_id": "1", "plot": CONTEXT, "question_id": "1", "question": "Who?", "answers": ["Ida Krag"], "no_answer": false});
+    let tweet = json!([{"Question": "Who?", "Answer": ["Ida Krag"], "Tweet": CONTEXT, "qid": "1"}]);
+    let ropes = json!({"id": "1", "background": CONTEXT, "situation": CONTEXT, "question": "Who?", "answers": {"text": ["Ida Krag"]}});
+    let emr = r#"{"data": [{"paragraphs": [{"context": ["a", "b"], "qas": [{"question": ["Who?"], "answers": [
+        {"text": "a", "evidence_start": 1, "answer_entity_type": "single", "answer_start": [1, 3]}]}]}], "title": "x"}]}"#;
+    let tech = json!([{"QUESTION_ID": "1", "QUESTION_TEXT": "Who?", "DOCUMENT": "1", "ANSWER": "-", "START_OFFSET": "0"}]);
+    let qasper = json!({"1901.1": {"title": "F", "full_text": [{"section_name": "F", "paragraphs": [CONTEXT]}], "qas": []}});
+    let multi_span = json!({"data": [{"id": "1", "question": ["Who", "?"], "context": ["Ida", "Krag"], "label": ["B", "I"], "num_span": 1}]});
+    let quac = r#"{"context": "a", "turn_ids": ["a"], "questions": ["Who?"], "answers": {"texts": [["a"]], "answer_starts": [[0]]}}"#;
+    let fquad = json!({"context": CONTEXT, "questions": ["Who?"], "answers": {"texts": ["Ida Krag"], "answers_starts": [32]}});
     let lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n";
     for (bytes, name) in [
         (&zip[..], "a zip archive"),
@@ -1136,6 +1147,16 @@ fn forms_that_are_not_read_are_named() {
         (tydi.to_string().as_bytes(), "TyDi QA's primary tasks"),
         (news.to_string().as_bytes(), "NewsQA"),
         (dureader.to_string().as_bytes(), "DuReader's own form"),
+        (duo.to_string().as_bytes(), "DuoRC"),
+        (duo_rows.to_string().as_bytes(), "DuoRC"),
+        (tweet.to_string().as_bytes(), "TweetQA"),
+        (ropes.to_string().as_bytes(), "ROPES"),
+        (emr.as_bytes(), "emrQA's own form"),
+        (tech.to_string().as_bytes(), "TechQA"),
+        (qasper.to_string().as_bytes(), "Qasper"),
+        (multi_span.to_string().as_bytes(), "MultiSpanQA"),
+        (quac.as_bytes(), "rows of QuAC"),
+        (fquad.to_string().as_bytes(), "rows of FQuAD"),
         (
             label_studio.to_string().as_bytes(),
             "Label Studio's full export",

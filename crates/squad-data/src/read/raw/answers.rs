@@ -368,7 +368,8 @@ impl<'de> Deserialize<'de> for RawAnswer {
                             other = Some(map.next_value::<serde_json::Value>()?);
                         }
                         Key::Field(Field::AnswerStart) => {
-                            answer.start = map.next_value::<Start>()?.0;
+                            let start = map.next_value::<Start>();
+                            answer.start = start.map_err(|error| cause(error, foreign))?.0;
                         }
                         Key::Field(Field::Hint) => {
                             answer.hint = hints(&mut map)?.first().copied().flatten();
