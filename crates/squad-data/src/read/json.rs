@@ -104,7 +104,7 @@ fn json_error(
     } else if let Some(advice) = in_a_text(&problem) {
         problem = format!("{problem}: {advice}");
     } else if let Some(advice) = no_json(text.last()) {
-        let path = if path == "?" {
+        let path = if path == "?" || path == "." {
             String::new()
         } else {
             format!(", at {path}")
