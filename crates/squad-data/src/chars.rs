@@ -48,7 +48,7 @@ impl<'a> CharIndex<'a> {
     }
 
     /// The first byte of a character, or the text's length behind the last one.
-    fn byte_at(&self, char: usize) -> Option<usize> {
+    pub(crate) fn byte_at(&self, char: usize) -> Option<usize> {
         if char >= self.len {
             return (char == self.len).then_some(self.text.len());
         }

@@ -9,7 +9,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::{Map, Value};
 
 use crate::error::{Error, quote, without_position};
-use crate::read::{RecordColumns, number_text, only, plain, python, read_records};
+use crate::read::{RecordColumns, in_a_text, no_json, number_text, only, plain, read_records};
 
 /// The answers of a file of predictions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,16 +38,17 @@ impl PredictedAnswers {
     /// The answers are
     ///
     /// - an object from ids to answers, also as the `predictions` of another; an answer with an id of its own has that;
-    /// - objects with an id (`id`, `question_id`, `query_id`, `qid` or `guid`) and an answer, in a list, also inside an
-    ///   object, or one on each line, as `evaluate` takes them, with `no_answer_probability` where they have it;
+    /// - objects with an id (`id`, `question_id`, `query_id`, `qid`, `guid` or another name of it in files of questions) and
+    ///   an answer, in a list, also inside an object, or one on each line, as `evaluate` takes them, with
+    ///   `no_answer_probability` where they have it;
     /// - the rows of a table, with the same names as columns;
     /// - FARM's and Haystack's objects with lists of `predictions` and of `answers`.
     ///
     /// An answer is a text; a number, read as its digits; `null`, "no answer"; an object with `prediction_text`,
-    /// `prediction`, `predicted_answer`, `predicted_text`, `predicted` or `pred`, or else with `answer` or `text`, as the
-    /// pipelines of transformers give; or a list of such objects (n-best files) or of pairs of text and score (DrQA). In a
-    /// list the one with the highest probability or score counts, and without these the first. Beside a prediction,
-    /// `answers`, `answer` and `text` are the gold answer or the context.
+    /// `prediction`, `predicted_answer`, `predicted_text`, `predicted`, `pred` or AllenNLP's `best_span_str`, or else with
+    /// `answer` or `text`, as the pipelines of transformers give; or a list of such objects (n-best files) or of pairs of
+    /// text and score (DrQA). In a list the one with the highest probability or score counts, and without these the first.
+    /// Beside a prediction, `answers`, `answer` and `text` are the gold answer or the context.
     ///
     /// ```
     /// # let folder = std::env::temp_dir().join(format!("squad-data-predictions-{}", std::process::id()));
@@ -152,15 +153,27 @@ impl NoAnswerProbabilities {
 }
 
 /// Names in the forms of files.
-const ID_KEYS: [&str; 5] = ["id", "question_id", "query_id", "qid", "guid"];
-/// Names of a prediction. The last one is Kaggle's column `PredictionString`.
-const PREDICTION_KEYS: [&str; 7] = [
+const ID_KEYS: [&str; 9] = [
+    "id",
+    "question_id",
+    "query_id",
+    "qid",
+    "guid",
+    "example_id",
+    "uid",
+    "_id",
+    "key",
+];
+/// Names of a prediction. The last ones are AllenNLP's, and Kaggle's column `PredictionString`.
+const PREDICTION_KEYS: [&str; 9] = [
     "prediction_text",
     "prediction",
     "predicted_answer",
     "predicted_text",
     "predicted",
     "pred",
+    "best_span_str",
+    "prediction_string",
     "predictionstring",
 ];
 /// Names of an answer: beside a prediction, the gold one, or the context.
@@ -189,6 +202,10 @@ const COLUMNS: RecordColumns = RecordColumns {
         has(|name| ID_KEYS.contains(&name)) && has(is_value_key)
     },
 };
+
+/// What is wrong with gold answers.
+const QUESTIONS: &str =
+    "these are questions with their gold answers, and no predictions; is it the file of --dataset?";
 
 /// The expected forms, for messages.
 const ANSWERS: &str = r#"{"ID": "ANSWER", …}, or objects {"id": "ID", "prediction_text": "ANSWER"} in a list or one on each line, or a table with these columns"#;
@@ -244,7 +261,7 @@ fn read_items(path: &Path, expected: &'static str, sink: &mut Sink<'_>) -> Resul
                 let (line, column) = start.of_error(&error);
                 wrong(
                     format!("line {line}, column {column}: "),
-                    fault.unwrap_or_else(|| problem(&error, python(text.last()))),
+                    fault.unwrap_or_else(|| problem(&error, no_json(text.last()))),
                 )
             });
             return Err(text.cause(error));
@@ -255,14 +272,17 @@ fn read_items(path: &Path, expected: &'static str, sink: &mut Sink<'_>) -> Resul
     }
 }
 
-fn problem(error: &serde_json::Error, python: Option<&str>) -> String {
+fn problem(error: &serde_json::Error, no_json: Option<&str>) -> String {
     let problem = without_position(error);
-    match python {
+    match no_json {
         _ if error.is_eof() => {
             format!("the JSON ends too early: {problem}; is the file complete?")
         }
         Some(advice) if error.is_syntax() => format!("{problem}: {advice}"),
-        _ => problem,
+        _ => match in_a_text(&problem) {
+            Some(advice) => format!("{problem}: {advice}"),
+            None => problem,
+        },
     }
 }
 
@@ -470,9 +490,19 @@ fn record_text(fields: &Map<String, Value>) -> Result<String, String> {
     if let Some(text) = one_text(fields, &PREDICTION_KEYS)? {
         return Ok(text);
     }
-    let Some(answers) = list_of(fields, "answers") else {
-        return text_field(fields);
-    };
+    match list_of(fields, "answers") {
+        Some(answers) => best_answer(answers),
+        None => text_field(fields),
+    }
+}
+
+/// The best of FARM's and Haystack's `answers`.
+fn best_answer(answers: &[Value]) -> Result<String, String> {
+    // Else the gold answers would score themselves.
+    let is_gold = |answer: &Value| answer.get("answer_start").is_some();
+    if answers.iter().any(is_gold) {
+        return Err(format!("`answers` with `answer_start`: {QUESTIONS}"));
+    }
     let text = best(answers)?;
     // FARM's way to say that there is no answer.
     Ok(if text == "no_answer" {
@@ -489,6 +519,13 @@ fn text_field(fields: &Map<String, Value>) -> Result<String, String> {
             return Ok(text);
         }
     }
+    if let Some(answers) = list_of(fields, "answers") {
+        return best_answer(answers);
+    }
+    let names = ["paragraphs", "qas", "answers"];
+    if let Some(name) = names.into_iter().find(|name| fields.contains_key(*name)) {
+        return Err(format!("`{name}`, and no prediction_text: {QUESTIONS}"));
+    }
     Err("an object without prediction_text, prediction, answer or text".to_owned())
 }
 
@@ -499,10 +536,7 @@ fn one_text(fields: &Map<String, Value>, keys: &[&str]) -> Result<Option<String>
         let Some(value) = fields.get(*key) else {
             continue;
         };
-        let text = match value {
-            Value::Array(entries) => best(entries)?,
-            plain => plain_text(plain)?,
-        };
+        let text = answer(value)?;
         match &found {
             Some((first, other)) if *other != text => {
                 return Err(format!("{first} and {key} are different answers"));
@@ -540,11 +574,11 @@ fn best(entries: &[Value]) -> Result<String, String> {
     Ok(best.map(|(_, text)| text).unwrap_or_default())
 }
 
-/// A number, also as a text.
+/// A number, also as a text, in which a table may have a decimal comma.
 fn number(value: &Value) -> Option<f64> {
     match only(value) {
         Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
+        Value::String(text) => text.trim().replacen(',', ".", 1).parse().ok(),
         _ => None,
     }
 }

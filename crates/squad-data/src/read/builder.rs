@@ -334,7 +334,15 @@ impl<'a> ExampleBuilder<'a> {
         let context = match item.context {
             Some(Context::Text(context)) => Ok(context),
             Some(Context::Other) => {
-                Err("the context is not a text but a list or an object".to_owned())
+                let is_no_text = |q: &RawQuestion| matches!(q.question, Some(Context::Other));
+                let advice = if questions.iter().all(is_no_text) {
+                    format!(", and so is the question; if the file goes by columns, {BY_COLUMN}")
+                } else {
+                    String::new()
+                };
+                Err(format!(
+                    "the context is not a text but a list or an object{advice}"
+                ))
             }
             None if item.unknown.is_empty() => Err("no `context`".to_owned()),
             None => {
@@ -409,9 +417,10 @@ impl<'a> ExampleBuilder<'a> {
         }))
     }
 
-    fn question(&mut self, paragraph: &Paragraph<'_>, raw: RawQuestion) -> Result<(), Error> {
+    fn question(&mut self, paragraph: &Paragraph<'_>, mut raw: RawQuestion) -> Result<(), Error> {
         let place = paragraph.place;
-        let id = self.question_id(place, raw.id, raw.other_id);
+        let id = raw.take_id();
+        let id = self.question_id(place, id, raw.other_id);
         let (key, first) = self.find(&id);
         if let Some(first) = first {
             if self.options.keep_going {
@@ -469,8 +478,8 @@ impl<'a> ExampleBuilder<'a> {
         Ok(())
     }
 
-    /// The id of the next question, behind the file's prefix; a question without one gets its number. So does one whose
-    /// `other_id` has occurred: other data sets may count something else by that name.
+    /// The id of the next question, behind the file's prefix; a question without one gets its number, or `3-2` if another
+    /// has the id 3. So does one whose `other_id` has occurred: other data sets may count something else by that name.
     fn question_id(
         &mut self,
         place: Place,
@@ -487,8 +496,15 @@ impl<'a> ExampleBuilder<'a> {
         if let Some(id) = given(id).or_else(other) {
             return id;
         }
-        self.flaw(FlawKind::IdMissing, place, number.to_string());
-        format!("{}{number}", self.id_prefix)
+        let mut id = format!("{}{number}", self.id_prefix);
+        for again in 2.. {
+            if self.find(&id).1.is_none() {
+                break;
+            }
+            id = format!("{}{number}-{again}", self.id_prefix);
+        }
+        self.flaw(FlawKind::IdMissing, place, id.clone());
+        id
     }
 
     /// The key of an id in `ids`, and its example if it has one.

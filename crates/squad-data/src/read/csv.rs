@@ -107,13 +107,19 @@ struct Table<'t, 'a> {
     file: String,
     reader: Reader<DoubledQuotes<&'t mut TextReader<'a>>>,
     columns: Vec<String>,
+    /// Whether the first column's name stands in quotes.
+    is_quoted: bool,
 }
 
 impl<'t, 'a> Table<'t, 'a> {
     fn open(text: &'t mut TextReader<'a>, delimiter: u8) -> Result<Self, Error> {
         let file = text.name().to_owned();
+        let is_quoted = text.peek()?.starts_with('"');
         let text = DoubledQuotes::new(text, delimiter);
-        let mut reader = ReaderBuilder::new().delimiter(delimiter).from_reader(text);
+        let mut reader = ReaderBuilder::new()
+            .delimiter(delimiter)
+            .flexible(true)
+            .from_reader(text);
         let header = reader.headers();
         let header = header.map_err(|error| csv_error(&file, 0, &error))?;
         let columns: Vec<String> = header.iter().map(column).collect();
@@ -126,6 +132,7 @@ impl<'t, 'a> Table<'t, 'a> {
             file,
             reader,
             columns,
+            is_quoted,
         })
     }
 
@@ -141,6 +148,15 @@ impl<'t, 'a> Table<'t, 'a> {
         Ok(())
     }
 
+    /// Whether the first row begins with a row's name that the header has no column for, as R's `write.table` writes it. Where
+    /// names of columns are quoted texts are, too, so that the further cell is no part of one.
+    fn has_row_names(&self, first: &StringRecord) -> bool {
+        let is_number = |name: &str| !name.is_empty() && name.bytes().all(|c| c.is_ascii_digit());
+        self.is_quoted
+            && first.len() == self.columns.len() + 1
+            && first.get(0).is_some_and(is_number)
+    }
+
     /// Gives each row, with its number from 1, to `each`: the cells of the columns for which `is_read` holds.
     fn each_row(
         &mut self,
@@ -154,16 +170,19 @@ impl<'t, 'a> Table<'t, 'a> {
             name.is_some_and(|name| is_read(&name) || self.columns.contains(&name))
         };
         let mut record = StringRecord::new();
+        // Number of cells before those of the columns.
+        let mut num_unnamed = 0;
         for number in 1.. {
             let read = self.reader.read_record(&mut record);
-            // Before the error of a row of another length: such a line may have another number of cells.
-            if number == 1
-                && let Some(foreign) = Foreign::of_first_row(&record)
-            {
-                return Err(Error::foreign(&self.file, &foreign));
-            }
             if !read.map_err(|error| csv_error(&self.file, number, &error))? {
                 break;
+            }
+            if number == 1 {
+                // Such a line may have another number of cells.
+                if let Some(foreign) = Foreign::of_first_row(&record) {
+                    return Err(Error::foreign(&self.file, &foreign));
+                }
+                num_unnamed = usize::from(self.has_row_names(&record));
             }
             // Rows that a spreadsheet saves below its last one.
             if record.iter().all(|cell| cell.trim().is_empty()) {
@@ -178,8 +197,19 @@ impl<'t, 'a> Table<'t, 'a> {
                     "another header, with other columns; give each table as a file of its own";
                 return Err(wrong(&self.file, number, problem.to_owned()));
             }
-            let cell =
-                |&(at, name): &(usize, &str)| Some((name.to_owned(), Value::from(record.get(at)?)));
+            let expected = num_unnamed + self.columns.len();
+            if record.len() != expected {
+                let len = record.len();
+                let problem = format!(
+                    "{}, but the header has {expected}; is a quote or a delimiter missing?",
+                    counted(len, "cell")
+                );
+                return Err(wrong(&self.file, number, problem));
+            }
+            let cell = |&(at, name): &(usize, &str)| {
+                let cell = record.get(num_unnamed + at)?;
+                Some((name.to_owned(), Value::from(cell)))
+            };
             each(number, columns.iter().filter_map(cell).collect())?;
         }
         Ok(())
@@ -202,12 +232,6 @@ fn wrong(file: &str, row: usize, problem: String) -> Error {
 fn csv_error(file: &str, row: usize, error: &csv::Error) -> Error {
     let row = error.position().map_or(row, |at| at.record() as usize);
     let problem = match error.kind() {
-        csv::ErrorKind::UnequalLengths {
-            expected_len, len, ..
-        } => format!(
-            "{}, but the header has {expected_len}; is a quote or a delimiter missing?",
-            counted(*len as usize, "cell")
-        ),
         csv::ErrorKind::Io(error) => one_line(error),
         _ => quote(&one_line(error)),
     };

@@ -25,9 +25,11 @@ pub enum FlawKind {
     OtherSpace,
     /// The context has the answer in another Unicode normal form, or with ligatures or full-width characters.
     OtherUnicodeForm,
+    /// The context has the answer with other quotation marks, apostrophes or dashes.
+    OtherMarks,
     /// The context or the answer has HTML entities such as `&amp;`.
     HtmlEntities,
-    /// Two or more of the preceding four.
+    /// Two or more of the preceding five.
     SeveralDifferences,
     /// The context does not have the answer in any spelling.
     Absent,
@@ -62,6 +64,9 @@ impl FlawKind {
             Self::OtherCase => "the context has the answer in another case",
             Self::OtherSpace => "the context has the answer with other white space",
             Self::OtherUnicodeForm => "the context has the answer in another Unicode form",
+            Self::OtherMarks => {
+                "the context has the answer with other quotation marks, apostrophes or dashes"
+            }
             Self::HtmlEntities => "HTML entities in the answer or the context",
             Self::SeveralDifferences => "the context has the answer in another spelling",
             Self::Absent => "the context does not have the answer",

@@ -57,6 +57,30 @@ const BIO_ASQ: Foreign = foreign(
     "BioASQ, whose contexts are snippets of many articles",
     "use its MRQA version, or convert it to rows with id, context, question and answers",
 );
+const DUO_RC: Foreign = foreign("DuoRC, whose contexts are the plots of films", ROWS);
+const TWEET_QA: Foreign = foreign("TweetQA, whose answers are written freely", ROWS);
+const ROPES: Foreign = foreign(
+    "ROPES, whose contexts are a background and a situation",
+    "join the two to one context of rows with id, context, question and answers",
+);
+const EMR_QA: Foreign = foreign(
+    "emrQA's own form, whose contexts are lists of lines and whose starts are lines and characters",
+    "join the lines to one context, and count answer_start in it",
+);
+const TECH_QA: Foreign = foreign("TechQA, whose documents are in a file of their own", ROWS);
+const QASPER: Foreign = foreign("Qasper, whose contexts are whole papers", ROWS);
+const MULTI_SPAN_QA: Foreign = foreign(
+    "MultiSpanQA, whose texts are lists of words",
+    "join the words, and give each span as an answer of rows with id, context, question and answers",
+);
+const QUAC_ROWS: Foreign = foreign(
+    "rows of QuAC, each of which is a dialogue",
+    "use QuAC's own file, which is in SQuAD's form",
+);
+const FQUAD_ROWS: Foreign = foreign(
+    "rows of FQuAD, each of which has several questions",
+    "use FQuAD's own file, which is in SQuAD's form",
+);
 const LABEL_STUDIO: Foreign = foreign(
     "Label Studio's full export",
     "export it as JSON-MIN and name the fields of its text and its spans context and answers",
@@ -99,6 +123,15 @@ impl Foreign {
             "fake_answers" | "fact_or_opinion" | "segmented_question" => DUREADER,
             "human_ans_spans" | "human_ans_indices" => SUBJ_QA,
             "exact_answer" => BIO_ASQ,
+            "plot" | "plot_id" => DUO_RC,
+            "Tweet" => TWEET_QA,
+            "situation" => ROPES,
+            "evidence_start" | "answer_entity_type" => EMR_QA,
+            "QUESTION_TEXT" | "START_OFFSET" | "DOC_IDS" => TECH_QA,
+            "section_name" => QASPER,
+            "num_span" => MULTI_SPAN_QA,
+            "turn_ids" | "followups" => QUAC_ROWS,
+            "answers_starts" => FQUAD_ROWS,
             "completed_by" | "was_cancelled" => LABEL_STUDIO,
             "offsets_in_document" => HAYSTACK_LABELS,
             "_input_hash" | "_task_hash" => PRODIGY,

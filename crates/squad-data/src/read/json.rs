@@ -99,15 +99,12 @@ fn json_error(
             problem,
         };
     }
-    let is_half = |problem: &str| problem.contains("surrogate") || problem.contains("hex escape");
-    if is_half(&problem) && !error.is_eof() {
-        problem.push_str(
-            ": half of a character such as \\ud83d, or no hexadecimal digits behind \\u; correct the text",
-        );
-    } else if error.is_eof() {
+    if error.is_eof() {
         problem.push_str("; is the download complete?");
-    } else if let Some(advice) = python(text.last()) {
-        let path = if path == "?" {
+    } else if let Some(advice) = in_a_text(&problem) {
+        problem = format!("{problem}: {advice}");
+    } else if let Some(advice) = no_json(text.last()) {
+        let path = if path == "?" || path == "." {
             String::new()
         } else {
             format!(", at {path}")
@@ -122,8 +119,24 @@ fn json_error(
     }
 }
 
-/// What Python wrote instead of JSON, and what to do.
-pub(crate) fn python(text: &[u8]) -> Option<&'static str> {
+/// What is wrong inside a text or a name, and what to do, by `serde_json`'s complaint.
+pub(crate) fn in_a_text(problem: &str) -> Option<&'static str> {
+    let says = |word: &str| problem.contains(word);
+    if says("surrogate") || says("hex escape") {
+        Some(
+            "half of a character such as \\ud83d, or no hexadecimal digits behind \\u; correct the text",
+        )
+    } else if says("control character") {
+        Some("a line end or a tab inside a text is written \\n or \\t")
+    } else if says("invalid escape") {
+        Some("a backslash inside a text is written \\\\, and an apostrophe needs none")
+    } else {
+        None
+    }
+}
+
+/// What stands in the place of JSON, and what to do.
+pub(crate) fn no_json(text: &[u8]) -> Option<&'static str> {
     let begins = |word: &str| text.starts_with(word.as_bytes());
     if begins("NaN") {
         Some(
@@ -133,6 +146,10 @@ pub(crate) fn python(text: &[u8]) -> Option<&'static str> {
         Some("Infinity, which JSON does not have; write a number or null")
     } else if ["None", "True", "False"].into_iter().any(begins) || begins("'") {
         Some("a Python literal; write the file with json.dumps, not with str or print")
+    } else if begins("//") || begins("/*") {
+        Some("a comment, which JSON does not have; remove it")
+    } else if begins(",") {
+        Some("a comma in the place of a value; lines of JSON Lines do not end with one")
     } else {
         None
     }
@@ -252,7 +269,7 @@ fn version_text(version: &serde_json::Value) -> Option<String> {
 /// The list of a document that has this name. The Hub's datasets-server answers with `rows`; `DatasetDict` has a list for
 /// each split.
 fn list_name(name: &str) -> Option<&'static str> {
-    let name = plain(name);
+    let name = plain(name).replace('_', "");
     let mut lists = ["data", "rows", "examples"].into_iter().chain(SPLITS);
     lists.find(|list| *list == name)
 }

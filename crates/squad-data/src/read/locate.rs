@@ -42,6 +42,7 @@ struct Fold {
     kind: FlawKind,
     html: bool,
     unicode: bool,
+    marks: bool,
     case: bool,
     space: bool,
 }
@@ -50,19 +51,26 @@ const NONE: Fold = Fold {
     kind: FlawKind::Absent,
     html: false,
     unicode: false,
+    marks: false,
     case: false,
     space: false,
 };
 
-const FOLDS: [Fold; 5] = [
+/// White space first: that around an answer makes no difference in the others.
+const FOLDS: [Fold; 6] = [
+    Fold {
+        kind: FlawKind::OtherSpace,
+        space: true,
+        ..NONE
+    },
     Fold {
         kind: FlawKind::OtherCase,
         case: true,
         ..NONE
     },
     Fold {
-        kind: FlawKind::OtherSpace,
-        space: true,
+        kind: FlawKind::OtherMarks,
+        marks: true,
         ..NONE
     },
     Fold {
@@ -79,6 +87,7 @@ const FOLDS: [Fold; 5] = [
         kind: FlawKind::SeveralDifferences,
         html: true,
         unicode: true,
+        marks: true,
         case: true,
         space: true,
     },
@@ -121,9 +130,6 @@ impl<'a> Locator<'a> {
             nearest,
             unit: None,
         };
-        let occurrences = self.context.match_indices(text);
-        let starts = occurrences.map(|(byte, _)| self.index.char_at(byte));
-        let distance = |at: usize| (at as i64).abs_diff(start);
         let occurrence = |start| Occurrence {
             start,
             text: text.to_owned(),
@@ -133,7 +139,7 @@ impl<'a> Locator<'a> {
                 unit: Some(unit),
                 ..mismatch(FlawKind::StartWrong, Some(occurrence(at)))
             }
-        } else if let Some(nearest) = starts.min_by_key(|&at| distance(at)) {
+        } else if let Some(nearest) = self.nearest(text, start) {
             mismatch(FlawKind::StartWrong, Some(occurrence(nearest)))
         } else if let Some((kind, nearest)) = self.in_other_spelling(text, start) {
             mismatch(kind, Some(nearest))
@@ -142,6 +148,14 @@ impl<'a> Locator<'a> {
         } else {
             mismatch(FlawKind::Absent, None)
         })
+    }
+
+    /// Where `text` stands nearest to `start`.
+    fn nearest(&self, text: &str, start: i64) -> Option<usize> {
+        let char = usize::try_from(start).unwrap_or(0).min(self.index.len());
+        let byte = self.index.byte_at(char)?;
+        let starts = around(self.context, text, byte, |at| Some(self.index.char_at(at)));
+        starts.min_by_key(|&at| (at as i64).abs_diff(start))
     }
 
     /// Where `text` stands if it is at `start`, in whatever unit that counts.
@@ -163,6 +177,9 @@ impl<'a> Locator<'a> {
     /// The place of `text` whose `start` counts bytes or UTF-16 code units, as some tools do, and the unit's name.
     fn in_other_unit(&self, text: &str, start: i64) -> Option<(&'static str, usize)> {
         let start = usize::try_from(start).ok().filter(|_| !text.is_empty())?;
+        if self.index.len() == self.context.len() {
+            return None;
+        }
         let behind_bytes = self.context.get(start..);
         if behind_bytes.is_some_and(|behind| behind.starts_with(text)) {
             let at = self.index.char_at(start);
@@ -218,6 +235,23 @@ impl<'a> Locator<'a> {
     }
 }
 
+/// What `of` makes of the first occurrences of `wanted` before and behind a byte, at which it makes something: of that before
+/// first. A frequent text is not looked for to the end.
+fn around<T>(
+    text: &str,
+    wanted: &str,
+    byte: usize,
+    of: impl Fn(usize) -> Option<T>,
+) -> impl Iterator<Item = T> {
+    // The one before begins before the byte, and may end behind it.
+    let end = text.floor_char_boundary(byte + wanted.len().saturating_sub(1));
+    let before = text[..end].rmatch_indices(wanted);
+    let behind = text[byte..].match_indices(wanted);
+    let before = before.map(|(at, _)| at).find_map(&of);
+    let behind = behind.map(|(at, _)| byte + at).find_map(&of);
+    before.into_iter().chain(behind)
+}
+
 /// A text in which some differences are made equal.
 struct Folded {
     text: String,
@@ -239,6 +273,11 @@ impl Folded {
         };
         if fold.unicode {
             units = decomposed(&units);
+        }
+        if fold.marks {
+            for (c, ..) in &mut units {
+                *c = plain_mark(*c);
+            }
         }
         if fold.case {
             let lower = |&(c, start, end): &Unit| c.to_lowercase().map(move |c| (c, start, end));
@@ -262,9 +301,12 @@ impl Folded {
 
     /// The characters of the original at the occurrence nearest to `start`.
     fn nearest(&self, wanted: &str, start: i64) -> Option<Range<usize>> {
-        let occurrences = self.text.match_indices(wanted).filter_map(|(byte, found)| {
+        let unit = self.chars.partition_point(|&(at, _)| i64::from(at) < start);
+        let byte = self.bytes.get(unit).map(|&byte| byte as usize);
+        let byte = byte.unwrap_or(self.text.len());
+        let occurrences = around(&self.text, wanted, byte, |byte| {
             let unit = |byte: usize| self.bytes.partition_point(|&at| (at as usize) < byte);
-            let (first, behind) = (unit(byte), unit(byte + found.len()));
+            let (first, behind) = (unit(byte), unit(byte + wanted.len()));
             let chars = self.chars.get(first..behind)?;
             let start = chars.iter().map(|&(start, _)| start).min()?;
             let end = chars.iter().map(|&(_, end)| end).max()?;
@@ -350,6 +392,16 @@ fn decomposed(units: &[Unit]) -> Vec<Unit> {
     all
 }
 
+/// The mark of a keyboard for a quotation mark or a dash of typography.
+fn plain_mark(c: char) -> char {
+    match c {
+        '‘' | '’' | '‚' | '‛' | '‹' | '›' | '′' | '`' | '´' => '\'',
+        '“' | '”' | '„' | '‟' | '«' | '»' | '″' => '"',
+        '\u{2010}'..='\u{2015}' | '−' => '-',
+        other => other,
+    }
+}
+
 /// The characters with one space for each run of white space, and without characters of no width.
 fn single_spaces(units: &[Unit]) -> Vec<Unit> {
     let mut all: Vec<Unit> = Vec::with_capacity(units.len());
@@ -406,6 +458,19 @@ mod tests {
             "Ane \n Holm",
         );
         assert_found("Zo\u{200b}e ate", "Zoe", 0, OtherSpace, "Zo\u{200b}e");
+        assert_found("by Ane Holm", " Ane Holm ", 2, OtherSpace, "Ane Holm");
+        assert_found("by Ane Holm", "ane holm ", 3, OtherCase, "Ane Holm");
+        assert_found("the “Mill” of", "\"Mill\"", 4, OtherMarks, "“Mill”");
+        assert_found("Ane’s mill", "Ane's", 0, OtherMarks, "Ane’s");
+        assert_found("in 1871–75", "1871-75", 3, OtherMarks, "1871–75");
+        assert_found("in 1871-75", "1871−75", 3, OtherMarks, "1871-75");
+        assert_found(
+            "Ane’s Mill",
+            "ane's mill",
+            0,
+            SeveralDifferences,
+            "Ane’s Mill",
+        );
         assert_found(
             "Mrs Zoe\u{308} ate",
             "Zo\u{eb}",
@@ -491,6 +556,31 @@ mod tests {
             (unit(7), unit(9), unit(1), unit(-1), unit(99)),
             (None, None, None, None, None)
         );
+    }
+
+    #[test]
+    fn the_nearest_occurrence_is_before_or_behind_or_around_the_start() {
+        let context = "ü mill, mill, ü MILL, mill";
+        let starts = |text: &str| {
+            let nearest = |start| {
+                let found = Locator::new(context).locate(text, Some(start)).unwrap_err();
+                found.nearest.unwrap().start
+            };
+            [-1, 0, 4, 5, 6, 7, 11, 17, 18, 30].map(nearest)
+        };
+        assert_eq!(starts("mill"), [2, 2, 2, 2, 8, 8, 8, 22, 22, 22]);
+        assert_eq!(starts("Mill"), [2, 2, 2, 2, 8, 8, 8, 16, 16, 22]);
+        // With a look at each occurrence this would take a minute.
+        let context = "a, ü ".repeat(1 << 19);
+        let locator = Locator::new(&context);
+        for text in ["a", "A"] {
+            for start in [-1, 1 << 20, 1 << 30] {
+                for _ in 0..20 {
+                    let found = locator.locate(text, Some(start)).unwrap_err();
+                    assert!(found.nearest.is_some());
+                }
+            }
+        }
     }
 
     #[test]

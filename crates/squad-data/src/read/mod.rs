@@ -35,7 +35,7 @@ use serde_json::{Map, Value};
 use self::builder::ExampleBuilder;
 pub use self::flaw::{Flaw, FlawKind, Flaws};
 pub(crate) use self::foreign::Foreign;
-pub(crate) use self::json::python;
+pub(crate) use self::json::{in_a_text, no_json};
 pub use self::options::{OnBadAnswer, ReadOptions};
 #[cfg(feature = "parquet")]
 pub use self::parquet::PARQUET_THREAD;
@@ -388,7 +388,8 @@ fn no_table(
     let is_word = ["true", "false", "null"]
         .iter()
         .any(|word| head.starts_with(word));
-    if is_json && !head.starts_with("---") || is_word || json::python(head.as_bytes()).is_some() {
+    let is_nearly = !head.starts_with([',', '/']) && json::no_json(head.as_bytes()).is_some();
+    if is_json && !head.starts_with("---") || is_word || is_nearly {
         return json::parse(text, builder);
     }
     let line = head.lines().next().unwrap_or_default();

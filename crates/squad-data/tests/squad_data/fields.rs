@@ -147,7 +147,7 @@ fn a_start_beside_the_answers_is_theirs() {
 
 #[test]
 fn a_hint_by_any_name_says_where_the_answer_stands() {
-    for name in ["start", "start_char", "answerStart", "answer_starts"] {
+    for name in ["start", "start_char", "start_offset", "answer_starts"] {
         for value in [json!(10), json!([10]), json!("10")] {
             for field in ["answer", "answers"] {
                 let fields = [(field, json!("mill")), (name, value.clone())];
@@ -306,7 +306,7 @@ fn other_names_of_ids_yield_to_id() {
         row.push(("question", json!("What?")));
         row
     };
-    for name in ["query_id", "question_id", "guid"] {
+    for name in ["query_id", "question_id", "guid", "_id", "uid", "key"] {
         for (value, id) in [(json!("a-1"), "a-1"), (json!(17), "17")] {
             assert_eq!(example(&row(&[(name, value.clone())])).id, id, "{name}");
             let other = (name, value);
@@ -329,6 +329,38 @@ fn other_names_of_ids_yield_to_id() {
     assert!(dataset.flaws.is_empty());
 }
 
+/// TriviaQA in SQuAD's form asks a question, which has the `qid`, of each of its documents. MRQA's predictions are keyed by
+/// `qid`.
+#[test]
+fn a_qid_outranks_an_id_in_mrqa_alone() {
+    let question =
+        |id: &str| json!({"id": id, "qid": "t1", "question": "What?", "answers": ["mill"]});
+    let text = json!({"data": [{"paragraphs": [
+        {"context": CONTEXT, "qas": [question("t1--a.txt")]},
+        {"context": CONTEXT, "qas": [question("t1--b.txt")]},
+    ]}]});
+    let dataset = read("f.json", text.to_string().as_bytes()).unwrap();
+    let ids: Vec<&str> = dataset.examples.iter().map(|e| &*e.id).collect();
+    assert_eq!(ids, ["t1--a.txt", "t1--b.txt"]);
+    let row = |ids: [(&'static str, &str); 2]| {
+        let rest = [("context", CONTEXT), ("question", "What?")];
+        let row = ids.into_iter().chain(rest);
+        row.map(|(name, text)| (name, json!(text)))
+            .collect::<Vec<_>>()
+    };
+    let mut mrqa = row([("id", "x"), ("qid", "m1")]);
+    mrqa.push(("detected_answers", json!([{"text": "mill"}])));
+    for (row, id) in [
+        (row([("id", "x"), ("qid", "t1")]), "x"),
+        (row([("qid", "t1"), ("id", "x")]), "x"),
+        (row([("id", ""), ("qid", "t1")]), "t1"),
+        (row([("qid", ""), ("id", "x")]), "x"),
+        (mrqa, "m1"),
+    ] {
+        assert_eq!(example(&row).id, id, "{row:?}");
+    }
+}
+
 #[test]
 fn another_id_that_occurs_again_is_none() {
     let row = |id: &str| json!({"question_id": id, "context": CONTEXT, "question": "What?"});
@@ -339,6 +371,74 @@ fn another_id_that_occurs_again_is_none() {
     let ids: Vec<&str> = dataset.examples.iter().map(|e| &*e.id).collect();
     assert_eq!(ids, ["a", "1", "b"]);
     assert_eq!(dataset.flaws.counts[&FlawKind::IdMissing], 1);
+}
+
+#[test]
+fn a_number_in_the_place_of_an_id_is_that_of_no_other_question() {
+    let ids = |rows: [Value; 4]| {
+        let line = |mut row: Value| {
+            row["context"] = json!(CONTEXT);
+            row["question"] = json!("What?");
+            row.to_string() + "\n"
+        };
+        let dataset = read("f.jsonl", rows.map(line).concat().as_bytes()).unwrap();
+        let ids = dataset.examples.into_iter().map(|example| example.id);
+        ids.collect::<Vec<_>>()
+    };
+    let rows = [1, 1, 2, 2].map(|id| json!({"question_id": id}));
+    assert_eq!(ids(rows), ["1", "1-2", "2", "3"]);
+    let rows = [json!({"id": 2}), json!({"id": "2-2"}), json!({}), json!({})];
+    assert_eq!(ids(rows), ["2", "2-2", "2-3", "3"]);
+}
+
+#[test]
+fn an_answer_may_be_a_pair_of_text_and_start() {
+    let second = ("mill".to_owned(), Some(10));
+    for list in [
+        json!([["mill", 10]]),
+        json!([[10, "mill"]]),
+        json!([["mill", 10.0], {"text": "mill", "answer_start": 10}]),
+    ] {
+        let found = answers(CONTEXT, &[("answers", list.clone())]);
+        assert!(found.iter().all(|answer| *answer == second), "{list}");
+    }
+    let list = json!([["mill", 10], [2, "mill"], ["a mill,"]]);
+    let starts = answers(CONTEXT, &[("answers", list)]);
+    let starts: Vec<_> = starts.iter().map(|(_, start)| *start).collect();
+    assert_eq!(starts, [Some(10), Some(2), Some(0)]);
+    for wrong in [
+        json!([[]]),
+        json!([[2, 6]]),
+        json!([["a", "mill"]]),
+        json!([["mill", 2, 6]]),
+        json!([["mill", 2.5]]),
+    ] {
+        let row = json!({"context": CONTEXT, "question": "What?", "answers": wrong});
+        let error = read("f.json", row.to_string().as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("answers[0]"), "{error}");
+    }
+}
+
+#[test]
+fn a_start_may_have_a_comma() {
+    let context = "x".repeat(1234) + " mill, mill";
+    for (start, place) in [("1,235", 1235), ("1235,0", 1235), ("1241,00", 1241)] {
+        let fields = [("answer", json!("mill")), ("answer_start", json!(start))];
+        assert_eq!(answer(&context, &fields).1, Some(place), "{start}");
+    }
+    for start in [
+        "1,5",
+        "12,35",
+        "1,2345",
+        ",235",
+        "1235,",
+        "1,235,0",
+        "12351,235",
+    ] {
+        let row = json!({"context": context, "question": "What?", "answer": "mill", "answer_start": start});
+        let error = read("f.json", row.to_string().as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("a whole number"), "{error}");
+    }
 }
 
 #[test]

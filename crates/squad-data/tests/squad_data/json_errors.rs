@@ -182,6 +182,25 @@ fn texts_that_are_not_json() {
     assert_error("{\"data\":[\n", "not valid JSON: EOF");
     assert_error(b"\0\0\0", "a file that begins with \"\\0\\0\\0\"");
     assert_error("{\"data\":[{\"title\":\"\0\"}]}", "control character");
+    assert_error(
+        "[{\"context\":\"a\nb\"}]",
+        "line end or a tab inside a text is written \\n",
+    );
+    assert_error("[{\"context\":\"C:\\mill\"}]", "a backslash inside a text");
+    let row = row("q0");
+    let message = read_error("f.json", format!("{row},\n{row},\n").as_bytes());
+    assert!(
+        message.ends_with("JSON Lines do not end with one"),
+        "{message}"
+    );
+    assert_error(
+        format!("[// mine\n{row}]"),
+        "column 2: not valid JSON: a comment",
+    );
+    assert_error(
+        format!("{row}\n/* mine */"),
+        "line 2, column 1: not valid JSON: a comment",
+    );
 }
 
 #[test]

@@ -601,6 +601,12 @@ fn tables_are_read() {
         ("id,context,question,answer,x", "Ida Krag,"),
         ("id,context,question,text,answer_start", "Ida Krag,32"),
         ("query_id,context_text,query_text,answer,x", "Ida Krag,"),
+        ("id,context,question,answerText,answerStart", "Ida Krag,32"),
+        (
+            "id,context,question,answer-text,answer-start",
+            "Ida Krag,\"32,0\"",
+        ),
+        ("id,context,question,answer,answer_start", "Ida Krag,#N/A"),
         (
             "Id, Context ,Question,Answer Text,Answer Start",
             "Ida Krag,32",
@@ -666,6 +672,12 @@ fn names_of_fields_may_have_capitals_in_every_form() {
         words.collect::<Vec<_>>().join(" ")
     };
     let upper = |name: &str| name.to_uppercase();
+    let camel = |name: &str| {
+        let mut words = capital(name);
+        words.retain(|c| c != ' ');
+        words[..1].to_lowercase() + &words[1..]
+    };
+    let hyphens = |name: &str| name.replace('_', "-");
     let spelled = |text: &str, [before, after]: [&str; 2], spell: &dyn Fn(&str) -> String| {
         NAMES.into_iter().fold(text.to_owned(), |text, name| {
             let new = format!("{before}{}{after}", spell(name));
@@ -676,9 +688,14 @@ fn names_of_fields_may_have_capitals_in_every_form() {
     let flat = json!({"id": "q1", "context": CONTEXT, "question": "Who?", "answer": "Ida Krag", "answer_start": 32});
     let document = json!({"data": [{"title": "Ferry", "paragraphs": [paragraph(&answers())]}]});
     for text in [&row, &flat.to_string(), &document.to_string()] {
-        for spell in [&capital as &dyn Fn(&str) -> String, &upper] {
+        for spell in [
+            &capital as &dyn Fn(&str) -> String,
+            &upper,
+            &camel,
+            &hyphens,
+        ] {
             let text = spelled(text, ["\"", "\":"], spell);
-            assert!(!text.contains("\"context\""), "{text}");
+            assert!(!text.contains("\"answer_start\""), "{text}");
             assert_read("f.json", &text, "q1");
             assert_read("f.jsonl", text + "\n", "q1");
         }
@@ -697,6 +714,37 @@ fn names_of_fields_may_have_capitals_in_every_form() {
         Compression::UNCOMPRESSED,
     );
     assert!(read_error("f.parquet", &twice).contains("two columns `context`; drop one"));
+}
+
+/// R's `write.table` writes no name for the column of its rows' names.
+#[test]
+fn names_of_rows_may_have_no_header() {
+    for delimiter in ["\t", ",", ";"] {
+        let line = |cells: &[&str]| {
+            let cells: Vec<String> = cells.iter().map(|cell| format!("\"{cell}\"")).collect();
+            cells.join(delimiter) + "\n"
+        };
+        let header = line(&["id", "context", "question", "answer_text", "answer_start"]);
+        let rows = ["q1", "q2"].map(|id| line(&["1", id, CONTEXT, "Who?", "Ida Krag", "32"]));
+        let table = header.clone() + &rows.concat();
+        let read = examples("f.csv", &table);
+        let ids: Vec<&str> = read.iter().map(|example| &*example.id).collect();
+        assert_eq!(ids, ["q1", "q2"]);
+        assert_eq!(read[1].answers()[0].start, Some(32));
+        // The controls: a name that is no number, a header without quotes, and a further row of another length.
+        for (wrong, row) in [
+            (table.replacen("\"1\"", "\"a\"", 1), 1),
+            (header.replace('"', "") + &rows[0], 1),
+            (
+                table.clone() + &line(&["q3", CONTEXT, "Who?", "Ida Krag", "32"]),
+                3,
+            ),
+        ] {
+            let message = read_error("f.csv", wrong.as_bytes());
+            assert!(message.contains(&format!("row {row}: ")), "{message}");
+            assert!(message.contains("cells, but the header has"), "{message}");
+        }
+    }
 }
 
 /// As `cat a.csv b.csv` makes them.
@@ -901,6 +949,11 @@ fn tables_that_are_wrong() {
         ),
         (
             "f.csv",
+            format!("context;question;answer;answer_start\n{CONTEXT};a;b;3,5\n"),
+            "column `answer_start`: invalid value: string \"3,5\"",
+        ),
+        (
+            "f.csv",
             "sep=;\ncontext;text\n".to_owned(),
             "its first line is \"context;text\"",
         ),
@@ -1056,6 +1109,17 @@ fn forms_that_are_not_read_are_named() {
     let prodigy = json!({"text": CONTEXT, "question": "Who?", "spans": [{"start": 32, "end": 40}], "answer": "accept", "_task_hash": 1});
     let haystack = json!([{"query": "Who?", "document": {"content": CONTEXT},
         "answer": {"answer": "Ida Krag", "offsets_in_document": [{"start": 32, "end": 40}]}}]);
+    let duo = json!([{"id": "1", "plot": CONTEXT, "title": "F", "qa": [{"id": "1", "question": "Who?", "answers": ["Ida Krag"]}]}]);
+    let duo_rows = json!({"plot_id": "1", "plot": CONTEXT, "question_id": "1", "question": "Who?", "answers": ["Ida Krag"], "no_answer": false});
+    let tweet = json!([{"Question": "Who?", "Answer": ["Ida Krag"], "Tweet": CONTEXT, "qid": "1"}]);
+    let ropes = json!({"id": "1", "background": CONTEXT, "situation": CONTEXT, "question": "Who?", "answers": {"text": ["Ida Krag"]}});
+    let emr = r#"{"data": [{"paragraphs": [{"context": ["a", "b"], "qas": [{"question": ["Who?"], "answers": [
+        {"text": "a", "evidence_start": 1, "answer_entity_type": "single", "answer_start": [1, 3]}]}]}], "title": "x"}]}"#;
+    let tech = json!([{"QUESTION_ID": "1", "QUESTION_TEXT": "Who?", "DOCUMENT": "1", "ANSWER": "-", "START_OFFSET": "0"}]);
+    let qasper = json!({"1901.1": {"title": "F", "full_text": [{"section_name": "F", "paragraphs": [CONTEXT]}], "qas": []}});
+    let multi_span = json!({"data": [{"id": "1", "question": ["Who", "?"], "context": ["Ida", "Krag"], "label": ["B", "I"], "num_span": 1}]});
+    let quac = r#"{"context": "a", "turn_ids": ["a"], "questions": ["Who?"], "answers": {"texts": [["a"]], "answer_starts": [[0]]}}"#;
+    let fquad = json!({"context": CONTEXT, "questions": ["Who?"], "answers": {"texts": ["Ida Krag"], "answers_starts": [32]}});
     let lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n";
     for (bytes, name) in [
         (&zip[..], "a zip archive"),
@@ -1083,6 +1147,16 @@ fn forms_that_are_not_read_are_named() {
         (tydi.to_string().as_bytes(), "TyDi QA's primary tasks"),
         (news.to_string().as_bytes(), "NewsQA"),
         (dureader.to_string().as_bytes(), "DuReader's own form"),
+        (duo.to_string().as_bytes(), "DuoRC"),
+        (duo_rows.to_string().as_bytes(), "DuoRC"),
+        (tweet.to_string().as_bytes(), "TweetQA"),
+        (ropes.to_string().as_bytes(), "ROPES"),
+        (emr.as_bytes(), "emrQA's own form"),
+        (tech.to_string().as_bytes(), "TechQA"),
+        (qasper.to_string().as_bytes(), "Qasper"),
+        (multi_span.to_string().as_bytes(), "MultiSpanQA"),
+        (quac.as_bytes(), "rows of QuAC"),
+        (fquad.to_string().as_bytes(), "rows of FQuAD"),
         (
             label_studio.to_string().as_bytes(),
             "Label Studio's full export",
@@ -1114,6 +1188,7 @@ fn forms_that_are_not_read_are_named() {
     for by_column in [
         json!({"id": {"0": "q1"}, "context": {"0": CONTEXT}, "question": {"0": "Who?"}}),
         json!({"id": ["q1", "q2"], "context": [CONTEXT, CONTEXT], "question": ["Who?", "?"]}),
+        json!({"context": [CONTEXT, CONTEXT], "question": ["Who?", "?"]}),
         json!({"columns": ["id", "context"], "index": [0], "data": [["q1", CONTEXT]]}),
         json!([["q1", CONTEXT, "Who?"]]),
         json!({"0": row(&answers()), "1": row(&answers())}),

@@ -58,12 +58,19 @@ fn every_form_gives_the_same_answers() {
         // Lists inside an object, as pandas' orient="table" writes them, and names as tables have them.
         r#"{"schema": {"fields": [{"name": "id"}]}, "data": [{"index": 0, "id": 7, "prediction": "Bo Lund"}, {"id": 8, "prediction": 1902}, {"id": 9, "prediction": null}]}"#,
         r#"{"model": "x", "results": [{"ID": 7, "Prediction Text": "Bo Lund"}, {"ID": 8, "Answer": "1902"}, {"Id": 9, "PredictionString": ""}]}"#,
+        r#"{"7": {"query": "Who?", "answers": [{"answer": "Bo", "score": 1}, {"answer": "Bo Lund", "score": 2}]}, "8": {"answers": ["1902"]}, "9": {"answers": []}}"#,
+        // The pipeline's results in records.
+        r#"[{"id": 7, "prediction": {"answer": "Bo Lund", "score": 0.9, "start": 1}}, {"id": 8, "answer": {"text": "1902"}}, {"id": 9, "pred": {"answer": ""}}]"#,
         // Lists of which each belongs to an id.
         r#"{"7": [{"id": 1, "text": "Bo Lund"}, {"id": 2, "text": "Bo"}], "8": [{"id": 1, "text": "1902"}], "9": []}"#,
         "{\"id\": 7, \"text\": \"Bo Lund\", \"no_answer_probability\": null}\n{\"id\": 8, \"text\": \"1902\"}\n{\"id\": 9, \"text\": \"\"}\n",
         // Tables.
         "id,prediction_text\r\n7,Bo Lund\r\n8,1902\r\n9,\r\n",
         "id,PredictionString\n7,Bo Lund\n8,1902\n9,\n",
+        "\"id\"\t\"prediction_text\"\n\"1\"\t7\t\"Bo Lund\"\n\"2\"\t8\t\"1902\"\n\"3\"\t9\t\"\"\n",
+        "{\"_id\": 7, \"predictionText\": \"Bo Lund\"}\n{\"key\": \"8\", \"prediction-text\": \"1902\"}\n{\"uid\": \"9\", \"predictedAnswer\": \"\"}\n",
+        // AllenNLP.
+        "{\"id\": 7, \"best_span\": [3, 4], \"best_span_str\": \"Bo Lund\"}\n{\"id\": 8, \"best_span_str\": \"1902\"}\n{\"id\": 9, \"best_span_str\": \"\"}\n",
         "id,answer\n7,Bo Lund\nid,answer\n8,1902\nid,answer\n9,\n",
         r#"{"predictions": {"7": "Bo Lund", "8": "1902", "9": ""}, "metrics": {"f1": 1}}"#,
         "question\tquestion_id\tanswer\nWho?\t7\tBo Lund\nWhen?\t8\t1902\nWhy?\t9\t\n",
@@ -174,6 +181,7 @@ fn no_answer_probabilities_keep_their_order() {
         r#"[{"id": [8], "no_answer_probability": [0.75]}, {"id": ["7"], "no_answer_probability": [0.25]}]"#,
         "{\"id\": 8, \"no_answer_probability\": 0.75}\n{\"id\": 7, \"no_answer_probability\": 0.25}",
         "id,prediction_text,no_answer_probability\n8,x,0.75\n7,,0.25\n",
+        "id;prediction_text;noAnswerProbability\n8;x;0,75\n7;;0,25\n",
     ] {
         assert_eq!(probabilities(text).unwrap().values, expected, "{text}");
     }
@@ -205,7 +213,23 @@ fn what_is_ambiguous_or_no_prediction_is_an_error_that_shows_the_expected_form()
         ("{\"7\": \"Bo\"}\n17", &["line 2", "integer `17`"]),
         (
             r#"{"data": [{"title": "x", "paragraphs": []}]}"#,
-            &["\"data\""],
+            &[
+                "\"data\"",
+                "`paragraphs`",
+                "questions with their gold answers",
+            ],
+        ),
+        (
+            r#"[{"id": "7", "context": "Bo", "answers": [{"text": "Bo", "answer_start": 0}]}]"#,
+            &["\"7\"", "`answer_start`: these are questions"],
+        ),
+        (
+            r#"[{"context": "Bo", "qas": [{"id": "7", "answers": [{"text": "Bo", "answer_start": 0}]}]}]"#,
+            &["\"7\"", "`answer_start`: these are questions"],
+        ),
+        (
+            r#"[{"id": "7", "context": "Bo", "answers": {"text": ["Bo"], "answer_start": [0]}}]"#,
+            &["\"7\"", "`answers`, and no prediction_text"],
         ),
         (
             "{\"id\": \"7\", \"output\": \"Bo\"}\n{\"id\": \"8\", \"output\": \"Bo\"}\n",
@@ -228,6 +252,11 @@ fn what_is_ambiguous_or_no_prediction_is_an_error_that_shows_the_expected_form()
             &["line 2", "expected value: NaN", "write null"],
         ),
         (r#"[{"id": true, "answer": "x"}]"#, &["id is true"]),
+        ("{\"7\": \"Bo\nLund\"}", &["line 2", "is written \\n"]),
+        (
+            "{\"7\": \"Bo\"},\n{\"8\": \"\"},\n",
+            &["line 1", "do not end with one"],
+        ),
         (
             r#"[{"id": "7", "answer": "x", "no_answer_probability": true}]"#,
             &["\"7\"", "true"],

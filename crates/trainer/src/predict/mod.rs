@@ -7,6 +7,8 @@ mod shard;
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufWriter, ErrorKind};
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
@@ -79,7 +81,7 @@ pub struct PredictedDataset {
 
 impl Predictor {
     /// Answers the questions of a file and writes the answers as they come, in the order of the file. Memory does not grow
-    /// with the number of questions. `progress` receives the number of answered questions and their total.
+    /// with the number of questions, but for a number for each with [`PredictionFormat::Squad`]. `progress` receives the number of answered questions and their total.
     ///
     /// A question may get no answer where the file has questions that have none, or whose answers are not known, unless
     /// `must_answer`. In a file of SQuAD 1.1 each gets one. So the answers are those of an evaluation.
@@ -89,13 +91,13 @@ impl Predictor {
     ///
     /// # Errors
     /// If the dataset cannot be read, a question cannot be answered, a file cannot be written, or `OUT.partial` is of a run
-    /// with other settings.
+    /// with other settings. If two questions have one id and the format has one answer for each.
     pub fn predict_dataset(
         &self,
         what: &PredictDataset,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<PredictedDataset, Error> {
-        let summary = DatasetSummary::read(&what.dataset)?;
+        let summary = DatasetSummary::read(&what.dataset, what.format)?;
         match &what.out {
             Some(out) => self.predict_to_file(what, out, &summary, progress),
             None => self.predict_to_standard_output(what, &summary, progress),
@@ -287,18 +289,31 @@ struct DatasetSummary {
 }
 
 impl DatasetSummary {
-    /// Reads the whole file, and so finds its errors too.
-    fn read(path: &Path) -> Result<Self, Error> {
+    /// Reads the whole file, and so finds its errors too. An id that occurs again is one where answers go by id.
+    fn read(path: &Path, format: PredictionFormat) -> Result<Self, Error> {
         let (mut questions, mut has_unanswerable) = (0, false);
         let mut hasher = Sha256::new();
+        // Hashes of ids: the ids themselves take more memory.
+        let (mut ids, id_hasher) = (HashSet::new(), RandomState::new());
+        let mut twice = None;
         let flaws = Dataset::for_each(path, &mut |example| {
             questions += 1;
+            if format == PredictionFormat::Squad && !ids.insert(id_hasher.hash_one(&example.id)) {
+                twice.get_or_insert_with(|| example.id.clone());
+            }
             has_unanswerable |= example.answers().is_empty();
             for text in [&*example.id, &example.question, &example.context] {
                 add_text(&mut hasher, text);
             }
             ControlFlow::Continue(())
         })?;
+        if let Some(id) = twice {
+            let message = format!(
+                "question id {id:?} occurs twice, and --format squad has one answer for each id; \
+                 --format jsonl has one for each question"
+            );
+            return Err(Error::file(path, message));
+        }
         Ok(Self {
             questions,
             numbered: flaws.count(FlawKind::IdMissing),

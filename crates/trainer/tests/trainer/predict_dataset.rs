@@ -60,6 +60,29 @@ fn questions_without_an_id_are_counted() {
     assert_eq!(ids, ["g1", "1", "2"]);
 }
 
+/// As a Python dict the answers would be one less.
+#[test]
+fn an_id_that_occurs_again_is_a_mistake_where_answers_go_by_id() {
+    let sandbox = Sandbox::new();
+    let row = |id: &str| {
+        format!("{{\"id\": \"{id}\", \"question\": \"What?\", \"context\": \"A mill.\"}}\n")
+    };
+    sandbox.write("rows.jsonl", &["q1", "q2", "q1"].map(row).concat());
+    let dataset = "--dataset=rows.jsonl";
+    for arguments in [
+        &[dataset, "--out=out.json"][..],
+        &[dataset, "--format=squad"],
+    ] {
+        predict(&sandbox, arguments).mistake(&["rows.jsonl", "\"q1\" occurs twice", "jsonl"]);
+        assert!(!sandbox.path("out.json").exists());
+    }
+    for format in ["jsonl", "csv", "evaluate"] {
+        let arguments = [dataset, "--out=out", "--format", format];
+        done(&predict(&sandbox, &arguments));
+        assert_eq!(sandbox.text("out").matches("q1").count(), 2, "{format}");
+    }
+}
+
 #[test]
 #[cfg(unix)]
 fn what_must_not_be_overwritten_or_cannot_be_read_twice_is_refused_at_once() {

@@ -330,6 +330,30 @@ impl<'de> Deserialize<'de> for RawAnswer {
                 f.write_str("an answer: an object with `text` and `answer_start`, or a text")
             }
 
+            /// A pair of a text and its start, in either order, as ParsiNLU and Python's tuples have it, or a text alone.
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<RawAnswer, A::Error> {
+                use serde_json::Value;
+                let no_answer = || de::Error::invalid_type(de::Unexpected::Seq, &self);
+                let first: Value = list.next_element()?.ok_or_else(no_answer)?;
+                let second: Option<Value> = list.next_element()?;
+                if list.next_element::<IgnoredAny>()?.is_some() {
+                    return Err(no_answer());
+                }
+                let (text, start) = match (first, second) {
+                    (Value::String(text), Some(Value::Number(start)))
+                    | (Value::Number(start), Some(Value::String(text))) => (text, Some(start)),
+                    (Value::String(text), None) => (text, None),
+                    _ => return Err(no_answer()),
+                };
+                let start = start.map(Start::deserialize).transpose();
+                let start = start.map_err(de::Error::custom)?;
+                Ok(RawAnswer {
+                    text,
+                    start: start.and_then(|Start(start)| start),
+                    ..RawAnswer::default()
+                })
+            }
+
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawAnswer, A::Error> {
                 let mut answer = RawAnswer::default();
                 let (mut has_text, mut other) = (false, None);
@@ -344,7 +368,8 @@ impl<'de> Deserialize<'de> for RawAnswer {
                             other = Some(map.next_value::<serde_json::Value>()?);
                         }
                         Key::Field(Field::AnswerStart) => {
-                            answer.start = map.next_value::<Start>()?.0;
+                            let start = map.next_value::<Start>();
+                            answer.start = start.map_err(|error| cause(error, foreign))?.0;
                         }
                         Key::Field(Field::Hint) => {
                             answer.hint = hints(&mut map)?.first().copied().flatten();

@@ -45,8 +45,11 @@ impl Field {
         Some(match name {
             // CMRC 2018 has `query_id`, `query_text` and `context_text` in its own form.
             "id" => Self::Id,
-            "query_id" | "question_id" | "guid" => Self::OtherId,
-            "qid" => Self::Qid,
+            // `key` as in lucadiliello's data sets of MRQA.
+            "query_id" | "question_id" | "guid" | "example_id" | "uid" | "_id" | "key" => {
+                Self::OtherId
+            }
+            "qid" | "q_id" => Self::Qid,
             "title" => Self::Title,
             "context" | "context_text" => Self::Context,
             "question" | "query_text" => Self::Question,
@@ -54,8 +57,7 @@ impl Field {
             // pandas' json_normalize joins names with dots, TFDS's as_dataframe with slashes.
             "answer" | "answer_text" | "answers.text" | "answers/text" => Self::AnswerText,
             "answer_start" | "answers.answer_start" | "answers/answer_start" => Self::AnswerStart,
-            "start" | "start_char" | "start_offset" | "answerStart" | "answerstart"
-            | "answer_starts" => Self::Hint,
+            "start" | "start_char" | "start_offset" | "answerstart" | "answer_starts" => Self::Hint,
             "end" | "end_char" | "end_offset" => Self::End,
             "text" => Self::Text,
             "label" => Self::Labels("label"),
@@ -108,10 +110,24 @@ pub(in crate::read) fn may_have_answers(name: &str) -> bool {
     (name.contains("answer") || name.contains("label")) && name != "plausible_answers"
 }
 
-/// A field's name in lower case, without white space around it and with `_` between its words.
+/// A field's name in lower case, without white space around it and with `_` between its words: `answer_start` of
+/// `Answer Start`, `answerStart` and `answer-start`.
 pub(crate) fn plain(name: &str) -> String {
-    let name = name.to_lowercase();
-    name.split_whitespace().collect::<Vec<_>>().join("_")
+    let mut plain = String::with_capacity(name.len() + 4);
+    let is_between = |c: char| c.is_whitespace() || c == '-';
+    let (mut ends_word, mut was_small) = (false, false);
+    for c in name.trim_matches(is_between).chars() {
+        if is_between(c) {
+            ends_word = true;
+            continue;
+        }
+        if ends_word || was_small && c.is_uppercase() {
+            plain.push('_');
+        }
+        (ends_word, was_small) = (false, c.is_lowercase());
+        plain.extend(c.to_lowercase());
+    }
+    plain
 }
 
 /// The name of a field of a [`RawItem`] or a [`RawQuestion`].
@@ -238,5 +254,36 @@ impl<'de> Visitor<'de> for ForeignSeed {
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_one_spelling() {
+        for name in [
+            "answer_start",
+            "answerStart",
+            "AnswerStart",
+            "Answer_Start",
+            "ANSWER_START",
+            "ANSWER START",
+            "answer-start",
+            " Answer  Start\t",
+        ] {
+            assert_eq!(plain(name), "answer_start", "{name}");
+        }
+        for (name, expected) in [
+            ("ID", "id"),
+            ("questionID", "question_id"),
+            ("_id", "_id"),
+            ("answers.text", "answers.text"),
+            ("-", ""),
+            ("ÄußereÖse", "äußere_öse"),
+        ] {
+            assert_eq!(plain(name), expected, "{name}");
+        }
     }
 }

@@ -57,6 +57,8 @@ pub(super) enum Context {
 #[derive(Default)]
 pub(super) struct RawQuestion {
     pub(super) id: Option<String>,
+    /// MRQA's `qid`.
+    pub(super) qid: Option<String>,
     /// What takes the place of a missing `id`: a name of other data sets for it.
     pub(super) other_id: Option<String>,
     pub(super) question: Option<Context>,
@@ -71,7 +73,22 @@ pub(super) struct RawQuestion {
 impl RawQuestion {
     /// Whether nothing of a question is there.
     pub(super) fn is_empty(&self) -> bool {
-        self.id.is_none() && self.question.is_none() && self.answers == RawAnswers::Missing
+        self.id.is_none()
+            && self.qid.is_none()
+            && self.question.is_none()
+            && self.answers == RawAnswers::Missing
+    }
+
+    /// Its id. MRQA has an `id` too, but its predictions are keyed by `qid`. In other data sets several questions may have
+    /// one `qid`: TriviaQA in SQuAD's form has a question for each of its documents.
+    pub(super) fn take_id(&mut self) -> Option<String> {
+        let (id, qid) = (self.id.take(), self.qid.take());
+        let (first, second) = if self.detected.is_some() {
+            (qid, id)
+        } else {
+            (id, qid)
+        };
+        first.filter(|id| !id.is_empty()).or(second)
     }
 
     /// Takes a field of a question; `false` if it is none.
@@ -82,9 +99,8 @@ impl RawQuestion {
         map: &mut A,
     ) -> Result<bool, A::Error> {
         match field {
-            // MRQA has both; its predictions are keyed by `qid`.
-            Field::Qid => self.id = map.next_value::<Scalar>()?.0.or(self.id.take()),
             Field::Id => self.id = self.id.take().or(map.next_value::<Scalar>()?.0),
+            Field::Qid => self.qid = map.next_value::<Scalar>()?.0,
             Field::OtherId => {
                 let id: serde_json::Value = map.next_value()?;
                 let id = Scalar::deserialize(id).ok().and_then(|Scalar(id)| id);

@@ -238,7 +238,8 @@ impl<'de> Deserialize<'de> for Start {
                 if is_null(number) {
                     return Ok(Start(None));
                 }
-                match number.parse::<f64>().ok().and_then(whole) {
+                let parsed = number.parse::<f64>().ok().and_then(whole);
+                match parsed.or_else(|| with_comma(number)) {
                     Some(number) => Ok(Start(Some(number))),
                     None => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
                 }
@@ -313,7 +314,7 @@ pub(super) fn is_null(text: &str) -> bool {
     let text = text.trim();
     text.is_empty()
         || text == "\\N"
-        || ["nan", "none", "null", "<na>", "n/a"]
+        || ["nan", "none", "null", "<na>", "n/a", "#n/a"]
             .iter()
             .any(|null| text.eq_ignore_ascii_case(null))
         // R's; `na` is a word.
@@ -326,6 +327,18 @@ const MAX_EXACT: f64 = 9.0e15;
 /// A floating-point number as a whole number, if it is one.
 fn whole(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() < MAX_EXACT).then_some(number as i64)
+}
+
+/// A whole number as spreadsheets write it: `33,0` with a decimal comma, `1,234` with one between thousands.
+fn with_comma(number: &str) -> Option<i64> {
+    let (whole, behind) = number.split_once(',')?;
+    if matches!(behind, "0" | "00") {
+        return whole.parse().ok();
+    }
+    let mut groups = behind.split(',');
+    let is_group = |group: &str| group.len() == 3 && group.bytes().all(|c| c.is_ascii_digit());
+    let is_grouped = groups.all(is_group) && (1..=3).contains(&whole.len());
+    is_grouped.then(|| number.replace(',', "").parse().ok())?
 }
 
 /// A floating-point number as people write it: `262` for 262.0.
