@@ -1,5 +1,7 @@
 //! What scripts depend on: one JSON object on standard output, its keys, and nothing else there.
 
+use std::process::Command;
+
 use serde_json::Value;
 
 use crate::support::{Sandbox, workspace};
@@ -239,4 +241,31 @@ fn a_run_prints_three_answers_and_the_next_commands() {
         again.stderr.contains("results go to runs/config-2"),
         "{again:?}"
     );
+}
+
+#[test]
+fn texts_in_utf_16_are_read() {
+    let sandbox = Sandbox::new();
+    let utf16 = |text: &str| -> Vec<u8> {
+        let units = format!("\u{feff}{text}");
+        units.encode_utf16().flat_map(u16::to_le_bytes).collect()
+    };
+    std::fs::write(sandbox.path("text.txt"), utf16("Ane Holm built it.")).unwrap();
+    let arguments = [
+        "predict",
+        "--model=encoder",
+        "--question=Who?",
+        "--must-answer",
+    ];
+    let [plain, file] = ["--context=Ane Holm built it.", "--context-file=text.txt"]
+        .map(|text| sandbox.command(&[&arguments[..], &[text]].concat()));
+    assert_eq!(file.success(), plain.success());
+    let config = utf16(&sandbox.text("config.toml"));
+    std::fs::write(sandbox.path("windows.toml"), config).unwrap();
+    let settings = [
+        "--config=windows.toml",
+        "--run-dir=run",
+        "train.max_steps=1",
+    ];
+    sandbox.command(&settings).success();
 }
