@@ -14,6 +14,17 @@ pub(crate) fn train(sandbox: &Sandbox, settings: &[&str]) -> Finished {
     finished
 }
 
+#[test]
+fn a_file_of_a_model_is_not_its_folder() {
+    let sandbox = Sandbox::new();
+    for file in ["encoder/config.json", "./encoder/model.safetensors"] {
+        let arguments = ["evaluate", "--dataset=dev.json", "--model", file];
+        sandbox
+            .command(&arguments)
+            .mistake(&[file, "is a file: name the folder"]);
+    }
+}
+
 fn dataset(context: &str, qas: &str) -> String {
     format!(r#"{{"data": [{{"paragraphs": [{{"context": "{context}", "qas": [{qas}]}}]}}]}}"#)
 }
