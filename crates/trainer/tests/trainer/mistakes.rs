@@ -14,6 +14,22 @@ pub(crate) fn train(sandbox: &Sandbox, settings: &[&str]) -> Finished {
     finished
 }
 
+/// Nothing that the user has is replaced by a run's results.
+#[test]
+fn a_folder_with_a_model_is_no_run_folder() {
+    let sandbox = Sandbox::new();
+    sandbox.copy("encoder", "project/model");
+    let before = sandbox.weights("project");
+    let arguments = [
+        "--config=config.toml",
+        "--run-dir=project",
+        "model.source=project/model",
+    ];
+    let refused = sandbox.command(&arguments);
+    refused.mistake(&["project: holds model, which the run would replace"]);
+    assert_eq!(sandbox.weights("project"), before);
+}
+
 #[test]
 fn a_file_of_a_model_is_not_its_folder() {
     let sandbox = Sandbox::new();
