@@ -29,6 +29,7 @@ use args::{AnswerArgs, Cli, Command, DeviceArgs, Devices, FeatureArgs};
 pub(crate) fn run() -> ExitCode {
     let log = log::to_standard_error();
     let cli = match Cli::try_parse() {
+    signals::report_files_that_are_too_large();
         Ok(cli) => cli,
         Err(message) => return usage(&message),
     };

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use qa_metrics::{max_exact_match, max_f1};
 use squad_data::Example;
-use trainer::{Config, DistributedConfig, Error, Outcome, RunDir, Trained, Trainer};
+use trainer::{
+    Config, DistributedConfig, Error, Observer, Outcome, RunDir, RunStart, Trained, Trainer,
+};
 
 use super::args::Train;
 use super::log::Log;
+use super::signals::CtrlC;
 use super::{config_error, finish, notice, or_none, signals};
 
 /// Trains until the end or a signal. Exit code 75: stopped, with a checkpoint to resume from.
@@ -22,7 +25,8 @@ pub(super) fn run(args: Train, log: &Log) -> ExitCode {
     if group.rank() != 0 {
         log.errors_only();
     }
-    let trainer = resolved.and_then(|(file, config)| prepare(args, &file, config));
+    let is_alone = group.world_size() == 1;
+    let trainer = resolved.and_then(|(file, config)| prepare(args, &file, config, is_alone));
     let result = trainer::check_all_ranks(&*group, trainer)
         .and_then(|trainer| fit(trainer.group(Arc::clone(&group)), group.rank()));
     match result {
@@ -69,7 +73,12 @@ fn quick_start(settings: &[String]) -> Result<Config, Error> {
     Ok(config)
 }
 
-fn prepare(args: Train, config_file: &Path, config: Config) -> Result<Trainer<'static>, Error> {
+fn prepare(
+    args: Train,
+    config_file: &Path,
+    config: Config,
+    is_alone: bool,
+) -> Result<Trainer<'static>, Error> {
     let trainer = Trainer::new(config)?;
     let trainer = match args.resume {
         Some(run) => trainer
@@ -83,8 +92,19 @@ fn prepare(args: Train, config_file: &Path, config: Config) -> Result<Trainer<'s
             }
         },
     };
-    signals::stop_on_signals(&trainer.stop_flag())?;
-    Ok(trainer)
+    let ctrl_c = signals::stop_on_signals(&trainer.stop_flag())?;
+    // Of several processes each would have to end so.
+    ctrl_c.ends_at_once(is_alone);
+    Ok(trainer.observer(BeforeTheFirstStep(ctrl_c)))
+}
+
+/// Until the first step nothing would be lost: Ctrl-C ends the process at once, and not after data and model are there.
+struct BeforeTheFirstStep(CtrlC);
+
+impl Observer for BeforeTheFirstStep {
+    fn start(&mut self, _: &RunStart) {
+        self.0.ends_at_once(false);
+    }
 }
 
 fn fit(trainer: Trainer<'_>, rank: usize) -> Result<ExitCode, Error> {
