@@ -1,6 +1,7 @@
 mod args;
 mod evaluate;
 mod fetch;
+mod home;
 mod inspect;
 mod log;
 mod pipeline;

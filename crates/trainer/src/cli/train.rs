@@ -11,7 +11,7 @@ use trainer::{
 use super::args::Train;
 use super::log::Log;
 use super::signals::CtrlC;
-use super::{config_error, finish, notice, or_none, signals};
+use super::{config_error, finish, home, notice, or_none, signals};
 
 /// Trains until the end or a signal. Exit code 75: stopped, with a checkpoint to resume from.
 pub(super) fn run(args: Train, log: &Log) -> ExitCode {
@@ -49,12 +49,15 @@ fn resolve(args: &Train) -> Result<(PathBuf, Config), Error> {
         (None, None) => {
             let file = PathBuf::from("configs/quickstart.toml");
             if !file.exists() {
-                return Ok((file, quick_start(&settings)?));
+                let mut config = quick_start(&settings)?;
+                home::expand_in(&mut config);
+                return Ok((file, config));
             }
             file
         }
     };
-    let config = Config::resolve(&file, &settings)?;
+    let mut config = Config::resolve(&file, &settings)?;
+    home::expand_in(&mut config);
     Ok((file, config))
 }
 

@@ -243,6 +243,40 @@ fn a_run_prints_three_answers_and_the_next_commands() {
     );
 }
 
+/// No shell does it behind an equals sign.
+#[test]
+#[cfg(unix)]
+fn a_tilde_is_the_home_folder_in_paths_and_settings() {
+    let sandbox = Sandbox::new();
+    let home = sandbox.path("home");
+    std::fs::create_dir(&home).unwrap();
+    for name in ["train.json", "dev.json"] {
+        std::fs::rename(sandbox.path(name), home.join(name)).unwrap();
+    }
+    sandbox.copy("encoder", "home/encoder");
+    sandbox.write(
+        "home/config.toml",
+        "model.source = \"~/encoder\"\neval.file = \"~/dev.json\"\n",
+    );
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+        sandbox.finish(command.args(arguments).env("HOME", &home))
+    };
+    let settings = ["train.files=~/train.json", "train.max_steps=1"];
+    let folders = ["--config=~/config.toml", "--run-dir=~/run"];
+    run(&[&folders[..], &settings].concat()).success();
+    assert!(!sandbox.path("~").exists());
+    let config = sandbox.text("home/run/config.toml");
+    assert!(!config.contains('~'), "{config}");
+    let score = run(&[
+        "evaluate",
+        "--model=~/run/model",
+        "--dataset=~/dev.json",
+        "--json",
+    ]);
+    assert_eq!(score.json()["total"], 8);
+}
+
 #[test]
 fn texts_in_utf_16_are_read() {
     let sandbox = Sandbox::new();
