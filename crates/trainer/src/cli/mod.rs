@@ -273,6 +273,13 @@ fn is_special(path: &Path) -> bool {
 fn read_text(path: &Path) -> Result<String, Error> {
     Ok(atomic_fs::read_text(path)?)
 }
+    if let Some(folder) = out
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+    {
+        let message = format!("there is no folder {}: make it first", folder.display());
+        return Err(file_error(out, message));
+    }
 
 /// One complaint about the arguments.
 fn config_error(message: impl Into<String>) -> Error {

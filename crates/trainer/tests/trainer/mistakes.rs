@@ -31,6 +31,29 @@ fn a_folder_with_a_model_is_no_run_folder() {
 }
 
 #[test]
+fn an_output_needs_its_folder_and_is_none_of_the_inputs() {
+    let sandbox = Sandbox::new();
+    let predict = [
+        "predict",
+        "--model=encoder",
+        "--dataset=dev.json",
+        "--out=none/a.jsonl",
+    ];
+    let inspect = ["inspect", "--dataset=dev.json", "--fix=none/a.jsonl"];
+    for arguments in [&predict[..], &inspect] {
+        let expected = "none/a.jsonl: there is no folder none: make it first";
+        sandbox.command(arguments).mistake(&[expected]);
+    }
+    let dev = sandbox.text("dev.json");
+    std::fs::create_dir(sandbox.path("run")).unwrap();
+    sandbox.write("run/config.toml", &sandbox.text("config.toml"));
+    sandbox.write("run/metrics.jsonl", "");
+    let report = sandbox.command(&["report", "run", "--out=dev.json"]);
+    report.mistake(&["dev.json: is the dataset itself"]);
+    assert_eq!(sandbox.text("dev.json"), dev);
+}
+
+#[test]
 fn a_file_of_a_model_is_not_its_folder() {
     let sandbox = Sandbox::new();
     for file in ["encoder/config.json", "./encoder/model.safetensors"] {
