@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use trainer::{
 use super::args::Train;
 use super::log::Log;
 use super::signals::CtrlC;
-use super::{config_error, finish, home, notice, or_none, signals};
+use super::{config_error, file_error, finish, home, notice, or_none, signals};
 
 /// Trains until the end or a signal. Exit code 75: stopped, with a checkpoint to resume from.
 pub(super) fn run(args: Train, log: &Log) -> ExitCode {
@@ -58,7 +59,21 @@ fn resolve(args: &Train) -> Result<(PathBuf, Config), Error> {
     };
     let mut config = Config::resolve(&file, &settings)?;
     home::expand_in(&mut config);
+    if args.resume.is_some() {
+        check_relative_paths(&config)?;
+    }
     Ok((file, config))
+}
+
+/// Finds out whether a run is resumed in another folder than it was begun in.
+fn check_relative_paths(config: &Config) -> Result<(), Error> {
+    let mut files = config.train.files.iter().chain([&config.eval.file]);
+    let is_missing = |file: &&PathBuf| file.is_relative() && !file.exists();
+    let Some(file) = files.find(|file| !file.as_os_str().is_empty() && is_missing(file)) else {
+        return Ok(());
+    };
+    let message = "no such file; a run's relative paths start at the folder that the run was begun in: resume it there";
+    Err(file_error(file, message))
 }
 
 /// The quick start's settings in a folder that is not the repository's.
@@ -124,7 +139,7 @@ fn fit(trainer: Trainer<'_>, rank: usize) -> Result<ExitCode, Error> {
             notice(&format!(
                 "stopped after step {}; to go on: trainer --resume {}",
                 stopped.step,
-                stopped.run_dir.display()
+                quoted(&stopped.run_dir)
             ));
             Ok(ExitCode::from(STOPPED))
         }
@@ -165,7 +180,7 @@ fn summary(trained: &Trained) -> String {
         figure(&metrics["seconds"]),
         figure(&metrics["peak_memory_bytes"]) / f64::from(1 << 20),
     ));
-    let model = trained.model_folder.display();
+    let model = quoted(&trained.model_folder);
     lines.extend([
         "\nTry next:".into(),
         format!(
@@ -178,9 +193,19 @@ fn summary(trained: &Trained) -> String {
     #[cfg(feature = "tensorboard")]
     lines.push(format!(
         "  tensorboard --logdir {}",
-        trained.run_dir.join(run_log::TENSORBOARD_DIR).display()
+        quoted(&trained.run_dir.join(run_log::TENSORBOARD_DIR))
     ));
     lines.join("\n") + "\n"
+}
+
+/// A path as a word for a shell.
+fn quoted(path: &Path) -> Cow<'_, str> {
+    let text = path.to_string_lossy();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
+    if text.chars().all(is_plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', r"'\''")).into()
 }
 
 /// Whether an answer is right by the official metric; if not, with the first gold answer.
@@ -206,6 +231,19 @@ mod tests {
     use squad_data::{Gold, GoldAnswer};
 
     use super::*;
+
+    #[test]
+    fn paths_in_commands_are_words_for_a_shell() {
+        for (path, word) in [
+            ("runs/minilm-squad1.5/model", "runs/minilm-squad1.5/model"),
+            ("läufe/日本", "läufe/日本"),
+            ("my runs/a", "'my runs/a'"),
+            ("it's $HOME", r"'it'\''s $HOME'"),
+            ("~/a", "'~/a'"),
+        ] {
+            assert_eq!(quoted(path.as_ref()), word);
+        }
+    }
 
     #[test]
     fn a_verdict_is_that_of_the_official_metric() {

@@ -303,3 +303,16 @@ fn texts_in_utf_16_are_read() {
     ];
     sandbox.command(&settings).success();
 }
+
+#[test]
+fn commands_to_try_next_can_be_pasted() {
+    let sandbox = Sandbox::new();
+    let arguments = [
+        "--config=config.toml",
+        "--run-dir=it's a run",
+        "train.max_steps=1",
+    ];
+    let run = sandbox.command(&arguments);
+    let part = r"predict --model 'it'\''s a run/model' ";
+    assert!(run.success().contains(part), "{run:?}");
+}

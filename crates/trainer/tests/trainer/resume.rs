@@ -203,6 +203,22 @@ fn ctrl_c_before_the_first_step_ends_the_process_at_once() {
     sandbox.command(&again).success();
 }
 
+#[test]
+fn a_run_resumed_in_another_folder_says_where_its_paths_start() {
+    let sandbox = Sandbox::new();
+    let settings = [SETTINGS, &["train.files=train.json", "train.max_steps=1"]].concat();
+    let arguments = [&["--config=config.toml", "--run-dir=run"], &settings[..]].concat();
+    sandbox.command(&arguments).success();
+    std::fs::create_dir(sandbox.path("other")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+    let command = command
+        .args(["--resume", "../run"])
+        .current_dir(sandbox.path("other"));
+    let resumed = Finished::from(command.output().unwrap());
+    resumed.mistake(&["train.json", "relative paths", "resume it there"]);
+    sandbox.command(&["--resume=run"]).success();
+}
+
 /// As `nohup` starts it.
 #[test]
 #[cfg(target_os = "linux")]
