@@ -127,13 +127,14 @@ pub(super) struct Predict {
     #[arg(long, value_parser = home::model())]
     pub(super) model: String,
     /// The question
-    #[arg(long, required_unless_present = "dataset")]
+    #[arg(long, required_unless_present = "dataset", allow_hyphen_values = true)]
     pub(super) question: Option<String>,
     /// The text that contains the answer
     #[arg(
         long,
         required_unless_present_any = ["context_file", "dataset"],
-        conflicts_with = "context_file"
+        conflicts_with = "context_file",
+        allow_hyphen_values = true
     )]
     pub(super) context: Option<String>,
     /// File with the text; - is standard input

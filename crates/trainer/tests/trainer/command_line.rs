@@ -278,6 +278,15 @@ fn a_tilde_is_the_home_folder_in_paths_and_settings() {
 }
 
 #[test]
+fn a_question_and_a_text_may_begin_with_a_dash() {
+    let sandbox = Sandbox::new();
+    let asked = ["--question", "-x?", "--context", "- Ane built it."];
+    let predict =
+        sandbox.command(&[&["predict", "--model=encoder", "--must-answer"], &asked[..]].concat());
+    predict.success();
+}
+
+#[test]
 fn texts_in_utf_16_are_read() {
     let sandbox = Sandbox::new();
     let utf16 = |text: &str| -> Vec<u8> {
