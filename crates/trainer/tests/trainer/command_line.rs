@@ -325,3 +325,18 @@ fn commands_to_try_next_can_be_pasted() {
     let part = r"predict --model 'it'\''s a run/model' ";
     assert!(run.success().contains(part), "{run:?}");
 }
+
+#[test]
+fn more_frozen_layers_than_there_are_is_a_warning() {
+    let sandbox = Sandbox::new();
+    let run = |layers: &str| {
+        let settings = [
+            "train.max_steps=1",
+            &format!("train.freeze_layers={layers}"),
+        ];
+        sandbox.command(&[&["--config=config.toml"], &settings[..]].concat())
+    };
+    let warning = "warning: train.freeze_layers is 8, but the model has 1: all of them are frozen";
+    assert!(run("8").stderr.contains(warning));
+    assert!(!run("1").stderr.contains("warning: train.freeze"));
+}
