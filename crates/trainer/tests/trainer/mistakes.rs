@@ -14,6 +14,28 @@ pub(crate) fn train(sandbox: &Sandbox, settings: &[&str]) -> Finished {
     finished
 }
 
+#[test]
+fn a_setting_given_as_an_option_says_how_it_is_written() {
+    let sandbox = Sandbox::new();
+    for (arguments, name) in [
+        (
+            &["--config=config.toml", "--learning_rate", "3e-5"][..],
+            "train.learning_rate",
+        ),
+        (&["train", "--learning-rate=3e-5"], "train.learning_rate"),
+        (&["--doc_stride=64"], "features.doc_stride"),
+        (&["train", "--train.seed=3"], "train.seed"),
+    ] {
+        let expected = format!("settings are written without --, as {name}=VALUE");
+        sandbox.command(arguments).mistake(&[&expected]);
+    }
+    let other = sandbox.command(&["evaluate", "--seed=3"]);
+    assert!(!other.stderr.contains("settings are"), "{other:?}");
+    sandbox
+        .command(&["trian"])
+        .mistake(&["trian", "no command has this name"]);
+}
+
 /// Nothing that the user has is replaced by a run's results.
 #[test]
 fn a_folder_with_a_model_is_no_run_folder() {
