@@ -12,7 +12,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{DirEntry, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::string::FromUtf8Error;
 
 use tempfile::{Builder, NamedTempFile, TempDir};
 
@@ -100,10 +99,11 @@ fn behind_links(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many symbolic links"))
 }
 
-/// Reads a text file without its byte order mark, which editors of some systems put before UTF-8.
+/// Reads a text file in UTF-8, or in UTF-16 behind a byte order mark. The mark, which editors of some systems put before UTF-8
+/// too, is left out.
 ///
 /// # Errors
-/// If the file cannot be read, is longer than [`MAX_TEXT`] or is not UTF-8.
+/// If the file cannot be read, is longer than [`MAX_TEXT`] or has another encoding.
 pub fn read_text(path: impl AsRef<Path>) -> Result<String, Error> {
     let path = path.as_ref();
     File::open(path)
@@ -126,15 +126,31 @@ fn read_at_most(source: impl io::Read, limit: u64) -> io::Result<String> {
         let message = format!("is longer than {limit} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
-    let invalid = |error: FromUtf8Error| {
+    let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidData, message);
+    match &bytes[..] {
+        [0xff, 0xfe, rest @ ..] => return utf16(rest, u16::from_le_bytes).map_err(invalid),
+        [0xfe, 0xff, rest @ ..] => return utf16(rest, u16::from_be_bytes).map_err(invalid),
+        _ => {}
+    }
+    let mut text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
-        let message = format!("is not UTF-8 after {valid} bytes; save it as UTF-8");
-        io::Error::new(io::ErrorKind::InvalidData, message)
-    };
-    let mut text = String::from_utf8(bytes).map_err(invalid)?;
+        invalid(format!(
+            "is not UTF-8 after {valid} bytes; save it as UTF-8"
+        ))
+    })?;
     let mark = text.len() - without_bom(&text).len();
     text.drain(..mark);
     Ok(text)
+}
+
+/// A text in UTF-16, as Windows' PowerShell writes it, behind its byte order mark.
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, String> {
+    let (units, rest) = bytes.as_chunks::<2>();
+    let units: Vec<u16> = units.iter().copied().map(unit).collect();
+    match String::from_utf16(&units) {
+        Ok(text) if rest.is_empty() => Ok(text),
+        _ => Err("begins as UTF-16 and is not; save it as UTF-8".into()),
+    }
 }
 
 /// Brings to the disk what another handle has written to a file.
@@ -285,12 +301,20 @@ fn make_locked<T, L>(
 ) -> io::Result<(T, L)> {
     const MAX_TRIES: usize = 100;
     for _ in 0..MAX_TRIES {
-        let made = make()?;
+        let made = make().map_err(without_path)?;
         if let Some(lock) = lock(&made) {
             return Ok((made, lock));
         }
     }
     Err(io::Error::other("a temporary file is removed by others"))
+}
+
+/// The operating system's error, to whose text `tempfile` adds the temporary path.
+fn without_path(error: io::Error) -> io::Error {
+    match error.to_string().split_once(" at path ") {
+        Some((text, _)) => io::Error::new(error.kind(), text),
+        None => error,
+    }
 }
 
 /// Locks a temporary file or folder, where the file system has locks; whether it is this process's and
@@ -528,6 +552,21 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             assert_eq!(read_text(&path).unwrap(), text);
         }
+        for bytes in [
+            &b"\xff\xfea\0\xe9\0\x3d\xd8\0\xde"[..],
+            b"\xfe\xff\0a\0\xe9\xd8\x3d\xde\0",
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(read_text(&path).unwrap(), "a\u{e9}\u{1f600}");
+            for cut in [1, 2] {
+                std::fs::write(&path, &bytes[..bytes.len() - cut]).unwrap();
+                let message = read_text(&path).unwrap_err().to_string();
+                assert!(
+                    message.ends_with("begins as UTF-16 and is not; save it as UTF-8"),
+                    "{message}"
+                );
+            }
+        }
         std::fs::write(&path, b"ab\xff").unwrap();
         let message = read_text(&path).unwrap_err().to_string();
         let expected = "is not UTF-8 after 2 bytes; save it as UTF-8";
@@ -567,7 +606,11 @@ mod tests {
             "{message}"
         );
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
-        write_file(folder.path().join("missing/file"), "").unwrap_err();
+        let missing = folder.path().join("missing/file");
+        let error = write_file(&missing, "").unwrap_err();
+        assert_eq!(error.source.kind(), io::ErrorKind::NotFound);
+        // Not the temporary name.
+        assert!(!error.to_string().contains(TEMPORARY_PREFIX), "{error}");
     }
 
     #[test]

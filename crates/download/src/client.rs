@@ -143,7 +143,7 @@ impl Client {
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        let response = request.call().map_err(|e| self.failure(e))?;
+        let response = request.call().map_err(|e| self.request_failure(url, e))?;
         if let Some(failure) = retryable(&response) {
             return Err(failure);
         }
@@ -170,7 +170,7 @@ impl Client {
             if let Some(token) = token.filter(|_| origin(&at) == origin(url)) {
                 request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
             }
-            let response = request.call().map_err(|e| self.failure(e))?;
+            let response = request.call().map_err(|e| self.request_failure(&at, e))?;
             if let Some(failure) = retryable(&response) {
                 return Err(failure);
             }
@@ -183,6 +183,26 @@ impl Client {
                 .ok_or_else(|| Failure::GiveUp("redirects to nowhere".into()))?;
         }
         Err(Failure::GiveUp("redirects in a circle".into()))
+    }
+
+    /// What an error of a request means, with the proxy, which may be what cannot be reached.
+    fn request_failure(&self, url: &str, error: ureq::Error) -> Failure {
+        let through = |message| match self.proxy(url) {
+            Some(proxy) => format!("{message} (through the proxy {proxy})"),
+            None => message,
+        };
+        match self.failure(error) {
+            Failure::Retry(message, after) => Failure::Retry(through(message), after),
+            Failure::GiveUp(message) => Failure::GiveUp(through(message)),
+            other => other,
+        }
+    }
+
+    /// Host and port of the proxy that is asked for a URL.
+    fn proxy(&self, url: &str) -> Option<String> {
+        let proxy = self.agent.config().proxy()?;
+        let is_asked = !proxy.is_no_proxy(&url.parse().ok()?);
+        is_asked.then(|| format!("{}:{}", proxy.host(), proxy.port()))
     }
 
     /// What an error of a request or of its body means.

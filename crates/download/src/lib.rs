@@ -14,7 +14,7 @@ mod url;
 pub use client::{Client, DownloadOptions, Head};
 pub use file::{Download, Size};
 pub use part::sha256_of_file;
-pub use url::{check_url, redacted};
+pub use url::{check_url, redacted, url_in_folder};
 
 use std::path::PathBuf;
 

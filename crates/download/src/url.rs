@@ -35,13 +35,48 @@ pub(crate) fn origin(url: &str) -> &str {
     end.map_or(url, |end| &url[..start + end])
 }
 
-/// Where the `Location` header of a response to `from` leads: a URL, or a path of the same origin.
+/// Where the `Location` header of a response to `from` leads: a URL, one of the same scheme (`//host/path`), a path of the
+/// same origin, or one that starts at the folder of `from`.
 pub(crate) fn redirected(from: &str, location: &str) -> Option<String> {
     if check_url(location).is_ok() {
         return Some(location.to_owned());
     }
-    let path = location.strip_prefix('/')?;
-    (!path.starts_with('/')).then(|| format!("{}/{path}", origin(from)))
+    let scheme = from.split("//").next().unwrap_or_default();
+    let is_relative = !location.is_empty()
+        && !location.starts_with(['?', '#'])
+        && !location
+            .split(['/', '?'])
+            .next()
+            .is_some_and(|first| first.contains(':'));
+    let to = match location.strip_prefix('/') {
+        Some(rest) if rest.starts_with('/') => format!("{scheme}{location}"),
+        Some(_) => format!("{}{location}", origin(from)),
+        None if is_relative => format!("{}/{location}", folder(from)),
+        None => return None,
+    };
+    check_url(&to).is_ok().then_some(to)
+}
+
+/// The URL up to the last slash of its path, without the slash.
+fn folder(url: &str) -> &str {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let start = origin(path).len();
+    let end = path[start..].rfind('/').unwrap_or(path.len() - start);
+    &path[..start + end]
+}
+
+/// The URL of the file `name` in the folder at `folder`: letters that a URL cannot have are written as `%` and their
+/// hexadecimal digits.
+pub fn url_in_folder(folder: &str, name: &str) -> String {
+    let mut url = format!("{}/", folder.trim_end_matches('/'));
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            url.push(byte.into());
+        } else {
+            url += &format!("%{byte:02X}");
+        }
+    }
+    url
 }
 
 #[cfg(test)]
@@ -86,11 +121,44 @@ mod tests {
         for (location, to) in [
             ("https://cdn/x?y", Some("https://cdn/x?y")),
             ("/api/z", Some("http://host:80/api/z")),
-            ("//other/x", None),
+            ("//other/x", Some("http://other/x")),
+            ("c?d=/e", Some("http://host:80/a/resolve/main/c?d=/e")),
+            ("../c", Some("http://host:80/a/resolve/main/../c")),
             ("ftp://x", None),
+            ("file:///etc/passwd", None),
+            ("mailto:a", None),
+            ("///x", None),
+            ("?x", None),
+            ("", None),
         ] {
             assert_eq!(redirected(from, location).as_deref(), to);
         }
         assert_eq!(origin("http://host:80?x"), "http://host:80");
+        for (from, to) in [
+            ("http://host", "http://host/b"),
+            ("http://host/a", "http://host/b"),
+            ("http://host/a/?c=/d", "http://host/a/b"),
+        ] {
+            assert_eq!(redirected(from, "b").as_deref(), Some(to));
+        }
+    }
+
+    #[test]
+    fn names_of_files_are_encoded() {
+        for (folder, name, url) in [
+            (
+                "http://host/a/",
+                "dev-v1.1.json",
+                "http://host/a/dev-v1.1.json",
+            ),
+            (
+                "http://host",
+                "my file ü.json",
+                "http://host/my%20file%20%C3%BC.json",
+            ),
+            ("http://host", "50%?#.json", "http://host/50%25%3F%23.json"),
+        ] {
+            assert_eq!(url_in_folder(folder, name), url);
+        }
     }
 }

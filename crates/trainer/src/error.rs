@@ -152,7 +152,15 @@ impl Error {
     pub(crate) fn toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let before = error.span().and_then(|span| text.get(..span.start));
         let line = 1 + before.map_or(0, |before| before.matches('\n').count());
-        let message = error.message().replace('\n', " ");
+        let mut message = error.message().replace('\n', " ");
+        if message == "duplicate key" {
+            let key = error
+                .span()
+                .and_then(|span| text.get(span))
+                .unwrap_or_default();
+            let key = key.trim_matches(|c: char| "[] \t".contains(c));
+            message += &format!(" {key}; write each key once, and a table in one place");
+        }
         Self::file(path, format!("line {line}: {message}"))
     }
 }

@@ -62,6 +62,9 @@ impl ModelSource {
         if Path::new(text).is_dir() {
             return Ok(Self::Folder(text.into()));
         }
+        if Path::new(text).exists() {
+            return Err(error("is a file: name the folder that it is in".into()));
+        }
         let (name, revision) = match text.split_once('@') {
             Some((name, revision)) => (name, Some(revision)),
             None => (text, None),

@@ -3,7 +3,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use run_log::{CHECKPOINTS_DIR, CONFIG, METRICS_LOG};
+use run_log::{BEST_MODEL_DIR, CHECKPOINTS_DIR, CONFIG, EVAL_DIR, METRICS, METRICS_LOG, MODEL_DIR};
 
 use crate::Error;
 use crate::device::process::{hostname, is_running};
@@ -52,7 +52,8 @@ impl RunDir {
     /// Creates the folder and checks that it is writable.
     ///
     /// # Errors
-    /// If it cannot be created or written to, holds a run or a part of one, or is used by another process.
+    /// If it cannot be created or written to, holds a run, a part of one or a file that a run would replace, or is used by
+    /// another process.
     pub fn create(path: &Path) -> Result<Self, Error> {
         Self::check_no_run(path)?;
         let is_new = !path.exists();
@@ -122,18 +123,22 @@ impl RunDir {
                 "already holds a run: give another --run-dir, or go on with --resume",
             ));
         }
+        let holds = |name: &&str| {
+            let path = path.join(name);
+            path.exists() && !(path.is_dir() && is_unused(&path))
+        };
         // A new run would append to the one and take up the other.
-        let has_log = path.join(METRICS_LOG).exists();
-        let checkpoints = path.join(CHECKPOINTS_DIR);
-        if has_log || checkpoints.is_dir() && !is_unused(&checkpoints) {
-            let name = if has_log {
-                METRICS_LOG
-            } else {
-                CHECKPOINTS_DIR
-            };
+        if let Some(name) = [METRICS_LOG, CHECKPOINTS_DIR].into_iter().find(holds) {
             let message = format!(
                 "holds {name} of a run without its {CONFIG}: give another --run-dir, or put {CONFIG} back and go on with --resume"
             );
+            return Err(Error::file(path, message));
+        }
+        // They may be anyone's, also the model that the run starts from.
+        let replaced = [MODEL_DIR, BEST_MODEL_DIR, EVAL_DIR, METRICS];
+        if let Some(name) = replaced.into_iter().find(holds) {
+            let message =
+                format!("holds {name}, which the run would replace: give another --run-dir");
             return Err(Error::file(path, message));
         }
         Ok(())
@@ -301,7 +306,12 @@ fn make_folder(path: &Path) -> Result<(), Error> {
 }
 
 fn cannot_create(path: &Path, error: std::io::Error) -> Error {
-    Error::file(path, format!("cannot make the run folder: {error}"))
+    let cause = if path.is_file() {
+        "a file has this name".to_owned()
+    } else {
+        error.to_string()
+    };
+    Error::file(path, format!("cannot make the run folder: {cause}"))
 }
 
 fn not_writable(path: &Path, error: std::io::Error) -> Error {
@@ -376,6 +386,30 @@ mod tests {
                 "of a run without its config.toml",
             );
         }
+    }
+
+    #[test]
+    fn what_a_run_would_replace_is_refused() {
+        for name in [
+            "model/config.json",
+            "best/model.safetensors",
+            "eval/predictions.json",
+            "metrics.json",
+            "model",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, "").unwrap();
+            refused(
+                RunDir::create(folder.path()),
+                "which the run would replace: give another",
+            );
+        }
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("model")).unwrap();
+        std::fs::write(folder.path().join("notes.txt"), "").unwrap();
+        RunDir::create(folder.path()).unwrap();
     }
 
     #[test]

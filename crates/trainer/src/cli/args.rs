@@ -9,6 +9,8 @@ use squad_data::{LabelAnswer, LongQuestions, OnBadAnswer, PipelineOptions, Strid
 use trainer::ServeLimits;
 use trainer::{AnswerConfig, DatasetShard, Error, FeatureConfig};
 
+use super::home;
+
 /// Fine-tune BERT-family encoders for extractive question answering, evaluate them and answer questions.
 #[derive(Parser)]
 #[command(name = "trainer", version, args_conflicts_with_subcommands = true)]
@@ -45,13 +47,13 @@ pub(super) enum Command {
 #[derive(Args)]
 pub(super) struct Train {
     /// TOML file of settings [default: configs/quickstart.toml, or that of the resumed run]
-    #[arg(long)]
+    #[arg(long, value_parser = home::path())]
     pub(super) config: Option<PathBuf>,
     /// Folder for the results [default: a new folder in runs/]
-    #[arg(long, conflicts_with = "resume")]
+    #[arg(long, conflicts_with = "resume", value_parser = home::path())]
     pub(super) run_dir: Option<PathBuf>,
     /// Resume the run in this folder from its last checkpoint
-    #[arg(long, value_name = "RUN_DIR")]
+    #[arg(long, value_name = "RUN_DIR", value_parser = home::path())]
     pub(super) resume: Option<PathBuf>,
     /// Resume with a changed configuration
     #[arg(long, requires = "resume")]
@@ -67,10 +69,10 @@ pub(super) struct Train {
 #[derive(Args)]
 pub(super) struct Evaluate {
     /// Model folder, or a name as in model.source
-    #[arg(long)]
+    #[arg(long, value_parser = home::model())]
     pub(super) model: String,
     /// File or folder of questions, in any form that datasets/README.md lists
-    #[arg(long)]
+    #[arg(long, value_parser = home::path())]
     pub(super) dataset: PathBuf,
     /// What happens to questions whose answers are not in their context
     #[arg(long, value_enum, default_value_t = OnBadAnswerArg::Keep)]
@@ -88,7 +90,7 @@ pub(super) struct Evaluate {
     pub(super) answers: AnswerArgs,
     /// Folder for predictions.json, nbest.json, null_odds.json, metrics.json and, for SQuAD 2.0,
     /// predictions_best.json
-    #[arg(long)]
+    #[arg(long, value_parser = home::path())]
     pub(super) out: Option<PathBuf>,
     #[command(flatten)]
     pub(super) device: DeviceArgs,
@@ -100,16 +102,16 @@ pub(super) struct Evaluate {
 #[derive(Args)]
 pub(super) struct Score {
     /// File or folder of questions, in any form that datasets/README.md lists
-    #[arg(long)]
+    #[arg(long, value_parser = home::path())]
     pub(super) dataset: PathBuf,
     /// Question ids to answers, evaluate's list, n-best lists, or those of other tools: JSON, JSON Lines, CSV, TSV or
     /// Parquet
-    #[arg(long)]
+    #[arg(long, value_parser = home::path())]
     pub(super) predictions: PathBuf,
     #[command(flatten)]
     pub(super) metric: MetricArgs,
     /// Question ids to the odds of no answer, in the same forms
-    #[arg(long)]
+    #[arg(long, value_parser = home::path())]
     pub(super) na_probs: Option<PathBuf>,
     /// Questions with higher odds count as not answered [default: 1]
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
@@ -122,20 +124,21 @@ pub(super) struct Score {
 #[derive(Args)]
 pub(super) struct Predict {
     /// Model folder, or a name as in model.source
-    #[arg(long)]
+    #[arg(long, value_parser = home::model())]
     pub(super) model: String,
     /// The question
-    #[arg(long, required_unless_present = "dataset")]
+    #[arg(long, required_unless_present = "dataset", allow_hyphen_values = true)]
     pub(super) question: Option<String>,
     /// The text that contains the answer
     #[arg(
         long,
         required_unless_present_any = ["context_file", "dataset"],
-        conflicts_with = "context_file"
+        conflicts_with = "context_file",
+        allow_hyphen_values = true
     )]
     pub(super) context: Option<String>,
     /// File with the text; - is standard input
-    #[arg(long)]
+    #[arg(long, value_parser = home::path())]
     pub(super) context_file: Option<PathBuf>,
     #[command(flatten)]
     pub(super) features: FeatureArgs,
@@ -143,12 +146,12 @@ pub(super) struct Predict {
     pub(super) answers: AnswerArgs,
     /// File of questions in any form that evaluate takes; answers are not needed. - is standard input, in any form but
     /// Parquet: each line is answered as it comes
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = home::path())]
     #[arg(conflicts_with_all = ["question", "context", "context_file"])]
     pub(super) dataset: Option<PathBuf>,
     /// File for the answers to --dataset, replaced if it is there; squad also writes, or replaces, FILE.nbest.json and
     /// FILE.null_odds.json, of FILE without .json [default: standard output]
-    #[arg(long, value_name = "FILE", requires = "dataset")]
+    #[arg(long, value_name = "FILE", requires = "dataset", value_parser = home::path())]
     pub(super) out: Option<PathBuf>,
     /// Form of the answers to --dataset [default: by the ending of --out, else jsonl]
     #[arg(long, value_enum, requires = "dataset")]
@@ -184,7 +187,7 @@ fn address(text: &str) -> Result<std::net::SocketAddr, String> {
 #[derive(Args)]
 pub(super) struct Serve {
     /// Model folder, or a name as in model.source
-    #[arg(long)]
+    #[arg(long, value_parser = home::model())]
     pub(super) model: String,
     /// Address and port; port 0 is any free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = address)]
@@ -261,16 +264,16 @@ pub(super) enum Format {
 #[derive(Args)]
 pub(super) struct Inspect {
     /// File or folder of questions, in any form that datasets/README.md lists; may be repeated
-    #[arg(long, required = true)]
+    #[arg(long, required = true, value_parser = home::path())]
     pub(super) dataset: Vec<PathBuf>,
     /// tokenizer.json, or its folder; without one only the file's flaws are listed
-    #[arg(long)]
+    #[arg(long, value_parser = home::path())]
     pub(super) tokenizer: Option<PathBuf>,
     /// File or folder whose contexts are compared with those of --dataset: the training set of an evaluation set, say
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = home::path())]
     pub(super) against: Option<PathBuf>,
     /// Write the repaired questions: as SQuAD's JSON, or as JSON Lines if the name ends in .jsonl
-    #[arg(long, value_name = "OUT")]
+    #[arg(long, value_name = "OUT", value_parser = home::path())]
     pub(super) fix: Option<PathBuf>,
     /// Put the file's name before each id, if several files are given
     #[arg(long)]
@@ -309,23 +312,24 @@ pub(super) struct FetchDataset {
     /// squad1, squad2, or the name of one of their files
     pub(super) name: String,
     /// Folder for the files
-    #[arg(long, value_name = "DIR", default_value = "datasets")]
+    #[arg(long, value_name = "DIR", default_value = "datasets", value_parser = home::path())]
     pub(super) to: PathBuf,
     /// URL of a folder with the files, tried before the official one; may be repeated. SQUAD_BURN_MIRRORS can give more,
     /// separated by spaces
     #[arg(long, value_name = "URL")]
     pub(super) mirror: Vec<String>,
     /// Another list of files, in the format of crates/trainer/src/fetch/manifest.toml
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = home::path())]
     pub(super) manifest: Option<PathBuf>,
 }
 
 #[derive(Args)]
 pub(super) struct Report {
     /// Run folder
+    #[arg(value_parser = home::path())]
     pub(super) run_dir: PathBuf,
     /// Output file [default: report.html in the run folder]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = home::path())]
     pub(super) out: Option<PathBuf>,
 }
 

@@ -1,6 +1,7 @@
 mod args;
 mod evaluate;
 mod fetch;
+mod home;
 mod inspect;
 mod log;
 mod pipeline;
@@ -19,14 +20,16 @@ use std::process::ExitCode;
 use bert_qa::{AnswerOptions, BertConfig, Precision, Pretrained, QuestionAnswerer};
 use burn::tensor::Device;
 use clap::Parser;
+use clap::error::ContextKind;
 use qa_metrics::Metric;
 use serde_json::json;
 use squad_data::{Dataset, LongQuestions, counted};
-use trainer::{AnswerConfig, Error, FeatureConfig, print_result};
+use trainer::{AnswerConfig, Config, Error, FeatureConfig, print_result};
 
 use args::{AnswerArgs, Cli, Command, DeviceArgs, Devices, FeatureArgs};
 
 pub(crate) fn run() -> ExitCode {
+    signals::report_files_that_are_too_large();
     let log = log::to_standard_error();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -57,10 +60,35 @@ pub(crate) fn run() -> ExitCode {
 fn usage(message: &clap::Error) -> ExitCode {
     let text = message.render().to_string();
     if message.use_stderr() {
-        trainer::print_log(text.trim_end());
+        trainer::print_log(setting_hint(message).as_deref().unwrap_or(text.trim_end()));
         return ExitCode::from(2);
     }
     finish(trainer::print_result(&text).map(|()| ExitCode::SUCCESS))
+}
+
+/// How a setting is written that was given as an option, as transformers' scripts take it: `--learning_rate 3e-5`.
+fn setting_hint(message: &clap::Error) -> Option<String> {
+    let is_training = std::env::args()
+        .nth(1)
+        .is_some_and(|first| first == "train" || first.starts_with('-'));
+    let argument = message
+        .get(ContextKind::InvalidArg)
+        .filter(|_| is_training)?
+        .to_string();
+    let name = argument
+        .trim_start_matches('-')
+        .split('=')
+        .next()?
+        .replace('-', "_");
+    let settings = toml::Table::try_from(Config::default()).ok()?;
+    let mut paths = settings.iter().flat_map(|(section, keys)| {
+        let keys = keys.as_table().into_iter().flat_map(toml::Table::keys);
+        keys.map(move |key| (format!("{section}.{key}"), key))
+    });
+    let (path, _) = paths.find(|(path, key)| name == *path || name == **key)?;
+    Some(format!(
+        "error: {argument}: settings are written without --, as {path}=VALUE"
+    ))
 }
 
 /// Makes NaN or infinity in a model that the user named an error in that model: exit code 2, and not a run that diverged.
@@ -244,6 +272,13 @@ fn check_output(out: &Path, inputs: &[impl AsRef<Path>]) -> Result<(), Error> {
     let ending = out.extension().map(std::ffi::OsStr::to_ascii_lowercase);
     if ending.is_some_and(|ending| ending == "gz" || ending == "parquet") {
         let message = "is written as plain text, not as gzip or Parquet; give it another name";
+        return Err(file_error(out, message));
+    }
+    if let Some(folder) = out
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+    {
+        let message = format!("there is no folder {}: make it first", folder.display());
         return Err(file_error(out, message));
     }
     let place = out.canonicalize().ok();

@@ -2,7 +2,7 @@ use report::RunSettings;
 use trainer::{Config, Error, read_eval_questions};
 
 use super::args::Report;
-use super::file_error;
+use super::{check_output, file_error};
 
 /// Writes the page and prints its path.
 pub(super) fn run(args: &Report) -> Result<(), Error> {
@@ -14,6 +14,15 @@ pub(super) fn run(args: &Report) -> Result<(), Error> {
         ));
     }
     let config = Config::resolve(&path, &[])?;
+    if let Some(out) = &args.out {
+        let questions: Vec<_> = config
+            .train
+            .files
+            .iter()
+            .chain([&config.eval.file])
+            .collect();
+        check_output(out, &questions)?;
+    }
     let table = |config| toml::Table::try_from(config).expect("a configuration is a table");
     let settings = RunSettings {
         settings: table(&config),

@@ -1,20 +1,18 @@
-#[cfg(unix)]
 use std::sync::Arc;
-#[cfg(unix)]
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use trainer::{Error, StopFlag};
 
 /// SIGINT, SIGTERM, SIGUSR1 and SIGHUP stop what runs; a second SIGINT (Ctrl-C) ends the process at once. The others do
 /// not: schedulers send them twice. A SIGHUP that `nohup` makes the process ignore stays ignored.
 #[cfg(unix)]
-pub(super) fn stop_on_signals(stop: &StopFlag) -> Result<(), Error> {
+pub(super) fn stop_on_signals(stop: &StopFlag) -> Result<CtrlC, Error> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
     use signal_hook::flag::{register, register_conditional_shutdown};
-    let interrupted = Arc::new(AtomicBool::new(false));
+    let ctrl_c = CtrlC::default();
     // The order matters: the first SIGINT must find its flag not set.
-    let handlers = register_conditional_shutdown(SIGINT, 128 + SIGINT, interrupted.clone())
-        .and_then(|_| register(SIGINT, interrupted))
+    let handlers = register_conditional_shutdown(SIGINT, 128 + SIGINT, ctrl_c.0.clone())
+        .and_then(|_| register(SIGINT, ctrl_c.0.clone()))
         .and_then(|_| register(SIGINT, stop.shared()))
         .and_then(|_| register(SIGTERM, stop.shared()))
         .and_then(|_| register(SIGUSR1, stop.shared()))
@@ -26,10 +24,32 @@ pub(super) fn stop_on_signals(stop: &StopFlag) -> Result<(), Error> {
             }
         });
     match handlers {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(ctrl_c),
         Err(e) => Err(Error::Device(format!("cannot handle signals: {e}"))),
     }
 }
+
+/// Whether the next SIGINT (Ctrl-C) ends the process at once.
+#[derive(Clone, Default)]
+pub(super) struct CtrlC(Arc<AtomicBool>);
+
+impl CtrlC {
+    pub(super) fn ends_at_once(&self, at_once: bool) {
+        self.0.store(at_once, Ordering::Relaxed);
+    }
+}
+
+/// Makes a file that grows beyond the limit of `ulimit -f` an error like a full disk, as Python does; SIGXFSZ would end the
+/// process without a word.
+#[cfg(unix)]
+pub(super) fn report_files_that_are_too_large() {
+    let unused = Arc::new(AtomicBool::new(false));
+    // Without the handler the signal ends the process as before.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, unused);
+}
+
+#[cfg(not(unix))]
+pub(super) fn report_files_that_are_too_large() {}
 
 /// Whether the process was started with a signal ignored; `false` outside Linux.
 #[cfg(unix)]
@@ -41,6 +61,6 @@ fn is_ignored(signal: i32) -> bool {
 }
 
 #[cfg(not(unix))]
-pub(super) fn stop_on_signals(_: &StopFlag) -> Result<(), Error> {
-    Ok(())
+pub(super) fn stop_on_signals(_: &StopFlag) -> Result<CtrlC, Error> {
+    Ok(CtrlC::default())
 }

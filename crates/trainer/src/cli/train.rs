@@ -1,14 +1,18 @@
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use qa_metrics::{max_exact_match, max_f1};
 use squad_data::{Example, counted};
-use trainer::{Config, DistributedConfig, Error, Outcome, RunDir, Trained, Trainer};
+use trainer::{
+    Config, DistributedConfig, Error, Observer, Outcome, RunDir, RunStart, Trained, Trainer,
+};
 
 use super::args::Train;
 use super::log::Log;
-use super::{config_error, finish, notice, or_none, signals};
+use super::signals::CtrlC;
+use super::{config_error, file_error, finish, home, notice, or_none, signals};
 
 /// Trains until the end or a signal. Exit code 75: stopped, with a checkpoint to resume from.
 pub(super) fn run(args: Train, log: &Log) -> ExitCode {
@@ -22,7 +26,8 @@ pub(super) fn run(args: Train, log: &Log) -> ExitCode {
     if group.rank() != 0 {
         log.errors_only();
     }
-    let trainer = resolved.and_then(|(file, config)| prepare(args, &file, config));
+    let is_alone = group.world_size() == 1;
+    let trainer = resolved.and_then(|(file, config)| prepare(args, &file, config, is_alone));
     let result = trainer::check_all_ranks(&*group, trainer)
         .and_then(|trainer| fit(trainer.group(Arc::clone(&group)), group.rank()));
     match result {
@@ -45,13 +50,30 @@ fn resolve(args: &Train) -> Result<(PathBuf, Config), Error> {
         (None, None) => {
             let file = PathBuf::from("configs/quickstart.toml");
             if !file.exists() {
-                return Ok((file, quick_start(&settings)?));
+                let mut config = quick_start(&settings)?;
+                home::expand_in(&mut config);
+                return Ok((file, config));
             }
             file
         }
     };
-    let config = Config::resolve(&file, &settings)?;
+    let mut config = Config::resolve(&file, &settings)?;
+    home::expand_in(&mut config);
+    if args.resume.is_some() {
+        check_relative_paths(&config)?;
+    }
     Ok((file, config))
+}
+
+/// Finds out whether a run is resumed in another folder than it was begun in.
+fn check_relative_paths(config: &Config) -> Result<(), Error> {
+    let mut files = config.train.files.iter().chain([&config.eval.file]);
+    let is_missing = |file: &&PathBuf| file.is_relative() && !file.exists();
+    let Some(file) = files.find(|file| !file.as_os_str().is_empty() && is_missing(file)) else {
+        return Ok(());
+    };
+    let message = "no such file; a run's relative paths start at the folder that the run was begun in: resume it there";
+    Err(file_error(file, message))
 }
 
 /// The quick start's settings in a folder that is not the repository's.
@@ -69,7 +91,12 @@ fn quick_start(settings: &[String]) -> Result<Config, Error> {
     Ok(config)
 }
 
-fn prepare(args: Train, config_file: &Path, config: Config) -> Result<Trainer<'static>, Error> {
+fn prepare(
+    args: Train,
+    config_file: &Path,
+    config: Config,
+    is_alone: bool,
+) -> Result<Trainer<'static>, Error> {
     let trainer = Trainer::new(config)?;
     let trainer = match args.resume {
         Some(run) => trainer
@@ -83,8 +110,19 @@ fn prepare(args: Train, config_file: &Path, config: Config) -> Result<Trainer<'s
             }
         },
     };
-    signals::stop_on_signals(&trainer.stop_flag())?;
-    Ok(trainer)
+    let ctrl_c = signals::stop_on_signals(&trainer.stop_flag())?;
+    // Of several processes each would have to end so.
+    ctrl_c.ends_at_once(is_alone);
+    Ok(trainer.observer(BeforeTheFirstStep(ctrl_c)))
+}
+
+/// Until the first step nothing would be lost: Ctrl-C ends the process at once, and not after data and model are there.
+struct BeforeTheFirstStep(CtrlC);
+
+impl Observer for BeforeTheFirstStep {
+    fn start(&mut self, _: &RunStart) {
+        self.0.ends_at_once(false);
+    }
 }
 
 fn fit(trainer: Trainer<'_>, rank: usize) -> Result<ExitCode, Error> {
@@ -101,7 +139,7 @@ fn fit(trainer: Trainer<'_>, rank: usize) -> Result<ExitCode, Error> {
             notice(&format!(
                 "stopped after step {}; to go on: trainer --resume {}",
                 stopped.step,
-                stopped.run_dir.display()
+                quoted(&stopped.run_dir)
             ));
             Ok(ExitCode::from(STOPPED))
         }
@@ -142,7 +180,7 @@ fn summary(trained: &Trained) -> String {
         figure(&metrics["seconds"]),
         figure(&metrics["peak_memory_bytes"]) / f64::from(1 << 20),
     ));
-    let model = trained.model_folder.display();
+    let model = quoted(&trained.model_folder);
     lines.extend([
         "\nTry next:".into(),
         format!(
@@ -155,9 +193,19 @@ fn summary(trained: &Trained) -> String {
     #[cfg(feature = "tensorboard")]
     lines.push(format!(
         "  tensorboard --logdir {}",
-        trained.run_dir.join(run_log::TENSORBOARD_DIR).display()
+        quoted(&trained.run_dir.join(run_log::TENSORBOARD_DIR))
     ));
     lines.join("\n") + "\n"
+}
+
+/// A path as a word for a shell.
+fn quoted(path: &Path) -> Cow<'_, str> {
+    let text = path.to_string_lossy();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
+    if text.chars().all(is_plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', r"'\''")).into()
 }
 
 /// Whether an answer is right by the official metric; if not, with the first gold answer.
@@ -183,6 +231,19 @@ mod tests {
     use squad_data::{Gold, GoldAnswer};
 
     use super::*;
+
+    #[test]
+    fn paths_in_commands_are_words_for_a_shell() {
+        for (path, word) in [
+            ("runs/minilm-squad1.5/model", "runs/minilm-squad1.5/model"),
+            ("läufe/日本", "läufe/日本"),
+            ("my runs/a", "'my runs/a'"),
+            ("it's $HOME", r"'it'\''s $HOME'"),
+            ("~/a", "'~/a'"),
+        ] {
+            assert_eq!(quoted(path.as_ref()), word);
+        }
+    }
 
     #[test]
     fn a_verdict_is_that_of_the_official_metric() {

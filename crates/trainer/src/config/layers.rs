@@ -110,13 +110,21 @@ impl Overlay<'_> {
                 (Some(Value::Float(_)), Value::Integer(value)) => {
                     merged.insert(key.clone(), Value::Float(*value as f64));
                 }
-                (Some(Value::Integer(_)), Value::Integer(value)) if *value < 0 => {
-                    self.complain(format!("{path} must not be negative"));
+                // No setting of this type may be negative.
+                (Some(Value::Integer(_)), Value::Integer(_) | Value::Float(_)) => {
+                    match count(value) {
+                        Ok(value) => drop(merged.insert(key.clone(), Value::Integer(value))),
+                        Err(wrong) => self.complain(format!("{path} {wrong}")),
+                    }
                 }
                 (Some(Value::Array(_)), Value::Array(items))
                     if !items.iter().all(|item| item.is_str()) =>
                 {
                     self.complain(format!("{path} must be a list of file names"));
+                }
+                // One file is a list of one.
+                (Some(Value::Array(_)), Value::String(_)) => {
+                    merged.insert(key.clone(), Value::Array(vec![value.clone()]));
                 }
                 (Some(known), value) if known.same_type(value) => {
                     merged.insert(key.clone(), value.clone());
@@ -138,6 +146,25 @@ impl Overlay<'_> {
 
     fn complain(&mut self, complaint: String) {
         self.complaints.push(format!("{}: {complaint}", self.name));
+    }
+}
+
+/// A number of something. `3.0` is 3: Python's tools write numbers of epochs so.
+fn count(value: &Value) -> Result<i64, String> {
+    /// Larger numbers have neighbours that are no floats.
+    const EXACT: f64 = (1_i64 << 53) as f64;
+    match *value {
+        Value::Integer(value) if value >= 0 => Ok(value),
+        Value::Float(value) if (0.0..EXACT).contains(&value) && value.fract() == 0.0 => {
+            Ok(value as i64)
+        }
+        Value::Float(value) if value >= EXACT => {
+            Err(format!("must be less than 2^53, not {value}"))
+        }
+        Value::Float(value) if value.fract() != 0.0 => {
+            Err(format!("must be a whole number, not {value}"))
+        }
+        _ => Err("must not be negative".into()),
     }
 }
 
@@ -172,28 +199,49 @@ fn with_article(kind: &str) -> String {
     format!("{article} {kind}")
 }
 
-/// `section.key=value` as a nested table. A value that is not TOML is a string, and a string for a list is its items
-/// separated by commas, so that a shell needs no quotes.
+/// `section.key=value` as a nested table.
 fn parse_setting(setting: &str, defaults: &Table) -> Result<Table, String> {
-    let complaint = || format!("{setting}: settings are written section.key=value");
-    let (path, text) = setting.split_once('=').ok_or_else(complaint)?;
-    let (section, key) = path.split_once('.').ok_or_else(complaint)?;
-    let parsed = format!("value = {text}").parse::<Table>().ok();
-    let mut value = parsed
-        .and_then(|mut table| table.remove("value"))
-        .unwrap_or_else(|| Value::String(text.to_owned()));
+    let complaint = |hint: &str| format!("{setting}: settings are written section.key=value{hint}");
+    let (path, text) = setting
+        .split_once('=')
+        .ok_or_else(|| complaint(", and no command has this name"))?;
+    let (section, key) = path.split_once('.').ok_or_else(|| {
+        let near = nearest(defaults, "", path);
+        let near = near.filter(|near| near.contains('.') && !path.is_empty());
+        complaint(&near.map_or(String::new(), |near| {
+            format!(" (did you mean {near}={text}?)")
+        }))
+    })?;
     let expected = defaults.get(section).and_then(|section| section.get(key));
-    if let (Some(Value::Array(_)), Value::String(items)) = (expected, &value) {
-        let items = items
-            .split(',')
-            .map(|item| Value::String(item.trim().to_owned()));
-        value = Value::Array(items.collect());
-    }
-    let inner = Table::from_iter([(key.to_owned(), value)]);
+    let inner = Table::from_iter([(key.to_owned(), parse_value(text, expected))]);
     Ok(Table::from_iter([(
         section.to_owned(),
         Value::Table(inner),
     )]))
+}
+
+/// The value of a setting: TOML, or what is not TOML as a text, so that a shell needs no quotes. What its key expects goes
+/// first: a folder may be called `2024-05-01` or `1`, a list is its items separated by commas, and numbers and booleans may
+/// be written as Python writes them.
+fn parse_value(text: &str, expected: Option<&Value>) -> Value {
+    let parsed = format!("value = {text}").parse::<Table>().ok();
+    let parsed = parsed.and_then(|mut table| table.remove("value"));
+    let value = parsed.unwrap_or_else(|| Value::String(text.to_owned()));
+    match (expected, &value) {
+        (Some(Value::String(_)), value) if !value.is_str() => Value::String(text.to_owned()),
+        (Some(Value::Array(_)), value) if !value.is_array() => {
+            let items = value.as_str().unwrap_or(text).split(',');
+            Value::Array(items.map(|item| item.trim().into()).collect())
+        }
+        (Some(Value::Boolean(_)), Value::String(word)) => {
+            let word = word.to_ascii_lowercase();
+            word.parse().map_or(value, Value::Boolean)
+        }
+        (Some(Value::Integer(_) | Value::Float(_)), Value::String(number)) => {
+            number.parse().map_or(value, Value::Float)
+        }
+        _ => value,
+    }
 }
 
 #[cfg(test)]
@@ -262,6 +310,15 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_occurs_twice_is_named() {
+        let text = "train.seed = 1\n\n[train]\nmax_steps = 2\n";
+        let error = Config::from_toml("c.toml", text).unwrap_err().to_string();
+        let expected =
+            "c.toml: line 3: duplicate key train; write each key once, and a table in one place";
+        assert_eq!(error, expected);
+    }
+
+    #[test]
     fn an_unknown_key_suggests_the_nearest_one() {
         for (key, nearest) in [
             ("train.epochs", "train.num_train_epochs"),
@@ -281,6 +338,54 @@ mod tests {
             complaints.contains("mean train.num_train_epochs?"),
             "{complaints}"
         );
+    }
+
+    #[test]
+    fn values_on_the_command_line_are_what_their_key_expects() {
+        let settings = [
+            "model.source=2024-05-01",
+            "eval.file=1#b.json",
+            "train.files=2024,true",
+            "train.num_train_epochs=3.0",
+            "train.max_steps=1e3",
+            "train.warmup_ratio=.25",
+            "train.learning_rate=1.e-5",
+            "run.bf16=True",
+            "train.dropout=FALSE",
+        ];
+        let config = resolve("[checkpoints]\nevery_steps = 50.0", &settings).unwrap();
+        assert_eq!(config.model.source, "2024-05-01");
+        assert_eq!(config.eval.file, Path::new("1#b.json"));
+        assert_eq!(config.train.files, [Path::new("2024"), Path::new("true")]);
+        let train = &config.train;
+        assert_eq!((train.num_train_epochs, train.max_steps), (3, 1000));
+        assert_eq!((train.warmup_ratio, train.learning_rate), (0.25, 1e-5));
+        assert_eq!((config.run.bf16, train.dropout), (true, false));
+        assert_eq!(config.checkpoints.every_steps, 50);
+        let config = resolve("train.files = \"a,b.json\"", &[]).unwrap();
+        assert_eq!(config.train.files, [Path::new("a,b.json")]);
+        for (setting, part) in [
+            (
+                "train.num_train_epochs=2.5",
+                "must be a whole number, not 2.5",
+            ),
+            (
+                "train.num_train_epochs=nan",
+                "must be a whole number, not NaN",
+            ),
+            ("train.seed=18446744073709551615", "must be less"),
+            ("train.seed=-1.0", "must not be negative"),
+            ("train.seed=-inf", "must be"),
+            ("run.bf16=yes", "must be a boolean, not a string"),
+            ("train.learning_rate=5e-5f", "must be a float, not a string"),
+            ("learning_rate=3e-5", "mean train.learning_rate=3e-5?"),
+            ("epochs=3", "mean train.num_train_epochs=3?"),
+            ("trian", "no command has this name"),
+        ] {
+            let complaints = resolve("", &[setting]).unwrap_err();
+            assert!(complaints.contains(part), "{complaints}");
+            assert_eq!(complaints.lines().count(), 1, "{complaints}");
+        }
     }
 
     #[test]

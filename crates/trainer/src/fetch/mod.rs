@@ -72,7 +72,7 @@ pub fn fetch_file(
 /// The URLs of a file: the user's mirrors, its own, the manifest's mirrors.
 fn urls(file: &DatasetFile, options: &FetchOptions) -> Result<Vec<String>, Error> {
     let in_folder = |mirror: &String| match download::check_url(mirror) {
-        Ok(()) => Ok(format!("{}/{}", mirror.trim_end_matches('/'), file.name)),
+        Ok(()) => Ok(download::url_in_folder(mirror, &file.name)),
         Err(error) => Err(Error::config(format!("mirror {error}"))),
     };
     let first = options.mirrors.iter().map(in_folder);

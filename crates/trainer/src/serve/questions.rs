@@ -23,6 +23,28 @@ struct AnswerRequest {
     top_k: usize,
 }
 
+impl AnswerRequest {
+    /// A request without its byte order mark, which clients that send a file may leave there; else what is wrong, and in which
+    /// field.
+    fn parse(body: &[u8]) -> Result<Self, String> {
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        if body.trim_ascii().is_empty() {
+            return Err(
+                "the body: empty; expected an object with `context` and `questions`".into(),
+            );
+        }
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let request = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            match error.path().to_string().as_str() {
+                "." => format!("the body: {}", error.inner()),
+                field => format!("the body: {field}: {}", error.inner()),
+            }
+        })?;
+        json.end().map_err(|error| format!("the body: {error}"))?;
+        Ok(request)
+    }
+}
+
 fn top_k() -> usize {
     TOP_K
 }
@@ -46,13 +68,11 @@ impl Questions {
         max_questions: usize,
         max_characters: usize,
     ) -> Result<Self, Refusal> {
-        let request: AnswerRequest =
-            serde_json::from_slice(body).map_err(|e| (400, format!("the body: {e}")))?;
         let AnswerRequest {
             context,
             questions,
             top_k,
-        } = request;
+        } = AnswerRequest::parse(body).map_err(|message| (400, message))?;
         if context.trim().is_empty() {
             return Err((422, "the context is empty".into()));
         }
@@ -107,5 +127,53 @@ impl Questions {
             top_k,
             characters,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(body: &[u8]) -> String {
+        let (status, message) = Questions::parse(body, 8, 100).unwrap_err();
+        assert_eq!(status, 400);
+        message
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_request() {
+        let body = b"\xef\xbb\xbf{\"context\": \"c\", \"questions\": [\"q\"]}";
+        assert_eq!(Questions::parse(body, 8, 100).unwrap().examples.len(), 1);
+    }
+
+    #[test]
+    fn a_wrong_field_is_named() {
+        for (body, part) in [
+            (
+                r#"{"context": "c", "questions": "q"}"#,
+                "the body: questions: invalid type",
+            ),
+            (
+                r#"{"context": "c", "questions": ["q", 3]}"#,
+                "the body: questions[1]: invalid",
+            ),
+            (
+                r#"{"context": "c", "questions": ["q"], "top_k": "3"}"#,
+                "the body: top_k: invalid",
+            ),
+            (
+                r#"{"context": "c", "question": "q"}"#,
+                "unknown field `question`",
+            ),
+            (
+                r#"{"context": "c", "questions": ["q"]} x"#,
+                "trailing characters",
+            ),
+            ("", "the body: empty; expected an object with `context`"),
+            ("null", "expected an object with `context`"),
+        ] {
+            let message = message(body.as_bytes());
+            assert!(message.contains(part), "{message}");
+        }
     }
 }

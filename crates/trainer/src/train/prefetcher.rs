@@ -1,5 +1,5 @@
 use std::sync::mpsc::sync_channel;
-use std::thread::Scope;
+use std::thread::{Builder, Scope};
 
 use squad_data::{BatchSampler, Feature, PackedBatch, SamplerState, Shard};
 
@@ -17,8 +17,8 @@ pub(crate) struct StepBatches {
     pub(crate) position: SamplerState,
 }
 
-/// Packs the batches of an epoch's optimizer steps in advance, on a thread of its own. A run of one thread packs them when
-/// it needs them.
+/// Packs the batches of an epoch's optimizer steps in advance, on a thread of its own. A run of one thread, or one that can
+/// start no more, packs them when it needs them.
 pub(crate) struct Prefetcher<'a> {
     steps: Box<dyn Iterator<Item = StepBatches> + Send + 'a>,
 }
@@ -28,31 +28,28 @@ impl<'a> Prefetcher<'a> {
     /// prefetcher is dropped.
     pub(crate) fn new(
         scope: &'a Scope<'a, '_>,
-        mut sampler: BatchSampler,
+        sampler: BatchSampler,
         features: &'a [Feature],
         batches_per_step: usize,
         shard: Shard,
     ) -> Self {
-        let mut steps = std::iter::from_fn(move || {
-            let global_batches: Vec<_> = sampler.by_ref().take(batches_per_step).collect();
-            let own_batches = global_batches
-                .iter()
-                .map(|batch| PackedBatch::new(features, shard.of_batch(batch)));
-            (!global_batches.is_empty()).then(|| StepBatches {
-                feature_indices: global_batches.concat(),
-                batches: own_batches.collect(),
-                position: sampler.state(),
+        let steps = move |mut sampler: BatchSampler| {
+            std::iter::from_fn(move || {
+                let global_batches: Vec<_> = sampler.by_ref().take(batches_per_step).collect();
+                let own_batches = global_batches
+                    .iter()
+                    .map(|batch| PackedBatch::new(features, shard.of_batch(batch)));
+                (!global_batches.is_empty()).then(|| StepBatches {
+                    feature_indices: global_batches.concat(),
+                    batches: own_batches.collect(),
+                    position: sampler.state(),
+                })
             })
-        });
-        if rayon::current_num_threads() == 1 {
-            return Self {
-                steps: Box::new(steps),
-            };
-        }
-        let (sender, receiver) = sync_channel(PREFETCH_STEPS);
-        scope.spawn(move || steps.try_for_each(|step| sender.send(step)));
+        };
+        let thread = (rayon::current_num_threads() > 1).then(Builder::new);
+        let received = thread.and_then(|thread| receive(scope, thread, steps(sampler.clone())));
         Self {
-            steps: Box::new(receiver.into_iter()),
+            steps: received.unwrap_or_else(|| Box::new(steps(sampler))),
         }
     }
 
@@ -60,6 +57,18 @@ impl<'a> Prefetcher<'a> {
     pub(crate) fn next(&mut self) -> Option<StepBatches> {
         self.steps.next()
     }
+}
+
+/// The steps from a thread that is a few ahead; `None` if it cannot be started.
+fn receive<'a>(
+    scope: &'a Scope<'a, '_>,
+    thread: Builder,
+    mut steps: impl Iterator<Item = StepBatches> + Send + 'a,
+) -> Option<Box<dyn Iterator<Item = StepBatches> + Send + 'a>> {
+    let (sender, receiver) = sync_channel(PREFETCH_STEPS);
+    let send = move || steps.try_for_each(|step| sender.send(step));
+    thread.spawn_scoped(scope, send).ok()?;
+    Some(Box::new(receiver.into_iter()))
 }
 
 #[cfg(test)]
@@ -96,5 +105,16 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
             pool.unwrap().install(test);
         }
+    }
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_thread_that_cannot_be_started_is_no_error() {
+        std::thread::scope(|scope| {
+            let received = |thread| receive(scope, thread, std::iter::empty()).is_some();
+            // No address space has room for its stack.
+            assert!(!received(Builder::new().stack_size(1 << 60)));
+            assert!(received(Builder::new()));
+        });
     }
 }

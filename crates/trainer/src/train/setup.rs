@@ -227,6 +227,12 @@ impl Loaded {
             report,
         } = load(folder, config.train.seed, &device.clone().autodiff())?;
         config.features.check_positions(&assets.config)?;
+        let (frozen, layers) = (config.train.freeze_layers, assets.config.num_hidden_groups);
+        if frozen > layers {
+            tracing::warn!(
+                "train.freeze_layers is {frozen}, but the model has {layers}: all of them are frozen"
+            );
+        }
         let model = freeze(model.with_precision(precision, &device), &config.train);
         check_memory(&model, config, &info)?;
         let (before, all) = (train.len(), train.len() + eval.len());

@@ -1,5 +1,7 @@
 //! What scripts depend on: one JSON object on standard output, its keys, and nothing else there.
 
+use std::process::Command;
+
 use serde_json::Value;
 
 use crate::support::{Sandbox, workspace};
@@ -239,4 +241,102 @@ fn a_run_prints_three_answers_and_the_next_commands() {
         again.stderr.contains("results go to runs/config-2"),
         "{again:?}"
     );
+}
+
+/// No shell does it behind an equals sign.
+#[test]
+#[cfg(unix)]
+fn a_tilde_is_the_home_folder_in_paths_and_settings() {
+    let sandbox = Sandbox::new();
+    let home = sandbox.path("home");
+    std::fs::create_dir(&home).unwrap();
+    for name in ["train.json", "dev.json"] {
+        std::fs::rename(sandbox.path(name), home.join(name)).unwrap();
+    }
+    sandbox.copy("encoder", "home/encoder");
+    sandbox.write(
+        "home/config.toml",
+        "model.source = \"~/encoder\"\neval.file = \"~/dev.json\"\n",
+    );
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+        sandbox.finish(command.args(arguments).env("HOME", &home))
+    };
+    let settings = ["train.files=~/train.json", "train.max_steps=1"];
+    let folders = ["--config=~/config.toml", "--run-dir=~/run"];
+    run(&[&folders[..], &settings].concat()).success();
+    assert!(!sandbox.path("~").exists());
+    let config = sandbox.text("home/run/config.toml");
+    assert!(!config.contains('~'), "{config}");
+    let score = run(&[
+        "evaluate",
+        "--model=~/run/model",
+        "--dataset=~/dev.json",
+        "--json",
+    ]);
+    assert_eq!(score.json()["total"], 8);
+}
+
+#[test]
+fn a_question_and_a_text_may_begin_with_a_dash() {
+    let sandbox = Sandbox::new();
+    let asked = ["--question", "-x?", "--context", "- Ane built it."];
+    let predict =
+        sandbox.command(&[&["predict", "--model=encoder", "--must-answer"], &asked[..]].concat());
+    predict.success();
+}
+
+#[test]
+fn texts_in_utf_16_are_read() {
+    let sandbox = Sandbox::new();
+    let utf16 = |text: &str| -> Vec<u8> {
+        let units = format!("\u{feff}{text}");
+        units.encode_utf16().flat_map(u16::to_le_bytes).collect()
+    };
+    std::fs::write(sandbox.path("text.txt"), utf16("Ane Holm built it.")).unwrap();
+    let arguments = [
+        "predict",
+        "--model=encoder",
+        "--question=Who?",
+        "--must-answer",
+    ];
+    let [plain, file] = ["--context=Ane Holm built it.", "--context-file=text.txt"]
+        .map(|text| sandbox.command(&[&arguments[..], &[text]].concat()));
+    assert_eq!(file.success(), plain.success());
+    let config = utf16(&sandbox.text("config.toml"));
+    std::fs::write(sandbox.path("windows.toml"), config).unwrap();
+    let settings = [
+        "--config=windows.toml",
+        "--run-dir=run",
+        "train.max_steps=1",
+    ];
+    sandbox.command(&settings).success();
+}
+
+#[test]
+fn commands_to_try_next_can_be_pasted() {
+    let sandbox = Sandbox::new();
+    let arguments = [
+        "--config=config.toml",
+        "--run-dir=it's a run",
+        "train.max_steps=1",
+    ];
+    let run = sandbox.command(&arguments);
+    let part = r"predict --model 'it'\''s a run/model' ";
+    assert!(run.success().contains(part), "{run:?}");
+}
+
+#[test]
+fn more_frozen_layers_than_there_are_is_a_warning() {
+    let sandbox = Sandbox::new();
+    let run = |layers: &str| {
+        let settings = [
+            "train.max_steps=1",
+            &format!("train.freeze_layers={layers}"),
+        ];
+        sandbox.command(&[&["--config=config.toml"], &settings[..]].concat())
+    };
+    let warning = "warning: train.freeze_layers is 8, but the model has 1: all of them are frozen";
+    assert!(run("8").stderr.contains(warning));
+    assert!(!run("1").stderr.contains("warning: train.freeze"));
 }

@@ -85,6 +85,49 @@ fn prints_the_paths_of_a_data_sets_files() {
 }
 
 #[test]
+fn a_name_that_no_url_can_have_is_encoded_for_a_mirror() {
+    let sandbox = Sandbox::new();
+    manifest(&sandbox, &refusing());
+    let text = sandbox.text("mine.toml");
+    sandbox.write(
+        "mine.toml",
+        &text.replace("name = \"one.json\"", "name = \"my ä.json\""),
+    );
+    let mirror = HttpServer::script(&content(), &[|r, c| Reply::file(r, c)]);
+    let fetched = fetch(
+        &sandbox,
+        &["my ä.json", "--manifest=mine.toml"],
+        &mirror.address,
+    );
+    assert_eq!(fetched.success(), "datasets/my ä.json\n");
+    let requests = mirror.requests();
+    assert!(
+        requests[0].path.ends_with("/my%20%C3%A4.json"),
+        "{requests:?}"
+    );
+}
+
+#[test]
+fn a_proxy_that_cannot_be_reached_is_named() {
+    let sandbox = Sandbox::new();
+    manifest(&sandbox, &refusing());
+    let fetch = |no_proxy: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+        command.args(["fetch", "dataset", "one.json", "--manifest=mine.toml"]);
+        for other in ["https_proxy", "all_proxy", "http_proxy", "no_proxy"] {
+            command.env_remove(other).env_remove(other.to_uppercase());
+        }
+        command.env("http_proxy", "http://me:secret@127.0.0.1:9");
+        sandbox.finish(command.env("no_proxy", no_proxy))
+    };
+    let through = fetch("");
+    through.mistake(&["connection failed", "(through the proxy 127.0.0.1:9)"]);
+    assert!(!through.stderr.contains("secret"), "{through:?}");
+    let direct = fetch("127.0.0.1");
+    assert!(!direct.stderr.contains("proxy"), "{direct:?}");
+}
+
+#[test]
 fn a_file_of_other_content_is_not_replaced() {
     let sandbox = Sandbox::new();
     let server = refusing();

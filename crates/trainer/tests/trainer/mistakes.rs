@@ -14,6 +14,78 @@ pub(crate) fn train(sandbox: &Sandbox, settings: &[&str]) -> Finished {
     finished
 }
 
+#[test]
+fn a_setting_given_as_an_option_says_how_it_is_written() {
+    let sandbox = Sandbox::new();
+    for (arguments, name) in [
+        (
+            &["--config=config.toml", "--learning_rate", "3e-5"][..],
+            "train.learning_rate",
+        ),
+        (&["train", "--learning-rate=3e-5"], "train.learning_rate"),
+        (&["--doc_stride=64"], "features.doc_stride"),
+        (&["train", "--train.seed=3"], "train.seed"),
+    ] {
+        let expected = format!("settings are written without --, as {name}=VALUE");
+        sandbox.command(arguments).mistake(&[&expected]);
+    }
+    let other = sandbox.command(&["evaluate", "--seed=3"]);
+    assert!(!other.stderr.contains("settings are"), "{other:?}");
+    sandbox
+        .command(&["trian"])
+        .mistake(&["trian", "no command has this name"]);
+}
+
+/// Nothing that the user has is replaced by a run's results.
+#[test]
+fn a_folder_with_a_model_is_no_run_folder() {
+    let sandbox = Sandbox::new();
+    sandbox.copy("encoder", "project/model");
+    let before = sandbox.weights("project");
+    let arguments = [
+        "--config=config.toml",
+        "--run-dir=project",
+        "model.source=project/model",
+    ];
+    let refused = sandbox.command(&arguments);
+    refused.mistake(&["project: holds model, which the run would replace"]);
+    assert_eq!(sandbox.weights("project"), before);
+}
+
+#[test]
+fn an_output_needs_its_folder_and_is_none_of_the_inputs() {
+    let sandbox = Sandbox::new();
+    let predict = [
+        "predict",
+        "--model=encoder",
+        "--dataset=dev.json",
+        "--out=none/a.jsonl",
+    ];
+    let inspect = ["inspect", "--dataset=dev.json", "--fix=none/a.jsonl"];
+    for arguments in [&predict[..], &inspect] {
+        let expected = "none/a.jsonl: there is no folder none: make it first";
+        sandbox.command(arguments).mistake(&[expected]);
+    }
+    let dev = sandbox.text("dev.json");
+    std::fs::create_dir(sandbox.path("run")).unwrap();
+    sandbox.write("run/config.toml", &sandbox.text("config.toml"));
+    sandbox.write("run/metrics.jsonl", "");
+    let report = sandbox.command(&["report", "run", "--out=dev.json"]);
+    report.mistake(&["dev.json: is the dataset itself"]);
+    assert_eq!(sandbox.text("dev.json"), dev);
+}
+
+#[test]
+fn a_file_of_a_model_is_not_its_folder() {
+    let sandbox = Sandbox::new();
+    for file in ["encoder/config.json", "./encoder/model.safetensors"] {
+        let arguments = ["evaluate", "--dataset=dev.json", "--model", file];
+        sandbox
+            .command(&arguments)
+            .mistake(&[file, "is a file: name the folder"]);
+    }
+}
+
 fn dataset(context: &str, qas: &str) -> String {
     format!(r#"{{"data": [{{"paragraphs": [{{"context": "{context}", "qas": [{qas}]}}]}}]}}"#)
 }

@@ -175,7 +175,9 @@ fn predict_reads_standard_input() {
     assert_eq!(ask(context.as_bytes()).stdout, from_file.stdout);
     assert_eq!(from_file.json()["answer"], ANSWER);
     ask(b"").mistake(&["the context is empty"]);
-    ask(b"\xff\xfe").mistake(&["standard input", "UTF-8"]);
+    for bytes in [&b"\xff"[..], b"\xff\xfea"] {
+        ask(bytes).mistake(&["standard input", "UTF-8"]);
+    }
 }
 
 #[test]

@@ -185,6 +185,40 @@ fn a_signal_writes_a_checkpoint_and_exits_with_75() {
     }
 }
 
+/// The run waits for its training file, a pipe without a writer.
+#[test]
+#[cfg(unix)]
+fn ctrl_c_before_the_first_step_ends_the_process_at_once() {
+    let sandbox = Sandbox::new();
+    let made = Command::new("mkfifo").arg(sandbox.path("pipe")).status();
+    assert!(made.unwrap().success());
+    let arguments = ["--config=config.toml", "--run-dir=run", "train.files=pipe"];
+    let child = sandbox.start(&arguments);
+    wait_for("lock", || sandbox.path("run/.lock").exists());
+    signal(child.id(), "INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    // Nothing is in the way of the next try.
+    let again = ["--config=config.toml", "--run-dir=run", "train.max_steps=1"];
+    sandbox.command(&again).success();
+}
+
+#[test]
+fn a_run_resumed_in_another_folder_says_where_its_paths_start() {
+    let sandbox = Sandbox::new();
+    let settings = [SETTINGS, &["train.files=train.json", "train.max_steps=1"]].concat();
+    let arguments = [&["--config=config.toml", "--run-dir=run"], &settings[..]].concat();
+    sandbox.command(&arguments).success();
+    std::fs::create_dir(sandbox.path("other")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+    let command = command
+        .args(["--resume", "../run"])
+        .current_dir(sandbox.path("other"));
+    let resumed = Finished::from(command.output().unwrap());
+    resumed.mistake(&["train.json", "relative paths", "resume it there"]);
+    sandbox.command(&["--resume=run"]).success();
+}
+
 /// As `nohup` starts it.
 #[test]
 #[cfg(target_os = "linux")]

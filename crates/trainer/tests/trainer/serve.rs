@@ -360,7 +360,7 @@ fn each_refusal_is_a_clear_json_error() {
             "Content-Length",
         ),
         (format!("{head}Expect: coffee\r\n\r\n"), 417, "100-continue"),
-        (format!("{head}\r\n"), 400, "EOF"),
+        (format!("{head}\r\n"), 400, "the body: empty"),
         (
             post("{}").replace("application/json", "text/plain"),
             415,
