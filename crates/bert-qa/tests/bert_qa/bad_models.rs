@@ -213,6 +213,27 @@ fn a_tokenizer_with_too_many_ids_is_an_error() {
     assert_says(&beyond, &["tokenizer.json", "60"]);
 }
 
+/// As with transformers, which fails where such a token occurs.
+#[test]
+fn an_added_token_may_lack_an_embedding_until_it_is_met() {
+    let folder = copy_of("tiny-bert");
+    edit(
+        &folder.path().join("tokenizer.json"),
+        "\"added_tokens\":[",
+        "\"added_tokens\":[{\"id\":60,\"content\":\"<new>\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\
+         \"normalized\":false,\"special\":true},",
+    );
+    let loaded = Pretrained::load(folder.path(), 0, &cpu()).unwrap();
+    let tokenizer = loaded.assets.tokenizer;
+    let [warning] = tokenizer.warnings() else {
+        panic!("{:?}", tokenizer.warnings());
+    };
+    assert_says(warning, &["60 embeddings", "\"<new>\""]);
+    assert!(tokenizer.encode("the cat").is_ok());
+    let message = tokenizer.encode("the <new> cat").unwrap_err().to_string();
+    assert_says(&message, &["tokenizer.json", "\"<new>\" has the id 60"]);
+}
+
 /// 2^20 is the largest value of each size, and allowed for itself.
 #[test]
 fn a_model_that_does_not_fit_into_memory_is_refused_before_it_is_made() {

@@ -7,7 +7,7 @@ use serde::Deserialize as _;
 use serde_json::{Map, Value};
 use tokenizers::Tokenizer;
 
-use crate::error::{Error, one_line};
+use crate::error::{Error, one_line, quote};
 use crate::features::added_token::ADDED_TOKENS;
 use crate::features::pair_template::PairTemplate;
 use crate::features::tokenizer_folder::{self, Found, options_of};
@@ -51,6 +51,8 @@ pub struct QaTokenizer {
     name: String,
     template: Arc<PairTemplate>,
     vocab_size: usize,
+    /// The number of embeddings of the model, where some tokens have none.
+    num_embeddings: Option<usize>,
     /// Whether a text may be cut before white space and its pieces tokenized one after the other.
     has_pieces: bool,
 }
@@ -154,8 +156,43 @@ impl QaTokenizer {
             name: name.to_owned(),
             template: Arc::new(template),
             vocab_size,
+            num_embeddings: None,
             has_pieces,
         })
+    }
+
+    /// The tokenizer for a model with this number of embeddings. Added tokens may have none: as with transformers, texts
+    /// without them are tokenized; with one of them, [`QaTokenizer::encode`] fails.
+    ///
+    /// # Errors
+    ///
+    /// The vocabulary itself, or the special tokens around a question and its context, have ids that are too large.
+    pub fn with_num_embeddings(mut self, num_embeddings: usize) -> Result<Self, Error> {
+        let has_none = |id: u32| id as usize >= num_embeddings;
+        if self.num_ids() <= num_embeddings {
+            return Ok(self);
+        }
+        let mut vocab = self.tokenizer.get_vocab(false).into_values();
+        if vocab.any(has_none) || self.template.special_ids().any(has_none) {
+            return Err(self.error(format!(
+                "this tokenizer needs {} embeddings, the model has {num_embeddings}: they do not belong together",
+                self.num_ids()
+            )));
+        }
+        let added = self.tokenizer.get_added_tokens_decoder();
+        let mut without: Vec<_> = added.into_iter().filter(|(id, _)| has_none(*id)).collect();
+        without.sort_by_key(|(id, _)| *id);
+        let without: Vec<String> = without
+            .into_iter()
+            .map(|(_, token)| quote(&token.content))
+            .collect();
+        self.warnings.push(format!(
+            "{}: the model has {num_embeddings} embeddings and none for {}: a text with such a token cannot be used",
+            self.name,
+            without.join(", ")
+        ));
+        self.num_embeddings = Some(num_embeddings);
+        Ok(self)
     }
 
     /// The name that messages use: the file it was loaded from.
@@ -237,6 +274,7 @@ impl QaTokenizer {
             .tokenizer
             .encode_char_offsets(text, false)
             .map_err(|error| self.error(format!("cannot tokenize a text: {}", one_line(&error))))?;
+        self.check_embeddings(encoding.get_ids())?;
         let offsets = encoding.get_offsets().iter();
         let words = encoding.get_word_ids();
         let begins =
@@ -247,6 +285,20 @@ impl QaTokenizer {
                 .map(|&(start, end)| (saturating_u32(start), saturating_u32(end)))
                 .collect(),
             word_starts: (0..words.len()).map(begins).collect(),
+        })
+    }
+
+    /// Refuses ids for which the model has no embedding.
+    fn check_embeddings(&self, ids: &[u32]) -> Result<(), Error> {
+        let Some(num_embeddings) = self.num_embeddings else {
+            return Ok(());
+        };
+        let without = ids.iter().find(|&&id| id as usize >= num_embeddings);
+        without.map_or(Ok(()), |&id| {
+            let token = quote(&self.token(id).unwrap_or_default());
+            Err(self.error(format!(
+                "the token {token} has the id {id}, and the model {num_embeddings} embeddings"
+            )))
         })
     }
 
