@@ -51,13 +51,19 @@ impl fmt::Display for LoadReport {
 
 /// Loads weights of Hugging Face's layout into `model`.
 ///
-/// Only the span head may be missing: it keeps its initial values. Parameters become `f32`. One
-/// tensor at a time is read, so at most one is in memory besides the parameters.
+/// Only the span head may be missing: it keeps its initial values, also `has_other_head`, where the tensors of its name
+/// are those of another task. Parameters become `f32`. One tensor at a time is read, so at most one is in memory besides
+/// the parameters.
 pub(super) fn load(
     model: &mut BertForQuestionAnswering,
     files: &CheckpointFiles,
+    has_other_head: bool,
 ) -> Result<LoadReport, Error> {
-    let (tensors, sources) = by_module_path(files, model.architecture())?;
+    let (mut tensors, sources) = by_module_path(files, model.architecture())?;
+    let other_head = tensors.extract_if(.., |tensor| {
+        has_other_head && tensor.name.starts_with("classifier.")
+    });
+    let other_head: Vec<_> = other_head.map(|tensor| tensor.name).collect();
     let first_error = FirstError::default();
     let adapter = FiniteF32::new(&first_error, "these weights cannot be used");
     let adapter = adapter.chain(PyTorchToBurnAdapter);
@@ -79,7 +85,7 @@ pub(super) fn load(
         loaded: names_of(result.applied),
         missing: names_of(result.missing.into_iter().map(|(path, _)| path)),
         // Old files hold the buffer of positions, 0, 1, 2, …, which is not a parameter.
-        unexpected: names_of(result.unused)
+        unexpected: names_of(result.unused.into_iter().chain(other_head))
             .into_iter()
             .filter(|name| !name.ends_with("embeddings.position_ids"))
             .collect(),
