@@ -134,21 +134,42 @@ fn by_module_path(
 fn check_missing(report: &LoadReport, path: &Path) -> Result<(), Error> {
     const HEAD: [&str; 3] = ["qa_outputs.", "head.", "classifier."];
     let is_encoder = |name: &&String| !HEAD.iter().any(|part| name.starts_with(part));
-    match report.missing.iter().find(is_encoder) {
-        None => Ok(()),
-        Some(name) => Err(Error::Weights {
-            path: path.into(),
-            message: format!(
-                "no tensor \"{name}\" ({} of {} parameters found): these are not this encoder's weights; not used: {}",
-                report.loaded.len(),
-                report.loaded.len() + report.missing.len(),
-                if report.unexpected.is_empty() {
-                    "none".to_owned()
-                } else {
-                    list(&report.unexpected)
-                }
-            ),
-        }),
+    let Some(name) = report.missing.iter().find(is_encoder) else {
+        return Ok(());
+    };
+    let message = match other_weights(&report.unexpected) {
+        Some(what) => format!("no tensor \"{name}\", but {what}"),
+        None => format!(
+            "no tensor \"{name}\" ({} of {} parameters found): these are not this encoder's weights; not used: {}",
+            report.loaded.len(),
+            report.loaded.len() + report.missing.len(),
+            if report.unexpected.is_empty() {
+                "none".to_owned()
+            } else {
+                list(&report.unexpected)
+            }
+        ),
+    };
+    Err(Error::Weights {
+        path: path.into(),
+        message,
+    })
+}
+
+/// What the names say of weights that stand in place of a model's: those of PEFT, GPTQ, AWQ and bitsandbytes.
+fn other_weights(names: &[String]) -> Option<&'static str> {
+    let has = |parts: &[&str]| {
+        let mut names = names.iter();
+        names.any(|name| parts.iter().any(|part| name.contains(part)))
+    };
+    if has(&[".lora_", ".base_layer."]) {
+        Some(
+            "a PEFT adapter: put it into its base model with merge_and_unload().save_pretrained(FOLDER)",
+        )
+    } else if has(&[".qweight", ".weight.absmax"]) {
+        Some("quantized weights, which are not supported: take the model's full-precision version")
+    } else {
+        None
     }
 }
 

@@ -54,6 +54,85 @@ fn folders_of_another_kind_say_what_to_do() {
         std::fs::rename(folder.join("model.safetensors"), folder.join("tf_model.h5")).unwrap();
     });
     assert_says(&tensorflow, &["only TensorFlow's", "from_tf=True"]);
+    for (name, parts) in [
+        (
+            "0_Transformer/config.json",
+            &["give its folder \"0_Transformer\""][..],
+        ),
+        ("bert_config.json", &["bert_config.json: rename it"]),
+    ] {
+        assert_says(&without_config(name), parts);
+    }
+    let cache = message(|folder| {
+        for name in ["blobs", "snapshots"] {
+            std::fs::create_dir(folder.join(name)).unwrap();
+        }
+        std::fs::remove_file(folder.join("config.json")).unwrap();
+    });
+    assert_says(&cache, &["the Hub's cache of a model", "\"snapshots\""]);
+}
+
+#[test]
+fn folders_with_other_weights_say_what_to_do() {
+    let with = |names: &[&str]| {
+        message(|folder| {
+            std::fs::remove_file(folder.join("model.safetensors")).unwrap();
+            for name in names {
+                std::fs::write(folder.join(name), "x").unwrap();
+            }
+        })
+    };
+    for (names, parts) in [
+        (
+            &["flax_model.msgpack"][..],
+            &["only Flax's", "from_flax=True"][..],
+        ),
+        (&["tf_model-00001-of-00002.h5"], &["only TensorFlow's"]),
+        (
+            &["bert_model.ckpt.index", "bert_model.ckpt.meta"],
+            &["transformers-cli convert"],
+        ),
+        (&["model.onnx"], &["only ONNX's"]),
+        (
+            &["openvino_model.bin", "openvino_model.xml"],
+            &["only OpenVINO's"],
+        ),
+        (
+            &["adapter_config.json", "adapter_model.safetensors"],
+            &["only an adapter", "merge_and_unload"],
+        ),
+        (
+            &[
+                "model-00001-of-00002.safetensors",
+                "model-00002-of-00002.safetensors",
+            ],
+            &["model-00002-of-00002.safetensors are shards without their index"],
+        ),
+    ] {
+        assert_says(&with(names), parts);
+    }
+}
+
+/// What stands in place of a parameter tells what the weights are.
+#[test]
+fn adapters_and_quantized_weights_are_named() {
+    const DENSE: &str = "bert.encoder.layer.1.output.dense.weight";
+    for (name, parts) in [
+        (
+            "bert.encoder.layer.1.output.dense.base_layer.weight",
+            ["a PEFT adapter", "merge_and_unload"],
+        ),
+        (
+            "bert.encoder.layer.1.output.dense.qweight",
+            ["quantized weights", "full-precision"],
+        ),
+    ] {
+        let message = message(|folder| {
+            rename_tensor(&folder.join("model.safetensors"), DENSE, name);
+        });
+        assert_says(&message, &["model.safetensors", DENSE]);
+        assert_says(&message, &parts);
+    }
 }
 
 #[test]
