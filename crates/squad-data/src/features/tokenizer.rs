@@ -168,24 +168,28 @@ impl QaTokenizer {
     ///
     /// The vocabulary itself, or the special tokens around a question and its context, have ids that are too large.
     pub fn with_num_embeddings(mut self, num_embeddings: usize) -> Result<Self, Error> {
-        let has_none = |id: u32| id as usize >= num_embeddings;
-        if self.num_ids() <= num_embeddings {
+        let mut without: Vec<(u32, String)> = self
+            .tokenizer
+            .get_vocab(true)
+            .into_iter()
+            // No text has the token of an empty line in a vocabulary.
+            .filter(|(token, id)| *id as usize >= num_embeddings && !token.is_empty())
+            .map(|(token, id)| (id, token))
+            .collect();
+        if without.is_empty() {
             return Ok(self);
         }
-        let mut vocab = self.tokenizer.get_vocab(false).into_values();
-        if vocab.any(has_none) || self.template.special_ids().any(has_none) {
+        without.sort_unstable();
+        let vocab = self.tokenizer.get_vocab(false);
+        let is_needed = without.iter().any(|(_, token)| vocab.contains_key(token));
+        let largest_special = self.template.special_ids().max().unwrap_or_default();
+        if is_needed || largest_special as usize >= num_embeddings {
             return Err(self.error(format!(
                 "this tokenizer needs {} embeddings, the model has {num_embeddings}: they do not belong together",
                 self.num_ids()
             )));
         }
-        let added = self.tokenizer.get_added_tokens_decoder();
-        let mut without: Vec<_> = added.into_iter().filter(|(id, _)| has_none(*id)).collect();
-        without.sort_by_key(|(id, _)| *id);
-        let without: Vec<String> = without
-            .into_iter()
-            .map(|(_, token)| quote(&token.content))
-            .collect();
+        let without: Vec<String> = without.iter().map(|(_, token)| quote(token)).collect();
         self.warnings.push(format!(
             "{}: the model has {num_embeddings} embeddings and none for {}: a text with such a token cannot be used",
             self.name,

@@ -469,7 +469,12 @@ pub(super) type Built = Result<(Value, Option<String>), String>;
 /// BERT's tokenizer, or MPNet's, from a `vocab.txt`: a token per line.
 fn word_piece(text: &str, config: &Map<String, Value>, saved: &SavedTokens) -> Built {
     let mut vocab = Map::new();
-    for (id, token) in text.lines().enumerate() {
+    // An empty line is no token, as at the end of a file that an editor has saved.
+    for (id, token) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, token)| !token.is_empty())
+    {
         vocab.insert(token.to_owned(), id.into());
     }
     let mpnet = is_kind(config, "mpnet");

@@ -397,8 +397,10 @@ fn a_vocabulary_alone_becomes_berts_tokenizer() {
     let count = u32::try_from(expected.vocab_size()).unwrap();
     let lines: Vec<String> = (0..count).filter_map(|id| expected.token(id)).collect();
     let folder = test_support::temp_dir();
-    write(folder.path(), "vocab.txt", &(lines.join("\n") + "\n"));
+    // An editor has added a line.
+    write(folder.path(), "vocab.txt", &(lines.join("\n") + "\n\n"));
     let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+    assert_eq!(tokenizer.num_ids(), lines.len());
     assert_eq!(tokenizer.pair_template(), expected.pair_template());
     for text in ["Who ate the BREAD?", "Zoë’s café, 1,250", "[SEP] x [MASK]"] {
         assert_eq!(
