@@ -203,7 +203,7 @@ impl QuestionAnswerer {
     /// Answers questions as transformers' question-answering pipeline (4.57) does: the same texts,
     /// characters and scores. See [`pipeline_answers`] for what differs.
     ///
-    /// Features are those of [`QuestionAnswerer::with_feature_options`]; [`AnswerOptions`] and
+    /// Features are those of [`QuestionAnswerer::with_feature_options`], with questions as they are; [`AnswerOptions`] and
     /// [`QuestionAnswerer::with_top_k`] do not count.
     ///
     /// # Errors
@@ -213,7 +213,11 @@ impl QuestionAnswerer {
         examples: &[Example],
         options: &PipelineOptions,
     ) -> Result<Vec<Vec<PipelineAnswer>>, Error> {
-        self.in_chunks(examples, &|examples, features, logits| {
+        let features = FeatureOptions {
+            strip_questions: false,
+            ..self.features.clone()
+        };
+        self.in_chunks(examples, &features, &|examples, features, logits| {
             pipeline_answers(examples, features, logits, options)
         })
     }
@@ -234,9 +238,10 @@ impl QuestionAnswerer {
     /// finite.
     pub fn answer_all(&self, examples: &[Example]) -> Result<Vec<Prediction>, Error> {
         let answers = self.answer_options()?;
-        let mut predictions = self.in_chunks(examples, &|examples, features, logits| {
-            extract_answers(examples, features, logits, &answers)
-        })?;
+        let mut predictions =
+            self.in_chunks(examples, &self.features, &|examples, features, logits| {
+                extract_answers(examples, features, logits, &answers)
+            })?;
         for prediction in &mut predictions {
             keep_distinct(prediction, self.top_k.unwrap_or(usize::MAX));
         }
@@ -244,12 +249,17 @@ impl QuestionAnswerer {
     }
 
     /// Features and logits of some questions at a time, and what `answer` makes of them.
-    fn in_chunks<A>(&self, examples: &[Example], answer: &AnswerChunk<A>) -> Result<Vec<A>, Error> {
+    fn in_chunks<A>(
+        &self,
+        examples: &[Example],
+        options: &FeatureOptions,
+        answer: &AnswerChunk<A>,
+    ) -> Result<Vec<A>, Error> {
         examples.iter().try_for_each(not_empty)?;
         self.check_positions()?;
         let mut answers = Vec::with_capacity(examples.len());
         for examples in chunks(examples) {
-            let features = make_features(examples, &self.tokenizer, &self.features)?;
+            let features = make_features(examples, &self.tokenizer, options)?;
             let logits = autocast(self.precision, || {
                 let (max_tokens, progress) = (self.max_tokens_per_batch, &mut |_| {});
                 self.weights.scope(|| {

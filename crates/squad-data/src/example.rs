@@ -111,7 +111,8 @@ impl Example {
         CharIndex::new(&self.context).slice(chars)
     }
 
-    /// The question without leading white space, as Hugging Face's scripts and [`crate::make_features`] tokenize it.
+    /// The question without leading white space, as Hugging Face's scripts tokenize it, and [`crate::make_features`] too if
+    /// [`crate::FeatureOptions::strip_questions`] is set.
     pub fn stripped_question(&self) -> &str {
         self.question.trim_start()
     }

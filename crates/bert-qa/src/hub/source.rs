@@ -70,11 +70,9 @@ impl ModelSource {
             None => (text, None),
         };
         if !is_hub_name(name) {
-            let hint = match name.split('-').next() {
-                Some("bert") => format!("; on the Hub, google-bert/{name}"),
-                Some("distilbert") => format!("; on the Hub, distilbert/{name}"),
-                _ => String::new(),
-            };
+            let known = OWNERS.iter().find(|(model, _)| name.starts_with(model));
+            let hint = known.map(|(_, owner)| format!("; on the Hub, {owner}/{name}"));
+            let hint = hint.unwrap_or_default();
             return Err(error(format!(
                 "no such folder (a Hub model is named owner/name, a wheel wheel:PACKAGE{hint})"
             )));
@@ -133,6 +131,17 @@ impl ModelSource {
     }
 }
 
+/// What the names of models begin with that the Hub once had without an owner, and their owners.
+const OWNERS: [(&str, &str); 7] = [
+    ("albert-", "albert"),
+    ("bert-", "google-bert"),
+    ("camembert-", "almanach"),
+    ("distilbert-", "distilbert"),
+    ("distilroberta-", "distilbert"),
+    ("roberta-", "FacebookAI"),
+    ("xlm-roberta-", "FacebookAI"),
+];
+
 /// `owner/name`.
 fn is_hub_name(text: &str) -> bool {
     text.split('/').count() == 2 && text.split('/').all(is_safe_name)
@@ -161,6 +170,11 @@ mod tests {
     fn folders_hub_names_and_wheels_are_told_apart() {
         let parse = |text| ModelSource::parse(text);
         assert_eq!(parse("src").unwrap(), ModelSource::Folder("src".into()));
+        let file = parse("Cargo.toml").unwrap_err().to_string();
+        assert!(
+            file.ends_with("Cargo.toml: is a file: name the folder that it is in"),
+            "{file}"
+        );
         for (text, revision) in [
             ("owner/name", None),
             ("owner/name@v1.0", Some("v1.0")),
@@ -192,6 +206,15 @@ mod tests {
         ] {
             let error = parse(wrong).unwrap_err().to_string();
             assert!(error.contains(wrong), "{error}");
+        }
+        for (name, named) in [
+            ("bert-base-cased", "google-bert/bert-base-cased"),
+            ("roberta-base", "FacebookAI/roberta-base"),
+            ("xlm-roberta-large", "FacebookAI/xlm-roberta-large"),
+            ("distilroberta-base", "distilbert/distilroberta-base"),
+        ] {
+            let error = parse(name).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
         }
     }
 }

@@ -156,6 +156,15 @@ impl BertConfig {
         }
     }
 
+    /// Whether `architectures` names a class with the head of another task, such as `ModernBertForSequenceClassification`.
+    pub(crate) fn has_other_head(&self) -> bool {
+        let class = self
+            .raw
+            .get("architectures")
+            .and_then(|names| names[0].as_str());
+        class.is_some_and(|class| class.contains("For") && !class.contains("QuestionAnswering"))
+    }
+
     fn from_map(raw: Map<String, Value>) -> Result<Self, String> {
         // First, because the other keys depend on it.
         let architecture = architecture(&raw)?;

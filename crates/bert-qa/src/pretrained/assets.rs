@@ -54,26 +54,19 @@ impl ModelAssets {
             require(folder, TOKENIZER, MAKE_TOKENIZER)?;
         }
         let tokenizer = QaTokenizer::from_file(folder)?;
-        let wrong = |message| Error::Config {
-            path: tokenizer.name().into(),
-            message,
-        };
-        if tokenizer.num_ids() > config.vocab_size {
-            return Err(wrong(format!(
-                "this tokenizer needs {} embeddings, the model has {}: they do not belong together",
-                tokenizer.num_ids(),
-                config.vocab_size
-            )));
-        }
+        let tokenizer = tokenizer.with_num_embeddings(config.vocab_size)?;
         let num_types = tokenizer.pair_template().num_token_types();
         let inputs = config.architecture.spec().model_inputs;
         // DeBERTa's tokenizers return types, of which most of its models have none.
         let has_types = inputs.contains(&"token_type_ids") && config.type_vocab_size > 0;
         if has_types && num_types > config.type_vocab_size {
-            return Err(wrong(format!(
-                "this tokenizer has {num_types} token types, the model {}: they do not belong together",
-                config.type_vocab_size
-            )));
+            return Err(Error::Config {
+                path: tokenizer.name().into(),
+                message: format!(
+                    "this tokenizer has {num_types} token types, the model {}: they do not belong together",
+                    config.type_vocab_size
+                ),
+            });
         }
         let path = folder.join(TOKENIZER_CONFIG);
         let tokenizer_config = path.is_file().then(|| atomic_fs::read_text(&path));
@@ -214,6 +207,12 @@ fn instead_of_config(folder: &Path) -> &'static str {
     };
     if folder.join("model").join(CONFIG).is_file() {
         ": give its folder \"model\" instead"
+    } else if folder.join("0_Transformer").join(CONFIG).is_file() {
+        ": give its folder \"0_Transformer\" instead"
+    } else if folder.join("bert_config.json").is_file() {
+        ", but bert_config.json: rename it"
+    } else if folder.join("snapshots").is_dir() && folder.join("blobs").is_dir() {
+        ", which is the Hub's cache of a model: give the model's name, or a folder in its \"snapshots\""
     } else if folder.join("adapter_config.json").is_file() {
         ", but a PEFT adapter: put it into its base model with merge_and_unload().save_pretrained(FOLDER)"
     } else if atomic_fs::entries(folder).is_ok_and(|entries| entries.iter().any(is_checkpoint)) {

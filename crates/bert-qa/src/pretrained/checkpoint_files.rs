@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io::BufReader;
 use std::path::{Component, Path, PathBuf};
 
@@ -13,7 +13,7 @@ use zip::ZipArchive;
 use super::file_kind::{explain, is_safetensors};
 use super::names::{renamed, to_module_paths};
 use super::safetensors_file;
-use crate::error::Error;
+use crate::error::{Error, list};
 use crate::model::Architecture;
 
 /// Names of weights files in a model folder, in the order in which transformers looks for them. The
@@ -28,8 +28,9 @@ pub(crate) const WEIGHTS: [&str; 4] = [
 /// FARM's files: the encoder, and the span head beside it.
 const FARM: [&str; 2] = ["language_model.bin", "prediction_head_0.bin"];
 
-/// Files that training tools put beside the weights.
-const NOT_WEIGHTS: [&str; 8] = [
+/// What the names of files begin with that training tools put beside the weights, or that hold an adapter, or another
+/// framework's weights.
+const NOT_WEIGHTS: [&str; 12] = [
     "training_args",
     "optimizer",
     "scheduler",
@@ -38,18 +39,59 @@ const NOT_WEIGHTS: [&str; 8] = [
     "random_states",
     "prediction_head",
     "trainer_state",
+    "adapter_model",
+    "pytorch_adapter",
+    "pytorch_model_head",
+    "openvino_",
+];
+
+/// What the names of other weights contain, and what to do with a folder that has only those.
+const OTHER_WEIGHTS: [(&str, &str); 6] = [
+    (
+        "adapter_config.json",
+        ", only an adapter: put it into its base model with PEFT's merge_and_unload().save_pretrained(FOLDER)",
+    ),
+    (
+        "tf_model",
+        ", only TensorFlow's: make it with transformers 4, \
+         AutoModelForQuestionAnswering.from_pretrained(FROM, from_tf=True).save_pretrained(FOLDER)",
+    ),
+    (
+        ".ckpt.index",
+        ", only a checkpoint of TensorFlow: make it with transformers 4, transformers-cli convert",
+    ),
+    (
+        "flax_model",
+        ", only Flax's: make it with transformers 4, \
+         AutoModelForQuestionAnswering.from_pretrained(FROM, from_flax=True).save_pretrained(FOLDER)",
+    ),
+    (
+        "openvino",
+        ", only OpenVINO's, which are not read: take the model from which they were exported",
+    ),
+    (
+        "onnx",
+        ", only ONNX's, which are not read: take the model from which they were exported",
+    ),
 ];
 
 /// What other tools put in front of parameter names: the keys of dictionaries around them (Lightning, NVIDIA), and the
-/// attributes of modules around the model (DDP, `torch.compile`, FARM).
-const WRAPPERS: [&str; 7] = [
+/// attributes of modules around the model (DDP, FARM).
+const WRAPPERS: [&str; 6] = [
     "state_dict",
     "model_state_dict",
     "module",
     "model",
-    "_orig_mod",
     "net",
     "network",
+];
+
+/// The attributes of modules that PyTorch puts around any part of a model: `torch.compile`, FSDP and activation
+/// checkpointing.
+const INNER_WRAPPERS: [&str; 3] = [
+    "_orig_mod",
+    "_fsdp_wrapped_module",
+    "_checkpoint_wrapped_module",
 ];
 
 /// A tensor and the file that holds it.
@@ -205,7 +247,7 @@ fn only_checkpoint(folder: &Path) -> Result<PathBuf, Error> {
     let entries = atomic_fs::entries(folder).map_err(|e| Error::io(folder, e))?;
     let mut found: Vec<PathBuf> = entries
         .iter()
-        .map(std::fs::DirEntry::path)
+        .map(DirEntry::path)
         .filter(|path| {
             let extension = path.extension().unwrap_or_default().to_string_lossy();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -219,12 +261,9 @@ fn only_checkpoint(folder: &Path) -> Result<PathBuf, Error> {
         [] => Err(Error::MissingFile {
             folder: folder.into(),
             file: WEIGHTS[0],
-            hint: if folder.join("tf_model.h5").is_file() {
-                ", only TensorFlow's: make it with transformers 4, \
-                 AutoModelForQuestionAnswering.from_pretrained(FROM, from_tf=True).save_pretrained(FOLDER)"
-            } else {
-                ", no pytorch_model.bin, no index of shards of either, and no checkpoint (.ckpt, .pt, .bin)"
-            },
+            hint: other_weights(&entries).unwrap_or(
+                ", no pytorch_model.bin, no index of shards of either, and no checkpoint (.ckpt, .pt, .bin)",
+            ),
         }),
         [_] => Ok(found.swap_remove(0)),
         _ => {
@@ -232,16 +271,37 @@ fn only_checkpoint(folder: &Path) -> Result<PathBuf, Error> {
                 .iter()
                 .map(|path| path.file_name().unwrap_or_default());
             let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
-            Err(Error::Weights {
-                path: folder.into(),
-                message: format!(
+            let are_shards = names.iter().all(|name| name.contains("-of-"));
+            let message = if are_shards {
+                format!(
+                    "{} are shards without their index, {} or {}: download it too",
+                    list(&names),
+                    WEIGHTS[1],
+                    WEIGHTS[3]
+                )
+            } else {
+                format!(
                     "{} may each be the weights: keep one, or name it {}",
                     names.join(", "),
                     WEIGHTS[2]
-                ),
+                )
+            };
+            Err(Error::Weights {
+                path: folder.into(),
+                message,
             })
         }
     }
+}
+
+/// What to do with weights that are not read.
+fn other_weights(entries: &[DirEntry]) -> Option<&'static str> {
+    let has = |part: &str| {
+        let mut names = entries.iter().map(DirEntry::file_name);
+        names.any(|name| name.to_string_lossy().contains(part))
+    };
+    let mut kinds = OTHER_WEIGHTS.iter();
+    kinds.find(|(part, _)| has(part)).map(|(_, hint)| *hint)
 }
 
 pub(crate) fn is_index(path: &Path) -> bool {
@@ -344,7 +404,11 @@ fn check_pickle(path: &Path) -> Result<(), Error> {
 ///
 /// FARM's span head has a name of its own, and the first BERT files have TensorFlow's names of LayerNorm's parameters.
 fn modern_name(name: String) -> String {
-    let mut name = name;
+    let parts = name.split('.');
+    let parts: Vec<_> = parts
+        .filter(|part| !INNER_WRAPPERS.contains(part))
+        .collect();
+    let mut name = parts.join(".");
     while let Some((first, rest)) = name.split_once('.')
         && WRAPPERS.contains(&first)
     {
@@ -428,6 +492,12 @@ mod tests {
             ),
             ("feed_forward.feed_forward.0.bias", "qa_outputs.bias"),
             ("models.a", "models.a"),
+            ("_orig_mod.module.bert.a.weight", "bert.a.weight"),
+            (
+                "_fsdp_wrapped_module.bert.layer.0._fsdp_wrapped_module._checkpoint_wrapped_module.LayerNorm.gamma",
+                "bert.layer.0.LayerNorm.weight",
+            ),
+            ("bert.layer.0._orig_mod.a.bias", "bert.layer.0.a.bias"),
         ] {
             assert_eq!(modern_name(old.into()), new);
         }

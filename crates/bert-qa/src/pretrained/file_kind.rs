@@ -18,6 +18,10 @@ pub(super) fn explain(path: &Path, error: &str) -> String {
     if is_safetensors && let Some(problem) = header_problem(&start, length) {
         return problem;
     }
+    // `torch.QInt8Storage` and its like.
+    if error.contains("'torch.Q") {
+        return "quantized weights, which are not supported: take the model's full-precision version".into();
+    }
     let is_other = OTHER_OBJECTS.iter().any(|words| error.contains(words));
     let error = error.lines().next().unwrap_or_default();
     let error: String = error.chars().take(200).collect();
@@ -144,6 +148,11 @@ mod tests {
             assert!(explained.contains("state_dict()"), "{explained}");
             assert!(explained.contains(error), "{explained}");
         }
+        let quantized = explain(
+            &path,
+            "pickle: unsupported Python type 'torch.QInt8Storage'.",
+        );
+        assert!(quantized.starts_with("quantized weights"), "{quantized}");
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl Pretrained {
             assets.config.pad_vocabulary(rows);
         }
         let mut model = new_model(folder, &assets, seed, device)?;
-        let report = weights::load(&mut model, &files, tensors)?;
+        let report = weights::load(&mut model, &files, tensors, assets.config.has_other_head())?;
         Ok(Self {
             model,
             assets,

@@ -52,14 +52,20 @@ impl fmt::Display for LoadReport {
 
 /// Loads `tensors`, those of `files`, into `model`.
 ///
-/// Only the span head may be missing: it keeps its initial values. Parameters become `f32`. One
-/// tensor at a time is read, so at most one is in memory besides the parameters.
+/// Only the span head may be missing: it keeps its initial values, also `has_other_head`, where the tensors of its name
+/// are those of another task. Parameters become `f32`. One tensor at a time is read, so at most one is in memory besides
+/// the parameters.
 pub(super) fn load(
     model: &mut BertForQuestionAnswering,
     files: &CheckpointFiles,
     tensors: Vec<StoredTensor>,
+    has_other_head: bool,
 ) -> Result<LoadReport, Error> {
-    let (tensors, sources) = by_module_path(tensors, model.architecture(), &files.path)?;
+    let (mut tensors, sources) = by_module_path(tensors, model.architecture(), &files.path)?;
+    let other_head = tensors.extract_if(.., |tensor| {
+        has_other_head && tensor.name.starts_with("classifier.")
+    });
+    let other_head: Vec<_> = other_head.map(|tensor| tensor.name).collect();
     let first_error = FirstError::default();
     let adapter = FiniteF32::new(&first_error, "these weights cannot be used");
     let adapter = adapter.chain(PyTorchToBurnAdapter);
@@ -81,7 +87,7 @@ pub(super) fn load(
         loaded: names_of(result.applied),
         missing: names_of(result.missing.into_iter().map(|(path, _)| path)),
         // Old files hold the buffer of positions, 0, 1, 2, …, which is not a parameter.
-        unexpected: names_of(result.unused)
+        unexpected: names_of(result.unused.into_iter().chain(other_head))
             .into_iter()
             .filter(|name| !name.ends_with("embeddings.position_ids"))
             .collect(),
@@ -131,21 +137,42 @@ fn by_module_path(
 fn check_missing(report: &LoadReport, path: &Path) -> Result<(), Error> {
     const HEAD: [&str; 3] = ["qa_outputs.", "head.", "classifier."];
     let is_encoder = |name: &&String| !HEAD.iter().any(|part| name.starts_with(part));
-    match report.missing.iter().find(is_encoder) {
-        None => Ok(()),
-        Some(name) => Err(Error::Weights {
-            path: path.into(),
-            message: format!(
-                "no tensor \"{name}\" ({} of {} parameters found): these are not this encoder's weights; not used: {}",
-                report.loaded.len(),
-                report.loaded.len() + report.missing.len(),
-                if report.unexpected.is_empty() {
-                    "none".to_owned()
-                } else {
-                    list(&report.unexpected)
-                }
-            ),
-        }),
+    let Some(name) = report.missing.iter().find(is_encoder) else {
+        return Ok(());
+    };
+    let message = match other_weights(&report.unexpected) {
+        Some(what) => format!("no tensor \"{name}\", but {what}"),
+        None => format!(
+            "no tensor \"{name}\" ({} of {} parameters found): these are not this encoder's weights; not used: {}",
+            report.loaded.len(),
+            report.loaded.len() + report.missing.len(),
+            if report.unexpected.is_empty() {
+                "none".to_owned()
+            } else {
+                list(&report.unexpected)
+            }
+        ),
+    };
+    Err(Error::Weights {
+        path: path.into(),
+        message,
+    })
+}
+
+/// What the names say of weights that stand in place of a model's: those of PEFT, GPTQ, AWQ and bitsandbytes.
+fn other_weights(names: &[String]) -> Option<&'static str> {
+    let has = |parts: &[&str]| {
+        let mut names = names.iter();
+        names.any(|name| parts.iter().any(|part| name.contains(part)))
+    };
+    if has(&[".lora_", ".base_layer."]) {
+        Some(
+            "a PEFT adapter: put it into its base model with merge_and_unload().save_pretrained(FOLDER)",
+        )
+    } else if has(&[".qweight", ".weight.absmax"]) {
+        Some("quantized weights, which are not supported: take the model's full-precision version")
+    } else {
+        None
     }
 }
 

@@ -52,6 +52,25 @@ fn parameter_names_may_lack_the_prefix() {
     }
 }
 
+/// ModernBERT's heads of all tasks have one name.
+#[test]
+fn a_classifier_of_another_task_is_no_span_head() {
+    const HEAD: [&str; 2] = ["classifier.bias", "classifier.weight"];
+    let folder = Case::read("modernbert").model_with(str::to_owned, |_, _| None);
+    let span_head = load(folder.path()).1;
+    assert!(span_head.missing.is_empty() && span_head.unexpected.is_empty());
+    edit(
+        &folder.path().join("config.json"),
+        "ModernBertForQuestionAnswering",
+        "ModernBertForSequenceClassification",
+    );
+    let report = load(folder.path()).1;
+    assert_eq!(
+        (&*report.missing, &*report.unexpected),
+        (&HEAD.map(String::from)[..], &HEAD.map(String::from)[..])
+    );
+}
+
 #[test]
 fn a_saved_model_keeps_its_architecture() {
     for (name, architecture, class, inputs) in [

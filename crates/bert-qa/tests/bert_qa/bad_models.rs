@@ -54,6 +54,85 @@ fn folders_of_another_kind_say_what_to_do() {
         std::fs::rename(folder.join("model.safetensors"), folder.join("tf_model.h5")).unwrap();
     });
     assert_says(&tensorflow, &["only TensorFlow's", "from_tf=True"]);
+    for (name, parts) in [
+        (
+            "0_Transformer/config.json",
+            &["give its folder \"0_Transformer\""][..],
+        ),
+        ("bert_config.json", &["bert_config.json: rename it"]),
+    ] {
+        assert_says(&without_config(name), parts);
+    }
+    let cache = message(|folder| {
+        for name in ["blobs", "snapshots"] {
+            std::fs::create_dir(folder.join(name)).unwrap();
+        }
+        std::fs::remove_file(folder.join("config.json")).unwrap();
+    });
+    assert_says(&cache, &["the Hub's cache of a model", "\"snapshots\""]);
+}
+
+#[test]
+fn folders_with_other_weights_say_what_to_do() {
+    let with = |names: &[&str]| {
+        message(|folder| {
+            std::fs::remove_file(folder.join("model.safetensors")).unwrap();
+            for name in names {
+                std::fs::write(folder.join(name), "x").unwrap();
+            }
+        })
+    };
+    for (names, parts) in [
+        (
+            &["flax_model.msgpack"][..],
+            &["only Flax's", "from_flax=True"][..],
+        ),
+        (&["tf_model-00001-of-00002.h5"], &["only TensorFlow's"]),
+        (
+            &["bert_model.ckpt.index", "bert_model.ckpt.meta"],
+            &["transformers-cli convert"],
+        ),
+        (&["model.onnx"], &["only ONNX's"]),
+        (
+            &["openvino_model.bin", "openvino_model.xml"],
+            &["only OpenVINO's"],
+        ),
+        (
+            &["adapter_config.json", "adapter_model.safetensors"],
+            &["only an adapter", "merge_and_unload"],
+        ),
+        (
+            &[
+                "model-00001-of-00002.safetensors",
+                "model-00002-of-00002.safetensors",
+            ],
+            &["model-00002-of-00002.safetensors are shards without their index"],
+        ),
+    ] {
+        assert_says(&with(names), parts);
+    }
+}
+
+/// What stands in place of a parameter tells what the weights are.
+#[test]
+fn adapters_and_quantized_weights_are_named() {
+    const DENSE: &str = "bert.encoder.layer.1.output.dense.weight";
+    for (name, parts) in [
+        (
+            "bert.encoder.layer.1.output.dense.base_layer.weight",
+            ["a PEFT adapter", "merge_and_unload"],
+        ),
+        (
+            "bert.encoder.layer.1.output.dense.qweight",
+            ["quantized weights", "full-precision"],
+        ),
+    ] {
+        let message = message(|folder| {
+            rename_tensor(&folder.join("model.safetensors"), DENSE, name);
+        });
+        assert_says(&message, &["model.safetensors", DENSE]);
+        assert_says(&message, &parts);
+    }
 }
 
 #[test]
@@ -211,6 +290,27 @@ fn a_tokenizer_with_too_many_ids_is_an_error() {
     // As many entries as embeddings, but one id is too large.
     let beyond = message(|folder| edit(&folder.join("tokenizer.json"), "\"?\":59", "\"?\":60"));
     assert_says(&beyond, &["tokenizer.json", "60"]);
+}
+
+/// As with transformers, which fails where such a token occurs.
+#[test]
+fn an_added_token_may_lack_an_embedding_until_it_is_met() {
+    let folder = copy_of("tiny-bert");
+    edit(
+        &folder.path().join("tokenizer.json"),
+        "\"added_tokens\":[",
+        "\"added_tokens\":[{\"id\":60,\"content\":\"<new>\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\
+         \"normalized\":false,\"special\":true},",
+    );
+    let loaded = Pretrained::load(folder.path(), 0, &cpu()).unwrap();
+    let tokenizer = loaded.assets.tokenizer;
+    let [warning] = tokenizer.warnings() else {
+        panic!("{:?}", tokenizer.warnings());
+    };
+    assert_says(warning, &["60 embeddings", "\"<new>\""]);
+    assert!(tokenizer.encode("the cat").is_ok());
+    let message = tokenizer.encode("the <new> cat").unwrap_err().to_string();
+    assert_says(&message, &["tokenizer.json", "\"<new>\" has the id 60"]);
 }
 
 /// 2^20 is the largest value of each size, and allowed for itself.

@@ -213,7 +213,12 @@ fn example_features(
     tokenizer: &QaTokenizer,
     options: &FeatureOptions,
 ) -> Result<Vec<Feature>, Error> {
-    let mut question = encode(tokenizer, example, "question", example.stripped_question())?;
+    let question = if options.strip_questions {
+        example.stripped_question()
+    } else {
+        &example.question
+    };
+    let mut question = encode(tokenizer, example, "question", question)?;
     let template = tokenizer.pair_template();
     let special = template.num_special_tokens();
     let longest = max_question(options, special, context.ids.len());

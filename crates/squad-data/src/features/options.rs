@@ -84,6 +84,9 @@ pub struct FeatureOptions {
     pub long_questions: LongQuestions,
     /// Which gold answer a feature is labelled with. Default [`LabelAnswer::First`].
     pub label_answer: LabelAnswer,
+    /// Whether the white space in front of a question is left out, as `run_qa.py` does and transformers' pipeline does
+    /// not. Default `true`.
+    pub strip_questions: bool,
 }
 
 impl Default for FeatureOptions {
@@ -95,6 +98,7 @@ impl Default for FeatureOptions {
             max_query_length: None,
             long_questions: LongQuestions::Error,
             label_answer: LabelAnswer::First,
+            strip_questions: true,
         }
     }
 }

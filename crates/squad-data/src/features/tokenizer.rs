@@ -7,7 +7,7 @@ use serde::Deserialize as _;
 use serde_json::{Map, Value};
 use tokenizers::Tokenizer;
 
-use crate::error::{Error, one_line};
+use crate::error::{Error, one_line, quote};
 use crate::features::added_token::ADDED_TOKENS;
 use crate::features::pair_template::PairTemplate;
 use crate::features::tokenizer_folder::{self, Found, options_of};
@@ -51,6 +51,8 @@ pub struct QaTokenizer {
     name: String,
     template: Arc<PairTemplate>,
     vocab_size: usize,
+    /// The number of embeddings of the model, where some tokens have none.
+    num_embeddings: Option<usize>,
     /// Whether a text may be cut before white space and its pieces tokenized one after the other.
     has_pieces: bool,
 }
@@ -154,8 +156,47 @@ impl QaTokenizer {
             name: name.to_owned(),
             template: Arc::new(template),
             vocab_size,
+            num_embeddings: None,
             has_pieces,
         })
+    }
+
+    /// The tokenizer for a model with this number of embeddings. Added tokens may have none: as with transformers, texts
+    /// without them are tokenized; with one of them, [`QaTokenizer::encode`] fails.
+    ///
+    /// # Errors
+    ///
+    /// The vocabulary itself, or the special tokens around a question and its context, have ids that are too large.
+    pub fn with_num_embeddings(mut self, num_embeddings: usize) -> Result<Self, Error> {
+        let mut without: Vec<(u32, String)> = self
+            .tokenizer
+            .get_vocab(true)
+            .into_iter()
+            // No text has the token of an empty line in a vocabulary.
+            .filter(|(token, id)| *id as usize >= num_embeddings && !token.is_empty())
+            .map(|(token, id)| (id, token))
+            .collect();
+        if without.is_empty() {
+            return Ok(self);
+        }
+        without.sort_unstable();
+        let vocab = self.tokenizer.get_vocab(false);
+        let is_needed = without.iter().any(|(_, token)| vocab.contains_key(token));
+        let largest_special = self.template.special_ids().max().unwrap_or_default();
+        if is_needed || largest_special as usize >= num_embeddings {
+            return Err(self.error(format!(
+                "this tokenizer needs {} embeddings, the model has {num_embeddings}: they do not belong together",
+                self.num_ids()
+            )));
+        }
+        let without: Vec<String> = without.iter().map(|(_, token)| quote(token)).collect();
+        self.warnings.push(format!(
+            "{}: the model has {num_embeddings} embeddings and none for {}: a text with such a token cannot be used",
+            self.name,
+            without.join(", ")
+        ));
+        self.num_embeddings = Some(num_embeddings);
+        Ok(self)
     }
 
     /// The name that messages use: the file it was loaded from.
@@ -237,6 +278,7 @@ impl QaTokenizer {
             .tokenizer
             .encode_char_offsets(text, false)
             .map_err(|error| self.error(format!("cannot tokenize a text: {}", one_line(&error))))?;
+        self.check_embeddings(encoding.get_ids())?;
         let offsets = encoding.get_offsets().iter();
         let words = encoding.get_word_ids();
         let begins =
@@ -247,6 +289,20 @@ impl QaTokenizer {
                 .map(|&(start, end)| (saturating_u32(start), saturating_u32(end)))
                 .collect(),
             word_starts: (0..words.len()).map(begins).collect(),
+        })
+    }
+
+    /// Refuses ids for which the model has no embedding.
+    fn check_embeddings(&self, ids: &[u32]) -> Result<(), Error> {
+        let Some(num_embeddings) = self.num_embeddings else {
+            return Ok(());
+        };
+        let without = ids.iter().find(|&&id| id as usize >= num_embeddings);
+        without.map_or(Ok(()), |&id| {
+            let token = quote(&self.token(id).unwrap_or_default());
+            Err(self.error(format!(
+                "the token {token} has the id {id}, and the model {num_embeddings} embeddings"
+            )))
         })
     }
 

@@ -30,11 +30,12 @@ pub(super) const FILES: [&[&str]; 6] = [
 pub(super) const MAKE_TOKENIZER: &str = "make a tokenizer.json with transformers, \
     AutoTokenizer.from_pretrained(FROM).save_pretrained(FOLDER)";
 
-/// The options of `tokenizer_config.json` that change how a text becomes tokens, and their names in a `BertNormalizer`.
-const NORMALIZER_OPTIONS: [(&str, &str); 3] = [
-    ("do_lower_case", "lowercase"),
-    ("strip_accents", "strip_accents"),
-    ("tokenize_chinese_chars", "handle_chinese_chars"),
+/// The options of `tokenizer_config.json` that change how a text becomes tokens, their names in a `BertNormalizer`, and
+/// what transformers takes without them.
+const NORMALIZER_OPTIONS: [(&str, &str, Option<bool>); 3] = [
+    ("do_lower_case", "lowercase", Some(true)),
+    ("strip_accents", "strip_accents", None),
+    ("tokenize_chinese_chars", "handle_chinese_chars", Some(true)),
 ];
 
 /// What is known of a tokenizer before it is built.
@@ -85,19 +86,21 @@ pub(super) fn read(path: &Path) -> Result<Found, Error> {
     };
     let file = path.join(files[0]);
     let name = file.display().to_string();
-    let (json, warning) = if *files == [TOKENIZER] {
+    let (json, warnings) = if *files == [TOKENIZER] {
         let mut json = read_json(&file)?;
-        let warning = apply_options(&config, &mut json);
-        (json, warning)
+        let warnings = apply_options(&config, &mut json);
+        (json, warnings)
     } else {
         refuse_other_classes(path, &config)?;
-        build(path, files, &config)?
+        let (json, warning) = build(path, files, &config)?;
+        (json, warning.into_iter().collect())
     };
-    let warning = warning.map(|warning| format!("{name}: {warning}"));
+    let warnings = warnings.into_iter();
+    let warnings = warnings.map(|warning| format!("{name}: {warning}"));
     Ok(Found {
+        warnings: warnings.chain(side).collect(),
         name,
         json,
-        warnings: warning.into_iter().chain(side).collect(),
         without_types,
     })
 }
@@ -279,60 +282,99 @@ fn saved_tokens(folder: &Path, config: &Map<String, Value>) -> Result<SavedToken
 }
 
 /// Lays the options of `tokenizer_config.json` over a `BertNormalizer`, or over RoBERTa's parts, as transformers does.
-/// Returns a warning if they contradict each other.
-fn apply_options(config: &Map<String, Value>, json: &mut Value) -> Option<String> {
+/// Returns a warning if they contradict each other, and one if transformers would not take a value as it is.
+fn apply_options(config: &Map<String, Value>, json: &mut Value) -> Vec<String> {
     // Of these classes transformers leaves `tokenizer.json` as it is.
     let class = config.get("tokenizer_class").and_then(Value::as_str);
     if class.is_some_and(|class| matches!(class, "PreTrainedTokenizerFast" | "TokenizersBackend")) {
-        return None;
+        return Vec::new();
     }
-    let mut changes = Vec::new();
+    let mut options = Options {
+        config,
+        changed: Vec::new(),
+        unconfirmed: Vec::new(),
+    };
     if is_kind(config, "roberta") {
-        for (part, option) in [
-            ("pre_tokenizer", "add_prefix_space"),
-            ("post_processor", "add_prefix_space"),
-            ("post_processor", "trim_offsets"),
+        for (part, option, default) in [
+            ("pre_tokenizer", "add_prefix_space", false),
+            ("post_processor", "add_prefix_space", false),
+            ("post_processor", "trim_offsets", true),
         ] {
-            let value = config.get(option).filter(|value| value.is_boolean());
             let file = json.get_mut(part).and_then(|part| part.get_mut(option));
-            let (Some(value), Some(file)) = (value, file) else {
-                continue;
-            };
-            if file != value {
-                let change = format!("{option} is {value}, the tokenizer has {file}");
-                if !changes.contains(&change) {
-                    changes.push(change);
-                }
-                *file = value.clone();
+            if let Some(file) = file {
+                options.lay_over(option, file, Some(default.into()));
             }
         }
-        return contradiction(&changes);
+        return options.warnings();
     }
-    let normalizer = json.get_mut("normalizer")?.as_object_mut()?;
-    if normalizer.get("type")?.as_str() != Some("BertNormalizer") {
-        return None;
-    }
-    for (option, key) in NORMALIZER_OPTIONS {
-        let Some(value) = config.get(option) else {
-            continue;
-        };
-        let usable = value.is_boolean() || (key == "strip_accents" && value.is_null());
-        let file = normalizer.get(key).cloned().unwrap_or(Value::Null);
-        if usable && file != *value {
-            normalizer.insert(key.to_owned(), value.clone());
-            changes.push(format!("{option} is {value}, the tokenizer has {file}"));
+    let Some(normalizer) = json.get_mut("normalizer").and_then(Value::as_object_mut) else {
+        return Vec::new();
+    };
+    if normalizer.get("type").and_then(Value::as_str) == Some("BertNormalizer") {
+        let is_berts = ["bert", "distilbert", "electra", "mpnet"];
+        let is_berts = is_berts.iter().any(|kind| is_kind(config, kind));
+        for (option, key, default) in NORMALIZER_OPTIONS {
+            let file = normalizer.entry(key).or_insert(Value::Null);
+            options.lay_over(option, file, is_berts.then(|| default.into()));
         }
     }
-    contradiction(&changes)
+    options.warnings()
 }
 
-fn contradiction(changes: &[String]) -> Option<String> {
-    (!changes.is_empty()).then(|| {
-        format!(
-            "{TOKENIZER_CONFIG} contradicts this file and is followed, as transformers does: {}",
-            changes.join("; ")
-        )
-    })
+/// The options of a `tokenizer_config.json`, and what they say of a `tokenizer.json`.
+struct Options<'a> {
+    config: &'a Map<String, Value>,
+    /// Values that are replaced.
+    changed: Vec<String>,
+    /// Values that stay, in whose place transformers takes a default.
+    unconfirmed: Vec<String>,
+}
+
+impl Options<'_> {
+    /// Replaces a value of the file by that of an option. `default` is what transformers takes without the option.
+    fn lay_over(&mut self, option: &str, file: &mut Value, default: Option<Value>) {
+        let Some(value) = self.config.get(option) else {
+            if let Some(default) = default.filter(|default| default != file) {
+                note(
+                    &mut self.unconfirmed,
+                    format!("{option} as {default}, not {file}"),
+                );
+            }
+            return;
+        };
+        let usable = value.is_boolean() || (option == "strip_accents" && value.is_null());
+        if usable && file != value {
+            note(
+                &mut self.changed,
+                format!("{option} is {value}, the tokenizer has {file}"),
+            );
+            *file = value.clone();
+        }
+    }
+
+    fn warnings(self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.changed.is_empty() {
+            warnings.push(format!(
+                "{TOKENIZER_CONFIG} contradicts this file and is followed, as transformers does: {}",
+                self.changed.join("; ")
+            ));
+        }
+        if !self.unconfirmed.is_empty() {
+            warnings.push(format!(
+                "this file is followed; without the key in {TOKENIZER_CONFIG} transformers takes {}",
+                self.unconfirmed.join("; ")
+            ));
+        }
+        warnings
+    }
+}
+
+/// Adds a line once.
+fn note(lines: &mut Vec<String>, line: String) {
+    if !lines.contains(&line) {
+        lines.push(line);
+    }
 }
 
 /// The keys of `tokenizer_config.json` that agree with this `tokenizer.json`. Of `add_prefix_space` and `trim_offsets`
@@ -348,7 +390,7 @@ pub(super) fn options_of(json: &Value) -> Map<String, Value> {
     }
     let normalizer = &json["normalizer"];
     if normalizer["type"] == "BertNormalizer" {
-        for (option, key) in NORMALIZER_OPTIONS {
+        for (option, key, _) in NORMALIZER_OPTIONS {
             options.insert(option.to_owned(), normalizer[key].clone());
         }
     }
@@ -427,7 +469,12 @@ pub(super) type Built = Result<(Value, Option<String>), String>;
 /// BERT's tokenizer, or MPNet's, from a `vocab.txt`: a token per line.
 fn word_piece(text: &str, config: &Map<String, Value>, saved: &SavedTokens) -> Built {
     let mut vocab = Map::new();
-    for (id, token) in text.lines().enumerate() {
+    // An empty line is no token, as at the end of a file that an editor has saved.
+    for (id, token) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, token)| !token.is_empty())
+    {
         vocab.insert(token.to_owned(), id.into());
     }
     let mpnet = is_kind(config, "mpnet");

@@ -88,6 +88,32 @@ fn questions_are_left_stripped() {
     assert_eq!(features[0].input_ids, features[1].input_ids);
 }
 
+/// Bytes are tokens there, so a space counts.
+#[test]
+fn white_space_before_a_question_may_stay() {
+    let folder = test_support::temp_dir();
+    for (name, text) in [
+        (
+            "vocab.json",
+            r#"{"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "a": 4, "Ġ": 5, "Ġa": 6}"#,
+        ),
+        ("merges.txt", "#version: 0.2\nĠ a\n"),
+    ] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+    let ids = |strip_questions| {
+        let options = FeatureOptions {
+            strip_questions,
+            ..FeatureOptions::default()
+        };
+        let features = make_features(&[Example::new("q", " a", "a")], &tokenizer, &options);
+        features.unwrap()[0].input_ids.clone()
+    };
+    assert_eq!(ids(true), [0, 4, 2, 2, 4, 2]);
+    assert_eq!(ids(false), [0, 6, 2, 2, 4, 2]);
+}
+
 #[test]
 fn a_context_without_tokens_gives_one_feature() {
     for context in ["\0\0", "\u{200b}", "\u{301}", " "] {

@@ -184,6 +184,29 @@ fn contradicting_options_are_followed_and_told() {
     );
     let (cased, warnings) = ids("Bread");
     assert_ne!(cased, lower);
+    // A cased file that no configuration confirms is followed, and told: transformers would lowercase.
+    let said = json.replace("\"lowercase\": true", "\"lowercase\": false");
+    assert_ne!(said, json);
+    for (config, count) in [
+        (r#"{"model_max_length": 99}"#, 1),
+        (r#"{"tokenizer_class": "BertTokenizer"}"#, 1),
+        (r#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#, 0),
+    ] {
+        let other = test_support::temp_dir();
+        write(other.path(), "tokenizer.json", &said);
+        write(other.path(), "tokenizer_config.json", config);
+        write(other.path(), "config.json", r#"{"model_type": "bert"}"#);
+        let tokenizer = QaTokenizer::from_file(other.path()).unwrap();
+        assert_eq!(tokenizer.encode("Bread").unwrap().ids, cased);
+        let warnings = tokenizer.warnings();
+        assert_eq!(warnings.len(), count, "{config}: {warnings:?}");
+        assert!(
+            warnings
+                .iter()
+                .all(|line| line.contains("do_lower_case as true, not false")),
+            "{warnings:?}"
+        );
+    }
     assert_eq!(warnings.len(), 1);
     assert!(
         warnings[0].contains("do_lower_case is false, the tokenizer has true"),
@@ -234,6 +257,21 @@ fn robertas_contradicting_options_are_followed() {
         warning.contains("add_prefix_space is true, the tokenizer has false"),
         "{warning}"
     );
+    // What the file alone says is followed too; transformers would take its defaults.
+    prefix.save(folder.path()).unwrap();
+    let alone = read("{}");
+    assert_eq!(alone.encode("a a").unwrap().ids, [6, 6]);
+    assert_eq!(alone.warnings(), [""; 0]);
+    let alone = read(r#"{"tokenizer_class": "RobertaTokenizer"}"#);
+    assert_eq!(alone.encode("a a").unwrap().ids, [6, 6]);
+    let [warning] = alone.warnings() else {
+        panic!("{:?}", alone.warnings());
+    };
+    assert!(
+        warning.contains("add_prefix_space as false, not true; trim_offsets as true, not false"),
+        "{warning}"
+    );
+    made.save(folder.path()).unwrap();
     // Other tokenizers of this kind are as their tokenizer.json says.
     let other = read(r#"{"tokenizer_class": "LongformerTokenizer", "add_prefix_space": true}"#);
     assert_eq!(other.encode("a a").unwrap().ids, [4, 6]);
@@ -359,8 +397,10 @@ fn a_vocabulary_alone_becomes_berts_tokenizer() {
     let count = u32::try_from(expected.vocab_size()).unwrap();
     let lines: Vec<String> = (0..count).filter_map(|id| expected.token(id)).collect();
     let folder = test_support::temp_dir();
-    write(folder.path(), "vocab.txt", &(lines.join("\n") + "\n"));
+    // An editor has added a line.
+    write(folder.path(), "vocab.txt", &(lines.join("\n") + "\n\n"));
     let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+    assert_eq!(tokenizer.num_ids(), lines.len());
     assert_eq!(tokenizer.pair_template(), expected.pair_template());
     for text in ["Who ate the BREAD?", "Zoë’s café, 1,250", "[SEP] x [MASK]"] {
         assert_eq!(

@@ -208,6 +208,7 @@ impl FeatureConfig {
             },
             long_questions: self.long_questions,
             label_answer: self.label_answer,
+            strip_questions: true,
         }
     }
 
