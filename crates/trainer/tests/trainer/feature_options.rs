@@ -26,7 +26,7 @@ fn invalid_feature_options_are_listed() {
     let train =
         |setting: &str| sandbox.command(&["--config=config.toml", "--run-dir=run", setting]);
     train("features.stride=steps").mistake(&["features.stride", "`overlap` or `step`", "steps"]);
-    train("features.stride=1").mistake(&["features.stride", "string"]);
+    train("features.stride=1").mistake(&["features.stride", "`overlap` or `step`", "`1`"]);
     let step = "features.stride=step";
     let zero = [
         "--config=config.toml",
