@@ -112,11 +112,11 @@ pub(crate) fn repair(bytes: &[u8]) {
 }
 
 pub(crate) fn predictions(bytes: &[u8]) {
-    /// As ids these make an object one of a single question.
-    const KEYS: [&str; 5] = ["id", "question_id", "query_id", "qid", "predictions"];
     let path = sandbox::write("predictions.json", bytes);
     if let Ok(read) = PredictedAnswers::read(&path) {
-        if KEYS.iter().any(|key| read.texts.contains_key(*key)) {
+        // An id that is the name of a field can make an object one of a single question. Such names have no digits.
+        let has_digit = |id: &String| id.contains(|letter: char| letter.is_ascii_digit());
+        if !read.texts.keys().all(has_digit) {
             return;
         }
         let text = serde_json::to_string(&read.texts).expect("texts are plain JSON");
