@@ -47,17 +47,14 @@ fn resolve(args: &Train) -> Result<(PathBuf, Config), Error> {
     let file = match (&args.config, &args.resume) {
         (Some(file), _) => file.clone(),
         (None, Some(run)) => RunDir::config_in(run)?,
-        (None, None) => {
-            let file = PathBuf::from("configs/quickstart.toml");
-            if !file.exists() {
-                let mut config = quick_start(&settings)?;
-                home::expand_in(&mut config);
-                return Ok((file, config));
-            }
-            file
-        }
+        (None, None) => PathBuf::from("configs/quickstart.toml"),
     };
-    let mut config = Config::resolve(&file, &settings)?;
+    let is_named = args.config.is_some() || args.resume.is_some();
+    let mut config = if is_named || file.exists() {
+        Config::resolve(&file, &settings)?
+    } else {
+        quick_start(&settings)?
+    };
     home::expand_in(&mut config);
     if args.resume.is_some() {
         check_relative_paths(&config)?;
