@@ -6,10 +6,12 @@
     python benchmarks/compare.py tables [--check]     writes benchmarks/runs/*.json into the documents, or checks that they are current
 
 A contender is SYSTEM[+PRECISION], for example ndarray, ndarray+int8, libtorch+medium, libtorch+bf16, transformers-padded,
-transformers-grouped+bf16, openvino+bf16, openvino-streams, onnxruntime+int8; LABEL=DEVICE@BINARY is another build of the trainer, for example
+transformers-grouped+bf16, transformers-compiled, openvino+bf16, openvino-streams+int8, onnxruntime+int8; LABEL=DEVICE@BINARY is another
+build of the trainer, for example
 `before=ndarray@/tmp/trainer`. `transformers-padded` pads every feature to --max-seq-length, run_qa's default; the others batch features of
-similar length. All but the trainer answer every batch once before the time counts. The trainer answers in batches of up to 4,096 tokens; with --batch-size 1
-its example `answer_file` (--answerer) answers one question at a time, from text to answer. Beside the wall time stands the processor's time for a
+similar length. `transformers-compiled` runs torch.compile's model; its first four training batches are not timed. All but the trainer answer every
+batch once before the time counts. The trainer answers in batches of up to 4,096 tokens; with --answerer its example `answer_file` answers
+--batch-size questions at a time, from text to answer. Beside the wall time stands the processor's time for a
 feature, which hardly depends on other work on the machine: of the trainer that of the whole process, less that of a run of an eighth of the questions.
 Every run is a process of its own; contenders alternate, every other round in reverse order. All contenders get the same questions,
 must make the same features (count and tokens), and have the same threads. Ratios are of medians, with the lowest and highest of a round.
@@ -30,6 +32,7 @@ FLOORS = [("libtorch", "transformers-padded", 2.25), ("libtorch", "transformers-
 CHECK_SECONDS = 75
 # Arguments of BASELINE.
 BASELINES = {"transformers-padded": ["--padding", "padded"], "transformers-grouped": ["--padding", "grouped"],
+             "transformers-compiled": ["--padding", "grouped", "--compile", "--warmup-steps", "4"],
              **{engine: ["--padding", "grouped", "--engine", engine] for engine in ("openvino", "openvino-streams", "onnxruntime")}}
 
 
@@ -80,7 +83,7 @@ class Workspace:
             shutil.copy(minilm / "tokenizer.json", self.model)
         self.questions, self.few = self.folder / "questions.json", self.folder / "few.json"
         count = options.questions or SHAPES[options.shape]
-        for file, some in ((self.questions, count), (self.few, count // 8)):
+        for file, some in ((self.questions, count), (self.few, max(count // 8, 1))):
             file.write_text(json.dumps(self.choose(dataset, some)))
         self.start_up = {}
 
@@ -146,11 +149,12 @@ def run_trainer(task, contender, workspace, questions):
             "train.num_train_epochs=1", "eval.max_eval_samples=1", "eval.every_epochs=0", "checkpoints.every_epochs=0"])
         figures = json.loads((run_dir / "metrics.json").read_text())
         shutil.rmtree(run_dir)
-    elif options.batch_size == 1:
+    elif options.answerer:
         os.environ["RAYON_NUM_THREADS"] = str(options.threads)
         features, _ = workspace.trainer_features(trainer, questions)
         count = sum(len(article["paragraphs"]) for article in json.loads(questions.read_text())["data"])
-        output, memory, seconds = finish([options.answerer, workspace.model, questions, f"precision={contender.precision or 'f32'}", "batch=1"])
+        output, memory, seconds = finish([options.answerer, workspace.model, questions, f"precision={contender.precision or 'f32'}",
+                                          f"batch={options.batch_size}", f"max_seq_length={options.max_seq_length}", f"doc_stride={options.doc_stride}"])
         figures = {"features_per_second": float(output.split()[0]) * features / count}
     else:
         output, memory, seconds = finish([trainer, "evaluate", "--model", workspace.model, "--dataset", questions, "--json", "--device",
