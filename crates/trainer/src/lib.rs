@@ -19,6 +19,7 @@
 #![deny(missing_docs)]
 
 mod artifacts;
+mod build_info;
 mod config;
 mod data;
 mod device;

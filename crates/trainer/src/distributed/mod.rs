@@ -24,7 +24,7 @@ use self::ddp::DdpEngine;
 use self::fsdp::FsdpEngine;
 use self::host::HostCollectives;
 use crate::Error;
-use crate::artifacts::model_card::VERSIONS;
+use crate::build_info::{shared_features, versions};
 use crate::config::{DistributedConfig, Strategy};
 use crate::device::DeviceInfo;
 use crate::optim::adamw::Optimizer;
@@ -73,27 +73,12 @@ pub fn connect(config: &DistributedConfig) -> Result<Arc<dyn ProcessGroup>, Erro
 
 /// Checks that all ranks run the same version with the same features, before they exchange anything else.
 pub(crate) fn assert_same_build(group: &dyn ProcessGroup) -> Result<(), Error> {
-    let build = format!("{VERSIONS:?} {:?}", shared_features());
+    let build = format!("{:?} {:?}", versions(), shared_features());
     assert_same_on_all_ranks(
         group,
         "the program (version and features)",
         build.as_bytes(),
     )
-}
-
-/// The features of this build that all ranks must share: what reads the data and computes.
-fn shared_features() -> Vec<&'static str> {
-    let features = [
-        ("cpu", cfg!(feature = "cpu")),
-        ("flex", cfg!(feature = "flex")),
-        ("libtorch", cfg!(feature = "libtorch")),
-        ("cuda", cfg!(feature = "cuda")),
-        ("nccl", cfg!(feature = "nccl")),
-        ("csv", cfg!(feature = "csv")),
-        ("parquet", cfg!(feature = "parquet")),
-    ];
-    let features = features.into_iter().filter(|(_, is_on)| *is_on);
-    features.map(|(name, _)| name).collect()
 }
 
 /// Runs `work` on the ranks that have some, while the others wait, however long it takes. All ranks must call it at the
