@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bert_qa::BertForQuestionAnswering;
 use burn::tensor::Device;
 use process_group::{ProcessGroup, SingleProcess};
 
@@ -27,7 +26,6 @@ use crate::Error;
 use crate::build_info::{shared_features, versions};
 use crate::config::{DistributedConfig, Strategy};
 use crate::device::DeviceInfo;
-use crate::optim::adamw::Optimizer;
 use crate::train::engine::{Engine, SingleProcessEngine};
 
 pub use self::agreement::check_all_ranks;
@@ -136,35 +134,23 @@ pub(crate) fn collectives(
     Ok(Some(Arc::new(host)))
 }
 
-/// The engine of the configured strategy. `model` is on `device`, which has autodiff, and `optimizer` has the moments of the
-/// whole model.
+/// The engine of the configured strategy, from that of a single process. Without collectives it is the latter.
 pub(crate) fn engine(
     config: &DistributedConfig,
-    model: BertForQuestionAnswering,
-    optimizer: Optimizer,
-    device: Device,
+    local: SingleProcessEngine,
     group: &Arc<dyn ProcessGroup>,
     collectives: Option<Arc<dyn TensorCollectives>>,
 ) -> Box<dyn Engine> {
     let Some(collectives) = collectives else {
-        return Box::new(SingleProcessEngine::new(model, optimizer, device));
+        return Box::new(local);
     };
     match config.strategy {
         Strategy::Fsdp => {
-            let group = Arc::clone(group);
-            let shard = config.sharding_strategy;
-            Box::new(FsdpEngine::new(
-                model,
-                optimizer,
-                device,
-                shard,
-                group,
-                collectives,
-            ))
+            let (sharding, group) = (config.sharding_strategy, Arc::clone(group));
+            Box::new(FsdpEngine::new(local, sharding, group, collectives))
         }
         _ => {
             let capacity = config.bucket_cap_mb * f64::from(1 << 20);
-            let local = SingleProcessEngine::new(model, optimizer, device);
             Box::new(DdpEngine::new(local, capacity, collectives))
         }
     }
