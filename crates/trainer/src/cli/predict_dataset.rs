@@ -8,7 +8,7 @@ use trainer::{
     ResultWriter,
 };
 
-use super::args::{Format, Predict};
+use super::args::Predict;
 use super::{
     LoadedModel, check_output, check_twice, config_error, load, notice, print_object,
     warn_about_numbered,
@@ -112,10 +112,7 @@ fn format(args: &Predict) -> PredictionFormat {
     let ending = args.out.as_deref().and_then(Path::extension);
     let is = |name: &str| ending.is_some_and(|ending| ending.eq_ignore_ascii_case(name));
     match args.format {
-        Some(Format::Squad) => PredictionFormat::Squad,
-        Some(Format::Jsonl) => PredictionFormat::Jsonl,
-        Some(Format::Csv) => PredictionFormat::Csv,
-        Some(Format::Evaluate) => PredictionFormat::Evaluate,
+        Some(format) => format.into(),
         None if is("json") => PredictionFormat::Squad,
         None if is("csv") => PredictionFormat::Csv,
         None => PredictionFormat::Jsonl,
