@@ -309,7 +309,9 @@ impl BertConfig {
         }
         for (name, prob) in self.dropouts() {
             if !(0.0..1.0).contains(&prob) {
-                return Err(format!("{name} is {prob}: it must be in 0..1"));
+                return Err(format!(
+                    "{name} is {prob}: it must be at least 0 and less than 1"
+                ));
             }
         }
         if !(self.layer_norm_eps > 0.0 && self.initializer_range > 0.0) {
