@@ -7,12 +7,12 @@ use std::sync::Arc;
 use pulp::Arch;
 
 use super::activation::{Activation, QUICK_GELU};
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::bf16_gemm::{PackedMatrix, gemm_bf16, gemm_bf16_packed};
 use crate::kernels::gemm::{Matrix, Target, Threads, gemm, gemm_in};
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::int8_gemm::{Instructions, QuantizedMatrix, gemm_int8};
 use crate::kernels::math::{exp, normal};
-#[cfg(target_arch = "x86_64")]
-use crate::kernels::packed_gemm::{PackedMatrix, gemm_bf16, gemm_bf16_packed};
 use crate::kernels::parallel::{CHUNK, ROWS_PER_TASK, SharedBuffer, for_each_chunk};
 use crate::kernels::reduce::add_to;
 use crate::kernels::simd::vectorized;
