@@ -61,8 +61,7 @@ pub fn write_file_with(
 /// The file that `path` names, there or not, behind symbolic links. A device or a pipe is an error: a file would replace it.
 fn behind_links(path: &Path) -> io::Result<PathBuf> {
     const MAX_LINKS: usize = 40;
-    let is_special = |found: std::fs::Metadata| !found.is_file() && !found.is_dir();
-    if std::fs::metadata(path).is_ok_and(is_special) {
+    if is_special(path) {
         let message = "is a device or a pipe; name a file";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
@@ -74,6 +73,12 @@ fn behind_links(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::Error::other("too many symbolic links"))
+}
+
+/// Whether `path` names a device or a pipe, which can be read only once.
+pub fn is_special(path: impl AsRef<Path>) -> bool {
+    let found = std::fs::metadata(path);
+    found.is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
 /// Renames the finished file `from` to `to` in the same file system, replacing a file that is there;
@@ -174,6 +179,7 @@ mod tests {
         write_file(path("loop"), "").unwrap_err();
         symlink("/dev/null", path("null")).unwrap();
         for device in [path("null"), "/dev/null".into()] {
+            assert!(is_special(&device));
             let message = write_file(device, "text").unwrap_err().to_string();
             assert!(
                 message.ends_with("null: is a device or a pipe; name a file"),

@@ -13,7 +13,7 @@ mod folder;
 mod temporary;
 mod text;
 
-pub use file::{rename_file, sync_file, write_file, write_file_with};
+pub use file::{is_special, rename_file, sync_file, write_file, write_file_with};
 pub use folder::{create_folder, entries, names, remove_folder, replace_folder, sync_folder};
 pub use temporary::{TemporaryFolder, remove_leftovers, temporary_folder};
 pub use text::{MAX_TEXT, read_text, read_text_from, without_bom};

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use atomic_fs::is_special;
 use trainer::Error;
 
 use super::file_error;
@@ -40,9 +41,4 @@ pub(super) fn check_twice(dataset: &Path) -> Result<(), Error> {
         return Err(file_error(dataset, message));
     }
     Ok(())
-}
-
-fn is_special(path: &Path) -> bool {
-    let found = path.metadata();
-    found.is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
