@@ -250,7 +250,22 @@ impl BertConfig {
     }
 
     fn check(&self, spec: &ArchitectureSpec) -> Result<(), String> {
-        let keys = &spec.keys;
+        self.check_embeddings(spec)?;
+        self.check_layers(spec)?;
+        for (name, prob) in self.dropouts() {
+            if !(0.0..1.0).contains(&prob) {
+                return Err(format!(
+                    "{name} is {prob}: it must be at least 0 and less than 1"
+                ));
+            }
+        }
+        if !(self.layer_norm_eps > 0.0 && self.initializer_range > 0.0) {
+            return Err("layer_norm_eps and initializer_range must be positive".into());
+        }
+        Ok(())
+    }
+
+    fn check_embeddings(&self, spec: &ArchitectureSpec) -> Result<(), String> {
         let least = match spec.token_types {
             TokenTypes::QuestionAndContext => 2,
             // All tokens of a pair's second text would have the type 1.
@@ -270,6 +285,12 @@ impl BertConfig {
                 "max_position_embeddings {rows} leaves no position after pad_token_id {pad}"
             ));
         }
+        Ok(())
+    }
+
+    /// Checks the numbers of layers and heads, and their sizes.
+    fn check_layers(&self, spec: &ArchitectureSpec) -> Result<(), String> {
+        let keys = &spec.keys;
         if self.num_hidden_layers > MAX_LAYERS {
             let (key, layers) = (keys.num_hidden_layers, self.num_hidden_layers);
             return Err(format!(
@@ -307,16 +328,6 @@ impl BertConfig {
             return Err(format!(
                 "heads of hidden_size / num_attention_heads = {head_size}: rotary positions need an even number"
             ));
-        }
-        for (name, prob) in self.dropouts() {
-            if !(0.0..1.0).contains(&prob) {
-                return Err(format!(
-                    "{name} is {prob}: it must be at least 0 and less than 1"
-                ));
-            }
-        }
-        if !(self.layer_norm_eps > 0.0 && self.initializer_range > 0.0) {
-            return Err("layer_norm_eps and initializer_range must be positive".into());
         }
         Ok(())
     }
