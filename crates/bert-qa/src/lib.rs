@@ -57,7 +57,8 @@ pub use model::{
     span_loss,
 };
 pub use pretrained::{
-    CardData, CardFile, LoadReport, ModelAssets, ModelCard, Pretrained, QaConfig, hugging_face_name,
+    CardData, CardFile, LoadReport, ModelAssets, ModelCard, Pretrained, QaConfig, burn_version,
+    hugging_face_name,
 };
 
 // Types of `fused-ops` in the interface of the model.

@@ -26,7 +26,7 @@ impl Precision {
         match self {
             Self::F32 => true,
             #[cfg(all(kernels, target_arch = "x86_64"))]
-            Self::Bf16 => crate::kernels::packed_gemm::is_available(),
+            Self::Bf16 => crate::kernels::bf16_gemm::is_available(),
             #[cfg(all(kernels, target_arch = "x86_64"))]
             Self::Int8 => crate::kernels::int8_gemm::Instructions::best().is_some(),
             #[cfg(not(all(kernels, target_arch = "x86_64")))]

@@ -115,11 +115,7 @@ fn libtorch_kernels_write_every_element() {
 #[test]
 #[ignore = "needs qemu-x86_64 (Debian's qemu-user): emulates a processor without AVX-512"]
 fn matmuls_pass_on_a_processor_without_avx512() {
-    const TESTS: [&str; 3] = [
-        "kernels::int8_gemm",
-        "kernels::packed_gemm",
-        "kernels::tasks",
-    ];
+    const TESTS: [&str; 3] = ["kernels::int8_gemm", "kernels::bf16_gemm", "kernels::tasks"];
     let output = std::process::Command::new("qemu-x86_64")
         .args(["-cpu", "Haswell"])
         .arg(std::env::current_exe().unwrap())

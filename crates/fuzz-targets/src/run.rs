@@ -78,18 +78,17 @@ pub(crate) fn prediction_journal(bytes: &[u8]) {
 
 /// The report of a run's folder whose files are parts of the input, which a byte 0xff separates.
 pub(crate) fn report(bytes: &[u8]) {
-    const FILES: [&str; 6] = [
-        run_log::METRICS_LOG,
-        run_log::METRICS,
-        "eval/predictions.json",
-        "eval/nbest.json",
-        "eval/null_odds.json",
-        "eval/metrics.json",
-    ];
+    use run_log::{EVAL_DIR, METRICS, METRICS_LOG, NBEST, NULL_ODDS, PREDICTIONS};
+
+    let of_run = [METRICS_LOG, METRICS].map(|name| format!("report/{name}"));
+    let of_evaluation = [PREDICTIONS, NBEST, NULL_ODDS, METRICS];
+    let files = of_run
+        .into_iter()
+        .chain(of_evaluation.map(|name| format!("report/{EVAL_DIR}/{name}")));
     let folder = sandbox::folder("report", &[]);
-    sandbox::folder("report/eval", &[]);
-    for (name, part) in FILES.iter().zip(bytes.split(|byte| *byte == 0xff)) {
-        sandbox::write(&format!("report/{name}"), part);
+    sandbox::folder(&format!("report/{EVAL_DIR}"), &[]);
+    for (name, part) in files.zip(bytes.split(|byte| *byte == 0xff)) {
+        sandbox::write(&name, part);
     }
     let questions = || Dataset::from_json("eval.json", QUESTIONS.as_bytes());
     let _ = report::write_report(&folder, report::RunSettings::default(), questions, None);

@@ -51,6 +51,17 @@ pub enum Metric {
 }
 
 impl Metric {
+    /// All of them: each name once.
+    ///
+    /// ```
+    /// assert!(qa_metrics::Metric::all().any(|metric| metric.to_string() == "mlqa:de"));
+    /// ```
+    pub fn all() -> impl Iterator<Item = Self> {
+        [Self::Squad, Self::Korquad, Self::Cmrc, Self::Drcd]
+            .into_iter()
+            .chain(MlqaLanguage::ALL.map(Self::Mlqa))
+    }
+
     /// The text that exact match compares.
     ///
     /// ```
@@ -232,10 +243,8 @@ impl FromStr for Metric {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
-        let mlqa = MlqaLanguage::ALL.map(Self::Mlqa);
-        let others = [Self::Squad, Self::Korquad, Self::Cmrc, Self::Drcd];
-        let mut all = others.into_iter().chain(mlqa);
-        all.find(|metric| metric.to_string() == name)
+        Self::all()
+            .find(|metric| metric.to_string() == name)
             .ok_or_else(|| Error::UnknownMetric {
                 name: name.to_owned(),
             })

@@ -19,6 +19,7 @@
 #![deny(missing_docs)]
 
 mod artifacts;
+mod build_info;
 mod config;
 mod data;
 mod device;
@@ -63,7 +64,9 @@ pub use optim::adamw::Optimizer;
 pub use optim::lr_scheduler::Schedule;
 #[doc(hidden)]
 pub use optim::state_file::check_optimizer_state;
-pub use predict::{DatasetShard, PredictDataset, PredictedDataset, Predictor, answer_object};
+pub use predict::{
+    DatasetShard, PredictDataset, PredictedDataset, Predictor, answer_object, predict_pipeline,
+};
 #[doc(hidden)]
 pub use predict::{check_prediction_journal, check_question_lines};
 #[cfg(feature = "serve")]

@@ -7,6 +7,7 @@ use fused_ops::Activation;
 use super::architecture::{
     Architecture, ArchitectureSpec, OutputDropout, Positions, RelativeAttention, TokenTypes,
 };
+use super::config_reader::ConfigReader;
 use super::conv::ConvConfig;
 use super::relative::RelativeAttentionConfig;
 use super::rotary::LayerAttention;
@@ -249,7 +250,22 @@ impl BertConfig {
     }
 
     fn check(&self, spec: &ArchitectureSpec) -> Result<(), String> {
-        let keys = &spec.keys;
+        self.check_embeddings(spec)?;
+        self.check_layers(spec)?;
+        for (name, prob) in self.dropouts() {
+            if !(0.0..1.0).contains(&prob) {
+                return Err(format!(
+                    "{name} is {prob}: it must be at least 0 and less than 1"
+                ));
+            }
+        }
+        if !(self.layer_norm_eps > 0.0 && self.initializer_range > 0.0) {
+            return Err("layer_norm_eps and initializer_range must be positive".into());
+        }
+        Ok(())
+    }
+
+    fn check_embeddings(&self, spec: &ArchitectureSpec) -> Result<(), String> {
         let least = match spec.token_types {
             TokenTypes::QuestionAndContext => 2,
             // All tokens of a pair's second text would have the type 1.
@@ -269,6 +285,12 @@ impl BertConfig {
                 "max_position_embeddings {rows} leaves no position after pad_token_id {pad}"
             ));
         }
+        Ok(())
+    }
+
+    /// Checks the numbers of layers and heads, and their sizes.
+    fn check_layers(&self, spec: &ArchitectureSpec) -> Result<(), String> {
+        let keys = &spec.keys;
         if self.num_hidden_layers > MAX_LAYERS {
             let (key, layers) = (keys.num_hidden_layers, self.num_hidden_layers);
             return Err(format!(
@@ -306,14 +328,6 @@ impl BertConfig {
             return Err(format!(
                 "heads of hidden_size / num_attention_heads = {head_size}: rotary positions need an even number"
             ));
-        }
-        for (name, prob) in self.dropouts() {
-            if !(0.0..1.0).contains(&prob) {
-                return Err(format!("{name} is {prob}: it must be in 0..1"));
-            }
-        }
-        if !(self.layer_norm_eps > 0.0 && self.initializer_range > 0.0) {
-            return Err("layer_norm_eps and initializer_range must be positive".into());
         }
         Ok(())
     }
@@ -425,23 +439,6 @@ fn architecture(raw: &Map<String, Value>) -> Result<Architecture, String> {
     })
 }
 
-/// The activations by transformers' names.
-const ACTIVATIONS: &[(&str, Activation)] = &[
-    ("gelu", Activation::Gelu),
-    ("gelu_python", Activation::Gelu),
-    ("gelu_new", Activation::GeluTanh),
-    ("gelu_fast", Activation::GeluTanh),
-    ("gelu_accurate", Activation::GeluTanh),
-    ("gelu_pytorch_tanh", Activation::GeluTanh),
-    ("gelu_python_tanh", Activation::GeluTanh),
-    ("gelu_10", Activation::Gelu10),
-    ("quick_gelu", Activation::QuickGelu),
-    ("relu", Activation::Relu),
-    ("silu", Activation::Silu),
-    ("swish", Activation::Silu),
-    ("tanh", Activation::Tanh),
-];
-
 /// Refuses values that this crate's forward pass does not support.
 fn refuse_unsupported(raw: &Map<String, Value>, spec: &ArchitectureSpec) -> Result<(), String> {
     let fixed = spec.fixed.iter().map(|(key, value)| {
@@ -471,83 +468,6 @@ fn refuse_unsupported(raw: &Map<String, Value>, spec: &ArchitectureSpec) -> Resu
     }
 }
 
-/// Reads values of `config.json`; `null` counts as missing.
-pub(super) struct ConfigReader<'a>(&'a Map<String, Value>);
-
-impl ConfigReader<'_> {
-    pub(super) fn get(&self, key: &str) -> Option<&Value> {
-        self.0.get(key).filter(|value| !value.is_null())
-    }
-
-    /// Whether the file has the key, with `null`.
-    pub(super) fn is_null(&self, key: &str) -> bool {
-        self.0.get(key).is_some_and(Value::is_null)
-    }
-
-    /// A size. The bound is far above any published encoder, so that a damaged file cannot ask for more
-    /// memory than a machine has.
-    pub(super) fn size(&self, key: &str, default: Option<usize>) -> Result<usize, String> {
-        let Some(value) = self.get(key) else {
-            return default.ok_or_else(|| format!("no {key}: is the file complete?"));
-        };
-        let size = value
-            .as_u64()
-            .filter(|size| (1..=1 << 20).contains(size))
-            .and_then(|size| usize::try_from(size).ok());
-        size.ok_or_else(|| {
-            format!("{key} is {value}: it must be a whole number between 1 and 1048576")
-        })
-    }
-
-    /// A size; a number that is not positive counts as missing.
-    pub(super) fn positive(&self, key: &str) -> Result<Option<usize>, String> {
-        let is_unset = self
-            .get(key)
-            .is_none_or(|value| value.as_f64().is_some_and(|n| n < 1.0));
-        if is_unset {
-            return Ok(None);
-        }
-        self.size(key, None).map(Some)
-    }
-
-    pub(super) fn flag(&self, key: &str, default: bool) -> Result<bool, String> {
-        let Some(value) = self.get(key) else {
-            return Ok(default);
-        };
-        let flag = value.as_bool();
-        flag.ok_or_else(|| format!("{key} is {value}: it must be true or false"))
-    }
-
-    fn id(&self, key: &str, default: usize) -> Result<usize, String> {
-        let Some(value) = self.get(key) else {
-            return Ok(default);
-        };
-        let id = value.as_u64().and_then(|id| usize::try_from(id).ok());
-        id.ok_or_else(|| format!("{key} is {value}: it must be the id of a token"))
-    }
-
-    pub(super) fn activation(&self, (key, default): (&str, &str)) -> Result<Activation, String> {
-        let default = Value::from(default);
-        let value = self.get(key).unwrap_or(&default);
-        let found = ACTIVATIONS.iter().find(|(name, _)| value == name);
-        found.map(|(_, activation)| *activation).ok_or_else(|| {
-            let known: Vec<_> = ACTIVATIONS.iter().map(|(name, _)| *name).collect();
-            format!(
-                "{key} {value} is not supported: use one of {}",
-                known.join(", ")
-            )
-        })
-    }
-
-    fn number(&self, key: &str, default: f64) -> Result<f64, String> {
-        let Some(value) = self.get(key) else {
-            return Ok(default);
-        };
-        let number = value.as_f64();
-        number.ok_or_else(|| format!("{key} is {value}: it must be a number"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
@@ -555,6 +475,7 @@ mod tests {
     use burn::tensor::{Tensor, TensorData};
 
     use super::*;
+    use crate::model::config_reader::ACTIVATIONS;
 
     const BERT: &str = r#"{"model_type": "bert", "vocab_size": 30, "hidden_size": 8,
     "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16, "extra": 1}"#;

@@ -5,7 +5,8 @@ use burn::nn::{LayerNorm, Linear};
 use burn::tensor::{Device, Int, Tensor};
 use fused_ops::{Activation, CuSeqlens, activate, upload_ints};
 
-use super::config::{BertConfig, ConfigReader};
+use super::config::BertConfig;
+use super::config_reader::ConfigReader;
 use super::dropout::{DropoutSeed, DropoutSite};
 use super::fused::{dropout, dropout_add_layer_norm, linear};
 use super::init::Init;

@@ -3,6 +3,7 @@
 mod architecture;
 mod bert;
 mod config;
+mod config_reader;
 mod conv;
 mod dropout;
 mod embeddings;

@@ -3,7 +3,7 @@
 use fused_ops::{RelativeBuckets, RelativeKind};
 use serde_json::Value;
 
-use super::config::ConfigReader;
+use super::config_reader::ConfigReader;
 
 /// How scores depend on the distance between query and key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

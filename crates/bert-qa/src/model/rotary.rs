@@ -3,7 +3,7 @@
 use fused_ops::RotaryEmbedding;
 use serde_json::Value;
 
-use super::config::ConfigReader;
+use super::config_reader::ConfigReader;
 
 /// How a layer's attention sees positions.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -14,7 +14,7 @@ mod weights;
 
 pub use assets::ModelAssets;
 pub use load::Pretrained;
-pub use model_card::{CardData, CardFile, ModelCard};
+pub use model_card::{CardData, CardFile, ModelCard, burn_version};
 pub use names::hugging_face_name;
 pub use qa_config::QaConfig;
 pub use weights::LoadReport;

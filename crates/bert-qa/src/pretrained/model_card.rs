@@ -185,8 +185,8 @@ fn hub_metric((name, value): (&str, f64)) -> Option<(&'static str, f64)> {
     }
 }
 
-/// Burn's version, which all its packages share.
-fn burn_version() -> String {
+/// The version of Burn in this build, which all its packages share.
+pub fn burn_version() -> String {
     SafetensorsStore::default_metadata()
         .remove("version")
         .unwrap_or_default()

@@ -171,8 +171,8 @@ pub(crate) fn gemm_in(
 ) {
     match precision {
         #[cfg(target_arch = "x86_64")]
-        Precision::Bf16 if super::packed_gemm::is_available() => {
-            super::packed_gemm::gemm_bf16(target, left, right, threads, None);
+        Precision::Bf16 if super::bf16_gemm::is_available() => {
+            super::bf16_gemm::gemm_bf16(target, left, right, threads, None);
         }
         _ => gemm(target, left, right, threads),
     }

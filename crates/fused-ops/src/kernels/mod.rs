@@ -3,12 +3,12 @@
 
 #[cfg(feature = "tch")]
 pub(crate) mod bf16;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod bf16_gemm;
 pub(crate) mod gemm;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod int8_gemm;
 pub(crate) mod math;
-#[cfg(target_arch = "x86_64")]
-pub(crate) mod packed_gemm;
 pub(crate) mod parallel;
 pub(crate) mod reduce;
 pub(crate) mod simd;

@@ -1,7 +1,7 @@
 //! Bias, activation and its gradient on `bf16` matrices, with arithmetic in `f32`.
 
 use super::activation::Activation;
-use super::kernel::{activation_backward, bias_activation};
+use super::activation_kernel::{activation_backward, bias_activation};
 use crate::kernels::bf16::{from_f32, to_f32};
 
 /// Elements converted at a time.

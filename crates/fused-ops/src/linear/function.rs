@@ -3,6 +3,7 @@ use burn::backend::libtorch::TchTensor;
 use burn::backend::tensor::FloatTensor;
 
 use super::activation::Activation;
+use super::activation_kernel::activation_backward_parallel;
 use super::kernel::{self, Linear, Weight};
 use crate::backend::{Function, HostMemory, fill};
 use crate::kernels::reduce::column_sums;
@@ -46,7 +47,7 @@ impl Function<3> for Linear {
         let mut grad = grad;
         if let [pre_activation] = pre_activation {
             [grad] = fill::<B, 1>([&[shape[0], outputs]], |[grad_sum]| {
-                kernel::activation_backward_parallel(
+                activation_backward_parallel(
                     self.activation,
                     &B::values(pre_activation),
                     &B::values(&grad),

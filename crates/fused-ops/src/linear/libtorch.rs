@@ -9,8 +9,8 @@ use tch::{Device, Kind, Tensor};
 use torch_shim::{mm_f32, single_threaded};
 
 use super::activation::{Activation, QUICK_GELU};
+use super::activation_kernel::{activation_backward, bias_activation};
 use super::bf16::{activation_backward_bf16, bias_activation_bf16};
-use super::kernel::{activation_backward, bias_activation};
 use crate::backend::HostMemory;
 use crate::backend::libtorch::{cast, cast_weight, on_cpu, slice, slice_mut};
 use crate::kernels::bf16::to_f32;

@@ -1,6 +1,8 @@
 //! A linear layer with its activation.
 
 mod activation;
+#[cfg(kernels)]
+mod activation_kernel;
 #[cfg(feature = "tch")]
 mod bf16;
 #[cfg(kernels)]

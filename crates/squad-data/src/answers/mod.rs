@@ -2,10 +2,12 @@
 
 mod options;
 mod pipeline;
+mod prediction;
 mod read;
 mod search;
 
-pub use options::{AnswerOptions, Margins, Prediction, SpanAnswer, SpanLogits};
+pub use options::AnswerOptions;
 pub use pipeline::{PipelineAnswer, PipelineOptions, pipeline_answers};
+pub use prediction::{Margins, Prediction, SpanAnswer};
 pub use read::{NoAnswerProbabilities, PredictedAnswers};
-pub use search::extract_answers;
+pub use search::{SpanLogits, extract_answers};

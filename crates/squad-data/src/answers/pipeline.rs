@@ -7,8 +7,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::answers::options::SpanLogits;
-use crate::answers::search::{ScoredFeature, answer_text, descending, group_by_example};
+use crate::answers::search::{
+    ScoredFeature, SpanLogits, answer_text, descending, group_by_example,
+};
 use crate::chars::CharIndex;
 use crate::error::Error;
 use crate::example::Example;

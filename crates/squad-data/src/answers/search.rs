@@ -9,11 +9,21 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::answers::options::{AnswerOptions, Prediction, SpanAnswer, SpanLogits, lowered};
+use crate::answers::options::AnswerOptions;
+use crate::answers::prediction::{Prediction, SpanAnswer, lowered};
 use crate::chars::CharIndex;
 use crate::error::Error;
 use crate::example::Example;
 use crate::features::Feature;
+
+/// The model's logits for one feature, special tokens included.
+#[derive(Clone, Copy, Debug)]
+pub struct SpanLogits<'a> {
+    /// For each token the logit that an answer starts there, `[feature.len()]`.
+    pub start: &'a [f32],
+    /// For each token the logit that an answer ends there, `[feature.len()]`.
+    pub end: &'a [f32],
+}
 
 /// Answers every question from the logits of all its features, on all of rayon's threads.
 ///

@@ -27,6 +27,17 @@ pub(crate) struct Checkpoints {
     save_total_limit: usize,
 }
 
+/// What a checkpoint is made of.
+pub(crate) struct NewCheckpoint<'a> {
+    pub(crate) state: &'a RunState,
+    pub(crate) config: &'a Config,
+    pub(crate) data: &'a DataDigests,
+    pub(crate) assets: &'a ModelAssets,
+    pub(crate) model: &'a BertForQuestionAnswering,
+    /// Of the whole model.
+    pub(crate) moments: &'a Moments,
+}
+
 /// A complete checkpoint.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
@@ -103,15 +114,15 @@ impl Checkpoints {
 
     /// Writes a checkpoint, which appears whole or not at all, and then removes the oldest ones
     /// beyond `save_total_limit`.
-    pub(crate) fn write(
-        &self,
-        state: &RunState,
-        config: &Config,
-        data: &DataDigests,
-        assets: &ModelAssets,
-        model: &BertForQuestionAnswering,
-        moments: &Moments,
-    ) -> Result<PathBuf, Error> {
+    pub(crate) fn write(&self, new: &NewCheckpoint<'_>) -> Result<PathBuf, Error> {
+        let &NewCheckpoint {
+            state,
+            config,
+            data,
+            assets,
+            model,
+            moments,
+        } = new;
         let name = name(state);
         let path = self.folder.join(&name);
         let is_same = |found: Checkpoint| {
@@ -123,14 +134,14 @@ impl Checkpoints {
             // A resumed run stopped again before its first step.
             return Ok(path);
         }
-        atomic_fs::replace_folder(&path, |new| {
-            assets.save(model, &new.join(MODEL))?;
-            state_file::write(moments, &new.join(OPTIMIZER))?;
+        atomic_fs::replace_folder(&path, |folder| {
+            assets.save(model, &folder.join(MODEL))?;
+            state_file::write(moments, &folder.join(OPTIMIZER))?;
             let contents = Contents {
                 run: state.clone(),
                 config: config.to_toml(),
                 data: data.clone(),
-                files: file_digests(new)?,
+                files: file_digests(folder)?,
             };
             let file = StateFile {
                 format: FORMAT,
@@ -138,7 +149,7 @@ impl Checkpoints {
                 contents,
             };
             let text = serde_json::to_string_pretty(&file).expect("a state is plain JSON");
-            Ok::<(), Error>(atomic_fs::write_file(new.join(STATE), text)?)
+            Ok::<(), Error>(atomic_fs::write_file(folder.join(STATE), text)?)
         })?;
         self.prune(state);
         Ok(path)

@@ -6,3 +6,4 @@ pub(crate) mod model_card;
 pub(crate) mod model_folder;
 pub(crate) mod predictions;
 pub(crate) mod run_dir;
+mod run_lock;

@@ -4,14 +4,9 @@ use bert_qa::{CardData, CardFile, ModelCard, ModelSource};
 use serde_json::Value;
 use squad_data::Dataset;
 
+use crate::build_info;
 use crate::config::Config;
 use crate::fetch::Manifest;
-
-/// Versions that a run's results depend on. Burn's is the one that the workspace pins.
-pub(crate) const VERSIONS: [(&str, &str); 2] = [
-    ("squad-burn", env!("CARGO_PKG_VERSION")),
-    ("burn", "0.22.1"),
-];
 
 /// The model card without scores.
 pub(crate) fn begin(config: &Config, train: &Dataset, eval: &Dataset) -> ModelCard {
@@ -37,6 +32,7 @@ pub(crate) fn begin(config: &Config, train: &Dataset, eval: &Dataset) -> ModelCa
         std::slice::from_ref(&config.eval.file)
     };
     let eval_files = &mut eval_files.iter().map(AsRef::as_ref);
+    let (program, version) = build_info::PROGRAM;
     ModelCard {
         title: format!("{} for question answering", name.unwrap_or(base_model)),
         base_model: public.model.source.clone(),
@@ -48,9 +44,7 @@ pub(crate) fn begin(config: &Config, train: &Dataset, eval: &Dataset) -> ModelCa
         ],
         settings: public.to_toml(),
         scores: Vec::new(),
-        versions: VERSIONS
-            .map(|(name, version)| (name.into(), version.into()))
-            .into(),
+        versions: vec![(program.into(), version.into())],
     }
 }
 

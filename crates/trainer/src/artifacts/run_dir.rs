@@ -1,18 +1,12 @@
-use std::fs::{DirEntry, File, TryLockError};
+use std::fs::{DirEntry, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use run_log::{BEST_MODEL_DIR, CHECKPOINTS_DIR, CONFIG, EVAL_DIR, METRICS, METRICS_LOG, MODEL_DIR};
 
+use super::run_lock::{LOCK, LOCK_TIMEOUT, NotOpened, OWNER, RunLock, not_writable};
 use crate::Error;
-use crate::device::process::{hostname, is_running};
-
-const LOCK: &str = ".lock";
-/// Names the process of a run where the file system has no locks.
-const OWNER: &str = ".owner";
-/// How long to wait for the lock of another process: one that was killed needs time to end.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The folder of a run, locked against other processes. A folder that was created for the run and got no file is removed
 /// on drop.
@@ -20,32 +14,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct RunDir {
     path: PathBuf,
     is_new: bool,
-    lock: Lock,
-}
-
-/// Why a folder cannot be opened.
-enum NotOpened {
-    /// Another process has it.
-    Taken(Error),
-    Failed(Error),
-}
-
-impl From<NotOpened> for Error {
-    fn from(why: NotOpened) -> Self {
-        match why {
-            NotOpened::Taken(error) | NotOpened::Failed(error) => error,
-        }
-    }
-}
-
-/// The lock that keeps other processes out of the folder.
-#[derive(Debug)]
-enum Lock {
-    /// It ends with the process.
-    File { _file: File },
-    /// Where the file system has no locks: a file that names this process. It is removed on drop, and a killed process
-    /// leaves it behind.
-    Owner(PathBuf),
+    lock: RunLock,
 }
 
 impl RunDir {
@@ -145,7 +114,7 @@ impl RunDir {
     }
 
     fn open(path: &Path, is_new: bool, timeout: Duration) -> Result<Self, NotOpened> {
-        let opened = Lock::acquire(path, timeout, File::try_lock).map(|lock| Self {
+        let opened = RunLock::acquire(path, timeout, File::try_lock).map(|lock| Self {
             path: path.into(),
             is_new,
             lock,
@@ -207,78 +176,12 @@ impl Drop for RunDir {
             |entry: &DirEntry| [LOCK, OWNER].iter().any(|name| entry.file_name() == *name);
         let is_empty =
             atomic_fs::entries(&self.path).is_ok_and(|entries| entries.iter().all(is_ours));
-        // An error while dropping cannot be reported.
-        if let Lock::Owner(path) = &self.lock {
-            let _ = std::fs::remove_file(path);
-        }
+        self.lock.release();
         if self.is_new && is_empty {
+            // An error while dropping cannot be reported.
             let _ = std::fs::remove_file(self.join(LOCK));
             let _ = std::fs::remove_dir(&self.path);
         }
-    }
-}
-
-impl Lock {
-    /// Waits until `timeout` for a lock of another process. `try_lock` is the file system's.
-    fn acquire(
-        folder: &Path,
-        timeout: Duration,
-        try_lock: impl Fn(&File) -> Result<(), TryLockError>,
-    ) -> Result<Self, NotOpened> {
-        const POLL: Duration = Duration::from_millis(50);
-        let path = folder.join(LOCK);
-        let taken = |message: &str| NotOpened::Taken(Error::file(folder, message));
-        let file = File::options().create(true).append(true).open(&path);
-        let file = file.map_err(|e| match e.kind() {
-            ErrorKind::NotFound if !folder.exists() => {
-                taken("another process has just removed this folder")
-            }
-            _ => NotOpened::Failed(not_writable(folder, e)),
-        })?;
-        let started = Instant::now();
-        loop {
-            match try_lock(&file) {
-                Ok(()) if is_same_file(&file, &path) => return Ok(Self::File { _file: file }),
-                Ok(()) => return Err(taken("another process has just removed this folder")),
-                Err(TryLockError::WouldBlock) if started.elapsed() < timeout => {
-                    std::thread::sleep(POLL);
-                }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(taken(
-                        "another process is running in this folder: wait for it, or give another one",
-                    ));
-                }
-                // Some network file systems do not support locks.
-                Err(TryLockError::Error(_)) => return Self::write_owner_file(folder),
-            }
-        }
-    }
-
-    /// Writes the owner file, and replaces one of a process of this machine that has ended.
-    fn write_owner_file(folder: &Path) -> Result<Self, NotOpened> {
-        let path = folder.join(OWNER);
-        let (host, here) = (hostname(), std::process::id());
-        for _ in 0..2 {
-            let created = File::options().write(true).create_new(true).open(&path);
-            match created.and_then(|mut file| write!(file, "{here} {host}")) {
-                Ok(()) => return Ok(Self::Owner(path)),
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(NotOpened::Failed(not_writable(folder, e))),
-            }
-            let text = std::fs::read_to_string(&path).unwrap_or_default();
-            let (pid, other) = text.split_once(' ').unwrap_or((&text, ""));
-            if other != host || pid.parse().is_ok_and(is_running) {
-                let message = format!(
-                    "process {pid} on {other} runs in this folder, whose file system has no locks; if that process has \
-                     ended, remove {}",
-                    path.display()
-                );
-                return Err(NotOpened::Taken(Error::file(folder, message)));
-            }
-            let _ = std::fs::remove_file(&path);
-        }
-        let message = "another process has just begun a run here";
-        Err(NotOpened::Taken(Error::file(folder, message)))
     }
 }
 
@@ -286,18 +189,6 @@ impl Lock {
 fn is_unused(folder: &Path) -> bool {
     let is_hidden = |entry: &DirEntry| entry.file_name().as_encoded_bytes().starts_with(b".");
     atomic_fs::entries(folder).is_ok_and(|entries| entries.iter().all(is_hidden))
-}
-
-/// Whether an open file still has its name: whoever gives up a new folder removes it with its lock.
-fn is_same_file(file: &File, path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let of = |found: std::io::Result<std::fs::Metadata>| found.ok().map(|f| (f.dev(), f.ino()));
-        of(file.metadata()) == of(path.metadata())
-    }
-    #[cfg(not(unix))]
-    path.exists()
 }
 
 /// Makes a folder and its parents, and syncs them to the disk.
@@ -314,10 +205,6 @@ fn cannot_create(path: &Path, error: std::io::Error) -> Error {
     Error::file(path, format!("cannot make the run folder: {cause}"))
 }
 
-fn not_writable(path: &Path, error: std::io::Error) -> Error {
-    Error::file(path, format!("cannot write into the run folder: {error}"))
-}
-
 /// Checks that a folder is writable, with a temporary file.
 pub(crate) fn check_writable(folder: &Path) -> std::io::Result<()> {
     // Without a name where the system can: a killed process leaves nothing.
@@ -326,7 +213,10 @@ pub(crate) fn check_writable(folder: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::TryLockError;
+
     use super::*;
+    use crate::device::process::hostname;
 
     fn refused(result: Result<impl std::fmt::Debug, Error>, part: &str) {
         let error = result.unwrap_err().to_string();
@@ -470,8 +360,9 @@ mod tests {
     #[test]
     fn without_locks_a_file_names_the_owner() {
         let run = tempfile::tempdir().unwrap();
-        let acquire =
-            || -> Result<Lock, Error> { Ok(Lock::acquire(run.path(), Duration::ZERO, no_locks)?) };
+        let acquire = || -> Result<RunLock, Error> {
+            Ok(RunLock::acquire(run.path(), Duration::ZERO, no_locks)?)
+        };
         let owner = run.path().join(OWNER);
         let lock = acquire().unwrap();
         let text = std::fs::read_to_string(&owner).unwrap();

@@ -7,7 +7,7 @@ use qa_metrics::Metric;
 use squad_data::{LabelAnswer, LongQuestions, OnBadAnswer, PipelineOptions, StrideKind};
 #[cfg(feature = "serve")]
 use trainer::ServeLimits;
-use trainer::{AnswerConfig, DatasetShard, Error, FeatureConfig};
+use trainer::{AnswerConfig, DatasetShard, Error, FeatureConfig, PredictionFormat};
 
 use super::home;
 
@@ -155,7 +155,7 @@ pub(super) struct Predict {
     pub(super) out: Option<PathBuf>,
     /// Form of the answers to --dataset [default: by the ending of --out, else jsonl]
     #[arg(long, value_enum, requires = "dataset")]
-    pub(super) format: Option<Format>,
+    pub(super) format: Option<FormatArg>,
     /// Answer the I-th of N parts of --dataset that follow each other
     #[arg(long, value_name = "I/N", requires = "dataset")]
     pub(super) shard: Option<DatasetShard>,
@@ -250,7 +250,7 @@ impl PipelineArgs {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-pub(super) enum Format {
+pub(super) enum FormatArg {
     /// An object from ids to answers
     Squad,
     /// An object with everything on each line
@@ -259,6 +259,17 @@ pub(super) enum Format {
     Csv,
     /// The list that Hugging Face's evaluate takes
     Evaluate,
+}
+
+impl From<FormatArg> for PredictionFormat {
+    fn from(arg: FormatArg) -> Self {
+        match arg {
+            FormatArg::Squad => Self::Squad,
+            FormatArg::Jsonl => Self::Jsonl,
+            FormatArg::Csv => Self::Csv,
+            FormatArg::Evaluate => Self::Evaluate,
+        }
+    }
 }
 
 #[derive(Args)]
@@ -351,7 +362,7 @@ pub(super) struct FeatureArgs {
     doc_stride: Option<usize>,
     /// What --doc-stride counts [default: the model's, else overlap]
     #[arg(long, value_enum)]
-    stride: Option<Stride>,
+    stride: Option<StrideArg>,
     /// Maximum length of a question in tokens; 0: no limit [default: the model's, else 0]
     #[arg(long, value_name = "N")]
     max_query_length: Option<usize>,
@@ -371,10 +382,7 @@ pub(super) struct LabelArgs {
 impl LabelArgs {
     pub(super) fn over(&self, features: FeatureConfig) -> FeatureConfig {
         FeatureConfig {
-            label_answer: match self.label_answer {
-                LabelAnswerArg::First => LabelAnswer::First,
-                LabelAnswerArg::Any => LabelAnswer::Any,
-            },
+            label_answer: self.label_answer.into(),
             ..features
         }
     }
@@ -390,12 +398,31 @@ enum LongQuestionsArg {
     Skip,
 }
 
+impl From<LongQuestionsArg> for LongQuestions {
+    fn from(arg: LongQuestionsArg) -> Self {
+        match arg {
+            LongQuestionsArg::Error => Self::Error,
+            LongQuestionsArg::Truncate => Self::Truncate,
+            LongQuestionsArg::Skip => Self::Skip,
+        }
+    }
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum LabelAnswerArg {
     /// The first gold answer, or "no answer"
     First,
     /// The first gold answer that the feature holds
     Any,
+}
+
+impl From<LabelAnswerArg> for LabelAnswer {
+    fn from(arg: LabelAnswerArg) -> Self {
+        match arg {
+            LabelAnswerArg::First => Self::First,
+            LabelAnswerArg::Any => Self::Any,
+        }
+    }
 }
 
 /// What happens to questions whose answers are not in their context.
@@ -423,11 +450,20 @@ impl From<OnBadAnswerArg> for OnBadAnswer {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Stride {
+enum StrideArg {
     /// Tokens that consecutive features share (Hugging Face)
     Overlap,
     /// Tokens from one feature's start to the next's (Google's run_squad.py)
     Step,
+}
+
+impl From<StrideArg> for StrideKind {
+    fn from(arg: StrideArg) -> Self {
+        match arg {
+            StrideArg::Overlap => Self::Overlap,
+            StrideArg::Step => Self::Step,
+        }
+    }
 }
 
 impl FeatureArgs {
@@ -436,17 +472,9 @@ impl FeatureArgs {
         FeatureConfig {
             max_seq_length: self.max_seq_length.unwrap_or(model.max_seq_length),
             doc_stride: self.doc_stride.unwrap_or(model.doc_stride),
-            stride: match self.stride {
-                Some(Stride::Overlap) => StrideKind::Overlap,
-                Some(Stride::Step) => StrideKind::Step,
-                None => model.stride,
-            },
+            stride: self.stride.map_or(model.stride, Into::into),
             max_query_length: self.max_query_length.unwrap_or(model.max_query_length),
-            long_questions: match self.long_questions {
-                LongQuestionsArg::Error => LongQuestions::Error,
-                LongQuestionsArg::Truncate => LongQuestions::Truncate,
-                LongQuestionsArg::Skip => LongQuestions::Skip,
-            },
+            long_questions: self.long_questions.into(),
             label_answer: model.label_answer,
         }
     }
@@ -517,13 +545,19 @@ enum PrecisionArg {
     Int8,
 }
 
+impl From<PrecisionArg> for Precision {
+    fn from(arg: PrecisionArg) -> Self {
+        match arg {
+            PrecisionArg::F32 => Self::F32,
+            PrecisionArg::Bf16 => Self::Bf16,
+            PrecisionArg::Int8 => Self::Int8,
+        }
+    }
+}
+
 impl DeviceArgs {
     pub(super) fn precision(&self) -> Precision {
-        match self.precision {
-            PrecisionArg::F32 => Precision::F32,
-            PrecisionArg::Bf16 => Precision::Bf16,
-            PrecisionArg::Int8 => Precision::Int8,
-        }
+        self.precision.into()
     }
 
     /// Runs `work` with these threads and precision.

@@ -8,7 +8,8 @@ use squad_data::{
 use trainer::{Error, FeatureConfig, print_result};
 
 use super::args::Inspect;
-use super::{check_output, check_twice, file_error, notice, print_object};
+use super::files::{check_output, check_twice};
+use super::{file_error, notice, print_object};
 
 /// Maximum number of too long questions that are listed.
 const MAX_LISTED: usize = 10;

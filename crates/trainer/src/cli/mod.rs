@@ -1,6 +1,8 @@
 mod args;
+mod devices;
 mod evaluate;
 mod fetch;
+mod files;
 mod home;
 mod inspect;
 mod log;
@@ -22,11 +24,10 @@ use burn::tensor::Device;
 use clap::Parser;
 use clap::error::ContextKind;
 use qa_metrics::Metric;
-use serde_json::json;
 use squad_data::{Dataset, LongQuestions, counted};
 use trainer::{AnswerConfig, Config, Error, FeatureConfig, print_result};
 
-use args::{AnswerArgs, Cli, Command, DeviceArgs, Devices, FeatureArgs};
+use args::{AnswerArgs, Cli, Command, DeviceArgs, FeatureArgs};
 
 pub(crate) fn run() -> ExitCode {
     signals::report_files_that_are_too_large();
@@ -51,7 +52,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Fetch(args)) => fetch::run(args.what),
         Some(Command::Report(args)) => report::run(&args),
-        Some(Command::Devices(args)) => devices(&args),
+        Some(Command::Devices(args)) => devices::run(&args),
     };
     finish(result.map(|()| ExitCode::SUCCESS))
 }
@@ -226,22 +227,6 @@ fn notice_short_features(features: &FeatureConfig, model: &BertConfig) {
     ));
 }
 
-fn devices(args: &Devices) -> Result<(), Error> {
-    let (devices, absent) = (trainer::devices(), trainer::absent_devices());
-    if args.json {
-        let all = json!({ "devices": devices, "absent": absent });
-        return print_object(&all, true);
-    }
-    let mut lines = String::new();
-    for device in devices {
-        lines += &format!("{:10} {}\n", device.name, device.description);
-    }
-    for device in absent {
-        lines += &format!("{:10} not present: {}\n", device.name, device.description);
-    }
-    print_result(&lines)
-}
-
 /// Prints one JSON object, or a line for each of its figures.
 fn print_object(value: &serde_json::Value, json: bool) -> Result<(), Error> {
     let mut text = String::new();
@@ -261,51 +246,6 @@ fn add_figures(prefix: &str, value: &serde_json::Value, lines: &mut String) {
             *lines += &format!("{prefix}{key}: {value}\n");
         }
     }
-}
-
-/// Checks before the work that `out` is a file to write and none of the inputs.
-fn check_output(out: &Path, inputs: &[impl AsRef<Path>]) -> Result<(), Error> {
-    if is_special(out) {
-        return Err(file_error(out, "is a device or a pipe; name a file"));
-    }
-    // Readers believe these two names.
-    let ending = out.extension().map(std::ffi::OsStr::to_ascii_lowercase);
-    if ending.is_some_and(|ending| ending == "gz" || ending == "parquet") {
-        let message = "is written as plain text, not as gzip or Parquet; give it another name";
-        return Err(file_error(out, message));
-    }
-    if let Some(folder) = out
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
-    {
-        let message = format!("there is no folder {}: make it first", folder.display());
-        return Err(file_error(out, message));
-    }
-    let place = out.canonicalize().ok();
-    for input in inputs.iter().map(AsRef::as_ref) {
-        if place.is_some() && input.canonicalize().ok() == place {
-            return Err(file_error(out, "is the dataset itself: name another file"));
-        }
-    }
-    Ok(())
-}
-
-/// Checks that a dataset can be read twice.
-fn check_twice(dataset: &Path) -> Result<(), Error> {
-    if is_special(dataset) {
-        let message = "is a pipe or a device, and has to be read twice: write it to a file";
-        return Err(file_error(dataset, message));
-    }
-    Ok(())
-}
-
-fn is_special(path: &Path) -> bool {
-    let found = path.metadata();
-    found.is_ok_and(|found| !found.is_file() && !found.is_dir())
-}
-
-fn read_text(path: &Path) -> Result<String, Error> {
-    Ok(atomic_fs::read_text(path)?)
 }
 
 /// One complaint about the arguments.

@@ -5,7 +5,7 @@ use squad_data::SpanAnswer;
 use trainer::{Error, answer_object};
 
 use super::args::Predict;
-use super::{config_error, file_error, load, or_none, pipeline, predict_dataset, read_text};
+use super::{config_error, file_error, load, or_none, pipeline, predict_dataset};
 
 pub(super) fn run(args: Predict) -> Result<(), Error> {
     let device = args.device.clone();
@@ -22,7 +22,7 @@ fn predict(args: Predict) -> Result<(), Error> {
     let context = match (&args.context, args.context_file.as_deref()) {
         (Some(context), _) => context.clone(),
         (None, Some(path)) if path == Path::new("-") => read_standard_input()?,
-        (None, Some(path)) => read_text(path)?,
+        (None, Some(path)) => atomic_fs::read_text(path)?,
         (None, None) => unreachable!("clap asks for one of the two"),
     };
     for (what, text) in [("question", &question), ("context", &context)] {

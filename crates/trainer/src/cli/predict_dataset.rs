@@ -8,60 +8,15 @@ use trainer::{
     ResultWriter,
 };
 
-use super::args::{Format, Predict};
-use super::{
-    LoadedModel, check_output, check_twice, config_error, load, notice, print_object,
-    warn_about_numbered,
-};
+use super::args::Predict;
+use super::files::{check_output, check_twice};
+use super::{LoadedModel, config_error, load, notice, print_object, warn_about_numbered};
 
 pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
-    if args.top_k.is_some() {
-        let message = "--top-k with --dataset needs --pipeline; --n-best-size sets the length of n-best lists";
-        return Err(config_error(message));
-    }
-    let is_standard_input = dataset == Path::new("-");
-    if is_standard_input && (args.shard.is_some() || args.out.is_some() || args.json) {
-        let message =
-            "--dataset - takes neither --shard nor --out nor --json: it answers line by line";
-        return Err(config_error(message));
-    }
-    if args.json && args.out.is_none() {
-        let message = "--json needs --out: without it the answers go to standard output";
-        return Err(config_error(message));
-    }
     let format = format(args);
-    if !is_standard_input {
-        check_twice(dataset)?;
-    }
-    if let Some(out) = &args.out {
-        let files = format.files(out);
-        files
-            .iter()
-            .try_for_each(|file| check_output(file, &[dataset]))?;
-    }
-    let LoadedModel {
-        pretrained,
-        device,
-        features,
-        answers,
-        has_no_answer,
-        folder,
-        ..
-    } = load(&args.model, &args.device, &args.features, &args.answers)?;
-    let digest = match &args.out {
-        Some(_) => trainer::model_digest(&folder)?,
-        None => String::new(),
-    };
-    let predictor = Predictor {
-        digest: format!("{digest} in {:?}", args.device.precision()),
-        pretrained,
-        features,
-        answers,
-        must_answer: args.must_answer || !has_no_answer,
-        weights: bert_qa::WeightCache::default(),
-        device,
-    };
-    if is_standard_input {
+    check(args, dataset, format)?;
+    let predictor = predictor(args)?;
+    if is_standard_input(dataset) {
         let (input, output) = (std::io::stdin().lock(), ResultWriter::new());
         let done = predictor.predict_lines(input, output, format)?;
         print_notices(&done);
@@ -94,6 +49,59 @@ pub(super) fn run(args: &Predict, dataset: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+fn is_standard_input(dataset: &Path) -> bool {
+    dataset == Path::new("-")
+}
+
+/// Checks before a model is loaded that the arguments go together, and the files.
+fn check(args: &Predict, dataset: &Path, format: PredictionFormat) -> Result<(), Error> {
+    if args.top_k.is_some() {
+        let message = "--top-k with --dataset needs --pipeline; --n-best-size sets the length of n-best lists";
+        return Err(config_error(message));
+    }
+    let is_standard_input = is_standard_input(dataset);
+    if is_standard_input && (args.shard.is_some() || args.out.is_some() || args.json) {
+        let message =
+            "--dataset - takes neither --shard nor --out nor --json: it answers line by line";
+        return Err(config_error(message));
+    }
+    if args.json && args.out.is_none() {
+        let message = "--json needs --out: without it the answers go to standard output";
+        return Err(config_error(message));
+    }
+    if !is_standard_input {
+        check_twice(dataset)?;
+    }
+    let mut files = args.out.iter().flat_map(|out| format.files(out));
+    files.try_for_each(|file| check_output(&file, &[dataset]))
+}
+
+fn predictor(args: &Predict) -> Result<Predictor, Error> {
+    let LoadedModel {
+        pretrained,
+        device,
+        features,
+        answers,
+        has_no_answer,
+        folder,
+        ..
+    } = load(&args.model, &args.device, &args.features, &args.answers)?;
+    // Only a run that writes a file can be resumed.
+    let digest = match &args.out {
+        Some(_) => trainer::model_digest(&folder)?,
+        None => String::new(),
+    };
+    Ok(Predictor {
+        digest: format!("{digest} in {:?}", args.device.precision()),
+        pretrained,
+        features,
+        answers,
+        must_answer: args.must_answer || !has_no_answer,
+        weights: bert_qa::WeightCache::default(),
+        device,
+    })
+}
+
 fn print_notices(done: &PredictedDataset) {
     warn_about_numbered(done.numbered);
     if done.resumed > 0 {
@@ -112,10 +120,7 @@ fn format(args: &Predict) -> PredictionFormat {
     let ending = args.out.as_deref().and_then(Path::extension);
     let is = |name: &str| ending.is_some_and(|ending| ending.eq_ignore_ascii_case(name));
     match args.format {
-        Some(Format::Squad) => PredictionFormat::Squad,
-        Some(Format::Jsonl) => PredictionFormat::Jsonl,
-        Some(Format::Csv) => PredictionFormat::Csv,
-        Some(Format::Evaluate) => PredictionFormat::Evaluate,
+        Some(format) => format.into(),
         None if is("json") => PredictionFormat::Squad,
         None if is("csv") => PredictionFormat::Csv,
         None => PredictionFormat::Jsonl,

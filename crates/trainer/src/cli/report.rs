@@ -2,7 +2,8 @@ use report::RunSettings;
 use trainer::{Config, Error, read_eval_questions};
 
 use super::args::Report;
-use super::{check_output, file_error};
+use super::file_error;
+use super::files::check_output;
 
 /// Writes the page and prints its path.
 pub(super) fn run(args: &Report) -> Result<(), Error> {

@@ -5,7 +5,7 @@ mod train;
 
 use bert_qa::{BertConfig, QaConfig};
 use serde::{Deserialize, Serialize};
-use squad_data::{LabelAnswer, LongQuestions, StrideKind};
+use squad_data::{AnswerOptions, FeatureOptions, LabelAnswer, LongQuestions, StrideKind};
 
 use crate::Error;
 
@@ -121,24 +121,26 @@ impl Default for ModelConfig {
 
 impl Default for FeatureConfig {
     fn default() -> Self {
+        let options = FeatureOptions::default();
         Self {
-            max_seq_length: 384,
-            doc_stride: 128,
-            stride: StrideKind::Overlap,
-            max_query_length: 0,
-            long_questions: LongQuestions::Error,
-            label_answer: LabelAnswer::First,
+            max_seq_length: options.max_seq_length,
+            doc_stride: options.doc_stride,
+            stride: options.stride,
+            max_query_length: options.max_query_length.unwrap_or(0),
+            long_questions: options.long_questions,
+            label_answer: options.label_answer,
         }
     }
 }
 
 impl Default for AnswerConfig {
     fn default() -> Self {
+        let options = AnswerOptions::default();
         Self {
-            n_best_size: 20,
-            max_answer_length: 30,
-            null_score_diff_threshold: 0.0,
-            temperature: 1.0,
+            n_best_size: options.n_best_size,
+            max_answer_length: options.max_answer_length,
+            null_score_diff_threshold: options.null_score_diff_threshold,
+            temperature: options.temperature,
         }
     }
 }
@@ -197,18 +199,15 @@ impl From<&QaConfig> for AnswerConfig {
 
 impl FeatureConfig {
     /// The options of `squad-data`.
-    pub fn options(&self) -> squad_data::FeatureOptions {
-        squad_data::FeatureOptions {
+    pub fn options(&self) -> FeatureOptions {
+        FeatureOptions {
             max_seq_length: self.max_seq_length,
             doc_stride: self.doc_stride,
             stride: self.stride,
-            max_query_length: match self.max_query_length {
-                0 => None,
-                limit => Some(limit),
-            },
+            max_query_length: (self.max_query_length > 0).then_some(self.max_query_length),
             long_questions: self.long_questions,
             label_answer: self.label_answer,
-            strip_questions: true,
+            ..FeatureOptions::default()
         }
     }
 
@@ -229,8 +228,8 @@ impl FeatureConfig {
 
 impl AnswerConfig {
     /// The options of `squad-data`.
-    pub fn options(&self, allow_no_answer: bool) -> squad_data::AnswerOptions {
-        squad_data::AnswerOptions {
+    pub fn options(&self, allow_no_answer: bool) -> AnswerOptions {
+        AnswerOptions {
             n_best_size: self.n_best_size,
             max_answer_length: self.max_answer_length,
             null_score_diff_threshold: self.null_score_diff_threshold,

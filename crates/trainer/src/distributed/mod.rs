@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bert_qa::BertForQuestionAnswering;
 use burn::tensor::Device;
 use process_group::{ProcessGroup, SingleProcess};
 
@@ -24,10 +23,9 @@ use self::ddp::DdpEngine;
 use self::fsdp::FsdpEngine;
 use self::host::HostCollectives;
 use crate::Error;
-use crate::artifacts::model_card::VERSIONS;
+use crate::build_info::{shared_features, versions};
 use crate::config::{DistributedConfig, Strategy};
 use crate::device::DeviceInfo;
-use crate::optim::adamw::Optimizer;
 use crate::train::engine::{Engine, SingleProcessEngine};
 
 pub use self::agreement::check_all_ranks;
@@ -73,27 +71,12 @@ pub fn connect(config: &DistributedConfig) -> Result<Arc<dyn ProcessGroup>, Erro
 
 /// Checks that all ranks run the same version with the same features, before they exchange anything else.
 pub(crate) fn assert_same_build(group: &dyn ProcessGroup) -> Result<(), Error> {
-    let build = format!("{VERSIONS:?} {:?}", shared_features());
+    let build = format!("{:?} {:?}", versions(), shared_features());
     assert_same_on_all_ranks(
         group,
         "the program (version and features)",
         build.as_bytes(),
     )
-}
-
-/// The features of this build that all ranks must share: what reads the data and computes.
-fn shared_features() -> Vec<&'static str> {
-    let features = [
-        ("cpu", cfg!(feature = "cpu")),
-        ("flex", cfg!(feature = "flex")),
-        ("libtorch", cfg!(feature = "libtorch")),
-        ("cuda", cfg!(feature = "cuda")),
-        ("nccl", cfg!(feature = "nccl")),
-        ("csv", cfg!(feature = "csv")),
-        ("parquet", cfg!(feature = "parquet")),
-    ];
-    let features = features.into_iter().filter(|(_, is_on)| *is_on);
-    features.map(|(name, _)| name).collect()
 }
 
 /// Runs `work` on the ranks that have some, while the others wait, however long it takes. All ranks must call it at the
@@ -151,35 +134,23 @@ pub(crate) fn collectives(
     Ok(Some(Arc::new(host)))
 }
 
-/// The engine of the configured strategy. `model` is on `device`, which has autodiff, and `optimizer` has the moments of the
-/// whole model.
+/// The engine of the configured strategy, from that of a single process. Without collectives it is the latter.
 pub(crate) fn engine(
     config: &DistributedConfig,
-    model: BertForQuestionAnswering,
-    optimizer: Optimizer,
-    device: Device,
+    local: SingleProcessEngine,
     group: &Arc<dyn ProcessGroup>,
     collectives: Option<Arc<dyn TensorCollectives>>,
 ) -> Box<dyn Engine> {
     let Some(collectives) = collectives else {
-        return Box::new(SingleProcessEngine::new(model, optimizer, device));
+        return Box::new(local);
     };
     match config.strategy {
         Strategy::Fsdp => {
-            let group = Arc::clone(group);
-            let shard = config.sharding_strategy;
-            Box::new(FsdpEngine::new(
-                model,
-                optimizer,
-                device,
-                shard,
-                group,
-                collectives,
-            ))
+            let (sharding, group) = (config.sharding_strategy, Arc::clone(group));
+            Box::new(FsdpEngine::new(local, sharding, group, collectives))
         }
         _ => {
             let capacity = config.bucket_cap_mb * f64::from(1 << 20);
-            let local = SingleProcessEngine::new(model, optimizer, device);
             Box::new(DdpEngine::new(local, capacity, collectives))
         }
     }

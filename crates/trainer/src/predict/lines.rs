@@ -1,9 +1,9 @@
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::ops::ControlFlow;
 
 use squad_data::{Dataset, Example, FlawKind, Flaws};
 
-use super::{PredictedDataset, Predictor, num_too_long, standard_output};
+use super::{PredictedDataset, Predictor, STANDARD_OUTPUT, is_closed, num_too_long};
 use crate::Error;
 use crate::artifacts::predictions::{PredictionFormat, PredictionWriter};
 
@@ -31,7 +31,7 @@ impl Predictor {
             let records = self.predict(&[example], &options)?;
             for record in &records {
                 let written = writer.write(record);
-                if is_closed(written.and_then(|()| writer.flush()))? {
+                if is_closed(written.and_then(|()| writer.flush()), STANDARD_OUTPUT)? {
                     return Ok(ControlFlow::Break(()));
                 }
             }
@@ -39,7 +39,7 @@ impl Predictor {
             too_long += num_too_long(&records);
             Ok(ControlFlow::Continue(()))
         })?;
-        is_closed(writer.finish().map(drop))?;
+        is_closed(writer.finish().map(drop), STANDARD_OUTPUT)?;
         Ok(PredictedDataset {
             questions: count,
             numbered: flaws.count(FlawKind::IdMissing),
@@ -61,14 +61,6 @@ fn for_each_question(questions: impl Read, each: &mut OnQuestion<'_>) -> Result<
         })
     })?;
     outcome.map(|()| flaws)
-}
-
-/// Whether the reader has closed the pipe, which is no error.
-fn is_closed(written: io::Result<()>) -> Result<bool, Error> {
-    match written {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(true),
-        written => written.map(|()| false).map_err(standard_output),
-    }
 }
 
 /// Reads questions as [`Predictor::predict_lines`] does; for the fuzz targets.

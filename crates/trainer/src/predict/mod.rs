@@ -3,10 +3,10 @@
 mod answer_object;
 mod journal;
 mod lines;
+mod pipeline;
 mod shard;
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufWriter, ErrorKind};
@@ -17,7 +17,7 @@ use bert_qa::{Pretrained, WeightCache, check_finite_logits, predict_logits};
 use burn::tensor::Device;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use squad_data::{AnswerOptions, Dataset, Example, FlawKind, SpanLogits, extract_answers};
+use squad_data::{AnswerOptions, Dataset, Example, FlawKind, Flaws, SpanLogits, extract_answers};
 
 use crate::artifacts::digest::add_text;
 use crate::artifacts::predictions::{PredictionFormat, PredictionRecord, PredictionWriter};
@@ -28,6 +28,7 @@ pub use answer_object::answer_object;
 use journal::Journal;
 pub use journal::check_prediction_journal;
 pub use lines::check_question_lines;
+pub use pipeline::predict_pipeline;
 pub use shard::DatasetShard;
 
 /// Number of questions that are answered together. A resumed run begins at a multiple of it, so that its batches are those of
@@ -111,33 +112,28 @@ impl Predictor {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<PredictedDataset, Error> {
         let questions = what.shard.of(summary.questions);
-        let options = self.options(summary.has_unanswerable);
-        let mut answered = PredictedDataset {
-            questions: questions.len(),
-            numbered: summary.numbered,
-            resumed: 0,
-            too_long: 0,
-        };
+        let (total, options) = (questions.len(), self.options(summary.has_unanswerable));
+        let (mut done, mut too_long) = (0, 0);
         let output = BufWriter::new(ResultWriter::new());
         let mut writer = PredictionWriter::new(output, what.format.layout(), what.shard.is_first());
-        // Whether the reader has closed the pipe, which is no error.
-        let is_closed = Cell::new(false);
-        let failed = |error: io::Error| {
-            is_closed.set(error.kind() == ErrorKind::BrokenPipe);
-            standard_output(error)
-        };
-        let mut write = |records: &[PredictionRecord]| {
-            answered.too_long += num_too_long(records);
+        for_each_chunk(&what.dataset, questions, |examples| {
+            let records = self.predict(examples, &options)?;
+            too_long += num_too_long(&records);
             let written = records.iter().try_for_each(|record| writer.write(record));
-            written.and_then(|()| writer.flush()).map_err(failed)
-        };
-        let written = self
-            .answer(&what.dataset, questions, &options, progress, &mut write)
-            .and_then(|()| writer.finish().map(drop).map_err(failed));
-        match written {
-            Err(_) if is_closed.get() => Ok(answered),
-            written => written.map(|()| answered),
-        }
+            if is_closed(written.and_then(|()| writer.flush()), STANDARD_OUTPUT)? {
+                return Ok(ControlFlow::Break(()));
+            }
+            done += examples.len();
+            progress(done, total);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        is_closed(writer.finish().map(drop), STANDARD_OUTPUT)?;
+        Ok(PredictedDataset {
+            questions: total,
+            numbered: summary.numbered,
+            resumed: 0,
+            too_long,
+        })
     }
 
     fn predict_to_file(
@@ -148,22 +144,19 @@ impl Predictor {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<PredictedDataset, Error> {
         let questions = what.shard.of(summary.questions);
-        let options = self.options(summary.has_unanswerable);
+        let (total, options) = (questions.len(), self.options(summary.has_unanswerable));
         let settings = self.settings(summary, &questions);
         let mut journal = Journal::open(out, what.format, &settings, CHUNK)?;
-        let (resumed, total) = (journal.len(), questions.len());
+        let (resumed, mut too_long) = (journal.len(), 0);
         progress(resumed, total);
-        let mut too_long = 0;
-        self.answer(
-            &what.dataset,
-            questions.start + resumed..questions.end,
-            &options,
-            &mut |count, _| progress(resumed + count, total),
-            &mut |records| {
-                too_long += num_too_long(records);
-                journal.append(records)
-            },
-        )?;
+        let rest = questions.start + resumed..questions.end;
+        for_each_chunk(&what.dataset, rest, |examples| {
+            let records = self.predict(examples, &options)?;
+            too_long += num_too_long(&records);
+            journal.append(&records)?;
+            progress(journal.len(), total);
+            Ok(ControlFlow::Continue(()))
+        })?;
         journal.finish(what.shard.is_first())?;
         Ok(PredictedDataset {
             questions: total,
@@ -177,49 +170,6 @@ impl Predictor {
     fn options(&self, may_have_no_answer: bool) -> AnswerOptions {
         self.answers
             .options(may_have_no_answer && !self.must_answer)
-    }
-
-    /// Answers a range of a file's questions in chunks. `progress` receives the number of answered questions and that of the
-    /// range; `write` the records of each chunk.
-    fn answer(
-        &self,
-        dataset: &Path,
-        range: Range<usize>,
-        options: &AnswerOptions,
-        progress: &mut dyn FnMut(usize, usize),
-        write: &mut dyn FnMut(&[PredictionRecord]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let (mut index, mut done) = (0, 0);
-        let mut chunk = Vec::with_capacity(CHUNK);
-        let mut outcome = Ok(());
-        let mut answer_chunk = |chunk: &mut Vec<Example>| -> Result<(), Error> {
-            let records = self.predict(chunk, options)?;
-            write(&records)?;
-            done += chunk.len();
-            chunk.clear();
-            progress(done, range.len());
-            Ok(())
-        };
-        Dataset::for_each(dataset, &mut |example| {
-            let is_wanted = range.contains(&index);
-            index += 1;
-            if is_wanted {
-                chunk.push(example);
-                if chunk.len() == CHUNK {
-                    outcome = answer_chunk(&mut chunk);
-                }
-            }
-            if outcome.is_err() || index >= range.end {
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        })?;
-        outcome?;
-        if chunk.is_empty() {
-            Ok(())
-        } else {
-            answer_chunk(&mut chunk)
-        }
     }
 
     /// The answers to questions, in their order. A question that `long_questions` leaves out has an empty one.
@@ -273,6 +223,35 @@ impl Predictor {
     }
 }
 
+/// Gives a range of a file's questions to `each`, some at a time, until it breaks or fails. Returns what is wrong in the part
+/// of the file that was read.
+fn for_each_chunk(
+    dataset: &Path,
+    range: Range<usize>,
+    mut each: impl FnMut(&[Example]) -> Result<ControlFlow<()>, Error>,
+) -> Result<Flaws, Error> {
+    let (mut index, mut chunk) = (0, Vec::with_capacity(CHUNK));
+    let mut outcome = Ok(ControlFlow::Continue(()));
+    let flaws = Dataset::for_each(dataset, &mut |example| {
+        if range.contains(&index) {
+            chunk.push(example);
+        }
+        index += 1;
+        if chunk.len() == CHUNK {
+            outcome = each(&chunk);
+            chunk.clear();
+        }
+        match outcome {
+            Ok(ControlFlow::Continue(())) if index < range.end => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        }
+    })?;
+    if outcome?.is_continue() && !chunk.is_empty() {
+        let _ = each(&chunk)?;
+    }
+    Ok(flaws)
+}
+
 fn num_too_long(records: &[PredictionRecord]) -> usize {
     records.iter().filter(|record| record.is_too_long()).count()
 }
@@ -323,6 +302,13 @@ impl DatasetSummary {
     }
 }
 
-fn standard_output(error: io::Error) -> Error {
-    Error::file(Path::new("standard output"), error)
+const STANDARD_OUTPUT: &str = "standard output";
+
+/// Whether the reader of `place` has closed its pipe, which is no error.
+fn is_closed(written: io::Result<()>, place: impl AsRef<Path>) -> Result<bool, Error> {
+    match written {
+        Ok(()) => Ok(false),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(true),
+        Err(error) => Err(Error::file(place.as_ref(), error)),
+    }
 }

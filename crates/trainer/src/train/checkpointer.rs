@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use bert_qa::{BertForQuestionAnswering, ModelAssets};
 
 use crate::Error;
-use crate::artifacts::checkpoint::Checkpoints;
+use crate::artifacts::checkpoint::{Checkpoints, NewCheckpoint};
 use crate::artifacts::digest::folder_digest;
 use crate::artifacts::run_dir::RunDir;
 use crate::config::Config;
@@ -67,8 +67,13 @@ impl<'a> Checkpointer<'a> {
         if log.exists() {
             atomic_fs::sync_file(log)?;
         }
-        let (config, data, assets) = (self.config, &self.data, self.assets);
-        let checkpoints = &self.checkpoints;
-        checkpoints.write(state, config, data, assets, model, moments)
+        self.checkpoints.write(&NewCheckpoint {
+            state,
+            config: self.config,
+            data: &self.data,
+            assets: self.assets,
+            model,
+            moments,
+        })
     }
 }

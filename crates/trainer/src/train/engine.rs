@@ -93,6 +93,11 @@ impl SingleProcessEngine {
         }
     }
 
+    /// Model, optimizer and device of an engine that has no gradients, for one that shards them.
+    pub(crate) fn into_parts(self) -> (BertForQuestionAnswering, Optimizer, Device) {
+        (self.model.expect(MODEL), self.optimizer, self.device)
+    }
+
     /// The cache of weights that the passes of this step have cast or concatenated, for [`scoped`].
     pub(crate) fn weights(&mut self) -> Option<WeightCache> {
         if self.weights.is_none() {

@@ -1,13 +1,12 @@
-use std::collections::BTreeMap;
-
 use bert_qa::{BertForQuestionAnswering, ModelCard, Pretrained};
 use serde_json::{Value, json};
 use squad_data::Flaws;
 
 use crate::Error;
 use crate::artifacts::digest::folder_digest;
-use crate::artifacts::model_card::{self, VERSIONS};
+use crate::artifacts::model_card;
 use crate::artifacts::run_dir::RunDir;
+use crate::build_info;
 use crate::data::FeaturizedDataset;
 use crate::device::process;
 use crate::eval::calibration::calibrate;
@@ -151,6 +150,6 @@ fn metrics(run: &RunContext, result: &TrainResult, evaluation: &Evaluation) -> V
         "device": run.info.name,
         "processes": run.ranks.world_size(),
         "threads": rayon::current_num_threads(),
-        "versions": BTreeMap::from(VERSIONS),
+        "versions": build_info::versions(),
     })
 }

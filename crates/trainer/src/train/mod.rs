@@ -3,6 +3,7 @@
 mod checkpointer;
 pub(crate) mod context;
 pub(crate) mod engine;
+mod epoch_totals;
 mod finalize;
 pub(crate) mod outcome;
 mod plan;

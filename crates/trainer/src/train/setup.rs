@@ -21,7 +21,7 @@ use crate::logging::observer::Observer;
 use crate::optim::adamw::Optimizer;
 use crate::optim::parameters::{self, freeze};
 use crate::train::context::{RunContext, StopFlag};
-use crate::train::engine::Engine;
+use crate::train::engine::{Engine, SingleProcessEngine};
 use crate::train::plan::Plan;
 use crate::train::state::RunState;
 
@@ -99,14 +99,9 @@ impl RunOptions {
             tracing::info!("results go to {}", run_dir.path().display());
         }
         loaded.describe(&self.config, ranks.world_size());
-        let engine = distributed::engine(
-            &self.config.distributed,
-            loaded.model,
-            loaded.optimizer,
-            loaded.device.clone().autodiff(),
-            group,
-            collectives,
-        );
+        let device = loaded.device.clone().autodiff();
+        let local = SingleProcessEngine::new(loaded.model, loaded.optimizer, device);
+        let engine = distributed::engine(&self.config.distributed, local, group, collectives);
         Ok(RunSetup {
             run: RunContext {
                 config: self.config.clone(),

@@ -14,8 +14,9 @@ use crate::eval::{Evaluation, evaluate_logits};
 use crate::logging::observer::{EpochReport, EvaluationReport, Observer, RunStart};
 use crate::train::context::RunContext;
 use crate::train::engine::Engine;
+use crate::train::epoch_totals::EpochTotals;
 use crate::train::plan::Plan;
-use crate::train::state::{EpochTotals, RunState};
+use crate::train::state::RunState;
 
 /// A run that is set up. All ranks execute [`TrainLoop::run`] in step.
 pub(crate) struct TrainLoop<'a> {

@@ -16,10 +16,10 @@ use crate::logging::observer::{
 use crate::logging::tensorboard::TensorBoard;
 use crate::train::checkpointer::Checkpointer;
 use crate::train::context::StopFlag;
+use crate::train::epoch_totals::EpochTotals;
 use crate::train::finalize::finalize;
 use crate::train::outcome::Outcome;
 use crate::train::setup::{RunOptions, RunSetup};
-use crate::train::state::EpochTotals;
 use crate::train::train_loop::TrainLoop;
 
 /// A training run: its configuration, its folder and its observers.

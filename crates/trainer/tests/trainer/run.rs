@@ -118,6 +118,9 @@ fn model_card(card: &str, config: &Config, metrics: &Value) {
     ] {
         assert_eq!(card.matches(&row).count(), 1, "{row} in {card}");
     }
+    let versions = card.to_lowercase().matches("| burn |").count();
+    assert_eq!(versions, 1, "{card}");
+    assert_eq!(metrics["versions"]["burn"], "0.22.1");
 }
 
 /// One line per step and per epoch, in order; the rate follows the schedule.

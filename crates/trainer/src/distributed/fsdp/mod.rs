@@ -18,7 +18,7 @@ use crate::config::ShardingStrategy;
 use crate::optim::adamw::{Moments, Optimizer, Update};
 use crate::optim::gradients::{GradNorm, ParameterGradients, StepScale};
 use crate::optim::parameters;
-use crate::train::engine::{Engine, Pass};
+use crate::train::engine::{Engine, Pass, SingleProcessEngine};
 
 /// The invariant behind `expect`.
 const MODEL: &str = "the model is taken only while its parameters change";
@@ -42,15 +42,14 @@ pub(crate) struct FsdpEngine {
 }
 
 impl FsdpEngine {
-    /// `model` is on `device`, which has autodiff, and `optimizer` has the moments of the whole model.
+    /// Shards the model and the moments of `local`.
     pub(crate) fn new(
-        model: BertForQuestionAnswering,
-        mut optimizer: Optimizer,
-        device: Device,
+        local: SingleProcessEngine,
         sharding: ShardingStrategy,
         group: Arc<dyn ProcessGroup>,
         collectives: Arc<dyn TensorCollectives>,
     ) -> Self {
+        let (model, mut optimizer, device) = local.into_parts();
         let shards = Shards::of(&model, &*group, collectives, device.clone().inner());
         optimizer.moments = shards.of_moments(&optimizer.moments);
         let mut engine = Self {

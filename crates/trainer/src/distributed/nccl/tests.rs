@@ -169,13 +169,9 @@ fn engines_equal_a_single_process(
         ..TrainConfig::default()
     };
     let device = device.clone().autodiff();
-    let model_and_optimizer = || {
+    let alone = || {
         let model = model("tiny-bert", &device);
         let optimizer = Optimizer::new(&config, &model);
-        (model, optimizer)
-    };
-    let alone = || {
-        let (model, optimizer) = model_and_optimizer();
         SingleProcessEngine::new(model, optimizer, device.clone())
     };
     let [expected, before] = train(Box::new(alone()));
@@ -183,16 +179,7 @@ fn engines_equal_a_single_process(
     for (compress, tolerance) in [false, true].into_iter().zip(tolerances) {
         let sharded = |sharding| {
             let group = Arc::new(SingleProcess);
-            let collectives = collectives(compress);
-            let (model, optimizer) = model_and_optimizer();
-            FsdpEngine::new(
-                model,
-                optimizer,
-                device.clone(),
-                sharding,
-                group,
-                collectives,
-            )
+            FsdpEngine::new(alone(), sharding, group, collectives(compress))
         };
         let engines: [(&str, Box<dyn Engine>); 3] = [
             (
@@ -263,11 +250,8 @@ fn ddp_starts_a_bucket_as_soon_as_its_stage_is_done() {
 #[test]
 fn fsdp_gathers_the_next_unit_and_reduces_the_last_while_one_is_computed() {
     let (local, collectives, log) = logged();
-    let optimizer = Optimizer::new(&TrainConfig::default(), local.module());
-    let (model, device) = (local.module().clone(), local.device.clone());
     let full_shard = ShardingStrategy::FullShard;
-    let group = Arc::new(SingleProcess);
-    let mut engine = FsdpEngine::new(model, optimizer, device, full_shard, group, collectives);
+    let mut engine = FsdpEngine::new(local, full_shard, Arc::new(SingleProcess), collectives);
     engine.backward(&batch(), None, true).unwrap();
     let forward = ["join all-gather", "start all-gather"].repeat(3);
     let head = [
