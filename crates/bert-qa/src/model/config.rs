@@ -3,6 +3,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use fused_ops::Activation;
+use squad_data::json_problem;
 
 use super::architecture::{
     Architecture, ArchitectureSpec, OutputDropout, Positions, RelativeAttention, TokenTypes,
@@ -406,8 +407,7 @@ impl BertConfig {
 }
 
 fn parse(text: &str) -> Result<Map<String, Value>, String> {
-    serde_json::from_str(text)
-        .map_err(|error| format!("not a JSON object: {error}; is the download complete?"))
+    serde_json::from_str(text).map_err(|error| json_problem(text, &error))
 }
 
 fn architecture(raw: &Map<String, Value>) -> Result<Architecture, String> {

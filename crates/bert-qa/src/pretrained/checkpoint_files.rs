@@ -7,7 +7,7 @@ use burn::store::bridge;
 use burn::store::burn_pack::Tensor;
 use burn::store::pytorch_reader::PytorchReader;
 use serde::Deserialize;
-use squad_data::readable_size;
+use squad_data::{json_problem, readable_size};
 use zip::ZipArchive;
 
 use super::file_kind::{explain, is_safetensors};
@@ -320,8 +320,12 @@ pub(crate) fn read_index(path: &Path) -> Result<BTreeMap<String, String>, Error>
         message,
     };
     let text = atomic_fs::read_text(path)?;
-    let Index { weight_map } = serde_json::from_str(&text)
-        .map_err(|e| error(format!("not an index of shards ({e}): download it again")))?;
+    let Index { weight_map } = serde_json::from_str(&text).map_err(|e| {
+        error(format!(
+            "not an index of shards: {}",
+            json_problem(&text, &e)
+        ))
+    })?;
     if weight_map.is_empty() {
         return Err(error(
             "this index names no shards: download it again".into(),

@@ -160,6 +160,24 @@ fn files_of_another_kind_are_errors() {
 }
 
 #[test]
+fn what_is_no_configuration_is_named() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:53aa\nsize 300\n";
+    for file in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
+        for (text, said) in [
+            (pointer, "git lfs pull"),
+            ("<!DOCTYPE html>", "a web page"),
+            ("Entry not found", "a server's message"),
+            ("{\"a\": Infinity}", "Python writes NaN and Infinity"),
+            ("{\"a\": 1,}", "remove the comma"),
+            ("{\"a\": ", "is the download complete?"),
+        ] {
+            let message = message(|folder| std::fs::write(folder.join(file), text).unwrap());
+            assert_says(&message, &[file, said]);
+        }
+    }
+}
+
+#[test]
 fn truncated_weights_are_errors() {
     let length = std::fs::metadata(fixture("tiny-bert/model.safetensors"))
         .unwrap()

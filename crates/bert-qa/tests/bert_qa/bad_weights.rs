@@ -161,7 +161,8 @@ fn files_that_are_not_weights_are_explained() {
         for (text, said) in [
             (pointer, "git lfs pull"),
             (page, "a web page"),
-            ("{\"error\": \"gone\"}", "JSON"),
+            ("{\"error\": \"gone\"}", "a server's message"),
+            ("{\"model_type\": \"bert\"}", "JSON"),
             ("", "empty"),
             ("words", "download it again"),
         ] {

@@ -9,6 +9,7 @@ use tokenizers::Tokenizer;
 
 use crate::error::{Error, one_line, quote};
 use crate::features::added_token::ADDED_TOKENS;
+use crate::features::model_file::json_problem;
 use crate::features::pair_template::PairTemplate;
 use crate::features::tokenizer_folder::{self, Found, options_of};
 use crate::features::tokenizer_json::TokenizerJson;
@@ -115,7 +116,7 @@ impl QaTokenizer {
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
         let json = serde_json::from_slice(bytes).map_err(|error| Error::Tokenizer {
             file: name.to_owned(),
-            problem: format!("not a tokenizer.json: {error}; is the download complete?"),
+            problem: json_problem(&String::from_utf8_lossy(bytes), &error),
         })?;
         Self::from_json(name, json)
     }

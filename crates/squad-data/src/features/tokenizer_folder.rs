@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, quote};
 use crate::features::added_token::{ADDED_TOKENS, ADDITIONAL, AddedToken, DECODER};
+use crate::features::model_file::{instead_of_file, json_problem};
 use crate::features::sentencepiece;
 use crate::features::tokenizer_json::MAX_BYTES;
 
@@ -167,17 +168,19 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 fn read_text(path: &Path) -> Result<String, Error> {
-    let text = String::from_utf8(read_bytes(path)?)
+    let bytes = read_bytes(path)?;
+    // An empty merges.txt merges nothing; an empty file of another kind is told by its reader.
+    if let Some(problem) = instead_of_file(&bytes).filter(|_| !bytes.is_empty()) {
+        return Err(wrong(path, problem));
+    }
+    let text = String::from_utf8(bytes)
         .map_err(|_| wrong(path, "not UTF-8, so it is no tokenizer; download it again"))?;
     Ok(atomic_fs::without_bom(&text).to_owned())
 }
 
 fn read_json(path: &Path) -> Result<Value, Error> {
     let text = read_text(path)?;
-    serde_json::from_str(&text).map_err(|error| {
-        let problem = format!("not JSON: {error}; is the download complete?");
-        wrong(path, problem)
-    })
+    serde_json::from_str(&text).map_err(|error| wrong(path, json_problem(&text, &error)))
 }
 
 /// The object in a file of a tokenizer's configuration, if there is one.

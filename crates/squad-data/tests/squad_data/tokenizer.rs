@@ -40,10 +40,16 @@ fn files_that_are_no_bert_tokenizer_are_rejected() {
         message.starts_with("t.json: post_processor is null"),
         "{message}"
     );
-    for wrong in ["", "{}", "[]", "{\"model\": 1}", &json[..json.len() / 2]] {
+    for (wrong, expected) in [
+        ("", "empty"),
+        ("{}", "not a tokenizer.json"),
+        ("[]", "not a tokenizer.json"),
+        ("{\"model\": 1}", "not a tokenizer.json"),
+        (&json[..json.len() / 2], "not JSON: "),
+    ] {
         let message = error(wrong);
-        let expected = "t.json: not a tokenizer.json";
-        assert!(message.starts_with(expected), "{message}");
+        let expected = format!("t.json: {expected}");
+        assert!(message.starts_with(&expected), "{message}");
     }
 }
 
@@ -81,8 +87,9 @@ fn damaged_files_are_errors() {
     let read = |bytes: &[u8]| QaTokenizer::from_bytes("t.json", bytes);
     for length in (0..json.len()).step_by(13) {
         let message = read(&json[..length]).unwrap_err().to_string();
+        let problem = if length == 0 { "empty" } else { "not JSON" };
         assert!(
-            message.starts_with("t.json: not a tokenizer.json"),
+            message.starts_with(&format!("t.json: {problem}: ")),
             "{message}"
         );
     }
