@@ -138,9 +138,11 @@ impl BertConfig {
             let named = named.or_else(|| raw.get("name")).and_then(Value::as_str);
             let known = named.and_then(Architecture::of_class);
             let Some(architecture) = known.map_or_else(guess, |known| Ok(Some(known)))? else {
-                let message = "no model_type, no known class in architectures, and no weights with an encoder's names: \
-                               is this a Hugging Face model folder?";
-                return Err(wrong(message.to_owned()));
+                let class = named.map_or("no known class".to_owned(), |class| format!("{class:?}"));
+                return Err(wrong(format!(
+                    "no model_type, {class} in architectures, and no weights with an encoder's names: \
+                     is this a Hugging Face model folder?"
+                )));
             };
             let model_type = architecture.spec().model_type;
             raw.insert("model_type".into(), model_type.into());

@@ -6,6 +6,7 @@ mod conv_weight;
 mod file_kind;
 mod finite;
 mod load;
+mod missing;
 mod model_card;
 mod names;
 mod qa_config;

@@ -46,8 +46,20 @@ fn folders_of_another_kind_say_what_to_do() {
     let checkpoints = without_config("checkpoint-500/config.json");
     assert_says(
         &checkpoints,
-        &["give one of its checkpoint folders instead"],
+        &["give its folder \"checkpoint-500\" instead"],
     );
+    let several = message(|folder| {
+        for name in ["best", "last"] {
+            std::fs::create_dir(folder.join(name)).unwrap();
+            std::fs::copy(
+                folder.join("config.json"),
+                folder.join(name).join("config.json"),
+            )
+            .unwrap();
+        }
+        std::fs::remove_file(folder.join("config.json")).unwrap();
+    });
+    assert_says(&several, &["give one of its folders instead, best, last"]);
     let adapter = without_config("adapter_config.json");
     assert_says(&adapter, &["a PEFT adapter", "merge_and_unload"]);
     let tensorflow = message(|folder| {
@@ -60,6 +72,7 @@ fn folders_of_another_kind_say_what_to_do() {
             &["give its folder \"0_Transformer\""][..],
         ),
         ("bert_config.json", &["bert_config.json: rename it"]),
+        ("config.json.incomplete", &["a part of it"]),
     ] {
         assert_says(&without_config(name), parts);
     }
@@ -98,6 +111,32 @@ fn folders_with_other_weights_say_what_to_do() {
             &["only OpenVINO's"],
         ),
         (
+            &["model.ckpt-1000.data-00000-of-00001"],
+            &["transformers-cli convert"],
+        ),
+        (
+            &["__0_0.distcp", ".metadata"],
+            &["only FSDP's shards", "accelerate merge-weights"],
+        ),
+        (
+            &["latest", "zero_to_fp32.py"],
+            &["only DeepSpeed's shards", "zero_to_fp32.py"],
+        ),
+        (
+            &["zero_pp_rank_0_mp_rank_00_model_states.pt"],
+            &["only DeepSpeed's shards"],
+        ),
+        (&["model-q8.gguf"], &["only llama.cpp's"]),
+        (&["model.tar.gz"], &["an archive: unpack it"]),
+        (
+            &["model.safetensors.crdownload"],
+            &["no model.safetensors", "a part of it"],
+        ),
+        (
+            &["pytorch_model.bin.incomplete"],
+            &["no pytorch_model.bin", "a part of it"],
+        ),
+        (
             &["adapter_config.json", "adapter_model.safetensors"],
             &["only an adapter", "merge_and_unload"],
         ),
@@ -110,6 +149,40 @@ fn folders_with_other_weights_say_what_to_do() {
         ),
     ] {
         assert_says(&with(names), parts);
+    }
+}
+
+#[test]
+fn a_tokenizer_in_another_place_is_named() {
+    for (name, said) in [
+        ("tokenizer/tokenizer.json", "copy the files of "),
+        (
+            "bert-base-uncased-vocab.txt",
+            "but bert-base-uncased-vocab.txt: rename it to vocab.txt",
+        ),
+        ("tokenizer.json.part", "but a part of it"),
+    ] {
+        let message = message(|folder| {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::rename(folder.join("tokenizer.json"), path).unwrap();
+        });
+        assert_says(&message, &["no tokenizer.json in this model folder", said]);
+    }
+}
+
+/// As when a snapshot of the Hub's cache is copied without its blobs.
+#[test]
+#[cfg(unix)]
+fn links_to_files_that_are_not_there_are_named() {
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        let message = message(|folder| {
+            std::fs::remove_file(folder.join(file)).unwrap();
+            std::os::unix::fs::symlink("../../blobs/53aa", folder.join(file)).unwrap();
+        });
+        let said =
+            format!("no {file} in this model folder, but a link to a file that is not there");
+        assert_says(&message, &[&said]);
     }
 }
 
