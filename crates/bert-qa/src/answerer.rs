@@ -94,11 +94,11 @@ impl QuestionAnswerer {
             assets,
             report,
         } = Pretrained::load(&folder, 0, &device)?;
-        if let Some(name) = report.missing.first() {
+        if let Some(problem) = report.untrained_head() {
             return Err(Error::Weights {
                 path: folder,
                 message: format!(
-                    "no tensor \"{name}\": this model was not trained to answer questions; fine-tune it first"
+                    "{problem}: this model was not trained to answer questions; fine-tune it first"
                 ),
             });
         }
