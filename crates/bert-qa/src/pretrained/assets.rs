@@ -182,6 +182,13 @@ impl ModelAssets {
                 config.insert(key, value);
             }
         }
+        // Of its own accord this class of transformers 5 gives the model no token types.
+        let is_albert = config.get("tokenizer_class") == Some(&"AlbertTokenizer".into());
+        if is_albert && self.tokenizer.pair_template().num_token_types() > 1 {
+            let inputs = self.config.architecture.spec().model_inputs;
+            let names = config.entry("model_input_names");
+            names.or_insert_with(|| inputs.into());
+        }
         match &self.tokenizer_config {
             Some(text) if loaded.as_ref() == Some(&config) => text.clone(),
             _ => format!("{:#}\n", Value::Object(config)),

@@ -70,9 +70,17 @@ pub(super) fn read(path: &Path) -> Result<Found, Error> {
     let names = config.get("model_input_names").and_then(Value::as_array);
     let without_types = match names {
         Some(names) => !names.contains(&"token_type_ids".into()),
-        // This class of transformers 5 names no types of its own accord.
-        None => config.get("tokenizer_class") == Some(&"TokenizersBackend".into()),
+        None => class(&config) == Some("TokenizersBackend") || is_albert_of_version_5(&config),
     };
+    let types = (names.is_none() && is_albert_of_version_5(&config)).then(|| {
+        let file = path.join(TOKENIZER_CONFIG);
+        format!(
+            "{}: transformers 5 has saved it, whose AlbertTokenizer gives the model no token types: all are 0 here too. If \
+             the model was trained with them, write {{\"model_input_names\": [\"input_ids\", \"token_type_ids\", \
+             \"attention_mask\"]}} into it",
+            file.display()
+        )
+    });
     let side = (config.get("padding_side") == Some(&"left".into())).then(|| {
         let file = path.join(TOKENIZER_CONFIG);
         format!(
@@ -99,11 +107,20 @@ pub(super) fn read(path: &Path) -> Result<Found, Error> {
     let warnings = warnings.into_iter();
     let warnings = warnings.map(|warning| format!("{name}: {warning}"));
     Ok(Found {
-        warnings: warnings.chain(side).collect(),
+        warnings: warnings.chain(side).chain(types).collect(),
         name,
         json,
         without_types,
     })
+}
+
+fn class(config: &Map<String, Value>) -> Option<&str> {
+    config.get("tokenizer_class").and_then(Value::as_str)
+}
+
+/// Version 4 of this class names token types of its own accord, version 5 does not. Only version 5 writes a `backend`.
+fn is_albert_of_version_5(config: &Map<String, Value>) -> bool {
+    class(config) == Some("AlbertTokenizer") && config.contains_key("backend")
 }
 
 /// Refuses a vocabulary: other files of its folder say how it is used.
@@ -244,7 +261,7 @@ const OTHER_CLASSES: [&str; 6] = [
 ];
 
 fn refuse_other_classes(folder: &Path, config: &Map<String, Value>) -> Result<(), Error> {
-    let class = config.get("tokenizer_class").and_then(Value::as_str);
+    let class = class(config);
     let class = class.filter(|class| OTHER_CLASSES.contains(&class.trim_end_matches("Fast")));
     class.map_or(Ok(()), |class| {
         let problem = format!(
@@ -454,7 +471,7 @@ pub(super) fn flag(config: &Map<String, Value>, key: &str, default: bool) -> boo
 
 /// Whether the folder is one of this kind, from the tokenizer's class or the model's type.
 fn is_kind(config: &Map<String, Value>, kind: &str) -> bool {
-    let class = config.get("tokenizer_class").and_then(Value::as_str);
+    let class = class(config);
     match class {
         Some(class) => class.to_ascii_lowercase().starts_with(kind),
         None => config.get("model_type").and_then(Value::as_str) == Some(kind),

@@ -304,6 +304,18 @@ fn token_types_that_the_model_does_not_get_are_0() {
     assert_eq!(types(without), (vec![0; 5], 1));
     let version_5 = r#"{"tokenizer_class": "TokenizersBackend"}"#;
     assert_eq!(types(version_5), types(without));
+    let albert = r#"{"tokenizer_class": "AlbertTokenizer", "backend": "tokenizers"}"#;
+    assert_eq!(types(albert), (vec![0; 5], 1));
+    let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+    let [warning] = tokenizer.warnings() else {
+        panic!("{:?}", tokenizer.warnings());
+    };
+    assert!(
+        warning.contains("AlbertTokenizer gives the model no token types"),
+        "{warning}"
+    );
+    let version_4 = r#"{"tokenizer_class": "AlbertTokenizer"}"#;
+    assert_eq!(types(version_4), types("{}"));
 }
 
 #[test]
