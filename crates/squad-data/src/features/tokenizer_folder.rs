@@ -304,19 +304,23 @@ fn saved_tokens(folder: &Path, config: &Map<String, Value>) -> Result<SavedToken
 /// Lays the options of `tokenizer_config.json` over a `BertNormalizer`, or over RoBERTa's parts, as transformers does.
 /// Returns a warning if they contradict each other, and one if transformers would not take a value as it is.
 fn apply_options(config: &Map<String, Value>, json: &mut Value) -> Vec<String> {
-    // Of these classes transformers leaves `tokenizer.json` as it is.
-    let class = config.get("tokenizer_class").and_then(Value::as_str);
-    if class.is_some_and(|class| matches!(class, "PreTrainedTokenizerFast" | "TokenizersBackend")) {
-        return Vec::new();
+    let class = class(config);
+    if class.is_some_and(is_plain_class) {
+        return version_4_differs(config, json).into_iter().collect();
     }
     let mut options = Options {
         config,
         changed: Vec::new(),
         unconfirmed: Vec::new(),
     };
-    if is_kind(config, "roberta") {
+    let is_roberta = is_kind(config, "roberta");
+    if (is_roberta || class.is_some())
+        && let Some(file) = byte_level_prefix(json)
+    {
+        options.lay_over("add_prefix_space", file, Some(false.into()));
+    }
+    if is_roberta {
         for (part, option, default) in [
-            ("pre_tokenizer", "add_prefix_space", false),
             ("post_processor", "add_prefix_space", false),
             ("post_processor", "trim_offsets", true),
         ] {
@@ -339,6 +343,30 @@ fn apply_options(config: &Map<String, Value>, json: &mut Value) -> Vec<String> {
         }
     }
     options.warnings()
+}
+
+/// Whether transformers 5 takes `tokenizer.json` as it is for this class.
+fn is_plain_class(class: &str) -> bool {
+    matches!(class, "PreTrainedTokenizerFast" | "TokenizersBackend")
+}
+
+/// `add_prefix_space` of a byte-level pre-tokenizer. transformers 4 sets it for every class, to false without the key.
+fn byte_level_prefix(json: &mut Value) -> Option<&mut Value> {
+    let pre_tokenizer = json.get_mut("pre_tokenizer")?;
+    let is_byte_level = pre_tokenizer["type"] == "ByteLevel";
+    let prefix = pre_tokenizer.get_mut("add_prefix_space")?;
+    is_byte_level.then_some(prefix)
+}
+
+/// A warning where transformers 4 tokenizes in another way than `tokenizer.json` says.
+fn version_4_differs(config: &Map<String, Value>, json: &mut Value) -> Option<String> {
+    let file = byte_level_prefix(json)?;
+    let version_4 = flag(config, "add_prefix_space", false);
+    (*file != version_4).then(|| {
+        format!(
+            "this file is followed, as transformers 5 does; transformers 4 takes add_prefix_space as {version_4}, not {file}"
+        )
+    })
 }
 
 /// The options of a `tokenizer_config.json`, and what they say of a `tokenizer.json`.

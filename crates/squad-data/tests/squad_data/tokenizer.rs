@@ -279,9 +279,21 @@ fn robertas_contradicting_options_are_followed() {
         "{warning}"
     );
     made.save(folder.path()).unwrap();
-    // Other tokenizers of this kind are as their tokenizer.json says.
+    // transformers sets it for every class; version 5 takes the last two as their tokenizer.json says.
     let other = read(r#"{"tokenizer_class": "LongformerTokenizer", "add_prefix_space": true}"#);
-    assert_eq!(other.encode("a a").unwrap().ids, [4, 6]);
+    assert_eq!(other.encode("a a").unwrap().ids, [6, 6]);
+    for class in ["PreTrainedTokenizerFast", "TokenizersBackend"] {
+        let plain = format!(r#"{{"tokenizer_class": "{class}", "add_prefix_space": true}}"#);
+        let plain = read(&plain);
+        assert_eq!(plain.encode("a a").unwrap().ids, [4, 6]);
+        let [warning] = plain.warnings() else {
+            panic!("{:?}", plain.warnings());
+        };
+        assert!(
+            warning.contains("transformers 4 takes add_prefix_space as true, not false"),
+            "{warning}"
+        );
+    }
 }
 
 /// A model that gets no token types from transformers gets none but 0.
