@@ -11,7 +11,7 @@ use crate::error::{Error, one_line, quote};
 use crate::features::added_token::ADDED_TOKENS;
 use crate::features::model_file::json_problem;
 use crate::features::pair_template::PairTemplate;
-use crate::features::tokenizer_folder::{self, Found, options_of};
+use crate::features::tokenizer_folder::{self, ClsToken, Found, options_of};
 use crate::features::tokenizer_json::TokenizerJson;
 
 /// The name of the thread on which a `tokenizer.json` becomes a tokenizer.
@@ -51,6 +51,7 @@ pub struct QaTokenizer {
     warnings: Vec<String>,
     name: String,
     template: Arc<PairTemplate>,
+    begins_with_cls: bool,
     vocab_size: usize,
     /// The number of embeddings of the model, where some tokens have none.
     num_embeddings: Option<usize>,
@@ -99,9 +100,18 @@ impl QaTokenizer {
             json,
             warnings,
             without_types,
+            cls_token,
         } = tokenizer_folder::read(path)?;
         let mut tokenizer = Self::from_json(&name, json)?;
         tokenizer.warnings = warnings;
+        tokenizer.begins_with_cls = match cls_token {
+            ClsToken::Default => true,
+            ClsToken::Named(named) => {
+                let [first, _] = tokenizer.template.end_ids();
+                tokenizer.token(first) == Some(named)
+            }
+            ClsToken::None => false,
+        };
         if without_types {
             tokenizer.template = Arc::new(tokenizer.template.without_types());
         }
@@ -156,6 +166,7 @@ impl QaTokenizer {
             warnings: Vec::new(),
             name: name.to_owned(),
             template: Arc::new(template),
+            begins_with_cls: true,
             vocab_size,
             num_embeddings: None,
             has_pieces,
@@ -241,6 +252,12 @@ impl QaTokenizer {
     /// The special tokens around a question and its context.
     pub fn pair_template(&self) -> &Arc<PairTemplate> {
         &self.template
+    }
+
+    /// Whether a feature begins with the token that transformers knows as the tokenizer's `cls_token`: where it knows none, or
+    /// another, its pipeline has no score of "no answer".
+    pub fn begins_with_cls(&self) -> bool {
+        self.begins_with_cls
     }
 
     /// The vocabulary entry with this id.

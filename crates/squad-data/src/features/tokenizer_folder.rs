@@ -49,6 +49,31 @@ pub(super) struct Found {
     pub(super) warnings: Vec<String>,
     /// Whether `model_input_names` leaves the token types out: then transformers gives the model none, and all are 0.
     pub(super) without_types: bool,
+    pub(super) cls_token: ClsToken,
+}
+
+/// What transformers knows as the tokenizer's `cls_token`.
+pub(super) enum ClsToken {
+    /// That of the tokenizer's class, or there is no configuration.
+    Default,
+    /// The configuration names it.
+    Named(String),
+    /// The class has none, and the configuration names none.
+    None,
+}
+
+impl ClsToken {
+    fn of(config: &Map<String, Value>) -> Self {
+        if let Some(named) = config.get("cls_token").and_then(token_text) {
+            return Self::Named(named.to_owned());
+        }
+        let class = class(config);
+        if class.is_some_and(is_plain_class) {
+            Self::None
+        } else {
+            Self::Default
+        }
+    }
 }
 
 /// Tokens beside a vocabulary, by their ids.
@@ -64,6 +89,7 @@ pub(super) fn read(path: &Path) -> Result<Found, Error> {
             json: read_json(path)?,
             warnings: Vec::new(),
             without_types: false,
+            cls_token: ClsToken::Default,
         });
     }
     let config = read_config(path)?;
@@ -111,6 +137,7 @@ pub(super) fn read(path: &Path) -> Result<Found, Error> {
         name,
         json,
         without_types,
+        cls_token: ClsToken::of(&config),
     })
 }
 

@@ -296,6 +296,29 @@ fn robertas_contradicting_options_are_followed() {
     }
 }
 
+/// As `tokenizer.cls_token` of transformers.
+#[test]
+fn a_feature_begins_with_the_cls_token_or_not() {
+    let folder = test_support::temp_dir();
+    let json = std::fs::read_to_string(fixture("tokenizer.json")).unwrap();
+    write(folder.path(), "tokenizer.json", &json);
+    for (config, expected) in [
+        ("{}", true),
+        (r#"{"tokenizer_class": "BertTokenizer"}"#, true),
+        (r#"{"cls_token": {"content": "[CLS]"}}"#, true),
+        (r#"{"cls_token": "[SEP]"}"#, false),
+        (r#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#, false),
+        (
+            r#"{"tokenizer_class": "TokenizersBackend", "cls_token": "[CLS]"}"#,
+            true,
+        ),
+    ] {
+        write(folder.path(), "tokenizer_config.json", config);
+        let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+        assert_eq!(tokenizer.begins_with_cls(), expected, "{config}");
+    }
+}
+
 /// A model that gets no token types from transformers gets none but 0.
 #[test]
 fn token_types_that_the_model_does_not_get_are_0() {
