@@ -62,6 +62,9 @@ pub struct QaTokenizer {
 /// The tokenizers library needs some 300 bytes for each byte of a text, which is then cut into pieces of about this size.
 const BYTES_PER_PIECE: usize = 1 << 16;
 
+/// The most tokens that a warning names.
+const SHOWN_TOKENS: usize = 8;
+
 /// A tokenized text, without special tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Encoding {
@@ -201,11 +204,16 @@ impl QaTokenizer {
                 self.num_ids()
             )));
         }
-        let without: Vec<String> = without.iter().map(|(_, token)| quote(token)).collect();
+        let shown = without.iter().take(SHOWN_TOKENS);
+        let shown: Vec<String> = shown.map(|(_, token)| quote(token)).collect();
+        let more = match without.len() - shown.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
         self.warnings.push(format!(
-            "{}: the model has {num_embeddings} embeddings and none for {}: a text with such a token cannot be used",
+            "{}: the model has {num_embeddings} embeddings and none for {}{more}: a text with such a token cannot be used",
             self.name,
-            without.join(", ")
+            shown.join(", ")
         ));
         self.num_embeddings = Some(num_embeddings);
         Ok(self)

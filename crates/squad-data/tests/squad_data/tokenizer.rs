@@ -296,6 +296,25 @@ fn robertas_contradicting_options_are_followed() {
     }
 }
 
+#[test]
+fn of_many_tokens_without_an_embedding_the_first_are_named() {
+    let json = std::fs::read_to_string(fixture("tokenizer.json")).unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let num_embeddings = small_tokenizer().num_ids();
+    let added = json["added_tokens"].as_array_mut().unwrap();
+    added.extend((0..20).map(|index| {
+        serde_json::json!({"id": num_embeddings + index, "content": format!("<{index}>"), "single_word": false,
+            "lstrip": false, "rstrip": false, "normalized": false, "special": false})
+    }));
+    let tokenizer = QaTokenizer::from_bytes("t.json", json.to_string().as_bytes()).unwrap();
+    let tokenizer = tokenizer.with_num_embeddings(num_embeddings).unwrap();
+    let warning = &tokenizer.warnings()[0];
+    assert!(
+        warning.contains("\"<0>\"") && warning.contains("\"<7>\" and 12 more: a text"),
+        "{warning}"
+    );
+}
+
 /// As `tokenizer.cls_token` of transformers.
 #[test]
 fn a_feature_begins_with_the_cls_token_or_not() {
