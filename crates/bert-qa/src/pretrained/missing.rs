@@ -27,6 +27,14 @@ pub(super) fn trace_of(folder: &Path, file: &str) -> Option<&'static str> {
         .then_some(", but a part of it: its download is not complete")
 }
 
+/// Whether a file is an archive, by its name.
+pub(crate) fn is_archive(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    [".zip", ".tar", ".tar.gz", ".tgz"]
+        .iter()
+        .any(|end| name.ends_with(end))
+}
+
 /// What to do with a folder that has no `config.json`.
 pub(super) fn instead_of_config(folder: &Path) -> String {
     if let Some(trace) = trace_of(folder, CONFIG) {
@@ -40,6 +48,8 @@ pub(super) fn instead_of_config(folder: &Path) -> String {
     let mut models: Vec<String> = models.collect();
     models.sort();
     let has = |file: &str| folder.join(file).is_file();
+    let mut names = entries.iter().map(|entry| entry.file_name());
+    let has_archive = names.any(|name| is_archive(name.as_ref()));
     match models.as_slice() {
         [] => {}
         [model] => return format!(": give its folder \"{model}\" instead"),
@@ -53,6 +63,8 @@ pub(super) fn instead_of_config(folder: &Path) -> String {
         ", but a PEFT adapter: put it into its base model with merge_and_unload().save_pretrained(FOLDER)"
     } else if has("config.cfg") && has("meta.json") {
         ", but a pipeline of spaCy, which is not read: take the model from which it was made"
+    } else if has_archive {
+        ", but an archive: unpack it"
     } else {
         ""
     };
@@ -64,7 +76,12 @@ pub(super) fn instead_of_tokenizer(folder: &Path) -> String {
     if let Some(trace) = trace_of(folder, TOKENIZER) {
         return trace.into();
     }
-    let folders = [folder.join("tokenizer"), folder.with_file_name("tokenizer")];
+    // The last is MLflow's.
+    let folders = [
+        folder.join("tokenizer"),
+        folder.with_file_name("tokenizer"),
+        folder.with_file_name("components").join("tokenizer"),
+    ];
     if let Some(other) = folders.iter().find(|folder| has_tokenizer(folder)) {
         return format!(": copy the files of {} into it", other.display());
     }

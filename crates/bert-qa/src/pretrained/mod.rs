@@ -22,3 +22,4 @@ pub use weights::LoadReport;
 
 pub(crate) use assets::{CONFIG, MAKE_TOKENIZER, TOKENIZER, has_tokenizer};
 pub(crate) use checkpoint_files::{CheckpointFiles, WEIGHTS, is_index, read_index, shards};
+pub(crate) use missing::is_archive;

@@ -73,6 +73,7 @@ fn folders_of_another_kind_say_what_to_do() {
         ),
         ("bert_config.json", &["bert_config.json: rename it"]),
         ("config.json.incomplete", &["a part of it"]),
+        ("model.tar.gz", &["but an archive: unpack it"]),
     ] {
         assert_says(&without_config(name), parts);
     }
@@ -169,6 +170,15 @@ fn a_tokenizer_in_another_place_is_named() {
         });
         assert_says(&message, &["no tokenizer.json in this model folder", said]);
     }
+    // As MLflow writes it.
+    let parent = test_support::temp_dir();
+    let [model, tokenizer] = ["model", "components/tokenizer"].map(|name| parent.path().join(name));
+    for (file, folder) in [("config.json", &model), ("tokenizer.json", &tokenizer)] {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::copy(fixture("tiny-bert").join(file), folder.join(file)).unwrap();
+    }
+    let said = format!("copy the files of {} into it", tokenizer.display());
+    assert_says(&refusal(&model), &[&said]);
 }
 
 /// As when a snapshot of the Hub's cache is copied without its blobs.
