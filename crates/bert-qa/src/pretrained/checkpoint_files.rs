@@ -438,7 +438,8 @@ fn check_pickle(path: &Path) -> Result<(), Error> {
             return Err(Error::Weights {
                 path: path.into(),
                 message: format!(
-                    "its list of tensors, data.pkl, has {size}: at most {most} can be read"
+                    "its list of tensors, data.pkl, has {size}: at most {most} can be read; load it in PyTorch and save its \
+                     weights with torch.save(model.state_dict(), FILE)"
                 ),
             });
         }

@@ -390,6 +390,12 @@ fn a_small_archive_that_unpacks_to_much_is_refused() {
     assert!(path.metadata().unwrap().len() < 100_000);
     refused(
         &folder,
-        &["pytorch_model.bin: ", "data.pkl", "64.0 MiB", "4.0 MiB"],
+        &[
+            "pytorch_model.bin: ",
+            "data.pkl",
+            "64.0 MiB",
+            "4.0 MiB",
+            "torch.save(model.state_dict()",
+        ],
     );
 }
