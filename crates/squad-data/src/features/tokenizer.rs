@@ -104,9 +104,13 @@ impl QaTokenizer {
             warnings,
             without_types,
             cls_token,
+            split_special_tokens,
         } = tokenizer_folder::read(path)?;
         let mut tokenizer = Self::from_json(&name, json)?;
         tokenizer.warnings = warnings;
+        tokenizer
+            .tokenizer
+            .set_encode_special_tokens(split_special_tokens);
         tokenizer.begins_with_cls = match cls_token {
             ClsToken::Default => true,
             ClsToken::Named(named) => {

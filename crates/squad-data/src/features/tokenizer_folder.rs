@@ -50,6 +50,8 @@ pub(super) struct Found {
     /// Whether `model_input_names` leaves the token types out: then transformers gives the model none, and all are 0.
     pub(super) without_types: bool,
     pub(super) cls_token: ClsToken,
+    /// Whether special tokens that a text spells out are tokenized as any other text.
+    pub(super) split_special_tokens: bool,
 }
 
 /// What transformers knows as the tokenizer's `cls_token`.
@@ -90,6 +92,7 @@ pub(super) fn read(path: &Path) -> Result<Found, Error> {
             warnings: Vec::new(),
             without_types: false,
             cls_token: ClsToken::Default,
+            split_special_tokens: false,
         });
     }
     let config = read_config(path)?;
@@ -107,14 +110,24 @@ pub(super) fn read(path: &Path) -> Result<Found, Error> {
             file.display()
         )
     });
-    let side = (config.get("padding_side") == Some(&"left".into())).then(|| {
+    let sides = [
+        (
+            "padding_side",
+            "padding_side is left, for which transformers' scripts put the context in front of the question; here the \
+             question is first",
+        ),
+        (
+            "truncation_side",
+            "truncation_side is left, for which transformers' scripts cut a long context from its end on; here it is cut \
+             from its beginning on",
+        ),
+    ];
+    let sides = sides.into_iter().filter_map(|(key, problem)| {
         let file = path.join(TOKENIZER_CONFIG);
-        format!(
-            "{}: padding_side is left, for which transformers' scripts put the context in front of the question; here \
-             the question is first",
-            file.display()
-        )
+        let is_left = config.get(key) == Some(&"left".into());
+        is_left.then(|| format!("{}: {problem}", file.display()))
     });
+    let sides: Vec<String> = sides.collect();
     let is_there = |name: &&str| path.join(name).is_file();
     let Some(files) = FILES.into_iter().find(|files| files.iter().all(is_there)) else {
         return Err(no_tokenizer(path));
@@ -133,11 +146,12 @@ pub(super) fn read(path: &Path) -> Result<Found, Error> {
     let warnings = warnings.into_iter();
     let warnings = warnings.map(|warning| format!("{name}: {warning}"));
     Ok(Found {
-        warnings: warnings.chain(side).chain(types).collect(),
+        warnings: warnings.chain(sides).chain(types).collect(),
         name,
         json,
         without_types,
         cls_token: ClsToken::of(&config),
+        split_special_tokens: flag(&config, "split_special_tokens", false),
     })
 }
 
@@ -217,9 +231,8 @@ fn read_text(path: &Path) -> Result<String, Error> {
     if let Some(problem) = instead_of_file(&bytes).filter(|_| !bytes.is_empty()) {
         return Err(wrong(path, problem));
     }
-    let text = String::from_utf8(bytes)
-        .map_err(|_| wrong(path, "not UTF-8, so it is no tokenizer; download it again"))?;
-    Ok(atomic_fs::without_bom(&text).to_owned())
+    atomic_fs::read_text_from(&bytes[..])
+        .map_err(|error| wrong(path, format!("{error}, or download it again")))
 }
 
 fn read_json(path: &Path) -> Result<Value, Error> {

@@ -315,6 +315,38 @@ fn of_many_tokens_without_an_embedding_the_first_are_named() {
     );
 }
 
+/// As transformers' key says.
+#[test]
+fn special_tokens_in_a_text_may_be_split() {
+    let folder = test_support::temp_dir();
+    let json = std::fs::read_to_string(fixture("tokenizer.json")).unwrap();
+    write(folder.path(), "tokenizer.json", &json);
+    let count = |config: &str| {
+        write(folder.path(), "tokenizer_config.json", config);
+        let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+        tokenizer.encode("[CLS]").unwrap().ids.len()
+    };
+    assert_eq!(count(r#"{"split_special_tokens": false}"#), 1);
+    assert!(count(r#"{"split_special_tokens": true}"#) > 1);
+}
+
+/// As PowerShell writes texts.
+#[test]
+fn a_configuration_may_be_utf_16() {
+    let folder = test_support::temp_dir();
+    let json = std::fs::read_to_string(fixture("tokenizer.json")).unwrap();
+    write(folder.path(), "tokenizer.json", &json);
+    let config = "\u{feff}{\"cls_token\": \"[SEP]\", \"truncation_side\": \"left\"}";
+    let bytes: Vec<u8> = config.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(folder.path().join("tokenizer_config.json"), bytes).unwrap();
+    let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+    assert!(!tokenizer.begins_with_cls());
+    let [warning] = tokenizer.warnings() else {
+        panic!("{:?}", tokenizer.warnings());
+    };
+    assert!(warning.contains("truncation_side is left, "), "{warning}");
+}
+
 /// As `tokenizer.cls_token` of transformers.
 #[test]
 fn a_feature_begins_with_the_cls_token_or_not() {
