@@ -94,11 +94,11 @@ impl QuestionAnswerer {
             assets,
             report,
         } = Pretrained::load(&folder, 0, &device)?;
-        if let Some(name) = report.missing.first() {
+        if let Some(problem) = report.untrained_head() {
             return Err(Error::Weights {
                 path: folder,
                 message: format!(
-                    "no tensor \"{name}\": this model was not trained to answer questions; fine-tune it first"
+                    "{problem}: this model was not trained to answer questions; fine-tune it first"
                 ),
             });
         }
@@ -218,7 +218,19 @@ impl QuestionAnswerer {
             ..self.features.clone()
         };
         self.in_chunks(examples, &features, &|examples, features, logits| {
-            pipeline_answers(examples, features, logits, options)
+            if self.tokenizer.begins_with_cls() {
+                return pipeline_answers(examples, features, logits, options);
+            }
+            // The pipeline then hides the first token as it hides the question.
+            let hidden: Vec<_> = logits
+                .iter()
+                .map(|logits| [logits.start, logits.end].map(without_first))
+                .collect();
+            let logits: Vec<_> = hidden
+                .iter()
+                .map(|[start, end]| SpanLogits { start, end })
+                .collect();
+            pipeline_answers(examples, features, &logits, options)
         })
     }
 
@@ -346,6 +358,15 @@ fn not_empty(example: &Example) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The logits with probability 0 for the first token.
+fn without_first(logits: &[f32]) -> Vec<f32> {
+    let mut logits = logits.to_vec();
+    if let Some(first) = logits.first_mut() {
+        *first = f32::NEG_INFINITY;
+    }
+    logits
 }
 
 /// Keeps the first `count` different spans, best first.

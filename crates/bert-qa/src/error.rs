@@ -29,7 +29,7 @@ pub enum Error {
         /// The missing file.
         file: &'static str,
         /// What else may stand in its place, or how to make it; may be empty.
-        hint: &'static str,
+        hint: String,
     },
     /// The weights cannot be read, or do not fit the configuration.
     #[error("{}: {message}", path.display())]

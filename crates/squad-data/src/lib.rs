@@ -64,7 +64,7 @@ pub use example::{Example, Gold, GoldAnswer};
 pub use features::{
     Encoding, Feature, FeatureOptions, FeatureStats, LabelAnswer, LongQuestions, LostAnswer,
     LostReason, PairTemplate, QaTokenizer, Reach, StrideKind, TOKENIZER_THREAD, UnreachedAnswer,
-    inspect, make_features, make_features_with_progress, reach,
+    inspect, instead_of_file, json_problem, make_features, make_features_with_progress, reach,
 };
 pub use memory::{memory_limit, readable_size};
 pub use overlap::{Overlap, SharedContext, overlap};

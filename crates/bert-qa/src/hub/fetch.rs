@@ -24,6 +24,13 @@ fn is_complete(folder: &Path) -> bool {
 }
 
 impl Hub {
+    /// The folder of a model's snapshot, if the cache lacks nothing of it.
+    pub(super) fn cached(&self, name: &str, revision: &str) -> Option<PathBuf> {
+        let cached = CachedRepo::new(&self.cache, name, revision);
+        let folder = cached.commit().map(|commit| cached.snapshot(&commit));
+        folder.filter(|folder| is_complete(folder))
+    }
+
     /// The folder of a model's snapshot. What the cache lacks is fetched; if it lacks nothing,
     /// the network is not asked. The error is one line.
     pub(super) fn fetch(
@@ -32,11 +39,10 @@ impl Hub {
         revision: &str,
         on_event: &mut dyn FnMut(DownloadEvent<'_>),
     ) -> Result<PathBuf, String> {
-        let cached = CachedRepo::new(&self.cache, name, revision);
-        let folder = cached.commit().map(|commit| cached.snapshot(&commit));
-        if let Some(folder) = folder.filter(|folder| is_complete(folder)) {
+        if let Some(folder) = self.cached(name, revision) {
             return Ok(folder);
         }
+        let cached = CachedRepo::new(&self.cache, name, revision);
         if self.offline {
             return Err(format!(
                 "not in the cache ({}), or not all of it, and HF_HUB_OFFLINE is set: unset it, or fetch the model where there is a network",

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use download::{DownloadOptions, redacted};
@@ -22,12 +22,14 @@ pub struct Hub {
 impl Hub {
     /// Reads the environment variables of Hugging Face's own libraries:
     ///
-    /// - the cache: `HF_HUB_CACHE` (formerly `HUGGINGFACE_HUB_CACHE`), else `hub` in `HF_HOME`, else in
-    ///   `XDG_CACHE_HOME/huggingface`, else in `~/.cache/huggingface`;
+    /// - the cache: `HF_HUB_CACHE` (formerly `HUGGINGFACE_HUB_CACHE`), else `TRANSFORMERS_CACHE` of transformers 4, else
+    ///   `hub` in `HF_HOME`, else in `XDG_CACHE_HOME/huggingface`, else in `~/.cache/huggingface`;
     /// - the endpoint: `HF_ENDPOINT`;
     /// - the token: `HF_TOKEN` (formerly `HUGGING_FACE_HUB_TOKEN`), else the file `HF_TOKEN_PATH`, else `token` in
     ///   `HF_HOME`;
     /// - offline: `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE` is 1, on, yes or true.
+    ///
+    /// In paths `~` is the home folder, and `$NAME` and `${NAME}` are variables.
     pub fn from_env() -> Self {
         Self::from(&|name| std::env::var(name).ok(), std::env::home_dir())
     }
@@ -36,9 +38,12 @@ impl Hub {
         let text = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let first = |names: &[&str]| names.iter().find_map(|name| text(name));
         let home = home.unwrap_or_else(std::env::temp_dir);
-        let path = |value: String| match value.strip_prefix("~/") {
-            Some(rest) => home.join(rest),
-            None => PathBuf::from(value),
+        let path = |value: String| match Path::new(&value).strip_prefix("~") {
+            Ok(rest) => PathBuf::from(expand_variables(
+                &home.join(rest).to_string_lossy(),
+                variable,
+            )),
+            Err(_) => PathBuf::from(expand_variables(&value, variable)),
         };
         let hf_home = text("HF_HOME").map(path).unwrap_or_else(|| {
             let caches = text("XDG_CACHE_HOME").map(path);
@@ -54,8 +59,12 @@ impl Hub {
         let endpoint = text("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
         let offline = first(&["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"]).unwrap_or_default();
         Self {
-            cache: first(&["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"])
-                .map_or_else(|| hf_home.join("hub"), path),
+            cache: first(&[
+                "HF_HUB_CACHE",
+                "HUGGINGFACE_HUB_CACHE",
+                "TRANSFORMERS_CACHE",
+            ])
+            .map_or_else(|| hf_home.join("hub"), path),
             endpoint: endpoint.trim().trim_end_matches('/').to_owned(),
             token: token.filter(|token| !token.is_empty()),
             requests: DownloadOptions {
@@ -66,6 +75,30 @@ impl Hub {
             offline: ["1", "on", "yes", "true"].contains(&offline.trim().to_lowercase().as_str()),
         }
     }
+}
+
+/// Replaces `$NAME` and `${NAME}` by variables, as Python's `os.path.expandvars` does: one that is not set stays as it is.
+fn expand_variables(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
+    let mut expanded = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        expanded.push_str(before);
+        let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+        let in_braces = after
+            .strip_prefix('{')
+            .and_then(|after| after.split_once('}'));
+        let (name, behind) = in_braces.unwrap_or_else(|| {
+            let end = after.find(|letter| !is_name(letter));
+            after.split_at(end.unwrap_or(after.len()))
+        });
+        match variable(name) {
+            Some(value) => expanded.push_str(&value),
+            None => expanded.push_str(&rest[before.len()..rest.len() - behind.len()]),
+        }
+        rest = behind;
+    }
+    expanded.push_str(rest);
+    expanded
 }
 
 /// Without the token.
@@ -83,8 +116,6 @@ impl fmt::Debug for Hub {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn from(variables: &[(&str, &str)]) -> Hub {
@@ -109,6 +140,21 @@ mod tests {
             ),
             (&[("HF_HUB_CACHE", "/c"), ("HF_HOME", "/h")], "/c"),
             (&[("HF_HOME", "")], "/home/me/.cache/huggingface/hub"),
+            (&[("HF_HOME", "~")], "/home/me/hub"),
+            (&[("HF_HOME", "~you/hf")], "~you/hf/hub"),
+            (
+                &[("HF_HOME", "$X/hf"), ("X", "/scratch")],
+                "/scratch/hf/hub",
+            ),
+            (&[("HF_HUB_CACHE", "${X}_1/$Y/$"), ("X", "/a")], "/a_1/$Y/$"),
+            (&[("TRANSFORMERS_CACHE", "/t"), ("HF_HOME", "/h")], "/t"),
+            (
+                &[
+                    ("TRANSFORMERS_CACHE", "/t"),
+                    ("HUGGINGFACE_HUB_CACHE", "/c"),
+                ],
+                "/c",
+            ),
         ] {
             assert_eq!(from(variables).cache, Path::new(cache));
         }

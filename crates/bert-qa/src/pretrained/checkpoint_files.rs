@@ -7,10 +7,11 @@ use burn::store::bridge;
 use burn::store::burn_pack::Tensor;
 use burn::store::pytorch_reader::PytorchReader;
 use serde::Deserialize;
-use squad_data::readable_size;
+use squad_data::{json_problem, readable_size};
 use zip::ZipArchive;
 
 use super::file_kind::{explain, is_safetensors};
+use super::missing::trace_of;
 use super::names::{renamed, to_module_paths};
 use super::safetensors_file;
 use crate::error::{Error, list};
@@ -30,7 +31,7 @@ const FARM: [&str; 2] = ["language_model.bin", "prediction_head_0.bin"];
 
 /// What the names of files begin with that training tools put beside the weights, or that hold an adapter, or another
 /// framework's weights.
-const NOT_WEIGHTS: [&str; 12] = [
+const NOT_WEIGHTS: [&str; 14] = [
     "training_args",
     "optimizer",
     "scheduler",
@@ -43,10 +44,12 @@ const NOT_WEIGHTS: [&str; 12] = [
     "pytorch_adapter",
     "pytorch_model_head",
     "openvino_",
+    "zero_pp_rank_",
+    "bf16_zero_pp_rank_",
 ];
 
 /// What the names of other weights contain, and what to do with a folder that has only those.
-const OTHER_WEIGHTS: [(&str, &str); 6] = [
+const OTHER_WEIGHTS: [(&str, &str); 17] = [
     (
         "adapter_config.json",
         ", only an adapter: put it into its base model with PEFT's merge_and_unload().save_pretrained(FOLDER)",
@@ -56,15 +59,24 @@ const OTHER_WEIGHTS: [(&str, &str); 6] = [
         ", only TensorFlow's: make it with transformers 4, \
          AutoModelForQuestionAnswering.from_pretrained(FROM, from_tf=True).save_pretrained(FOLDER)",
     ),
-    (
-        ".ckpt.index",
-        ", only a checkpoint of TensorFlow: make it with transformers 4, transformers-cli convert",
-    ),
+    (".ckpt.index", TENSORFLOW_CHECKPOINT),
+    (".data-00000-of-", TENSORFLOW_CHECKPOINT),
     (
         "flax_model",
         ", only Flax's: make it with transformers 4, \
          AutoModelForQuestionAnswering.from_pretrained(FROM, from_flax=True).save_pretrained(FOLDER)",
     ),
+    (
+        "pytorch_model_fsdp_",
+        ", only FSDP's shards: join them with accelerate merge-weights FROM FOLDER",
+    ),
+    (
+        ".distcp",
+        ", only FSDP's shards: join them with accelerate merge-weights FROM FOLDER",
+    ),
+    ("zero_to_fp32.py", DEEPSPEED),
+    ("zero_pp_rank_", DEEPSPEED),
+    ("global_step", DEEPSPEED),
     (
         "openvino",
         ", only OpenVINO's, which are not read: take the model from which they were exported",
@@ -73,7 +85,26 @@ const OTHER_WEIGHTS: [(&str, &str); 6] = [
         "onnx",
         ", only ONNX's, which are not read: take the model from which they were exported",
     ),
+    (
+        ".gguf",
+        ", only llama.cpp's, which are not read: take the model from which they were exported",
+    ),
+    (
+        "rust_model.ot",
+        ", only rust-bert's, which are not read: take the model from which they were exported",
+    ),
+    (
+        "saved_model.pb",
+        ", only TensorFlow's SavedModel, which is not read: take the model from which it was exported",
+    ),
+    (".zip", ", but an archive: unpack it"),
+    (".tar", ", but an archive: unpack it"),
 ];
+
+const TENSORFLOW_CHECKPOINT: &str =
+    ", only a checkpoint of TensorFlow: make it with transformers 4, transformers-cli convert";
+const DEEPSPEED: &str =
+    ", only DeepSpeed's shards: join them with its zero_to_fp32.py, which writes pytorch_model.bin";
 
 /// What other tools put in front of parameter names: the keys of dictionaries around them (Lightning, NVIDIA), and the
 /// attributes of modules around the model (DDP, FARM).
@@ -251,19 +282,30 @@ fn only_checkpoint(folder: &Path) -> Result<PathBuf, Error> {
         .filter(|path| {
             let extension = path.extension().unwrap_or_default().to_string_lossy();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            ["ckpt", "pt", "pth", "bin", "safetensors"].contains(&&*extension)
+            ["ckpt", "pt", "pth", "th", "bin", "safetensors"].contains(&&*extension)
                 && !NOT_WEIGHTS.iter().any(|other| name.starts_with(other))
                 && path.is_file()
         })
         .collect();
     found.sort();
+    if found.is_empty()
+        && let Some((file, trace)) = WEIGHTS
+            .iter()
+            .find_map(|file| Some((*file, trace_of(folder, file)?)))
+    {
+        return Err(Error::MissingFile {
+            folder: folder.into(),
+            file,
+            hint: trace.into(),
+        });
+    }
     match found.as_slice() {
         [] => Err(Error::MissingFile {
             folder: folder.into(),
             file: WEIGHTS[0],
             hint: other_weights(&entries).unwrap_or(
                 ", no pytorch_model.bin, no index of shards of either, and no checkpoint (.ckpt, .pt, .bin)",
-            ),
+            ).into(),
         }),
         [_] => Ok(found.swap_remove(0)),
         _ => {
@@ -320,8 +362,12 @@ pub(crate) fn read_index(path: &Path) -> Result<BTreeMap<String, String>, Error>
         message,
     };
     let text = atomic_fs::read_text(path)?;
-    let Index { weight_map } = serde_json::from_str(&text)
-        .map_err(|e| error(format!("not an index of shards ({e}): download it again")))?;
+    let Index { weight_map } = serde_json::from_str(&text).map_err(|e| {
+        error(format!(
+            "not an index of shards: {}",
+            json_problem(&text, &e)
+        ))
+    })?;
     if weight_map.is_empty() {
         return Err(error(
             "this index names no shards: download it again".into(),
@@ -392,7 +438,8 @@ fn check_pickle(path: &Path) -> Result<(), Error> {
             return Err(Error::Weights {
                 path: path.into(),
                 message: format!(
-                    "its list of tensors, data.pkl, has {size}: at most {most} can be read"
+                    "its list of tensors, data.pkl, has {size}: at most {most} can be read; load it in PyTorch and save its \
+                     weights with torch.save(model.state_dict(), FILE)"
                 ),
             });
         }

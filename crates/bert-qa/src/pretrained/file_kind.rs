@@ -3,6 +3,7 @@ use std::io::Read;
 use std::path::Path;
 
 use serde_json::{Map, Value};
+use squad_data::instead_of_file;
 
 /// Explains why a weights file cannot be read, and what to do, in one line. Recognizes common
 /// mistakes by the file's first bytes; otherwise quotes the reader's `error`.
@@ -12,7 +13,7 @@ pub(super) fn explain(path: &Path, error: &str) -> String {
         Ok(read) => read,
         Err(error) => return format!("cannot be read: {error}"),
     };
-    if let Some(problem) = wrong_kind(&start, length, is_safetensors) {
+    if let Some(problem) = wrong_kind(&start, is_safetensors) {
         return problem.into();
     }
     if is_safetensors && let Some(problem) = header_problem(&start, length) {
@@ -43,12 +44,16 @@ pub(super) fn is_safetensors(path: &Path) -> bool {
 /// What Burn's reader says of a pickle with objects that it does not know: containers such as `deque` or `defaultdict`
 /// with items, keys that are neither text nor numbers, TorchScript, quantized tensors, and whole modules in the old
 /// format, whose storages have four fields.
-const OTHER_OBJECTS: [&str; 5] = [
+const OTHER_OBJECTS: [&str; 7] = [
     "unexpected pickle opcode",
     "dict key must be",
     "unsupported Python type",
     "Expected a dictionary at the root",
     "persistent id has 4 fields",
+    // Pickle's protocol 0.
+    "persistent id must be a tuple",
+    // Tensors that pickle wrote, and not torch.save.
+    "expected a storage",
 ];
 
 /// Enough for any real header, although safetensors allows 100 million bytes.
@@ -63,33 +68,26 @@ fn beginning(path: &Path) -> std::io::Result<(Vec<u8>, u64)> {
 }
 
 /// Names a file that is empty or of another kind than its extension says.
-fn wrong_kind(start: &[u8], length: u64, is_safetensors: bool) -> Option<&'static str> {
-    let text: String = start
-        .iter()
-        .take(200)
-        .map(|&byte| char::from(byte).to_ascii_lowercase())
-        .collect();
-    let text = text.trim_start();
+fn wrong_kind(start: &[u8], is_safetensors: bool) -> Option<&'static str> {
     // Its first bytes, the header's length, may look like the beginning of a text.
     let like_safetensors = start.get(8) == Some(&b'{') && start[3..8] == [0; 5];
-    if length == 0 {
-        Some("empty: download it again")
-    } else if text.starts_with("version https://git-lfs") {
-        Some(
-            "a Git LFS pointer, not the weights: run `git lfs pull` in the model's folder, or download the file itself",
-        )
-    } else if ["<!doctype", "<html", "<?xml"]
-        .iter()
-        .any(|tag| text.starts_with(tag))
-    {
-        Some("a web page, not weights: download the file itself")
-    } else if text.starts_with('{') && !like_safetensors {
+    if let Some(problem) = instead_of_file(start).filter(|_| !like_safetensors) {
+        Some(problem)
+    } else if start.trim_ascii_start().starts_with(b"{") && !like_safetensors {
         Some("JSON, not weights: download the file itself")
     } else if is_safetensors && (start.starts_with(b"PK\x03\x04") || start.starts_with(b"\x80\x02"))
     {
         Some("a PyTorch file with a safetensors name: rename it to pytorch_model.bin")
     } else if !is_safetensors && like_safetensors {
         Some("a safetensors file with a PyTorch name: rename it to model.safetensors")
+    } else if start.get(257..).is_some_and(|at| at.starts_with(b"ustar")) {
+        Some("a tar archive: unpack it")
+    } else if start.starts_with(b"\x89HDF") {
+        Some(
+            "weights of TensorFlow or Keras (HDF5): convert them with transformers 4, from_tf=True",
+        )
+    } else if start.starts_with(b"GGUF") {
+        Some("llama.cpp's GGUF, which is not read: take the model from which it was converted")
     } else {
         None
     }
@@ -171,7 +169,10 @@ mod tests {
                 "git lfs pull",
             ),
             ("a.bin", b"\n<!DOCTYPE html><html>", "a web page"),
-            ("a.bin", b"{\"error\": \"not found\"}", "JSON, not weights"),
+            ("a.bin", b"{\"error\": \"not found\"}", "a server's message"),
+            ("a.bin", b"{\"a\": 1}", "JSON, not weights"),
+            ("a.bin", b"\x1f\x8b\x08", "unpack it"),
+            ("a.bin", b"\x89HDF\r\n", "TensorFlow or Keras"),
             ("a.safetensors", b"PK\x03\x04....", "pytorch_model.bin"),
             (
                 "a.bin",

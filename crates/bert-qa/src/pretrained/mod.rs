@@ -6,6 +6,7 @@ mod conv_weight;
 mod file_kind;
 mod finite;
 mod load;
+mod missing;
 mod model_card;
 mod names;
 mod qa_config;
@@ -21,3 +22,4 @@ pub use weights::LoadReport;
 
 pub(crate) use assets::{CONFIG, MAKE_TOKENIZER, TOKENIZER, has_tokenizer};
 pub(crate) use checkpoint_files::{CheckpointFiles, WEIGHTS, is_index, read_index, shards};
+pub(crate) use missing::is_archive;

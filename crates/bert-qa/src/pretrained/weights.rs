@@ -28,6 +28,26 @@ pub struct LoadReport {
     pub missing: Vec<String>,
     /// Tensors of the files that are not the model's.
     pub unexpected: Vec<String>,
+    /// What was found and a user should know, each a line.
+    pub warnings: Vec<String>,
+}
+
+impl LoadReport {
+    /// What is wrong if the model has no trained span head, with the tensors that may be one by another name. A bias may be
+    /// missing: it is 0, as with transformers.
+    pub fn untrained_head(&self) -> Option<String> {
+        if !self.missing.iter().any(|name| name.ends_with(".weight")) {
+            return None;
+        }
+        let others = self.unexpected.iter().map(String::as_str);
+        let others: Vec<_> = others.filter(|name| !name.contains("pooler.")).collect();
+        let others = if others.is_empty() {
+            String::new()
+        } else {
+            format!("; these of its tensors are not used: {}", list(&others))
+        };
+        Some(format!("no {}{others}", list(&self.missing)))
+    }
 }
 
 impl fmt::Display for LoadReport {
@@ -58,10 +78,12 @@ impl fmt::Display for LoadReport {
 pub(super) fn load(
     model: &mut BertForQuestionAnswering,
     files: &CheckpointFiles,
-    tensors: Vec<StoredTensor>,
+    mut tensors: Vec<StoredTensor>,
     has_other_head: bool,
 ) -> Result<LoadReport, Error> {
-    let (mut tensors, sources) = by_module_path(tensors, model.architecture(), &files.path)?;
+    let architecture = model.architecture();
+    let other_prefix = drop_other_prefix(&mut tensors, architecture);
+    let (mut tensors, sources) = by_module_path(tensors, architecture, &files.path)?;
     let other_head = tensors.extract_if(.., |tensor| {
         has_other_head && tensor.name.starts_with("classifier.")
     });
@@ -82,7 +104,13 @@ pub(super) fn load(
             message: format!("tensor \"{name}\" {message}"),
         });
     }
-    let report = LoadReport {
+    let layers = format!("{}.encoder.layer.", architecture.path());
+    let of_layers = result
+        .unused
+        .iter()
+        .filter(|path| path.starts_with(&layers));
+    let unused_of_layers = names_of(of_layers.cloned());
+    let mut report = LoadReport {
         files: files.files().iter().map(|file| file_name(file)).collect(),
         loaded: names_of(result.applied),
         missing: names_of(result.missing.into_iter().map(|(path, _)| path)),
@@ -91,9 +119,57 @@ pub(super) fn load(
             .into_iter()
             .filter(|name| !name.ends_with("embeddings.position_ids"))
             .collect(),
+        warnings: Vec::new(),
     };
     check_missing(&report, &files.path)?;
+    report.warnings = [
+        other_prefix.and_then(|prefix| prefix_warning(prefix, architecture)),
+        layers_warning(&unused_of_layers),
+        bias_warning(&report),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|warning| format!("{}: {warning}", files.path.display()))
+    .chain(adapter_warning(&files.path))
+    .collect();
     Ok(report)
+}
+
+fn prefix_warning(prefix: &str, architecture: Architecture) -> Option<String> {
+    let model_type = architecture.spec().model_type;
+    // Any attribute may be called `model`.
+    (prefix != "model").then(|| {
+        format!(
+            "its encoder is called \"{prefix}\", and is taken for the {model_type} of config.json"
+        )
+    })
+}
+
+/// Further layers, adapters, masks of pruned weights: without them the encoder computes something else.
+fn layers_warning(unused: &[String]) -> Option<String> {
+    (!unused.is_empty()).then(|| {
+        format!(
+            "these tensors of its layers are not used: {}; do the weights belong to config.json?",
+            list(unused)
+        )
+    })
+}
+
+fn bias_warning(report: &LoadReport) -> Option<String> {
+    (report.untrained_head().is_none() && !report.missing.is_empty())
+        .then(|| format!("no {}, which is taken as 0", list(&report.missing)))
+}
+
+/// A PEFT adapter beside whole weights may be part of them or not.
+fn adapter_warning(weights: &Path) -> Option<String> {
+    let path = weights.with_file_name("adapter_config.json");
+    path.is_file().then(|| {
+        format!(
+            "{}: this adapter is not used, only the weights beside it; transformers with PEFT would put it on its base \
+             model. If the weights do not have it yet, take those of merge_and_unload().save_pretrained(FOLDER)",
+            path.display()
+        )
+    })
 }
 
 /// The names of all parameters of a model.
@@ -159,6 +235,28 @@ fn check_missing(report: &LoadReport, path: &Path) -> Result<(), Error> {
     })
 }
 
+/// Drops another architecture's prefix from the encoder's names: an attribute of someone's module that holds a RoBERTa may
+/// be called `bert`.
+fn drop_other_prefix(
+    tensors: &mut [StoredTensor],
+    architecture: Architecture,
+) -> Option<&'static str> {
+    let mut prefixes = Architecture::ALL.iter().map(|known| known.spec().prefix);
+    let prefix = prefixes.find(|prefix| {
+        let names = ["word_embeddings", "tok_embeddings"]
+            .map(|kind| format!("{prefix}.embeddings.{kind}.weight"));
+        let mut tensors = tensors.iter();
+        *prefix != architecture.spec().prefix
+            && tensors.any(|(_, tensor)| names.contains(&tensor.name))
+    })?;
+    for (_, tensor) in tensors {
+        if let Some(name) = tensor.name.strip_prefix(&format!("{prefix}.")) {
+            tensor.name = name.to_owned();
+        }
+    }
+    Some(prefix)
+}
+
 /// What the names say of weights that stand in place of a model's: those of PEFT, GPTQ, AWQ and bitsandbytes.
 fn other_weights(names: &[String]) -> Option<&'static str> {
     let has = |parts: &[&str]| {
@@ -197,7 +295,15 @@ fn explain(error: &ApplyError, sources: &BTreeMap<String, TensorSource>) -> (Str
             let expected = file_shape(path, expected);
             let source = sources.get(&hugging_face_name(path));
             let found = source.map(|source| &source.shape[..]).unwrap_or_default();
-            let message = format!("has shape {found:?}, config.json asks for {expected:?}");
+            let is_head = ["qa_outputs.", "classifier."];
+            let is_head = is_head.iter().any(|head| path.starts_with(head));
+            let message = if is_head && expected.first() == Some(&2) && found.first() != Some(&2) {
+                format!(
+                    "has shape {found:?}: a span head has {expected:?}, with a row for start and one for end"
+                )
+            } else {
+                format!("has shape {found:?}, config.json asks for {expected:?}")
+            };
             (path.clone(), message)
         }
         ApplyError::DTypeMismatch { path, found, .. } => {

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 use bert_qa::{
-    AnswerOptions, BertForQuestionAnswering, Error, Example, FeatureOptions, Precision, Prediction,
-    Pretrained, QaConfig, QuestionAnswerer, WeightCache, autocast, predict_logits,
+    AnswerOptions, BertForQuestionAnswering, Error, Example, FeatureOptions, PipelineOptions,
+    Precision, Prediction, Pretrained, QaConfig, QuestionAnswerer, WeightCache, autocast,
+    predict_logits,
 };
 use squad_data::make_features;
 
-use crate::common::{MAX_LENGTH, cpu, fixture, tiny};
+use crate::common::{MAX_LENGTH, copy_of, cpu, edit, fixture, tiny};
 
 const QUESTION: &str = "who ate?";
 /// With characters of several bytes. The tiny tokenizer knows single letters; anything else is `[UNK]`.
@@ -31,6 +32,36 @@ fn answerer(windows: FeatureOptions) -> QuestionAnswerer {
         AnswerOptions::default(),
         cpu(),
     )
+}
+
+/// The pipeline hides the first token if it is not the tokenizer's `cls_token`: the only token of a context is then certain.
+#[test]
+fn the_pipeline_counts_no_answer_if_there_is_a_cls_token() {
+    let folder = copy_of("tiny-bert");
+    let scores = || {
+        let model = folder.path().to_str().unwrap();
+        let answerer = QuestionAnswerer::from_pretrained(model, &cpu()).unwrap();
+        let options = PipelineOptions {
+            top_k: 2,
+            handle_impossible_answer: true,
+            ..PipelineOptions::default()
+        };
+        let answers = answerer.pipeline(&[Example::new("q", QUESTION, "a")], &options);
+        let mut answers = answers.unwrap().swap_remove(0);
+        answers.sort_by_key(|answer| answer.answer.is_empty());
+        answers
+            .iter()
+            .map(|answer| answer.score)
+            .collect::<Vec<_>>()
+    };
+    let with = scores();
+    assert!(with[0] < 0.9 && with[1] > 0.0, "{with:?}");
+    edit(
+        &folder.path().join("tokenizer_config.json"),
+        "\"cls_token\": \"[CLS]\",",
+        "",
+    );
+    assert_eq!(scores(), [1.0, 0.0]);
 }
 
 #[track_caller]

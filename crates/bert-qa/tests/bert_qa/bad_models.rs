@@ -46,8 +46,20 @@ fn folders_of_another_kind_say_what_to_do() {
     let checkpoints = without_config("checkpoint-500/config.json");
     assert_says(
         &checkpoints,
-        &["give one of its checkpoint folders instead"],
+        &["give its folder \"checkpoint-500\" instead"],
     );
+    let several = message(|folder| {
+        for name in ["best", "last"] {
+            std::fs::create_dir(folder.join(name)).unwrap();
+            std::fs::copy(
+                folder.join("config.json"),
+                folder.join(name).join("config.json"),
+            )
+            .unwrap();
+        }
+        std::fs::remove_file(folder.join("config.json")).unwrap();
+    });
+    assert_says(&several, &["give one of its folders instead, best, last"]);
     let adapter = without_config("adapter_config.json");
     assert_says(&adapter, &["a PEFT adapter", "merge_and_unload"]);
     let tensorflow = message(|folder| {
@@ -60,6 +72,8 @@ fn folders_of_another_kind_say_what_to_do() {
             &["give its folder \"0_Transformer\""][..],
         ),
         ("bert_config.json", &["bert_config.json: rename it"]),
+        ("config.json.incomplete", &["a part of it"]),
+        ("model.tar.gz", &["but an archive: unpack it"]),
     ] {
         assert_says(&without_config(name), parts);
     }
@@ -98,6 +112,32 @@ fn folders_with_other_weights_say_what_to_do() {
             &["only OpenVINO's"],
         ),
         (
+            &["model.ckpt-1000.data-00000-of-00001"],
+            &["transformers-cli convert"],
+        ),
+        (
+            &["__0_0.distcp", ".metadata"],
+            &["only FSDP's shards", "accelerate merge-weights"],
+        ),
+        (
+            &["latest", "zero_to_fp32.py"],
+            &["only DeepSpeed's shards", "zero_to_fp32.py"],
+        ),
+        (
+            &["zero_pp_rank_0_mp_rank_00_model_states.pt"],
+            &["only DeepSpeed's shards"],
+        ),
+        (&["model-q8.gguf"], &["only llama.cpp's"]),
+        (&["model.tar.gz"], &["an archive: unpack it"]),
+        (
+            &["model.safetensors.crdownload"],
+            &["no model.safetensors", "a part of it"],
+        ),
+        (
+            &["pytorch_model.bin.incomplete"],
+            &["no pytorch_model.bin", "a part of it"],
+        ),
+        (
             &["adapter_config.json", "adapter_model.safetensors"],
             &["only an adapter", "merge_and_unload"],
         ),
@@ -110,6 +150,49 @@ fn folders_with_other_weights_say_what_to_do() {
         ),
     ] {
         assert_says(&with(names), parts);
+    }
+}
+
+#[test]
+fn a_tokenizer_in_another_place_is_named() {
+    for (name, said) in [
+        ("tokenizer/tokenizer.json", "copy the files of "),
+        (
+            "bert-base-uncased-vocab.txt",
+            "but bert-base-uncased-vocab.txt: rename it to vocab.txt",
+        ),
+        ("tokenizer.json.part", "but a part of it"),
+    ] {
+        let message = message(|folder| {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::rename(folder.join("tokenizer.json"), path).unwrap();
+        });
+        assert_says(&message, &["no tokenizer.json in this model folder", said]);
+    }
+    // As MLflow writes it.
+    let parent = test_support::temp_dir();
+    let [model, tokenizer] = ["model", "components/tokenizer"].map(|name| parent.path().join(name));
+    for (file, folder) in [("config.json", &model), ("tokenizer.json", &tokenizer)] {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::copy(fixture("tiny-bert").join(file), folder.join(file)).unwrap();
+    }
+    let said = format!("copy the files of {} into it", tokenizer.display());
+    assert_says(&refusal(&model), &[&said]);
+}
+
+/// As when a snapshot of the Hub's cache is copied without its blobs.
+#[test]
+#[cfg(unix)]
+fn links_to_files_that_are_not_there_are_named() {
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        let message = message(|folder| {
+            std::fs::remove_file(folder.join(file)).unwrap();
+            std::os::unix::fs::symlink("../../blobs/53aa", folder.join(file)).unwrap();
+        });
+        let said =
+            format!("no {file} in this model folder, but a link to a file that is not there");
+        assert_says(&message, &[&said]);
     }
 }
 
@@ -156,6 +239,24 @@ fn files_of_another_kind_are_errors() {
     ] {
         let message = message(|folder| std::fs::write(folder.join(file), text).unwrap());
         assert_says(&message, &[file]);
+    }
+}
+
+#[test]
+fn what_is_no_configuration_is_named() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:53aa\nsize 300\n";
+    for file in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
+        for (text, said) in [
+            (pointer, "git lfs pull"),
+            ("<!DOCTYPE html>", "a web page"),
+            ("Entry not found", "a server's message"),
+            ("{\"a\": Infinity}", "Python writes NaN and Infinity"),
+            ("{\"a\": 1,}", "remove the comma"),
+            ("{\"a\": ", "is the download complete?"),
+        ] {
+            let message = message(|folder| std::fs::write(folder.join(file), text).unwrap());
+            assert_says(&message, &[file, said]);
+        }
     }
 }
 

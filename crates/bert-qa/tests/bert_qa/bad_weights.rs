@@ -4,13 +4,14 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use bert_qa::Pretrained;
+use bert_qa::{Pretrained, QuestionAnswerer};
 use test_support::TempDir;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use crate::common::{
-    assert_says, copy_of, cpu, fixture, read_tensors, refusal, rename_tensor, rewrite_weights,
+    Value, assert_says, by_name, copy_of, cpu, edit, fixture, read_tensors, refusal, rename_tensor,
+    rewrite_weights, tiny,
 };
 use crate::weight_files::{divide, with_bin, without_weights};
 
@@ -161,7 +162,8 @@ fn files_that_are_not_weights_are_explained() {
         for (text, said) in [
             (pointer, "git lfs pull"),
             (page, "a web page"),
-            ("{\"error\": \"gone\"}", "JSON"),
+            ("{\"error\": \"gone\"}", "a server's message"),
+            ("{\"model_type\": \"bert\"}", "JSON"),
             ("", "empty"),
             ("words", "download it again"),
         ] {
@@ -191,6 +193,114 @@ fn files_that_are_not_weights_are_explained() {
         std::fs::copy(fixture(from), folder.path().join(name)).unwrap();
         refused(&folder, &[said]);
     }
+}
+
+#[test]
+fn a_span_head_by_another_name_is_named() {
+    let folder = copy_of("tiny-bert");
+    let file = folder.path().join("model.safetensors");
+    for kind in ["weight", "bias"] {
+        let [from, to] = ["qa_outputs", "qa_classifier"].map(|head| format!("{head}.{kind}"));
+        rename_tensor(&file, &from, &to);
+    }
+    let report = Pretrained::load(folder.path(), 0, &cpu()).unwrap().report;
+    let expected = "no qa_outputs.bias, qa_outputs.weight; these of its tensors are not used: qa_classifier.bias, \
+                    qa_classifier.weight";
+    assert_eq!(report.untrained_head().as_deref(), Some(expected));
+    let model = folder.path().to_str().unwrap();
+    let error = QuestionAnswerer::from_pretrained(model, &cpu());
+    assert_says(
+        &error.unwrap_err().to_string(),
+        &[expected, "fine-tune it first"],
+    );
+}
+
+/// As with transformers: a bias that the file does not have is 0.
+#[test]
+fn a_span_head_may_lack_its_bias() {
+    let folder = copy_of("tiny-bert");
+    let file = folder.path().join("model.safetensors");
+    rename_tensor(&file, "qa_outputs.bias", "other.bias");
+    let Pretrained { model, report, .. } = Pretrained::load(folder.path(), 0, &cpu()).unwrap();
+    assert_eq!(report.untrained_head(), None);
+    let [warning] = &report.warnings[..] else {
+        panic!("{:?}", report.warnings);
+    };
+    assert_says(warning, &["no qa_outputs.bias, which is taken as 0"]);
+    let mut expected = by_name(&tiny().model, Value);
+    expected.insert("qa_outputs.bias".into(), vec![0.0; 2]);
+    assert_eq!(by_name(&model, Value), expected);
+}
+
+#[test]
+fn a_span_head_has_two_outputs() {
+    let folder = copy_of("tiny-bert");
+    rewrite_weights(&folder.path().join("model.safetensors"), |header, _| {
+        header["qa_outputs.weight"]["shape"] = serde_json::json!([1, 24]);
+    });
+    refused(
+        &folder,
+        &["qa_outputs.weight", "[1, 24]: a span head has [2, 12]"],
+    );
+}
+
+#[test]
+fn further_layers_are_told() {
+    let folder = copy_of("tiny-bert");
+    edit(
+        &folder.path().join("config.json"),
+        "\"num_hidden_layers\": 2",
+        "\"num_hidden_layers\": 1",
+    );
+    let report = Pretrained::load(folder.path(), 0, &cpu()).unwrap().report;
+    let [warning] = &report.warnings[..] else {
+        panic!("{:?}", report.warnings);
+    };
+    let layer = "bert.encoder.layer.1.attention.output.LayerNorm.bias";
+    assert_says(
+        warning,
+        &["these tensors of its layers are not used: ", layer],
+    );
+}
+
+/// `self.roberta = AutoModel.from_pretrained(…)` of a BERT.
+#[test]
+fn an_encoder_may_have_another_architectures_name() {
+    let folder = copy_of("tiny-bert");
+    rewrite_weights(&folder.path().join("model.safetensors"), |header, _| {
+        let tensors = std::mem::take(header).into_iter();
+        *header = tensors
+            .map(|(name, tensor)| (name.replacen("bert.", "roberta.", 1), tensor))
+            .collect();
+    });
+    let Pretrained { model, report, .. } = Pretrained::load(folder.path(), 0, &cpu()).unwrap();
+    assert_eq!(by_name(&model, Value), by_name(&tiny().model, Value));
+    assert_eq!((report.missing, report.unexpected), (vec![], vec![]));
+    assert_says(
+        &report.warnings[0],
+        &["its encoder is called \"roberta\", and is taken for the bert of config.json"],
+    );
+}
+
+#[test]
+fn an_adapter_beside_whole_weights_is_told() {
+    let folder = copy_of("tiny-bert");
+    let warnings = |folder: &TempDir| {
+        Pretrained::load(folder.path(), 0, &cpu())
+            .unwrap()
+            .report
+            .warnings
+    };
+    assert_eq!(warnings(&folder), [""; 0]);
+    std::fs::write(folder.path().join("adapter_config.json"), "{}").unwrap();
+    let warnings = warnings(&folder);
+    assert_says(
+        &warnings[0],
+        &[
+            "adapter_config.json: this adapter is not used",
+            "merge_and_unload",
+        ],
+    );
 }
 
 /// Python creates a folder when it reads this file.
@@ -280,6 +390,12 @@ fn a_small_archive_that_unpacks_to_much_is_refused() {
     assert!(path.metadata().unwrap().len() < 100_000);
     refused(
         &folder,
-        &["pytorch_model.bin: ", "data.pkl", "64.0 MiB", "4.0 MiB"],
+        &[
+            "pytorch_model.bin: ",
+            "data.pkl",
+            "64.0 MiB",
+            "4.0 MiB",
+            "torch.save(model.state_dict()",
+        ],
     );
 }

@@ -134,6 +134,33 @@ fn a_cache_filled_by_python_is_used() {
     assert_eq!(asked_files(&server), asked);
 }
 
+/// Python keeps a model under the name by which it was asked for, and the Hub has given owners to its first models.
+#[test]
+fn a_model_without_an_owner_is_found_in_the_cache_or_at_its_owner() {
+    let cache = temp_dir();
+    let short = cache.path().join("models--bert-base-tiny");
+    let snapshot = short.join("snapshots").join(COMMIT);
+    for folder in [&snapshot, &short.join("refs")] {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    for (file, contents) in files("tiny-bert") {
+        std::fs::write(snapshot.join(file), contents).unwrap();
+    }
+    std::fs::write(short.join("refs/main"), COMMIT).unwrap();
+    let offline = offline(cache.path());
+    assert!(is_tiny(&fetch(&offline, "bert-base-tiny").unwrap()));
+    assert_refused(
+        fetch(&offline, "bert-base-other"),
+        &["models--google-bert--bert-base-other", "give a folder"],
+    );
+    let server = serve(files("tiny-bert"));
+    let online = hub(cache.path(), &server.address);
+    assert_refused(
+        fetch(&online, "bert-base-other"),
+        &["no model google-bert/bert-base-other"],
+    );
+}
+
 #[test]
 fn revisions_are_branches_tags_and_commits() {
     let cache = temp_dir();

@@ -85,6 +85,13 @@ fn tokenizer_config_is_kept_or_made() {
     // Otherwise transformers passes no token types.
     let inputs = made["model_input_names"].as_array().unwrap();
     assert!(inputs.contains(&"token_type_ids".into()), "{inputs:?}");
+    // Nor does this class of transformers 5.
+    let folder = copy_of("tiny-bert");
+    let albert = r#"{"tokenizer_class": "AlbertTokenizer"}"#;
+    std::fs::write(folder.path().join("tokenizer_config.json"), albert).unwrap();
+    let albert = Pretrained::load(folder.path(), 0, &cpu()).unwrap();
+    let kept: serde_json::Value = serde_json::from_str(&settings(&albert)).unwrap();
+    assert_eq!(kept["model_input_names"], made["model_input_names"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod charsmap;
 mod feature;
 mod labels;
 mod make;
+mod model_file;
 mod options;
 mod pair_template;
 mod reach;
@@ -17,6 +18,7 @@ mod windows;
 
 pub use feature::Feature;
 pub use make::{make_features, make_features_with_progress};
+pub use model_file::{instead_of_file, json_problem};
 pub use options::{FeatureOptions, LabelAnswer, LongQuestions, StrideKind};
 pub use pair_template::PairTemplate;
 pub use reach::{Reach, UnreachedAnswer, reach};

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::features::added_token::{ADDITIONAL, AddedToken, DECODER};
 use crate::features::charsmap::encode_base64;
+use crate::features::model_file::instead_of_file;
 use crate::features::tokenizer_folder::{Built, MAKE_TOKENIZER, flag};
 use crate::varint::varint;
 
@@ -90,10 +91,8 @@ struct Model<'a> {
 
 impl<'a> Model<'a> {
     fn parse(bytes: &'a [u8]) -> Result<Self, String> {
-        if bytes.starts_with(b"version https://git-lfs") {
-            return Err(
-                "a Git LFS pointer, not the model: run git lfs pull in its folder".to_owned(),
-            );
+        if let Some(problem) = instead_of_file(bytes) {
+            return Err(problem.to_owned());
         }
         let mut model = Self {
             pieces: Vec::new(),
@@ -655,7 +654,7 @@ mod tests {
                 "{bytes:?}"
             );
         }
-        assert!(error(b"").contains("damaged"));
+        assert!(error(b"").contains("empty"));
         let good = albert();
         for length in 0..good.len() {
             let _ = build(&good[..length]);

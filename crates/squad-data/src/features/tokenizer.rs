@@ -9,8 +9,9 @@ use tokenizers::Tokenizer;
 
 use crate::error::{Error, one_line, quote};
 use crate::features::added_token::ADDED_TOKENS;
+use crate::features::model_file::json_problem;
 use crate::features::pair_template::PairTemplate;
-use crate::features::tokenizer_folder::{self, Found, options_of};
+use crate::features::tokenizer_folder::{self, ClsToken, Found, options_of};
 use crate::features::tokenizer_json::TokenizerJson;
 
 /// The name of the thread on which a `tokenizer.json` becomes a tokenizer.
@@ -50,6 +51,7 @@ pub struct QaTokenizer {
     warnings: Vec<String>,
     name: String,
     template: Arc<PairTemplate>,
+    begins_with_cls: bool,
     vocab_size: usize,
     /// The number of embeddings of the model, where some tokens have none.
     num_embeddings: Option<usize>,
@@ -59,6 +61,9 @@ pub struct QaTokenizer {
 
 /// The tokenizers library needs some 300 bytes for each byte of a text, which is then cut into pieces of about this size.
 const BYTES_PER_PIECE: usize = 1 << 16;
+
+/// The most tokens that a warning names.
+const SHOWN_TOKENS: usize = 8;
 
 /// A tokenized text, without special tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -98,9 +103,22 @@ impl QaTokenizer {
             json,
             warnings,
             without_types,
+            cls_token,
+            split_special_tokens,
         } = tokenizer_folder::read(path)?;
         let mut tokenizer = Self::from_json(&name, json)?;
         tokenizer.warnings = warnings;
+        tokenizer
+            .tokenizer
+            .set_encode_special_tokens(split_special_tokens);
+        tokenizer.begins_with_cls = match cls_token {
+            ClsToken::Default => true,
+            ClsToken::Named(named) => {
+                let [first, _] = tokenizer.template.end_ids();
+                tokenizer.token(first) == Some(named)
+            }
+            ClsToken::None => false,
+        };
         if without_types {
             tokenizer.template = Arc::new(tokenizer.template.without_types());
         }
@@ -115,7 +133,7 @@ impl QaTokenizer {
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
         let json = serde_json::from_slice(bytes).map_err(|error| Error::Tokenizer {
             file: name.to_owned(),
-            problem: format!("not a tokenizer.json: {error}; is the download complete?"),
+            problem: json_problem(&String::from_utf8_lossy(bytes), &error),
         })?;
         Self::from_json(name, json)
     }
@@ -155,6 +173,7 @@ impl QaTokenizer {
             warnings: Vec::new(),
             name: name.to_owned(),
             template: Arc::new(template),
+            begins_with_cls: true,
             vocab_size,
             num_embeddings: None,
             has_pieces,
@@ -189,11 +208,16 @@ impl QaTokenizer {
                 self.num_ids()
             )));
         }
-        let without: Vec<String> = without.iter().map(|(_, token)| quote(token)).collect();
+        let shown = without.iter().take(SHOWN_TOKENS);
+        let shown: Vec<String> = shown.map(|(_, token)| quote(token)).collect();
+        let more = match without.len() - shown.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
         self.warnings.push(format!(
-            "{}: the model has {num_embeddings} embeddings and none for {}: a text with such a token cannot be used",
+            "{}: the model has {num_embeddings} embeddings and none for {}{more}: a text with such a token cannot be used",
             self.name,
-            without.join(", ")
+            shown.join(", ")
         ));
         self.num_embeddings = Some(num_embeddings);
         Ok(self)
@@ -240,6 +264,12 @@ impl QaTokenizer {
     /// The special tokens around a question and its context.
     pub fn pair_template(&self) -> &Arc<PairTemplate> {
         &self.template
+    }
+
+    /// Whether a feature begins with the token that transformers knows as the tokenizer's `cls_token`: where it knows none, or
+    /// another, its pipeline has no score of "no answer".
+    pub fn begins_with_cls(&self) -> bool {
+        self.begins_with_cls
     }
 
     /// The vocabulary entry with this id.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, quote};
 use crate::features::added_token::{ADDED_TOKENS, ADDITIONAL, AddedToken, DECODER};
+use crate::features::model_file::{instead_of_file, json_problem};
 use crate::features::sentencepiece;
 use crate::features::tokenizer_json::MAX_BYTES;
 
@@ -48,6 +49,33 @@ pub(super) struct Found {
     pub(super) warnings: Vec<String>,
     /// Whether `model_input_names` leaves the token types out: then transformers gives the model none, and all are 0.
     pub(super) without_types: bool,
+    pub(super) cls_token: ClsToken,
+    /// Whether special tokens that a text spells out are tokenized as any other text.
+    pub(super) split_special_tokens: bool,
+}
+
+/// What transformers knows as the tokenizer's `cls_token`.
+pub(super) enum ClsToken {
+    /// That of the tokenizer's class, or there is no configuration.
+    Default,
+    /// The configuration names it.
+    Named(String),
+    /// The class has none, and the configuration names none.
+    None,
+}
+
+impl ClsToken {
+    fn of(config: &Map<String, Value>) -> Self {
+        if let Some(named) = config.get("cls_token").and_then(token_text) {
+            return Self::Named(named.to_owned());
+        }
+        let class = class(config);
+        if class.is_some_and(is_plain_class) {
+            Self::None
+        } else {
+            Self::Default
+        }
+    }
 }
 
 /// Tokens beside a vocabulary, by their ids.
@@ -63,23 +91,43 @@ pub(super) fn read(path: &Path) -> Result<Found, Error> {
             json: read_json(path)?,
             warnings: Vec::new(),
             without_types: false,
+            cls_token: ClsToken::Default,
+            split_special_tokens: false,
         });
     }
     let config = read_config(path)?;
     let names = config.get("model_input_names").and_then(Value::as_array);
     let without_types = match names {
         Some(names) => !names.contains(&"token_type_ids".into()),
-        // This class of transformers 5 names no types of its own accord.
-        None => config.get("tokenizer_class") == Some(&"TokenizersBackend".into()),
+        None => class(&config) == Some("TokenizersBackend") || is_albert_of_version_5(&config),
     };
-    let side = (config.get("padding_side") == Some(&"left".into())).then(|| {
+    let types = (names.is_none() && is_albert_of_version_5(&config)).then(|| {
         let file = path.join(TOKENIZER_CONFIG);
         format!(
-            "{}: padding_side is left, for which transformers' scripts put the context in front of the question; here \
-             the question is first",
+            "{}: transformers 5 has saved it, whose AlbertTokenizer gives the model no token types: all are 0 here too. If \
+             the model was trained with them, write {{\"model_input_names\": [\"input_ids\", \"token_type_ids\", \
+             \"attention_mask\"]}} into it",
             file.display()
         )
     });
+    let sides = [
+        (
+            "padding_side",
+            "padding_side is left, for which transformers' scripts put the context in front of the question; here the \
+             question is first",
+        ),
+        (
+            "truncation_side",
+            "truncation_side is left, for which transformers' scripts cut a long context from its end on; here it is cut \
+             from its beginning on",
+        ),
+    ];
+    let sides = sides.into_iter().filter_map(|(key, problem)| {
+        let file = path.join(TOKENIZER_CONFIG);
+        let is_left = config.get(key) == Some(&"left".into());
+        is_left.then(|| format!("{}: {problem}", file.display()))
+    });
+    let sides: Vec<String> = sides.collect();
     let is_there = |name: &&str| path.join(name).is_file();
     let Some(files) = FILES.into_iter().find(|files| files.iter().all(is_there)) else {
         return Err(no_tokenizer(path));
@@ -98,11 +146,22 @@ pub(super) fn read(path: &Path) -> Result<Found, Error> {
     let warnings = warnings.into_iter();
     let warnings = warnings.map(|warning| format!("{name}: {warning}"));
     Ok(Found {
-        warnings: warnings.chain(side).collect(),
+        warnings: warnings.chain(sides).chain(types).collect(),
         name,
         json,
         without_types,
+        cls_token: ClsToken::of(&config),
+        split_special_tokens: flag(&config, "split_special_tokens", false),
     })
+}
+
+fn class(config: &Map<String, Value>) -> Option<&str> {
+    config.get("tokenizer_class").and_then(Value::as_str)
+}
+
+/// Version 4 of this class names token types of its own accord, version 5 does not. Only version 5 writes a `backend`.
+fn is_albert_of_version_5(config: &Map<String, Value>) -> bool {
+    class(config) == Some("AlbertTokenizer") && config.contains_key("backend")
 }
 
 /// Refuses a vocabulary: other files of its folder say how it is used.
@@ -167,17 +226,18 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 fn read_text(path: &Path) -> Result<String, Error> {
-    let text = String::from_utf8(read_bytes(path)?)
-        .map_err(|_| wrong(path, "not UTF-8, so it is no tokenizer; download it again"))?;
-    Ok(atomic_fs::without_bom(&text).to_owned())
+    let bytes = read_bytes(path)?;
+    // An empty merges.txt merges nothing; an empty file of another kind is told by its reader.
+    if let Some(problem) = instead_of_file(&bytes).filter(|_| !bytes.is_empty()) {
+        return Err(wrong(path, problem));
+    }
+    atomic_fs::read_text_from(&bytes[..])
+        .map_err(|error| wrong(path, format!("{error}, or download it again")))
 }
 
 fn read_json(path: &Path) -> Result<Value, Error> {
     let text = read_text(path)?;
-    serde_json::from_str(&text).map_err(|error| {
-        let problem = format!("not JSON: {error}; is the download complete?");
-        wrong(path, problem)
-    })
+    serde_json::from_str(&text).map_err(|error| wrong(path, json_problem(&text, &error)))
 }
 
 /// The object in a file of a tokenizer's configuration, if there is one.
@@ -241,7 +301,7 @@ const OTHER_CLASSES: [&str; 6] = [
 ];
 
 fn refuse_other_classes(folder: &Path, config: &Map<String, Value>) -> Result<(), Error> {
-    let class = config.get("tokenizer_class").and_then(Value::as_str);
+    let class = class(config);
     let class = class.filter(|class| OTHER_CLASSES.contains(&class.trim_end_matches("Fast")));
     class.map_or(Ok(()), |class| {
         let problem = format!(
@@ -284,19 +344,23 @@ fn saved_tokens(folder: &Path, config: &Map<String, Value>) -> Result<SavedToken
 /// Lays the options of `tokenizer_config.json` over a `BertNormalizer`, or over RoBERTa's parts, as transformers does.
 /// Returns a warning if they contradict each other, and one if transformers would not take a value as it is.
 fn apply_options(config: &Map<String, Value>, json: &mut Value) -> Vec<String> {
-    // Of these classes transformers leaves `tokenizer.json` as it is.
-    let class = config.get("tokenizer_class").and_then(Value::as_str);
-    if class.is_some_and(|class| matches!(class, "PreTrainedTokenizerFast" | "TokenizersBackend")) {
-        return Vec::new();
+    let class = class(config);
+    if class.is_some_and(is_plain_class) {
+        return version_4_differs(config, json).into_iter().collect();
     }
     let mut options = Options {
         config,
         changed: Vec::new(),
         unconfirmed: Vec::new(),
     };
-    if is_kind(config, "roberta") {
+    let is_roberta = is_kind(config, "roberta");
+    if (is_roberta || class.is_some())
+        && let Some(file) = byte_level_prefix(json)
+    {
+        options.lay_over("add_prefix_space", file, Some(false.into()));
+    }
+    if is_roberta {
         for (part, option, default) in [
-            ("pre_tokenizer", "add_prefix_space", false),
             ("post_processor", "add_prefix_space", false),
             ("post_processor", "trim_offsets", true),
         ] {
@@ -319,6 +383,30 @@ fn apply_options(config: &Map<String, Value>, json: &mut Value) -> Vec<String> {
         }
     }
     options.warnings()
+}
+
+/// Whether transformers 5 takes `tokenizer.json` as it is for this class.
+fn is_plain_class(class: &str) -> bool {
+    matches!(class, "PreTrainedTokenizerFast" | "TokenizersBackend")
+}
+
+/// `add_prefix_space` of a byte-level pre-tokenizer. transformers 4 sets it for every class, to false without the key.
+fn byte_level_prefix(json: &mut Value) -> Option<&mut Value> {
+    let pre_tokenizer = json.get_mut("pre_tokenizer")?;
+    let is_byte_level = pre_tokenizer["type"] == "ByteLevel";
+    let prefix = pre_tokenizer.get_mut("add_prefix_space")?;
+    is_byte_level.then_some(prefix)
+}
+
+/// A warning where transformers 4 tokenizes in another way than `tokenizer.json` says.
+fn version_4_differs(config: &Map<String, Value>, json: &mut Value) -> Option<String> {
+    let file = byte_level_prefix(json)?;
+    let version_4 = flag(config, "add_prefix_space", false);
+    (*file != version_4).then(|| {
+        format!(
+            "this file is followed, as transformers 5 does; transformers 4 takes add_prefix_space as {version_4}, not {file}"
+        )
+    })
 }
 
 /// The options of a `tokenizer_config.json`, and what they say of a `tokenizer.json`.
@@ -451,7 +539,7 @@ pub(super) fn flag(config: &Map<String, Value>, key: &str, default: bool) -> boo
 
 /// Whether the folder is one of this kind, from the tokenizer's class or the model's type.
 fn is_kind(config: &Map<String, Value>, kind: &str) -> bool {
-    let class = config.get("tokenizer_class").and_then(Value::as_str);
+    let class = class(config);
     match class {
         Some(class) => class.to_ascii_lowercase().starts_with(kind),
         None => config.get("model_type").and_then(Value::as_str) == Some(kind),

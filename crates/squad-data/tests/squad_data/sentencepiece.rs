@@ -148,8 +148,9 @@ fn what_cannot_be_read_is_one_line() {
             [("spm.model", "version https://git-lfs.github.com/spec/v1\n")],
             "spm.model: a Git LFS pointer",
         ),
-        ([("spm.model", "<html>")], "spm.model: damaged"),
-        ([("spm.model", "")], "spm.model: damaged"),
+        ([("spm.model", "<html>")], "spm.model: a web page"),
+        ([("spm.model", "")], "spm.model: empty"),
+        ([("spm.model", "words")], "spm.model: damaged"),
         (
             [("added_tokens.json", "{\"a\": \"b\"}")],
             "added_tokens.json: \"a\" has no id",

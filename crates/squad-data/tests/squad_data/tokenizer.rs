@@ -40,10 +40,16 @@ fn files_that_are_no_bert_tokenizer_are_rejected() {
         message.starts_with("t.json: post_processor is null"),
         "{message}"
     );
-    for wrong in ["", "{}", "[]", "{\"model\": 1}", &json[..json.len() / 2]] {
+    for (wrong, expected) in [
+        ("", "empty"),
+        ("{}", "not a tokenizer.json"),
+        ("[]", "not a tokenizer.json"),
+        ("{\"model\": 1}", "not a tokenizer.json"),
+        (&json[..json.len() / 2], "not JSON: "),
+    ] {
         let message = error(wrong);
-        let expected = "t.json: not a tokenizer.json";
-        assert!(message.starts_with(expected), "{message}");
+        let expected = format!("t.json: {expected}");
+        assert!(message.starts_with(&expected), "{message}");
     }
 }
 
@@ -81,8 +87,9 @@ fn damaged_files_are_errors() {
     let read = |bytes: &[u8]| QaTokenizer::from_bytes("t.json", bytes);
     for length in (0..json.len()).step_by(13) {
         let message = read(&json[..length]).unwrap_err().to_string();
+        let problem = if length == 0 { "empty" } else { "not JSON" };
         assert!(
-            message.starts_with("t.json: not a tokenizer.json"),
+            message.starts_with(&format!("t.json: {problem}: ")),
             "{message}"
         );
     }
@@ -272,9 +279,95 @@ fn robertas_contradicting_options_are_followed() {
         "{warning}"
     );
     made.save(folder.path()).unwrap();
-    // Other tokenizers of this kind are as their tokenizer.json says.
+    // transformers sets it for every class; version 5 takes the last two as their tokenizer.json says.
     let other = read(r#"{"tokenizer_class": "LongformerTokenizer", "add_prefix_space": true}"#);
-    assert_eq!(other.encode("a a").unwrap().ids, [4, 6]);
+    assert_eq!(other.encode("a a").unwrap().ids, [6, 6]);
+    for class in ["PreTrainedTokenizerFast", "TokenizersBackend"] {
+        let plain = format!(r#"{{"tokenizer_class": "{class}", "add_prefix_space": true}}"#);
+        let plain = read(&plain);
+        assert_eq!(plain.encode("a a").unwrap().ids, [4, 6]);
+        let [warning] = plain.warnings() else {
+            panic!("{:?}", plain.warnings());
+        };
+        assert!(
+            warning.contains("transformers 4 takes add_prefix_space as true, not false"),
+            "{warning}"
+        );
+    }
+}
+
+#[test]
+fn of_many_tokens_without_an_embedding_the_first_are_named() {
+    let json = std::fs::read_to_string(fixture("tokenizer.json")).unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let num_embeddings = small_tokenizer().num_ids();
+    let added = json["added_tokens"].as_array_mut().unwrap();
+    added.extend((0..20).map(|index| {
+        serde_json::json!({"id": num_embeddings + index, "content": format!("<{index}>"), "single_word": false,
+            "lstrip": false, "rstrip": false, "normalized": false, "special": false})
+    }));
+    let tokenizer = QaTokenizer::from_bytes("t.json", json.to_string().as_bytes()).unwrap();
+    let tokenizer = tokenizer.with_num_embeddings(num_embeddings).unwrap();
+    let warning = &tokenizer.warnings()[0];
+    assert!(
+        warning.contains("\"<0>\"") && warning.contains("\"<7>\" and 12 more: a text"),
+        "{warning}"
+    );
+}
+
+/// As transformers' key says.
+#[test]
+fn special_tokens_in_a_text_may_be_split() {
+    let folder = test_support::temp_dir();
+    let json = std::fs::read_to_string(fixture("tokenizer.json")).unwrap();
+    write(folder.path(), "tokenizer.json", &json);
+    let count = |config: &str| {
+        write(folder.path(), "tokenizer_config.json", config);
+        let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+        tokenizer.encode("[CLS]").unwrap().ids.len()
+    };
+    assert_eq!(count(r#"{"split_special_tokens": false}"#), 1);
+    assert!(count(r#"{"split_special_tokens": true}"#) > 1);
+}
+
+/// As PowerShell writes texts.
+#[test]
+fn a_configuration_may_be_utf_16() {
+    let folder = test_support::temp_dir();
+    let json = std::fs::read_to_string(fixture("tokenizer.json")).unwrap();
+    write(folder.path(), "tokenizer.json", &json);
+    let config = "\u{feff}{\"cls_token\": \"[SEP]\", \"truncation_side\": \"left\"}";
+    let bytes: Vec<u8> = config.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(folder.path().join("tokenizer_config.json"), bytes).unwrap();
+    let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+    assert!(!tokenizer.begins_with_cls());
+    let [warning] = tokenizer.warnings() else {
+        panic!("{:?}", tokenizer.warnings());
+    };
+    assert!(warning.contains("truncation_side is left, "), "{warning}");
+}
+
+/// As `tokenizer.cls_token` of transformers.
+#[test]
+fn a_feature_begins_with_the_cls_token_or_not() {
+    let folder = test_support::temp_dir();
+    let json = std::fs::read_to_string(fixture("tokenizer.json")).unwrap();
+    write(folder.path(), "tokenizer.json", &json);
+    for (config, expected) in [
+        ("{}", true),
+        (r#"{"tokenizer_class": "BertTokenizer"}"#, true),
+        (r#"{"cls_token": {"content": "[CLS]"}}"#, true),
+        (r#"{"cls_token": "[SEP]"}"#, false),
+        (r#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#, false),
+        (
+            r#"{"tokenizer_class": "TokenizersBackend", "cls_token": "[CLS]"}"#,
+            true,
+        ),
+    ] {
+        write(folder.path(), "tokenizer_config.json", config);
+        let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+        assert_eq!(tokenizer.begins_with_cls(), expected, "{config}");
+    }
 }
 
 /// A model that gets no token types from transformers gets none but 0.
@@ -297,6 +390,18 @@ fn token_types_that_the_model_does_not_get_are_0() {
     assert_eq!(types(without), (vec![0; 5], 1));
     let version_5 = r#"{"tokenizer_class": "TokenizersBackend"}"#;
     assert_eq!(types(version_5), types(without));
+    let albert = r#"{"tokenizer_class": "AlbertTokenizer", "backend": "tokenizers"}"#;
+    assert_eq!(types(albert), (vec![0; 5], 1));
+    let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+    let [warning] = tokenizer.warnings() else {
+        panic!("{:?}", tokenizer.warnings());
+    };
+    assert!(
+        warning.contains("AlbertTokenizer gives the model no token types"),
+        "{warning}"
+    );
+    let version_4 = r#"{"tokenizer_class": "AlbertTokenizer"}"#;
+    assert_eq!(types(version_4), types("{}"));
 }
 
 #[test]

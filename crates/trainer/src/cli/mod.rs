@@ -179,7 +179,13 @@ fn load(
     }
     let folder = trainer::model_folder(model, &notice)?;
     let mut pretrained = Pretrained::load(&folder, 0, &device)?;
-    for warning in pretrained.assets.tokenizer.warnings() {
+    let tokenizer = &pretrained.assets.tokenizer;
+    for warning in pretrained
+        .report
+        .warnings
+        .iter()
+        .chain(tokenizer.warnings())
+    {
         tracing::warn!("{warning}");
     }
     let default = pretrained.assets.qa_config_or_default();
@@ -190,8 +196,8 @@ fn load(
     if pretrained.assets.qa_config.is_none() && features.max_seq_length.is_none() {
         notice_short_features(&config, &pretrained.assets.config);
     }
-    if !pretrained.report.missing.is_empty() {
-        tracing::warn!("{model} has no trained span head: its answers are random");
+    if let Some(problem) = pretrained.report.untrained_head() {
+        tracing::warn!("{model} has no trained span head: its answers are random ({problem})");
     }
     let model = pretrained.model.with_precision(precision, &device);
     pretrained.model = model.fuse_qkv_projections();

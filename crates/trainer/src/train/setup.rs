@@ -221,6 +221,9 @@ impl Loaded {
             mut assets,
             report,
         } = load(folder, config.train.seed, &device.clone().autodiff())?;
+        for warning in &report.warnings {
+            tracing::warn!("{warning}");
+        }
         config.features.check_positions(&assets.config)?;
         let (frozen, layers) = (config.train.freeze_layers, assets.config.num_hidden_groups);
         if frozen > layers {
