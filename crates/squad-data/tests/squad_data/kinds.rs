@@ -1509,6 +1509,27 @@ fn folders_and_shards_are_read_in_order() {
     );
     assert_eq!(ids(&path("hub/train")).unwrap(), ["train0", "train1"]);
     assert_eq!(ids(&path("hub/data/validation")).unwrap(), ["validation0"]);
+    // A folder for each configuration, as the Hub's data sets have them.
+    write("configs/plain_text/train-00000-of-00001.jsonl", "c0");
+    write("configs/.cache/train.jsonl", "hidden");
+    assert_eq!(ids(&path("configs/train")).unwrap(), ["c0"]);
+    let message = ids(&path("configs/plain_text/dev"))
+        .unwrap_err()
+        .to_string();
+    let expected = "plain_text: a folder without a split dev, but with train";
+    assert!(message.ends_with(expected), "{message}");
+    write("configs/other/train.jsonl", "c1");
+    let message = ids(&path("configs/train")).unwrap_err().to_string();
+    assert!(
+        message.contains("configs: the folders other, plain_text have a split train; name one"),
+        "{message}"
+    );
+    let message = ids(&path("configs/other/*.jsonl")).unwrap_err().to_string();
+    assert!(message.contains("patterns are not expanded"), "{message}");
+    let message = ids(&path("configs/other/dev.jsonl"))
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("No such file"), "{message}");
     std::fs::remove_file(path("hub/data/train-00000-of-00002.jsonl")).unwrap();
     let message = ids(&path("hub/train")).unwrap_err().to_string();
     assert!(
