@@ -100,6 +100,10 @@ fn wrappers_are_read() {
         json!({"train": [row]}),
         json!({"validation": [row], "test": true, "about": [1]}),
         json!({"examples": [row]}),
+        json!({"Articles": [{"title": "Ferry", "paragraphs": [paragraph(&answers())]}]}),
+        json!({"dataset": [row]}),
+        json!({"count": 1, "records": [row]}),
+        json!({"samples": [row]}),
         json!({"features": [{"name": "id", "type": {"dtype": "string"}}], "rows": [wrapped], "num_rows_total": 1}),
         json!({"id": 7, "title": "Ferries", "data": [row]}),
         wrapped.clone(),
@@ -184,6 +188,48 @@ fn lists_in_texts_are_read() {
         message.contains("qas: neither JSON nor a Python literal"),
         "{message}"
     );
+}
+
+/// As the Hub's library stores lists of objects, and converters of XML a list of one.
+#[test]
+fn a_list_may_go_by_columns_or_be_a_single_object() {
+    let answers = json!([{"text": ["Ida Krag"], "answer_start": [32]}]);
+    let qas = json!({"id": ["q1"], "question": ["Who built it?"], "answers": answers});
+    let paragraph = json!({"context": CONTEXT, "qas": qas});
+    let paragraphs = json!({"context": [CONTEXT], "qas": [qas]});
+    let question = self::paragraph(&self::answers())["qas"][0].take();
+    let single = json!({"context": CONTEXT, "qas": question});
+    for value in [
+        paragraph.clone(),
+        json!({"data": [paragraph]}),
+        json!({"context": CONTEXT, "qas": qas.to_string()}),
+        json!({"title": "Ferry", "paragraphs": paragraphs}),
+        json!({"data": [{"title": "Ferry", "paragraphs": paragraphs}]}),
+        json!({"data": [{"title": "Ferry", "paragraphs": single}]}),
+        json!({"title": "Ferry", "paragraphs": single}),
+        single,
+    ] {
+        assert_read("f.json", value.to_string(), "q1");
+    }
+    let mut long_name = paragraph.clone();
+    long_name["qas"]["x".repeat(1000)] = json!([1]);
+    assert_read("f.json", long_name.to_string(), "q1");
+    let none = json!([{"context": CONTEXT, "qas": {"id": [], "question": []}}, paragraph]);
+    assert_read("f.json", none.to_string(), "q1");
+    for (qas, expected) in [
+        (
+            json!({"id": ["q1", "q2"], "question": ["Who?"]}),
+            "2 values of one field and 1 of",
+        ),
+        (
+            json!({"id": ["q1", "q2"], "question": "Who?"}),
+            "a list instead of a text or a number",
+        ),
+    ] {
+        let text = json!({"context": CONTEXT, "qas": qas}).to_string();
+        let message = read_error("f.json", text.as_bytes());
+        assert!(message.contains(expected), "{expected} is not in {message}");
+    }
 }
 
 #[test]
@@ -1119,6 +1165,15 @@ fn forms_that_are_not_read_are_named() {
     let qasper = json!({"1901.1": {"title": "F", "full_text": [{"section_name": "F", "paragraphs": [CONTEXT]}], "qas": []}});
     let multi_span = json!({"data": [{"id": "1", "question": ["Who", "?"], "context": ["Ida", "Krag"], "label": ["B", "I"], "num_span": 1}]});
     let quac = r#"{"context": "a", "turn_ids": ["a"], "questions": ["Who?"], "answers": {"texts": [["a"]], "answer_starts": [[0]]}}"#;
+    let race = json!({"example_id": "1", "article": CONTEXT, "answer": "A", "question": "Who?", "options": ["a", "b"]});
+    let multi_rc =
+        json!({"paragraph": CONTEXT, "question": "Who?", "answer": "Ida Krag", "label": 0});
+    let musique = json!({"id": "1", "paragraphs": [{"idx": 0, "paragraph_text": CONTEXT, "is_supporting": true}], "question": "Who?"});
+    let drop_rows = json!({"passage": CONTEXT, "question": "Who?", "answers_spans": {"spans": ["Ida Krag"], "types": ["span"]}});
+    let qasper_rows = json!({"id": "1", "full_text": {"section_name": ["F"]}, "qas": {"question": ["Who?"], "nlp_background": [""]}});
+    let argilla =
+        json!({"fields": {"context": CONTEXT, "question": "Who?"}, "responses": {"answer": []}});
+    let light_tag = json!({"annotations_and_examples": [{"content": CONTEXT, "annotations": []}]});
     let fquad = json!({"context": CONTEXT, "questions": ["Who?"], "answers": {"texts": ["Ida Krag"], "answers_starts": [32]}});
     let lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n";
     for (bytes, name) in [
@@ -1157,6 +1212,16 @@ fn forms_that_are_not_read_are_named() {
         (multi_span.to_string().as_bytes(), "MultiSpanQA"),
         (quac.as_bytes(), "rows of QuAC"),
         (fquad.to_string().as_bytes(), "rows of FQuAD"),
+        (race.to_string().as_bytes(), "a multiple-choice data set"),
+        (
+            multi_rc.to_string().as_bytes(),
+            "a table of candidate answers",
+        ),
+        (musique.to_string().as_bytes(), "MuSiQue"),
+        (drop_rows.to_string().as_bytes(), "DROP"),
+        (qasper_rows.to_string().as_bytes(), "Qasper"),
+        (argilla.to_string().as_bytes(), "Argilla's records"),
+        (light_tag.to_string().as_bytes(), "LightTag's export"),
         (
             label_studio.to_string().as_bytes(),
             "Label Studio's full export",
@@ -1196,6 +1261,12 @@ fn forms_that_are_not_read_are_named() {
         let message = read_error("f.json", by_column.to_string().as_bytes());
         assert!(message.contains("orient=\"records\""), "{message}");
     }
+    let by_id = json!({"q1": row(&answers()), "q2": row(&answers())}).to_string();
+    let message = read_error("f.json", by_id.as_bytes());
+    assert!(
+        message.contains("found \"q1, q2\"; if these are rows by their ids, write them as a list"),
+        "{message}"
+    );
     for (text, line) in [
         ("version: v2.0\ndata:\n", "\"version: v2.0\""),
         ("---\nversion: v2.0\n", "\"---\""),
@@ -1209,6 +1280,14 @@ fn forms_that_are_not_read_are_named() {
         let expected =
             format!("f.json: neither JSON, CSV nor Parquet, but a file that begins with {line}");
         assert!(message.starts_with(&expected), "{message}");
+    }
+    for text in [json!([row(&answers())]), row(&answers())] {
+        let twice = Value::from(text.to_string()).to_string();
+        let message = read_error("f.json", twice.as_bytes());
+        assert!(
+            message.contains("at the top level: JSON inside a text"),
+            "{message}"
+        );
     }
     let message = read_error("f.json", b"{'data': []}");
     assert!(
