@@ -649,8 +649,8 @@ impl<'a> ExampleBuilder<'a> {
 
     /// Notes a flaw of a table as a whole.
     #[cfg(feature = "csv")]
-    pub(super) fn note_unclear_quotes(&mut self) {
-        let flaw = Flaw::of_file(FlawKind::QuotesUnclear, self.file.clone());
+    pub(super) fn note_table(&mut self, kind: FlawKind) {
+        let flaw = Flaw::of_file(kind, self.file.clone());
         self.dataset.flaws.add(flaw);
     }
 

@@ -793,6 +793,72 @@ fn names_of_rows_may_have_no_header() {
     }
 }
 
+/// As MySQL's batch mode and PostgreSQL's COPY write them, and pandas without quoting.
+#[test]
+fn backslashes_that_may_be_escapes_are_told() {
+    let flaws = |text: &str| read("f.csv", text.as_bytes()).unwrap().flaws;
+    for cell in [
+        r"a mill.\nb",
+        r"a\tb",
+        r#"\"a\" b"#,
+        "\"a\\\nb\"",
+        r"\\ and \n",
+    ] {
+        for delimiter in [",", "\t"] {
+            let text = format!("id,context,question\nq1,{cell},Who?\n").replace(',', delimiter);
+            let flaws = flaws(&text);
+            let summary = flaws.summary().unwrap_or_default();
+            assert_eq!(summary, "backslashes in cells left as they are", "{text}");
+            let line = flaws.first[0].to_string();
+            assert!(line.contains(r"cells have \n, \t, \r or"), "{line}");
+        }
+    }
+    // Somewhere a backslash is one; line ends in lists.
+    for text in [
+        "context,question\n\\nu and \\alpha,Who?\n",
+        "context,question\nC:\\new,Who?\nC:\\dir,Who?\n",
+        "context,question\nC:\\\\x,Who?\n",
+        "context,question,answers\na b,Who?,\"[\"\"a\\nb\"\"]\"\n",
+    ] {
+        assert_eq!(flaws(text).count(FlawKind::BackslashesUnclear), 0, "{text}");
+    }
+    for (row, found) in [
+        ("Ida\\, the mason", "4 cells"),
+        ("Ida\\\nthe mason", "2 cells"),
+    ] {
+        let message = read_error(
+            "f.csv",
+            format!("id,context,question\nq1,{row},Who?\n").as_bytes(),
+        );
+        let expected = format!(
+            "f.csv: row 1: {found}, but the header has 3; a backslash escapes no delimiter and no line end: write the table \
+             with quotes around cells"
+        );
+        assert_eq!(message, expected);
+    }
+    // MySQL's, with quotes.
+    let mysql = "id,context,question\nq1,\"Ida \\\"the mason\\\"\\\nKrag\",Who?\n";
+    let dataset = read("f.csv", mysql.as_bytes()).unwrap();
+    assert_eq!(&*dataset.examples[0].context, "Ida \"the mason\"\nKrag");
+}
+
+/// As people write tables.
+#[test]
+fn blanks_behind_delimiters_are_no_part_of_cells() {
+    for delimiter in [",", ";", "|"] {
+        let rows = format!(
+            "id, context, question, answer_text, answer_start\nq1, \"{CONTEXT}\", \"Who, then?\" , Ida Krag, 32\n"
+        );
+        let text = rows.replace(", ", &format!("{delimiter} "));
+        assert_read("f.csv", &text, "q1");
+        let question = &examples("f.csv", &text)[0].question;
+        assert_eq!(*question, format!("Who{delimiter} then?"));
+    }
+    // Not behind each delimiter of the header: they belong to the cells.
+    let text = "id,context, question\nq1, Ida,Who?\n";
+    assert_eq!(&*examples("f.csv", text)[0].context, " Ida");
+}
+
 /// As `cat a.csv b.csv` makes them.
 #[test]
 fn a_header_that_occurs_again_is_passed_over() {
