@@ -190,8 +190,8 @@ const ANSWER_KEYS: [&str; 3] = ["answer", "answer_text", "text"];
 const WRAPPER_KEYS: [&str; 3] = ["predictions", "results", "answers"];
 const SCORE_KEYS: [&str; 2] = ["probability", "score"];
 const NO_ANSWER_PROBABILITY: &str = "no_answer_probability";
-/// The text in which a question's gold answers stand.
-const CONTEXT: &str = "context";
+/// Names of the text in which a question's gold answers stand.
+const CONTEXT_KEYS: [&str; 3] = ["context", "passage", "paragraph"];
 
 /// Whether a field of this name has an answer's text.
 fn is_text_key(name: &str) -> bool {
@@ -207,7 +207,7 @@ fn is_value_key(name: &str) -> bool {
 const COLUMNS: RecordColumns = RecordColumns {
     is_wanted: |name| {
         let name = plain(name);
-        let is_beside = |name| name == CONTEXT || SCORE_KEYS.contains(&name);
+        let is_beside = |name| CONTEXT_KEYS.contains(&name) || SCORE_KEYS.contains(&name);
         ID_KEYS.contains(&&*name) || is_value_key(&name) || is_beside(&*name)
     },
     is_header: |names| {
@@ -538,8 +538,9 @@ fn record_text(fields: &Map<String, Value>) -> Result<String, String> {
     }
     // The pipelines of transformers give their answers a score.
     let is_scored = SCORE_KEYS.iter().any(|key| fields.contains_key(*key));
-    if fields.contains_key(CONTEXT) && !is_scored {
-        return Err(format!("`{CONTEXT}`, and no prediction_text: {QUESTIONS}"));
+    let context = CONTEXT_KEYS.iter().find(|key| fields.contains_key(**key));
+    if let Some(context) = context.filter(|_| !is_scored) {
+        return Err(format!("`{context}`, and no prediction_text: {QUESTIONS}"));
     }
     match list_of(fields, "answers") {
         Some(answers) => best_answer(answers),

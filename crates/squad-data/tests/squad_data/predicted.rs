@@ -261,6 +261,13 @@ fn what_is_ambiguous_or_no_prediction_is_an_error_that_shows_the_expected_form()
             ],
         ),
         (
+            "question_id,paragraph,question,answer\n7,Bo,Who?,Bo\n",
+            &[
+                "row 1",
+                "`paragraph`, and no prediction_text: these are questions",
+            ],
+        ),
+        (
             "id,context,question,answer,answer_start\n7,Bo,Who?,Bo,0\n",
             &[
                 "row 1",
