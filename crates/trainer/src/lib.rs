@@ -46,7 +46,10 @@ pub use config::{
     Float32MatmulPrecision, Init, LrSchedulerType, ModelConfig, RunConfig, ShardingStrategy,
     Strategy, TrainConfig,
 };
-pub use data::{FeaturizedDataset, read_eval_questions, read_questions, read_scorable};
+pub use data::{
+    FeaturizedDataset, read_eval_questions, read_questions, read_scorable,
+    read_scorable_and_unlabelled,
+};
 pub use device::process::{keep_freed_memory, peak_memory_bytes, quiet_handled_panics};
 pub use device::{
     DeviceInfo, DeviceMemory, absent_devices, available_precision, device, devices,

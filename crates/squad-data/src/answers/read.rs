@@ -9,7 +9,10 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::{Map, Value};
 
 use crate::error::{Error, quote, without_position};
-use crate::read::{RecordColumns, in_a_text, no_json, number_text, only, plain, read_records};
+use crate::read::{
+    BY_COLUMN, JSON_IN_A_TEXT, RecordColumns, in_a_text, no_json, number_text, only, plain,
+    read_records,
+};
 
 /// The answers of a file of predictions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,7 +40,7 @@ impl PredictedAnswers {
     ///
     /// The answers are
     ///
-    /// - an object from ids to answers, also as the `predictions` of another; an answer with an id of its own has that;
+    /// - an object from ids to answers, also as the `predictions`, `results` or `answers` of another; an answer with an id of its own has that;
     /// - objects with an id (`id`, `question_id`, `query_id`, `qid`, `guid` or another name of it in files of questions) and
     ///   an answer, in a list, also inside an object, or one on each line, as `evaluate` takes them, with
     ///   `no_answer_probability` where they have it;
@@ -45,10 +48,11 @@ impl PredictedAnswers {
     /// - FARM's and Haystack's objects with lists of `predictions` and of `answers`.
     ///
     /// An answer is a text; a number, read as its digits; `null`, "no answer"; an object with `prediction_text`,
-    /// `prediction`, `predicted_answer`, `predicted_text`, `predicted`, `pred` or AllenNLP's `best_span_str`, or else with
-    /// `answer` or `text`, as the pipelines of transformers give; or a list of such objects (n-best files) or of pairs of
+    /// `prediction`, `predictions`, `predicted_answer`, `predicted_text`, `predicted`, `predict`, `pred`, `pred_answer`,
+    /// `pred_text` or AllenNLP's `best_span_str`, or else with `answer`, `answer_text` or `text`, as the pipelines of transformers give; or a list of such objects (n-best files) or of pairs of
     /// text and score (DrQA). In a list the one with the highest probability or score counts, and without these the first.
-    /// Beside a prediction, `answers`, `answer` and `text` are the gold answer or the context.
+    /// Beside a prediction, `answers`, `answer` and `text` are the gold answer or the context; so they are beside a `context`
+    /// without a score, which is an error.
     ///
     /// ```
     /// # let folder = std::env::temp_dir().join(format!("squad-data-predictions-{}", std::process::id()));
@@ -165,21 +169,29 @@ const ID_KEYS: [&str; 9] = [
     "key",
 ];
 /// Names of a prediction. The last ones are AllenNLP's, and Kaggle's column `PredictionString`.
-const PREDICTION_KEYS: [&str; 9] = [
+const PREDICTION_KEYS: [&str; 13] = [
     "prediction_text",
     "prediction",
+    "predictions",
     "predicted_answer",
     "predicted_text",
     "predicted",
+    "predict",
     "pred",
+    "pred_answer",
+    "pred_text",
     "best_span_str",
     "prediction_string",
     "predictionstring",
 ];
 /// Names of an answer: beside a prediction, the gold one, or the context.
-const ANSWER_KEYS: [&str; 2] = ["answer", "text"];
+const ANSWER_KEYS: [&str; 3] = ["answer", "answer_text", "text"];
+/// Names of an object from ids to answers inside another.
+const WRAPPER_KEYS: [&str; 3] = ["predictions", "results", "answers"];
 const SCORE_KEYS: [&str; 2] = ["probability", "score"];
 const NO_ANSWER_PROBABILITY: &str = "no_answer_probability";
+/// Names of the text in which a question's gold answers stand.
+const CONTEXT_KEYS: [&str; 3] = ["context", "passage", "paragraph"];
 
 /// Whether a field of this name has an answer's text.
 fn is_text_key(name: &str) -> bool {
@@ -195,7 +207,8 @@ fn is_value_key(name: &str) -> bool {
 const COLUMNS: RecordColumns = RecordColumns {
     is_wanted: |name| {
         let name = plain(name);
-        ID_KEYS.contains(&&*name) || is_value_key(&name)
+        let is_beside = |name| CONTEXT_KEYS.contains(&name) || SCORE_KEYS.contains(&name);
+        ID_KEYS.contains(&&*name) || is_value_key(&name) || is_beside(&*name)
     },
     is_header: |names| {
         let has = |is_wanted: fn(&str) -> bool| names.iter().any(|name| is_wanted(name));
@@ -241,10 +254,13 @@ fn read_items(path: &Path, expected: &'static str, sink: &mut Sink<'_>) -> Resul
     }
     let first_line = text.peek()?.lines().next().unwrap_or_default();
     if !first_line.starts_with(['{', '[']) {
-        let problem = format!(
-            "no object, no list and no header of such a table: {}",
-            quote(first_line)
-        );
+        let is_json = |text: &str| text.starts_with(['{', '[']);
+        let problem = if first_line.strip_prefix('"').is_some_and(is_json) {
+            JSON_IN_A_TEXT.to_owned()
+        } else {
+            let line = quote(first_line);
+            format!("no object, no list and no header of such a table: {line}")
+        };
         return Err(text.cause(wrong("line 1: ".to_owned(), problem)));
     }
     loop {
@@ -324,6 +340,9 @@ impl Items<'_, '_> {
             Some(Value::Array(records)) => records
                 .into_iter()
                 .try_for_each(|record| self.give_element(record)),
+            _ if is_of_pairs(&fields) => fields
+                .into_iter()
+                .try_for_each(|(id, text)| self.give(Item::Pair(id, text))),
             _ => self.give(Item::Record(plain_names(fields))),
         }
     }
@@ -332,7 +351,12 @@ impl Items<'_, '_> {
         match element {
             Value::Object(fields) => self.give_record(fields),
             other => {
-                let problem = format!("{} in the list, instead of an object", kind(&other));
+                let advice = if other.is_array() {
+                    format!("; {BY_COLUMN}")
+                } else {
+                    String::new()
+                };
+                let problem = format!("{} in the list, instead of an object{advice}", kind(&other));
                 *self.fault = Some(problem);
                 Err(E::custom("an entry is wrong"))
             }
@@ -385,9 +409,19 @@ impl<'de> Visitor<'de> for Items<'_, '_> {
         if is_record || wrapped(first.iter().map(|(key, value)| (key, value))).is_some() {
             return self.give_record(first.into_iter().collect());
         }
+        // pandas' orient="split".
+        if ["columns", "data"]
+            .iter()
+            .all(|name| first.iter().any(|(key, _)| key == name))
+        {
+            *self.fault = Some(format!(
+                "rows without the names of their columns; {BY_COLUMN}"
+            ));
+            return Err(de::Error::custom("rows without names"));
+        }
         let lacks_id = has(is_value_key);
         let is_by_id = |(key, value): &(String, Value)| {
-            let answers = value.as_object().filter(|_| key == "predictions");
+            let answers = value.as_object().filter(|_| WRAPPER_KEYS.contains(&&**key));
             answers.is_some_and(|answers| !answers.keys().any(|key| is_text_key(key)))
         };
         if let Some(wrapper) = first.iter().position(is_by_id)
@@ -423,6 +457,14 @@ fn wrapped<'v>(
     let records = list.as_array().filter(|list| !list.is_empty())?;
     let is_wrapper = records.iter().all(has_id) && !fields.clone().any(|(name, _)| is_id(name));
     is_wrapper.then_some(name)
+}
+
+/// Whether an object has ids and texts alone.
+fn is_of_pairs(fields: &Map<String, Value>) -> bool {
+    let is_text = |value: &Value| value.is_string() || value.is_null();
+    let mut names = fields.keys().map(|name| plain(name));
+    fields.values().all(is_text)
+        && !names.any(|name| ID_KEYS.contains(&&*name) || is_value_key(&name))
 }
 
 /// Fields by their names in the spelling of a table's columns. A name that has it already outranks one that gets it.
@@ -462,6 +504,10 @@ fn record_id(fields: &Map<String, Value>) -> Result<String, String> {
     match found.map(only) {
         Some(Value::String(id)) => Ok(id.clone()),
         Some(Value::Number(id)) => number_text(id),
+        Some(other @ (Value::Array(_) | Value::Object(_))) => Err(format!(
+            "an id is {}; if the file goes by columns, {BY_COLUMN}",
+            kind(other)
+        )),
         Some(other) => Err(format!("an id is {}", kind(other))),
         None => Err("an object has no id, so its question is unknown".to_owned()),
     }
@@ -489,6 +535,12 @@ fn plain_text(value: &Value) -> Result<String, String> {
 fn record_text(fields: &Map<String, Value>) -> Result<String, String> {
     if let Some(text) = one_text(fields, &PREDICTION_KEYS)? {
         return Ok(text);
+    }
+    // The pipelines of transformers give their answers a score.
+    let is_scored = SCORE_KEYS.iter().any(|key| fields.contains_key(*key));
+    let context = CONTEXT_KEYS.iter().find(|key| fields.contains_key(**key));
+    if let Some(context) = context.filter(|_| !is_scored) {
+        return Err(format!("`{context}`, and no prediction_text: {QUESTIONS}"));
     }
     match list_of(fields, "answers") {
         Some(answers) => best_answer(answers),

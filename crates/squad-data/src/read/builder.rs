@@ -413,7 +413,7 @@ impl<'a> ExampleBuilder<'a> {
         }
         let has_context = item.context.is_some();
         Err(self.foreign_or(foreign, || {
-            self.no_question(place, has_context, &item.unknown)
+            self.no_question(place, has_context, item.has_rows, &item.unknown)
         }))
     }
 
@@ -647,10 +647,10 @@ impl<'a> ExampleBuilder<'a> {
         }
     }
 
-    /// Notes that a table may have been written without quoting.
+    /// Notes a flaw of a table as a whole.
     #[cfg(feature = "csv")]
-    pub(super) fn note_unclear_quotes(&mut self) {
-        let flaw = Flaw::of_file(FlawKind::QuotesUnclear, self.file.clone());
+    pub(super) fn note_table(&mut self, kind: FlawKind) {
+        let flaw = Flaw::of_file(kind, self.file.clone());
         self.dataset.flaws.add(flaw);
     }
 
@@ -709,7 +709,13 @@ impl<'a> ExampleBuilder<'a> {
         }
     }
 
-    fn no_question(&self, place: Place, has_context: bool, unknown: &[String]) -> Error {
+    fn no_question(
+        &self,
+        place: Place,
+        has_context: bool,
+        has_rows: bool,
+        unknown: &[String],
+    ) -> Error {
         let found = match unknown {
             [] if has_context => "`context` alone".to_owned(),
             [] => "none of them".to_owned(),
@@ -718,6 +724,9 @@ impl<'a> ExampleBuilder<'a> {
         let is_number = |name: &String| name.bytes().all(|byte| byte.is_ascii_digit());
         let advice = if !has_context && !unknown.is_empty() && unknown.iter().all(is_number) {
             format!("if these are rows by their numbers, {BY_COLUMN}; ")
+        } else if has_rows {
+            "if these are rows by their ids, write them as a list, and each id in its row; "
+                .to_owned()
         } else {
             String::new()
         };

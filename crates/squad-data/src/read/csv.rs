@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::error::{Error, counted, one_line, quote};
 use crate::read::RecordColumns;
 use crate::read::builder::{ExampleBuilder, Location};
+use crate::read::flaw::FlawKind;
 use crate::read::foreign::{DRAWN_TABLE, Foreign};
 use crate::read::quotes::DoubledQuotes;
 use crate::read::raw::{Field, RawItem, may_have_answers, plain};
@@ -49,6 +50,13 @@ fn first_row(head: &str, delimiter: u8) -> Vec<String> {
     }
 }
 
+/// Whether a header has a blank behind each delimiter, as people write it. What they write below it has, too.
+fn has_blanks(header: &str, delimiter: u8) -> bool {
+    let delimiter = char::from(delimiter);
+    let count = header.matches(delimiter).count();
+    count > 0 && header.matches(&format!("{delimiter} ")).count() == count
+}
+
 /// A column's name in its plain spelling.
 fn column(name: &str) -> String {
     plain(name.trim_start_matches('\u{feff}'))
@@ -64,10 +72,12 @@ pub(super) fn parse(
     let read = Table::open(text, delimiter).and_then(|mut table| {
         table.check_columns()?;
         let is_read = |name: &str| Field::of_column(name).is_some();
+        let mut backslashes = Backslashes::default();
         let columns = table.columns.iter();
         let unread = columns.filter(|name| !is_read(name) && may_have_answers(name));
         builder.note_unread(unread.cloned());
         table.each_row(is_read, &mut |number, row| {
+            backslashes.look_at(&row);
             let item: RawItem =
                 serde_path_to_error::deserialize(Value::Object(row)).map_err(|error| {
                     let (column, problem) = (one_line(error.path()), one_line(error.inner()));
@@ -76,11 +86,51 @@ pub(super) fn parse(
             builder.item(Location::Row(number), item)
         })?;
         if table.reader.get_ref().is_unclear() {
-            builder.note_unclear_quotes();
+            builder.note_table(FlawKind::QuotesUnclear);
+        }
+        if backslashes.may_escape && !backslashes.are_text {
+            builder.note_table(FlawKind::BackslashesUnclear);
         }
         Ok(())
     });
     read.map_err(|error| text.take_fault().unwrap_or(error))
+}
+
+/// What the backslashes in the texts of a table may be. MySQL, PostgreSQL's `COPY` and Python's `QUOTE_NONE` escape line ends,
+/// tabs, quotes and backslashes by them.
+#[derive(Default)]
+struct Backslashes {
+    /// One stands where an escape has it.
+    may_escape: bool,
+    /// One stands where no escape has it: they are part of the texts.
+    are_text: bool,
+}
+
+impl Backslashes {
+    fn look_at(&mut self, row: &Map<String, Value>) {
+        use Field::{Context, OtherContext, OtherQuestion, Question, Text};
+        // Other cells may hold JSON and Python literals.
+        let is_text = |name: &str| match Field::of_column(name) {
+            Some(Context | OtherContext(_) | Question | OtherQuestion) => true,
+            Some(Text) => !row.contains_key("context"),
+            _ => false,
+        };
+        let cells = row
+            .iter()
+            .filter_map(|(name, cell)| Some((name, cell.as_str()?)));
+        for (_, text) in cells.filter(|(name, cell)| cell.contains('\\') && is_text(name)) {
+            let mut rest = text;
+            while let Some((_, behind)) = rest.split_once('\\') {
+                let mut behind = behind.chars();
+                match behind.next() {
+                    Some('n' | 't' | 'r' | '"' | '\n' | '\r') => self.may_escape = true,
+                    Some('\\' | ',' | ';' | '|' | '\t') => {}
+                    _ => self.are_text = true,
+                }
+                rest = behind.as_str();
+            }
+        }
+    }
 }
 
 /// Gives each row of a table, with its number from 1, to `each`, if the first line is the header of such a table.
@@ -114,8 +164,10 @@ struct Table<'t, 'a> {
 impl<'t, 'a> Table<'t, 'a> {
     fn open(text: &'t mut TextReader<'a>, delimiter: u8) -> Result<Self, Error> {
         let file = text.name().to_owned();
-        let is_quoted = text.peek()?.starts_with('"');
-        let text = DoubledQuotes::new(text, delimiter);
+        let head = text.peek()?;
+        let is_quoted = head.starts_with('"');
+        let skips_blanks = has_blanks(head.lines().next().unwrap_or_default(), delimiter);
+        let text = DoubledQuotes::new(text, delimiter, skips_blanks);
         let mut reader = ReaderBuilder::new()
             .delimiter(delimiter)
             .flexible(true)
@@ -200,10 +252,13 @@ impl<'t, 'a> Table<'t, 'a> {
             let expected = num_unnamed + self.columns.len();
             if record.len() != expected {
                 let len = record.len();
-                let problem = format!(
-                    "{}, but the header has {expected}; is a quote or a delimiter missing?",
-                    counted(len, "cell")
-                );
+                let advice = if record.iter().any(|cell| cell.ends_with('\\')) {
+                    "a backslash escapes no delimiter and no line end: write the table with quotes around cells"
+                } else {
+                    "is a quote or a delimiter missing?"
+                };
+                let cells = counted(len, "cell");
+                let problem = format!("{cells}, but the header has {expected}; {advice}");
                 return Err(wrong(&self.file, number, problem));
             }
             let cell = |&(at, name): &(usize, &str)| {

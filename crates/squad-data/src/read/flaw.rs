@@ -45,6 +45,8 @@ pub enum FlawKind {
     FieldUnread,
     /// Quotation marks around cells are left out as quoting, but the table may have none: they may belong to the cells.
     QuotesUnclear,
+    /// Cells of a table have backslashes such as `\n` or `\"`, which are read as they are, but may be escapes.
+    BackslashesUnclear,
     /// The question has no id; it gets its number in the file, from 0.
     IdMissing,
     /// The id has occurred before.
@@ -81,6 +83,9 @@ impl FlawKind {
             Self::FieldUnread => "a field that is not read, by its name one of answers",
             Self::QuotesUnclear => {
                 "quotation marks around cells are left out, but may belong to them: nothing says whether the table has quoting"
+            }
+            Self::BackslashesUnclear => {
+                r#"cells have \n, \t, \r or \" of two characters, which are left as they are, but may be escapes: write the table as RFC 4180 has it, or as JSON Lines"#
             }
             Self::IdMissing => "no id: the question's number in its file, from 0, takes its place",
             Self::DuplicateId => "the id has occurred before",
@@ -248,6 +253,9 @@ impl Flaws {
         }
         if self.count(FlawKind::QuotesUnclear) > 0 {
             parts.push("quotation marks around cells left out as quoting".to_owned());
+        }
+        if self.count(FlawKind::BackslashesUnclear) > 0 {
+            parts.push(r"backslashes in cells left as they are".to_owned());
         }
         (!parts.is_empty()).then(|| parts.join(", "))
     }

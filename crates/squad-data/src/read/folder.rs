@@ -41,7 +41,7 @@ pub(super) const SPLITS: [&str; 13] = [
 /// - a file: itself;
 /// - a folder: its data files, which must be of one split; or those of its only subfolder;
 /// - `FOLDER/NAME` without such a file: the split's files, such as the shards `FOLDER/NAME-00000-of-00003.parquet` or
-///   `FOLDER/NAME.json`, also in `FOLDER/data`.
+///   `FOLDER/NAME.json`, also in `FOLDER/data` or in the only other subfolder that has some.
 pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     if path.is_dir() {
         return of_folder(path);
@@ -56,18 +56,70 @@ pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
+    let mut found = Vec::new();
     for folder in [folder.to_owned(), folder.join("data")] {
-        let Ok(mut shards) = data_files(&folder) else {
-            continue;
-        };
-        shards.retain(|file| split(file).is_some_and(|split| split.eq_ignore_ascii_case(name)));
-        if !shards.is_empty() {
-            check_shards(&folder, &shards)?;
-            return Ok(shards);
+        found.extend(of_split(&folder, name));
+        if !found.is_empty() {
+            break;
         }
+    }
+    // The current folder may have any others in it.
+    if found.is_empty() && folder != Path::new(".") {
+        // The Hub's data sets have a folder for each configuration.
+        let folders = subfolders(folder).unwrap_or_default();
+        found.extend(folders.iter().filter_map(|folder| of_split(folder, name)));
+    }
+    match found.as_slice() {
+        [(folder, files)] => {
+            check_shards(folder, files)?;
+            Ok(files.clone())
+        }
+        [(first, _), _, ..] => {
+            let folders: Vec<String> = found.iter().map(|(folder, _)| file_name(folder)).collect();
+            let problem = format!(
+                "the folders {} have a split {name}; name one of them, for example {}",
+                folders.join(", "),
+                first.join(name).display()
+            );
+            Err(wrong(folder, problem))
+        }
+        [] => not_found(path, folder, name),
+    }
+}
+
+/// The files of a split in a folder, if it has some.
+fn of_split(folder: &Path, name: &str) -> Option<(PathBuf, Vec<PathBuf>)> {
+    let mut files = data_files(folder).ok()?;
+    files.retain(|file| split(file).is_some_and(|split| split.eq_ignore_ascii_case(name)));
+    (!files.is_empty()).then(|| (folder.to_owned(), files))
+}
+
+/// What is said about a path that names nothing.
+fn not_found(path: &Path, folder: &Path, name: &str) -> Result<Vec<PathBuf>, Error> {
+    if name.contains(['*', '?']) {
+        let problem = "no file of this name, and patterns are not expanded; name the files, with commas between them, or \
+                       their folder";
+        return Err(wrong(path, problem.to_owned()));
+    }
+    let files = data_files(folder).unwrap_or_default();
+    let splits = splits(&files);
+    if !name.contains('.') && !splits.is_empty() {
+        let problem = format!(
+            "a folder without a split {name}, but with {}",
+            splits.join(", ")
+        );
+        return Err(wrong(folder, problem));
     }
     // Opening it says that it does not exist.
     Ok(vec![path.to_owned()])
+}
+
+/// The splits that files' names say, each once.
+fn splits(files: &[PathBuf]) -> Vec<&str> {
+    let mut splits: Vec<&str> = files.iter().filter_map(|file| split(file)).collect();
+    splits.sort_unstable();
+    splits.dedup();
+    splits
 }
 
 fn of_folder(folder: &Path) -> Result<Vec<PathBuf>, Error> {
@@ -75,9 +127,7 @@ fn of_folder(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     if files.is_empty() {
         return in_subfolder(folder);
     }
-    let mut splits: Vec<&str> = files.iter().filter_map(|file| split(file)).collect();
-    splits.sort_unstable();
-    splits.dedup();
+    let splits = splits(&files);
     if splits.len() > 1 {
         let problem = format!(
             "a folder with the splits {}; name one of them, for example {}",
@@ -106,23 +156,13 @@ fn file_name(file: &Path) -> String {
 }
 
 fn in_subfolder(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let mut folders = Vec::new();
-    for entry in entries(folder)? {
-        let is_hidden = entry
-            .file_name()
-            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if entry
-            .extension()
-            .is_some_and(|extension| extension == "arrow")
-        {
-            let problem = "a folder of Arrow files, as Dataset.save_to_disk writes it, which are not read; write the data \
-                           with Dataset.to_parquet or Dataset.to_json";
-            return Err(wrong(folder, problem.to_owned()));
-        }
-        if entry.is_dir() && !is_hidden {
-            folders.push(entry);
-        }
+    let is_arrow = |file: &PathBuf| file.extension().is_some_and(|name| name == "arrow");
+    if entries(folder)?.iter().any(is_arrow) {
+        let problem = "a folder of Arrow files, as Dataset.save_to_disk writes it, which are not read; write the data \
+                       with Dataset.to_parquet or Dataset.to_json";
+        return Err(wrong(folder, problem.to_owned()));
     }
+    let folders = subfolders(folder)?;
     match folders.as_slice() {
         [only] => of_folder(only),
         [] => Err(wrong(
@@ -143,6 +183,13 @@ fn in_subfolder(folder: &Path) -> Result<Vec<PathBuf>, Error> {
             ))
         }
     }
+}
+
+/// The folders in a folder, in the order of their names, without hidden ones.
+fn subfolders(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut folders = entries(folder)?;
+    folders.retain(|folder| folder.is_dir() && !file_name(folder).starts_with('.'));
+    Ok(folders)
 }
 
 /// The data files in a folder, in the order of their names; numbers in them count as numbers.

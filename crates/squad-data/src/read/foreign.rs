@@ -85,6 +85,23 @@ const LABEL_STUDIO: Foreign = foreign(
     "Label Studio's full export",
     "export it as JSON-MIN and name the fields of its text and its spans context and answers",
 );
+pub(super) const CANDIDATE_ANSWERS: Foreign = foreign(
+    "a table of candidate answers with a label for each, such as MultiRC and BoolQ",
+    "keep the rows of right answers, and name their columns id, context, question and answer",
+);
+const MULTIPLE_CHOICE: Foreign = foreign("a multiple-choice data set, such as RACE", ROWS);
+const MUSIQUE: Foreign = foreign(
+    "MuSiQue, whose contexts are lists of paragraphs",
+    "join the paragraphs to one context of rows with id, context, question and answers",
+);
+const ARGILLA: Foreign = foreign(
+    "Argilla's records, whose answers are responses of several people",
+    ROWS,
+);
+const LIGHT_TAG: Foreign = foreign(
+    "LightTag's export",
+    "give each annotation as an answer of rows with id, context, question and answers",
+);
 const HAYSTACK_LABELS: Foreign = foreign("a list of Haystack's labels", ROWS);
 pub(super) const PRODIGY: Foreign = foreign(
     "Prodigy's export, whose `answer` is the annotator's decision",
@@ -111,13 +128,12 @@ impl Foreign {
             | "document_text"
             | "document_tokens"
             | "long_answer_candidates"
-            | "question_text"
             | "html" => NATURAL_QUESTIONS,
             "EntityPages" | "SearchResults" | "QuestionSource" | "NormalizedAliases" => TRIVIA_QA,
             "supporting_facts" => HOTPOT_QA,
             "story" | "input_text" | "span_text" => COQA,
             "storyId" | "story_id" => NEWS_QA,
-            "qa_pairs" => DROP,
+            "qa_pairs" | "answers_spans" => DROP,
             "wellFormedAnswers" | "passages" => MS_MARCO,
             "document_plaintext" | "passage_answer_candidates" => TYDI_QA,
             "fake_answers" | "fact_or_opinion" | "segmented_question" => DUREADER,
@@ -128,7 +144,11 @@ impl Foreign {
             "situation" => ROPES,
             "evidence_start" | "answer_entity_type" => EMR_QA,
             "QUESTION_TEXT" | "START_OFFSET" | "DOC_IDS" => TECH_QA,
-            "section_name" => QASPER,
+            "section_name" | "nlp_background" => QASPER,
+            "options" | "choices" => MULTIPLE_CHOICE,
+            "is_supporting" => MUSIQUE,
+            "responses" | "suggestions" => ARGILLA,
+            "annotations_and_examples" => LIGHT_TAG,
             "num_span" => MULTI_SPAN_QA,
             "turn_ids" | "followups" => QUAC_ROWS,
             "answers_starts" => FQUAD_ROWS,

@@ -12,8 +12,10 @@ use serde_path_to_error::Track;
 use crate::error::{Error, one_line, without_position};
 use crate::read::builder::{ExampleBuilder, Location};
 use crate::read::folder::SPLITS;
-use crate::read::raw::{ITEM, ItemFields, RawItem, list_for_item, nested, only, plain};
-use crate::read::text::{Position, TextReader};
+use crate::read::raw::{
+    ITEM, ItemFields, RawItem, list_for_item, nested, only, plain, rows_of_object,
+};
+use crate::read::text::{Position, TextReader, is_json};
 
 /// Reads one document, or lines, and gives the questions to the builder. Returns the document's version.
 pub(super) fn parse(
@@ -135,6 +137,9 @@ pub(crate) fn in_a_text(problem: &str) -> Option<&'static str> {
     }
 }
 
+/// What is wrong with a text in the place of the JSON that it holds.
+pub(crate) const JSON_IN_A_TEXT: &str = "JSON inside a text, as json.dump writes what json.dumps or to_json has made; write it as it is";
+
 /// What stands in the place of JSON, and what to do.
 pub(crate) fn no_json(text: &[u8]) -> Option<&'static str> {
     let begins = |word: &str| text.starts_with(word.as_bytes());
@@ -189,6 +194,14 @@ impl<'de> Visitor<'de> for TopLevelSeed<'_, '_> {
             "a row: an object with `id`, `context`, `question` and `answers`"
         } else {
             "an object with `data`, a list, or rows"
+        })
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<TopLevel, E> {
+        Err(if is_json(text.as_bytes()) {
+            E::custom(JSON_IN_A_TEXT)
+        } else {
+            E::invalid_type(de::Unexpected::Str(text), &self)
         })
     }
 
@@ -270,7 +283,10 @@ fn version_text(version: &serde_json::Value) -> Option<String> {
 /// each split.
 fn list_name(name: &str) -> Option<&'static str> {
     let name = plain(name).replace('_', "");
-    let mut lists = ["data", "rows", "examples"].into_iter().chain(SPLITS);
+    let lists = [
+        "data", "rows", "examples", "dataset", "articles", "records", "samples",
+    ];
+    let mut lists = lists.into_iter().chain(SPLITS);
     lists.find(|list| *list == name)
 }
 
@@ -432,6 +448,16 @@ impl<'de> DeserializeSeed<'de> for Paragraphs<'_, '_> {
     }
 }
 
+impl Paragraphs<'_, '_> {
+    fn values<E: de::Error>(
+        self,
+        list: impl Iterator<Item = serde_json::Value>,
+    ) -> Result<bool, E> {
+        let list = de::value::SeqDeserializer::<_, serde_json::Error>::new(list);
+        self.visit_seq(list).map_err(E::custom)
+    }
+}
+
 impl<'de> Visitor<'de> for Paragraphs<'_, '_> {
     type Value = bool;
 
@@ -444,11 +470,14 @@ impl<'de> Visitor<'de> for Paragraphs<'_, '_> {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<bool, E> {
-        let Some(list) = nested::<Vec<serde_json::Value>, E>(text)? else {
-            return Ok(false);
-        };
-        let list = de::value::SeqDeserializer::<_, serde_json::Error>::new(list.into_iter());
-        self.visit_seq(list).map_err(E::custom)
+        match nested::<serde_json::Value, E>(text)? {
+            Some(list) => self.deserialize(list).map_err(E::custom),
+            None => Ok(false),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<bool, A::Error> {
+        self.values(rows_of_object(map)?)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {

@@ -35,11 +35,11 @@ use serde_json::{Map, Value};
 use self::builder::ExampleBuilder;
 pub use self::flaw::{Flaw, FlawKind, Flaws};
 pub(crate) use self::foreign::Foreign;
-pub(crate) use self::json::{in_a_text, no_json};
+pub(crate) use self::json::{JSON_IN_A_TEXT, in_a_text, no_json};
 pub use self::options::{OnBadAnswer, ReadOptions};
 #[cfg(feature = "parquet")]
 pub use self::parquet::PARQUET_THREAD;
-pub(crate) use self::raw::{number_text, only, plain};
+pub(crate) use self::raw::{BY_COLUMN, number_text, only, plain};
 use self::text::DataFile;
 pub(crate) use self::text::{Position, TextReader};
 use crate::dataset::Dataset;

@@ -357,7 +357,12 @@ fn columns(schema: &Type) -> Result<Type, String> {
             return Err(format!("two columns `{}`; drop one", plain(name)));
         }
         // Of no meaning, so it may have any type.
-        if field == Field::Text && has(Field::Context) && !has(Field::AnswerStart) {
+        let is_other_text = match field {
+            Field::Text => !has(Field::AnswerStart),
+            Field::OtherContext(_) => true,
+            _ => false,
+        };
+        if is_other_text && has(Field::Context) {
             continue;
         }
         let is_labels = matches!(field, Field::Labels(_)) && check_shape(column, name, 0).is_ok();

@@ -35,10 +35,11 @@ pub(super) struct DoubledQuotes<R> {
 const CHUNK: usize = 1 << 13;
 
 impl<R: Read> DoubledQuotes<R> {
-    pub(super) fn new(source: R, delimiter: u8) -> Self {
+    /// The text of a table with this delimiter. `skips_blanks` leaves out blanks before cells and behind quoted ones.
+    pub(super) fn new(source: R, delimiter: u8, skips_blanks: bool) -> Self {
         Self {
             source,
-            text_kind: TextKind::new(delimiter),
+            text_kind: TextKind::new(delimiter, skips_blanks),
             is_unclear: false,
             chunk: vec![0; CHUNK],
             text: Vec::with_capacity(CHUNK),
@@ -105,8 +106,11 @@ enum TextKind {
 
 impl TextKind {
     /// At the start of a text. Tables between tabs are written without quoting, too.
-    fn new(delimiter: u8) -> Self {
-        let cells = Cells::new(delimiter);
+    fn new(delimiter: u8, skips_blanks: bool) -> Self {
+        let cells = Cells {
+            skips_blanks,
+            ..Cells::new(delimiter)
+        };
         if delimiter == b'\t' {
             Self::Undecided(Box::new(Undecided::new(cells)))
         } else {
@@ -144,6 +148,8 @@ pub(super) struct Cells {
     pub(super) delimiter: u8,
     pub(super) place: Place,
     pub(super) escape: Escape,
+    /// Whether blanks before cells and behind quoted ones are left out.
+    skips_blanks: bool,
     /// Whether the cell has `\""`, which was read as a backslash and a doubled quote and not as the cell's end.
     is_doubtful: bool,
 }
@@ -178,6 +184,7 @@ impl Cells {
             delimiter,
             place: Place::CellStart,
             escape: Escape::Unknown,
+            skips_blanks: false,
             is_doubtful: false,
         }
     }
@@ -186,6 +193,7 @@ impl Cells {
     pub(super) fn pass(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), &'static str> {
         let is_end = byte == self.delimiter || matches!(byte, b'\n' | b'\r');
         match (self.place, byte) {
+            (Place::CellStart, b' ') if self.skips_blanks => {}
             (Place::CellStart, b'"') => {
                 out.push(byte);
                 self.place = Place::Quoted;
@@ -202,6 +210,11 @@ impl Cells {
             (Place::Quoted, b'\\') => self.place = Place::Backslash,
             (Place::Quoted, _) => out.push(byte),
             (Place::Backslash, b'"') => self.place = Place::BackslashQuote,
+            // MySQL escapes line ends, too.
+            (Place::Backslash, b'\n' | b'\r') if self.escape == Escape::Backslash => {
+                self.place = Place::Quoted;
+                out.push(byte);
+            }
             (Place::Backslash, _) => {
                 self.place = Place::Quoted;
                 if byte != b'\\' {
@@ -233,7 +246,9 @@ impl Cells {
                     _ => return Err(BEHIND),
                 };
                 self.is_doubtful &= !is_end;
-                out.push(byte);
+                if byte != b' ' || !self.skips_blanks {
+                    out.push(byte);
+                }
             }
         }
         Ok(())
@@ -280,7 +295,7 @@ mod tests {
     fn doubled(text: &str) -> Result<String, String> {
         let read = |mut source: &mut dyn Read| {
             let mut out = String::new();
-            let read = DoubledQuotes::new(&mut source, b',').read_to_string(&mut out);
+            let read = DoubledQuotes::new(&mut source, b',', false).read_to_string(&mut out);
             read.map(|_| out).map_err(|error| error.to_string())
         };
         let whole = read(&mut text.as_bytes());
@@ -298,6 +313,7 @@ mod tests {
                 r#""\"b, c\", d\n \\n \" e",\"x\",\\"#,
                 r#""""b, c"", d\n \n "" e",\"x\",\\"#,
             ),
+            ("\"\\\"b\\\"\\\nc\",d", "\"\"\"b\"\"\nc\",d"),
             (
                 "\"\\\"b\",\"c\\\"\"\n\"\",\"d\\\"\"",
                 "\"\"\"b\",\"c\"\"\"\n\"\",\"d\"\"\"",
@@ -311,7 +327,7 @@ mod tests {
     fn a_table_between_tabs_is_decided_on_within_bounds() {
         let read = |rows: String| {
             let text = format!("a\tb\n{rows}");
-            let mut source = DoubledQuotes::new(text.as_bytes(), b'\t');
+            let mut source = DoubledQuotes::new(text.as_bytes(), b'\t', false);
             let mut out = String::new();
             let is_read = source.read_to_string(&mut out).is_ok();
             (is_read, source.is_unclear(), out.len().abs_diff(text.len()))

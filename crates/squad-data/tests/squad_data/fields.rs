@@ -147,7 +147,18 @@ fn a_start_beside_the_answers_is_theirs() {
 
 #[test]
 fn a_hint_by_any_name_says_where_the_answer_stands() {
-    for name in ["start", "start_char", "start_offset", "answer_starts"] {
+    for name in [
+        "start",
+        "start_char",
+        "start_offset",
+        "startIndex",
+        "start_position",
+        "char_start",
+        "begin",
+        "offset",
+        "answer_starts",
+        "answer_offset",
+    ] {
         for value in [json!(10), json!([10]), json!("10")] {
             for field in ["answer", "answers"] {
                 let fields = [(field, json!("mill")), (name, value.clone())];
@@ -292,7 +303,7 @@ fn a_field_of_another_data_set_does_not_make_a_question_of_that() {
         assert_eq!(self::answer(CONTEXT, &fields).1, Some(10), "{name}");
     }
     // Without a question the field says what the file is.
-    let qas = json!([{"id": "q1", "question_text": "What?", "answers": []}]);
+    let qas = json!([{"id": "q1", "html": "<p>", "answers": []}]);
     let text = json!({"context": CONTEXT, "qas": qas}).to_string();
     let message = read("f.json", text.as_bytes()).unwrap_err().to_string();
     assert!(message.contains("this is Natural Questions"), "{message}");
@@ -654,4 +665,259 @@ fn fields_that_may_have_answers_and_are_not_read_are_named() {
     let qas = json!([{"id": "q1", "question": "?", "answers": [], "answer_category": "x"}]);
     let paragraph = json!({"context": CONTEXT, "qas": qas}).to_string();
     assert_eq!(summary("f.json", paragraph.as_bytes()), None);
+}
+
+#[test]
+fn the_context_may_have_another_name() {
+    let answer = json!({"text": ["mill"], "answer_start": [10]});
+    let read_as = |fields: &[(&str, Value)]| {
+        let mut row = vec![("id", json!("q1")), ("question", json!("What?"))];
+        row.extend(fields.iter().cloned());
+        let example = example(&row);
+        assert_eq!(&*example.context, CONTEXT, "{fields:?}");
+        let answer = example.first_located().expect("an answer");
+        assert_eq!(
+            (&*answer.text, answer.start),
+            ("mill", Some(10)),
+            "{fields:?}"
+        );
+    };
+    let answers = || ("answers", answer.clone());
+    for name in [
+        "passage",
+        "paragraph",
+        "body",
+        "content",
+        "article",
+        "document",
+        "Passage",
+    ] {
+        read_as(&[(name, json!(CONTEXT)), answers()]);
+        read_as(&[answers(), (name, json!(CONTEXT))]);
+        // Beside a context or a text it is something else.
+        read_as(&[(name, json!("7")), ("context", json!(CONTEXT)), answers()]);
+        read_as(&[
+            (name, json!("doc.pdf")),
+            ("text", json!(CONTEXT)),
+            answers(),
+        ]);
+        // With a text that is the answer.
+        let start = ("answer_start", json!(10));
+        read_as(&[(name, json!(CONTEXT)), ("text", json!("mill")), start]);
+    }
+    read_as(&[
+        ("document", json!("doc.pdf")),
+        ("body", json!(CONTEXT)),
+        answers(),
+    ]);
+    read_as(&[
+        ("body", json!(CONTEXT)),
+        ("document", json!("doc.pdf")),
+        answers(),
+    ]);
+    let qas = json!([{"id": "q1", "question": "What?", "answers": [{"text": "mill", "answer_start": 10}]}]);
+    let paragraph = json!({"document": {"id": 1}, "passage": CONTEXT, "qas": qas});
+    let dataset = read(
+        "f.json",
+        json!({"data": [{"paragraphs": [paragraph]}]})
+            .to_string()
+            .as_bytes(),
+    );
+    assert_eq!(&*dataset.unwrap().examples[0].context, CONTEXT);
+    // No text: not the context, but named.
+    let row = json!({"document": {"id": 1}, "question": "What?"}).to_string();
+    let message = read("f.json", row.as_bytes()).unwrap_err().to_string();
+    assert!(
+        message.ends_with("no `context`, but fields that are not read: \"document\""),
+        "{message}"
+    );
+}
+
+/// As doccano and Prodigy write them.
+#[test]
+fn spans_by_any_name_are_answers() {
+    for (name, spans) in [
+        (
+            "entities",
+            json!([{"id": 5, "label": "ANSWER", "start_offset": 10, "end_offset": 14}]),
+        ),
+        (
+            "annotations",
+            json!([{"label": 1, "start_offset": 10, "end_offset": 14, "user": 1}]),
+        ),
+        (
+            "spans",
+            json!([{"start": 10, "end": 14, "label": "ANSWER", "token_start": 4}]),
+        ),
+        ("entities", json!([[10, 14, "ANSWER"]])),
+        ("label", json!([[10, 14, "ANSWER"]])),
+    ] {
+        let found = answer(CONTEXT, &[(name, spans.clone()), ("relations", json!([]))]);
+        assert_eq!(found, ("mill".to_owned(), Some(10)), "{name}");
+        let found = answer(CONTEXT, &[("answer", json!("mill")), (name, spans.clone())]);
+        assert_eq!(found, ("mill".to_owned(), Some(10)), "{name}");
+        let both = [("label", json!([])), (name, spans)];
+        if name != "label" {
+            assert_eq!(
+                answer(CONTEXT, &both),
+                ("mill".to_owned(), Some(10)),
+                "{name}"
+            );
+        }
+    }
+    // Something else of these names.
+    for (name, value) in [
+        ("entities", json!(["mill"])),
+        ("spans", json!("noon")),
+        ("annotations", json!([{"id": 1}])),
+    ] {
+        let found = answer(CONTEXT, &[("answer", json!("a mill")), (name, value)]);
+        assert_eq!(found, ("a mill".to_owned(), Some(0)), "{name}");
+    }
+}
+
+/// As pandas' `json_normalize(rows, sep="_")` writes them.
+#[test]
+fn names_of_flat_answers_may_be_joined_by_a_line() {
+    let fields = [
+        ("answers_text", json!(["mill"])),
+        ("answers_answer_start", json!([10])),
+    ];
+    assert_eq!(answer(CONTEXT, &fields), ("mill".to_owned(), Some(10)));
+}
+
+#[test]
+fn the_question_may_have_another_name() {
+    let answer = ("answer", json!("a mill"));
+    for name in ["query", "question_text", "Query"] {
+        let fields = [
+            ("id", json!("q1")),
+            ("context", json!(CONTEXT)),
+            (name, json!("What?")),
+            answer.clone(),
+        ];
+        let found = example(&fields);
+        assert_eq!(
+            (&*found.question, found.answers().len()),
+            ("What?", 1),
+            "{name}"
+        );
+        // Beside a question it is something else.
+        let [id, context, _, answer] = fields;
+        let found = example(&[
+            id,
+            context,
+            (name, json!("x")),
+            ("question", json!("What?")),
+            answer,
+        ]);
+        assert_eq!(&*found.question, "What?", "{name}");
+    }
+    let fields = [
+        ("passage", json!(CONTEXT)),
+        ("query", json!("What?")),
+        answer,
+    ];
+    assert_eq!(&*example(&fields).context, CONTEXT);
+}
+
+/// As BanglaRQA and others write it.
+#[test]
+fn is_answerable_is_the_contrary_of_is_impossible() {
+    let qas = json!([
+        {"question_id": "q1", "question_text": "What?", "is_answerable": "1",
+            "answers": {"answer_text": ["mill", "a mill"], "answer_type": ["single span", "single span"]}},
+        {"question_id": "q2", "question_text": "Who?", "is_answerable": "0", "answers": {"answer_text": [""], "answer_type": [""]}},
+        {"question_id": "q3", "question_text": "Who?", "answerable": false},
+        {"question_id": "q4", "question_text": "Who?", "unanswerable": true},
+        {"question_id": "q5", "question_text": "Who?", "is_answerable": true},
+    ]);
+    let text = json!({"data": [{"passage_id": "1", "context": CONTEXT, "qas": qas}]}).to_string();
+    let dataset = read("f.json", text.as_bytes()).unwrap();
+    let gold: Vec<&Gold> = dataset
+        .examples
+        .iter()
+        .map(|example| &example.gold)
+        .collect();
+    assert_eq!(dataset.examples[0].answers().len(), 2);
+    assert_eq!(
+        gold[1..],
+        [
+            &Gold::Unanswerable,
+            &Gold::Unanswerable,
+            &Gold::Unanswerable,
+            &Gold::Unknown
+        ]
+    );
+    let fields = [("is_answerable", json!(0)), ("answers", json!([]))];
+    assert!(answers(CONTEXT, &fields).is_empty());
+}
+
+/// As Elasticsearch, MongoDB and Java's Jackson write rows.
+#[test]
+fn rows_of_databases_are_read() {
+    let row =
+        json!({"context": CONTEXT, "question": "What?", "answer_text": "mill", "answer_start": 10});
+    let hit = json!({"_index": "x", "_id": "q1", "_score": 1.0, "_source": row});
+    let int = |number: i64| json!({"$numberInt": number.to_string()});
+    let mongo = json!({"_id": {"$oid": "q1"}, "context": CONTEXT, "question": "What?",
+        "answers": {"text": ["mill"], "answer_start": [int(10)]}});
+    let mut own_id = hit.clone();
+    own_id["_source"]["id"] = json!("q1");
+    own_id["_id"] = json!("x");
+    for value in [hit, mongo, own_id] {
+        let dataset = read("f.jsonl", value.to_string().as_bytes()).unwrap();
+        let example = &dataset.examples[0];
+        assert_eq!(&*example.id, "q1", "{value}");
+        assert_eq!(example.answers()[0].start, Some(10), "{value}");
+        assert!(dataset.flaws.is_empty(), "{value}");
+    }
+    let wrong = json!({"id": {"x": 1}, "context": CONTEXT, "question": "?"}).to_string();
+    let message = read("f.jsonl", wrong.as_bytes()).unwrap_err().to_string();
+    assert!(
+        message.contains("an object instead of a text or a number"),
+        "{message}"
+    );
+    let fields = [("impossible", json!(true)), ("answers", json!([]))];
+    assert!(answers(CONTEXT, &fields).is_empty());
+}
+
+/// As people write them who put a row of the Hub into SQuAD's form.
+#[test]
+fn a_pair_of_lists_may_stand_in_a_list() {
+    let both = json!([{"text": ["mill", "a mill"], "answer_start": [10, 8]}]);
+    let found = answers(CONTEXT, &[("answers", both)]);
+    assert_eq!(
+        found,
+        [
+            ("mill".to_owned(), Some(10)),
+            ("a mill".to_owned(), Some(8))
+        ]
+    );
+    let none = json!([{"text": [], "answer_start": []}]);
+    assert!(
+        answers(
+            CONTEXT,
+            &[("answers", none), ("is_impossible", json!(true))]
+        )
+        .is_empty()
+    );
+    for (pair, expected) in [
+        (
+            json!({"text": ["mill", "a mill"], "answer_start": [10]}),
+            "2 in `text` and 1 in `answer_start`",
+        ),
+        (
+            json!({"text": "mill", "answer_start": [10, 2]}),
+            "1 in `text` and 2 in `answer_start`",
+        ),
+        (
+            json!({"text": ["mill", "a mill"]}),
+            "2 in `text` and 0 in `answer_start`",
+        ),
+    ] {
+        let row = json!({"context": CONTEXT, "question": "?", "answers": [pair]}).to_string();
+        let message = read("f.json", row.as_bytes()).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
 }

@@ -100,6 +100,10 @@ fn wrappers_are_read() {
         json!({"train": [row]}),
         json!({"validation": [row], "test": true, "about": [1]}),
         json!({"examples": [row]}),
+        json!({"Articles": [{"title": "Ferry", "paragraphs": [paragraph(&answers())]}]}),
+        json!({"dataset": [row]}),
+        json!({"count": 1, "records": [row]}),
+        json!({"samples": [row]}),
         json!({"features": [{"name": "id", "type": {"dtype": "string"}}], "rows": [wrapped], "num_rows_total": 1}),
         json!({"id": 7, "title": "Ferries", "data": [row]}),
         wrapped.clone(),
@@ -184,6 +188,48 @@ fn lists_in_texts_are_read() {
         message.contains("qas: neither JSON nor a Python literal"),
         "{message}"
     );
+}
+
+/// As the Hub's library stores lists of objects, and converters of XML a list of one.
+#[test]
+fn a_list_may_go_by_columns_or_be_a_single_object() {
+    let answers = json!([{"text": ["Ida Krag"], "answer_start": [32]}]);
+    let qas = json!({"id": ["q1"], "question": ["Who built it?"], "answers": answers});
+    let paragraph = json!({"context": CONTEXT, "qas": qas});
+    let paragraphs = json!({"context": [CONTEXT], "qas": [qas]});
+    let question = self::paragraph(&self::answers())["qas"][0].take();
+    let single = json!({"context": CONTEXT, "qas": question});
+    for value in [
+        paragraph.clone(),
+        json!({"data": [paragraph]}),
+        json!({"context": CONTEXT, "qas": qas.to_string()}),
+        json!({"title": "Ferry", "paragraphs": paragraphs}),
+        json!({"data": [{"title": "Ferry", "paragraphs": paragraphs}]}),
+        json!({"data": [{"title": "Ferry", "paragraphs": single}]}),
+        json!({"title": "Ferry", "paragraphs": single}),
+        single,
+    ] {
+        assert_read("f.json", value.to_string(), "q1");
+    }
+    let mut long_name = paragraph.clone();
+    long_name["qas"]["x".repeat(1000)] = json!([1]);
+    assert_read("f.json", long_name.to_string(), "q1");
+    let none = json!([{"context": CONTEXT, "qas": {"id": [], "question": []}}, paragraph]);
+    assert_read("f.json", none.to_string(), "q1");
+    for (qas, expected) in [
+        (
+            json!({"id": ["q1", "q2"], "question": ["Who?"]}),
+            "2 values of one field and 1 of",
+        ),
+        (
+            json!({"id": ["q1", "q2"], "question": "Who?"}),
+            "a list instead of a text or a number",
+        ),
+    ] {
+        let text = json!({"context": CONTEXT, "qas": qas}).to_string();
+        let message = read_error("f.json", text.as_bytes());
+        assert!(message.contains(expected), "{expected} is not in {message}");
+    }
 }
 
 #[test]
@@ -747,6 +793,72 @@ fn names_of_rows_may_have_no_header() {
     }
 }
 
+/// As MySQL's batch mode and PostgreSQL's COPY write them, and pandas without quoting.
+#[test]
+fn backslashes_that_may_be_escapes_are_told() {
+    let flaws = |text: &str| read("f.csv", text.as_bytes()).unwrap().flaws;
+    for cell in [
+        r"a mill.\nb",
+        r"a\tb",
+        r#"\"a\" b"#,
+        "\"a\\\nb\"",
+        r"\\ and \n",
+    ] {
+        for delimiter in [",", "\t"] {
+            let text = format!("id,context,question\nq1,{cell},Who?\n").replace(',', delimiter);
+            let flaws = flaws(&text);
+            let summary = flaws.summary().unwrap_or_default();
+            assert_eq!(summary, "backslashes in cells left as they are", "{text}");
+            let line = flaws.first[0].to_string();
+            assert!(line.contains(r"cells have \n, \t, \r or"), "{line}");
+        }
+    }
+    // Somewhere a backslash is one; line ends in lists.
+    for text in [
+        "context,question\n\\nu and \\alpha,Who?\n",
+        "context,question\nC:\\new,Who?\nC:\\dir,Who?\n",
+        "context,question\nC:\\\\x,Who?\n",
+        "context,question,answers\na b,Who?,\"[\"\"a\\nb\"\"]\"\n",
+    ] {
+        assert_eq!(flaws(text).count(FlawKind::BackslashesUnclear), 0, "{text}");
+    }
+    for (row, found) in [
+        ("Ida\\, the mason", "4 cells"),
+        ("Ida\\\nthe mason", "2 cells"),
+    ] {
+        let message = read_error(
+            "f.csv",
+            format!("id,context,question\nq1,{row},Who?\n").as_bytes(),
+        );
+        let expected = format!(
+            "f.csv: row 1: {found}, but the header has 3; a backslash escapes no delimiter and no line end: write the table \
+             with quotes around cells"
+        );
+        assert_eq!(message, expected);
+    }
+    // MySQL's, with quotes.
+    let mysql = "id,context,question\nq1,\"Ida \\\"the mason\\\"\\\nKrag\",Who?\n";
+    let dataset = read("f.csv", mysql.as_bytes()).unwrap();
+    assert_eq!(&*dataset.examples[0].context, "Ida \"the mason\"\nKrag");
+}
+
+/// As people write tables.
+#[test]
+fn blanks_behind_delimiters_are_no_part_of_cells() {
+    for delimiter in [",", ";", "|"] {
+        let rows = format!(
+            "id, context, question, answer_text, answer_start\nq1, \"{CONTEXT}\", \"Who, then?\" , Ida Krag, 32\n"
+        );
+        let text = rows.replace(", ", &format!("{delimiter} "));
+        assert_read("f.csv", &text, "q1");
+        let question = &examples("f.csv", &text)[0].question;
+        assert_eq!(*question, format!("Who{delimiter} then?"));
+    }
+    // Not behind each delimiter of the header: they belong to the cells.
+    let text = "id,context, question\nq1, Ida,Who?\n";
+    assert_eq!(&*examples("f.csv", text)[0].context, " Ida");
+}
+
 /// As `cat a.csv b.csv` makes them.
 #[test]
 fn a_header_that_occurs_again_is_passed_over() {
@@ -1119,6 +1231,15 @@ fn forms_that_are_not_read_are_named() {
     let qasper = json!({"1901.1": {"title": "F", "full_text": [{"section_name": "F", "paragraphs": [CONTEXT]}], "qas": []}});
     let multi_span = json!({"data": [{"id": "1", "question": ["Who", "?"], "context": ["Ida", "Krag"], "label": ["B", "I"], "num_span": 1}]});
     let quac = r#"{"context": "a", "turn_ids": ["a"], "questions": ["Who?"], "answers": {"texts": [["a"]], "answer_starts": [[0]]}}"#;
+    let race = json!({"example_id": "1", "article": CONTEXT, "answer": "A", "question": "Who?", "options": ["a", "b"]});
+    let multi_rc =
+        json!({"paragraph": CONTEXT, "question": "Who?", "answer": "Ida Krag", "label": 0});
+    let musique = json!({"id": "1", "paragraphs": [{"idx": 0, "paragraph_text": CONTEXT, "is_supporting": true}], "question": "Who?"});
+    let drop_rows = json!({"passage": CONTEXT, "question": "Who?", "answers_spans": {"spans": ["Ida Krag"], "types": ["span"]}});
+    let qasper_rows = json!({"id": "1", "full_text": {"section_name": ["F"]}, "qas": {"question": ["Who?"], "nlp_background": [""]}});
+    let argilla =
+        json!({"fields": {"context": CONTEXT, "question": "Who?"}, "responses": {"answer": []}});
+    let light_tag = json!({"annotations_and_examples": [{"content": CONTEXT, "annotations": []}]});
     let fquad = json!({"context": CONTEXT, "questions": ["Who?"], "answers": {"texts": ["Ida Krag"], "answers_starts": [32]}});
     let lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n";
     for (bytes, name) in [
@@ -1157,6 +1278,16 @@ fn forms_that_are_not_read_are_named() {
         (multi_span.to_string().as_bytes(), "MultiSpanQA"),
         (quac.as_bytes(), "rows of QuAC"),
         (fquad.to_string().as_bytes(), "rows of FQuAD"),
+        (race.to_string().as_bytes(), "a multiple-choice data set"),
+        (
+            multi_rc.to_string().as_bytes(),
+            "a table of candidate answers",
+        ),
+        (musique.to_string().as_bytes(), "MuSiQue"),
+        (drop_rows.to_string().as_bytes(), "DROP"),
+        (qasper_rows.to_string().as_bytes(), "Qasper"),
+        (argilla.to_string().as_bytes(), "Argilla's records"),
+        (light_tag.to_string().as_bytes(), "LightTag's export"),
         (
             label_studio.to_string().as_bytes(),
             "Label Studio's full export",
@@ -1196,6 +1327,12 @@ fn forms_that_are_not_read_are_named() {
         let message = read_error("f.json", by_column.to_string().as_bytes());
         assert!(message.contains("orient=\"records\""), "{message}");
     }
+    let by_id = json!({"q1": row(&answers()), "q2": row(&answers())}).to_string();
+    let message = read_error("f.json", by_id.as_bytes());
+    assert!(
+        message.contains("found \"q1, q2\"; if these are rows by their ids, write them as a list"),
+        "{message}"
+    );
     for (text, line) in [
         ("version: v2.0\ndata:\n", "\"version: v2.0\""),
         ("---\nversion: v2.0\n", "\"---\""),
@@ -1209,6 +1346,14 @@ fn forms_that_are_not_read_are_named() {
         let expected =
             format!("f.json: neither JSON, CSV nor Parquet, but a file that begins with {line}");
         assert!(message.starts_with(&expected), "{message}");
+    }
+    for text in [json!([row(&answers())]), row(&answers())] {
+        let twice = Value::from(text.to_string()).to_string();
+        let message = read_error("f.json", twice.as_bytes());
+        assert!(
+            message.contains("at the top level: JSON inside a text"),
+            "{message}"
+        );
     }
     let message = read_error("f.json", b"{'data': []}");
     assert!(
@@ -1509,6 +1654,27 @@ fn folders_and_shards_are_read_in_order() {
     );
     assert_eq!(ids(&path("hub/train")).unwrap(), ["train0", "train1"]);
     assert_eq!(ids(&path("hub/data/validation")).unwrap(), ["validation0"]);
+    // A folder for each configuration, as the Hub's data sets have them.
+    write("configs/plain_text/train-00000-of-00001.jsonl", "c0");
+    write("configs/.cache/train.jsonl", "hidden");
+    assert_eq!(ids(&path("configs/train")).unwrap(), ["c0"]);
+    let message = ids(&path("configs/plain_text/dev"))
+        .unwrap_err()
+        .to_string();
+    let expected = "plain_text: a folder without a split dev, but with train";
+    assert!(message.ends_with(expected), "{message}");
+    write("configs/other/train.jsonl", "c1");
+    let message = ids(&path("configs/train")).unwrap_err().to_string();
+    assert!(
+        message.contains("configs: the folders other, plain_text have a split train; name one"),
+        "{message}"
+    );
+    let message = ids(&path("configs/other/*.jsonl")).unwrap_err().to_string();
+    assert!(message.contains("patterns are not expanded"), "{message}");
+    let message = ids(&path("configs/other/dev.jsonl"))
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("No such file"), "{message}");
     std::fs::remove_file(path("hub/data/train-00000-of-00002.jsonl")).unwrap();
     let message = ids(&path("hub/train")).unwrap_err().to_string();
     assert!(

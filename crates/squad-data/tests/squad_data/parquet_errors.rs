@@ -42,7 +42,7 @@ fn the_good_file_is_read() {
 fn columns_are_checked_before_rows_are_read() {
     for (wrong, expected) in [
         (
-            HUB.replace(" context (UTF8)", " passage (UTF8)"),
+            HUB.replace(" context (UTF8)", " chapter (UTF8)"),
             "no column `context`",
         ),
         (

@@ -73,6 +73,11 @@ fn every_form_gives_the_same_answers() {
         "{\"id\": 7, \"best_span\": [3, 4], \"best_span_str\": \"Bo Lund\"}\n{\"id\": 8, \"best_span_str\": \"1902\"}\n{\"id\": 9, \"best_span_str\": \"\"}\n",
         "id,answer\n7,Bo Lund\nid,answer\n8,1902\nid,answer\n9,\n",
         r#"{"predictions": {"7": "Bo Lund", "8": "1902", "9": ""}, "metrics": {"f1": 1}}"#,
+        r#"{"results": {"7": {"answer": "Bo Lund", "score": 1}, "8": "1902", "9": ""}}"#,
+        r#"[{"7": "Bo Lund", "8": "1902"}, {"9": null}]"#,
+        "{\"id\": 7, \"pred_answer\": \"Bo Lund\"}\n{\"id\": 8, \"answer_text\": \"1902\"}\n{\"id\": 9, \"predictions\": \"\"}\n",
+        "id,predictions\n7,Bo Lund\n8,1902\n9,\n",
+        "id,answer_text\n7,Bo Lund\n8,1902\n9,\n",
         "question\tquestion_id\tanswer\nWho?\t7\tBo Lund\nWhen?\t8\t1902\nWhy?\t9\t\n",
         "\u{feff};ID;Prediction;no_answer_probability\n0;7;Bo Lund;\n1;8;1902;\n2;9;;\n",
     ] {
@@ -99,6 +104,9 @@ fn beside_a_prediction_answers_and_texts_are_no_predictions() {
     for text in [
         "id,question,answer,predicted_answer\n7,Who?,Lund,Bo\n8,Why?,Lund,\n",
         "id\tanswer\tprediction_text\n7\tLund\tBo\n8\tLund\t\n",
+        "id,context,answer,pred\n7,Bo Lund built it.,Lund,Bo\n8,Bo Lund built it.,Lund,\n",
+        "id,context,answer,score\n7,Bo Lund built it.,Bo,0.5\n8,Bo Lund built it.,,0.25\n",
+        r#"[{"id": 7, "context": "Bo Lund", "answers": {"text": ["Lund"]}, "answer": "Bo", "score": 0.5, "start": 0}, {"id": 8, "context": "Bo Lund", "answer": "", "score": 0.5}]"#,
         "id,text,pred\n7,Bo Lund built it.,Bo\n8,Bo Lund built it.,\n",
         "{\"id\": 7, \"answer\": \"Lund\", \"pred\": \"Bo\"}\n{\"id\": 8, \"answer\": \"Lund\", \"pred\": null}\n",
         r#"[{"id": 7, "answers": [{"text": "Lund"}], "prediction": "Bo"}, {"id": 8, "answers": ["Lund"], "prediction": ""}]"#,
@@ -211,6 +219,20 @@ fn what_is_ambiguous_or_no_prediction_is_an_error_that_shows_the_expected_form()
         ),
         (r#"["Bo"]"#, &["line 1", "\"Bo\" in the list"]),
         ("{\"7\": \"Bo\"}\n17", &["line 2", "integer `17`"]),
+        (r#""{\"7\": \"Bo\"}""#, &["line 1", "JSON inside a text"]),
+        // pandas' other forms.
+        (
+            r#"{"id": {"0": "7"}, "prediction_text": {"0": "Bo"}}"#,
+            &["an id is an object; if the file goes by columns, write each row as an object"],
+        ),
+        (
+            r#"{"columns": ["id", "text"], "index": [0], "data": [["7", "Bo"]]}"#,
+            &["rows without the names of their columns; write each row as an object"],
+        ),
+        (
+            r#"[["7", "Bo"]]"#,
+            &["a list in the list, instead of an object; write each row"],
+        ),
         (
             r#"{"data": [{"title": "x", "paragraphs": []}]}"#,
             &[
@@ -220,7 +242,7 @@ fn what_is_ambiguous_or_no_prediction_is_an_error_that_shows_the_expected_form()
             ],
         ),
         (
-            r#"[{"id": "7", "context": "Bo", "answers": [{"text": "Bo", "answer_start": 0}]}]"#,
+            r#"[{"id": "7", "answers": [{"text": "Bo", "answer_start": 0}]}]"#,
             &["\"7\"", "`answer_start`: these are questions"],
         ),
         (
@@ -228,8 +250,29 @@ fn what_is_ambiguous_or_no_prediction_is_an_error_that_shows_the_expected_form()
             &["\"7\"", "`answer_start`: these are questions"],
         ),
         (
-            r#"[{"id": "7", "context": "Bo", "answers": {"text": ["Bo"], "answer_start": [0]}}]"#,
+            r#"[{"id": "7", "answers": {"text": ["Bo"], "answer_start": [0]}}]"#,
             &["\"7\"", "`answers`, and no prediction_text"],
+        ),
+        (
+            r#"[{"id": "7", "context": "Bo", "question": "Who?", "answer": "Bo"}]"#,
+            &[
+                "\"7\"",
+                "`context`, and no prediction_text: these are questions",
+            ],
+        ),
+        (
+            "question_id,paragraph,question,answer\n7,Bo,Who?,Bo\n",
+            &[
+                "row 1",
+                "`paragraph`, and no prediction_text: these are questions",
+            ],
+        ),
+        (
+            "id,context,question,answer,answer_start\n7,Bo,Who?,Bo,0\n",
+            &[
+                "row 1",
+                "`context`, and no prediction_text: these are questions",
+            ],
         ),
         (
             "{\"id\": \"7\", \"output\": \"Bo\"}\n{\"id\": \"8\", \"output\": \"Bo\"}\n",

@@ -3,7 +3,7 @@
 use parquet::basic::{BrotliLevel, Compression, GzipLevel};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use squad_data::{Dataset, Example, Gold, GoldAnswer};
+use squad_data::{Dataset, Example, FlawKind, Gold, GoldAnswer};
 
 use crate::common::read;
 use crate::forms::{gzip, rows};
@@ -248,7 +248,9 @@ proptest! {
         for (name, bytes) in files {
             let read = read(name, &bytes).map_err(|error| TestCaseError::fail(format!("{name}: {error}")))?;
             prop_assert!(read.examples == examples, "{}: {:?}", name, read.examples);
-            prop_assert!(read.flaws.is_empty(), "{}: {:?}", name, read.flaws);
+            // `\n` in a text of a table.
+            let num_unclear = read.flaws.count(FlawKind::BackslashesUnclear);
+            prop_assert!(read.flaws.total() == num_unclear, "{}: {:?}", name, read.flaws);
         }
         let paragraphs: Vec<Value> = examples.iter().map(paragraph).collect();
         let expected = without_titles(&examples);

@@ -3,7 +3,7 @@ use std::collections::{HashMap, HashSet};
 use qa_metrics::{DEFAULT_NA_PROB_THRESH, NaProbs};
 use serde_json::json;
 use squad_data::{Dataset, NoAnswerProbabilities, PredictedAnswers, ReadOptions};
-use trainer::{Error, read_scorable};
+use trainer::{Error, read_scorable_and_unlabelled};
 
 use super::args::Score;
 use super::{config_error, print_object, warn_about_metric};
@@ -16,7 +16,7 @@ pub(super) fn run(args: &Score) -> Result<(), Error> {
         keep_empty: true,
         ..ReadOptions::default()
     };
-    let dataset = read_scorable(&[&args.dataset], &options)?;
+    let (dataset, unlabelled) = read_scorable_and_unlabelled(&args.dataset, &options)?;
     let predicted = PredictedAnswers::read(&args.predictions)?;
     let mut duplicates = predicted.num_duplicates;
     let na_probs = match &args.na_probs {
@@ -38,7 +38,7 @@ pub(super) fn run(args: &Score) -> Result<(), Error> {
     let threshold = args.na_prob_thresh.unwrap_or(DEFAULT_NA_PROB_THRESH);
     let null_odds = na_probs.as_ref().map(|probs| (probs, threshold));
     warn_about_metric(&dataset, args.metric.metric);
-    let counts = Mismatches::new(&dataset, &predicted.texts, duplicates);
+    let counts = Mismatches::new(&dataset, &unlabelled, &predicted.texts, duplicates);
     counts.warn(dataset.has_unanswerable());
     if args.na_probs.is_some() && !dataset.has_unanswerable() {
         tracing::warn!("every question has an answer: --na-probs changes nothing");
@@ -65,25 +65,36 @@ pub(super) fn run(args: &Score) -> Result<(), Error> {
 /// How predictions do not match the dataset.
 struct Mismatches {
     missing: usize,
+    /// Predictions of questions whose gold answers are not known.
+    unlabelled: usize,
     extra: usize,
     duplicates: usize,
 }
 
 impl Mismatches {
-    fn new(dataset: &Dataset, predictions: &HashMap<String, String>, duplicates: usize) -> Self {
+    fn new(
+        dataset: &Dataset,
+        unlabelled: &HashSet<String>,
+        predictions: &HashMap<String, String>,
+        duplicates: usize,
+    ) -> Self {
         let ids: HashSet<_> = dataset.examples.iter().map(|e| e.id.as_str()).collect();
         let is_missing = |id: &&&str| !predictions.contains_key(**id);
-        let is_extra = |id: &&String| !ids.contains(id.as_str());
+        let not_scored = predictions.keys().filter(|id| !ids.contains(id.as_str()));
+        let (of_unlabelled, extra): (Vec<_>, Vec<_>) =
+            not_scored.partition(|id| unlabelled.contains(*id));
         Self {
             missing: ids.iter().filter(is_missing).count(),
-            extra: predictions.keys().filter(is_extra).count(),
+            unlabelled: of_unlabelled.len(),
+            extra: extra.len(),
             duplicates,
         }
     }
 
-    fn by_key(&self) -> [(&'static str, usize); 3] {
+    fn by_key(&self) -> [(&'static str, usize); 4] {
         [
             ("num_missing", self.missing),
+            ("num_unlabelled", self.unlabelled),
             ("num_extra", self.extra),
             ("num_duplicates", self.duplicates),
         ]
@@ -101,6 +112,12 @@ impl Mismatches {
                 "question has",
                 "questions have",
                 format!("no prediction: {counted}, as in the official script"),
+            ),
+            (
+                self.unlabelled,
+                "prediction is",
+                "predictions are",
+                "not scored, for want of gold answers".to_owned(),
             ),
             (
                 self.extra,

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -186,13 +187,35 @@ fn read_eval_file(config: &Config) -> Result<Dataset, Error> {
 /// # Errors
 /// If a file is not valid, or has no gold answer at all.
 pub fn read_scorable<P: AsRef<Path>>(files: &[P], options: &ReadOptions) -> Result<Dataset, Error> {
+    read_for_scores(files, options).map(labelled)
+}
+
+/// [`read_scorable`] of a file, with the ids of the questions that are left out.
+///
+/// # Errors
+/// As [`read_scorable`].
+pub fn read_scorable_and_unlabelled(
+    file: &Path,
+    options: &ReadOptions,
+) -> Result<(Dataset, HashSet<String>), Error> {
+    let questions = read_for_scores(&[file], options)?;
+    let unknown = questions
+        .examples
+        .iter()
+        .filter(|e| e.gold == Gold::Unknown);
+    let ids = unknown.map(|example| example.id.clone()).collect();
+    Ok((labelled(questions), ids))
+}
+
+/// Reads files, of which at least one question has a gold answer or says that it has none.
+fn read_for_scores<P: AsRef<Path>>(files: &[P], options: &ReadOptions) -> Result<Dataset, Error> {
     let questions = read(files, options)?;
     if questions.num_unlabelled() == questions.len() && !questions.is_empty() {
         let problem = "no question has a gold answer or says that it is impossible, so there is nothing to score; \
                        trainer predict --dataset answers such a file";
         return Err(Error::file(Path::new(&questions.name), problem));
     }
-    Ok(labelled(questions))
+    Ok(questions)
 }
 
 /// Reads files and logs the number of their flaws.

@@ -88,6 +88,29 @@ fn missing_extra_and_doubled_ids_are_counted() {
 }
 
 #[test]
+fn predictions_of_questions_without_gold_answers_are_counted() {
+    let sandbox = Sandbox::new();
+    let answers = json!([{"text": "Ane Holm", "answer_start": 0}]);
+    let qas = json!([
+        {"id": "1", "question": "?", "answers": answers},
+        {"id": "2", "question": "?"},
+    ]);
+    let data = json!({"data": [{"paragraphs": [{"context": "Ane Holm", "qas": qas}]}]});
+    sandbox.write("gold.json", &data.to_string());
+    let predictions = r#"{"1": "Ane Holm", "2": "Ane", "3": "Ane"}"#;
+    let finished = score(&sandbox, predictions, &["--json"]);
+    let scores = finished.json();
+    let counts = ["exact_match", "num_unlabelled", "num_extra"].map(|key| scores[key].as_f64());
+    assert_eq!(counts, [Some(100.0), Some(1.0), Some(1.0)]);
+    for part in [
+        "1 prediction is not scored, for want of gold answers",
+        "1 prediction is of no question of the dataset",
+    ] {
+        assert!(finished.stderr.contains(part), "{}", finished.stderr);
+    }
+}
+
+#[test]
 fn metrics_of_other_languages_and_what_squad_says_there() {
     let sandbox = Sandbox::new();
     dataset(&sandbox, &["물레방아", "안네 홀름"]);

@@ -6,7 +6,7 @@ use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAcces
 
 use super::cause;
 use super::field::{FIELD_KEY, Field, Key};
-use super::values::{Scalar, Start, Starts, is_null, nested, python_text};
+use super::values::{Scalar, Start, Starts, Texts, is_null, nested, python_text};
 use crate::read::literal;
 
 /// The answers of a question.
@@ -118,6 +118,20 @@ pub(super) struct FlatAnswer {
 }
 
 impl FlatAnswer {
+    /// Takes labels that may be spans. The first that are count.
+    pub(super) fn add_labels(&mut self, name: &'static str, labels: serde_json::Value) {
+        let is_blank = labels.is_null() || labels.as_str().is_some_and(is_null);
+        let found = spans(labels);
+        // By their names others may be anything.
+        let says_answers = matches!(name, "label" | "labels");
+        if found.is_none() && !is_blank && says_answers {
+            self.unread = Some(name);
+        }
+        if self.labels.as_ref().is_none_or(Vec::is_empty) {
+            self.labels = found.or(self.labels.take());
+        }
+    }
+
     /// Joins the fields. `answers` say more than a text.
     pub(super) fn join(self, answers: &mut RawAnswers) {
         let given = std::mem::take(answers);
@@ -169,8 +183,12 @@ impl<'de> Deserialize<'de> for RawAnswers {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<RawAnswers, A::Error> {
                 let mut answers = Vec::new();
-                while let Some(answer) = list.next_element::<Option<RawAnswer>>()? {
-                    answers.push(answer.unwrap_or_default());
+                while let Some(element) = list.next_element::<Option<Element>>()? {
+                    match element {
+                        Some(Element::One(answer)) => answers.push(answer),
+                        Some(Element::Several(several)) => answers.extend(several),
+                        None => answers.push(RawAnswer::default()),
+                    }
                 }
                 answers.shrink_to_fit();
                 Ok(RawAnswers::Given(answers))
@@ -251,7 +269,7 @@ pub(super) fn hints<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Vec<Option<i6
 
 /// The spans that annotation tools write as labels: objects with `start` and `end`, also with a `text`, or doccano's
 /// `[3, 9, "ANSWER"]`. `None` of anything else, such as the number of a class.
-pub(super) fn spans(labels: serde_json::Value) -> Option<Vec<RawAnswer>> {
+fn spans(labels: serde_json::Value) -> Option<Vec<RawAnswer>> {
     use serde_json::Value;
     let span = |label: Value| match label {
         Value::Array(parts) => match &parts[..] {
@@ -322,16 +340,32 @@ fn pair_of_lists<'de, A: MapAccess<'de>>(mut map: A) -> Result<RawAnswers, A::Er
 
 impl<'de> Deserialize<'de> for RawAnswer {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match Element::deserialize(from)? {
+            Element::One(answer) => Ok(answer),
+            Element::Several(_) => Err(de::Error::custom("several answers in the place of one")),
+        }
+    }
+}
+
+/// What stands in a list of answers: an answer, or the Hub's `{"text": […], "answer_start": […]}` of several, which people
+/// put into a list.
+enum Element {
+    One(RawAnswer),
+    Several(Vec<RawAnswer>),
+}
+
+impl<'de> Deserialize<'de> for Element {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct AnswerVisitor;
         impl<'de> Visitor<'de> for AnswerVisitor {
-            type Value = RawAnswer;
+            type Value = Element;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an answer: an object with `text` and `answer_start`, or a text")
             }
 
             /// A pair of a text and its start, in either order, as ParsiNLU and Python's tuples have it, or a text alone.
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<RawAnswer, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Element, A::Error> {
                 use serde_json::Value;
                 let no_answer = || de::Error::invalid_type(de::Unexpected::Seq, &self);
                 let first: Value = list.next_element()?.ok_or_else(no_answer)?;
@@ -347,29 +381,35 @@ impl<'de> Deserialize<'de> for RawAnswer {
                 };
                 let start = start.map(Start::deserialize).transpose();
                 let start = start.map_err(de::Error::custom)?;
-                Ok(RawAnswer {
+                Ok(Element::One(RawAnswer {
                     text,
                     start: start.and_then(|Start(start)| start),
                     ..RawAnswer::default()
-                })
+                }))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawAnswer, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Element, A::Error> {
                 let mut answer = RawAnswer::default();
                 let (mut has_text, mut other) = (false, None);
                 let (mut foreign, mut end) = (None, None);
+                let (mut several, mut starts) = (Vec::new(), Vec::new());
                 while let Some(key) = map.next_key_seed(FIELD_KEY)? {
                     match key {
                         Key::Field(Field::Text) => {
-                            answer.text = map.next_value::<Scalar>()?.0.unwrap_or_default();
+                            let Texts(mut texts) = map.next_value()?;
+                            if texts.len() < 2 {
+                                answer.text = texts.pop().unwrap_or_default();
+                            } else {
+                                several = texts;
+                            }
                             has_text = true;
                         }
                         Key::Field(Field::AnswerText) => {
                             other = Some(map.next_value::<serde_json::Value>()?);
                         }
                         Key::Field(Field::AnswerStart) => {
-                            let start = map.next_value::<Start>();
-                            answer.start = start.map_err(|error| cause(error, foreign))?.0;
+                            let read = map.next_value::<Starts>();
+                            starts = read.map_err(|error| cause(error, foreign))?.0;
                         }
                         Key::Field(Field::Hint) => {
                             answer.hint = hints(&mut map)?.first().copied().flatten();
@@ -384,6 +424,24 @@ impl<'de> Deserialize<'de> for RawAnswer {
                         _ => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
+                let num_texts = several.len().max(1);
+                if num_texts.max(starts.len()) > 1 && num_texts != starts.len() {
+                    let error = de::Error::custom(format_args!(
+                        "{num_texts} in `text` and {} in `answer_start`; give each answer one entry in both",
+                        starts.len()
+                    ));
+                    return Err(cause(error, foreign));
+                }
+                if !several.is_empty() {
+                    let several = several.into_iter().zip(starts);
+                    let several = several.map(|(text, start)| RawAnswer {
+                        text,
+                        start,
+                        ..RawAnswer::default()
+                    });
+                    return Ok(Element::Several(several.collect()));
+                }
+                answer.start = starts.first().copied().flatten();
                 let other = other.filter(|_| foreign.is_none());
                 let other = || Scalar::deserialize(other?).ok();
                 if !has_text && let Some(Scalar(text)) = other() {
@@ -391,28 +449,29 @@ impl<'de> Deserialize<'de> for RawAnswer {
                     has_text = true;
                 }
                 if has_text {
-                    return Ok(answer);
+                    return Ok(Element::One(answer));
                 }
                 RawAnswer::of_span(answer.start.or(answer.hint), end)
+                    .map(Element::One)
                     .ok_or_else(|| cause(de::Error::missing_field("text"), foreign))
             }
 
-            fn visit_str<E>(self, text: &str) -> Result<RawAnswer, E> {
-                Ok(RawAnswer {
+            fn visit_str<E>(self, text: &str) -> Result<Element, E> {
+                Ok(Element::One(RawAnswer {
                     text: text.to_owned(),
                     ..RawAnswer::default()
-                })
+                }))
             }
 
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<RawAnswer, E> {
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Element, E> {
                 self.visit_str(&number.to_string())
             }
 
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<RawAnswer, E> {
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Element, E> {
                 self.visit_str(&number.to_string())
             }
 
-            fn visit_f64<E: de::Error>(self, number: f64) -> Result<RawAnswer, E> {
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Element, E> {
                 self.visit_str(&python_text(number))
             }
         }
@@ -437,13 +496,6 @@ impl<'de> Deserialize<'de> for DetectedAnswers {
             text: Texts,
             #[serde(default)]
             char_spans: Vec<Spans>,
-        }
-
-        #[derive(serde::Deserialize)]
-        #[serde(untagged)]
-        enum Texts {
-            Many(Vec<Scalar>),
-            One(Scalar),
         }
 
         struct DetectedVisitor;
@@ -476,15 +528,8 @@ impl<'de> Deserialize<'de> for DetectedAnswers {
                     Lists::deserialize(de::value::MapAccessDeserializer::new(map))?;
                 let spans = char_spans.into_iter().map(|spans| spans.0);
                 let spans = spans.chain(std::iter::repeat_with(Vec::new));
-                let texts = match text {
-                    Texts::Many(texts) => texts,
-                    Texts::One(text) => vec![text],
-                };
-                let all = texts.into_iter().zip(spans);
-                let all = all.map(|(text, char_spans)| Detected {
-                    text: text.0.unwrap_or_default(),
-                    char_spans,
-                });
+                let all = text.0.into_iter().zip(spans);
+                let all = all.map(|(text, char_spans)| Detected { text, char_spans });
                 Ok(DetectedAnswers(Some(all.collect())))
             }
         }

@@ -16,7 +16,11 @@ pub(in crate::read) enum Field {
     Qid,
     Title,
     Context,
+    /// A context under another name, by its number in [`OTHER_CONTEXTS`], or something else of this name.
+    OtherContext(usize),
     Question,
+    /// What takes the place of a missing `question`.
+    OtherQuestion,
     Answers,
     AnswerText,
     AnswerStart,
@@ -26,6 +30,7 @@ pub(in crate::read) enum Field {
     /// Spans in the context, or something else of this name.
     Labels(&'static str),
     IsImpossible,
+    IsAnswerable,
     DetectedAnswers,
     Qas,
     Paragraphs,
@@ -33,6 +38,16 @@ pub(in crate::read) enum Field {
     Row,
     TruncatedCells,
 }
+
+/// Names that other data sets give the context; the first of them that a row has is the one that is read.
+pub(super) const OTHER_CONTEXTS: [&str; 6] = [
+    "passage",
+    "paragraph",
+    "body",
+    "content",
+    "article",
+    "document",
+];
 
 impl Field {
     /// The field of this name, in any [spelling](plain) that people and spreadsheets give it.
@@ -53,24 +68,60 @@ impl Field {
             "title" => Self::Title,
             "context" | "context_text" => Self::Context,
             "question" | "query_text" => Self::Question,
+            "query" | "question_text" => Self::OtherQuestion,
             "answers" => Self::Answers,
-            // pandas' json_normalize joins names with dots, TFDS's as_dataframe with slashes.
-            "answer" | "answer_text" | "answers.text" | "answers/text" => Self::AnswerText,
-            "answer_start" | "answers.answer_start" | "answers/answer_start" => Self::AnswerStart,
-            "start" | "start_char" | "start_offset" | "answerstart" | "answer_starts" => Self::Hint,
-            "end" | "end_char" | "end_offset" => Self::End,
+            // pandas' json_normalize joins names with dots or what it is given, TFDS's as_dataframe with slashes.
+            "answer" | "answer_text" | "answers.text" | "answers/text" | "answers_text" => {
+                Self::AnswerText
+            }
+            "answer_start"
+            | "answers.answer_start"
+            | "answers/answer_start"
+            | "answers_answer_start" => Self::AnswerStart,
+            "start"
+            | "start_char"
+            | "start_offset"
+            | "start_index"
+            | "start_idx"
+            | "start_pos"
+            | "start_position"
+            | "char_start"
+            | "span_start"
+            | "begin"
+            | "offset"
+            | "answerstart"
+            | "answer_starts"
+            | "answer_start_char"
+            | "answer_start_index"
+            | "answer_start_idx"
+            | "answer_offset"
+            | "answer_begin_position" => Self::Hint,
+            // No `end_position`, which counts tokens.
+            "end" | "end_char" | "end_offset" | "end_index" | "end_idx" | "char_end"
+            | "span_end" | "answer_end" => Self::End,
             "text" => Self::Text,
             "label" => Self::Labels("label"),
             "labels" => Self::Labels("labels"),
-            "is_impossible" => Self::IsImpossible,
+            // doccano's newer exports, its older ones, and Prodigy's.
+            "entities" => Self::Labels("entities"),
+            "annotations" => Self::Labels("annotations"),
+            "spans" => Self::Labels("spans"),
+            // Java's Jackson makes `impossible` of `isImpossible()`.
+            "is_impossible" | "impossible" | "is_unanswerable" | "unanswerable" => {
+                Self::IsImpossible
+            }
+            "is_answerable" | "answerable" => Self::IsAnswerable,
             "detected_answers" => Self::DetectedAnswers,
             "qas" => Self::Qas,
             "paragraphs" => Self::Paragraphs,
             "header" => Self::Header,
-            // The Hub's datasets-server wraps its rows.
-            "row" => Self::Row,
+            // The Hub's datasets-server wraps its rows, and so does Elasticsearch.
+            "row" | "_source" => Self::Row,
             "truncated_cells" => Self::TruncatedCells,
-            _ => return None,
+            name => {
+                let number = OTHER_CONTEXTS.iter().position(|other| *other == name);
+                return number.map(Self::OtherContext);
+            }
         })
     }
 
@@ -78,8 +129,11 @@ impl Field {
     #[cfg(any(feature = "csv", feature = "parquet"))]
     pub(in crate::read) fn make_questions(columns: &[Self]) -> bool {
         let has = |field: Self| columns.contains(&field);
-        let has_questions = has(Self::Question) || has(Self::Qas);
-        has(Self::Paragraphs) || has_questions && (has(Self::Context) || has(Self::Text))
+        let has_questions = has(Self::Question) || has(Self::OtherQuestion) || has(Self::Qas);
+        let has_context = columns
+            .iter()
+            .any(|column| matches!(column, Self::Context | Self::OtherContext(_) | Self::Text));
+        has(Self::Paragraphs) || has_questions && has_context
     }
 
     /// Whether it is a field of questions, and not of the program that wrote a file around them.
@@ -92,7 +146,12 @@ impl Field {
     pub(in crate::read) fn may_be_another(self) -> bool {
         matches!(
             self,
-            Self::Hint | Self::End | Self::OtherId | Self::Labels(_)
+            Self::Hint
+                | Self::End
+                | Self::OtherId
+                | Self::OtherContext(_)
+                | Self::OtherQuestion
+                | Self::Labels(_)
         )
     }
 
@@ -160,9 +219,11 @@ impl Visitor<'_> for KeySeed {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Key, E> {
-        Ok(match (Field::of(name), Foreign::of_field(name)) {
-            (Some(field), _) => Key::Field(field),
-            (None, Some(foreign)) => Key::Foreign(foreign),
+        // A name that only a form has says more than one in another spelling.
+        let foreign = Foreign::of_field(name).filter(|_| Field::named(name).is_none());
+        Ok(match (foreign, Field::of(name)) {
+            (Some(foreign), _) => Key::Foreign(foreign),
+            (None, Some(field)) => Key::Field(field),
             (None, None) => {
                 let is_kept = self.keep_unknown && name.len() <= 40;
                 Key::Unknown(is_kept.then(|| name.to_owned()))
@@ -179,81 +240,96 @@ pub(super) const FIELD_KEY: KeySeed = KeySeed {
 /// Names of unknown fields of an item are for messages.
 pub(super) const ITEM_KEY: KeySeed = KeySeed { keep_unknown: true };
 
-/// The form that alone has one of the names in a value: in an object, in an object in it, or in a list of these.
-pub(super) struct ForeignInside(pub(super) Option<Foreign>);
+/// What the names in a value say: in an object, in an object in it, or in a list of these.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Inside {
+    /// The form that alone has one of the names.
+    pub(super) foreign: Option<Foreign>,
+    /// Whether the value is an object with a question.
+    pub(super) is_row: bool,
+}
 
-/// Levels of objects and lists in which names are looked at.
-const FOREIGN_LEVELS: usize = 3;
-
-impl<'de> Deserialize<'de> for ForeignInside {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        ForeignSeed(FOREIGN_LEVELS).deserialize(from).map(Self)
+impl Inside {
+    /// Adds what the names in a value inside this one say.
+    fn add(&mut self, inside: Self) {
+        self.foreign = self.foreign.or(inside.foreign);
     }
 }
 
-/// Looks for foreign names on this many levels.
+/// Levels of objects and lists in which names are looked at.
+const LEVELS_INSIDE: usize = 3;
+
+impl<'de> Deserialize<'de> for Inside {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        InsideSeed(LEVELS_INSIDE).deserialize(from)
+    }
+}
+
+/// Looks at names on this many levels.
 #[derive(Clone, Copy)]
-struct ForeignSeed(usize);
+struct InsideSeed(usize);
 
-impl<'de> DeserializeSeed<'de> for ForeignSeed {
-    type Value = Option<Foreign>;
+impl<'de> DeserializeSeed<'de> for InsideSeed {
+    type Value = Inside;
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Option<Foreign>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Inside, D::Error> {
         if self.0 == 0 {
-            return IgnoredAny::deserialize(from).map(|_| None);
+            return IgnoredAny::deserialize(from).map(|_| Inside::default());
         }
         from.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for ForeignSeed {
-    type Value = Option<Foreign>;
+impl<'de> Visitor<'de> for InsideSeed {
+    type Value = Inside;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
+        let mut found = Inside::default();
         while let Some(key) = map.next_key_seed(ITEM_KEY)? {
-            if let Key::Foreign(foreign) = key {
-                found = found.or(Some(foreign));
+            match key {
+                Key::Foreign(foreign) => found.foreign = found.foreign.or(Some(foreign)),
+                Key::Field(Field::Question | Field::Qas) => found.is_row = true,
+                _ => {}
             }
-            found = found.or(map.next_value_seed(Self(self.0 - 1))?);
+            found.add(map.next_value_seed(Self(self.0 - 1))?);
         }
         Ok(found)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
+        let mut found = Inside::default();
         while let Some(inside) = list.next_element_seed(Self(self.0 - 1))? {
-            found = found.or(inside);
+            found.add(inside);
         }
         Ok(found)
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(Inside::default())
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(Inside::default())
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(Inside::default())
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(Inside::default())
     }
 
     fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(Inside::default())
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(Inside::default())
     }
 }
 

@@ -12,12 +12,12 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 pub(super) use self::answers::{Detected, RawAnswer, RawAnswers};
-use self::answers::{DetectedAnswers, FlatAnswer, hints, spans};
+use self::answers::{DetectedAnswers, FlatAnswer, hints};
 pub(crate) use self::field::plain;
-use self::field::{FIELD_KEY, ForeignInside, ITEM_KEY, Key};
+use self::field::{FIELD_KEY, ITEM_KEY, Inside, Key, OTHER_CONTEXTS};
 pub(super) use self::field::{Field, may_have_answers};
-pub(super) use self::values::nested;
-use self::values::{Flag, Listed, Scalar, is_null};
+use self::values::{Flag, Listed, Scalar};
+pub(super) use self::values::{nested, rows_of_object};
 pub(crate) use self::values::{number_text, only};
 use crate::read::foreign::{self, Foreign, MAX_NAMES};
 use crate::read::literal;
@@ -41,6 +41,8 @@ pub(super) struct RawItem {
     pub(super) foreign: Option<Foreign>,
     /// The form that a field inside an unknown field belongs to.
     pub(super) foreign_inside: Option<Foreign>,
+    /// Whether an unknown field has an object with a question.
+    pub(super) has_rows: bool,
     /// The first names of unknown fields, for messages.
     pub(super) unknown: Vec<String>,
     /// The first names of fields that are not read and [may have answers](may_have_answers).
@@ -62,6 +64,8 @@ pub(super) struct RawQuestion {
     /// What takes the place of a missing `id`: a name of other data sets for it.
     pub(super) other_id: Option<String>,
     pub(super) question: Option<Context>,
+    /// What takes the place of a missing `question`.
+    other_question: Option<Context>,
     pub(super) answers: RawAnswers,
     pub(super) is_impossible: Option<bool>,
     /// MRQA: where the answers stand in the context. `answers` are then the texts that count as right.
@@ -76,6 +80,7 @@ impl RawQuestion {
         self.id.is_none()
             && self.qid.is_none()
             && self.question.is_none()
+            && self.other_question.is_none()
             && self.answers == RawAnswers::Missing
     }
 
@@ -89,6 +94,12 @@ impl RawQuestion {
             (id, qid)
         };
         first.filter(|id| !id.is_empty()).or(second)
+    }
+
+    /// Joins what the fields have given.
+    fn join(&mut self, flat: FlatAnswer) {
+        flat.join(&mut self.answers);
+        self.question = self.question.take().or(self.other_question.take());
     }
 
     /// Takes a field of a question; `false` if it is none.
@@ -107,6 +118,10 @@ impl RawQuestion {
                 self.other_id = self.other_id.take().or(id);
             }
             Field::Question => self.question = Some(map.next_value()?),
+            Field::OtherQuestion => {
+                let question: serde_json::Value = map.next_value()?;
+                self.other_question = Context::deserialize(question).ok();
+            }
             Field::Answers => self.answers = map.next_value()?,
             Field::AnswerText => flat.answers = Some(map.next_value()?),
             Field::AnswerStart => flat.starts = Some(map.next_value()?),
@@ -115,12 +130,16 @@ impl RawQuestion {
             Field::End => drop(map.next_value::<IgnoredAny>()?),
             Field::Labels(name) => {
                 let labels: serde_json::Value = map.next_value()?;
-                let is_blank = labels.is_null() || labels.as_str().is_some_and(is_null);
-                flat.labels = spans(labels);
-                flat.unread = Some(name).filter(|_| flat.labels.is_none() && !is_blank);
+                let inside = Inside::deserialize(&labels).map_err(de::Error::custom)?;
+                self.foreign = self.foreign.or(inside.foreign);
+                flat.add_labels(name, labels);
             }
             Field::Text => flat.text = Some(map.next_value()?),
             Field::IsImpossible => self.is_impossible = map.next_value::<Flag>()?.0,
+            Field::IsAnswerable => {
+                let Flag(is_answerable) = map.next_value()?;
+                self.is_impossible = self.is_impossible.or(is_answerable.map(|is| !is));
+            }
             Field::DetectedAnswers => self.detected = map.next_value::<DetectedAnswers>()?.0,
             _ => return Ok(false),
         }
@@ -157,7 +176,7 @@ impl<'de> Deserialize<'de> for RawQuestion {
                         map.next_value::<IgnoredAny>()?;
                     }
                 }
-                flat.join(&mut question.answers);
+                question.join(flat);
                 Ok(question)
             }
         }
@@ -166,7 +185,7 @@ impl<'de> Deserialize<'de> for RawQuestion {
 }
 
 /// What to do about a file with a list for each column in place of an object for each row.
-pub(super) const BY_COLUMN: &str =
+pub(crate) const BY_COLUMN: &str =
     "write each row as an object, for example with to_json(path, orient=\"records\", lines=True)";
 
 /// What stands in a list of a file, for messages.
@@ -187,8 +206,10 @@ fn cause<E: de::Error>(error: E, foreign: Option<Foreign>) -> E {
 pub(super) struct ItemFields {
     item: RawItem,
     flat: FlatAnswer,
-    /// The row that a row of the datasets-server holds.
+    /// The row that a row of the datasets-server or of Elasticsearch holds.
     row: Option<Box<RawItem>>,
+    /// The context under the first of its [`OTHER_CONTEXTS`], and the name's number.
+    other_context: Option<(usize, String)>,
     /// Whether the datasets-server has cut that row's texts.
     is_cut: bool,
 }
@@ -266,9 +287,9 @@ impl ItemFields {
                 }
             }
             Key::Unknown(name) => {
-                let ForeignInside(foreign) = map.next_value()?;
+                let inside = map.next_value()?;
+                self.note_inside(inside);
                 let item = &mut self.item;
-                item.foreign_inside = item.foreign_inside.or(foreign);
                 let is_unread = name.as_deref().is_some_and(may_have_answers);
                 if is_unread && item.unread.len() < MAX_NAMES {
                     item.unread.extend(name.clone());
@@ -276,6 +297,39 @@ impl ItemFields {
                 if item.unknown.len() < MAX_NAMES {
                     item.unknown.extend(name);
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what the names in an unknown field say.
+    fn note_inside(&mut self, inside: Inside) {
+        let item = &mut self.item;
+        item.foreign_inside = item.foreign_inside.or(inside.foreign);
+        item.has_rows |= inside.is_row;
+    }
+
+    /// Takes what may be the context.
+    fn other_context<E: de::Error>(
+        &mut self,
+        number: usize,
+        value: &serde_json::Value,
+    ) -> Result<(), E> {
+        match Context::deserialize(value) {
+            Ok(Context::Text(text)) if !value.is_null() => {
+                let new = (number, text);
+                let (first, other) = match self.other_context.take() {
+                    Some(known) if known.0 <= number => (known, Some(new)),
+                    known => (new, known),
+                };
+                self.other_context = Some(first);
+                if let Some((number, _)) = other {
+                    self.note_unknown(OTHER_CONTEXTS[number]);
+                }
+            }
+            _ => {
+                self.note_inside(Inside::deserialize(value).map_err(E::custom)?);
+                self.note_unknown(OTHER_CONTEXTS[number]);
             }
         }
         Ok(())
@@ -289,6 +343,7 @@ impl ItemFields {
         match field {
             Field::Title => item.title = map.next_value::<Scalar>()?.0,
             Field::Context => item.context = Some(map.next_value()?),
+            Field::OtherContext(number) => self.other_context(number, &map.next_value()?)?,
             Field::Qas => {
                 item.qas = map.next_value::<Listed<RawQuestion>>()?.0;
                 item.is_null |= item.qas.is_none();
@@ -319,7 +374,7 @@ impl ItemFields {
     }
 
     pub(super) fn finish<E: de::Error>(mut self) -> Result<RawItem, E> {
-        if let Some(row) = self.row
+        if let Some(mut row) = self.row.take()
             && self.item.context.is_none()
             && self.item.question.question.is_none()
         {
@@ -328,16 +383,15 @@ impl ItemFields {
                     "`truncated_cells`: the server has cut texts of this row; download the dataset's files",
                 ))
             } else {
+                // Elasticsearch has the id outside.
+                let id = &mut row.question.other_id;
+                *id = id.take().or(self.item.question.other_id);
                 Ok(*row)
             };
         }
-        let has_questions = self.item.question.question.is_some() || self.item.qas.is_some();
-        if self.item.context.is_none()
-            && has_questions
-            && let Some(serde_json::Value::String(text)) = self.flat.text.take_if(|t| t.is_string())
-        {
-            self.item.context = Some(Context::Text(text));
-        }
+        self.find_context();
+        let of_labels = self.item.question.foreign.take();
+        self.item.foreign_inside = self.item.foreign_inside.or(of_labels);
         // Whoever wrote `answers` into Prodigy's tasks means them.
         let has_answers = self.item.question.answers != RawAnswers::Missing;
         self.item.foreign = self
@@ -345,8 +399,40 @@ impl ItemFields {
             .foreign
             .filter(|f| !(has_answers && *f == foreign::PRODIGY));
         self.item.unread.extend(self.flat.unread.map(str::to_owned));
-        self.flat.join(&mut self.item.question.answers);
+        self.item.question.join(self.flat);
         Ok(self.item)
+    }
+
+    /// Takes the context of questions from a field of another name.
+    fn find_context(&mut self) {
+        let item = &mut self.item;
+        let question = &item.question;
+        let has_question = question.question.is_some() || question.other_question.is_some();
+        let has_questions = has_question || item.qas.is_some();
+        let other = self.other_context.take();
+        if item.context.is_none() && has_questions {
+            // A text with its start is the answer, if another field may be the context.
+            let has_answers =
+                self.flat.answers.is_some() || item.question.answers != RawAnswers::Missing;
+            let is_answer = other.is_some() && self.flat.starts.is_some() && !has_answers;
+            let is_context = |text: &mut serde_json::Value| text.is_string() && !is_answer;
+            if let Some(serde_json::Value::String(text)) = self.flat.text.take_if(is_context) {
+                item.context = Some(Context::Text(text));
+                return;
+            }
+            if other.is_some() && self.flat.unread.is_some() {
+                item.foreign.get_or_insert(foreign::CANDIDATE_ANSWERS);
+            }
+            if item.foreign.is_none()
+                && let Some((_, text)) = other
+            {
+                item.context = Some(Context::Text(text));
+                return;
+            }
+        }
+        if let Some((number, _)) = other {
+            self.note_unknown(OTHER_CONTEXTS[number]);
+        }
     }
 }
 

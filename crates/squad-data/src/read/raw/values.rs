@@ -31,8 +31,15 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Listed<T> {
                 Ok(Listed(Some(all)))
             }
 
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Listed<T>, A::Error> {
+                let rows = rows_of_object(map)?;
+                let rows = rows.map(|row| T::deserialize(row).map_err(de::Error::custom));
+                Ok(Listed(Some(rows.collect::<Result<_, _>>()?)))
+            }
+
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Listed<T>, E> {
-                nested(text).map(Listed)
+                let list = nested::<Self::Value, E>(text)?;
+                Ok(list.unwrap_or(Listed(None)))
             }
 
             fn visit_unit<E>(self) -> Result<Listed<T>, E> {
@@ -41,6 +48,49 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Listed<T> {
         }
         from.deserialize_any(ListVisitor(PhantomData))
     }
+}
+
+/// The objects that an object in the place of a list stands for: those of its columns, if each field is a list, as the Hub's
+/// library stores a list of objects; else itself, as converters of XML and jsonlite write a list of one.
+pub(in crate::read) fn rows_of_object<'de, A: MapAccess<'de>>(
+    mut map: A,
+) -> Result<impl Iterator<Item = serde_json::Value>, A::Error> {
+    use serde_json::{Map, Value};
+    let mut fields = Map::new();
+    while let Some((name, value)) = map.next_entry::<String, Value>()? {
+        fields.insert(name, value);
+    }
+    let mut columns: Vec<(String, std::vec::IntoIter<Value>)> = Vec::new();
+    let mut single = None;
+    if fields.values().all(Value::is_array) {
+        let column = |(name, value): (String, Value)| match value {
+            // A longer one is no field, and each row would have it.
+            Value::Array(values) if name.len() <= 64 => Some((name, values.into_iter())),
+            _ => None,
+        };
+        columns.extend(fields.into_iter().filter_map(column));
+    } else {
+        single = Some(Value::Object(fields));
+    }
+    let first = columns.first().map(|(_, first)| first.len());
+    let has_other_length =
+        |(_, column): &&(String, std::vec::IntoIter<Value>)| Some(column.len()) != first;
+    if let Some((name, column)) = columns.iter().find(has_other_length) {
+        return Err(de::Error::custom(format_args!(
+            "{} values of one field and {} of {name:?}; each has as many as there are objects",
+            first.unwrap_or_default(),
+            column.len()
+        )));
+    }
+    // One by one: a row takes more memory than its values.
+    let rows = std::iter::from_fn(move || {
+        let fields = columns.iter_mut();
+        let row: Option<Map<_, _>> = fields
+            .map(|(name, column)| Some((name.clone(), column.next()?)))
+            .collect();
+        row.filter(|row| !row.is_empty()).map(Value::Object)
+    });
+    Ok(single.into_iter().chain(rows))
 }
 
 /// The value that a text holds as JSON or as a Python literal; none of a text that stands for no value.
@@ -120,8 +170,8 @@ impl<'de> Deserialize<'de> for Scalar {
                 Ok(only.unwrap_or(Scalar(None)))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Scalar, A::Error> {
-                Err(by_column("an object"))
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Scalar, A::Error> {
+                wrapped_by_mongo(map)?.ok_or_else(|| by_column("an object"))
             }
         }
 
@@ -132,6 +182,76 @@ impl<'de> Deserialize<'de> for Scalar {
         }
         from.deserialize_any(ScalarVisitor)
     }
+}
+
+/// A text or a list of them.
+pub(super) struct Texts(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct TextsVisitor;
+        impl<'de> Visitor<'de> for TextsVisitor {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a number, or a list of them")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Texts, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(Scalar(text)) = list.next_element()? {
+                    texts.push(text.unwrap_or_default());
+                }
+                Ok(Texts(texts))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Texts, E> {
+                one(de::value::StrDeserializer::new(text))
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Texts, E> {
+                one(de::value::I64Deserializer::new(number))
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Texts, E> {
+                one(de::value::U64Deserializer::new(number))
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Texts, E> {
+                one(de::value::F64Deserializer::new(number))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Texts, A::Error> {
+                one(de::value::MapAccessDeserializer::new(map))
+            }
+
+            fn visit_unit<E>(self) -> Result<Texts, E> {
+                Ok(Texts(vec![String::new()]))
+            }
+        }
+
+        fn one<'de, D: Deserializer<'de>>(from: D) -> Result<Texts, D::Error> {
+            let Scalar(text) = Scalar::deserialize(from)?;
+            Ok(Texts(vec![text.unwrap_or_default()]))
+        }
+        from.deserialize_any(TextsVisitor)
+    }
+}
+
+/// The value in an object such as `{"$oid": "5f…"}` or `{"$numberInt": "33"}`, as MongoDB exports ids and numbers.
+fn wrapped_by_mongo<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
+    mut map: A,
+) -> Result<Option<T>, A::Error> {
+    const NAMES: [&str; 4] = ["$oid", "$numberInt", "$numberLong", "$numberDouble"];
+    let mut found = None;
+    while let Some(name) = map.next_key::<String>()? {
+        if NAMES.contains(&&*name) {
+            found = Some(map.next_value()?);
+        } else {
+            map.next_value::<IgnoredAny>()?;
+        }
+    }
+    Ok(found)
 }
 
 /// A truth value: `true`, `"True"`, `1`; without a value for null and NaN.
@@ -249,6 +369,11 @@ impl<'de> Deserialize<'de> for Start {
                 Ok(Start(None))
             }
 
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Start, A::Error> {
+                let no_number = || de::Error::invalid_type(de::Unexpected::Map, &self);
+                wrapped_by_mongo(map)?.ok_or_else(no_number)
+            }
+
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Start, A::Error> {
                 let several = || de::Error::invalid_type(de::Unexpected::Seq, &self);
                 Ok(only_element(list, several)?.unwrap_or(Start(None)))
@@ -294,6 +419,10 @@ impl<'de> Deserialize<'de> for Starts {
                     return Starts::deserialize(value).map_err(E::custom);
                 }
                 one(de::value::StrDeserializer::new(text))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Starts, A::Error> {
+                one(de::value::MapAccessDeserializer::new(map))
             }
 
             fn visit_unit<E>(self) -> Result<Starts, E> {
