@@ -316,6 +316,9 @@ impl Loaded {
         if let Some(warning) = metric_warning(&self.eval.dataset, metric) {
             tracing::warn!("{warning}: set eval.metric");
         }
+        if let Some(warning) = self.plan.early_stopping_warning() {
+            tracing::warn!("{warning}");
+        }
         warn_without_gpu(&self.info);
     }
 }
