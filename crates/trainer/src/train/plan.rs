@@ -78,17 +78,42 @@ impl Plan {
         self.schedule.lr(step)
     }
 
-    /// Moves to the epoch of a saved state.
+    /// Moves to the epoch of a saved state. A run that ended within an epoch goes on there if it has further steps now.
     ///
     /// # Errors
     /// If the saved run has other batches.
-    pub(crate) fn restore(&mut self, state: &RunState) -> Result<(), Error> {
+    pub(crate) fn restore(&mut self, state: &mut RunState) -> Result<(), Error> {
         let saved = state.sampler.batch_size;
-        if self.sampler.state().batch_size == saved {
-            Ok(self.sampler.restore(&state.sampler)?)
-        } else {
-            Err(Error::config(self.batch_size_complaint(saved)))
+        if self.sampler.state().batch_size != saved {
+            return Err(Error::config(self.batch_size_complaint(saved)));
         }
+        self.sampler.restore(&state.sampler)?;
+        if state.is_at_epochs_start() && !self.is_finished(state) {
+            self.reopen_epoch(state)?;
+        }
+        Ok(())
+    }
+
+    /// Moves a state that stands behind an epoch, which ended before its last step, back into that epoch.
+    fn reopen_epoch(&mut self, state: &mut RunState) -> Result<(), Error> {
+        let accumulation = self.config.train.gradient_accumulation_steps;
+        let mut steps = state.step as usize;
+        for epoch in 1..state.epoch() {
+            let steps_of_epoch = self.num_steps(epoch);
+            if steps < steps_of_epoch {
+                state.sampler = self.start_of_epoch(epoch);
+                state.sampler.next_batch = steps * accumulation;
+                return Ok(self.sampler.restore(&state.sampler)?);
+            }
+            steps -= steps_of_epoch;
+        }
+        Ok(())
+    }
+
+    /// Optimizer steps of a whole epoch.
+    fn num_steps(&self, epoch: u32) -> usize {
+        let batches = self.sampler.num_batches(u64::from(epoch));
+        batches.div_ceil(self.config.train.gradient_accumulation_steps)
     }
 
     /// The complaint about a saved run with batches of another size.
@@ -99,14 +124,22 @@ impl Plan {
         };
         let processes = self.shard.world_size();
         let had = format!("the run's batches had {size} {what} in all");
-        if size.is_multiple_of(processes) {
-            let size = size / processes;
-            format!(
-                "{had}; with {processes} processes give train.{key}={size} --allow-config-changes"
-            )
-        } else {
-            format!("{had}, which {processes} processes cannot share evenly")
+        if !size.is_multiple_of(processes) {
+            return format!("{had}, which {processes} processes cannot share evenly");
         }
+        let with = match processes {
+            1 => String::new(),
+            _ => format!("with {processes} processes "),
+        };
+        // It outranks the number of features.
+        let tokens = match batch_size {
+            BatchSize::Features(_) if self.config.train.max_tokens_per_batch > 0 => {
+                "train.max_tokens_per_batch=0 "
+            }
+            _ => "",
+        };
+        let size = size / processes;
+        format!("{had}; {with}give {tokens}train.{key}={size} --allow-config-changes")
     }
 
     /// The steps of the rest of the epoch.
