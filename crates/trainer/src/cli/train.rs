@@ -11,7 +11,7 @@ use trainer::{
 
 use super::args::Train;
 use super::log::Log;
-use super::signals::CtrlC;
+use super::signals::{AtOnce, STOPPED};
 use super::{config_error, file_error, finish, home, notice, or_none, signals};
 
 /// Trains until the end or a signal. Exit code 75: stopped, with a checkpoint to resume from.
@@ -107,18 +107,18 @@ fn prepare(
             }
         },
     };
-    let ctrl_c = signals::stop_on_signals(&trainer.stop_flag())?;
+    let at_once = signals::stop_on_signals(&trainer.stop_flag())?;
     // Of several processes each would have to end so.
-    ctrl_c.ends_at_once(is_alone);
-    Ok(trainer.observer(BeforeTheFirstStep(ctrl_c)))
+    at_once.set(is_alone);
+    Ok(trainer.observer(BeforeTheFirstStep(at_once)))
 }
 
-/// Until the first step nothing would be lost: Ctrl-C ends the process at once, and not after data and model are there.
-struct BeforeTheFirstStep(CtrlC);
+/// Until the first step nothing would be lost: a signal ends the process at once, and not after data and model are there.
+struct BeforeTheFirstStep(AtOnce);
 
 impl Observer for BeforeTheFirstStep {
     fn start(&mut self, _: &RunStart) {
-        self.0.ends_at_once(false);
+        self.0.set(false);
     }
 }
 
@@ -144,9 +144,6 @@ fn fit(trainer: Trainer<'_>, rank: usize) -> Result<ExitCode, Error> {
         Outcome::Worker { stopped: false } => Ok(ExitCode::SUCCESS),
     }
 }
-
-/// The exit code for "resume me" (`EX_TEMPFAIL` of sysexits.h).
-const STOPPED: u8 = 75;
 
 /// Three answers, the metrics and the next commands.
 fn summary(trained: &Trained) -> String {

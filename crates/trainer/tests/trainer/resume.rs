@@ -188,16 +188,19 @@ fn a_signal_writes_a_checkpoint_and_exits_with_75() {
 /// The run waits for its training file, a pipe without a writer.
 #[test]
 #[cfg(unix)]
-fn ctrl_c_before_the_first_step_ends_the_process_at_once() {
+fn a_signal_before_the_first_step_ends_the_process_at_once() {
     let sandbox = Sandbox::new();
     let made = Command::new("mkfifo").arg(sandbox.path("pipe")).status();
     assert!(made.unwrap().success());
     let arguments = ["--config=config.toml", "--run-dir=run", "train.files=pipe"];
-    let child = sandbox.start(&arguments);
-    wait_for("lock", || sandbox.path("run/.lock").exists());
-    signal(child.id(), "INT");
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    for (name, code) in [("INT", 130), ("TERM", 75), ("USR1", 75), ("HUP", 75)] {
+        let child = sandbox.start(&arguments);
+        wait_for("lock", || sandbox.path("run/.lock").exists());
+        signal(child.id(), name);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{name}: {output:?}");
+        std::fs::remove_file(sandbox.path("run/.lock")).unwrap();
+    }
     // Nothing is in the way of the next try.
     let again = ["--config=config.toml", "--run-dir=run", "train.max_steps=1"];
     sandbox.command(&again).success();
@@ -293,16 +296,16 @@ fn a_run_resumed_in_another_folder_says_where_its_paths_start() {
     sandbox.command(&["--resume=run"]).success();
 }
 
-/// As `nohup` starts it.
+/// As `nohup` and the background of a script start it.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_hangup_that_is_ignored_stays_ignored() {
+fn signals_that_are_ignored_stay_ignored() {
     let sandbox = Sandbox::new();
     let settings = [SETTINGS, &["train.num_train_epochs=200"]].concat();
     let mut command = Command::new("sh");
     command.args([
         "-c",
-        "trap '' HUP; exec \"$0\" \"$@\"",
+        "trap '' HUP INT; exec \"$0\" \"$@\"",
         env!("CARGO_BIN_EXE_trainer"),
     ]);
     command.args(["--config=config.toml", "--run-dir=run"]);
@@ -313,6 +316,8 @@ fn a_hangup_that_is_ignored_stays_ignored() {
         .unwrap();
     wait_for("line", || sandbox.reports("run") >= 2);
     signal(child.id(), "HUP");
+    signal(child.id(), "INT");
+    signal(child.id(), "INT");
     let before = sandbox.reports("run");
     wait_for("further line", || sandbox.reports("run") > before + 5);
     signal(child.id(), "TERM");
