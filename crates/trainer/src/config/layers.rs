@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use squad_data::plain_types;
 use toml::{Table, Value};
 
 use super::Config;
@@ -66,7 +67,10 @@ impl Config {
                     return Ok(config);
                 }
             }
-            Err(error) => complaints.push(format!("{}: {}", error.path(), error.inner().message())),
+            Err(error) => {
+                let message = plain_types(&error.inner().message());
+                complaints.push(format!("{}: {message}", error.path()));
+            }
         }
         Err(Error::Config(complaints))
     }
@@ -131,8 +135,8 @@ impl Overlay<'_> {
                 }
                 (Some(known), value) => self.complain(format!(
                     "{path} must be {}, not {}",
-                    with_article(known.type_str()),
-                    with_article(value.type_str())
+                    kind(known),
+                    kind(value)
                 )),
                 (None, _) => {
                     let hint = nearest(self.defaults, prefix, key);
@@ -190,13 +194,17 @@ fn nearest(defaults: &Table, prefix: &str, unknown: &str) -> Option<String> {
     })
 }
 
-fn with_article(kind: &str) -> String {
-    let article = if kind.starts_with(['a', 'i']) {
-        "an"
-    } else {
-        "a"
-    };
-    format!("{article} {kind}")
+/// What a value is, for a person.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "text",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a number",
+        Value::Boolean(_) => "true or false",
+        Value::Datetime(_) => "a date",
+        Value::Array(_) => "a list",
+        Value::Table(_) => "a table",
+    }
 }
 
 /// `section.key=value` as a nested table.
@@ -298,7 +306,7 @@ mod tests {
         let complaints = resolve(text, &settings).unwrap_err();
         for part in [
             "c.toml: unknown key train.epoch (did you mean train.num_train_epochs?)",
-            "train.per_device_train_batch_size must be an integer, not a string",
+            "train.per_device_train_batch_size must be a whole number, not text",
             "unknown key other",
             "train.learning_rate must be positive",
             "nonsense",
@@ -376,8 +384,8 @@ mod tests {
             ("train.seed=18446744073709551615", "must be less"),
             ("train.seed=-1.0", "must not be negative"),
             ("train.seed=-inf", "must be"),
-            ("run.bf16=yes", "must be a boolean, not a string"),
-            ("train.learning_rate=5e-5f", "must be a float, not a string"),
+            ("run.bf16=yes", "must be true or false, not text"),
+            ("train.learning_rate=5e-5f", "must be a number, not text"),
             ("learning_rate=3e-5", "mean train.learning_rate=3e-5?"),
             ("epochs=3", "mean train.num_train_epochs=3?"),
             ("trian", "no command has this name"),
@@ -393,6 +401,8 @@ mod tests {
         let complaints = resolve("", &["eval.every_steps=9223372036854775807"]).unwrap_err();
         assert!(complaints.starts_with("eval.every_steps: "), "{complaints}");
         assert!(complaints.contains("9223372036854775807"), "{complaints}");
+        let expected = "expected a whole number from 0 to 4294967295";
+        assert!(complaints.ends_with(expected), "{complaints}");
     }
 
     #[test]
