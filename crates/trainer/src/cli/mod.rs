@@ -268,6 +268,9 @@ fn check_output(out: &Path, inputs: &[impl AsRef<Path>]) -> Result<(), Error> {
     if is_special(out) {
         return Err(file_error(out, "is a device or a pipe; name a file"));
     }
+    if out.is_dir() {
+        return Err(file_error(out, "is a folder; name a file"));
+    }
     // Readers believe these two names.
     let ending = out.extension().map(std::ffi::OsStr::to_ascii_lowercase);
     if ending.is_some_and(|ending| ending == "gz" || ending == "parquet") {
@@ -281,13 +284,16 @@ fn check_output(out: &Path, inputs: &[impl AsRef<Path>]) -> Result<(), Error> {
         let message = format!("there is no folder {}: make it first", folder.display());
         return Err(file_error(out, message));
     }
-    let place = out.canonicalize().ok();
-    for input in inputs.iter().map(AsRef::as_ref) {
-        if place.is_some() && input.canonicalize().ok() == place {
-            return Err(file_error(out, "is the dataset itself: name another file"));
-        }
+    if inputs.iter().any(|input| is_same_file(out, input.as_ref())) {
+        return Err(file_error(out, "is the dataset itself: name another file"));
     }
     Ok(())
+}
+
+/// Whether both paths lead to one file that is there.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    let place = a.canonicalize().ok();
+    place.is_some() && place == b.canonicalize().ok()
 }
 
 /// Checks that a dataset can be read twice.

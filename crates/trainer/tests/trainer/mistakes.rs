@@ -72,6 +72,14 @@ fn an_output_needs_its_folder_and_is_none_of_the_inputs() {
     sandbox.write("run/metrics.jsonl", "");
     let report = sandbox.command(&["report", "run", "--out=dev.json"]);
     report.mistake(&["dev.json: is the dataset itself"]);
+    for (out, part) in [
+        ("run/config.toml", "is a file of the run"),
+        ("run/metrics.jsonl", "is a file of the run"),
+        ("run", "is a folder; name a file"),
+    ] {
+        let report = sandbox.command(&["report", "run", "--out", out]);
+        report.mistake(&[out, part]);
+    }
     assert_eq!(sandbox.text("dev.json"), dev);
 }
 
