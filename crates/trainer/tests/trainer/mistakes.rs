@@ -84,6 +84,26 @@ fn an_output_needs_its_folder_and_is_none_of_the_inputs() {
 }
 
 #[test]
+fn answerable_only_is_named_where_it_leaves_nothing() {
+    let sandbox = Sandbox::new();
+    let question = r#"{"id": "a", "question": "Who?", "is_impossible": true, "answers": []}"#;
+    let paragraph = format!(r#"{{"context": "A text.", "qas": [{question}]}}"#);
+    let text = format!(r#"{{"version": "v2.0", "data": [{{"paragraphs": [{paragraph}]}}]}}"#);
+    sandbox.write("none.json", &text);
+    let arguments = [
+        "--config=config.toml",
+        "--run-dir=run",
+        "train.files=none.json",
+        "train.answerable_only=true",
+    ];
+    let expected = "train.answerable_only leaves none of 1 question";
+    sandbox
+        .command(&arguments)
+        .mistake(&["none.json", expected]);
+    assert!(!sandbox.path("run").exists());
+}
+
+#[test]
 fn a_file_of_a_model_is_not_its_folder() {
     let sandbox = Sandbox::new();
     for file in ["encoder/config.json", "./encoder/model.safetensors"] {
