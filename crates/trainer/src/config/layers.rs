@@ -172,8 +172,33 @@ fn count(value: &Value) -> Result<i64, String> {
     }
 }
 
-/// The path of the key that is most like an unknown one: in its section, or in another, because the section may be what is wrong.
+/// What transformers' `TrainingArguments` and run_qa.py call otherwise.
+const TRANSFORMERS: &[(&str, &str)] = &[
+    ("lr", "train.learning_rate"),
+    ("model_name_or_path", "model.source"),
+    ("model_name", "model.source"),
+    ("name", "model.source"),
+    ("train_file", "train.files"),
+    ("validation_file", "eval.file"),
+    ("test_file", "eval.file"),
+    ("output_dir", "--run-dir"),
+    ("resume_from_checkpoint", "--resume"),
+    ("eval_steps", "eval.every_steps"),
+    ("eval_strategy", "eval.every_epochs"),
+    ("evaluation_strategy", "eval.every_epochs"),
+    ("save_steps", "checkpoints.every_steps"),
+    ("save_strategy", "checkpoints.every_epochs"),
+    ("fp16", "run.bf16"),
+    ("dataloader_num_workers", "run.threads"),
+];
+
+/// The path of the key that is most like an unknown one: in its section, or in another, because the section may be what is
+/// wrong. `None` if no key is much like it.
 fn nearest(defaults: &Table, prefix: &str, unknown: &str) -> Option<String> {
+    const LEAST: f64 = 0.75;
+    if let Some((_, path)) = TRANSFORMERS.iter().find(|(name, _)| *name == unknown) {
+        return Some((*path).to_owned());
+    }
     // Compares the end of a key too: `epochs` is nearest to `num_train_epochs`.
     let likeness = |path: &str| {
         let key = path.rsplit('.').next().unwrap_or(path);
@@ -188,10 +213,11 @@ fn nearest(defaults: &Table, prefix: &str, unknown: &str) -> Option<String> {
         paths.chain([section.clone()])
     });
     let rank = |path: &String| (likeness(path), path.starts_with(prefix));
-    paths.max_by(|a, b| {
+    let best = paths.max_by(|a, b| {
         let ((a, a_here), (b, b_here)) = (rank(a), rank(b));
         a.total_cmp(&b).then(a_here.cmp(&b_here))
-    })
+    });
+    best.filter(|path| likeness(path) >= LEAST)
 }
 
 /// What a value is, for a person.
@@ -336,11 +362,17 @@ mod tests {
             ("eval.on_bad_answers", "eval.on_bad_answer"),
             ("train.long_questions", "features.long_questions"),
             ("trian.seed", "train"),
+            ("train.lr", "train.learning_rate"),
+            ("train.model_name_or_path", "model.source"),
+            ("train.save_steps", "checkpoints.every_steps"),
+            ("train.output_dir", "--run-dir"),
         ] {
             let complaints = resolve("", &[&format!("{key}=1")]).unwrap_err();
             let hint = format!(" (did you mean {nearest}?)");
             assert!(complaints.contains(&hint), "{complaints}");
         }
+        let far = resolve("", &["train.version_2_with_negative=True"]).unwrap_err();
+        assert!(!far.contains("did you mean"), "{far}");
         let complaints = resolve("epochs = 3", &[]).unwrap_err();
         assert!(
             complaints.contains("mean train.num_train_epochs?"),
@@ -387,6 +419,7 @@ mod tests {
             ("run.bf16=yes", "must be true or false, not text"),
             ("train.learning_rate=5e-5f", "must be a number, not text"),
             ("learning_rate=3e-5", "mean train.learning_rate=3e-5?"),
+            ("lr=3e-5", "mean train.learning_rate=3e-5?"),
             ("epochs=3", "mean train.num_train_epochs=3?"),
             ("trian", "no command has this name"),
         ] {
