@@ -85,6 +85,7 @@ const LABEL_STUDIO: Foreign = foreign(
     "Label Studio's full export",
     "export it as JSON-MIN and name the fields of its text and its spans context and answers",
 );
+const TOKENIZER: Foreign = foreign("a model's tokenizer", "name a file of questions");
 const HAYSTACK_LABELS: Foreign = foreign("a list of Haystack's labels", ROWS);
 pub(super) const PRODIGY: Foreign = foreign(
     "Prodigy's export, whose `answer` is the annotator's decision",
@@ -115,6 +116,8 @@ impl Foreign {
             | "html" => NATURAL_QUESTIONS,
             "EntityPages" | "SearchResults" | "QuestionSource" | "NormalizedAliases" => TRIVIA_QA,
             "supporting_facts" => HOTPOT_QA,
+            // It stands before the vocabulary, which may have any of the names below.
+            "added_tokens" => TOKENIZER,
             "story" | "input_text" | "span_text" => COQA,
             "storyId" | "story_id" => NEWS_QA,
             "qa_pairs" => DROP,
