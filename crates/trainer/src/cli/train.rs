@@ -134,8 +134,9 @@ fn fit(trainer: Trainer<'_>, rank: usize) -> Result<ExitCode, Error> {
         }
         Outcome::Stopped(stopped) => {
             notice(&format!(
-                "stopped after step {}; to go on: trainer --resume {}",
+                "stopped after step {}; to go on: {} --resume {}",
                 stopped.step,
+                program(),
                 quoted(&stopped.run_dir)
             ));
             Ok(ExitCode::from(STOPPED))
@@ -174,22 +175,33 @@ fn summary(trained: &Trained) -> String {
         figure(&metrics["seconds"]),
         figure(&metrics["peak_memory_bytes"]) / f64::from(1 << 20),
     ));
-    let model = quoted(&trained.model_folder);
+    let (program, model) = (program(), quoted(&trained.model_folder));
     lines.extend([
         "\nTry next:".into(),
         format!(
-            "  cargo run -p trainer -- predict --model {model} --question 'What do bees collect?' --context 'Bees collect nectar and pollen from flowers.'"
+            "  {program} predict --model {model} --question 'What do bees collect?' --context 'Bees collect nectar and pollen from flowers.'"
         ),
-        format!("  cargo run -p trainer -- evaluate --model {model} --dataset FILE"),
+        format!("  {program} evaluate --model {model} --dataset FILE"),
     ]);
     #[cfg(feature = "serve")]
-    lines.push(format!("  cargo run -p trainer -- serve --model {model}"));
+    lines.push(format!("  {program} serve --model {model}"));
     #[cfg(feature = "tensorboard")]
     lines.push(format!(
         "  tensorboard --logdir {}",
         quoted(&trained.run_dir.join(run_log::TENSORBOARD_DIR))
     ));
     lines.join("\n") + "\n"
+}
+
+/// How this program was called, as a shell can call it again.
+fn program() -> String {
+    // Cargo sets it for what it runs.
+    if std::env::var_os("CARGO_MANIFEST_DIR").is_some() {
+        return "cargo run -p trainer --".into();
+    }
+    let called = std::env::args_os().next();
+    let called = called.map_or_else(|| "trainer".into(), PathBuf::from);
+    quoted(&called).into_owned()
 }
 
 /// A path as a word for a shell.
