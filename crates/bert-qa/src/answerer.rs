@@ -142,7 +142,7 @@ impl QuestionAnswerer {
         self
     }
 
-    /// Keeps the best `top_k` answers in [`Prediction::n_best`], instead of
+    /// Keeps the best `top_k` answers in [`Prediction::n_best`], from 1 to 10000, instead of
     /// [`AnswerOptions::n_best_size`] (20).
     #[must_use]
     pub fn with_top_k(mut self, top_k: usize) -> Self {
