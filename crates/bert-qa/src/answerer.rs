@@ -3,8 +3,9 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use squad_data::{
-    AnswerOptions, Example, Feature, FeatureOptions, PipelineAnswer, PipelineOptions, Prediction,
-    QaTokenizer, SpanLogits, extract_answers, make_features, pipeline_answers,
+    AnswerOptions, Example, Feature, FeatureOptions, LongQuestions, PipelineAnswer,
+    PipelineOptions, Prediction, QaTokenizer, SpanLogits, extract_answers, make_features,
+    pipeline_answers,
 };
 
 use crate::error::Error;
@@ -109,7 +110,7 @@ impl QuestionAnswerer {
         Ok(Self::new(model, tokenizer, features, answers, device))
     }
 
-    /// Sets how texts become features.
+    /// Sets how texts become features. Every question is answered: one that [`LongQuestions::Skip`] would leave out is an error.
     #[must_use]
     pub fn with_feature_options(mut self, features: FeatureOptions) -> Self {
         self.features = features;
@@ -141,7 +142,7 @@ impl QuestionAnswerer {
         self
     }
 
-    /// Keeps the best `top_k` answers in [`Prediction::n_best`], instead of
+    /// Keeps the best `top_k` answers in [`Prediction::n_best`], from 1 to 10000, instead of
     /// [`AnswerOptions::n_best_size`] (20).
     #[must_use]
     pub fn with_top_k(mut self, top_k: usize) -> Self {
@@ -269,9 +270,13 @@ impl QuestionAnswerer {
     ) -> Result<Vec<A>, Error> {
         examples.iter().try_for_each(not_empty)?;
         self.check_positions()?;
+        let mut options = options.clone();
+        if options.long_questions == LongQuestions::Skip {
+            options.long_questions = LongQuestions::Error;
+        }
         let mut answers = Vec::with_capacity(examples.len());
         for examples in chunks(examples) {
-            let features = make_features(examples, &self.tokenizer, options)?;
+            let features = make_features(examples, &self.tokenizer, &options)?;
             let logits = autocast(self.precision, || {
                 let (max_tokens, progress) = (self.max_tokens_per_batch, &mut |_| {});
                 self.weights.scope(|| {

@@ -65,8 +65,8 @@ pub use pretrained::{
 pub use fused_ops::{Precision, WeightCache, autocast};
 // Types of `squad-data` in the interface of `QuestionAnswerer`.
 pub use squad_data::{
-    AnswerOptions, Error as DataError, Example, FeatureOptions, PipelineAnswer, PipelineOptions,
-    Prediction, SpanAnswer,
+    AnswerOptions, Error as DataError, Example, FeatureOptions, LabelAnswer, LongQuestions,
+    PipelineAnswer, PipelineOptions, Prediction, QaTokenizer, SpanAnswer, StrideKind,
 };
 
 /// Compiles and runs the README's example.

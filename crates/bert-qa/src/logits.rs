@@ -16,6 +16,9 @@ pub(crate) const TOKENS_PER_BATCH: usize = 4096;
 /// Calls `progress` after each batch with the number of features done. Weights that `autocast`'s precision packs are kept in
 /// the caller's [`WeightCache`], or else for this call. With a cache, fuse the model's projections once:
 /// [`BertForQuestionAnswering::fuse_qkv_projections`].
+///
+/// # Panics
+/// If a feature has more tokens than the model has positions, or a token that its vocabulary does not have.
 pub fn predict_logits(
     model: &BertForQuestionAnswering,
     features: &[Feature],
@@ -51,7 +54,7 @@ pub(crate) fn predict_logits_in_batches(
 /// The error of `progress`; nothing else fails.
 ///
 /// # Panics
-/// If an index is out of range.
+/// As [`predict_logits`], and if an index is out of range.
 pub fn try_predict_logits<E>(
     model: &BertForQuestionAnswering,
     features: &[Feature],

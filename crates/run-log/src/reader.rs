@@ -48,6 +48,8 @@ impl Iterator for Records {
         self.line += 1;
         // Editors of some systems put a byte order mark at the beginning.
         let json = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+        // Else an error in a string that is cut off would be on a second line.
+        let json = json.trim_ascii_end();
         match serde_json::from_slice(json) {
             Ok(record) => Some(Ok(record)),
             Err(_) if !text.ends_with(b"\n") => None,
@@ -89,6 +91,10 @@ mod tests {
     fn errors_name_file_line_and_cause() {
         for (line, cause) in [
             ("{", "EOF"),
+            (
+                r#"{"step": 1, "tra"#,
+                "EOF while parsing a string at column",
+            ),
             ("[1]", "invalid type: sequence"),
             ("", "EOF"),
             ("{}", "missing field `step`"),

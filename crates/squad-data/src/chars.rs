@@ -80,7 +80,8 @@ impl<'a> CharIndex<'a> {
 pub(crate) fn trimmed(text: &str, start: usize) -> Range<usize> {
     let left = text.chars().take_while(|c| c.is_whitespace()).count();
     let kept = text.trim().chars().count();
-    start + left..start + left + kept
+    let start = start.saturating_add(left);
+    start..start.saturating_add(kept)
 }
 
 #[cfg(test)]

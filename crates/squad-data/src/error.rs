@@ -277,6 +277,29 @@ pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{s}")
 }
 
+/// A message of `serde` that calls numbers what a person calls them, and not by their types in Rust.
+///
+/// ```
+/// use squad_data::plain_types;
+///
+/// let error = serde_json::from_str::<u32>("-1").unwrap_err();
+/// assert!(plain_types(&error).contains("expected a whole number from 0 to 4294967295"));
+/// ```
+pub fn plain_types(message: &dyn fmt::Display) -> String {
+    const TYPES: [(&str, &str); 5] = [
+        ("usize", "a whole number from 0"),
+        ("u64", "a whole number from 0"),
+        ("u32", "a whole number from 0 to 4294967295"),
+        ("f32", "a number"),
+        ("f64", "a number"),
+    ];
+    let message = message.to_string();
+    let plain = |message: String, (kind, words): (&str, &str)| {
+        message.replace(&format!("expected {kind}"), &format!("expected {words}"))
+    };
+    TYPES.into_iter().fold(message, plain)
+}
+
 /// Quotes text for a one-line message: control characters escaped, at most 60 characters.
 pub(crate) fn quote(text: &str) -> String {
     const LIMIT: usize = 60;

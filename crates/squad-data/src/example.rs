@@ -10,17 +10,36 @@ use crate::chars::CharIndex;
 pub struct GoldAnswer {
     /// The text; exactly as in the context if `start` is known.
     pub text: String,
-    /// Position of its first character in the context, in Unicode code points (SQuAD's `answer_start`).
+    /// Position of its first character in the context, in Unicode code points (SQuAD's `answer_start`). Labels follow it
+    /// without a look at `text`.
     ///
     /// `None` if the context does not have the text there: the answer scores predictions and labels nothing.
     pub start: Option<usize>,
 }
 
 impl GoldAnswer {
+    /// An answer at the first place where the context has its text, in that spelling; without a `start` if it has not.
+    ///
+    /// ```
+    /// use squad_data::{Example, Gold, GoldAnswer};
+    ///
+    /// let mut example = Example::new("q1", "Where?", "Zoë ate in Älmhult.");
+    /// let answer = GoldAnswer::find("Älmhult", &example.context);
+    /// assert_eq!(answer.start, Some(11)); // characters, not bytes
+    /// assert_eq!(example.slice(answer.char_range().unwrap()), Some("Älmhult"));
+    /// example.gold = Gold::Answers(vec![answer]);
+    /// ```
+    pub fn find(text: impl Into<String>, context: &str) -> Self {
+        let text = text.into();
+        let byte = context.find(&text).filter(|_| !text.is_empty());
+        let start = byte.map(|byte| context[..byte].chars().count());
+        Self { text, start }
+    }
+
     /// The range in the context, in Unicode code points.
     pub fn char_range(&self) -> Option<Range<usize>> {
         let start = self.start?;
-        Some(start..start + self.text.chars().count())
+        Some(start..start.saturating_add(self.text.chars().count()))
     }
 }
 

@@ -59,7 +59,7 @@ pub use batching::{
 #[cfg(feature = "burn")]
 pub use batching::{FeatureDataset, PackedBatcher, TensorBatch};
 pub use dataset::Dataset;
-pub use error::{Error, counted};
+pub use error::{Error, counted, plain_types};
 pub use example::{Example, Gold, GoldAnswer};
 pub use features::{
     Encoding, Feature, FeatureOptions, FeatureStats, LabelAnswer, LongQuestions, LostAnswer,

@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use squad_data::plain_types;
+
 use crate::device::out_of_memory;
 
 /// An error of this crate. Each message is one line; configuration errors have one line for each complaint.
@@ -152,7 +154,7 @@ impl Error {
     pub(crate) fn toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let before = error.span().and_then(|span| text.get(..span.start));
         let line = 1 + before.map_or(0, |before| before.matches('\n').count());
-        let mut message = error.message().replace('\n', " ");
+        let mut message = plain_types(&error.message()).replace('\n', " ");
         if message == "duplicate key" {
             let key = error
                 .span()

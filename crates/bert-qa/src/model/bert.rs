@@ -183,6 +183,9 @@ impl BertForQuestionAnswering {
     }
 
     /// Start and end logits of every token, `[tokens, 2]`. Without `seed` nothing is dropped.
+    ///
+    /// # Panics
+    /// If a feature has more than [`Self::max_seq_length`] tokens, or a token that the vocabulary does not have.
     pub fn forward(&self, input: &PackedInput, seed: Option<DropoutSeed>) -> Tensor<2> {
         let embedded = self.embed(input, seed);
         let hidden = self

@@ -28,6 +28,9 @@ pub struct PackedInput {
 
 impl PackedInput {
     /// Copies a batch to `device`.
+    ///
+    /// # Panics
+    /// If the batch has no feature.
     pub fn new(batch: &PackedBatch, device: &Device) -> Self {
         let ids = [&batch.input_ids, &batch.token_type_ids, &batch.position_ids];
         let ids = ids.map(|ids| ids.iter().map(|id| i64::from(*id)));

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use squad_data::{AnswerOptions, FeatureOptions, StrideKind};
+use squad_data::{AnswerOptions, FeatureOptions, StrideKind, plain_types};
 
 use crate::error::Error;
 
@@ -83,7 +83,14 @@ impl QaConfig {
     }
 
     fn parse(text: &str, positions: usize) -> Result<Self, String> {
-        let mut config: Self = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        let mut json = serde_json::Deserializer::from_str(text);
+        let mut config: Self = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let problem = plain_types(error.inner());
+            match error.path().to_string().as_str() {
+                "." => problem,
+                key => format!("{key}: {problem}"),
+            }
+        })?;
         let keys: Map<String, Value> = serde_json::from_str(text).map_err(|e| e.to_string())?;
         if !keys.contains_key("max_seq_length") {
             config.max_seq_length = Self::new(positions).max_seq_length;
@@ -164,11 +171,16 @@ mod tests {
             (r#"{"temperature": 0}"#, "temperature"),
             (r#"{"temperature": -1}"#, "temperature"),
             (r#"{"temperature": 1e39}"#, "out of range"),
-            (r#"{"temperature": "1"}"#, "line 1 column"),
+            (r#"{"temperature": "1"}"#, "temperature: invalid type"),
+            (r#"{"temperature": 1} {}"#, "line 1 column"),
             (r#"{"null_score_diff_threshold": -1e39}"#, "out of range"),
             (r#"{"max_seq_length": 513}"#, "512 positions"),
             (r#"{"max_seq_length": 0}"#, "max_seq_length"),
-            (r#"{"max_seq_length": 1e3}"#, "invalid type"),
+            (r#"{"max_seq_length": "384"}"#, "max_seq_length: "),
+            (
+                r#"{"max_seq_length": 1e3}"#,
+                "expected a whole number from 0",
+            ),
             (r#"{"doc_stride": 18446744073709551615}"#, "doc_stride"),
             (r#"{"doc_stride": -1}"#, "invalid value"),
             (r#"{"max_query_length": 500}"#, "max_seq_length"),

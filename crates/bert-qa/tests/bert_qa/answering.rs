@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use bert_qa::{
-    AnswerOptions, BertForQuestionAnswering, Error, Example, FeatureOptions, PipelineOptions,
-    Precision, Prediction, Pretrained, QaConfig, QuestionAnswerer, WeightCache, autocast,
-    predict_logits,
+    AnswerOptions, BertForQuestionAnswering, Error, Example, FeatureOptions, LongQuestions,
+    PipelineOptions, Precision, Prediction, Pretrained, QaConfig, QuestionAnswerer, WeightCache,
+    autocast, predict_logits,
 };
 use squad_data::make_features;
 
@@ -238,6 +238,11 @@ fn empty_or_too_long_questions_are_errors() {
     );
     let long = "who ate ".repeat(10);
     assert_is_refused(windows(), &long, CONTEXT, "60 tokens");
+    let skipping = FeatureOptions {
+        long_questions: LongQuestions::Skip,
+        ..windows()
+    };
+    assert_is_refused(skipping, &long, CONTEXT, "60 tokens");
 }
 
 #[test]

@@ -38,6 +38,7 @@ mod tests {
         assert_eq!(tokens("1,000", 4), Some(1..=1));
         assert_eq!(tokens("000", 6), Some(1..=1));
         assert_eq!(tokens("won 1", 0), Some(0..=1));
+        assert_eq!(tokens("won", usize::MAX), None);
         assert_eq!(tokens(" 1,000 ", 3), Some(1..=1));
     }
 

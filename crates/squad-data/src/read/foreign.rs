@@ -102,6 +102,7 @@ const LIGHT_TAG: Foreign = foreign(
     "LightTag's export",
     "give each annotation as an answer of rows with id, context, question and answers",
 );
+const TOKENIZER: Foreign = foreign("a model's tokenizer", "name a file of questions");
 const HAYSTACK_LABELS: Foreign = foreign("a list of Haystack's labels", ROWS);
 pub(super) const PRODIGY: Foreign = foreign(
     "Prodigy's export, whose `answer` is the annotator's decision",
@@ -131,6 +132,8 @@ impl Foreign {
             | "html" => NATURAL_QUESTIONS,
             "EntityPages" | "SearchResults" | "QuestionSource" | "NormalizedAliases" => TRIVIA_QA,
             "supporting_facts" => HOTPOT_QA,
+            // It stands before the vocabulary, which may have any of the names below.
+            "added_tokens" => TOKENIZER,
             "story" | "input_text" | "span_text" => COQA,
             "storyId" | "story_id" => NEWS_QA,
             "qa_pairs" | "answers_spans" => DROP,

@@ -1208,6 +1208,7 @@ fn forms_that_are_not_read_are_named() {
     let natural_hub = json!({"id": "1", "document": {"title": "F", "html": html}, "question": {"text": "who", "tokens": []}});
     let coqa = json!({"version": "1.0", "data": [{"source": "x", "id": "1", "story": CONTEXT, "questions": [{"input_text": "Who?"}],
         "answers": [{"span_start": 0, "input_text": "Ida Krag"}]}]});
+    let tokenizer = r#"{"version": "1.0", "added_tokens": [], "model": {"vocab": {"[PAD]": 0, "story": 1, "plot": 2}}}"#;
     let drop =
         json!({"nfl_1": {"passage": CONTEXT, "qa_pairs": [{"question": "Who?", "answer": {}}]}});
     let trivia = json!({"Data": [{"Answer": {"Aliases": ["Ida Krag"], "NormalizedAliases": ["ida krag"], "Value": "Ida Krag"},
@@ -1263,6 +1264,7 @@ fn forms_that_are_not_read_are_named() {
         (hotpot.to_string().as_bytes(), "HotpotQA"),
         (natural_hub.to_string().as_bytes(), "Natural Questions"),
         (coqa.to_string().as_bytes(), "CoQA"),
+        (tokenizer.as_bytes(), "a model's tokenizer"),
         (drop.to_string().as_bytes(), "DROP"),
         (trivia.to_string().as_bytes(), "TriviaQA"),
         (tydi.to_string().as_bytes(), "TyDi QA's primary tasks"),

@@ -1,5 +1,6 @@
-use std::num::NonZeroUsize;
+use std::num::{IntErrorKind, NonZeroUsize, ParseIntError};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use bert_qa::{Precision, autocast};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -44,6 +45,21 @@ pub(super) enum Command {
     Devices(Devices),
 }
 
+/// A number of something.
+fn count<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, &'static str> {
+    text.parse()
+        .map_err(|error: ParseIntError| match error.kind() {
+            IntErrorKind::PosOverflow => "this number is too large",
+            IntErrorKind::Zero => "expected a whole number from 1",
+            _ => "expected a whole number, such as 20",
+        })
+}
+
+/// A number with or without a fraction.
+fn number<T: FromStr>(text: &str) -> Result<T, &'static str> {
+    text.parse().map_err(|_| "expected a number, such as 0.5")
+}
+
 #[derive(Args)]
 pub(super) struct Train {
     /// TOML file of settings [default: configs/quickstart.toml, or that of the resumed run]
@@ -78,7 +94,7 @@ pub(super) struct Evaluate {
     #[arg(long, value_enum, default_value_t = OnBadAnswerArg::Keep)]
     pub(super) on_bad_answer: OnBadAnswerArg,
     /// Only the first N questions
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::<NonZeroUsize>)]
     pub(super) max_eval_samples: Option<NonZeroUsize>,
     #[command(flatten)]
     pub(super) metric: MetricArgs,
@@ -114,7 +130,7 @@ pub(super) struct Score {
     #[arg(long, value_parser = home::path())]
     pub(super) na_probs: Option<PathBuf>,
     /// Questions with higher odds count as not answered [default: 1]
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = number::<f64>)]
     pub(super) na_prob_thresh: Option<f64>,
     /// Print one JSON object on standard output
     #[arg(long)]
@@ -163,7 +179,7 @@ pub(super) struct Predict {
     #[arg(long, conflicts_with = "null_score_diff_threshold")]
     pub(super) must_answer: bool,
     /// Number of answers to print [default: 1]; with --dataset needs --pipeline
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = count::<NonZeroUsize>)]
     pub(super) top_k: Option<NonZeroUsize>,
     #[command(flatten)]
     pub(super) pipeline: PipelineArgs,
@@ -199,16 +215,16 @@ pub(super) struct Serve {
     #[arg(long, conflicts_with = "null_score_diff_threshold")]
     pub(super) must_answer: bool,
     /// Maximum size of a request's body
-    #[arg(long, value_name = "BYTES", default_value_t = ServeLimits::default().max_body_bytes)]
+    #[arg(long, value_name = "BYTES", default_value_t = ServeLimits::default().max_body_bytes, value_parser = count::<usize>)]
     pub(super) max_body_bytes: usize,
     /// Maximum number of questions in a request
-    #[arg(long, value_name = "N", default_value_t = ServeLimits::default().max_questions)]
+    #[arg(long, value_name = "N", default_value_t = ServeLimits::default().max_questions, value_parser = count::<usize>)]
     pub(super) max_questions: usize,
     /// Maximum number of requests that wait for the model
-    #[arg(long, value_name = "N", default_value_t = ServeLimits::default().max_queue)]
+    #[arg(long, value_name = "N", default_value_t = ServeLimits::default().max_queue, value_parser = count::<usize>)]
     pub(super) max_queue: usize,
     /// Maximum number of requests per second from one address; 0: no limit
-    #[arg(long, value_name = "N", default_value_t = ServeLimits::default().max_rate)]
+    #[arg(long, value_name = "N", default_value_t = ServeLimits::default().max_rate, value_parser = count::<u32>)]
     pub(super) max_rate: u32,
     #[command(flatten)]
     pub(super) features: FeatureArgs,
@@ -227,7 +243,7 @@ pub(super) struct PipelineArgs {
         "temperature", "format", "shard"])]
     pub(super) pipeline: bool,
     /// With --pipeline: maximum length of an answer in tokens [default: 15]
-    #[arg(long, value_name = "N", requires = "pipeline")]
+    #[arg(long, value_name = "N", requires = "pipeline", value_parser = count::<usize>)]
     max_answer_len: Option<usize>,
     /// With --pipeline: list "no answer" among the answers
     #[arg(long, requires = "pipeline")]
@@ -290,7 +306,7 @@ pub(super) struct Inspect {
     #[arg(long)]
     pub(super) unique_ids: bool,
     /// Maximum length of an answer in tokens; longer gold answers are listed
-    #[arg(long, value_name = "N", default_value_t = AnswerConfig::default().max_answer_length)]
+    #[arg(long, value_name = "N", default_value_t = AnswerConfig::default().max_answer_length, value_parser = count::<usize>)]
     pub(super) max_answer_length: usize,
     #[command(flatten)]
     pub(super) features: FeatureArgs,
@@ -355,16 +371,16 @@ pub(super) struct Devices {
 #[derive(Args)]
 pub(super) struct FeatureArgs {
     /// Maximum length of a feature in tokens [default: the model's, else 384 or what it holds]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::<usize>)]
     pub(super) max_seq_length: Option<usize>,
     /// Overlap or step of consecutive features in tokens [default: the model's, else 128]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::<usize>)]
     doc_stride: Option<usize>,
     /// What --doc-stride counts [default: the model's, else overlap]
     #[arg(long, value_enum)]
     stride: Option<StrideArg>,
     /// Maximum length of a question in tokens; 0: no limit [default: the model's, else 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::<usize>)]
     max_query_length: Option<usize>,
     /// What happens to a longer question, or one that leaves no room for the context
     #[arg(long, value_enum, default_value_t = LongQuestionsArg::Error)]
@@ -484,16 +500,16 @@ impl FeatureArgs {
 #[derive(Args)]
 pub(super) struct AnswerArgs {
     /// Number of start and of end positions combined in each feature, and of spans kept [default: the model's, else 20]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::<usize>)]
     n_best_size: Option<usize>,
     /// Maximum length of an answer in tokens [default: the model's, else 30]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::<usize>)]
     max_answer_length: Option<usize>,
     /// Answer nothing if the null score exceeds the best span's by more than this [default: the model's, else 0]
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = number::<f32>)]
     pub(super) null_score_diff_threshold: Option<f32>,
     /// Scores are divided by this in probabilities [default: the model's, else 1]
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = number::<f32>)]
     temperature: Option<f32>,
 }
 
@@ -531,7 +547,7 @@ pub(super) struct DeviceArgs {
     #[arg(long, default_value = "auto")]
     pub(super) device: String,
     /// CPU threads; 0: one per core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = count::<usize>)]
     pub(super) threads: usize,
     /// Precision of matmuls
     #[arg(long, value_enum, default_value_t = PrecisionArg::F32)]
@@ -570,10 +586,27 @@ impl DeviceArgs {
     }
 }
 
-#[cfg(all(test, feature = "serve"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_number_is_asked_for_in_plain_words() {
+        assert_eq!(count::<usize>("384"), Ok(384));
+        for text in ["2.5", "1e3", "abc", "", "-1"] {
+            assert!(count::<u32>(text).unwrap_err().contains("a whole number"));
+        }
+        assert!(
+            count::<u32>("4294967296")
+                .unwrap_err()
+                .contains("too large")
+        );
+        assert!(count::<NonZeroUsize>("0").unwrap_err().contains("from 1"));
+        assert_eq!(number::<f32>("-1e-3"), Ok(-1e-3));
+        assert!(number::<f32>("5,0").unwrap_err().contains("a number"));
+    }
+
+    #[cfg(feature = "serve")]
     #[test]
     fn an_address_has_a_port() {
         let loopback = "127.0.0.1:8080".parse();

@@ -12,6 +12,9 @@ pub(super) fn check_output(out: &Path, inputs: &[impl AsRef<Path>]) -> Result<()
     if is_special(out) {
         return Err(file_error(out, "is a device or a pipe; name a file"));
     }
+    if out.is_dir() {
+        return Err(file_error(out, "is a folder; name a file"));
+    }
     // Readers believe these two names.
     let ending = out.extension().map(std::ffi::OsStr::to_ascii_lowercase);
     if ending.is_some_and(|ending| ending == "gz" || ending == "parquet") {
@@ -25,13 +28,16 @@ pub(super) fn check_output(out: &Path, inputs: &[impl AsRef<Path>]) -> Result<()
         let message = format!("there is no folder {}: make it first", folder.display());
         return Err(file_error(out, message));
     }
-    let place = out.canonicalize().ok();
-    for input in inputs.iter().map(AsRef::as_ref) {
-        if place.is_some() && input.canonicalize().ok() == place {
-            return Err(file_error(out, "is the dataset itself: name another file"));
-        }
+    if inputs.iter().any(|input| is_same_file(out, input.as_ref())) {
+        return Err(file_error(out, "is the dataset itself: name another file"));
     }
     Ok(())
+}
+
+/// Whether both paths lead to one file that is there.
+pub(super) fn is_same_file(a: &Path, b: &Path) -> bool {
+    let place = a.canonicalize().ok();
+    place.is_some() && place == b.canonicalize().ok()
 }
 
 /// Checks that a dataset can be read twice.

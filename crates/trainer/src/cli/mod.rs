@@ -24,7 +24,7 @@ use burn::tensor::Device;
 use clap::Parser;
 use clap::error::ContextKind;
 use qa_metrics::Metric;
-use squad_data::{Dataset, LongQuestions, counted};
+use squad_data::{Dataset, counted};
 use trainer::{AnswerConfig, Config, Error, FeatureConfig, print_result};
 
 use args::{AnswerArgs, Cli, Command, DeviceArgs, FeatureArgs};
@@ -149,13 +149,9 @@ impl LoadedModel {
         self.answers.options(self.has_no_answer && !must_answer)
     }
 
-    /// Answers every question: one that `--long-questions skip` would leave out is an error.
     fn answerer(self, options: AnswerOptions) -> QuestionAnswerer {
         let Pretrained { model, assets, .. } = self.pretrained;
-        let mut features = self.features.options();
-        if features.long_questions == LongQuestions::Skip {
-            features.long_questions = LongQuestions::Error;
-        }
+        let features = self.features.options();
         QuestionAnswerer::new(model, assets.tokenizer, features, options, self.device)
             .with_precision(self.precision)
     }

@@ -3,7 +3,7 @@ use trainer::{Config, Error, read_eval_questions};
 
 use super::args::Report;
 use super::file_error;
-use super::files::check_output;
+use super::files::{check_output, is_same_file};
 
 /// Writes the page and prints its path.
 pub(super) fn run(args: &Report) -> Result<(), Error> {
@@ -23,6 +23,13 @@ pub(super) fn run(args: &Report) -> Result<(), Error> {
             .chain([&config.eval.file])
             .collect();
         check_output(out, &questions)?;
+        let own = [run_log::CONFIG, run_log::METRICS_LOG, run_log::METRICS];
+        if own
+            .iter()
+            .any(|name| is_same_file(out, &args.run_dir.join(name)))
+        {
+            return Err(file_error(out, "is a file of the run: name another file"));
+        }
     }
     let table = |config| toml::Table::try_from(config).expect("a configuration is a table");
     let settings = RunSettings {

@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use qa_metrics::{DEFAULT_NA_PROB_THRESH, NaProbs};
 use serde_json::json;
-use squad_data::{Dataset, NoAnswerProbabilities, PredictedAnswers, ReadOptions};
+use squad_data::{Dataset, Example, NoAnswerProbabilities, PredictedAnswers, ReadOptions};
 use trainer::{Error, read_scorable_and_unlabelled};
 
 use super::args::Score;
@@ -43,6 +43,12 @@ pub(super) fn run(args: &Score) -> Result<(), Error> {
     if args.na_probs.is_some() && !dataset.has_unanswerable() {
         tracing::warn!("every question has an answer: --na-probs changes nothing");
     }
+    if are_odds(&dataset, &predicted.texts) {
+        tracing::warn!(
+            "{}: every prediction is a number with a fraction, and no gold answer is: are these the odds for --na-probs?",
+            args.predictions.display()
+        );
+    }
     let scored = trainer::score(&dataset, &predicted.texts, null_odds, args.metric.metric);
     let mut scores = scored.map_err(|source| Error::Metrics {
         path: match (&source, &args.na_probs) {
@@ -60,6 +66,15 @@ pub(super) fn run(args: &Score) -> Result<(), Error> {
         }
     }
     print_object(&scores, args.json)
+}
+
+/// Whether the predictions look like null odds, whose file lies beside that of the predictions.
+fn are_odds(dataset: &Dataset, predictions: &HashMap<String, String>) -> bool {
+    let is_fraction = |text: &str| text.contains('.') && text.parse::<f64>().is_ok();
+    let mut gold = dataset.examples.iter().flat_map(Example::answers);
+    !predictions.is_empty()
+        && predictions.values().all(|text| is_fraction(text))
+        && !gold.any(|answer| is_fraction(&answer.text))
 }
 
 /// How predictions do not match the dataset.

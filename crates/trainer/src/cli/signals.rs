@@ -3,39 +3,53 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use trainer::{Error, StopFlag};
 
+/// The exit code for "start me again" (`EX_TEMPFAIL` of sysexits.h).
+pub(super) const STOPPED: u8 = 75;
+
 /// SIGINT, SIGTERM, SIGUSR1 and SIGHUP stop what runs; a second SIGINT (Ctrl-C) ends the process at once. The others do
-/// not: schedulers send them twice. A SIGHUP that `nohup` makes the process ignore stays ignored.
+/// not: schedulers send them twice. A signal that the process was started to ignore stays ignored: SIGHUP under `nohup`,
+/// SIGINT in the background of a script.
 #[cfg(unix)]
-pub(super) fn stop_on_signals(stop: &StopFlag) -> Result<CtrlC, Error> {
+pub(super) fn stop_on_signals(stop: &StopFlag) -> Result<AtOnce, Error> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
     use signal_hook::flag::{register, register_conditional_shutdown};
-    let ctrl_c = CtrlC::default();
-    // The order matters: the first SIGINT must find its flag not set.
-    let handlers = register_conditional_shutdown(SIGINT, 128 + SIGINT, ctrl_c.0.clone())
-        .and_then(|_| register(SIGINT, ctrl_c.0.clone()))
-        .and_then(|_| register(SIGINT, stop.shared()))
-        .and_then(|_| register(SIGTERM, stop.shared()))
-        .and_then(|_| register(SIGUSR1, stop.shared()))
-        .and_then(|id| {
-            if is_ignored(SIGHUP) {
-                Ok(id)
-            } else {
-                register(SIGHUP, stop.shared())
-            }
-        });
+    let at_once = AtOnce::default();
+    let AtOnce { ctrl_c, others } = at_once.clone();
+    let mut handlers = Ok(());
+    if !is_ignored(SIGINT) {
+        // The order matters: the first SIGINT must find its flag not set.
+        handlers = register_conditional_shutdown(SIGINT, 128 + SIGINT, ctrl_c.clone())
+            .and_then(|_| register(SIGINT, ctrl_c))
+            .and_then(|_| register(SIGINT, stop.shared()))
+            .map(drop);
+    }
+    for signal in [SIGTERM, SIGUSR1, SIGHUP] {
+        if !is_ignored(signal) {
+            handlers = handlers
+                .and_then(|()| {
+                    register_conditional_shutdown(signal, STOPPED.into(), others.clone())
+                })
+                .and_then(|_| register(signal, stop.shared()))
+                .map(drop);
+        }
+    }
     match handlers {
-        Ok(_) => Ok(ctrl_c),
+        Ok(()) => Ok(at_once),
         Err(e) => Err(Error::Device(format!("cannot handle signals: {e}"))),
     }
 }
 
-/// Whether the next SIGINT (Ctrl-C) ends the process at once.
+/// Whether the next signal ends the process at once: SIGINT (Ctrl-C), and the others.
 #[derive(Clone, Default)]
-pub(super) struct CtrlC(Arc<AtomicBool>);
+pub(super) struct AtOnce {
+    ctrl_c: Arc<AtomicBool>,
+    others: Arc<AtomicBool>,
+}
 
-impl CtrlC {
-    pub(super) fn ends_at_once(&self, at_once: bool) {
-        self.0.store(at_once, Ordering::Relaxed);
+impl AtOnce {
+    pub(super) fn set(&self, at_once: bool) {
+        self.ctrl_c.store(at_once, Ordering::Relaxed);
+        self.others.store(at_once, Ordering::Relaxed);
     }
 }
 
@@ -61,6 +75,6 @@ fn is_ignored(signal: i32) -> bool {
 }
 
 #[cfg(not(unix))]
-pub(super) fn stop_on_signals(_: &StopFlag) -> Result<CtrlC, Error> {
-    Ok(CtrlC::default())
+pub(super) fn stop_on_signals(_: &StopFlag) -> Result<AtOnce, Error> {
+    Ok(AtOnce::default())
 }

@@ -11,7 +11,7 @@ use trainer::{
 
 use super::args::Train;
 use super::log::Log;
-use super::signals::CtrlC;
+use super::signals::{AtOnce, STOPPED};
 use super::{config_error, file_error, finish, home, notice, or_none, signals};
 
 /// Trains until the end or a signal. Exit code 75: stopped, with a checkpoint to resume from.
@@ -107,18 +107,18 @@ fn prepare(
             }
         },
     };
-    let ctrl_c = signals::stop_on_signals(&trainer.stop_flag())?;
+    let at_once = signals::stop_on_signals(&trainer.stop_flag())?;
     // Of several processes each would have to end so.
-    ctrl_c.ends_at_once(is_alone);
-    Ok(trainer.observer(BeforeTheFirstStep(ctrl_c)))
+    at_once.set(is_alone);
+    Ok(trainer.observer(BeforeTheFirstStep(at_once)))
 }
 
-/// Until the first step nothing would be lost: Ctrl-C ends the process at once, and not after data and model are there.
-struct BeforeTheFirstStep(CtrlC);
+/// Until the first step nothing would be lost: a signal ends the process at once, and not after data and model are there.
+struct BeforeTheFirstStep(AtOnce);
 
 impl Observer for BeforeTheFirstStep {
     fn start(&mut self, _: &RunStart) {
-        self.0.ends_at_once(false);
+        self.0.set(false);
     }
 }
 
@@ -134,8 +134,9 @@ fn fit(trainer: Trainer<'_>, rank: usize) -> Result<ExitCode, Error> {
         }
         Outcome::Stopped(stopped) => {
             notice(&format!(
-                "stopped after step {}; to go on: trainer --resume {}",
+                "stopped after step {}; to go on: {} --resume {}",
                 stopped.step,
+                program(),
                 quoted(&stopped.run_dir)
             ));
             Ok(ExitCode::from(STOPPED))
@@ -144,9 +145,6 @@ fn fit(trainer: Trainer<'_>, rank: usize) -> Result<ExitCode, Error> {
         Outcome::Worker { stopped: false } => Ok(ExitCode::SUCCESS),
     }
 }
-
-/// The exit code for "resume me" (`EX_TEMPFAIL` of sysexits.h).
-const STOPPED: u8 = 75;
 
 /// Three answers, the metrics and the next commands.
 fn summary(trained: &Trained) -> String {
@@ -177,22 +175,33 @@ fn summary(trained: &Trained) -> String {
         figure(&metrics["seconds"]),
         figure(&metrics["peak_memory_bytes"]) / f64::from(1 << 20),
     ));
-    let model = quoted(&trained.model_folder);
+    let (program, model) = (program(), quoted(&trained.model_folder));
     lines.extend([
         "\nTry next:".into(),
         format!(
-            "  cargo run -p trainer -- predict --model {model} --question 'What do bees collect?' --context 'Bees collect nectar and pollen from flowers.'"
+            "  {program} predict --model {model} --question 'What do bees collect?' --context 'Bees collect nectar and pollen from flowers.'"
         ),
-        format!("  cargo run -p trainer -- evaluate --model {model} --dataset FILE"),
+        format!("  {program} evaluate --model {model} --dataset FILE"),
     ]);
     #[cfg(feature = "serve")]
-    lines.push(format!("  cargo run -p trainer -- serve --model {model}"));
+    lines.push(format!("  {program} serve --model {model}"));
     #[cfg(feature = "tensorboard")]
     lines.push(format!(
         "  tensorboard --logdir {}",
         quoted(&trained.run_dir.join(run_log::TENSORBOARD_DIR))
     ));
     lines.join("\n") + "\n"
+}
+
+/// How this program was called, as a shell can call it again.
+fn program() -> String {
+    // Cargo sets it for what it runs.
+    if std::env::var_os("CARGO_MANIFEST_DIR").is_some() {
+        return "cargo run -p trainer --".into();
+    }
+    let called = std::env::args_os().next();
+    let called = called.map_or_else(|| "trainer".into(), PathBuf::from);
+    quoted(&called).into_owned()
 }
 
 /// A path as a word for a shell.

@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use squad_data::plain_types;
 use toml::{Table, Value};
 
 use super::Config;
@@ -66,7 +67,10 @@ impl Config {
                     return Ok(config);
                 }
             }
-            Err(error) => complaints.push(format!("{}: {}", error.path(), error.inner().message())),
+            Err(error) => {
+                let message = plain_types(&error.inner().message());
+                complaints.push(format!("{}: {message}", error.path()));
+            }
         }
         Err(Error::Config(complaints))
     }
@@ -131,8 +135,8 @@ impl Overlay<'_> {
                 }
                 (Some(known), value) => self.complain(format!(
                     "{path} must be {}, not {}",
-                    with_article(known.type_str()),
-                    with_article(value.type_str())
+                    kind(known),
+                    kind(value)
                 )),
                 (None, _) => {
                     let hint = nearest(self.defaults, prefix, key);
@@ -168,8 +172,33 @@ fn count(value: &Value) -> Result<i64, String> {
     }
 }
 
-/// The path of the key that is most like an unknown one: in its section, or in another, because the section may be what is wrong.
+/// What transformers' `TrainingArguments` and run_qa.py call otherwise.
+const TRANSFORMERS: &[(&str, &str)] = &[
+    ("lr", "train.learning_rate"),
+    ("model_name_or_path", "model.source"),
+    ("model_name", "model.source"),
+    ("name", "model.source"),
+    ("train_file", "train.files"),
+    ("validation_file", "eval.file"),
+    ("test_file", "eval.file"),
+    ("output_dir", "--run-dir"),
+    ("resume_from_checkpoint", "--resume"),
+    ("eval_steps", "eval.every_steps"),
+    ("eval_strategy", "eval.every_epochs"),
+    ("evaluation_strategy", "eval.every_epochs"),
+    ("save_steps", "checkpoints.every_steps"),
+    ("save_strategy", "checkpoints.every_epochs"),
+    ("fp16", "run.bf16"),
+    ("dataloader_num_workers", "run.threads"),
+];
+
+/// The path of the key that is most like an unknown one: in its section, or in another, because the section may be what is
+/// wrong. `None` if no key is much like it.
 fn nearest(defaults: &Table, prefix: &str, unknown: &str) -> Option<String> {
+    const LEAST: f64 = 0.75;
+    if let Some((_, path)) = TRANSFORMERS.iter().find(|(name, _)| *name == unknown) {
+        return Some((*path).to_owned());
+    }
     // Compares the end of a key too: `epochs` is nearest to `num_train_epochs`.
     let likeness = |path: &str| {
         let key = path.rsplit('.').next().unwrap_or(path);
@@ -184,19 +213,24 @@ fn nearest(defaults: &Table, prefix: &str, unknown: &str) -> Option<String> {
         paths.chain([section.clone()])
     });
     let rank = |path: &String| (likeness(path), path.starts_with(prefix));
-    paths.max_by(|a, b| {
+    let best = paths.max_by(|a, b| {
         let ((a, a_here), (b, b_here)) = (rank(a), rank(b));
         a.total_cmp(&b).then(a_here.cmp(&b_here))
-    })
+    });
+    best.filter(|path| likeness(path) >= LEAST)
 }
 
-fn with_article(kind: &str) -> String {
-    let article = if kind.starts_with(['a', 'i']) {
-        "an"
-    } else {
-        "a"
-    };
-    format!("{article} {kind}")
+/// What a value is, for a person.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "text",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a number",
+        Value::Boolean(_) => "true or false",
+        Value::Datetime(_) => "a date",
+        Value::Array(_) => "a list",
+        Value::Table(_) => "a table",
+    }
 }
 
 /// `section.key=value` as a nested table.
@@ -298,7 +332,7 @@ mod tests {
         let complaints = resolve(text, &settings).unwrap_err();
         for part in [
             "c.toml: unknown key train.epoch (did you mean train.num_train_epochs?)",
-            "train.per_device_train_batch_size must be an integer, not a string",
+            "train.per_device_train_batch_size must be a whole number, not text",
             "unknown key other",
             "train.learning_rate must be positive",
             "nonsense",
@@ -328,11 +362,17 @@ mod tests {
             ("eval.on_bad_answers", "eval.on_bad_answer"),
             ("train.long_questions", "features.long_questions"),
             ("trian.seed", "train"),
+            ("train.lr", "train.learning_rate"),
+            ("train.model_name_or_path", "model.source"),
+            ("train.save_steps", "checkpoints.every_steps"),
+            ("train.output_dir", "--run-dir"),
         ] {
             let complaints = resolve("", &[&format!("{key}=1")]).unwrap_err();
             let hint = format!(" (did you mean {nearest}?)");
             assert!(complaints.contains(&hint), "{complaints}");
         }
+        let far = resolve("", &["train.version_2_with_negative=True"]).unwrap_err();
+        assert!(!far.contains("did you mean"), "{far}");
         let complaints = resolve("epochs = 3", &[]).unwrap_err();
         assert!(
             complaints.contains("mean train.num_train_epochs?"),
@@ -376,9 +416,10 @@ mod tests {
             ("train.seed=18446744073709551615", "must be less"),
             ("train.seed=-1.0", "must not be negative"),
             ("train.seed=-inf", "must be"),
-            ("run.bf16=yes", "must be a boolean, not a string"),
-            ("train.learning_rate=5e-5f", "must be a float, not a string"),
+            ("run.bf16=yes", "must be true or false, not text"),
+            ("train.learning_rate=5e-5f", "must be a number, not text"),
             ("learning_rate=3e-5", "mean train.learning_rate=3e-5?"),
+            ("lr=3e-5", "mean train.learning_rate=3e-5?"),
             ("epochs=3", "mean train.num_train_epochs=3?"),
             ("trian", "no command has this name"),
         ] {
@@ -393,6 +434,8 @@ mod tests {
         let complaints = resolve("", &["eval.every_steps=9223372036854775807"]).unwrap_err();
         assert!(complaints.starts_with("eval.every_steps: "), "{complaints}");
         assert!(complaints.contains("9223372036854775807"), "{complaints}");
+        let expected = "expected a whole number from 0 to 4294967295";
+        assert!(complaints.ends_with(expected), "{complaints}");
     }
 
     #[test]

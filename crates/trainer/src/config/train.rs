@@ -36,7 +36,7 @@ pub struct TrainConfig {
     pub gradient_accumulation_steps: usize,
     /// Peak learning rate of the schedule.
     pub learning_rate: f64,
-    /// Learning-rate schedule after the warm-up: `linear`, `cosine` or `constant`.
+    /// Learning-rate schedule after the warm-up: `linear`, `cosine` or `constant` (transformers' `constant_with_warmup`).
     pub lr_scheduler_type: LrSchedulerType,
     /// Share of all optimizer steps in which the learning rate rises linearly from 0; rounded down to whole steps.
     pub warmup_ratio: f64,
@@ -82,8 +82,8 @@ pub struct EvalConfig {
     pub every_steps: u32,
     /// How answers are scored: `squad`, `mlqa:LANG` (`ar`, `de`, `en`, `es`, `hi`, `vi`, `zh`), `korquad`, `cmrc` or `drcd`.
     pub metric: Metric,
-    /// The figure by which evaluations are compared, for example `f1`, `exact`, `best_f1` or `loss` (lower is better);
-    /// the best model is kept in `best/`. Empty: no comparison.
+    /// The figure by which evaluations are compared, for example `f1`, `exact`, `best_f1` or `loss` (lower is better), also
+    /// with transformers' `eval_` in front; the best model is kept in `best/`. Empty: no comparison.
     pub metric_for_best_model: String,
     /// Make the best model the run's result instead of the last one.
     pub load_best_model_at_end: bool,
@@ -114,7 +114,7 @@ pub enum Init {
     Random,
 }
 
-/// Learning-rate schedule after the warm-up, as transformers names it.
+/// Learning-rate schedule after the warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LrSchedulerType {
@@ -122,7 +122,7 @@ pub enum LrSchedulerType {
     Linear,
     /// Falls to 0 as half a cosine wave.
     Cosine,
-    /// Stays at the peak.
+    /// Stays at the peak: transformers' `constant_with_warmup`.
     Constant,
 }
 

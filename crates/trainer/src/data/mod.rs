@@ -166,7 +166,15 @@ fn read_train_files(config: &Config) -> Result<Dataset, Error> {
     }
     questions = labelled(questions);
     if train.answerable_only {
+        let count = questions.len();
         questions = questions.answerable();
+        if count > 0 && questions.is_empty() {
+            let problem = format!(
+                "no question is left to work on: train.answerable_only leaves none of {}",
+                counted(count, "question")
+            );
+            return Err(Error::file(Path::new(&questions.name), problem));
+        }
     }
     Ok(first(questions, train.max_train_samples))
 }

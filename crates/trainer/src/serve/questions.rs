@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
-use squad_data::Example;
+use squad_data::{Example, plain_types};
 
 /// Maximum number of answers for a question.
 const MAX_TOP_K: usize = 20;
@@ -35,9 +35,10 @@ impl AnswerRequest {
         }
         let mut json = serde_json::Deserializer::from_slice(body);
         let request = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let problem = plain_types(error.inner());
             match error.path().to_string().as_str() {
-                "." => format!("the body: {}", error.inner()),
-                field => format!("the body: {field}: {}", error.inner()),
+                "." => format!("the body: {problem}"),
+                field => format!("the body: {field}: {problem}"),
             }
         })?;
         json.end().map_err(|error| format!("the body: {error}"))?;
@@ -159,7 +160,7 @@ mod tests {
             ),
             (
                 r#"{"context": "c", "questions": ["q"], "top_k": "3"}"#,
-                "the body: top_k: invalid",
+                "the body: top_k: invalid type: string \"3\", expected a whole number from 0",
             ),
             (
                 r#"{"context": "c", "question": "q"}"#,

@@ -1,3 +1,4 @@
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +13,7 @@ use crate::artifacts::checkpoint::{Checkpoint, Checkpoints};
 use crate::artifacts::model_card;
 use crate::artifacts::model_folder::model_folder;
 use crate::artifacts::run_dir::RunDir;
-use crate::config::{Config, Init, Strategy};
+use crate::config::{Config, Init, Strategy, TrainConfig};
 use crate::data::{DataDigests, FeaturizedDataset, read_questions};
 use crate::device::{DeviceInfo, device_of_rank, set_precision, warn_without_gpu};
 use crate::distributed::{self, Ranks, check_all_ranks};
@@ -174,6 +175,7 @@ impl RunOptions {
             lines.extend(differences);
             return Err(Error::Config(lines));
         }
+        check_unchanged(&before.train, &self.config.train)?;
         for difference in differences {
             tracing::warn!("changed: {difference}");
         }
@@ -194,6 +196,31 @@ impl RunOptions {
             None => find(),
         }
     }
+}
+
+/// Checks the settings without which a checkpoint's moments, steps and position in the epoch mean nothing.
+fn check_unchanged(before: &TrainConfig, now: &TrainConfig) -> Result<(), Error> {
+    let complaint = |key: &str, value: &dyn Display| {
+        format!("train.{key} must stay {value} in a resumed run: the checkpoint depends on it")
+    };
+    let mut complaints = Vec::new();
+    if before.seed != now.seed {
+        complaints.push(complaint("seed", &before.seed));
+    }
+    if before.gradient_accumulation_steps != now.gradient_accumulation_steps {
+        let steps = before.gradient_accumulation_steps;
+        complaints.push(complaint("gradient_accumulation_steps", &steps));
+    }
+    if before.freeze_embeddings != now.freeze_embeddings {
+        complaints.push(complaint("freeze_embeddings", &before.freeze_embeddings));
+    }
+    if before.freeze_layers != now.freeze_layers {
+        complaints.push(complaint("freeze_layers", &before.freeze_layers));
+    }
+    if complaints.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Config(complaints))
 }
 
 impl Loaded {
@@ -253,7 +280,7 @@ impl Loaded {
             optimizer.restore(checkpoint.state.step, checkpoint.moments(&model, &device)?);
             description = format!("going on from {}", checkpoint.model_folder().display());
             state = checkpoint.state;
-            plan.restore(&state)?;
+            plan.restore(&mut state)?;
         }
         Ok(Self {
             info,
@@ -313,6 +340,9 @@ impl Loaded {
         let metric = config.eval.metric;
         if let Some(warning) = metric_warning(&self.eval.dataset, metric) {
             tracing::warn!("{warning}: set eval.metric");
+        }
+        if let Some(warning) = self.plan.early_stopping_warning() {
+            tracing::warn!("{warning}");
         }
         warn_without_gpu(&self.info);
     }

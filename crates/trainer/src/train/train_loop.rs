@@ -95,6 +95,9 @@ impl TrainLoop<'_> {
             }
         }
         self.flush(observer)?;
+        if let Some(note) = self.plan.early_stopping_note(&self.state) {
+            tracing::info!("{note}");
+        }
         self.into_result(stopped, checkpoint)
     }
 

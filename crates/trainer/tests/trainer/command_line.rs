@@ -243,6 +243,37 @@ fn a_run_prints_three_answers_and_the_next_commands() {
     );
 }
 
+/// As `cargo run` and as a program of its own.
+#[test]
+fn commands_to_try_next_call_the_program_as_it_was_called() {
+    let sandbox = Sandbox::new();
+    let run = |run: &str, is_cargo: bool| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+        command.args([
+            "--config=config.toml",
+            "--run-dir",
+            run,
+            "train.max_steps=1",
+        ]);
+        if is_cargo {
+            command.env("CARGO_MANIFEST_DIR", ".");
+        } else {
+            command.env_remove("CARGO_MANIFEST_DIR");
+        }
+        sandbox.finish(&mut command).success().to_owned()
+    };
+    let by_cargo = run("by-cargo", true);
+    let expected = "  cargo run -p trainer -- predict --model by-cargo/model ";
+    assert!(by_cargo.contains(expected), "{by_cargo}");
+    let alone = run("alone", false);
+    let expected = format!(
+        "{} predict --model alone/model ",
+        env!("CARGO_BIN_EXE_trainer")
+    );
+    assert!(alone.contains(&expected), "{alone}");
+    assert!(!alone.contains("cargo run"), "{alone}");
+}
+
 /// No shell does it behind an equals sign.
 #[test]
 #[cfg(unix)]

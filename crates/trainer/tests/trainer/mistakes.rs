@@ -72,7 +72,35 @@ fn an_output_needs_its_folder_and_is_none_of_the_inputs() {
     sandbox.write("run/metrics.jsonl", "");
     let report = sandbox.command(&["report", "run", "--out=dev.json"]);
     report.mistake(&["dev.json: is the dataset itself"]);
+    for (out, part) in [
+        ("run/config.toml", "is a file of the run"),
+        ("run/metrics.jsonl", "is a file of the run"),
+        ("run", "is a folder; name a file"),
+    ] {
+        let report = sandbox.command(&["report", "run", "--out", out]);
+        report.mistake(&[out, part]);
+    }
     assert_eq!(sandbox.text("dev.json"), dev);
+}
+
+#[test]
+fn answerable_only_is_named_where_it_leaves_nothing() {
+    let sandbox = Sandbox::new();
+    let question = r#"{"id": "a", "question": "Who?", "is_impossible": true, "answers": []}"#;
+    let paragraph = format!(r#"{{"context": "A text.", "qas": [{question}]}}"#);
+    let text = format!(r#"{{"version": "v2.0", "data": [{{"paragraphs": [{paragraph}]}}]}}"#);
+    sandbox.write("none.json", &text);
+    let arguments = [
+        "--config=config.toml",
+        "--run-dir=run",
+        "train.files=none.json",
+        "train.answerable_only=true",
+    ];
+    let expected = "train.answerable_only leaves none of 1 question";
+    sandbox
+        .command(&arguments)
+        .mistake(&["none.json", expected]);
+    assert!(!sandbox.path("run").exists());
 }
 
 #[test]

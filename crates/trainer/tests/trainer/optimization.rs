@@ -164,6 +164,52 @@ fn early_stopping_keeps_the_best_model() {
     assert_eq!(*name, format!("checkpoint-02-{loss:.4}/model.safetensors"));
 }
 
+/// Three epochs of three steps.
+#[test]
+fn early_stopping_says_when_it_stops_and_when_it_cannot() {
+    let sandbox = Sandbox::new();
+    let log = |run: &str, settings: &[&str]| {
+        let run = format!("--run-dir={run}");
+        let fixed = [
+            "--config=config.toml",
+            &run,
+            "train.num_train_epochs=3",
+            "train.learning_rate=1e-30",
+            "eval.metric_for_best_model=eval_f1",
+        ];
+        let finished = sandbox.command(&[&fixed[..], settings].concat());
+        finished.success();
+        finished.stderr
+    };
+    let no_effect = "has no effect: the run has";
+    for (run, settings, evaluations) in [
+        ("end", &["eval.every_epochs=0"][..], "1 evaluation;"),
+        ("epochs", &["eval.every_epochs=2"], "2 evaluations;"),
+        (
+            "steps",
+            &["eval.every_epochs=0", "eval.every_steps=8"],
+            "2 evaluations;",
+        ),
+        (
+            "last",
+            &[
+                "eval.every_epochs=0",
+                "eval.every_steps=3",
+                "train.max_steps=6",
+            ],
+            "2 evaluations;",
+        ),
+    ] {
+        let settings = [settings, &["train.early_stopping_patience=1"]].concat();
+        let log = log(run, &settings);
+        assert!(log.contains(&format!("{no_effect} {evaluations}")), "{log}");
+    }
+    let log = log("stops", &["train.early_stopping_patience=1"]);
+    assert!(!log.contains(no_effect), "{log}");
+    let note = "stopped early after step 6 of 9: eval_f1 was best after step 3";
+    assert!(log.contains(note), "{log}");
+}
+
 /// The model that is kept is the best one even where later ones are worse.
 #[test]
 fn load_best_model_at_end_loads_the_best_model() {

@@ -188,19 +188,96 @@ fn a_signal_writes_a_checkpoint_and_exits_with_75() {
 /// The run waits for its training file, a pipe without a writer.
 #[test]
 #[cfg(unix)]
-fn ctrl_c_before_the_first_step_ends_the_process_at_once() {
+fn a_signal_before_the_first_step_ends_the_process_at_once() {
     let sandbox = Sandbox::new();
     let made = Command::new("mkfifo").arg(sandbox.path("pipe")).status();
     assert!(made.unwrap().success());
     let arguments = ["--config=config.toml", "--run-dir=run", "train.files=pipe"];
-    let child = sandbox.start(&arguments);
-    wait_for("lock", || sandbox.path("run/.lock").exists());
-    signal(child.id(), "INT");
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    for (name, code) in [("INT", 130), ("TERM", 75), ("USR1", 75), ("HUP", 75)] {
+        let child = sandbox.start(&arguments);
+        wait_for("lock", || sandbox.path("run/.lock").exists());
+        signal(child.id(), name);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{name}: {output:?}");
+        std::fs::remove_file(sandbox.path("run/.lock")).unwrap();
+    }
     // Nothing is in the way of the next try.
     let again = ["--config=config.toml", "--run-dir=run", "train.max_steps=1"];
     sandbox.command(&again).success();
+}
+
+#[test]
+fn settings_that_a_checkpoint_depends_on_must_stay() {
+    let sandbox = Sandbox::new();
+    let settings = [SETTINGS, &["train.max_steps=1"]].concat();
+    sandbox.train("run", &settings);
+    for (changes, part) in [
+        (
+            &["train.gradient_accumulation_steps=1"][..],
+            "train.gradient_accumulation_steps must stay 2 ",
+        ),
+        (&["train.seed=3"], "train.seed must stay 0 "),
+        (
+            &["train.freeze_layers=1"],
+            "train.freeze_layers must stay 0 ",
+        ),
+        (
+            &["train.freeze_embeddings=true"],
+            "train.freeze_embeddings must stay false ",
+        ),
+        (
+            &["train.per_device_train_batch_size=3"],
+            "5 features in all; give train.per_device_train_batch_size=5 ",
+        ),
+        (
+            &["train.max_tokens_per_batch=100"],
+            "give train.max_tokens_per_batch=0 train.per_device_train_batch_size=5 ",
+        ),
+    ] {
+        let trainer = Trainer::new(sandbox.config(&[&settings, changes].concat())).unwrap();
+        let resumed = trainer.resume(sandbox.path("run"));
+        let error = resumed.allow_config_changes(true).fit().unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
+/// Six steps in two epochs. A run that ends after one or four, by `max_steps` or early stopping, has the rest of its epoch
+/// before it.
+#[test]
+fn a_run_that_ended_within_an_epoch_goes_on_in_it() {
+    let sandbox = Sandbox::new();
+    let settings = [
+        SETTINGS,
+        &["train.lr_scheduler_type=constant", "train.warmup_ratio=0"],
+    ];
+    let settings = settings.concat();
+    sandbox.train("whole", &settings);
+    for ends in [1, 4] {
+        let run = format!("run-{ends}");
+        let limit = format!("train.max_steps={ends}");
+        sandbox.train(&run, &[&settings[..], &[&limit]].concat());
+        let longer = Trainer::new(sandbox.config(&settings)).unwrap();
+        let resumed = longer.resume(sandbox.path(&run)).allow_config_changes(true);
+        let trained = resumed.fit().unwrap().finished().unwrap();
+        assert_eq!(trained.metrics["steps"], 6);
+        assert!(sandbox.weights("whole") == sandbox.weights(&run));
+        let lines = sandbox.json_lines(&format!("{run}/metrics.jsonl"));
+        let epochs = lines.iter().filter_map(|line| line["epoch_end"].as_u64());
+        assert_eq!(epochs.collect::<Vec<_>>(), [1, 2]);
+    }
+    let stops = ["train.early_stopping_patience=1", "eval.every_steps=1"];
+    let stops = [&settings[..], &stops, &["train.learning_rate=1e-30"]].concat();
+    assert_eq!(sandbox.train("stops", &stops).metrics["steps"], 2);
+    let patient = [&stops[..], &["train.early_stopping_patience=9"]].concat();
+    let longer = Trainer::new(sandbox.config(&patient)).unwrap();
+    let resumed = longer
+        .resume(sandbox.path("stops"))
+        .allow_config_changes(true);
+    let trained = resumed.fit().unwrap().finished().unwrap();
+    assert_eq!(trained.metrics["steps"], 6);
+    let lines = sandbox.json_lines("stops/metrics.jsonl");
+    let last = lines.iter().rfind(|line| line.get("train/loss").is_some());
+    assert_eq!(last.unwrap()["epoch"], 2);
 }
 
 #[test]
@@ -219,16 +296,16 @@ fn a_run_resumed_in_another_folder_says_where_its_paths_start() {
     sandbox.command(&["--resume=run"]).success();
 }
 
-/// As `nohup` starts it.
+/// As `nohup` and the background of a script start it.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_hangup_that_is_ignored_stays_ignored() {
+fn signals_that_are_ignored_stay_ignored() {
     let sandbox = Sandbox::new();
     let settings = [SETTINGS, &["train.num_train_epochs=200"]].concat();
     let mut command = Command::new("sh");
     command.args([
         "-c",
-        "trap '' HUP; exec \"$0\" \"$@\"",
+        "trap '' HUP INT; exec \"$0\" \"$@\"",
         env!("CARGO_BIN_EXE_trainer"),
     ]);
     command.args(["--config=config.toml", "--run-dir=run"]);
@@ -239,6 +316,8 @@ fn a_hangup_that_is_ignored_stays_ignored() {
         .unwrap();
     wait_for("line", || sandbox.reports("run") >= 2);
     signal(child.id(), "HUP");
+    signal(child.id(), "INT");
+    signal(child.id(), "INT");
     let before = sandbox.reports("run");
     wait_for("further line", || sandbox.reports("run") > before + 5);
     signal(child.id(), "TERM");

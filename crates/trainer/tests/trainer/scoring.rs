@@ -60,6 +60,22 @@ fn the_list_of_evaluate_is_scored_with_its_probabilities() {
 }
 
 #[test]
+fn null_odds_given_as_predictions_are_told() {
+    let sandbox = Sandbox::new();
+    let odds = r#"{"1": -5.25, "2": 0.5, "3": 1e-1}"#;
+    let told = |odds: &str| {
+        let finished = score(&sandbox, odds, &[]);
+        finished.success();
+        finished.stderr.contains("--na-probs?")
+    };
+    dataset(&sandbox, &["Ane Holm", "1871", "mill"]);
+    assert!(told(&odds.replace("1e-1", "0.125")));
+    assert!(!told(r#"{"1": -5.25, "2": 1871, "3": 0.5}"#));
+    dataset(&sandbox, &["Ane Holm", "18.71", "mill"]);
+    assert!(!told(odds));
+}
+
+#[test]
 fn missing_extra_and_doubled_ids_are_counted() {
     let sandbox = Sandbox::new();
     dataset(&sandbox, &["Ane Holm", "1871", "mill"]);

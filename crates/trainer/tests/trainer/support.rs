@@ -146,7 +146,7 @@ impl Sandbox {
     }
 
     fn spawn(&self, arguments: &[&str], stdin: Stdio) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_trainer"))
+        trainer_as_in_a_terminal()
             .args(arguments)
             .current_dir(self.folder.path())
             .stdin(stdin)
@@ -179,6 +179,17 @@ impl Sandbox {
         let output = command.current_dir(self.folder.path()).output();
         output.unwrap().into()
     }
+}
+
+/// The command in a process that ignores no signal. Tests in the background of a script ignore SIGINT, and so would it.
+fn trainer_as_in_a_terminal() -> Command {
+    let trainer = env!("CARGO_BIN_EXE_trainer");
+    if cfg!(not(target_os = "linux")) {
+        return Command::new(trainer);
+    }
+    let mut command = Command::new("env");
+    command.args(["--default-signal", trainer]);
+    command
 }
 
 /// The parameters in a model folder, by name.

@@ -84,7 +84,7 @@ fn a_signal_to_the_launcher_makes_the_run_save_and_stop() {
     launched.signal("USR1");
     let ended = launched.end();
     assert_eq!(ended.code, Some(75), "{ended:?}");
-    ended.check_output(&["to go on: trainer --resume run"]);
+    ended.check_output(&["to go on: ", " --resume run"]);
     check_resumed(&sandbox, "run");
 }
 
