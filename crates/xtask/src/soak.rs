@@ -109,9 +109,10 @@ fn train(
         if let Some(ended) = child.try_wait().map_err(|e| e.to_string())? {
             break ended;
         }
-        if let (Some(bytes), Some(step)) =
-            (resident(&status), last_step(&run.join("metrics.jsonl")))
-        {
+        if let (Some(bytes), Some(step)) = (
+            resident(&status),
+            last_step(&run.join(run_log::METRICS_LOG)),
+        ) {
             samples.push((step, bytes));
         }
         std::thread::sleep(EVERY);

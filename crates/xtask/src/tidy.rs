@@ -30,7 +30,7 @@ const ARROWS: [(&str, &str); 16] = [
         "fuzz-targets",
         "trainer bert-qa squad-data qa-metrics run-log report",
     ),
-    ("xtask", "atomic-fs plots test-support"),
+    ("xtask", "atomic-fs plots run-log test-support"),
 ];
 
 /// Words that code may have in some places only.

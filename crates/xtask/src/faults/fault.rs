@@ -292,7 +292,7 @@ fn run_ranks(
     lines: usize,
 ) -> Result<(Ended, Option<String>), String> {
     let command = bench.launch(words);
-    let log = run.join("metrics.jsonl");
+    let log = run.join(run_log::METRICS_LOG);
     let count = move || std::fs::read_to_string(&log).map_or(0, |text| text.lines().count());
     let lines = count() + lines;
     let marker = words[0].clone();

@@ -11,7 +11,7 @@ pub(super) struct RunFiles(BTreeMap<String, Option<Vec<u8>>>);
 
 /// The name of the newest complete checkpoint.
 pub(super) fn newest_checkpoint(run: &Path) -> Option<String> {
-    let entries = std::fs::read_dir(run.join("checkpoints")).ok()?;
+    let entries = std::fs::read_dir(run.join(run_log::CHECKPOINTS_DIR)).ok()?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     names.filter(|name| name.starts_with("step-")).max()
 }
@@ -24,7 +24,7 @@ fn walk(
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-        if name == "tensorboard" {
+        if name == run_log::TENSORBOARD_DIR {
             // Each process writes a file of its own.
             continue;
         }
@@ -32,9 +32,9 @@ fn walk(
             walk(&entry.path(), &format!("{name}/"), files)?;
         } else {
             let content = match &*name {
-                "metrics.jsonl" => Some(without_times(&std::fs::read(entry.path())?)),
+                run_log::METRICS_LOG => Some(without_times(&std::fs::read(entry.path())?)),
                 // They hold times, paths and the date.
-                "metrics.json" | "config.toml" | "report.html" | "model/README.md" => None,
+                run_log::METRICS | run_log::CONFIG | run_log::REPORT => None,
                 name if name.ends_with("state.json") || name.ends_with("README.md") => None,
                 _ => Some(std::fs::read(entry.path())?),
             };

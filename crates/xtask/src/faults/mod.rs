@@ -221,7 +221,7 @@ impl Bench {
         let mut outcomes = Vec::new();
         for round in 0..random.below(3) + 1 {
             let words = self.resume_or_begin(&run);
-            if round > 0 && run.join("metrics.json").is_file() {
+            if round > 0 && run.join(run_log::METRICS).is_file() {
                 break;
             }
             let fault = Fault::draw(&mut random, &self.calls, self.mpi);
@@ -236,7 +236,7 @@ impl Bench {
             }
         }
         let words = self.resume_or_begin(&run);
-        if !run.join("metrics.json").is_file() {
+        if !run.join(run_log::METRICS).is_file() {
             let (ended, _) = self.finish(self.launch(&words), &run)?;
             if ended.code != 0 {
                 return Err(format!(
