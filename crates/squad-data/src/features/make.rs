@@ -11,7 +11,7 @@ use crate::features::feature::Feature;
 use crate::features::labels::answer_tokens;
 use crate::features::options::{FeatureOptions, LabelAnswer, LongQuestions};
 use crate::features::tokenizer::{Encoding, QaTokenizer};
-use crate::features::windows::{ContextWindow, context_windows, max_question};
+use crate::features::windows::{ContextWindow, context_windows, from_end, max_question};
 use crate::memory::{memory_limit, readable_size};
 
 /// Far more than there are threads, and a few hundred kilobytes of lists.
@@ -239,13 +239,16 @@ fn example_features(
             .map(|a| answer_tokens(a, &context.offsets))
             .collect(),
     };
-    let windows = context_windows(
+    let mut windows = context_windows(
         options,
         &example.id,
         special,
         question.ids.len(),
         context.ids.len(),
     )?;
+    if tokenizer.cuts_from_end() {
+        windows = from_end(windows, context.ids.len());
+    }
     let context_start = template.context_start(question.ids.len());
     let feature = |window: ContextWindow| {
         let tokens = window.tokens;

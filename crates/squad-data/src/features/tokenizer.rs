@@ -52,6 +52,7 @@ pub struct QaTokenizer {
     name: String,
     template: Arc<PairTemplate>,
     begins_with_cls: bool,
+    cuts_from_end: bool,
     vocab_size: usize,
     /// The number of embeddings of the model, where some tokens have none.
     num_embeddings: Option<usize>,
@@ -105,9 +106,11 @@ impl QaTokenizer {
             without_types,
             cls_token,
             split_special_tokens,
+            cuts_from_end,
         } = tokenizer_folder::read(path)?;
         let mut tokenizer = Self::from_json(&name, json)?;
         tokenizer.warnings = warnings;
+        tokenizer.cuts_from_end = cuts_from_end;
         tokenizer
             .tokenizer
             .set_encode_special_tokens(split_special_tokens);
@@ -174,6 +177,7 @@ impl QaTokenizer {
             name: name.to_owned(),
             template: Arc::new(template),
             begins_with_cls: true,
+            cuts_from_end: false,
             vocab_size,
             num_embeddings: None,
             has_pieces,
@@ -270,6 +274,11 @@ impl QaTokenizer {
     /// another, its pipeline has no score of "no answer".
     pub fn begins_with_cls(&self) -> bool {
         self.begins_with_cls
+    }
+
+    /// Whether a long context is cut into features from its end on.
+    pub(crate) fn cuts_from_end(&self) -> bool {
+        self.cuts_from_end
     }
 
     /// The vocabulary entry with this id.

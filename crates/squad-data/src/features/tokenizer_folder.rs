@@ -52,6 +52,8 @@ pub(super) struct Found {
     pub(super) cls_token: ClsToken,
     /// Whether special tokens that a text spells out are tokenized as any other text.
     pub(super) split_special_tokens: bool,
+    /// Whether `truncation_side` is left.
+    pub(super) cuts_from_end: bool,
 }
 
 /// What transformers knows as the tokenizer's `cls_token`.
@@ -93,6 +95,7 @@ pub(super) fn read(path: &Path) -> Result<Found, Error> {
             without_types: false,
             cls_token: ClsToken::Default,
             split_special_tokens: false,
+            cuts_from_end: false,
         });
     }
     let config = read_config(path)?;
@@ -110,24 +113,15 @@ pub(super) fn read(path: &Path) -> Result<Found, Error> {
             file.display()
         )
     });
-    let sides = [
-        (
-            "padding_side",
-            "padding_side is left, for which transformers' scripts put the context in front of the question; here the \
-             question is first",
-        ),
-        (
-            "truncation_side",
-            "truncation_side is left, for which transformers' scripts cut a long context from its end on; here it is cut \
-             from its beginning on",
-        ),
-    ];
-    let sides = sides.into_iter().filter_map(|(key, problem)| {
+    let is_left = |side: &str| config.get(side) == Some(&"left".into());
+    let side = is_left("padding_side").then(|| {
         let file = path.join(TOKENIZER_CONFIG);
-        let is_left = config.get(key) == Some(&"left".into());
-        is_left.then(|| format!("{}: {problem}", file.display()))
+        format!(
+            "{}: padding_side is left, for which transformers' scripts put the context in front of the question; here \
+             the question is first",
+            file.display()
+        )
     });
-    let sides: Vec<String> = sides.collect();
     let is_there = |name: &&str| path.join(name).is_file();
     let Some(files) = FILES.into_iter().find(|files| files.iter().all(is_there)) else {
         return Err(no_tokenizer(path));
@@ -146,12 +140,13 @@ pub(super) fn read(path: &Path) -> Result<Found, Error> {
     let warnings = warnings.into_iter();
     let warnings = warnings.map(|warning| format!("{name}: {warning}"));
     Ok(Found {
-        warnings: warnings.chain(sides).chain(types).collect(),
+        warnings: warnings.chain(side).chain(types).collect(),
         name,
         json,
         without_types,
         cls_token: ClsToken::of(&config),
         split_special_tokens: flag(&config, "split_special_tokens", false),
+        cuts_from_end: is_left("truncation_side"),
     })
 }
 

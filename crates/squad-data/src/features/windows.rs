@@ -73,6 +73,16 @@ pub(super) fn context_windows(
     Ok(tokens.into_iter().zip(max_context).map(window).collect())
 }
 
+/// The same windows, counted from the context's end: with `truncation_side` left transformers cuts so.
+pub(super) fn from_end(windows: Vec<ContextWindow>, num_context: usize) -> Vec<ContextWindow> {
+    let mirror = |range: Range<usize>| num_context - range.end..num_context - range.start;
+    let mirrored = windows.into_iter().map(|window| ContextWindow {
+        tokens: mirror(window.tokens),
+        max_context: mirror(window.max_context),
+    });
+    mirrored.collect()
+}
+
 /// For each window the tokens of which it has the maximum context (`_check_is_max_context` in Google's `run_squad.py`).
 ///
 /// These ranges cover the context without gaps, because two neighbours divide their common tokens at one place: up to
@@ -121,6 +131,19 @@ mod tests {
             message.contains("steps (doc_stride) of 10 needs at least 10"),
             "{message}"
         );
+    }
+
+    /// As `Encoding.truncate` of the tokenizers library with the direction left.
+    #[test]
+    fn windows_may_begin_at_the_end() {
+        let options = FeatureOptions {
+            max_seq_length: 14,
+            doc_stride: 4,
+            ..FeatureOptions::default()
+        };
+        let windows = from_end(context_windows(&options, "q", 3, 1, 17).unwrap(), 17);
+        let tokens: Vec<_> = windows.iter().map(|w| w.tokens.clone()).collect();
+        assert_eq!(tokens, [7..17, 1..11, 0..5]);
     }
 
     #[test]

@@ -336,15 +336,43 @@ fn a_configuration_may_be_utf_16() {
     let folder = test_support::temp_dir();
     let json = std::fs::read_to_string(fixture("tokenizer.json")).unwrap();
     write(folder.path(), "tokenizer.json", &json);
-    let config = "\u{feff}{\"cls_token\": \"[SEP]\", \"truncation_side\": \"left\"}";
+    let config = "\u{feff}{\"cls_token\": \"[SEP]\"}";
     let bytes: Vec<u8> = config.encode_utf16().flat_map(u16::to_le_bytes).collect();
     std::fs::write(folder.path().join("tokenizer_config.json"), bytes).unwrap();
     let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
     assert!(!tokenizer.begins_with_cls());
-    let [warning] = tokenizer.warnings() else {
-        panic!("{:?}", tokenizer.warnings());
+}
+
+/// The first feature has the end of the context.
+#[test]
+fn a_context_is_cut_from_the_side_that_the_configuration_names() {
+    let folder = test_support::temp_dir();
+    let json = std::fs::read_to_string(fixture("tokenizer.json")).unwrap();
+    write(folder.path(), "tokenizer.json", &json);
+    let context = format!("{}cat", "the ".repeat(30));
+    let examples = [Example::new("q", "who?", context)];
+    let options = FeatureOptions {
+        max_seq_length: 24,
+        doc_stride: 4,
+        ..FeatureOptions::default()
     };
-    assert!(warning.contains("truncation_side is left, "), "{warning}");
+    let ends = |config: &str| {
+        write(folder.path(), "tokenizer_config.json", config);
+        let tokenizer = QaTokenizer::from_file(folder.path()).unwrap();
+        let features = make_features(&examples, &tokenizer, &options).unwrap();
+        let last = features
+            .iter()
+            .map(|feature| feature.offsets.last().unwrap().1);
+        last.collect::<Vec<_>>()
+    };
+    let right = ends(r#"{"truncation_side": "right"}"#);
+    let left = ends(r#"{"truncation_side": "left"}"#);
+    assert!(right.is_sorted() && right.len() > 1, "{right:?}");
+    assert!(
+        left.is_sorted_by(|a, b| a > b) && left.len() > 1,
+        "{left:?}"
+    );
+    assert_eq!((right.last(), left.first()), (Some(&123), Some(&123)));
 }
 
 /// As `tokenizer.cls_token` of transformers.
