@@ -6,7 +6,7 @@ use squad_data::{Dataset, Example, NoAnswerProbabilities, PredictedAnswers, Read
 use trainer::{Error, read_scorable_and_unlabelled};
 
 use super::args::Score;
-use super::{config_error, print_object, warn_about_metric};
+use super::{config_error, file_error, print_object, warn_about_metric};
 
 pub(super) fn run(args: &Score) -> Result<(), Error> {
     if args.na_prob_thresh.is_some_and(f64::is_nan) {
@@ -16,7 +16,8 @@ pub(super) fn run(args: &Score) -> Result<(), Error> {
         keep_empty: true,
         ..ReadOptions::default()
     };
-    let (dataset, unlabelled) = read_scorable_and_unlabelled(&args.dataset, &options)?;
+    let (dataset, unlabelled) = read_scorable_and_unlabelled(&args.dataset, &options)
+        .map_err(|error| exchanged(args).unwrap_or(error))?;
     let predicted = PredictedAnswers::read(&args.predictions)?;
     let mut duplicates = predicted.num_duplicates;
     let na_probs = match &args.na_probs {
@@ -66,6 +67,16 @@ pub(super) fn run(args: &Score) -> Result<(), Error> {
         }
     }
     print_object(&scores, args.json)
+}
+
+/// The error of a data set and predictions that stand in each other's place.
+fn exchanged(args: &Score) -> Option<Error> {
+    let are_predictions = PredictedAnswers::read(&args.dataset).is_ok();
+    let is_exchanged = are_predictions && Dataset::read(&args.predictions).is_ok();
+    is_exchanged.then(|| {
+        let message = "has predictions, and --predictions names a data set: exchange the two";
+        file_error(&args.dataset, message)
+    })
 }
 
 /// Whether the predictions look like null odds, whose file lies beside that of the predictions.

@@ -60,6 +60,25 @@ fn the_list_of_evaluate_is_scored_with_its_probabilities() {
 }
 
 #[test]
+fn a_dataset_and_predictions_that_are_exchanged_are_told() {
+    let sandbox = Sandbox::new();
+    dataset(&sandbox, &["Ane Holm"]);
+    sandbox.write("predictions", r#"{"1": "Ane Holm"}"#);
+    let exchanged = ["score", "--dataset=predictions", "--predictions=gold.json"];
+    sandbox
+        .command(&exchanged)
+        .mistake(&["predictions", "exchange the two"]);
+    let both = [
+        "score",
+        "--dataset=predictions",
+        "--predictions=predictions",
+    ];
+    sandbox
+        .command(&both)
+        .mistake(&["predictions", "no question"]);
+}
+
+#[test]
 fn null_odds_given_as_predictions_are_told() {
     let sandbox = Sandbox::new();
     let odds = r#"{"1": -5.25, "2": 0.5, "3": 1e-1}"#;
