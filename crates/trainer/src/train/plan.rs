@@ -4,7 +4,7 @@ use serde_json::Value;
 use squad_data::{BatchSampler, BatchSize, Feature, SamplerState, Shard, counted};
 
 use crate::Error;
-use crate::config::Config;
+use crate::config::{Config, TrainConfig};
 use crate::optim::lr_scheduler::Schedule;
 use crate::train::prefetcher::Prefetcher;
 use crate::train::state::{Best, RunState};
@@ -40,8 +40,7 @@ impl Plan {
         let mut total_steps = 0_u32;
         let (mut num_evaluations, mut ends_evaluated) = (0_u32, false);
         for epoch in 1..=u64::from(train.num_train_epochs) {
-            let batches = sampler.num_batches(epoch);
-            let steps = batches.div_ceil(train.gradient_accumulation_steps);
+            let steps = num_steps(&sampler, epoch, train);
             let steps = u32::try_from(steps).unwrap_or(u32::MAX);
             total_steps = total_steps.saturating_add(steps).min(max_steps);
             let at_step = every(total_steps, config.eval.every_steps);
@@ -99,7 +98,7 @@ impl Plan {
         let accumulation = self.config.train.gradient_accumulation_steps;
         let mut steps = state.step as usize;
         for epoch in 1..state.epoch() {
-            let steps_of_epoch = self.num_steps(epoch);
+            let steps_of_epoch = num_steps(&self.sampler, epoch.into(), &self.config.train);
             if steps < steps_of_epoch {
                 state.sampler = self.start_of_epoch(epoch);
                 state.sampler.next_batch = steps * accumulation;
@@ -108,12 +107,6 @@ impl Plan {
             steps -= steps_of_epoch;
         }
         Ok(())
-    }
-
-    /// Optimizer steps of a whole epoch.
-    fn num_steps(&self, epoch: u32) -> usize {
-        let batches = self.sampler.num_batches(u64::from(epoch));
-        batches.div_ceil(self.config.train.gradient_accumulation_steps)
     }
 
     /// The complaint about a saved run with batches of another size.
@@ -279,6 +272,12 @@ impl Plan {
         let name = &self.config.eval.metric_for_best_model;
         name.strip_prefix("eval_").unwrap_or(name)
     }
+}
+
+/// Optimizer steps of a whole epoch.
+fn num_steps(sampler: &BatchSampler, epoch: u64, train: &TrainConfig) -> usize {
+    let batches = sampler.num_batches(epoch);
+    batches.div_ceil(train.gradient_accumulation_steps)
 }
 
 /// Whether the evaluation set is scored at the end of an epoch.

@@ -1,4 +1,3 @@
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -200,23 +199,23 @@ impl RunOptions {
 
 /// Checks the settings without which a checkpoint's moments, steps and position in the epoch mean nothing.
 fn check_unchanged(before: &TrainConfig, now: &TrainConfig) -> Result<(), Error> {
-    let complaint = |key: &str, value: &dyn Display| {
+    let kept = |train: &TrainConfig| {
+        [
+            ("seed", train.seed.to_string()),
+            (
+                "gradient_accumulation_steps",
+                train.gradient_accumulation_steps.to_string(),
+            ),
+            ("freeze_embeddings", train.freeze_embeddings.to_string()),
+            ("freeze_layers", train.freeze_layers.to_string()),
+        ]
+    };
+    let pairs = kept(before).into_iter().zip(kept(now));
+    let changed = pairs.filter(|(before, now)| before != now);
+    let complaint = |((key, value), _)| {
         format!("train.{key} must stay {value} in a resumed run: the checkpoint depends on it")
     };
-    let mut complaints = Vec::new();
-    if before.seed != now.seed {
-        complaints.push(complaint("seed", &before.seed));
-    }
-    if before.gradient_accumulation_steps != now.gradient_accumulation_steps {
-        let steps = before.gradient_accumulation_steps;
-        complaints.push(complaint("gradient_accumulation_steps", &steps));
-    }
-    if before.freeze_embeddings != now.freeze_embeddings {
-        complaints.push(complaint("freeze_embeddings", &before.freeze_embeddings));
-    }
-    if before.freeze_layers != now.freeze_layers {
-        complaints.push(complaint("freeze_layers", &before.freeze_layers));
-    }
+    let complaints: Vec<String> = changed.map(complaint).collect();
     if complaints.is_empty() {
         return Ok(());
     }
