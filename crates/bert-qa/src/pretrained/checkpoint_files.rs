@@ -11,7 +11,7 @@ use squad_data::{json_problem, readable_size};
 use zip::ZipArchive;
 
 use super::file_kind::{explain, is_safetensors};
-use super::missing::trace_of;
+use super::missing::{UNPACK, trace_of};
 use super::names::{renamed, to_module_paths};
 use super::safetensors_file;
 use crate::error::{Error, list};
@@ -66,14 +66,8 @@ const OTHER_WEIGHTS: [(&str, &str); 17] = [
         ", only Flax's: make it with transformers 4, \
          AutoModelForQuestionAnswering.from_pretrained(FROM, from_flax=True).save_pretrained(FOLDER)",
     ),
-    (
-        "pytorch_model_fsdp_",
-        ", only FSDP's shards: join them with accelerate merge-weights FROM FOLDER",
-    ),
-    (
-        ".distcp",
-        ", only FSDP's shards: join them with accelerate merge-weights FROM FOLDER",
-    ),
+    ("pytorch_model_fsdp_", FSDP),
+    (".distcp", FSDP),
     ("zero_to_fp32.py", DEEPSPEED),
     ("zero_pp_rank_", DEEPSPEED),
     ("global_step", DEEPSPEED),
@@ -97,12 +91,13 @@ const OTHER_WEIGHTS: [(&str, &str); 17] = [
         "saved_model.pb",
         ", only TensorFlow's SavedModel, which is not read: take the model from which it was exported",
     ),
-    (".zip", ", but an archive: unpack it"),
-    (".tar", ", but an archive: unpack it"),
+    (".zip", UNPACK),
+    (".tar", UNPACK),
 ];
 
 const TENSORFLOW_CHECKPOINT: &str =
     ", only a checkpoint of TensorFlow: make it with transformers 4, transformers-cli convert";
+const FSDP: &str = ", only FSDP's shards: join them with accelerate merge-weights FROM FOLDER";
 const DEEPSPEED: &str =
     ", only DeepSpeed's shards: join them with its zero_to_fp32.py, which writes pytorch_model.bin";
 

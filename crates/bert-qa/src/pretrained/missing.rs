@@ -13,6 +13,9 @@ const PARTS: [&str; 6] = [
     "tmp",
 ];
 
+/// What to do with a folder that has an archive in place of a file.
+pub(super) const UNPACK: &str = ", but an archive: unpack it";
+
 /// What there is of a missing file.
 pub(super) fn trace_of(folder: &Path, file: &str) -> Option<&'static str> {
     if folder.join(file).is_symlink() {
@@ -64,7 +67,7 @@ pub(super) fn instead_of_config(folder: &Path) -> String {
     } else if has("config.cfg") && has("meta.json") {
         ", but a pipeline of spaCy, which is not read: take the model from which it was made"
     } else if has_archive {
-        ", but an archive: unpack it"
+        UNPACK
     } else {
         ""
     };
