@@ -222,7 +222,7 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, Error> {
 
 fn read_text(path: &Path) -> Result<String, Error> {
     let bytes = read_bytes(path)?;
-    // An empty merges.txt merges nothing; an empty file of another kind is told by its reader.
+    // An empty merges.txt merges nothing; the readers of other kinds report an empty file.
     if let Some(problem) = instead_of_file(&bytes).filter(|_| !bytes.is_empty()) {
         return Err(wrong(path, problem));
     }

@@ -60,7 +60,7 @@ fn the_list_of_evaluate_is_scored_with_its_probabilities() {
 }
 
 #[test]
-fn a_dataset_and_predictions_that_are_exchanged_are_told() {
+fn a_dataset_and_predictions_that_are_exchanged_are_named() {
     let sandbox = Sandbox::new();
     dataset(&sandbox, &["Ane Holm"]);
     sandbox.write("predictions", r#"{"1": "Ane Holm"}"#);
@@ -79,19 +79,19 @@ fn a_dataset_and_predictions_that_are_exchanged_are_told() {
 }
 
 #[test]
-fn null_odds_given_as_predictions_are_told() {
+fn null_odds_given_as_predictions_are_a_warning() {
     let sandbox = Sandbox::new();
     let odds = r#"{"1": -5.25, "2": 0.5, "3": 1e-1}"#;
-    let told = |odds: &str| {
+    let is_warned = |odds: &str| {
         let finished = score(&sandbox, odds, &[]);
         finished.success();
         finished.stderr.contains("--na-probs?")
     };
     dataset(&sandbox, &["Ane Holm", "1871", "mill"]);
-    assert!(told(&odds.replace("1e-1", "0.125")));
-    assert!(!told(r#"{"1": -5.25, "2": 1871, "3": 0.5}"#));
+    assert!(is_warned(&odds.replace("1e-1", "0.125")));
+    assert!(!is_warned(r#"{"1": -5.25, "2": 1871, "3": 0.5}"#));
     dataset(&sandbox, &["Ane Holm", "18.71", "mill"]);
-    assert!(!told(odds));
+    assert!(!is_warned(odds));
 }
 
 #[test]
